@@ -1,0 +1,1 @@
+"""The world: HTTP, clocks, files, terminals. Adapters translate and decide nothing."""

@@ -1,0 +1,57 @@
+"""The run's events as log lines; org, population and window name every slice."""
+
+from __future__ import annotations
+
+import structlog
+
+from collector.events import (
+    ApiDown,
+    ApiUp,
+    Event,
+    LaneEnded,
+    RequestEnded,
+    RetryScheduled,
+    SliceOutcome,
+)
+from collector.model import Slice, SliceState
+
+log = structlog.get_logger("collector")
+
+
+def log_event(event: Event) -> None:
+    """Write one event of the dispatch as a log line."""
+    match event:
+        case RequestEnded():
+            log.debug("request.ended", result=event.result, latency_s=round(event.latency_s, 3), **_names(event.slice))
+        case RetryScheduled():
+            log.info(
+                "slice.retry_scheduled",
+                reason=event.reason.code,
+                asked=event.asked,
+                delay_s=round(event.delay_s, 2),
+                **_names(event.slice),
+            )
+        case SliceOutcome(state=SliceState.COMPLETE):
+            log.debug("slice.complete", asked=event.asked, **_names(event.slice))
+        case SliceOutcome():
+            reason = event.failure.code if event.failure else "partial"
+            log.warning(f"slice.{event.state}", reason=reason, asked=event.asked, **_names(event.slice))
+        case LaneEnded():
+            what = "org.refused" if event.refused else "org.given_up"
+            log.error(
+                what,
+                org=event.org.name,
+                reason=event.failure.code,
+                message=event.failure.message,
+                slices_not_asked=event.remaining,
+            )
+        case ApiDown():
+            log.error("api.down", failures=event.failures, last=event.last.code, message=event.last.message)
+        case ApiUp():
+            log.info("api.up", down_s=round(event.down_s, 1))
+
+
+def _names(slice_: Slice) -> dict[str, str]:
+    zone = slice_.org.zone.tz
+    start, end = (at.astimezone(zone).isoformat() for at in (slice_.window.start, slice_.window.end))
+    return {"org": slice_.org.name, "population": slice_.population.value, "window": f"{start}/{end}"}

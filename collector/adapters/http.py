@@ -1,0 +1,171 @@
+"""The API over HTTP: one aiohttp session, and every way in which a request can go wrong as a value.
+
+TLS is verified, redirects are refused, bodies are bounded, and the credential travels in
+one header of one request only. Exceptions of aiohttp carry URLs, headers and the proxy's
+password: none of their texts is passed on, only what kind they are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace, TracebackType
+from typing import Self
+from urllib.parse import quote, urlencode
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+from yarl import URL
+
+from collector import __version__
+from collector.core.request import PATH
+from collector.core.response import Reply
+from collector.errors import ConfigError, Failure, Rejected, Retriable
+from collector.model import ApiRequest, Org
+
+MAX_BODY = 1024 * 1024  # bytes; a documented answer has about a thousand
+USER_AGENT = f"usage-collector/{__version__}"
+_KEPT_HEADERS = ("retry-after",)
+
+
+class HttpTransport:
+    """A pool of connections to the API. Enter it before `fetch`."""
+
+    def __init__(self, *, timeout_s: float, connections: int, ca_file: Path | None = None) -> None:
+        self._timeout_s = timeout_s
+        self._connections = connections
+        self._tls = _tls_context(ca_file)
+        self._proxies: dict[tuple[str, str | None], str | None] = {}
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        tracing = aiohttp.TraceConfig()
+        tracing.on_request_headers_sent.append(_tell_sent)
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=self._connections, ssl=self._tls, ttl_dns_cache=60),
+            # asyncio.timeout below bounds the whole attempt; aiohttp's own would leave out parts of it.
+            timeout=aiohttp.ClientTimeout(total=None),
+            headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trace_configs=[tracing],
+        )
+        # aiohttp repeats a GET by itself when a reused connection turns out to be closed: a request that no
+        # limit has seen. It has no public switch for that; a test holds this one.
+        self._session._retry_connection = False  # noqa: SLF001
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def fetch(self, org: Org, request: ApiRequest, *, on_sent: Callable[[], None]) -> Reply | Failure:
+        """Send one request and return what came back; never raises for what the network does."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await self._exchange(org, request, on_sent)
+        except TimeoutError:
+            return Retriable(code="timeout", message=f"no whole answer within {self._timeout_s:g} s")
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            return _failure(error)
+
+    async def _exchange(self, org: Org, request: ApiRequest, on_sent: Callable[[], None]) -> Reply | Failure:
+        if self._session is None:
+            raise RuntimeError("the transport is used outside of its context")
+        # A space as %20 and a plus as %2B: right however the other side decodes a query.
+        url = URL(f"{org.base_url}{PATH}?{urlencode(request.query(), quote_via=quote, safe=':')}", encoded=True)
+        async with self._session.get(
+            url,
+            headers={"Authorization": org.credential.authorization()},
+            proxy=self._proxy_for(url),
+            allow_redirects=False,
+            trace_request_ctx=on_sent,
+        ) as response:
+            headers = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
+            body = bytearray()
+            async for chunk in response.content.iter_any():
+                body += chunk
+                if len(body) > MAX_BODY:
+                    response.close()
+                    return Rejected(code="too_large", message=f"the answer is larger than {MAX_BODY} bytes")
+            return Reply(status=response.status, headers=headers, body=bytes(body))
+
+    def _proxy_for(self, url: URL) -> str | None:
+        """Return the proxy that the environment names for a host; loopback never has one.
+
+        Not by aiohttp's `trust_env`, which would also let ~/.netrc have a say in credentials.
+        """
+        key = (url.scheme, url.host)
+        if key not in self._proxies:
+            host = url.host or ""
+            bypassed = is_loopback(host) or bool(proxy_bypass(host))
+            proxies = getproxies()
+            self._proxies[key] = None if bypassed else proxies.get(url.scheme) or proxies.get("all")
+        return self._proxies[key]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine."""
+    return host in {"localhost", "::1"} or host.startswith("127.")
+
+
+async def _tell_sent(
+    session: aiohttp.ClientSession, context: SimpleNamespace, params: aiohttp.TraceRequestHeadersSentParams
+) -> None:
+    del session, params
+    context.trace_request_ctx()
+
+
+def _tls_context(ca_file: Path | None) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if ca_file is not None:
+        try:
+            context.load_verify_locations(cafile=ca_file)
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigError(f"api.ca_file: {ca_file} holds no certificates in PEM form") from error
+    return context
+
+
+_PROXY_CREDENTIAL = Rejected(code="http_407", message="the proxy wants a credential (407): check the proxy's variables")
+
+# The first class that fits: aiohttp's inherit from one another.
+_FAILURES: tuple[tuple[tuple[type[Exception], ...], Failure], ...] = (
+    (
+        (aiohttp.ClientConnectorCertificateError, aiohttp.ServerFingerprintMismatch),
+        Rejected(
+            code="tls_certificate",
+            message="the server's certificate is not trusted: set api.ca_file if a proxy of yours signs it",
+        ),
+    ),
+    ((aiohttp.ClientConnectorDNSError,), Retriable(code="dns", message="the host's name could not be resolved")),
+    (
+        (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError),
+        Retriable(code="proxy", message="the proxy can't be reached or doesn't connect: check the proxy's variables"),
+    ),
+    ((aiohttp.ClientConnectorSSLError,), Retriable(code="tls", message="no TLS connection could be made")),
+    ((aiohttp.ClientConnectorError,), Retriable(code="connect", message="no connection could be made")),
+    (
+        (aiohttp.ClientPayloadError,),
+        Retriable(code="truncated", message="the answer broke off or could not be decoded"),
+    ),
+    ((aiohttp.ClientResponseError,), Retriable(code="not_http", message="what came back is not HTTP")),
+    ((aiohttp.InvalidURL,), Rejected(code="url", message="the base_url can't be asked")),
+    (
+        (aiohttp.ClientConnectionError, OSError),
+        Retriable(code="connection_lost", message="the connection was lost"),
+    ),
+)
+
+
+def _failure(error: Exception) -> Failure:
+    """Name the kind of a failure. Unknown ones are not retried."""
+    if isinstance(error, aiohttp.ClientHttpProxyError) and error.status == 407:
+        return _PROXY_CREDENTIAL
+    for classes, failure in _FAILURES:
+        if isinstance(error, classes):
+            return failure
+    return Rejected(code="client", message=f"an unknown failure of the client ({type(error).__name__})")

@@ -1,0 +1,48 @@
+"""Logs on stderr: readable on a terminal, JSON elsewhere."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any, Literal, TextIO
+
+import structlog
+
+Format = Literal["auto", "console", "json"]
+
+
+class _CurrentStderr:
+    """Whatever sys.stderr is when a line is written: a progress bar replaces it while it is drawn."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
+def resolve_format(format_: Format, stream: TextIO) -> Literal["console", "json"]:
+    """Return what `auto` means for a stream."""
+    if format_ == "auto":
+        return "console" if stream.isatty() else "json"
+    return format_
+
+
+def configure_logs(*, level: str, format_: Literal["console", "json"]) -> None:
+    """Send all logs to stderr, from that level on."""
+    renderer: Any = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()) if format_ == "console" else None
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer or structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.PrintLoggerFactory(_CurrentStderr()),  # type: ignore[arg-type]
+        cache_logger_on_first_use=False,
+    )
+    # Libraries log through the standard module; only what they warn of concerns an operator.
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(name)s: %(message)s", force=True)
+    logging.getLogger("asyncio").setLevel(logging.ERROR)

@@ -1,0 +1,6 @@
+"""Where records go: stdout, or a directory of sealed files."""
+
+from collector.adapters.sinks.directory import DirectorySink
+from collector.adapters.sinks.stdout import StdoutSink
+
+__all__ = ["DirectorySink", "StdoutSink"]

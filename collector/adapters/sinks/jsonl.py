@@ -1,0 +1,36 @@
+"""A record as a line of JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from collector.model import Record
+
+_OPTIONS = orjson.OPT_APPEND_NEWLINE | orjson.OPT_PASSTHROUGH_DATETIME
+_NAMES = tuple(name for name in Record.__dataclass_fields__ if name not in ("extra", "collected_at"))
+
+
+def to_lines(records: Sequence[Record]) -> bytes:
+    """Return the records as JSON Lines in UTF-8: one whole line each."""
+    return b"".join(orjson.dumps(as_json(record), _iso, _OPTIONS) for record in records)
+
+
+def as_json(record: Record) -> dict[str, Any]:
+    """Return a record in the order of fields that the contract shows; `extra` only where there is any."""
+    values = {name: getattr(record, name) for name in _NAMES}
+    values["collected_at"] = record.collected_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    values["run_id"] = values.pop("run_id")
+    values["labels"] = dict(record.labels)
+    if record.extra is not None:
+        values["extra"] = dict(record.extra)
+    return values
+
+
+def _iso(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"a record holds a {type(value).__name__}")

@@ -1,0 +1,37 @@
+"""`collector backfill`: one run over a past range."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import click
+
+from collector.app import make_plans
+from collector.cli.collect import run_plans
+from collector.cli.options import config_options, open_context, output_options, range_options, read_range
+from collector.core.ranges import Moment
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  collector backfill --from 2026-01-01 --to 2026-03-31 -o usage/   the first quarter
+  collector backfill --org acme --from 2026-06-01 -o usage/        one org, through all that is due
+  collector plan --from 2026-01-01 --to 2026-03-31                 what that would ask, and how long it takes
+"""
+)
+@config_options
+@output_options
+@range_options
+def backfill(from_: Moment | None, to: Moment | None, last: timedelta | None, progress: str, **options: Any) -> int:
+    """Collect a past range from every org, oldest first.
+
+    A range is widened to the whole windows that it touches, and cut to those that are due.
+    """
+    context = open_context(**options)
+    range_ = read_range(from_, to, last)
+    if range_ is None:
+        raise click.UsageError("a backfill needs a range: --from 2026-01-01 --to 2026-03-31, or --last 90d")
+    plans = make_plans(context.config, range_=range_, scope=context.scope)
+    return run_plans(context, plans, command="backfill", progress=progress)

@@ -1,0 +1,113 @@
+"""`collector check`: whether the config is right, and whether the API accepts every org."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import click
+import orjson
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from collector.app import check_orgs
+from collector.check import OrgCheck
+from collector.cli.options import config_options, open_context
+from collector.core.checks import Additivity
+from collector.exitcodes import ExitCode
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  collector check -c collector.yaml            one request per org
+  collector check --org acme --deep            also: do parts of a day add up to the whole?
+  collector check --json | jq '.orgs[] | select(.accepted | not)'
+"""
+)
+@config_options
+@click.option("--deep", is_flag=True, help="Also test on a past day what the API's documents leave open.")
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
+def check(deep: bool, as_json: bool, **options: Any) -> int:
+    """Validate the config and ask the API once per org: accepted, or refused and why."""
+    context = open_context(**options)
+    checks = asyncio.run(check_orgs(context.config, context.scope, deep=deep))
+    code = _exit_code(checks)
+    if as_json:
+        content = {
+            "exit_code": int(code),
+            "warnings": [str(warning) for warning in context.config.warnings],
+            "orgs": [_as_json(one, deep=deep) for one in checks],
+        }
+        click.echo(orjson.dumps(content, option=orjson.OPT_INDENT_2))
+        return int(code)
+    console = Console(soft_wrap=True)
+    console.print(_table(checks, deep=deep))
+    for warning in context.config.warnings:
+        console.print(Text(f"warning: {warning}", style="yellow"))
+    for hint in _hints(checks):
+        console.print(Text(hint, style="yellow"))
+    accepted = sum(one.accepted for one in checks)
+    console.print(Text(f"{accepted} of {len(checks)} orgs accepted"))
+    return int(code)
+
+
+def _exit_code(checks: list[OrgCheck]) -> ExitCode:
+    if any(one.refused for one in checks):
+        return ExitCode.REFUSED
+    return ExitCode.OK if all(one.accepted for one in checks) else ExitCode.INCOMPLETE
+
+
+def _table(checks: list[OrgCheck], *, deep: bool) -> Table:
+    table = Table(header_style="bold")
+    table.add_column("org", overflow="fold", max_width=40)
+    table.add_column("")
+    table.add_column("organization", overflow="fold", max_width=40)
+    if deep:
+        table.add_column("parts of a day", overflow="fold", max_width=30)
+    table.add_column("why", overflow="fold", ratio=1)
+    for one in checks:
+        state = ("accepted", "green") if one.accepted else ("refused", "red") if one.refused else ("failed", "red")
+        row = [Text(one.org.name), Text(*state), Text(_identity(one))]
+        if deep:
+            row.append(Text(one.additivity.value if one.additivity else ""))
+        row.append(Text(one.failure.message if one.failure else ""))
+        table.add_row(*row)
+    return table
+
+
+def _hints(checks: list[OrgCheck]) -> list[str]:
+    hints = []
+    if other := [one.org.name for one in checks if one.additivity is Additivity.OTHER_END]:
+        hints.append(f"the API seems to read `to` the other way for {', '.join(other)}: try the other api.range_end")
+    if differs := [one.org.name for one in checks if one.additivity is Additivity.DIFFERS]:
+        hints.append(f"totals of parts differ from the whole for {', '.join(differs)}: sums over windows will too")
+    if same := [one.org.name for one in checks if one.same_totals]:
+        hints.append(
+            f"both populations have the same totals for {', '.join(same)}: "
+            "counts may be across all users, so don't add the populations up"
+        )
+    return hints
+
+
+def _identity(one: OrgCheck) -> str:
+    return f"{one.finding.org_name} ({one.finding.org_id})" if one.finding else ""
+
+
+def _as_json(one: OrgCheck, *, deep: bool) -> dict[str, Any]:
+    content: dict[str, Any] = {
+        "org": one.org.name,
+        "accepted": one.accepted,
+        "refused": one.refused,
+        "org_id": one.finding.org_id if one.finding else None,
+        "org_name": one.finding.org_name if one.finding else None,
+        "reason": one.failure.code if one.failure else None,
+        "message": one.failure.message if one.failure else None,
+    }
+    if deep:
+        content |= {
+            "parts": one.additivity.value if one.additivity else None,
+            "same_totals": one.same_totals,
+        }
+    return content

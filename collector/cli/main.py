@@ -1,0 +1,99 @@
+"""The group of commands, and the one place where errors become exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+import click
+
+from collector import __version__
+from collector.cli.backfill import backfill
+from collector.cli.check import check
+from collector.cli.collect import collect
+from collector.cli.demo import demo
+from collector.cli.plan import plan
+from collector.cli.schema import schema
+from collector.cli.simulate import simulate
+from collector.errors import CollectorError, ConfigError, OutputError
+from collector.exitcodes import ExitCode
+
+EXIT_CODES = """\b
+Exit codes:
+  0  every planned slice is complete
+  1  a defect of ours
+  2  bad usage or config: nothing was asked
+  3  done, but some slices are partial or failed
+  4  done, but an org was refused: a person is needed
+  5  the output can't be written, or stdout's reader went away
+  130, 143  stopped by SIGINT or SIGTERM, after draining
+"""
+
+
+@click.group(epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="collector")
+def cli() -> None:
+    r"""Collect the usage of many TestMu AI (formerly LambdaTest) organizations.
+
+    Records, and only records, go to stdout or into files; everything else to stderr.
+
+    \b
+    Try it without an account:    collector demo
+    With your own organizations:  collector check -c collector.yaml
+                                  collector collect -c collector.yaml -o usage/
+    """
+
+
+for command in (collect, backfill, check, plan, schema, simulate, demo):
+    cli.add_command(command)
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run a command and end the process with its exit code."""
+    sys.exit(run(args))
+
+
+def run(args: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code."""
+    try:
+        return int(cli.main(args=args, prog_name="collector", standalone_mode=False) or 0)
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except Exception as error:  # noqa: BLE001 - the last resort, which must not show a secret
+        return _explain(error)
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
+
+
+def _explain(error: Exception) -> ExitCode:
+    """Say on stderr what went wrong and what to do; return the exit code that says the same."""
+    match error:
+        case click.Abort():
+            return ExitCode.INTERRUPTED
+        case click.ClickException():
+            error.show()
+            return ExitCode.USAGE
+        case ConfigError():
+            for problem in error.problems:
+                click.echo(f"error: {problem}", err=True)
+            return ExitCode.USAGE
+        case BrokenPipeError():
+            _forget_stdout()
+            return ExitCode.OUTPUT
+        case OutputError():
+            click.echo(f"error: {error}", err=True)
+            return ExitCode.OUTPUT
+        case CollectorError():
+            click.echo(f"error: {error}", err=True)
+            return ExitCode.DEFECT
+        case _:
+            frames = "".join(traceback.format_tb(error.__traceback__))
+            click.echo(f"{frames}a defect of the collector: {type(error).__name__}; please report it", err=True)
+            return ExitCode.DEFECT
+
+
+def _forget_stdout() -> None:
+    """Keep the interpreter from flushing into the closed pipe again when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

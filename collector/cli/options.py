@@ -1,0 +1,150 @@
+"""The options that commands share, and what they come to: a loaded config, a range, a scope."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import click
+
+from collector.adapters.logs import configure_logs, resolve_format
+from collector.app import Scope
+from collector.config import LoadedConfig, find_config, load
+from collector.config.types import parse_duration
+from collector.core.ranges import Between, Last, Moment, Range
+from collector.errors import ConfigError
+from collector.model import Population
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class MomentType(click.ParamType[Moment]):
+    """A date or a time of day."""
+
+    name = "date"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Moment:
+        """Return the moment, or fail saying what would be right."""
+        if isinstance(value, Moment):
+            return value
+        try:
+            return Moment.parse(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class DurationType(click.ParamType[timedelta]):
+    """A duration: `7d`, `36h`."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        """Return the duration, or fail saying what would be right."""
+        if isinstance(value, timedelta):
+            return value
+        try:
+            duration = parse_duration(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        if duration <= timedelta(0):
+            self.fail("must be longer than nothing", param, ctx)
+        return duration
+
+
+def apply(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
+    """Return a decorator that adds options in the order in which they are given."""
+
+    def decorate(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+config_options = apply(
+    click.option("-c", "--config", "config_path", type=click.Path(path_type=Path), help="The config file."),
+    click.option("--org", "orgs", multiple=True, metavar="NAME", help="Only this org; repeatable."),
+    click.option(
+        "--population",
+        "populations",
+        multiple=True,
+        type=click.Choice([p.value for p in Population]),
+        help="Only this population; repeatable.",
+    ),
+    click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="Least level logged."),
+    click.option("--log-format", type=click.Choice(["auto", "console", "json"]), help="How logs look."),
+    click.option("-q", "--quiet", is_flag=True, help="Only warnings and errors: no progress, no summary."),
+)
+output_options = apply(
+    click.option("-o", "--output", metavar="DIR", help="A directory for sealed files, or - for stdout."),
+    click.option("-f", "--format", "format_", type=click.Choice(["jsonl"]), help="Format of the records."),
+    click.option("--state", metavar="URL", help="The ledger; only `none` is of use yet."),
+    click.option(
+        "--progress",
+        type=click.Choice(["auto", "always", "never"]),
+        default="auto",
+        show_default=True,
+        help="The progress bar; auto shows it on a terminal.",
+    ),
+)
+range_options = apply(
+    click.option("--from", "from_", type=MomentType(), metavar="DATE", help="Start, in each org's time zone."),
+    click.option("--to", "to", type=MomentType(), metavar="DATE", help="End; a bare date means through its end."),
+    click.option("--last", type=DurationType(), metavar="7d", help="The windows that ended within this duration."),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What the shared options come to."""
+
+    config: LoadedConfig
+    scope: Scope
+    quiet: bool
+    log_format: Literal["console", "json"]
+
+
+def open_context(
+    *,
+    config_path: Path | None,
+    orgs: tuple[str, ...],
+    populations: tuple[str, ...],
+    log_level: str | None,
+    log_format: str | None,
+    quiet: bool,
+    output: str | None = None,
+    format_: str | None = None,
+    state: str | None = None,
+) -> Context:
+    """Load the config with the options laid over it, and set up the logs. Raises ConfigError."""
+    level = log_level or ("warning" if quiet else None)
+    overrides = {
+        "output": {"path": output, "format": format_},
+        "state": {"url": state},
+        "log": {"level": level, "format": log_format},
+    }
+    path = find_config(config_path, os.environ)
+    config = load(path, environ=os.environ, overrides=overrides)
+    format_used = resolve_format(config.settings.log.format, sys.stderr)
+    configure_logs(level=config.settings.log.level, format_=format_used)
+    scope = Scope(orgs=orgs, populations=tuple(Population(p) for p in populations))
+    return Context(config=config, scope=scope, quiet=quiet, log_format=format_used)
+
+
+def read_range(from_: Moment | None, to: Moment | None, last: timedelta | None) -> Range | None:
+    """Return the range of the options, None if none is given. Raises ConfigError if they don't go together."""
+    if last is not None:
+        if from_ is not None or to is not None:
+            raise ConfigError("--last goes alone: give either --last or --from and --to")
+        return Last(last)
+    if from_ is None:
+        if to is not None:
+            raise ConfigError("--to needs --from: where does the range begin?")
+        return None
+    return Between(from_, to)

@@ -1,0 +1,76 @@
+"""Records as a picture: one row per org, its tests day by day."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+from rich.table import Table
+from rich.text import Text
+
+_BARS = "▁▂▃▄▅▆▇█"
+_ROWS = 25
+
+
+@dataclass(slots=True)
+class _OrgUsage:
+    name: str = ""
+    tests: int = 0
+    screenshots: int = 0
+    unknown: int = 0
+    by_window: dict[str, int | None] = field(default_factory=dict)
+
+    def add(self, record: dict[str, Any]) -> None:
+        self.name = record["org_name"]
+        window = record["window_start"]
+        tests = record["total_tests"]
+        self.by_window.setdefault(window, 0)
+        if record["quality"] == "unavailable":
+            self.unknown += 1
+            self.by_window[window] = None
+        elif tests is not None:
+            self.tests += tests
+            before = self.by_window[window]
+            self.by_window[window] = None if before is None else before + tests
+        self.screenshots += record["total_screenshots"] or 0
+
+
+def usage_table(directory: Path, files: Sequence[str]) -> Table:
+    """Return the usage in sealed files, the busiest orgs first; a day with unknown totals shows as `?`."""
+    orgs: dict[str, _OrgUsage] = defaultdict(_OrgUsage)
+    for record in _records(directory, files):
+        orgs[record["org"]].add(record)
+    table = Table(title="Tests per day, all populations", title_justify="left", header_style="bold")
+    table.add_column("org")
+    table.add_column("organization", overflow="ellipsis", max_width=28, no_wrap=True)
+    table.add_column("tests", justify="right")
+    table.add_column("screenshots", justify="right")
+    table.add_column("unknown", justify="right")
+    table.add_column("by day")
+    ranked = sorted(orgs.items(), key=lambda item: item[1].tests, reverse=True)
+    for name, usage in ranked[:_ROWS]:
+        unknown = Text(str(usage.unknown or ""), style="yellow")
+        strip = sparkline([usage.by_window[window] for window in sorted(usage.by_window)])
+        table.add_row(
+            name, Text(usage.name), f"{usage.tests:,}", f"{usage.screenshots:,}", unknown, Text(strip, style="cyan")
+        )
+    if len(ranked) > _ROWS:
+        table.add_row(f"… {len(ranked) - _ROWS} more")
+    return table
+
+
+def sparkline(values: Sequence[int | None]) -> str:
+    """Return a bar for each value, `?` for an unknown one."""
+    most = max((value for value in values if value), default=0)
+    return "".join("?" if v is None else _BARS[v * (len(_BARS) - 1) // most] if most else _BARS[0] for v in values)
+
+
+def _records(directory: Path, files: Sequence[str]) -> Iterator[dict[str, Any]]:
+    for name in files:
+        with (directory / name).open("rb") as lines:
+            for line in lines:
+                yield orjson.loads(line)

@@ -1,0 +1,14 @@
+"""The config: one YAML file, files with more orgs, variables and options laid over it.
+
+Owns what may be configured, and says all that is wrong at once: where, what, and what
+would be right. Never shows the value of a secret.
+"""
+
+from __future__ import annotations
+
+from collector.config.find import find_config
+from collector.config.loader import LoadedConfig, load
+from collector.config.schema import config_schema
+from collector.config.settings import Settings
+
+__all__ = ["LoadedConfig", "Settings", "config_schema", "find_config", "load"]

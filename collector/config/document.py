@@ -1,0 +1,138 @@
+"""A YAML file as plain values, and the line that each of them stands on.
+
+Owns reading and composing a file: every scalar stays the text that was written (YAML 1.1
+would make 19800 of +05:30 and 83 of 0123), except null. The nodes are kept, so lines are
+looked up only when there is something to say. Knows nothing of settings or orgs.
+"""
+
+from __future__ import annotations
+
+import re
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+import yaml
+
+from collector.config.syntax import syntax_problem
+from collector.config.values import NULL_TAG, Builder, is_merge
+from collector.config.wording import Path as KeyPath
+from collector.config.wording import dotted
+from collector.errors import ConfigError, Problem
+
+try:
+    from yaml import CSafeLoader as BaseLoader
+except ImportError:  # PyYAML without libyaml: slower, the same otherwise
+    from yaml import SafeLoader as BaseLoader  # type: ignore[assignment]
+
+MAX_BYTES = 64 * 2**20
+MAX_DEPTH = 40  # deeper nesting than that is an attack or an accident, and recursion has its end
+NULL = re.compile(r"(?:~|null|Null|NULL)?\Z")  # the resolver only calls match()
+
+
+class Composing:
+    """What makes a loader compose text: the only thing that it recognises in a plain scalar is null."""
+
+    yaml_implicit_resolvers: ClassVar = {first: [(NULL_TAG, NULL)] for first in ("~", "n", "N", "")}
+    depth = 0
+
+    def descend_resolver(self, *_: object, **__: object) -> None:
+        """Count the depth: libyaml's composer recurses on the C stack, without any limit."""
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise yaml.MarkedYAMLError(problem="nested too deep")
+
+    def ascend_resolver(self) -> None:
+        """Count the depth."""
+        self.depth -= 1
+
+
+class Loader(Composing, BaseLoader):
+    """The loader in use."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """A file's values (str, None, list, dict) with their lines and what was wrong with its keys."""
+
+    file: Path
+    data: object
+    mode: int
+    root: yaml.Node = field(repr=False)
+    problems: tuple[Problem, ...] = ()
+
+    def line(self, path: KeyPath) -> int | None:
+        """Return the line of the key or list item at a path, else that of the nearest one above it."""
+        line: int | None = None
+        node = self.root
+        for step in path:
+            found = child(node, step)
+            if found is None:
+                break
+            line, node = found
+        return line
+
+    def problem(self, path: KeyPath, message: str) -> Problem:
+        """Return a problem of the value at a path."""
+        return Problem(message=message, file=str(self.file), line=self.line(path), path=dotted(path) or None)
+
+
+def child(
+    node: yaml.Node, step: str | int, above: tuple[yaml.Node, ...] = ()
+) -> tuple[int, yaml.Node] | None:
+    """Return the line and node that a step leads to, also through `<<`, were it of the mapping itself."""
+    if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+        item: yaml.Node = node.value[step]
+        return item.start_mark.line + 1, item
+    if not isinstance(node, yaml.MappingNode) or node in above:
+        return None
+    for key, value in node.value:
+        if key.value == step and not is_merge(key):
+            return key.start_mark.line + 1, value
+    for key, value in node.value:
+        if is_merge(key):
+            for source in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                if found := child(source, step, (*above, node)):
+                    return found
+    return None
+
+
+def read_document(file: Path) -> Document:
+    """Read and compose a file. Raises ConfigError when there is nothing to go on with."""
+    text, mode = read_text(file)
+    try:
+        loader = Loader(text)
+        try:
+            root = loader.get_single_node()
+        finally:
+            loader.dispose()
+    except yaml.YAMLError as error:
+        raise ConfigError([syntax_problem(error, file=str(file), text=text)]) from None
+    if root is None:
+        raise ConfigError([Problem(message="is empty", file=str(file))])
+    builder = Builder(file)
+    data = builder.build(root, ())
+    return Document(file=file, data=data, mode=mode, root=root, problems=tuple(builder.problems))
+
+
+def read_text(file: Path) -> tuple[str, int]:
+    """Return a file's text and mode. Raises ConfigError that says why it can't be read."""
+    try:
+        status = file.stat()
+        if not stat.S_ISREG(status.st_mode):
+            what = "a directory" if stat.S_ISDIR(status.st_mode) else "no regular file"
+            raise ConfigError([Problem(message=f"is {what}; a YAML file is needed", file=str(file))])
+        if status.st_size > MAX_BYTES:
+            raise ConfigError([Problem(message="is larger than 64 MiB", file=str(file))])
+        raw = file.read_bytes()
+    except FileNotFoundError:
+        raise ConfigError([Problem(message="there is no such file", file=str(file))]) from None
+    except OSError as error:
+        raise ConfigError([Problem(message=f"can't be read: {error.strerror}", file=str(file))]) from None
+    try:
+        return raw.decode("utf-8-sig"), status.st_mode
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        message = "isn't UTF-8 text: save the file with the encoding UTF-8"
+        raise ConfigError([Problem(message=message, file=str(file), line=line)]) from None

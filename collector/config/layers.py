@@ -1,0 +1,157 @@
+"""The layers that settings come from, highest first: options, environment, file, defaults.
+
+Owns which layer a value comes from, so that a problem can name it. Validates nothing:
+every layer hands over text, and the models parse it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
+
+from collector.config.document import Document
+from collector.config.wording import Path as KeyPath
+from collector.config.wording import dotted, nearest
+from collector.errors import Problem
+
+PREFIX = "COLLECTOR_"
+Tree = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layers:
+    """Where one load takes its settings from."""
+
+    overrides: Tree = field(default_factory=dict)
+    variables: Tree = field(default_factory=dict, repr=False)
+    document: Document | None = None
+    data: Tree = field(default_factory=dict, repr=False)  # the document's, shaped like settings
+
+    def problem(self, path: KeyPath, message: str) -> Problem:
+        """Return a problem of a setting, placed in the layer that the value comes from."""
+        if holds(self.variables, path) and not holds(self.overrides, path):
+            return Problem(message=message, path=variable(path))
+        if self.document is None or holds(self.overrides, path):
+            return Problem(message=message, path=dotted(path))
+        return self.document.problem(path, message)
+
+    def gives(self, path: KeyPath) -> bool:
+        """Whether any layer gives that setting, so that it isn't left at its default."""
+        return any(holds(tree, path) for tree in (self.overrides, self.variables, self.data))
+
+
+def holds(tree: object, path: KeyPath) -> bool:
+    """Whether a tree has a value at a path, or one in its way."""
+    for step in path:
+        if not isinstance(tree, Mapping):
+            return tree is not None
+        if step not in tree:
+            return False
+        tree = tree[step]
+    return True
+
+
+def variable(path: KeyPath) -> str:
+    """Return the environment variable that overrides a setting."""
+    return PREFIX + "__".join(str(step).upper() for step in path)
+
+
+def section(field_info: FieldInfo) -> type[BaseModel] | None:
+    """Return the model of a field that is a section."""
+    kind = field_info.annotation
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+
+
+def section_paths(model: type[BaseModel], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Yield the path of every section."""
+    for name, field_info in model.model_fields.items():
+        if inner := section(field_info):
+            yield (*above, name)
+            yield from section_paths(inner, (*above, name))
+
+
+def leaves(
+    model: type[BaseModel], above: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], FieldInfo]]:
+    """Yield the path and field of every setting that is no section."""
+    for name, field_info in model.model_fields.items():
+        if inner := section(field_info):
+            yield from leaves(inner, (*above, name))
+        else:
+            yield (*above, name), field_info
+
+
+def is_list(field_info: FieldInfo) -> bool:
+    """Whether a setting is a list; those can't be overridden by a variable."""
+    return get_origin(field_info.annotation) is tuple
+
+
+class TreeSource(PydanticBaseSettingsSource):
+    """A layer that is a nested mapping: the options, or the file."""
+
+    def __init__(self, settings_cls: type[BaseSettings], tree: Tree) -> None:
+        super().__init__(settings_cls)
+        self.tree = tree
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """Return one top-level value; it is parsed by the models alone."""
+        return self.tree.get(field.alias or field_name), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """Return the whole layer, unknown keys included: the models refuse them."""
+        return dict(self.tree)
+
+
+class OptionsSource(TreeSource):
+    """What the command's options say."""
+
+
+class FileSource(TreeSource):
+    """What the config file says."""
+
+
+class EnvironmentSource(TreeSource):
+    """What `COLLECTOR_…` variables say, as `variables_tree` finds it."""
+
+
+def variables_tree(settings_cls: type[BaseSettings], environ: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the environment sets: there is a variable for every scalar that is in no list."""
+    tree: dict[str, Any] = {}
+    for path, field_info in leaves(settings_cls):
+        text = environ.get(variable(path))
+        if text is None or is_list(field_info):
+            continue
+        at = tree
+        for step in path[:-1]:
+            at = at.setdefault(step, {})
+        at[path[-1]] = None if text in ("null", "~") else text
+    return tree
+
+
+def unused_variables(settings_cls: type[BaseSettings], environ: Mapping[str, str]) -> Iterator[Problem]:
+    """Yield a warning for every variable that was meant as a setting but is none.
+
+    Only what begins with a section and `__` can be meant: `COLLECTOR_SERVICE_HOST` and the
+    like are what Kubernetes injects for a service that is called `collector`.
+    """
+    starts = tuple(variable(path) + "__" for path in section_paths(settings_cls))
+    named = sorted(name for name in environ if name.startswith(starts))
+    if not named:
+        return
+    known = {variable(path): is_list(field_info) for path, field_info in leaves(settings_cls)}
+    groups = {variable(path) for path in section_paths(settings_cls)}
+    scalars = [name for name, a_list in known.items() if not a_list]
+    for name in named:
+        if name in groups:
+            yield Problem(path=name, message="is ignored: only the keys of a section have variables")
+        elif name not in known:
+            near = nearest(name, scalars)
+            hint = f"; did you mean {near}?" if near else ""
+            yield Problem(path=name, message=f"is ignored: there is no such setting{hint}")
+        elif known[name]:
+            yield Problem(path=name, message="is ignored: a list is set in the file, not by a variable")

@@ -1,0 +1,155 @@
+"""Loading: from the path of a config to settings and orgs, or to all that is wrong.
+
+Owns the order of the steps and what takes more than one section to judge. Nothing is
+asked of the API, and nothing but the named files is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ValidationError
+
+from collector.config.document import Document, read_document
+from collector.config.fitting import ca_flaws, doubts, span_flaws
+from collector.config.layers import Layers, section, unused_variables, variables_tree
+from collector.config.org_files import entries_of_config, entries_of_file, find_org_files
+from collector.config.orgs import ReadOrg, duplicates, read_org
+from collector.config.problems import findings
+from collector.config.secrets import Secrets
+from collector.config.settings import Settings
+from collector.config.wording import Path as KeyPath
+from collector.errors import ConfigError, Problem
+from collector.model import Org
+
+READ_PATHS = frozenset({("api", "ca_file"), ("service", "token_file")})  # relative to the config
+NO_ORGS = (
+    "there are no orgs: add one below `orgs:` (`- name: …` with username_env and access_key_env), "
+    "or a file with orgs that `org_files` matches"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedConfig:
+    """A valid config: what it says, what was read for it, and what deserves a look."""
+
+    settings: Settings
+    orgs: tuple[Org, ...]
+    path: Path
+    files: tuple[Path, ...]
+    warnings: tuple[Problem, ...]
+
+
+def load(
+    path: Path, *, environ: Mapping[str, str], overrides: Mapping[str, object] | None = None
+) -> LoadedConfig:
+    """Return the config of that file, with variables and options laid over it.
+
+    `overrides` is a nested mapping of options; None in it means that an option isn't given.
+    Raises ConfigError with all that is wrong, in the order of files and lines.
+    """
+    document = read_document(path)
+    if not isinstance(document.data, dict):
+        message = "expected a mapping: `api:`, `orgs:` and so on, each at the start of a line"
+        raise ConfigError([Problem(message=message, file=str(path), line=document.root.start_mark.line + 1)])
+    problems = list(document.problems)
+    data = shaped(Settings, document.data, document, problems)
+    entries = list(entries_of_config(document, data.pop("orgs", None), problems))
+    variables = variables_tree(Settings, environ)
+    layers = Layers(overrides=given(overrides or {}), variables=variables, document=document, data=data)
+
+    patterns = data.get("org_files", Settings.model_fields["org_files"].default)
+    before = len(problems)
+    org_files = find_org_files(patterns, document, problems) if isinstance(patterns, list | tuple) else []
+    for file in org_files:
+        entries += entries_of_file(file, problems)
+    if not entries and len(problems) == before and document.data.get("orgs") in (None, []):
+        problems.append(Problem(message=NO_ORGS, file=str(path)))
+
+    settings = read_settings(layers, problems)
+    secrets = Secrets(environ)
+    orgs = [org for entry in entries if (org := read_org(entry, secrets, problems))]
+    problems += duplicates(entries)
+    ca_files = [settings.api.ca_file] if settings and settings.api.ca_file else []
+    if settings:
+        problems += [layers.problem(("api", "ca_file"), text) for file in ca_files for text in ca_flaws(file)]
+        problems += [layers.problem(("api", "max_span"), text) for text in span_flaws(settings, orgs)]
+
+    order = {str(file): place for place, file in enumerate([path, *org_files])}
+    if settings is None or problems:
+        raise ConfigError(in_order(problems, order))
+    warnings = [*secrets.warnings, *unused_variables(Settings, environ), *doubts(settings, layers)]
+    return LoadedConfig(
+        settings=settings,
+        orgs=tuple(to_org(org, settings) for org in orgs),
+        path=path,
+        files=(path, *org_files, *secrets.files, *ca_files),
+        warnings=in_order(warnings, order),
+    )
+
+
+def in_order(problems: list[Problem], order: Mapping[str, int]) -> tuple[Problem, ...]:
+    """Return problems by file and line; those of options and variables first."""
+    return tuple(sorted(problems, key=lambda one: (order.get(one.file or "", -1), one.line or 0)))
+
+
+def given(overrides: Mapping[str, object]) -> dict[str, object]:
+    """Return the options that are given."""
+    return {
+        name: given(value) if isinstance(value, Mapping) else value
+        for name, value in overrides.items()
+        if value is not None
+    }
+
+
+def shaped(
+    model: type[BaseModel],
+    tree: Mapping[str, object],
+    document: Document,
+    problems: list[Problem],
+    above: KeyPath = (),
+) -> dict[str, object]:
+    """Return the file's values without sections that are no mappings: those are noted.
+
+    They have to go before a variable is laid over them, which would hide what is wrong.
+    """
+    kept: dict[str, object] = {}
+    for name, value in tree.items():
+        path = (*above, name)
+        inner = section(model.model_fields[name]) if name in model.model_fields else None
+        if inner and isinstance(value, dict):
+            kept[name] = shaped(inner, value, document, problems, path)
+        elif inner and value is not None:
+            problems.append(document.problem(path, "expected a mapping: its keys, indented, one per line"))
+        elif path in READ_PATHS and isinstance(value, str) and value:
+            kept[name] = str(document.file.parent / value)
+        else:
+            kept[name] = value
+    return kept
+
+
+def read_settings(layers: Layers, problems: list[Problem]) -> Settings | None:
+    """Return the settings, or None and all that is wrong with them."""
+    try:
+        return Settings.of(layers)
+    except ValidationError as error:
+        problems += [layers.problem(path, text) for path, text in findings(error, Settings, more=("orgs",))]
+        return None
+
+
+def to_org(org: ReadOrg, settings: Settings) -> Org:
+    """Return an org as the rest of the collector knows it: defaults applied, secrets resolved."""
+    own, defaults = org.settings, settings.defaults
+    return Org(
+        name=own.name,
+        base_url=own.base_url or settings.api.base_url,
+        credential=org.credential,
+        zone=own.timezone or defaults.timezone,
+        granularity=own.granularity or defaults.granularity,
+        populations=own.populations or defaults.populations,
+        since=own.since or defaults.since,
+        org_id=own.org_id,
+        labels=own.labels or {},
+    )

@@ -1,0 +1,143 @@
+"""The orgs: entries of the config and of the files that it names, as values of the model.
+
+Owns what an org may say of itself, and that names are unique over all files. Every org is
+looked at by itself, so that what is wrong with one hides nothing of the others.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, WithJsonSchema
+
+from collector.config.document import Document
+from collector.config.problems import findings
+from collector.config.secrets import Secrets
+from collector.config.sections import Populations, Section, Text, key
+from collector.config.types import Date, ZoneName
+from collector.config.urls import ApiUrl
+from collector.config.wording import Path as KeyPath
+from collector.config.wording import invalid, shown
+from collector.errors import Problem
+from collector.model import Credential, Granularity
+
+LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,62}")
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+MAX_NAME, MAX_LABEL = 300, 1024
+
+
+def check_name(value: str) -> str:
+    """Return a name that reads the same in every log, file and table."""
+    if not value:
+        raise invalid("is empty")
+    if len(value) > MAX_NAME:
+        raise invalid(f"is longer than {MAX_NAME} characters")
+    if CONTROL.search(value):
+        raise invalid("holds a line break or another control character")
+    if value != value.strip():
+        raise invalid(f"begins or ends with a space, got {shown(value)}")
+    return value
+
+
+def check_label(value: str) -> str:
+    """Return a label's name that every output can have as a column."""
+    if not LABEL.fullmatch(value):
+        raise invalid("a label's name is up to 63 letters, digits, `_`, `.` or `-`, a letter or `_` first")
+    return value
+
+
+def check_label_value(value: str) -> str:
+    """Return a label's value of bounded length: it is copied to every record."""
+    if len(value) > MAX_LABEL:
+        raise invalid(f"is longer than {MAX_LABEL} characters")
+    return value
+
+
+Name = Annotated[
+    str, AfterValidator(check_name), Field(json_schema_extra={"minLength": 1, "maxLength": MAX_NAME})
+]
+Labels = dict[Annotated[str, AfterValidator(check_label)], Annotated[str, AfterValidator(check_label_value)]]
+
+Secret = Annotated[
+    SecretStr,
+    WithJsonSchema({"type": ["string", "number", "boolean"], "format": "password", "writeOnly": True}),
+]
+
+
+class OrgSettings(Section):
+    """One org: its name, its credential, and what differs from `defaults`."""
+
+    name: Name = Field(description="what the org is called in records, logs and reports; unique")
+    username: Secret | None = key(None, "username for Basic, as it is")
+    username_env: str | None = key(None, "environment variable that holds the username")
+    username_file: str | None = key(None, "file that holds the username, relative to this file")
+    access_key: Secret | None = key(None, "access key for Basic, as it is")
+    access_key_env: str | None = key(None, "environment variable that holds the access key")
+    access_key_file: str | None = key(None, "file that holds the access key, relative to this file")
+    token: Secret | None = key(None, "token for Bearer, as it is")
+    token_env: str | None = key(None, "environment variable that holds the token")
+    token_file: str | None = key(None, "file that holds the token, relative to this file")
+    org_id: Text | None = key(None, "refuse answers of any other organization")
+    base_url: ApiUrl | None = key(None, "where this org's API is, if not at api.base_url")
+    timezone: ZoneName | None = key(None, "the org's calendar, if not defaults.timezone")
+    granularity: Granularity | None = key(None, "length of the windows, if not defaults.granularity")
+    populations: Populations | None = key(None, "whose usage is collected, if not defaults.populations")
+    since: Date | None = key(None, "nothing older is wanted, if not defaults.since")
+    labels: Labels | None = key(None, "copied to every record of this org")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Where one org stands, and what is written there."""
+
+    document: Document
+    path: KeyPath
+    raw: object
+
+    def problem(self, message: str, *below: str | int) -> Problem:
+        """Return a problem of this org or of one of its keys."""
+        return self.document.problem((*self.path, *below), message)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOrg:
+    """An org that is valid by itself."""
+
+    entry: Entry
+    settings: OrgSettings
+    credential: Credential
+
+
+def read_org(entry: Entry, secrets: Secrets, problems: list[Problem]) -> ReadOrg | None:
+    """Return an org, or None and all that is wrong with it."""
+    if not isinstance(entry.raw, dict):
+        problems.append(entry.problem("expected an org: `name: …` and its other keys below each other"))
+        return None
+    before = len(problems)
+    settings = None
+    try:
+        settings = OrgSettings.model_validate(entry.raw)
+    except ValidationError as error:
+        for path, message in findings(error, OrgSettings):
+            missing = path == ("name",) and "name" not in entry.raw
+            problems.append(entry.problem(message, *(() if missing else path)))
+    credential, wrong = secrets.credential(entry.raw, entry.document, entry.path)
+    problems += wrong
+    if settings is None or credential is None or len(problems) > before:
+        return None
+    return ReadOrg(entry, settings, credential)
+
+
+def duplicates(entries: Iterable[Entry]) -> Iterator[Problem]:
+    """Yield a problem for every name that was taken before."""
+    first: dict[str, Entry] = {}
+    for entry in entries:
+        name = entry.raw.get("name") if isinstance(entry.raw, dict) else None
+        if isinstance(name, str) and first.setdefault(name, entry) is not entry:
+            taken = first[name].problem("", "name")
+            yield entry.problem(
+                f"{shown(name)} is the name of another org, at {taken.file}:{taken.line}", "name"
+            )

@@ -1,0 +1,90 @@
+"""What pydantic finds wrong, as problems for the person who wrote the config.
+
+Owns one sentence for every type of error: what is wrong, and what would be right. Never
+passes on pydantic's own text for a value, which may hold it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from collector.config.secrets import KEYS
+from collector.config.wording import ERROR_TYPE, expected, nearest, shown, unknown_key
+from collector.config.wording import Path as KeyPath
+
+HIDDEN = KEYS | {"url"}
+WANTED = {
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_parsing_size": "a whole number",
+    "int_from_float": "a whole number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "string_type": "text",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "dict_type": "a mapping (`key: value`)",
+    "model_type": "a mapping (`key: value`)",
+    "model_attributes_type": "a mapping (`key: value`)",
+}
+CHOICES = ("enum", "literal_error")
+BOUNDS = {
+    "greater_than_equal": ("at least", "ge"),
+    "less_than_equal": ("at most", "le"),
+}
+
+
+def findings(
+    error: ValidationError, model: type[BaseModel], *, more: Sequence[str] = ()
+) -> Iterator[tuple[KeyPath, str]]:
+    """Yield the path and the sentence of everything that is wrong.
+
+    `more` are keys of the top level that the model doesn't have.
+    """
+    for details in error.errors(include_url=False):
+        loc: KeyPath = details["loc"]
+        if loc and loc[-1] == "[key]":
+            loc = loc[:-1]
+        if details["type"] == "extra_forbidden":
+            known = known_keys(model, loc[:-1], more)
+            key, text = unknown_key(str(loc[-1]), known, has_value=details["input"] is not None)
+            yield (*loc[:-1], key), text
+        else:
+            keys = details.get("ctx", {}).get("keys", ())
+            yield (*loc, *keys[:1]), sentence(details, loc)
+
+
+def sentence(details: ErrorDetails, loc: KeyPath) -> str:
+    """Say what is wrong with one value."""
+    kind, value, context = details["type"], details["input"], details.get("ctx", {})
+    if kind == ERROR_TYPE:
+        return details["msg"]
+    if kind == "missing":
+        return f"needs a `{loc[-1]}`"
+    if kind in CHOICES:
+        wanted: str = context["expected"]
+        names = wanted.replace(" or ", ", ").replace("'", "").split(", ")
+        near = nearest(value, names) if isinstance(value, str) else None
+        return expected(wanted, value) + (f"; did you mean {near}?" if near else "")
+    if kind in BOUNDS:
+        word, bound = BOUNDS[kind]
+        return f"must be {word} {context[bound]}, got {shown(value)}"
+    if wanted := WANTED.get(kind, ""):
+        may_be_secret = bool(loc) and loc[-1] in HIDDEN
+        return f"expected {wanted}" if may_be_secret else expected(wanted, value)
+    return "isn't valid here"
+
+
+def known_keys(model: type[BaseModel], path: KeyPath, more: Sequence[str]) -> list[str]:
+    """Return the keys that exist at a path, in the order of the documents."""
+    for step in path:
+        annotation = model.model_fields[str(step)].annotation
+        inner = next((kind for kind in (annotation, *get_args(annotation)) if isinstance(kind, type)), None)
+        if inner is None or not issubclass(inner, BaseModel):
+            return []
+        model, more = inner, ()
+    return [*model.model_fields, *more]

@@ -1,0 +1,62 @@
+"""The JSON Schema of the config file, for editors and for checks before a deployment.
+
+Owns what makes it accept all that `load` accepts: a number may be written as text and
+text as a number, and a section may be empty. What takes more than one value to judge
+(exactly one form of a secret, unique names) is for `load` alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
+
+from collector.config.orgs import OrgSettings
+from collector.config.sections import key
+from collector.config.settings import Settings
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+WHOLE = r"^\s*[+-]?[0-9]+(_[0-9]+)*(\.0*)?\s*$"
+TRUTH = "^([tT][rR][uU][eE]|[fF][aA][lL][sS][eE]|[yY]([eE][sS])?|[nN][oO]?|[oO][nN]|[oO][fF][fF]|[tTfF01])$"
+
+
+class ConfigFile(Settings):
+    """The config of the usage collector."""
+
+    orgs: tuple[OrgSettings, ...] | None = key((), "the organizations to collect")
+
+
+class FileSchema(GenerateJsonSchema):
+    """What the values of a file may look like, before they are parsed."""
+
+    schema_dialect = DIALECT
+
+    def field_title_should_be_set(self, *_: object, **__: object) -> bool:
+        """Return False: the titles that pydantic makes up only repeat the keys."""
+        return False
+
+    def int_schema(self, schema: core_schema.IntSchema) -> JsonSchemaValue:
+        """Return a whole number, also as text."""
+        return {"anyOf": [super().int_schema(schema), {"type": "string", "pattern": WHOLE}]}
+
+    def bool_schema(self, schema: core_schema.BoolSchema) -> JsonSchemaValue:
+        """Return a truth value, also as text or 0 and 1."""
+        return {
+            "anyOf": [super().bool_schema(schema), {"type": "string", "pattern": TRUTH}, {"enum": [0, 1]}]
+        }
+
+    def str_schema(self, schema: core_schema.StringSchema) -> JsonSchemaValue:
+        """Return text, also where a reader of YAML sees a number or a truth value."""
+        return {**super().str_schema(schema), "type": ["string", "number", "boolean"]}
+
+    def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
+        """Return a mapping, or nothing where all keys of a section are left out."""
+        found = super().model_schema(schema)
+        return found if schema["cls"] in (OrgSettings, ConfigFile) else {**found, "type": ["object", "null"]}
+
+
+def config_schema() -> dict[str, object]:
+    """Return the JSON Schema (draft 2020-12) of a config file, with descriptions and defaults."""
+    schema: dict[str, Any] = ConfigFile.model_json_schema(schema_generator=FileSchema)
+    return {"$schema": DIALECT, **schema, "title": "usage collector config"}

@@ -1,0 +1,183 @@
+"""Secrets, from where the config says they are.
+
+Owns the three forms (as it is, `_env`, `_file`), which of them go together, and whether
+what was found can be a secret at all. No message holds any of a secret; and as people do
+write the secret itself where its variable or file is to be named, such a name is shown
+only if it can't be one.
+"""
+
+from __future__ import annotations
+
+import re
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from collector.config.document import Document
+from collector.config.wording import Path as KeyPath
+from collector.errors import Problem
+from collector.model import BasicCredential, BearerCredential, Credential
+
+NAMES = ("username", "access_key", "token")
+FORMS = ("", "_env", "_file")
+KEYS = frozenset(name + form for name in NAMES for form in FORMS)
+MAX_BYTES = 64 * 2**10
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
+SHOWN_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")  # access keys have small letters
+SHOWN_FILE = re.compile(r"(?=.*/|.*\.[A-Za-z0-9]{1,8}$)[^/]{0,40}(?:/[^/]{0,40})*")
+TOKEN = re.compile(r"[!-~]+")
+OTHERS_READ = 0o044
+SECRET_MOUNTS = ("/run/secrets/", "/var/run/secrets/")
+KUBERNETES_VERSION = re.compile(r"\.\.(?:data|\d{4}_\d{2}_\d{2}.*)")
+
+NO_CREDENTIAL = (
+    "has no credential: give username and access_key, or token (each as it is, or as …_env or …_file)"
+)
+BOTH_KINDS = "username and access_key, or a token: an org has one of the two"
+
+
+class FlawError(Exception):
+    """Why a secret can't be used; the message holds nothing of it."""
+
+
+@dataclass(slots=True)
+class Secrets:
+    """Finds the secrets of one load, and remembers what it read and what to warn about."""
+
+    environ: Mapping[str, str] = field(repr=False)
+    files: list[Path] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
+    _read: dict[Path, str] = field(default_factory=dict, repr=False)
+    _modes: dict[Path, int] = field(default_factory=dict)
+    _warned: set[Path] = field(default_factory=set)
+
+    def credential(
+        self, org: Mapping[str, object], document: Document, path: KeyPath
+    ) -> tuple[Credential | None, list[Problem]]:
+        """Return an org's credential, or None and all that keeps it from having one."""
+        given = {name: [name + form for form in FORMS if name + form in org] for name in NAMES}
+        problems: list[Problem] = []
+        found: dict[str, str] = {}
+        for name, keys in given.items():
+            filled = [key for key in keys if org[key] is not None] or keys[:1]
+            for key in filled[1:]:
+                message = f"`{filled[0]}` is given as well: a secret is given in one way"
+                problems.append(document.problem((*path, key), message))
+            if len(filled) == 1 and (org[filled[0]] is None or isinstance(org[filled[0]], str)):
+                try:
+                    found[name] = self.secret(name, filled[0], org[filled[0]], document, (*path, filled[0]))
+                except FlawError as flaw:
+                    problems.append(document.problem((*path, filled[0]), str(flaw)))
+        problems += [document.problem((*path, key), text) for key, text in mismatches(given)]
+        if not any(given.values()):
+            problems.append(document.problem(path, NO_CREDENTIAL))
+        if problems:
+            return None, problems
+        if "token" in found:
+            return BearerCredential(token=found["token"]), []
+        if "username" in found and "access_key" in found:
+            return BasicCredential(username=found["username"], access_key=found["access_key"]), []
+        return None, []  # a value of another type, which the models tell
+
+    def secret(self, name: str, key: str, value: object, document: Document, path: KeyPath) -> str:
+        """Return one secret. Raises FlawError."""
+        if not isinstance(value, str) or not value:
+            raise FlawError("is empty")
+        if key.endswith("_env"):
+            subject, text = self.from_variable(value)
+        elif key.endswith("_file"):
+            file = document.file.parent / value
+            subject = (
+                f"the secret file {file}" if SHOWN_FILE.fullmatch(value) else "the secret file named here"
+            )
+            text = self.from_file(file, subject)
+            if name != "username":
+                self.warn(
+                    file, self._modes[file], f"others on this machine can read {subject}", document, path
+                )
+        else:
+            subject, text = "", value
+            if name != "username":
+                message = "others on this machine can read this secret"
+                self.warn(document.file, document.mode, message, document, path)
+        text = text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
+        if what := flaw_of(name, text):
+            raise FlawError(f"{subject} {what}".strip())
+        return text
+
+    def from_variable(self, variable: str) -> tuple[str, str]:
+        """Return what to call a variable, and its value."""
+        if not VARIABLE.fullmatch(variable):
+            raise FlawError(
+                "must be the name of an environment variable (letters, digits and _); "
+                "what is written here isn't shown, as it may be the secret itself"
+            )
+        shown = variable if SHOWN_VARIABLE.fullmatch(variable) else "named here"
+        subject = f"the environment variable {shown}"
+        if variable not in self.environ:
+            raise FlawError(f"{subject} is not set")
+        return subject, self.environ[variable]
+
+    def from_file(self, file: Path, subject: str) -> str:
+        """Return the text of a secret file."""
+        if file in self._read:
+            return self._read[file]
+        try:
+            status = file.stat()
+            if not stat.S_ISREG(status.st_mode):
+                raise FlawError(f"{subject} is no regular file")
+            if status.st_size > MAX_BYTES:
+                raise FlawError(f"{subject} is larger than 64 KiB")
+            text = file.read_bytes().decode()
+        except FileNotFoundError:
+            raise FlawError(f"{subject} doesn't exist") from None
+        except UnicodeDecodeError:
+            raise FlawError(f"{subject} isn't UTF-8 text") from None
+        except (OSError, ValueError) as error:
+            raise FlawError(f"{subject} can't be read: {getattr(error, 'strerror', 'not a path')}") from None
+        self._read[file], self._modes[file] = text, status.st_mode
+        self.files.append(file)
+        return text
+
+    def warn(self, file: Path, mode: int, message: str, document: Document, path: KeyPath) -> None:
+        """Warn, once for each file, that others than its owner can read a secret."""
+        if mode & OTHERS_READ and file not in self._warned:
+            self._warned.add(file)
+            if not is_secret_mount(file):
+                self.warnings.append(document.problem(path, f"{message}: chmod 600 {file}"))
+
+
+def mismatches(given: Mapping[str, list[str]]) -> list[tuple[str, str]]:
+    """Return the keys that don't go together, with what is wrong."""
+    if given["token"]:
+        return [(keys[0], BOTH_KINDS) for name, keys in given.items() if keys and name != "token"]
+    for here, missing in (("username", "access_key"), ("access_key", "username")):
+        if given[here] and not given[missing]:
+            return [
+                (given[here][0], f"needs {missing} beside it ({missing}, {missing}_env or {missing}_file)")
+            ]
+    return []
+
+
+def flaw_of(name: str, text: str) -> str | None:
+    """Say why a text can't be that secret, if it can't."""
+    odd = next((character for character in text if not character.isprintable()), None)
+    checks = (
+        (not text, "is empty"),
+        (odd in ("\n", "\r"), "holds a line break"),
+        (odd is not None, f"holds a character that can't be seen (U+{ord(odd or ' '):04X})"),
+        (text != text.strip(), "begins or ends with a space"),
+        (name == "username" and ":" in text, "holds a colon, which Basic can't send in a username"),
+        (name == "token" and text[:7].lower() == "bearer ", "begins with `Bearer`: give the token alone"),
+        (name == "token" and not TOKEN.fullmatch(text), "holds a character that a token can't have"),
+    )  # fmt: skip
+    return next((message for wrong, message in checks if wrong), None)
+
+
+def is_secret_mount(file: Path) -> bool:
+    """Whether Kubernetes or Docker mounted the file as a secret: there the mode is theirs."""
+    for place in (file.absolute(), file.resolve()):
+        if str(place).startswith(SECRET_MOUNTS) or any(map(KUBERNETES_VERSION.fullmatch, place.parts)):
+            return True
+    return False

@@ -1,0 +1,215 @@
+"""The sections of the config file: every key, its default and its range.
+
+Owns what contract.md's "Config" says of them, and what must fit together within one
+section. What orgs, files and variables have to do with it is elsewhere.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from collector.config.types import (
+    Cron,
+    Date,
+    Duration,
+    FilePath,
+    Positive,
+    Size,
+    ZoneName,
+    at_most,
+)
+from collector.config.urls import ApiUrl, HttpUrl, LedgerUrl
+from collector.config.wording import duration_text, invalid, shown
+from collector.core.request import RangeEnd
+from collector.model import Granularity, Population
+
+DAY = timedelta(days=1)
+API_SPAN = timedelta(days=90)
+MIN_SEAL, MAX_SEAL = 10**6, 10**12
+
+
+def key(default: object, description: str, **bounds: Any) -> Any:
+    """Declare a key: its default as one would write it, and what it is for."""
+    return Field(default, validate_default=True, description=description, **bounds)
+
+
+def distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return a list in which nothing stands twice."""
+    for index, value in enumerate(values):
+        if value in values[:index]:
+            raise invalid(f"{shown(str(value) if isinstance(value, str) else value)} stands in it twice")
+    return values
+
+
+def some(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return a list that isn't empty."""
+    if not values:
+        raise invalid("must not be empty")
+    return values
+
+
+def one_format(value: str) -> str:
+    """Return a format that can be written."""
+    if value != "jsonl":
+        raise invalid(f"only jsonl is there yet, got {shown(value)}")
+    return value
+
+
+def filled(value: str) -> str:
+    """Return text that isn't empty."""
+    if not value.strip():
+        raise invalid("is empty")
+    return value
+
+
+def seal_size(value: int) -> int:
+    """Return a size at which files can reasonably be sealed."""
+    if not MIN_SEAL <= value <= MAX_SEAL:
+        raise invalid(f"must be between 1MB and 1000GB, got {value} bytes")
+    return value
+
+
+Text = Annotated[str, AfterValidator(filled)]
+Populations = Annotated[
+    tuple[Population, ...],
+    AfterValidator(distinct),
+    AfterValidator(some),
+    Field(json_schema_extra={"minItems": 1, "uniqueItems": True}),
+]
+Span = Annotated[Positive, at_most(API_SPAN, ": the API answers no longer range")]
+
+
+class Section(BaseModel):
+    """A section; one whose keys are all commented out stands for its defaults."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nothing_is_defaults(cls, value: object) -> object:
+        return {} if value is None else value
+
+
+class RateLimit(Section):
+    """At most so many requests in any period of that length."""
+
+    requests: int = key(1, "requests per period", ge=1, le=100_000)
+    period: Annotated[Positive, at_most(DAY)] = key("1s", "length of the period")
+
+
+class GlobalRateLimit(RateLimit):
+    """The limit for all orgs together."""
+
+    requests: int = key(10, "requests per period, all orgs together", ge=1, le=100_000)
+
+
+class OrgRateLimit(RateLimit):
+    """The limit for each org."""
+
+    requests: int = key(2, "requests per period, one org", ge=1, le=100_000)
+
+
+class Retry(Section):
+    """How often and how long one slice is asked again."""
+
+    attempts: int = key(6, "attempts per slice, the first included", ge=1, le=20)
+    base_delay: Annotated[Positive, at_most(DAY)] = key(
+        "500ms", "delay before the second attempt; doubles each time"
+    )
+    max_delay: Annotated[Positive, at_most(DAY)] = key("60s", "longest delay between two attempts")
+    budget: Annotated[Duration, at_most(7 * DAY)] = key("10m", "time after which a slice isn't tried again")
+
+    @model_validator(mode="after")
+    def _delays_fit(self) -> Self:
+        given = [name for name in ("base_delay", "max_delay") if name in self.model_fields_set]
+        if self.base_delay > self.max_delay:
+            low, high = duration_text(self.base_delay), duration_text(self.max_delay)
+            raise invalid(f"base_delay ({low}) must not be more than max_delay ({high})", *given)
+        return self
+
+
+class Api(Section):
+    """The API and how gently it is asked."""
+
+    base_url: ApiUrl = key("https://api.lambdatest.com", "where the API is: https, or http on loopback")
+    timeout: Annotated[Positive, at_most(timedelta(hours=1))] = key("30s", "one attempt, all of it")
+    max_span: Span = key("90d", "longest range of one request, in elapsed time")
+    range_end: RangeEnd = key("inclusive", "how the API reads the end of a range")
+    concurrency: int = key(16, "requests in flight, all orgs together", ge=1, le=1000)
+    rate_limit: GlobalRateLimit = Field(
+        default_factory=GlobalRateLimit, description="limit for all orgs together"
+    )
+    org_concurrency: int = key(2, "requests in flight, one org", ge=1, le=1000)
+    org_rate_limit: OrgRateLimit = Field(default_factory=OrgRateLimit, description="limit for each org")
+    retry: Retry = Field(default_factory=Retry, description="how a slice that failed is asked again")
+    ca_file: FilePath | None = key(None, "PEM file of the authorities to trust instead of the usual ones")
+
+
+class Defaults(Section):
+    """What holds for every org that doesn't say otherwise."""
+
+    timezone: ZoneName = key("UTC", "the org's calendar: IANA name or ±HH:MM")
+    granularity: Granularity = key("day", "length of the windows")
+    populations: Populations = key(tuple(map(str, Population)), "whose usage is collected")
+    since: Date | None = key(None, "nothing older is wanted")
+
+
+class Output(Section):
+    """Where records go."""
+
+    path: Text = key("-", "a directory, or - for stdout")
+    format: Annotated[str, AfterValidator(one_format), Field(json_schema_extra={"enum": ["jsonl"]})] = key(
+        "jsonl", "format of the records"
+    )
+    seal_at: Annotated[Size, AfterValidator(seal_size)] = key("128MB", "size at which a file is finished")
+
+
+class State(Section):
+    """Where the ledger is."""
+
+    url: LedgerUrl = key("sqlite:///state/ledger.db", "sqlite:///…, postgresql://… or none")
+
+
+class Schedule(Section):
+    """When `serve` collects, and what is asked again."""
+
+    cron: Cron = key("20 * * * *", "minute hour day month weekday")
+    timezone: ZoneName = key("UTC", "zone that cron is read in")
+    jitter: Annotated[Duration, at_most(DAY)] = key("60s", "random delay of a run, at most")
+    settle: Duration = key("6h", "how long after its end a window is due")
+    recheck: Annotated[tuple[Positive, ...], AfterValidator(distinct)] = key(
+        ("1d", "3d"), "ages at which a complete window is asked again"
+    )
+    lookback: Positive = key("3d", "how far back the first run goes")
+    repair_for: Duration = key("30d", "age up to which partial and failed slices are asked again")
+    catch_up: Duration = key("35d", "how far back a run fills gaps")
+    restate_for: Duration = key("30d", "age up to which changed numbers are emitted again")
+
+
+class Service(Section):
+    """What `serve` answers."""
+
+    host: Text = key("127.0.0.1", "address to listen on")
+    port: int = key(8080, "port to listen on; 0 takes a free one", ge=0, le=65535)
+    allowed_hosts: tuple[Text, ...] = key((), "Host headers that are answered beside loopback's")
+    token_file: FilePath | None = key(None, "file with the token that clients must send")
+    usage_metrics: bool = key(False, "whether /metrics also shows usage")
+    org_metrics: bool = key(True, "whether /metrics has labels per org")
+    grace: Annotated[Duration, at_most(timedelta(hours=1))] = key("20s", "time to finish when told to stop")
+
+
+class Push(Section):
+    """Where the metrics of runs that end go."""
+
+    gateway: HttpUrl | None = key(None, "URL of a Prometheus Pushgateway")
+    textfile: FilePath | None = key(None, "file for node_exporter's textfile collector")
+
+
+class Log(Section):
+    """What is logged to stderr."""
+
+    level: Literal["debug", "info", "warning", "error"] = key("info", "least level that is logged")
+    format: Literal["auto", "console", "json"] = key("auto", "auto: console on a terminal, else json")

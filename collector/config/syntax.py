@@ -1,0 +1,51 @@
+"""What is wrong with a file that isn't YAML, in words for somebody who just edited it.
+
+Owns the translation of the parser's errors. Never shows the text of the file: any of it
+may be a secret (a key that begins with `*` is taken for an alias).
+"""
+
+from __future__ import annotations
+
+import re
+
+import yaml
+
+from collector.errors import Problem
+
+MISPLACED_COLON = "a `:` where none can be: check the indentation, and quote a value that holds `: `"
+# In this order: (in the parser's problem or context, whether the start of the construct is the line, message)
+SENTENCES = (
+    ("nested too deep", False, "lists or mappings are nested too deep"),
+    ("expected a single document", False, "a second document begins here (`---`): a file holds one"),
+    ("mapping values are not allowed", False, MISPLACED_COLON),
+    ("could not find expected ':'", True, "a key needs a `:` and a space after it"),
+    ("undefined alias", False, "an alias (`*…`) without its anchor: quote a value that begins with `*`"),
+    ("duplicate anchor", False, "this anchor (`&…`) exists already: quote a value that begins with `&`"),
+    ("unknown escape", True, "no escape (`\\`) in double quotes looks like this: use single quotes"),
+    ("a quoted scalar", True, "a quote is opened here and never closed"),
+    ("-quoted scalar", True, "a quote is opened here and never closed"),
+    ("flow sequence", True, "a `[` is opened here and not closed by a `]`, or a comma is missing"),
+    ("flow mapping", True, "a `{` is opened here and not closed by a `}`, or a comma is missing"),
+    ("cannot start any token", False, "a value can't begin with `@`, a backtick or `%`: put it in quotes"),
+    ("control characters", False, "a control character, which YAML doesn't allow"),
+    ("special characters", False, "a control character, which YAML doesn't allow"),
+    ("a block", False, "the indentation fits none of the lines above"),
+    ("node content", False, "a `]`, `}` or `,` stands where a value belongs"),
+)  # fmt: skip
+TAB = "a tab is used for indentation: YAML wants spaces"
+
+
+def syntax_problem(error: yaml.YAMLError, *, file: str, text: str) -> Problem:
+    """Return what the parser stumbled over, with its line."""
+    lines = text.splitlines() or [""]
+    said = f"{getattr(error, 'problem', '')} {getattr(error, 'reason', '')} {getattr(error, 'context', '')}"
+    mark, start = getattr(error, "problem_mark", None), getattr(error, "context_mark", None)
+    line = mark.line if mark else text.count("\n", 0, getattr(error, "position", 0))
+    at = lines[min(line, len(lines) - 1)]
+    if re.match(r"[ -]*\t", at):
+        return Problem(message=TAB, file=file, line=line + 1)
+    for sign, from_start, message in SENTENCES:
+        if sign in said:
+            line = start.line if start and from_start else line
+            return Problem(message=message, file=file, line=min(line, len(lines) - 1) + 1)
+    return Problem(message="isn't valid YAML", file=file, line=min(line, len(lines) - 1) + 1)

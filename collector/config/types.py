@@ -1,0 +1,130 @@
+"""The types of single config values: durations, sizes, dates, paths, cron lines.
+
+Owns how each is parsed, from the text of a file, a variable or an option alike, and its
+JSON Schema. Knows no keys, no files and no defaults. URLs and zones have their own modules.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, PlainValidator, WithJsonSchema
+
+from collector.config.wording import duration_text, expected, invalid
+from collector.config.zones import parse_zone
+from collector.model import Zone
+
+DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)?")
+UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+MAX_SECONDS = 36_525 * 86_400.0  # a hundred years
+SIZE = re.compile(r"([0-9]+)(B|[kK]B|MB|GB|KiB|MiB|GiB)?")
+UNIT_BYTES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+FIRST_DATE = date(2015, 1, 1)
+NOTHING = timedelta(0)
+
+
+def parse_duration(value: object) -> timedelta:
+    """Return a duration from seconds or from text such as `30s`, `500ms`, `10m`, `6h`, `3d`."""
+    if isinstance(value, timedelta):
+        return value
+    seconds = math.nan
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        seconds = float(value)
+    elif isinstance(value, str) and (found := DURATION.fullmatch(value)):
+        seconds = float(found[1]) * UNIT_SECONDS[found[2] or "s"]
+    if not 0 <= seconds <= MAX_SECONDS:
+        raise invalid(expected("a duration such as 30s, 500ms, 10m, 6h or 3d", value))
+    return timedelta(seconds=seconds)
+
+
+def parse_size(value: object) -> int:
+    """Return bytes from a number or from text such as `128MB` (10^6) or `1GiB` (2^30)."""
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    if isinstance(value, str) and (found := SIZE.fullmatch(value)):
+        return int(found[1]) * UNIT_BYTES[(found[2] or "B").upper()]
+    raise invalid(expected("a size such as 128MB, 512KB or 1GiB", value))
+
+
+def parse_date(value: object) -> date:
+    """Return a calendar date that the API can have usage for."""
+    day = value if isinstance(value, date) and not isinstance(value, datetime) else None
+    if isinstance(value, str) and ISO_DATE.fullmatch(value):
+        try:
+            day = date.fromisoformat(value)
+        except ValueError:
+            raise invalid(expected("a date of the calendar", value)) from None
+    if day is None:
+        raise invalid(expected("a date such as 2026-01-31", value))
+    if day < FIRST_DATE:
+        raise invalid(f"must not be before {FIRST_DATE}: there is no usage as old as {day}")
+    return day
+
+
+def parse_cron(value: object) -> str:
+    """Return a cron line of five fields; what they mean is for the schedule to say."""
+    if not isinstance(value, str) or len(value.split()) != 5:
+        raise invalid(expected("five fields (minute hour day month weekday) such as '20 * * * *'", value))
+    return value
+
+
+def parse_path(value: object) -> Path:
+    """Return a path that is neither empty nor holds a NUL."""
+    if isinstance(value, Path):
+        return value
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise invalid(expected("a path", value))
+    return Path(value)
+
+
+def at_least(low: timedelta) -> AfterValidator:
+    """Return the check that a duration isn't shorter than that, and more than nothing."""
+
+    def check(value: timedelta) -> timedelta:
+        if value < low or not value:
+            floor = f"at least {duration_text(low)}" if low else "more than 0"
+            raise invalid(f"must be {floor}, got {duration_text(value)}")
+        return value
+
+    return AfterValidator(check)
+
+
+def at_most(high: timedelta, because: str = "") -> AfterValidator:
+    """Return the check that a duration isn't longer than that."""
+
+    def check(value: timedelta) -> timedelta:
+        if value > high:
+            raise invalid(f"must be at most {duration_text(high)}{because}, got {duration_text(value)}")
+        return value
+
+    return AfterValidator(check)
+
+
+def text_schema(pattern: str | None = None, *, or_also: str | None = None) -> WithJsonSchema:
+    """Return the JSON Schema of a value that is written as text, or also as that other type."""
+    text: dict[str, object] = {"type": "string", **({"pattern": pattern} if pattern else {})}
+    if or_also is None:
+        return WithJsonSchema(text)
+    other: dict[str, object] = {"type": or_also, **({"minimum": 0} if or_also != "null" else {})}
+    return WithJsonSchema({"anyOf": [text, other]})
+
+
+Duration = Annotated[
+    timedelta, PlainValidator(parse_duration), text_schema(f"^{DURATION.pattern}$", or_also="number")
+]
+Positive = Annotated[Duration, at_least(NOTHING)]
+Size = Annotated[int, PlainValidator(parse_size), text_schema(f"^{SIZE.pattern}$", or_also="integer")]
+Date = Annotated[
+    date, PlainValidator(parse_date), WithJsonSchema({"type": "string", "format": "date", "minLength": 10})
+]
+# Readers of YAML 1.1 take an unquoted +05:30 for the number 19800; ours takes it as it is written.
+ZoneName = Annotated[
+    Zone, PlainValidator(parse_zone), WithJsonSchema({"type": ["string", "integer"], "minLength": 1})
+]
+Cron = Annotated[str, PlainValidator(parse_cron), text_schema(r"^\s*(\S+\s+){4}\S+\s*$")]
+FilePath = Annotated[Path, PlainValidator(parse_path), text_schema("^[^\\u0000]+$")]

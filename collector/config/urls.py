@@ -1,0 +1,91 @@
+"""The URLs of the config: where the API is, where the ledger is, where metrics go.
+
+Owns which URLs a credential may be sent to. Opens none of them, and never shows what
+may hold a password.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Annotated
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import AfterValidator, PlainValidator, SecretStr, WithJsonSchema
+
+from collector.config.wording import expected, invalid, shown
+
+URL_CHARACTERS = re.compile(r"[^\s\\<>\"{}|^`\x00-\x20\x7f]+")
+HOST = re.compile(r"[\w.-]+|[0-9A-Fa-f:.]+")
+LEDGERS = "`none`, sqlite:///path/to/file.db or postgresql://host/database"
+
+
+def parse_http_url(value: object) -> str:
+    """Return an http(s) URL that is nothing but scheme, host, port and path, without a trailing slash."""
+    if not isinstance(value, str) or not value:
+        raise invalid(expected("a URL such as https://api.lambdatest.com", value))
+    if "@" in value:
+        raise invalid("must not hold a user name or password (`…@`): secrets have keys of their own")
+    if not URL_CHARACTERS.fullmatch(value):
+        raise invalid(f"holds a character that a URL can't have, got {shown(value)}")
+    try:
+        parts = urlsplit(value)
+        usable = bool(parts.hostname and HOST.fullmatch(parts.hostname)) and parts.port != 0
+    except ValueError:
+        parts, usable = SplitResult("https", "", "", "", ""), False
+    if parts.scheme not in ("http", "https"):
+        raise invalid(expected("a URL that begins with https://", value))
+    if not usable:
+        raise invalid(f"has no valid host or port, got {shown(value)}")
+    if "?" in value:
+        raise invalid("must not hold a query (`?…`): the collector adds its own")
+    if "#" in value:
+        raise invalid("must not hold a fragment (`#…`)")
+    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
+
+
+def require_tls(url: str) -> str:
+    """Return the URL if a credential may be sent there: https, or http on loopback."""
+    parts = urlsplit(url)
+    if parts.scheme == "https" or is_loopback(parts.hostname or ""):
+        return url
+    host = shown(parts.hostname)
+    raise invalid(f"http:// would send credentials unencrypted to {host}: use https://, http is for loopback")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine: localhost, 127.0.0.0/8 or ::1."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def parse_ledger_url(value: object) -> SecretStr:
+    """Return where the ledger is; it may hold a password, so no message shows it."""
+    text = value.get_secret_value() if isinstance(value, SecretStr) else value
+    if not isinstance(text, str) or not text:
+        raise invalid(expected(LEDGERS, value))
+    scheme, _, rest = text.partition("://")
+    if text != "none" and (scheme not in ("sqlite", "postgresql") or "://" not in text):
+        raise invalid(f"expected {LEDGERS}; the value isn't shown, as it may hold a password")
+    if scheme == "sqlite" and (not rest.startswith("/") or len(rest) < 2):
+        raise invalid("a sqlite URL has three slashes and a path: sqlite:///state/ledger.db")
+    if scheme == "postgresql" and not rest:
+        raise invalid("a postgresql URL names a host and a database: postgresql://host/database")
+    return SecretStr(text)
+
+
+HttpUrl = Annotated[
+    str,
+    PlainValidator(parse_http_url),
+    WithJsonSchema({"type": "string", "pattern": r"^[hH][tT]{2}[pP][sS]?://[^?#@\s]+$"}),
+]
+ApiUrl = Annotated[HttpUrl, AfterValidator(require_tls)]
+LedgerUrl = Annotated[
+    SecretStr,
+    PlainValidator(parse_ledger_url),
+    WithJsonSchema({"type": "string", "pattern": "^(none|sqlite:///.+|postgresql://.+)$"}),
+]

@@ -1,0 +1,100 @@
+"""How messages about the config are worded.
+
+Owns how a value, a path and a nearest name are shown. Never decides what is wrong, and
+never shows a value that a caller hasn't declared free of secrets.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+
+from pydantic_core import PydanticCustomError
+
+Step = str | int
+
+
+class Hidden(str):
+    """A key that isn't shown, as it may be a secret."""
+
+    __slots__ = ()
+
+
+Path = tuple[Step, ...]
+
+SHOWN_CHARS = 60
+ERROR_TYPE = "collector_config"  # errors whose message is already ours
+PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+UNITS = (("d", 86_400_000_000), ("h", 3_600_000_000), ("m", 60_000_000), ("s", 1_000_000), ("ms", 1_000))
+
+
+def shown(value: object) -> str:
+    """Return a value as messages show it: cut, and never the content of a list or mapping."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, dict | list | tuple):
+        return "a mapping" if isinstance(value, dict) else "a list"
+    if isinstance(value, timedelta):
+        return duration_text(value)
+    text = repr(value)
+    return text if len(text) <= SHOWN_CHARS else text[: SHOWN_CHARS - 1] + "…"
+
+
+def expected(what: str, value: object) -> str:
+    """Return the usual message: what would be right, and what is there."""
+    return f"expected {what}, got {shown(value)}"
+
+
+def invalid(message: str, *keys: str) -> PydanticCustomError:
+    """Return the error for a validator to raise; `keys` name the section's keys that it is about."""
+    return PydanticCustomError(ERROR_TYPE, "{message}", {"message": message, "keys": keys})
+
+
+def dotted(path: Sequence[Step]) -> str:
+    """Return a path as `orgs[3].labels.team`; keys that aren't plain words are left out."""
+    text = ""
+    for step in path:
+        if isinstance(step, int):
+            text += f"[{step}]"
+        elif PLAIN_KEY.fullmatch(step) and not isinstance(step, Hidden):
+            text += f".{step}" if text else step
+        else:
+            text += "[…]"
+    return text
+
+
+def duration_text(value: timedelta) -> str:
+    """Return a duration in the largest unit that fits, as one would write it in the config."""
+    microseconds = value // timedelta(microseconds=1)
+    for unit, size in UNITS:
+        if microseconds and microseconds % size == 0:
+            return f"{microseconds // size}{unit}"
+    return f"{value.total_seconds():g}s"
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that is most like the given one, if any is."""
+    folded = {key.casefold().replace("-", "_"): key for key in known}
+    found = difflib.get_close_matches(name.casefold().replace("-", "_"), folded, n=1, cutoff=0.6)
+    return folded[found[0]] if found else None
+
+
+def unknown_key(key: str, known: Sequence[str], *, has_value: bool) -> tuple[Step, str]:
+    """Return the key as it may be shown, and the sentence that says which one was meant.
+
+    What isn't shaped like a key (`{token:abc}` lacks a space and is one long key) or has no
+    value (`{token, abc}`) may hold a secret, so no more is shown of it than the known part.
+    """
+    choice = f"known here: {', '.join(known)}"
+    if not PLAIN_KEY.fullmatch(key):
+        start = re.match(r"[A-Za-z_]+", key)
+        if start and start[0] in known:
+            return Hidden(key), f"`{start[0]}` must be followed by a `:` and a space"
+        return Hidden(key), f"unknown key (not shown: it is no plain word); {choice}"
+    near = nearest(key, known)
+    if not near and not has_value:
+        return Hidden(key), f"unknown key without a value (not shown); {choice}"
+    name = key if len(key) <= SHOWN_CHARS else key[:SHOWN_CHARS] + "…"
+    return key, f"unknown key `{name}`; " + (f"did you mean `{near}`?" if near else choice)

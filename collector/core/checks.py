@@ -1,0 +1,82 @@
+"""What a check asks of an org, and what the answers say about what the API's documents leave open.
+
+Two readings are open: whether the second named by `to` still counts, and whether parts of a
+range add up to the whole. Both show on one past day, asked whole and in four parts.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+from itertools import pairwise
+
+from collector.core.normalise import Finding
+from collector.core.windows import Calendar
+from collector.model import Granularity, Org, Population, Slice, Window
+
+PARTS = 4
+DAYS_TRIED = 7  # back from the last one that is due, for one with usage
+
+
+class Additivity(StrEnum):
+    """What the parts of a day say about the whole."""
+
+    ADDS_UP = "adds up"
+    OTHER_END = "adds up only if `to` is read the other way"
+    DIFFERS = "does not add up"
+    NO_USAGE = "no usage on the days tried"
+    UNKNOWN = "could not be asked"
+
+
+def last_due_days(org: Org, *, now: datetime, settle: timedelta) -> list[Window]:
+    """Return the newest whole days of an org's calendar that are due, newest first."""
+    calendar = Calendar(org.zone, Granularity.DAY)
+    end = calendar.floor(now - settle)
+    days = []
+    for _ in range(DAYS_TRIED):
+        start = calendar.floor(end - timedelta(seconds=1))
+        days.append(Window(start, end))
+        end = start
+    return days
+
+
+def parts_of(day: Window) -> list[Window]:
+    """Return a day in four parts, cut at full seconds."""
+    seconds = int(day.elapsed.total_seconds())
+    cuts = [day.start + timedelta(seconds=seconds * n // PARTS) for n in range(PARTS + 1)]
+    return [Window(start, end) for start, end in pairwise(cuts)]
+
+
+def whole_and_parts(org: Org, population: Population, day: Window) -> list[Slice]:
+    """Return the slices that show whether parts add up: the whole first."""
+    return [Slice(org, population, window) for window in (day, *parts_of(day))]
+
+
+def totals(findings: Iterable[Finding]) -> Counter[tuple[str, str]]:
+    """Return the sums of all counts, by product and metric; users are distinct and never summed."""
+    sums: Counter[tuple[str, str]] = Counter()
+    for finding in findings:
+        for product, usage in finding.products.items():
+            if usage is not None:
+                sums[product, "tests"] += usage.total_tests or 0
+                sums[product, "duration"] += usage.total_duration or 0
+                sums[product, "screenshots"] += usage.total_screenshots or 0
+    return sums
+
+
+def additivity(whole: Finding | None, parts: Sequence[Finding | None]) -> Additivity:
+    """Say whether the parts of a day are the whole."""
+    known = [part for part in parts if part is not None and part.complete]
+    if whole is None or not whole.complete or len(known) < len(parts):
+        return Additivity.UNKNOWN
+    if whole.is_zero and all(part.is_zero for part in known):
+        return Additivity.NO_USAGE
+    return Additivity.ADDS_UP if totals([whole]) == totals(known) else Additivity.DIFFERS
+
+
+def same_totals(findings: Iterable[Finding | None]) -> bool:
+    """Say whether all populations have the same totals, and not zero: counts may be across all users."""
+    sums = [totals([finding]) for finding in findings if finding is not None and finding.complete]
+    return len(sums) > 1 and any(sums[0].values()) and all(other == sums[0] for other in sums)

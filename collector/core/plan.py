@@ -1,0 +1,100 @@
+"""What a run asks of one org, in which order: lazily, so that a year costs no more memory than a day.
+
+Owns the order of slices: oldest window first, its populations one after the other. Never
+knows how or when a slice is asked: that is `dispatch`'s. A plan is pulled one slice at a
+time and only when a request can leave, so that a later plan may react to what was answered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Protocol
+
+from collector.core.windows import Calendar
+from collector.model import Org, Slice, Window
+
+
+class Plan(Protocol):
+    """What a lane needs of a plan."""
+
+    @property
+    def org(self) -> Org:
+        """Whose slices they are."""
+        ...
+
+    @property
+    def remaining(self) -> int:
+        """How many slices were not issued yet."""
+        ...
+
+    def __next__(self) -> Slice:
+        """Issue the next slice."""
+        ...
+
+
+@dataclass(slots=True)
+class ListedPlan:
+    """Slices that were listed beforehand: what a check asks."""
+
+    org: Org
+    slices: list[Slice]
+
+    @property
+    def remaining(self) -> int:
+        """How many slices were not issued yet."""
+        return len(self.slices)
+
+    def __next__(self) -> Slice:
+        """Issue the next slice."""
+        return self.slices.pop(0)
+
+
+@dataclass(slots=True)
+class LanePlan:
+    """The slices of one org: an iterator that knows how many there are and how many are left."""
+
+    org: Org
+    span: Window | None
+    total: int = field(init=False)
+    issued: int = field(init=False, default=0)
+    _slices: Iterator[Slice] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.total = self.windows * len(self.org.populations)
+        self._slices = self._generate()
+
+    @property
+    def calendar(self) -> Calendar:
+        """The org's own calendar."""
+        return Calendar(self.org.zone, self.org.granularity)
+
+    @property
+    def windows(self) -> int:
+        """How many windows there are for each population."""
+        return _count(self.calendar, self.span) if self.span else 0
+
+    @property
+    def remaining(self) -> int:
+        """How many slices were not issued yet."""
+        return self.total - self.issued
+
+    def __next__(self) -> Slice:
+        """Issue the next slice."""
+        slice_ = next(self._slices)
+        self.issued += 1
+        return slice_
+
+    def _generate(self) -> Iterator[Slice]:
+        if self.span is None:
+            return
+        for window in self.calendar.split(self.span):
+            for population in self.org.populations:
+                yield Slice(self.org, population, window)
+
+
+@lru_cache(maxsize=4096)
+def _count(calendar: Calendar, span: Window) -> int:
+    """Orgs share calendars and spans: ten thousand of them cost a handful of counts."""
+    return sum(1 for _ in calendar.split(span))

@@ -1,0 +1,264 @@
+"""What came back, read as strictly as the documents allow: an answer, or a failure by what recovers from it.
+
+A 200 becomes an `Answer` only if it is the documented shape *and* the answer to what was
+asked; everything else is a `Failure` value (api.md, "Response 200" and "Errors"). Bodies
+come from gateways too: they are never parsed blindly, never quoted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Annotated, Literal
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, ValidationError
+
+from collector.errors import Broken, Failure, RefusalReason, Refused, Rejected, Retriable
+from collector.model import Answer, ApiRequest, ProductUsage
+
+DOCUMENTED_PRODUCTS = ("automation", "app-automation", "hyperexecute", "realtime", "realdevice", "smartui")
+_TESTS = ("totalTests", "totalDuration")
+_DOCUMENTED_METRICS = dict.fromkeys(DOCUMENTED_PRODUCTS, _TESTS) | {"smartui": ("totalScreenshots",)}
+_RETRIED_STATUSES = frozenset({408, 429}) | frozenset(range(500, 600))
+
+Count = Annotated[int, Field(strict=True, ge=0, le=2**63 - 1)]
+Text = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=256)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """An HTTP response as it came: `headers` by lower-case name, `body` decoded of its transfer encoding."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+
+class _Organization(_Strict):
+    id: Text
+    name: Annotated[str, Field(strict=True)]
+
+
+class _Metadata(_Strict):
+    type: Text
+    total_users: Count = Field(alias="totalUsers")
+    from_: Text = Field(alias="from")
+    to: Text
+    timezone: Text
+    organization: _Organization
+    partial: Annotated[bool, Field(strict=True)] = False
+
+
+class _Product(_Strict):
+    model_config = ConfigDict(hide_input_in_errors=True, extra="allow")
+    __pydantic_extra__: dict[str, JsonValue] = Field(init=False)
+    # Absent is None; null is not the documented shape.
+    total_tests: Count = Field(default=-1, alias="totalTests")
+    total_duration: Count = Field(default=-1, alias="totalDuration")
+    total_screenshots: Count = Field(default=-1, alias="totalScreenshots")
+
+
+class _Data(_Strict):
+    metadata: _Metadata
+    products: dict[Text, _Product]
+
+
+class _Body(_Strict):
+    status: Literal["success"]
+    data: _Data
+
+
+class _ErrorBody(_Strict):
+    message: str
+
+
+def interpret(
+    reply: Reply, request: ApiRequest, *, now: datetime, pinned_org_id: str | None = None
+) -> Answer | Failure:
+    """Say what a reply to a request means. `now` is needed for a `Retry-After` that is a date."""
+    status = reply.status
+    if status == 200:
+        return _answer(reply.body, request, pinned_org_id)
+    if status in (401, 403):
+        return _refused(status, reply.body)
+    if status in _RETRIED_STATUSES:
+        return Retriable(
+            code="rate_limited" if status == 429 else f"http_{status}",
+            message="the API limits the rate (429)" if status == 429 else f"the API answered {status}",
+            rate_limited=status == 429,
+            retry_after_s=parse_retry_after(reply.headers.get("retry-after"), now=now),
+        )
+    return _rejected(status, reply.body)
+
+
+def parse_retry_after(value: str | None, *, now: datetime) -> float | None:
+    """Return the seconds that a `Retry-After` header asks for (RFC 9110, 10.2.3), or None if it says nothing."""
+    if value is None:
+        return None
+    value = value.strip()
+    if value.isascii() and value.isdigit():
+        return float(value) if len(value) < 10 else None
+    try:
+        when = parsedate_to_datetime(value)
+    except (ValueError, IndexError, OverflowError):
+        return None
+    when = when.replace(tzinfo=UTC) if when.tzinfo is None else when
+    return max(0.0, (when - now).total_seconds())
+
+
+def _answer(body: bytes, request: ApiRequest, pinned_org_id: str | None) -> Answer | Failure:
+    try:
+        data = _Body.model_validate_json(body).data
+    except ValidationError as error:
+        return _not_the_documented_shape(error)
+    metadata = data.metadata
+    if broken := _other_echo(metadata, request) or _odd_products(data.products):
+        return broken
+    if pinned_org_id is not None and metadata.organization.id != pinned_org_id:
+        return Refused(
+            reason=RefusalReason.IDENTITY,
+            message=(
+                f"the credential belongs to organization {metadata.organization.id!r}, "
+                f"but the config expects org_id {pinned_org_id!r}: correct the credential or the org_id"
+            ),
+        )
+    return Answer(
+        org_id=metadata.organization.id,
+        org_name=metadata.organization.name,
+        users=metadata.total_users,
+        products={name: _usage(product) for name, product in data.products.items()},
+        partial=metadata.partial,
+    )
+
+
+def _other_echo(metadata: _Metadata, request: ApiRequest) -> Broken | None:
+    asked = {
+        "type": (metadata.type, request.population.value),
+        "from": (metadata.from_, request.from_),
+        "to": (metadata.to, request.to),
+        "timezone": (metadata.timezone, request.timezone),
+    }
+    for name, (echoed, sent) in asked.items():
+        if echoed != sent:
+            return Broken(code="echo", message=f"the answer is for another `{name}` than was asked for ({sent})")
+    return None
+
+
+def _odd_products(products: Mapping[str, _Product]) -> Broken | None:
+    for name, product in products.items():
+        present = _metrics(product)
+        if missing := [metric for metric in _DOCUMENTED_METRICS.get(name, ()) if metric not in present]:
+            return Broken(code="shape", message=f"the product `{name}` lacks {' and '.join(missing)}")
+        if not present:
+            return Broken(code="shape", message="a product has no metric at all")
+        if not _can_be_written(product.__pydantic_extra__):
+            return Broken(code="shape", message="a product has a metric that is no 64-bit number")
+    return None
+
+
+def _metrics(product: _Product) -> set[str]:
+    names = {
+        type(product).model_fields[name].alias or name for name in product.model_fields_set if name.startswith("total_")
+    }
+    return names | set(product.__pydantic_extra__)
+
+
+def _can_be_written(extra: Mapping[str, JsonValue]) -> bool:
+    """Whether metrics that no document names survive being written: they may be of any size and kind."""
+    try:
+        return not extra or orjson.loads(orjson.dumps(extra)) == extra
+    except orjson.JSONEncodeError:
+        return False
+
+
+def _usage(product: _Product) -> ProductUsage:
+    present = product.model_fields_set
+    return ProductUsage(
+        total_tests=product.total_tests if "total_tests" in present else None,
+        total_duration=product.total_duration if "total_duration" in present else None,
+        total_screenshots=product.total_screenshots if "total_screenshots" in present else None,
+        extra=product.__pydantic_extra__,
+    )
+
+
+def _not_the_documented_shape(error: ValidationError) -> Broken:
+    """Name the place of the first fault, of documented names only: keys of the body may be anything."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    if first["type"] == "json_invalid":
+        return Broken(code="not_json", message="the body of a 200 is not JSON: a gateway's page, or cut off")
+    known = {"status", "data", "metadata", "organization", "products", *_BY_ALIAS}
+    place = ".".join(str(part) if part in known else "*" for part in first["loc"]) or "the body"
+    return Broken(code="shape", message=f"a 200 that is not the documented shape, at {place}")
+
+
+_BY_ALIAS = frozenset(
+    field_.alias or name
+    for model in (_Body, _Data, _Metadata, _Organization, _Product)
+    for name, field_ in model.model_fields.items()
+)
+
+
+def _error_message(body: bytes) -> str:
+    try:
+        return _ErrorBody.model_validate_json(body).message
+    except ValidationError:
+        return ""
+
+
+def _refused(status: int, body: bytes) -> Refused:
+    if status == 401:
+        return Refused(
+            reason=RefusalReason.CREDENTIAL,
+            message="the credential is refused (401): check the user name and the access key, or renew them",
+        )
+    message = _error_message(body)
+    if message.startswith("admin access required"):
+        return Refused(
+            reason=RefusalReason.NOT_ADMIN,
+            message="the user is no admin of the organization (403): use an admin's credential",
+        )
+    if message.startswith("access restricted"):
+        return Refused(
+            reason=RefusalReason.PERMISSION,
+            message="the user's role lacks the permission analytics:admin (403): add it to the role",
+        )
+    return Refused(
+        reason=RefusalReason.FORBIDDEN,
+        message="access is forbidden (403) for a reason that the API does not document: is a gateway in the way?",
+    )
+
+
+# Quoted to the user, since they name what is wrong; any other text may hold anything and is not.
+_DOCUMENTED_400 = (
+    "invalid or missing type",
+    "from is required",
+    "to is required",
+    "to must be after from",
+    "date range exceeds maximum allowed span",
+    "invalid timezone format",
+)
+
+
+def _rejected(status: int, body: bytes) -> Rejected:
+    if 300 <= status < 400:
+        return Rejected(
+            code="redirect",
+            message=f"a redirect ({status}) is never followed, as it would carry the credential: check base_url",
+        )
+    if status == 400:
+        message = _error_message(body)
+        documented = next((text for text in _DOCUMENTED_400 if message.startswith(text)), "")
+        detail = f" with {documented!r}" if documented else ""
+        return Rejected(code="http_400", message=f"the API rejects the request (400){detail}: please report it to us")
+    if status == 404:
+        return Rejected(code="http_404", message="the endpoint was not found (404): check base_url")
+    if status == 407:
+        return Rejected(code="http_407", message="the proxy wants a credential (407): check the proxy's variables")
+    return Rejected(code=f"http_{status}", message=f"the API answered {status}, which is not documented")

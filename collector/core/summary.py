@@ -1,0 +1,154 @@
+"""What a run came to: per org and population how many slices ended how, and why.
+
+Holds counts and merged spans, never slices: its size depends on the number of orgs alone.
+Planned = complete + partial + failed + refused + not asked, always.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from collector.core.plan import LanePlan
+from collector.core.windows import merge
+from collector.exitcodes import ExitCode
+from collector.model import Org, Population, SliceState, Window
+
+_SPANS_KEPT = 8
+
+
+@dataclass(slots=True)
+class Cause:
+    """Why slices of one population are not complete."""
+
+    state: SliceState
+    code: str
+    message: str
+    slices: int = 0
+    spans: list[Window] = field(default_factory=list)
+    more_spans: bool = False
+
+    def add(self, window: Window) -> None:
+        """Count a slice, keeping where in time it lies as few spans, up to a bound."""
+        self.slices += 1
+        spans = merge([*self.spans, window])
+        self.more_spans = self.more_spans or len(spans) > _SPANS_KEPT
+        self.spans = spans[:_SPANS_KEPT]
+
+
+@dataclass(slots=True)
+class PopulationSummary:
+    """One population of one org."""
+
+    planned: int
+    states: Counter[SliceState] = field(default_factory=Counter)
+    records: int = 0
+    requests: int = 0
+    causes: dict[tuple[SliceState, str], Cause] = field(default_factory=dict)
+
+    def end(self, state: SliceState, window: Window, *, why: tuple[str, str] | None, asked: int, records: int) -> None:
+        """Count the end of a slice; `why` is the code and message of what kept it from being complete."""
+        self.states[state] += 1
+        self.requests += asked
+        self.records += records
+        if why is not None:
+            code, message = why
+            self.causes.setdefault((state, code), Cause(state, code, message)).add(window)
+
+    def close(self, state: SliceState, code: str, message: str) -> None:
+        """Count the slices that were never issued."""
+        rest = self.planned - self.states.total()
+        if rest:
+            self.states[state] += rest
+            cause = self.causes.setdefault((state, code), Cause(state, code, message))
+            cause.slices += rest
+
+
+@dataclass(slots=True)
+class OrgSummary:
+    """One org, with the organization that answered, if one did."""
+
+    org: Org
+    populations: dict[Population, PopulationSummary]
+    org_id: str | None = None
+    org_name: str | None = None
+
+    def count(self, state: SliceState) -> int:
+        """Return how many slices ended so."""
+        return sum(population.states[state] for population in self.populations.values())
+
+    @property
+    def planned(self) -> int:
+        """How many slices were planned."""
+        return sum(population.planned for population in self.populations.values())
+
+    @property
+    def records(self) -> int:
+        """How many records were written."""
+        return sum(population.records for population in self.populations.values())
+
+    @property
+    def requests(self) -> int:
+        """How many requests were sent."""
+        return sum(population.requests for population in self.populations.values())
+
+    @property
+    def causes(self) -> list[tuple[Population, Cause]]:
+        """Everything that kept slices from being complete."""
+        return [(name, cause) for name, population in self.populations.items() for cause in population.causes.values()]
+
+    @property
+    def severity(self) -> tuple[int, int]:
+        """A key to sort by: who needs a person first, then who lacks most."""
+        return (self.count(SliceState.REFUSED), self.planned - self.count(SliceState.COMPLETE))
+
+
+@dataclass(slots=True)
+class RunSummary:
+    """The whole run."""
+
+    orgs: dict[str, OrgSummary]
+
+    @classmethod
+    def of(cls, plans: Iterable[LanePlan]) -> RunSummary:
+        """Begin with what is planned."""
+        return cls(
+            {
+                plan.org.name: OrgSummary(
+                    plan.org, {population: PopulationSummary(plan.windows) for population in plan.org.populations}
+                )
+                for plan in plans
+            }
+        )
+
+    def count(self, state: SliceState) -> int:
+        """Return how many slices ended so."""
+        return sum(org.count(state) for org in self.orgs.values())
+
+    @property
+    def planned(self) -> int:
+        """How many slices were planned."""
+        return sum(org.planned for org in self.orgs.values())
+
+    @property
+    def records(self) -> int:
+        """How many records were written."""
+        return sum(org.records for org in self.orgs.values())
+
+    @property
+    def requests(self) -> int:
+        """How many requests were sent."""
+        return sum(org.requests for org in self.orgs.values())
+
+    @property
+    def worst_first(self) -> list[OrgSummary]:
+        """The orgs, those that lack something first."""
+        return sorted(self.orgs.values(), key=lambda org: org.severity, reverse=True)
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What the run's slices alone say."""
+        if self.count(SliceState.REFUSED):
+            return ExitCode.REFUSED
+        return ExitCode.OK if self.count(SliceState.COMPLETE) == self.planned else ExitCode.INCOMPLETE

@@ -1,0 +1,73 @@
+"""Telling an API that is down from orgs that fail: then one request at a time probes it.
+
+While it is down its slices' clocks stand still (`uptime`) and probes don't count as their
+attempts, so that an outage of minutes costs no slice its budget.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from collector.core.retry import RetryPolicy, backoff_s
+
+_FAILURES = 10  # in a row, with no sign of life from any org in between
+_ORGS = 3  # that they came from at least, unless there are fewer
+
+
+@dataclass(slots=True)
+class Outage:
+    """Whether the API as a whole is down. All times are the loop's, in seconds."""
+
+    policy: RetryPolicy
+    orgs: int
+    down_since: float | None = None
+    probe_at: float = 0.0
+    failures: int = 0
+    _failing: set[str] = field(default_factory=set)
+    _probes: int = 0
+    _downtime_s: float = 0.0
+
+    @property
+    def down(self) -> bool:
+        """Whether it is."""
+        return self.down_since is not None
+
+    def uptime(self, now: float) -> float:
+        """Return a clock, in seconds, that stands still while the API is down."""
+        return (self.down_since if self.down_since is not None else now) - self._downtime_s
+
+    @property
+    def ends_at(self) -> float | None:
+        """Until when it is waited for."""
+        return None if self.down_since is None else self.down_since + self.policy.budget_s
+
+    def spent(self, now: float) -> bool:
+        """Whether it has been down for as long as the budget allows."""
+        return self.ends_at is not None and now >= self.ends_at
+
+    def failed(self, org: str, now: float) -> bool:
+        """Note a request that failed for want of the API; return whether that makes it down."""
+        self.failures += 1
+        if len(self._failing) < _ORGS:
+            self._failing.add(org)
+        if self.down or self.failures < _FAILURES or len(self._failing) < min(_ORGS, self.orgs):
+            return False
+        self.down_since = now
+        self._probes = 0
+        return True
+
+    def probed(self, now: float, jitter: float) -> None:
+        """Note that a probe failed: the next one waits longer."""
+        self._probes += 1
+        self.probe_at = now + backoff_s(self._probes, policy=self.policy, jitter=jitter)
+
+    def alive(self, now: float) -> float | None:
+        """Note a sign of life; return for how long it was down, if it was."""
+        self.failures = 0
+        self._failing.clear()
+        if self.down_since is None:
+            return None
+        down_s = now - self.down_since
+        self._downtime_s += down_s
+        self.down_since = None
+        return down_s

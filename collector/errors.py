@@ -1,0 +1,95 @@
+"""What can go wrong, grouped by what recovers from it.
+
+Exceptions end a command. What the API does wrong is no exception but a value, a
+`Failure`: it is an expected outcome of one slice and never ends the run (an org's
+failure must not hurt another's). No message here ever holds a secret or a body.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class CollectorError(Exception):
+    """The base of all errors that end a command with a message."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One thing that is wrong with the config: where, what, and what would be right."""
+
+    message: str
+    file: str | None = None
+    line: int | None = None
+    path: str | None = None
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}" if self.file and self.line else self.file
+        return ": ".join(part for part in (place, self.path, self.message) if part)
+
+
+class ConfigError(CollectorError):
+    """Bad config or options: a person edits something; nothing was asked. Exit 2."""
+
+    def __init__(self, problems: Sequence[Problem] | str) -> None:
+        self.problems = (Problem(message=problems),) if isinstance(problems, str) else tuple(problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+class OutputError(CollectorError):
+    """The output can't be written, or its reader went away. Exit 5."""
+
+
+class RefusalReason(StrEnum):
+    """Why a person is needed before an org can be collected."""
+
+    CREDENTIAL = "credential"  # 401
+    NOT_ADMIN = "not_admin"  # 403, admin access required
+    PERMISSION = "permission"  # 403, the role lacks analytics:admin
+    FORBIDDEN = "forbidden"  # 403 of any other kind
+    IDENTITY = "identity"  # another organization answers than the config says
+    DUPLICATE = "duplicate"  # the organization is collected by another org of the config
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """The org as a whole won't be answered until a person acts. Exit 4."""
+
+    reason: RefusalReason
+    message: str
+
+    @property
+    def code(self) -> str:
+        """The reason in one word, for logs and summaries."""
+        return f"refused_{self.reason}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retriable:
+    """It may work later: 408, 429, 5xx, time-outs, connections that broke."""
+
+    code: str
+    message: str
+    rate_limited: bool = False
+    retry_after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broken:
+    """A 200 that isn't the documented answer to what was asked: never a record."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected:
+    """The API or the way to it says no for good: 400, redirects, bad certificates, anything unknown."""
+
+    code: str
+    message: str
+
+
+Failure = Refused | Retriable | Broken | Rejected

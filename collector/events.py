@@ -1,0 +1,73 @@
+"""What happens during a run, told to whoever watches: logs, progress, metrics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from collector.core.normalise import Finding
+from collector.core.retry import PartialAnswer
+from collector.errors import Failure, Refused
+from collector.model import Org, Slice, SliceState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SliceOutcome:
+    """The end of a slice in this run. Partial and complete ones have a finding."""
+
+    slice: Slice
+    state: SliceState
+    finding: Finding | None
+    failure: Failure | None
+    asked: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestEnded:
+    """One request came back, in whatever way."""
+
+    slice: Slice
+    result: str  # "ok", "partial", or the failure's code
+    latency_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryScheduled:
+    """A slice will be asked again."""
+
+    slice: Slice
+    reason: Failure | PartialAnswer
+    asked: int
+    delay_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaneEnded:
+    """An org is asked nothing more in this run, though it isn't done: refused, or given up."""
+
+    org: Org
+    state: SliceState
+    failure: Failure
+    remaining: int
+
+    @property
+    def refused(self) -> bool:
+        """Whether a person has to act."""
+        return isinstance(self.failure, Refused)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiDown:
+    """Every org fails: from now on one request at a time probes the API."""
+
+    failures: int
+    last: Failure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiUp:
+    """The API answers again."""
+
+    down_s: float
+
+
+Event = SliceOutcome | RequestEnded | RetryScheduled | LaneEnded | ApiDown | ApiUp

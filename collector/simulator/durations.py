@@ -1,0 +1,17 @@
+"""Durations as people write them: `200ms`, `20s`, `10m`, `6h`, `3d`.
+
+Owns one format; knows nothing of what the duration is for.
+"""
+
+from __future__ import annotations
+
+import re
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)?")
+_UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, None: 1.0}
+
+
+def parse_duration(text: str) -> float | None:
+    """Return the seconds that the text stands for, or None if it is no duration."""
+    match = _DURATION.fullmatch(text.strip())
+    return float(match[1]) * _UNIT_S[match[2]] if match else None

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic.fields import FieldInfo
+
+from collector.config import Settings, find, find_config, load
+from collector.config.layers import is_list, leaves, variable
+from collector.errors import ConfigError
+from tests.unit.config.bad import CONFIG, ORG, SECRET, write
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(CONFIG, ORG)
+
+
+def warnings(**environ: str) -> list[str]:
+    config = load(CONFIG, environ={"T": SECRET, **environ})
+    assert config.settings == Settings()
+    return list(map(str, config.warnings))
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [*leaves(Settings)],
+    ids=lambda given: ".".join(given) if isinstance(given, tuple) else "",
+)
+def test_every_scalar_has_a_variable(path: tuple[str, ...], field: FieldInfo) -> None:
+    if is_list(field):
+        return
+    with pytest.raises(ConfigError) as caught:
+        load(CONFIG, environ={"T": SECRET, variable(path): "\0"})
+    assert {problem.path for problem in caught.value.problems} == {variable(path)}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("COLLECTOR_API__RETRY__ATTEMPTS", "3", 3),
+        ("COLLECTOR_SAME_ORGANIZATION", "allow", "allow"),
+        ("COLLECTOR_OUTPUT__PATH", "out", "out"),
+        ("COLLECTOR_SERVICE__USAGE_METRICS", "yes", True),
+        ("COLLECTOR_OUTPUT__SEAL_AT", "1MiB", 1_048_576),
+        ("COLLECTOR_PUSH__GATEWAY", "http://gateway:9091/", "http://gateway:9091"),
+    ],
+)
+def test_variable_is_read_like_the_file_s_text(name: str, text: str, value: object) -> None:
+    found: object = load(CONFIG, environ={"T": SECRET, name: text}).settings
+    for step in name.removeprefix("COLLECTOR_").lower().split("__"):
+        found = getattr(found, step)
+    assert found == value
+
+
+def test_variable_can_take_back_what_the_file_says() -> None:
+    write(CONFIG, "push: {gateway: 'http://gateway:9091'}\n" + ORG)
+    settings = load(CONFIG, environ={"T": SECRET, "COLLECTOR_PUSH__GATEWAY": "null"}).settings
+    assert settings.push.gateway is None
+
+
+def test_variables_of_others_are_ignored() -> None:
+    assert not warnings(
+        COLLECTOR_PORT="tcp://10.0.0.1:8080",
+        COLLECTOR_SERVICE_HOST="10.0.0.1",
+        COLLECTOR_SERVICE_PORT="8080",
+        COLLECTOR_API_PORT_8080_TCP="tcp://10.0.0.1:8080",
+        COLLECTOR_API="x",
+        COLLECTOR_ORGS="x",
+        COLLECTOR_ORG_FILES="x",
+        COLLECTOR_CONFIG="x",
+        collector_api__concurrency="x",
+        OTHER_API__CONCURENCY="x",
+    )
+
+
+def test_variable_with_a_slip_in_its_name_is_warned_about() -> None:
+    assert warnings(
+        COLLECTOR_API__CONCURENCY=SECRET, COLLECTOR_LOG__XYZ="1", COLLECTOR_STATE__URL__X="1"
+    ) == [
+        "COLLECTOR_API__CONCURENCY: is ignored: there is no such setting; did you mean COLLECTOR_API__CONCURRENCY?",
+        "COLLECTOR_LOG__XYZ: is ignored: there is no such setting; did you mean COLLECTOR_LOG__LEVEL?",
+        "COLLECTOR_STATE__URL__X: is ignored: there is no such setting; did you mean COLLECTOR_STATE__URL?",
+    ]
+
+
+def test_variable_for_a_list_or_a_section_is_warned_about() -> None:
+    assert warnings(COLLECTOR_DEFAULTS__POPULATIONS="account-user", COLLECTOR_API__RETRY="{}") == [
+        "COLLECTOR_API__RETRY: is ignored: only the keys of a section have variables",
+        "COLLECTOR_DEFAULTS__POPULATIONS: is ignored: a list is set in the file, not by a variable",
+    ]
+
+
+def test_config_is_the_one_that_is_named() -> None:
+    assert find_config(Path("x.yaml"), {"COLLECTOR_CONFIG": "collector.yaml"}) == Path("x.yaml")
+
+
+def test_config_is_else_the_variable_s() -> None:
+    write(Path("config/collector.yaml"), ORG)
+    assert find_config(None, {"COLLECTOR_CONFIG": "collector.yaml"}) == CONFIG
+    assert find_config(None, {"COLLECTOR_CONFIG": ""}) == Path("config/collector.yaml")
+
+
+def test_config_is_else_in_one_of_the_usual_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(find, "PLACES", (Path("config/collector.yaml"), Path("etc/collector.yaml")))
+    second = write(Path("etc/collector.yaml"), ORG)
+    assert find_config(None, {}) == second
+    first = write(Path("config/collector.yaml"), ORG)
+    assert find_config(None, {}) == first
+
+
+def test_config_that_the_variable_names_must_be_there() -> None:
+    with pytest.raises(ConfigError) as caught:
+        find_config(None, {"COLLECTOR_CONFIG": "nowhere.yaml"})
+    assert str(caught.value) == "COLLECTOR_CONFIG names nowhere.yaml, but there is no such file"
+
+
+def test_no_config_says_where_it_looked_and_how_to_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(find, "PLACES", (Path("config/collector.yaml"), Path("etc/collector.yaml")))
+    with pytest.raises(ConfigError) as caught:
+        find_config(None, {})
+    assert str(caught.value) == (
+        "no config: there is neither -c FILE nor COLLECTOR_CONFIG, and no file at config/collector.yaml and "
+        "etc/collector.yaml. To begin, copy config/collector.minimal.yaml to config/collector.yaml and put your "
+        "org into it; or `collector demo` shows everything without a config"
+    )

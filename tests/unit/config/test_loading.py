@@ -1,0 +1,303 @@
+from __future__ import annotations
+
+import dataclasses
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+
+from collector.config import LoadedConfig, Settings, document, load
+from collector.config.layers import leaves
+from collector.core.request import RangeEnd
+from collector.errors import ConfigError
+from collector.model import BasicCredential, BearerCredential, Granularity, Population
+from tests.unit.config import bad_yaml
+from tests.unit.config.bad import CONFIG, ORG, SECRET, Bad, write
+
+VARIABLES = {"T": SECRET, "ACME_USERNAME": "u", "ACME_ACCESS_KEY": SECRET, "GLOBEX_TOKEN": SECRET}
+EXAMPLES = Path(__file__).parents[3] / "config"
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def loaded(
+    text: str, environ: dict[str, str] | None = None, overrides: dict[str, object] | None = None
+) -> LoadedConfig:
+    return load(write(CONFIG, text), environ={**VARIABLES, **(environ or {})}, overrides=overrides)
+
+
+def test_file_is_read_without_a_look_at_the_process_s_own_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLLECTOR_API__CONCURRENCY", "3")
+    monkeypatch.setenv("API", '{"concurrency": 4}')
+    assert loaded(ORG).settings == Settings()
+
+
+def test_options_win_over_variables_over_the_file_over_defaults() -> None:
+    text = "api: {timeout: 1s, concurrency: 1, org_concurrency: 1}\n" + ORG
+    variables = {"COLLECTOR_API__TIMEOUT": "2s", "COLLECTOR_API__CONCURRENCY": "2"}
+    api = loaded(text, variables, {"api": {"timeout": "3s"}}).settings.api
+    assert (api.timeout, api.concurrency, api.org_concurrency, api.range_end) == (
+        timedelta(seconds=3),
+        2,
+        1,
+        RangeEnd.INCLUSIVE,
+    )
+
+
+def test_option_that_is_not_given_overrides_nothing() -> None:
+    config = loaded(
+        "log: {level: debug}\n" + ORG, overrides={"log": {"level": None}, "output": {"path": "out"}}
+    )
+    assert (config.settings.log.level, config.settings.output.path) == ("debug", "out")
+
+
+def test_section_whose_keys_are_all_commented_out_stands_for_its_defaults() -> None:
+    config = loaded(
+        "api:\n  # timeout: 3s\n  retry:\noutput:\n" + ORG, {"COLLECTOR_API__RETRY__ATTEMPTS": "2"}
+    )
+    assert config.settings.api.retry.attempts == 2
+    assert config.settings.output == Settings().output
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("0123", "0123"),
+        ("1e5", "1e5"),
+        ("12:30:45", "12:30:45"),
+        ("no", "no"),
+        ("2026-01-01", "2026-01-01"),
+        ("0x1F", "0x1F"),
+        ("1_000", "1_000"),
+        (".inf", ".inf"),
+        ("=", "="),
+        ("never", "never"),
+        ("Nairobi", "Nairobi"),
+        ("'null'", "null"),
+        ("'~'", "~"),
+        ('"a\\tb"', "a\tb"),
+        ("!!str 12", "12"),
+        ("!!int 012", "012"),
+    ],
+)
+def test_scalar_stays_the_text_that_was_written(written: str, read: str) -> None:
+    org = loaded(
+        f"orgs:\n- name: a\n  token_env: T\n  org_id: {written}\n  labels: {{key: {written}}}\n"
+    ).orgs[0]
+    assert (org.org_id, org.labels) == (read, {"key": read})
+
+
+def test_unquoted_offset_is_a_zone_and_no_number() -> None:
+    org = loaded("orgs:\n- {name: a, token_env: T, timezone: +05:30, since: 2026-01-01}\n").orgs[0]
+    assert (org.zone.name, org.since) == ("+05:30", date(2026, 1, 1))
+
+
+def test_unquoted_secret_is_not_mangled() -> None:
+    org = loaded("orgs:\n- {name: a, username: 0123, access_key: 1e5}\n").orgs[0]
+    assert org.credential == BasicCredential(username="0123", access_key="1e5")
+
+
+def test_org_takes_what_it_does_not_say_from_defaults() -> None:
+    config = loaded(
+        """
+api: {base_url: "https://eu-api.lambdatest.com/"}
+defaults: {timezone: Europe/Berlin, granularity: week, populations: [service-user], since: 2026-01-01}
+orgs:
+- {name: a, token_env: T, timezone: null}
+- name: b
+  token_env: T
+  base_url: http://127.0.0.1:8000/
+  timezone: Asia/Kathmandu
+  granularity: hour
+  populations: [account-user, service-user]
+  since: 2026-02-01
+  org_id: 7
+  labels: {cost: 012}
+"""
+    )
+    a, b = config.orgs
+    assert (a.base_url, a.zone.name, a.granularity, a.populations, a.since, a.org_id, a.labels) == (
+        "https://eu-api.lambdatest.com",
+        "Europe/Berlin",
+        Granularity.WEEK,
+        (Population.SERVICE_USER,),
+        date(2026, 1, 1),
+        None,
+        {},
+    )
+    assert (b.base_url, b.zone.name, b.granularity, b.populations, b.since, b.org_id, b.labels) == (
+        "http://127.0.0.1:8000",
+        "Asia/Kathmandu",
+        Granularity.HOUR,
+        tuple(Population),
+        date(2026, 2, 1),
+        "7",
+        {"cost": "012"},
+    )
+    assert b.credential == BearerCredential(token=SECRET)
+
+
+def test_aliases_and_merge_keys_spare_repetition() -> None:
+    a, b, c = loaded(
+        """
+orgs:
+- &first {name: a, token_env: T, timezone: Asia/Tokyo, labels: &labels {team: x}}
+- {<<: *first, name: b, timezone: UTC}
+- {<<: [{org_id: 1}, *first], name: c, labels: *labels}
+"""
+    ).orgs
+    assert [org.zone.name for org in (a, b, c)] == ["Asia/Tokyo", "UTC", "Asia/Tokyo"]
+    assert (b.labels, c.labels, c.org_id) == ({"team": "x"}, {"team": "x"}, "1")
+
+
+def test_problem_of_a_merged_value_is_told_where_it_is_written() -> None:
+    with pytest.raises(ConfigError, match=r"^collector\.yaml:2: orgs\[0\]\.granularity: .*\n"):
+        loaded("orgs:\n- &first {name: a, token_env: T, granularity: year}\n- {<<: *first, name: b}\n")
+
+
+@pytest.mark.parametrize("bad", bad_yaml.CASES, ids=lambda bad: bad.promise)
+def test_without_libyaml_the_same_is_told(bad: Bad, monkeypatch: pytest.MonkeyPatch) -> None:
+    class PurePython(document.Composing, yaml.SafeLoader):
+        pass
+
+    monkeypatch.setattr(document, "Loader", PurePython)
+    with pytest.raises(ConfigError) as caught:
+        load(bad.write(), environ=bad.variables)
+    assert str(caught.value).splitlines() == list(bad.told)
+
+
+def test_byte_order_mark_and_windows_line_ends_are_no_problem() -> None:
+    assert [org.name for org in loaded("\ufeff" + ORG.replace("\n", "\r\n")).orgs] == ["acme"]
+
+
+def test_org_files_are_read_in_order_once_and_without_hidden_ones() -> None:
+    write(Path("orgs.d/b.yaml"), "orgs:\n- {name: b, token_env: T}\n")
+    write(Path("orgs.d/a.yaml"), "- {name: a1, token_env: T}\n- {name: a2, token_env: T}\n")
+    write(Path("orgs.d/.b.yaml"), "no orgs at all")
+    write(Path("orgs.d/b.yaml~"), "no orgs at all")
+    write(Path("empty.yaml"), "orgs: []\n")
+    files = "org_files: [orgs.d/*.yaml, ./orgs.d/a.yaml, '*.yaml', none/*.yaml, '**/b.yaml']\n"
+    config = loaded(files + ORG)
+    assert [org.name for org in config.orgs] == ["acme", "a1", "a2", "b"]
+    assert config.files == tuple(
+        map(Path, ["collector.yaml", "empty.yaml", "orgs.d/a.yaml", "orgs.d/b.yaml"])
+    )
+
+
+def test_directory_of_org_files_that_cannot_be_read_is_an_error_and_not_empty(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write(Path("orgs.d/a.yaml"), ORG)
+    monkeypatch.setattr("os.access", lambda folder, _: str(folder) != "orgs.d")
+    with pytest.raises(
+        ConfigError, match=r"org_files: the directory orgs\.d can't be read: permission denied"
+    ):
+        loaded(ORG)
+
+
+def test_paths_that_are_read_are_relative_to_the_file_that_names_them() -> None:
+    file = write(
+        Path("etc/main/collector.yaml"),
+        "api: {ca_file: ../ca.pem}\nservice: {token_file: token}\noutput: {path: out}\n"
+        "push: {textfile: x.prom}\norg_files: [../orgs/*.yaml]\n",
+    )
+    write(Path("etc/ca.pem"), CERTIFICATE)
+    write(Path("etc/orgs/a.yaml"), "- {name: a, token_file: keys/a}\n")
+    write(Path("etc/orgs/keys/a"), SECRET).chmod(0o600)
+    config = load(file, environ={})
+    settings = config.settings
+    assert config.orgs[0].credential == BearerCredential(token=SECRET)
+    assert (settings.api.ca_file, settings.service.token_file) == (
+        Path("etc/main/../ca.pem"),
+        Path("etc/main/token"),
+    )
+    assert (settings.output.path, settings.push.textfile) == ("out", Path("x.prom"))
+    assert [path.resolve().relative_to(Path.cwd()) for path in config.files] == [
+        Path("etc/main/collector.yaml"),
+        Path("etc/orgs/a.yaml"),
+        Path("etc/orgs/keys/a"),
+        Path("etc/ca.pem"),
+    ]
+
+
+def test_path_in_a_variable_is_relative_to_the_working_directory() -> None:
+    write(Path("ca.pem"), CERTIFICATE)
+    config = load(
+        write(Path("etc/collector.yaml"), ORG), environ={"T": SECRET, "COLLECTOR_API__CA_FILE": "ca.pem"}
+    )
+    assert config.settings.api.ca_file == Path("ca.pem")
+
+
+def test_a_thousand_orgs_in_one_file_are_all_there() -> None:
+    orgs = "".join(f"- {{name: org-{n}, token_env: T, labels: {{n: {n:04}}}}}\n" for n in range(1000))
+    config = loaded("orgs:\n" + orgs)
+    assert [(org.name, org.labels["n"]) for org in config.orgs] == [
+        (f"org-{n}", f"{n:04}") for n in range(1000)
+    ]
+
+
+def test_a_thousand_orgs_in_a_thousand_files_are_all_there() -> None:
+    for n in range(1000):
+        write(Path(f"orgs.d/{n:04}.yaml"), f"orgs:\n- {{name: org-{n}, token_env: T}}\n")
+    config = loaded("api: {}\n")
+    assert [org.name for org in config.orgs] == [f"org-{n}" for n in range(1000)]
+    assert len(config.files) == 1001
+
+
+def test_more_per_org_than_for_all_is_worth_a_warning() -> None:
+    config = loaded("api:\n  concurrency: 1\n" + ORG)
+    assert list(map(str, config.warnings)) == [
+        "collector.yaml:2: api.concurrency: 2 is more than api.concurrency, so 1 is what an org gets"
+    ]
+
+
+def test_example_states_exactly_the_defaults() -> None:
+    config = load(EXAMPLES / "collector.example.yaml", environ=VARIABLES)
+    assert config.settings == Settings()
+    assert [org.name for org in config.orgs] == ["acme", "globex"]
+
+
+def test_example_has_every_key_there_is() -> None:
+    written = document.read_document(EXAMPLES / "collector.example.yaml")
+    for path, _ in leaves(Settings):
+        assert dotted_keys(written.data) >= {".".join(path)}
+
+
+def test_minimal_config_is_one_org_and_all_defaults() -> None:
+    config = load(EXAMPLES / "collector.minimal.yaml", environ=VARIABLES)
+    assert config.settings == Settings()
+    assert [org.credential for org in config.orgs] == [BasicCredential(username="u", access_key=SECRET)]
+    assert config.warnings == ()
+
+
+def test_loaded_config_shows_no_secret() -> None:
+    text = f"state: {{url: 'postgresql://u:{SECRET}@db/x'}}\norgs:\n"
+    text += f"- {{name: a, token: {SECRET}}}\n- {{name: b, username: u, access_key: {SECRET}}}\n"
+    config = loaded(text, {"COLLECTOR_API__CONCURENCY": SECRET})
+    assert len(config.warnings) == 2
+    shown = f"{config} {config!r} {config.settings!r} {config.settings.model_dump()} {config.warnings}"
+    assert SECRET not in shown
+    assert config.settings.state.url.get_secret_value().endswith("@db/x")
+
+
+def test_loaded_config_cannot_be_changed() -> None:
+    config = loaded(ORG)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        config.path = Path("x")  # type: ignore[misc]
+    with pytest.raises(ValueError, match="frozen"):
+        config.settings.api.concurrency = 3
+
+
+def dotted_keys(data: object, above: str = "") -> set[str]:
+    if not isinstance(data, dict):
+        return {above}
+    return {above}.union(*(dotted_keys(value, f"{above}.{key}".strip(".")) for key, value in data.items()))
+
+
+CERTIFICATE = Path(__file__).with_name("ca.pem").read_text()

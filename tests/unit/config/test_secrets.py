@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from collector.config import LoadedConfig, load, secrets
+from collector.model import BasicCredential, BearerCredential
+from tests.unit.config.bad import CONFIG, ORG, SECRET, write
+
+KEY = Path("keys/acme.key")
+BY_FILE = "orgs:\n- {name: a, token_file: keys/acme.key}\n"
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def loaded(text: str, **environ: str) -> LoadedConfig:
+    return load(write(CONFIG, text), environ=environ)
+
+
+def warned(config: LoadedConfig) -> list[str]:
+    return list(map(str, config.warnings))
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+def test_one_newline_at_the_end_is_no_part_of_a_secret(end: str) -> None:
+    write(KEY, SECRET + end).chmod(0o600)
+    assert loaded(BY_FILE).orgs[0].credential == BearerCredential(token=SECRET)
+    assert loaded(ORG, T=SECRET + end).orgs[0].credential == BearerCredential(token=SECRET)
+
+
+def test_newline_of_a_block_of_text_is_no_part_of_a_secret() -> None:
+    assert loaded(f"orgs:\n- name: a\n  token: |\n    {SECRET}\n").orgs[0].credential == BearerCredential(
+        token=SECRET
+    )
+
+
+def test_the_three_forms_can_be_mixed_within_an_org() -> None:
+    write(KEY, SECRET).chmod(0o600)
+    org = loaded("orgs:\n- {name: a, username_env: U, access_key_file: keys/acme.key}\n", U="user").orgs[0]
+    assert org.credential == BasicCredential(username="user", access_key=SECRET)
+
+
+def test_secret_may_hold_letters_of_any_language_and_inner_spaces() -> None:
+    org = loaded("orgs:\n- {name: a, username: 'Zoë K', access_key: 'pass wörd:%@'}\n").orgs[0]
+    assert org.credential == BasicCredential(username="Zoë K", access_key="pass wörd:%@")
+
+
+def test_form_that_is_left_empty_beside_another_is_not_given() -> None:
+    org = loaded("orgs:\n- {name: a, token: , token_env: T}\n", T=SECRET).orgs[0]
+    assert org.credential == BearerCredential(token=SECRET)
+
+
+def test_secret_file_of_many_orgs_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    write(KEY, SECRET).chmod(0o600)
+    config = loaded("orgs:\n" + "".join(f"- {{name: o{n}, token_file: keys/acme.key}}\n" for n in range(3)))
+    assert config.files == (CONFIG, KEY)
+
+
+def test_secret_file_that_others_can_read_is_warned_about_once() -> None:
+    write(KEY, SECRET).chmod(0o644)
+    text = BY_FILE + "- {name: b, token_file: keys/acme.key}\n"
+    assert warned(loaded(text)) == [
+        "collector.yaml:2: orgs[0].token_file: others on this machine can read the secret file keys/acme.key: "
+        "chmod 600 keys/acme.key"
+    ]
+
+
+@pytest.mark.parametrize(("mode", "warns"), [(0o600, False), (0o640, True), (0o604, True), (0o611, False)])
+def test_config_with_literal_secrets_is_warned_about_if_others_can_read_it(mode: int, *, warns: bool) -> None:
+    write(
+        CONFIG, f"orgs:\n- name: a\n  username: u\n  access_key: {SECRET}\n- {{name: b, token: {SECRET}}}\n"
+    )
+    CONFIG.chmod(mode)
+    line = "collector.yaml:4: orgs[0].access_key: others on this machine can read this secret: chmod 600 collector.yaml"
+    assert warned(load(CONFIG, environ={})) == [line] * warns
+
+
+def test_org_file_with_literal_secrets_is_warned_about_too() -> None:
+    write(Path("orgs.d/a.yaml"), f"- name: a\n  token: {SECRET}\n").chmod(0o644)
+    assert warned(loaded(ORG, T=SECRET)) == [
+        "orgs.d/a.yaml:2: [0].token: others on this machine can read this secret: chmod 600 orgs.d/a.yaml"
+    ]
+
+
+def test_user_name_is_no_secret_to_warn_about() -> None:
+    write(Path("user"), "u").chmod(0o644)
+    assert not warned(loaded("orgs:\n- {name: a, username_file: user, access_key_env: T}\n", T=SECRET))
+
+
+def test_mode_of_a_mounted_kubernetes_secret_is_not_the_user_s() -> None:
+    write(Path("keys/..2026_01_01_00_00_00.123/acme.key"), SECRET + "\n").chmod(0o644)
+    Path("keys/..data").symlink_to("..2026_01_01_00_00_00.123")
+    KEY.symlink_to("..data/acme.key")
+    config = loaded(BY_FILE)
+    assert config.orgs[0].credential == BearerCredential(token=SECRET)
+    assert not config.warnings
+
+
+def test_mode_of_a_config_in_a_kubernetes_secret_is_not_the_user_s() -> None:
+    file = write(Path("etc/..data/collector.yaml"), f"orgs:\n- {{name: a, token: {SECRET}}}\n")
+    assert not load(file, environ={}).warnings
+
+
+def test_mode_of_a_docker_secret_is_not_the_user_s(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(secrets, "SECRET_MOUNTS", (f"{tmp_path}/keys/",))
+    write(KEY, SECRET).chmod(0o644)
+    assert not loaded(BY_FILE).warnings
+
+
+@pytest.mark.parametrize("place", ["/run/secrets/acme", "/var/run/secrets/acme", "/etc/x/..data/acme"])
+def test_usual_secret_mounts_are_known(place: str) -> None:
+    assert secrets.is_secret_mount(Path(place))
+
+
+@pytest.mark.parametrize(
+    "place", ["/etc/secrets/acme", "/run/secretsacme", "/etc/data/acme", "/etc/x/..database"]
+)
+def test_other_places_are_no_secret_mounts(place: str) -> None:
+    assert not secrets.is_secret_mount(Path(place))
