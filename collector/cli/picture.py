@@ -40,7 +40,7 @@ class _OrgUsage:
 
 
 def usage_table(directory: Path, files: Sequence[str]) -> Table:
-    """Return the usage in sealed files, the busiest orgs first; a day with unknown totals shows as `?`."""
+    """Return the usage in sealed files, those with unknown totals (`?`) first, then the busiest."""
     orgs: dict[str, _OrgUsage] = defaultdict(_OrgUsage)
     for record in _records(directory, files):
         orgs[record["org"]].add(record)
@@ -51,7 +51,7 @@ def usage_table(directory: Path, files: Sequence[str]) -> Table:
     table.add_column("screenshots", justify="right")
     table.add_column("unknown", justify="right")
     table.add_column("by day")
-    ranked = sorted(orgs.items(), key=lambda item: item[1].tests, reverse=True)
+    ranked = sorted(orgs.items(), key=lambda item: (item[1].unknown > 0, item[1].tests), reverse=True)
     for name, usage in ranked[:_ROWS]:
         unknown = Text(str(usage.unknown or ""), style="yellow")
         strip = sparkline([usage.by_window[window] for window in sorted(usage.by_window)])

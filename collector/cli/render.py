@@ -19,7 +19,8 @@ from collector.result import RunResult
 
 log = structlog.get_logger("collector")
 
-_ROWS = 40
+_ROWS = 20
+_ROWS_LACKING = 40
 _LOGGED = 200
 _STATES = (SliceState.COMPLETE, SliceState.PARTIAL, SliceState.FAILED, SliceState.REFUSED, SliceState.NOT_ASKED)
 _ADVICE = {
@@ -82,11 +83,14 @@ def _table(result: RunResult) -> Table:
         table.add_column(name, justify="right")
     table.add_column("why", overflow="fold", ratio=1)
     orgs = summary.worst_first
-    for org in orgs[:_ROWS]:
+    lacking = sum(bool(org.causes) for org in orgs)
+    shown = min(lacking, _ROWS_LACKING) if len(orgs) > _ROWS else len(orgs)
+    for org in orgs[:shown]:
         table.add_row(*_row(org))
-    if len(orgs) > _ROWS:
-        rest = sum(org.planned for org in orgs[_ROWS:])
-        table.add_row(Text(f"… {len(orgs) - _ROWS} more", style="dim"), "", Text(f"{rest}", style="dim"))
+    if shown < len(orgs):
+        more, complete = lacking - shown, len(orgs) - lacking
+        texts = [f"{more} more that lack something"] * bool(more) + [f"{complete} orgs, all complete"] * bool(complete)
+        table.add_row(Text(" and ".join(texts), style="dim"))
     table.add_section()
     counts: list[Any] = [str(summary.count(state) or "") for state in _STATES]
     table.add_row(
@@ -98,7 +102,7 @@ def _table(result: RunResult) -> Table:
 def _row(org: OrgSummary) -> list[Text]:
     styles = {SliceState.COMPLETE: "green", SliceState.PARTIAL: "yellow"}
     states = [Text(str(org.count(s) or ""), style=styles.get(s, "red")) for s in _STATES]
-    why = "; ".join(dict.fromkeys(f"{cause.message} ({_windows(cause, org)})" for _, cause in org.causes))
+    why = "; ".join(f"{message}{windows}" for message, windows in _reasons(org))
     known = f"{org.org_name} ({org.org_id})" if org.org_id else ""
     return [
         Text(org.org.name),
@@ -111,10 +115,20 @@ def _row(org: OrgSummary) -> list[Text]:
     ]
 
 
+def _reasons(org: OrgSummary) -> list[tuple[str, str]]:
+    """Return each reason once, with the windows it is about; a refusal is about the whole org."""
+    reasons: dict[str, list[str]] = {}
+    for _, cause in org.causes:
+        windows = reasons.setdefault(cause.message, [])
+        if cause.spans and cause.state is not SliceState.REFUSED:
+            windows.append(_windows(cause, org))
+    return [(message, f" ({'; '.join(dict.fromkeys(w))})" if w else "") for message, w in reasons.items()]
+
+
 def _windows(cause: Cause, org: OrgSummary) -> str:
     """Return the spans of a cause as local dates and times: `2026-06-01 to 2026-06-03`."""
     if not cause.spans:
-        return "all that was not asked"
+        return ""
     zone = org.org.zone.tz
     texts = []
     for span in cause.spans:

@@ -78,9 +78,7 @@ class Document:
         return Problem(message=message, file=str(self.file), line=self.line(path), path=dotted(path) or None)
 
 
-def child(
-    node: yaml.Node, step: str | int, above: tuple[yaml.Node, ...] = ()
-) -> tuple[int, yaml.Node] | None:
+def child(node: yaml.Node, step: str | int, above: tuple[yaml.Node, ...] = ()) -> tuple[int, yaml.Node] | None:
     """Return the line and node that a step leads to, also through `<<`, were it of the mapping itself."""
     if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
         item: yaml.Node = node.value[step]

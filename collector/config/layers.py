@@ -75,9 +75,7 @@ def section_paths(model: type[BaseModel], above: tuple[str, ...] = ()) -> Iterat
             yield from section_paths(inner, (*above, name))
 
 
-def leaves(
-    model: type[BaseModel], above: tuple[str, ...] = ()
-) -> Iterator[tuple[tuple[str, ...], FieldInfo]]:
+def leaves(model: type[BaseModel], above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], FieldInfo]]:
     """Yield the path and field of every setting that is no section."""
     for name, field_info in model.model_fields.items():
         if inner := section(field_info):

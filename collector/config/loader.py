@@ -16,7 +16,7 @@ from collector.config.document import Document, read_document
 from collector.config.fitting import ca_flaws, doubts, span_flaws
 from collector.config.layers import Layers, section, unused_variables, variables_tree
 from collector.config.org_files import entries_of_config, entries_of_file, find_org_files
-from collector.config.orgs import ReadOrg, duplicates, read_org
+from collector.config.orgs import Entry, ReadOrg, duplicates, read_org
 from collector.config.problems import findings
 from collector.config.secrets import Secrets
 from collector.config.settings import Settings
@@ -42,9 +42,7 @@ class LoadedConfig:
     warnings: tuple[Problem, ...]
 
 
-def load(
-    path: Path, *, environ: Mapping[str, str], overrides: Mapping[str, object] | None = None
-) -> LoadedConfig:
+def load(path: Path, *, environ: Mapping[str, str], overrides: Mapping[str, object] | None = None) -> LoadedConfig:
     """Return the config of that file, with variables and options laid over it.
 
     `overrides` is a nested mapping of options; None in it means that an option isn't given.
@@ -60,14 +58,11 @@ def load(
     variables = variables_tree(Settings, environ)
     layers = Layers(overrides=given(overrides or {}), variables=variables, document=document, data=data)
 
-    patterns = data.get("org_files", Settings.model_fields["org_files"].default)
     before = len(problems)
-    org_files = find_org_files(patterns, document, problems) if isinstance(patterns, list | tuple) else []
-    for file in org_files:
-        entries += entries_of_file(file, problems)
-    if not entries and len(problems) == before and document.data.get("orgs") in (None, []):
+    org_files, more = read_org_files(document, data, problems)
+    entries += more
+    if not entries and document.data.get("orgs") in (None, []) and len(problems) == before:
         problems.append(Problem(message=NO_ORGS, file=str(path)))
-
     settings = read_settings(layers, problems)
     secrets = Secrets(environ)
     orgs = [org for entry in entries if (org := read_org(entry, secrets, problems))]
@@ -88,6 +83,15 @@ def load(
         files=(path, *org_files, *secrets.files, *ca_files),
         warnings=in_order(warnings, order),
     )
+
+
+def read_org_files(
+    document: Document, data: Mapping[str, object], problems: list[Problem]
+) -> tuple[list[Path], list[Entry]]:
+    """Return the files that `org_files` names, and the orgs in them."""
+    patterns = data.get("org_files", Settings.model_fields["org_files"].default)
+    files = find_org_files(patterns, document, problems) if isinstance(patterns, list | tuple) else []
+    return files, [entry for file in files for entry in entries_of_file(file, problems)]
 
 
 def in_order(problems: list[Problem], order: Mapping[str, int]) -> tuple[Problem, ...]:

@@ -19,13 +19,12 @@ from collector.config.secrets import Secrets
 from collector.config.sections import Populations, Section, Text, key
 from collector.config.types import Date, ZoneName
 from collector.config.urls import ApiUrl
+from collector.config.wording import CONTROL, invalid, shown
 from collector.config.wording import Path as KeyPath
-from collector.config.wording import invalid, shown
 from collector.errors import Problem
 from collector.model import Credential, Granularity
 
 LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,62}")
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 MAX_NAME, MAX_LABEL = 300, 1024
 
 
@@ -56,9 +55,7 @@ def check_label_value(value: str) -> str:
     return value
 
 
-Name = Annotated[
-    str, AfterValidator(check_name), Field(json_schema_extra={"minLength": 1, "maxLength": MAX_NAME})
-]
+Name = Annotated[str, AfterValidator(check_name), Field(json_schema_extra={"minLength": 1, "maxLength": MAX_NAME})]
 Labels = dict[Annotated[str, AfterValidator(check_label)], Annotated[str, AfterValidator(check_label_value)]]
 
 Secret = Annotated[
@@ -138,6 +135,4 @@ def duplicates(entries: Iterable[Entry]) -> Iterator[Problem]:
         name = entry.raw.get("name") if isinstance(entry.raw, dict) else None
         if isinstance(name, str) and first.setdefault(name, entry) is not entry:
             taken = first[name].problem("", "name")
-            yield entry.problem(
-                f"{shown(name)} is the name of another org, at {taken.file}:{taken.line}", "name"
-            )
+            yield entry.problem(f"{shown(name)} is the name of another org, at {taken.file}:{taken.line}", "name")

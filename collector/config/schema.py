@@ -42,9 +42,7 @@ class FileSchema(GenerateJsonSchema):
 
     def bool_schema(self, schema: core_schema.BoolSchema) -> JsonSchemaValue:
         """Return a truth value, also as text or 0 and 1."""
-        return {
-            "anyOf": [super().bool_schema(schema), {"type": "string", "pattern": TRUTH}, {"enum": [0, 1]}]
-        }
+        return {"anyOf": [super().bool_schema(schema), {"type": "string", "pattern": TRUTH}, {"enum": [0, 1]}]}
 
     def str_schema(self, schema: core_schema.StringSchema) -> JsonSchemaValue:
         """Return text, also where a reader of YAML sees a number or a truth value."""

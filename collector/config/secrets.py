@@ -31,9 +31,7 @@ OTHERS_READ = 0o044
 SECRET_MOUNTS = ("/run/secrets/", "/var/run/secrets/")
 KUBERNETES_VERSION = re.compile(r"\.\.(?:data|\d{4}_\d{2}_\d{2}.*)")
 
-NO_CREDENTIAL = (
-    "has no credential: give username and access_key, or token (each as it is, or as …_env or …_file)"
-)
+NO_CREDENTIAL = "has no credential: give username and access_key, or token (each as it is, or as …_env or …_file)"
 BOTH_KINDS = "username and access_key, or a token: an org has one of the two"
 
 
@@ -88,14 +86,10 @@ class Secrets:
             subject, text = self.from_variable(value)
         elif key.endswith("_file"):
             file = document.file.parent / value
-            subject = (
-                f"the secret file {file}" if SHOWN_FILE.fullmatch(value) else "the secret file named here"
-            )
+            subject = f"the secret file {file}" if SHOWN_FILE.fullmatch(value) else "the secret file named here"
             text = self.from_file(file, subject)
             if name != "username":
-                self.warn(
-                    file, self._modes[file], f"others on this machine can read {subject}", document, path
-                )
+                self.warn(file, self._modes[file], f"others on this machine can read {subject}", document, path)
         else:
             subject, text = "", value
             if name != "username":
@@ -154,9 +148,7 @@ def mismatches(given: Mapping[str, list[str]]) -> list[tuple[str, str]]:
         return [(keys[0], BOTH_KINDS) for name, keys in given.items() if keys and name != "token"]
     for here, missing in (("username", "access_key"), ("access_key", "username")):
         if given[here] and not given[missing]:
-            return [
-                (given[here][0], f"needs {missing} beside it ({missing}, {missing}_env or {missing}_file)")
-            ]
+            return [(given[here][0], f"needs {missing} beside it ({missing}, {missing}_env or {missing}_file)")]
     return []
 
 

@@ -22,7 +22,7 @@ from collector.config.types import (
     at_most,
 )
 from collector.config.urls import ApiUrl, HttpUrl, LedgerUrl
-from collector.config.wording import duration_text, invalid, shown
+from collector.config.wording import CONTROL, duration_text, invalid, shown
 from collector.core.request import RangeEnd
 from collector.model import Granularity, Population
 
@@ -59,9 +59,11 @@ def one_format(value: str) -> str:
 
 
 def filled(value: str) -> str:
-    """Return text that isn't empty."""
+    """Return text that isn't empty and stands on one line."""
     if not value.strip():
         raise invalid("is empty")
+    if CONTROL.search(value):
+        raise invalid("holds a line break or another control character")
     return value
 
 
@@ -116,9 +118,7 @@ class Retry(Section):
     """How often and how long one slice is asked again."""
 
     attempts: int = key(6, "attempts per slice, the first included", ge=1, le=20)
-    base_delay: Annotated[Positive, at_most(DAY)] = key(
-        "500ms", "delay before the second attempt; doubles each time"
-    )
+    base_delay: Annotated[Positive, at_most(DAY)] = key("500ms", "delay before the second attempt; doubles each time")
     max_delay: Annotated[Positive, at_most(DAY)] = key("60s", "longest delay between two attempts")
     budget: Annotated[Duration, at_most(7 * DAY)] = key("10m", "time after which a slice isn't tried again")
 
@@ -139,9 +139,7 @@ class Api(Section):
     max_span: Span = key("90d", "longest range of one request, in elapsed time")
     range_end: RangeEnd = key("inclusive", "how the API reads the end of a range")
     concurrency: int = key(16, "requests in flight, all orgs together", ge=1, le=1000)
-    rate_limit: GlobalRateLimit = Field(
-        default_factory=GlobalRateLimit, description="limit for all orgs together"
-    )
+    rate_limit: GlobalRateLimit = Field(default_factory=GlobalRateLimit, description="limit for all orgs together")
     org_concurrency: int = key(2, "requests in flight, one org", ge=1, le=1000)
     org_rate_limit: OrgRateLimit = Field(default_factory=OrgRateLimit, description="limit for each org")
     retry: Retry = Field(default_factory=Retry, description="how a slice that failed is asked again")

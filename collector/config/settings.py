@@ -22,9 +22,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     api: Api = Field(default_factory=Api, description="the API and how gently it is asked")
-    defaults: Defaults = Field(
-        default_factory=Defaults, description="for every org that doesn't say otherwise"
-    )
+    defaults: Defaults = Field(default_factory=Defaults, description="for every org that doesn't say otherwise")
     org_files: tuple[Text, ...] = key(("orgs.d/*.yaml",), "more orgs: paths or globs, relative to this file")
     same_organization: Literal["refuse", "allow"] = key(
         "refuse", "what to do with two orgs that turn out to be one organization"
@@ -54,9 +52,7 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Return options, environment and file, in this order; without layers only what was passed in."""
         del env_settings, dotenv_settings, file_secret_settings  # they read the process's own environment
-        given = (
-            init_settings.init_kwargs.get("layers") if isinstance(init_settings, InitSettingsSource) else None
-        )
+        given = init_settings.init_kwargs.get("layers") if isinstance(init_settings, InitSettingsSource) else None
         if not isinstance(given, Layers):
             return (init_settings,)
         return (

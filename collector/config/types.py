@@ -21,7 +21,7 @@ from collector.model import Zone
 DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)?")
 UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 MAX_SECONDS = 36_525 * 86_400.0  # a hundred years
-SIZE = re.compile(r"([0-9]+)(B|[kK]B|MB|GB|KiB|MiB|GiB)?")
+SIZE = re.compile(r"([0-9]{1,15})(B|[kK]B|MB|GB|KiB|MiB|GiB)?")
 UNIT_BYTES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 FIRST_DATE = date(2015, 1, 1)
@@ -32,9 +32,9 @@ def parse_duration(value: object) -> timedelta:
     """Return a duration from seconds or from text such as `30s`, `500ms`, `10m`, `6h`, `3d`."""
     if isinstance(value, timedelta):
         return value
-    seconds = math.nan
+    seconds: float = math.nan
     if isinstance(value, int | float) and not isinstance(value, bool):
-        seconds = float(value)
+        seconds = value
     elif isinstance(value, str) and (found := DURATION.fullmatch(value)):
         seconds = float(found[1]) * UNIT_SECONDS[found[2] or "s"]
     if not 0 <= seconds <= MAX_SECONDS:
@@ -114,17 +114,13 @@ def text_schema(pattern: str | None = None, *, or_also: str | None = None) -> Wi
     return WithJsonSchema({"anyOf": [text, other]})
 
 
-Duration = Annotated[
-    timedelta, PlainValidator(parse_duration), text_schema(f"^{DURATION.pattern}$", or_also="number")
-]
+Duration = Annotated[timedelta, PlainValidator(parse_duration), text_schema(f"^{DURATION.pattern}$", or_also="number")]
 Positive = Annotated[Duration, at_least(NOTHING)]
 Size = Annotated[int, PlainValidator(parse_size), text_schema(f"^{SIZE.pattern}$", or_also="integer")]
 Date = Annotated[
     date, PlainValidator(parse_date), WithJsonSchema({"type": "string", "format": "date", "minLength": 10})
 ]
 # Readers of YAML 1.1 take an unquoted +05:30 for the number 19800; ours takes it as it is written.
-ZoneName = Annotated[
-    Zone, PlainValidator(parse_zone), WithJsonSchema({"type": ["string", "integer"], "minLength": 1})
-]
+ZoneName = Annotated[Zone, PlainValidator(parse_zone), WithJsonSchema({"type": ["string", "integer"], "minLength": 1})]
 Cron = Annotated[str, PlainValidator(parse_cron), text_schema(r"^\s*(\S+\s+){4}\S+\s*$")]
 FilePath = Annotated[Path, PlainValidator(parse_path), text_schema("^[^\\u0000]+$")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 
 import pytest
 from hypothesis import given, settings
@@ -10,11 +11,11 @@ from hypothesis import strategies as st
 
 from collector.core.retry import RetryPolicy
 from collector.dispatch import Dispatcher, Limits, RateLimit, SliceOutcome
-from collector.events import ApiDown, ApiUp, LaneEnded, RetryScheduled
 from collector.errors import Retriable
+from collector.events import ApiDown, ApiUp, LaneEnded, RetryScheduled
 from collector.model import Population, SliceState
 from tests.flow.harness import FAST, dispatch
-from tests.support.fake_api import RESET, FakeApi, answer, for_org, replies, status
+from tests.support.fake_api import RESET, FakeApi, Script, Step, answer, for_org, replies, status
 from tests.support.orgs import make_org, plan_days
 
 COMPLETE, PARTIAL, FAILED, REFUSED = (
@@ -79,7 +80,7 @@ def test_no_limit_is_ever_exceeded_whatever_fails(
         org_concurrency=org_concurrency,
         org_rate=RateLimit(org_rate, 1.0),
     )
-    bad = [RESET, status(429), status(503), status(429, retry_after="2"), status(401), None, None]
+    bad: list[Step] = [RESET, status(429), status(503), status(429, retry_after="2"), status(401), None, None]
     api = FakeApi(
         script=lambda org, _request, n: bad[hash((seed, org.name, n)) % len(bad)], latency_s=lambda _org: latency
     )
@@ -196,7 +197,7 @@ def test_retries_are_limited_in_number() -> None:
 
 
 def test_a_failing_org_is_given_up_after_its_budget_and_the_rest_not_asked() -> None:
-    api = FakeApi(script=for_org({"bad": lambda *_: status(500)}), latency_s=lambda org: 1.0)
+    api = FakeApi(script=for_org({"bad": lambda *_: status(500)}), latency_s=lambda _org: 1.0)
     plans = [plan_days(make_org("bad"), 365), *(plan_days(make_org(f"good-{n}"), 365) for n in range(3))]
     limits = Limits(retry=RetryPolicy(budget_s=60))
     result = dispatch(plans, api, limits)
@@ -221,7 +222,7 @@ def test_retry_after_zero_does_not_burn_the_attempts() -> None:
     api = FakeApi(script=lambda *_: status(429, retry_after="0"))
     dispatch([plan_days(make_org("a"), 1)], api)
     times = api.times("a")[:6]
-    assert min(b - a for a, b in zip(times, times[1:], strict=False)) >= 0.25
+    assert min(b - a for a, b in itertools.pairwise(times)) >= 0.25
 
 
 def test_a_retry_after_beyond_the_budget_is_not_waited_for() -> None:
@@ -291,7 +292,7 @@ def test_when_every_org_fails_one_probe_at_a_time_asks_until_the_api_is_back() -
     assert len(result.of(ApiDown)) == len(result.of(ApiUp)) == 1
     asked_while_down = [at for at, _ in api.asked if 45 < at < 199]
     assert len(asked_while_down) < 25
-    assert all(b - a >= 0.1 for a, b in zip(asked_while_down, asked_while_down[1:], strict=False))
+    assert all(b - a >= 0.1 for a, b in itertools.pairwise(asked_while_down))
 
 
 def test_an_api_that_stays_down_is_given_up_after_the_budget() -> None:
@@ -304,7 +305,7 @@ def test_an_api_that_stays_down_is_given_up_after_the_budget() -> None:
 
 
 def test_a_few_failing_orgs_are_no_outage() -> None:
-    bad = {f"org-{n}": (lambda *_: RESET) for n in range(5)}
+    bad: dict[str, Script] = {f"org-{n}": (lambda *_: RESET) for n in range(5)}
     result = dispatch([plan_days(make_org(f"org-{n}"), 20) for n in range(20)], FakeApi(script=for_org(bad)))
     assert sum(result.states(f"org-{n}")[COMPLETE] for n in range(5, 20)) == 15 * 40
     healthy_end = max(result.finished_at(f"org-{n}") for n in range(5, 20))

@@ -44,7 +44,12 @@ def org(zone: Zone, granularity: Granularity = Granularity.DAY) -> Org:
 
 
 @EXACT
-@given(zone=zones, granularity=granularities, instant=instants, length=st.timedeltas(timedelta(minutes=1), timedelta(days=400)))
+@given(
+    zone=zones,
+    granularity=granularities,
+    instant=instants,
+    length=st.timedeltas(timedelta(minutes=1), timedelta(days=400)),
+)
 def test_windows_of_a_span_leave_no_gap_and_never_overlap(
     zone: Zone, granularity: Granularity, instant: datetime, length: timedelta
 ) -> None:
@@ -104,9 +109,7 @@ def test_what_is_asked_on_the_wire_parsed_back_is_the_window(
 ) -> None:
     cal = Calendar(zone, granularity)
     window = Window(cal.floor(instant), cal.after(instant))
-    request = build_request(
-        Slice(org(zone, granularity), Population.ACCOUNT_USER, window), range_end=range_end
-    )
+    request = build_request(Slice(org(zone, granularity), Population.ACCOUNT_USER, window), range_end=range_end)
     start = datetime.fromisoformat(f"{request.from_}{request.timezone}")
     last = datetime.fromisoformat(f"{request.to}{request.timezone}")
     end = last + timedelta(seconds=1) if range_end is RangeEnd.INCLUSIVE else last
@@ -156,7 +159,11 @@ def test_days_are_as_long_as_the_zone_makes_them(zone: str, day: str, hours: flo
 def test_a_date_that_the_zone_skipped_has_no_window() -> None:
     samoa = calendar("Pacific/Apia")
     days = list(samoa.split(samoa.widen(Window(utc("2011-12-29T12:00:00"), utc("2011-12-31T12:00:00")))))
-    assert [w.start.astimezone(samoa.zone.tz).date().isoformat() for w in days] == ["2011-12-29", "2011-12-31", "2012-01-01"]
+    assert [w.start.astimezone(samoa.zone.tz).date().isoformat() for w in days] == [
+        "2011-12-29",
+        "2011-12-31",
+        "2012-01-01",
+    ]
     assert {w.elapsed for w in days} == {timedelta(days=1)}
 
 
@@ -210,7 +217,7 @@ def test_an_offset_with_seconds_cannot_be_asked() -> None:
 
 @pytest.mark.parametrize("name", ["Mars/Olympus", "+15:00", "+05:60", "5:30", "", "../etc/passwd", "UTC\x00"])
 def test_what_is_no_zone_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match="unknown time zone|out of range"):
+    with pytest.raises(ValueError, match=r"unknown time zone|out of range"):
         Zone.parse(name)
 
 

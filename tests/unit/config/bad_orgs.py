@@ -33,12 +33,7 @@ CASES = (
     Bad(
         "orgs as mapping",
         f"orgs:\n  acme: {{token: {SECRET}}}\n",
-        told=(
-            (
-                "collector.yaml:1: orgs: expected a list of orgs, each beginning with `- name: …`, got a "
-                "mapping"
-            ),
-        ),
+        told=(("collector.yaml:1: orgs: expected a list of orgs, each beginning with `- name: …`, got a mapping"),),
     ),
     Bad(
         "orgs as text",
@@ -180,14 +175,8 @@ CASES = (
         "token and user",
         f"orgs:\n- name: acme\n  token_env: T\n  username: u\n  access_key: {SECRET}\n",
         told=(
-            (
-                "collector.yaml:4: orgs[0].username: username and access_key, or a token: an org has one "
-                "of the two"
-            ),
-            (
-                "collector.yaml:5: orgs[0].access_key: username and access_key, or a token: an org has "
-                "one of the two"
-            ),
+            ("collector.yaml:4: orgs[0].username: username and access_key, or a token: an org has one of the two"),
+            ("collector.yaml:5: orgs[0].access_key: username and access_key, or a token: an org has one of the two"),
         ),
     ),
     Bad(
@@ -253,17 +242,15 @@ CASES = (
         "secret file below a file",
         "orgs:\n- name: acme\n  token_file: f.txt/token\n",
         files={"f.txt": ""},
-        told=(
-            "collector.yaml:3: orgs[0].token_file: the secret file f.txt/token can't be read: Not a directory",
-        ),
+        told=(("collector.yaml:3: orgs[0].token_file: the secret file f.txt/token can't be read: Not a directory"),),
     ),
     Bad(
         "empty token beside a user",
         f"orgs:\n- name: acme\n  token:\n  username: u\n  access_key: {SECRET}\n",
         told=(
             "collector.yaml:3: orgs[0].token: is empty",
-            "collector.yaml:4: orgs[0].username: username and access_key, or a token: an org has one of the two",
-            "collector.yaml:5: orgs[0].access_key: username and access_key, or a token: an org has one of the two",
+            ("collector.yaml:4: orgs[0].username: username and access_key, or a token: an org has one of the two"),
+            ("collector.yaml:5: orgs[0].access_key: username and access_key, or a token: an org has one of the two"),
         ),
     ),
     Bad(
@@ -360,22 +347,12 @@ CASES = (
     Bad(
         "zone near",
         "orgs:\n- name: acme\n  token_env: T\n  timezone: europe/berln\n",
-        told=(
-            (
-                "collector.yaml:4: orgs[0].timezone: unknown time zone 'europe/berln'; did you mean "
-                "Europe/Berlin?"
-            ),
-        ),
+        told=(("collector.yaml:4: orgs[0].timezone: unknown time zone 'europe/berln'; did you mean Europe/Berlin?"),),
     ),
     Bad(
         "zone city",
         "orgs:\n- name: acme\n  token_env: T\n  timezone: new york\n",
-        told=(
-            (
-                "collector.yaml:4: orgs[0].timezone: unknown time zone 'new york'; did you mean "
-                "America/New_York?"
-            ),
-        ),
+        told=(("collector.yaml:4: orgs[0].timezone: unknown time zone 'new york'; did you mean America/New_York?"),),
     ),
     Bad(
         "zone abbreviation",
@@ -406,10 +383,7 @@ CASES = (
         "zone lacks sign",
         "orgs:\n- name: acme\n  token_env: T\n  timezone: 05:30\n",
         told=(
-            (
-                "collector.yaml:4: orgs[0].timezone: unknown time zone '05:30'; an offset has a sign: "
-                "+05:30 or -05:30"
-            ),
+            ("collector.yaml:4: orgs[0].timezone: unknown time zone '05:30'; an offset has a sign: +05:30 or -05:30"),
         ),
     ),
     Bad(
@@ -489,12 +463,7 @@ CASES = (
         "plain path is directory",
         ORG + "org_files: [orgs.d/]\n",
         files={"orgs.d/a.yaml": "[]\n"},
-        told=(
-            (
-                "collector.yaml:3: org_files[0]: orgs.d is a directory; for all files in it write "
-                "orgs.d/*.yaml"
-            ),
-        ),
+        told=(("collector.yaml:3: org_files[0]: orgs.d is a directory; for all files in it write orgs.d/*.yaml"),),
     ),
     Bad(
         "org_files as text",
@@ -546,10 +515,7 @@ CASES = (
                 "token_file, org_id, base_url, timezone, granularity, populations, since, labels"
             ),
             "collector.yaml:2: orgs[0].token_env: the environment variable NO is not set",
-            (
-                "collector.yaml:3: api.timeout: expected a duration such as 30s, 500ms, 10m, 6h or 3d, "
-                "got 'soon'"
-            ),
+            ("collector.yaml:3: api.timeout: expected a duration such as 30s, 500ms, 10m, 6h or 3d, got 'soon'"),
             "orgs.d/a.yaml:2: orgs[0].zone: unknown key `zone`; did you mean `timezone`?",
             "orgs.d/b.yaml:1: [0].name: 'acme' is the name of another org, at collector.yaml:2",
         ),

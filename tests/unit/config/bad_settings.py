@@ -90,29 +90,15 @@ CASES = (
         "not a duration",
         "api: {timeout: 5 minutes}\nschedule: {settle: 1w, jitter: -3}\n" + ORG,
         told=(
-            (
-                "collector.yaml:1: api.timeout: expected a duration such as 30s, 500ms, 10m, 6h or 3d, "
-                "got '5 minutes'"
-            ),
-            (
-                "collector.yaml:2: schedule.jitter: expected a duration such as 30s, 500ms, 10m, 6h or "
-                "3d, got '-3'"
-            ),
-            (
-                "collector.yaml:2: schedule.settle: expected a duration such as 30s, 500ms, 10m, 6h or "
-                "3d, got '1w'"
-            ),
+            ("collector.yaml:1: api.timeout: expected a duration such as 30s, 500ms, 10m, 6h or 3d, got '5 minutes'"),
+            ("collector.yaml:2: schedule.jitter: expected a duration such as 30s, 500ms, 10m, 6h or 3d, got '-3'"),
+            ("collector.yaml:2: schedule.settle: expected a duration such as 30s, 500ms, 10m, 6h or 3d, got '1w'"),
         ),
     ),
     Bad(
         "infinite duration",
         "trust_zero_for: inf\n" + ORG,
-        told=(
-            (
-                "collector.yaml:1: trust_zero_for: expected a duration such as 30s, 500ms, 10m, 6h or "
-                "3d, got 'inf'"
-            ),
-        ),
+        told=(("collector.yaml:1: trust_zero_for: expected a duration such as 30s, 500ms, 10m, 6h or 3d, got 'inf'"),),
     ),
     Bad(
         "timeout of nothing",
@@ -130,18 +116,13 @@ CASES = (
     Bad(
         "max_span over the api's limit",
         "api: {max_span: 92d}\n" + ORG,
-        told=(
-            "collector.yaml:1: api.max_span: must be at most 90d: the API answers no longer range, got 92d",
-        ),
+        told=("collector.yaml:1: api.max_span: must be at most 90d: the API answers no longer range, got 92d",),
     ),
     Bad(
         "max_span too short",
         "api: {max_span: 24h}\n" + ORG,
         told=(
-            (
-                "collector.yaml:1: api.max_span: 1d can't hold a window of one day (up to 25h), as "
-                "needed by org 'acme'"
-            ),
+            ("collector.yaml:1: api.max_span: 1d can't hold a window of one day (up to 25h), as needed by org 'acme'"),
         ),
     ),
     Bad(
@@ -149,8 +130,7 @@ CASES = (
         "api: {max_span: 30d}\ndefaults: {granularity: hour}\norg_files: [more.yaml]\n" + ORG,
         files={
             "more.yaml": (
-                "- {name: b, token_env: T, granularity: month}\n"
-                "- {name: c, token_env: T, granularity: month}\n"
+                "- {name: b, token_env: T, granularity: month}\n- {name: c, token_env: T, granularity: month}\n"
             )
         },
         told=(
@@ -163,12 +143,7 @@ CASES = (
     Bad(
         "delays",
         "api:\n  retry:\n    max_delay: 100ms\n" + ORG,
-        told=(
-            (
-                "collector.yaml:3: api.retry.max_delay: base_delay (500ms) must not be more than "
-                "max_delay (100ms)"
-            ),
-        ),
+        told=(("collector.yaml:3: api.retry.max_delay: base_delay (500ms) must not be more than max_delay (100ms)"),),
     ),
     Bad(
         "choice",
@@ -251,12 +226,7 @@ CASES = (
     Bad(
         "no scheme",
         "api: {base_url: api.lambdatest.com}\n" + ORG,
-        told=(
-            (
-                "collector.yaml:1: api.base_url: expected a URL that begins with https://, got "
-                "'api.lambdatest.com'"
-            ),
-        ),
+        told=(("collector.yaml:1: api.base_url: expected a URL that begins with https://, got 'api.lambdatest.com'"),),
     ),
     Bad(
         "other scheme",
@@ -271,12 +241,7 @@ CASES = (
     Bad(
         "bad port",
         "api: {base_url: 'https://api.lambdatest.com:99999'}\n" + ORG,
-        told=(
-            (
-                "collector.yaml:1: api.base_url: has no valid host or port, got "
-                "'https://api.lambdatest.com:99999'"
-            ),
-        ),
+        told=(("collector.yaml:1: api.base_url: has no valid host or port, got 'https://api.lambdatest.com:99999'"),),
     ),
     Bad(
         "no host",
@@ -316,21 +281,13 @@ CASES = (
     Bad(
         "sqlite with two slashes",
         f"state: {{url: 'sqlite://{SECRET}'}}\n" + ORG,
-        told=(
-            (
-                "collector.yaml:1: state.url: a sqlite URL has three slashes and a path: "
-                "sqlite:///state/ledger.db"
-            ),
-        ),
+        told=(("collector.yaml:1: state.url: a sqlite URL has three slashes and a path: sqlite:///state/ledger.db"),),
     ),
     Bad(
         "postgresql to nowhere",
         "state: {url: 'postgresql://'}\n" + ORG,
         told=(
-            (
-                "collector.yaml:1: state.url: a postgresql URL names a host and a database: "
-                "postgresql://host/database"
-            ),
+            ("collector.yaml:1: state.url: a postgresql URL names a host and a database: postgresql://host/database"),
         ),
     ),
     Bad(
@@ -376,12 +333,7 @@ CASES = (
     Bad(
         "size",
         "output: {seal_at: 128 megs}\n" + ORG,
-        told=(
-            (
-                "collector.yaml:1: output.seal_at: expected a size such as 128MB, 512KB or 1GiB, got "
-                "'128 megs'"
-            ),
-        ),
+        told=(("collector.yaml:1: output.seal_at: expected a size such as 128MB, 512KB or 1GiB, got '128 megs'"),),
     ),
     Bad(
         "size too small",
@@ -436,10 +388,7 @@ CASES = (
         "since too early",
         "defaults: {since: 2014-12-31}\n" + ORG,
         told=(
-            (
-                "collector.yaml:1: defaults.since: must not be before 2015-01-01: there is no usage as "
-                "old as 2014-12-31"
-            ),
+            ("collector.yaml:1: defaults.since: must not be before 2015-01-01: there is no usage as old as 2014-12-31"),
         ),
     ),
     Bad(
@@ -490,8 +439,6 @@ CASES = (
         "delays from two layers",
         "api: {retry: {base_delay: 2m}}\n" + ORG,
         environ={"COLLECTOR_API__RETRY__MAX_DELAY": "1m"},
-        told=(
-            "collector.yaml:1: api.retry.base_delay: base_delay (2m) must not be more than max_delay (1m)",
-        ),
+        told=("collector.yaml:1: api.retry.base_delay: base_delay (2m) must not be more than max_delay (1m)",),
     ),
 )

@@ -25,16 +25,12 @@ CASES = (
     Bad(
         "top level is a list",
         "- {name: acme}\n",
-        told=(
-            "collector.yaml:1: expected a mapping: `api:`, `orgs:` and so on, each at the start of a line",
-        ),
+        told=("collector.yaml:1: expected a mapping: `api:`, `orgs:` and so on, each at the start of a line",),
     ),
     Bad(
         "top level is text",
         "orgs\n",
-        told=(
-            "collector.yaml:1: expected a mapping: `api:`, `orgs:` and so on, each at the start of a line",
-        ),
+        told=("collector.yaml:1: expected a mapping: `api:`, `orgs:` and so on, each at the start of a line",),
     ),
     Bad(
         "second document",
@@ -59,17 +55,22 @@ CASES = (
     Bad(
         "colon in a plain value",
         f"orgs:\n- name: acme\n  token: {SECRET}: x\n",
-        told=(
-            (
-                "collector.yaml:3: a `:` where none can be: check the indentation, and quote a value "
-                "that holds `: `"
-            ),
-        ),
+        told=(("collector.yaml:3: a `:` where none can be: check the indentation, and quote a value that holds `: `"),),
     ),
     Bad(
         "key without a colon and a space",
         f"orgs:\n- name: acme\n  token:{SECRET}\n  org_id: 1\n",
         told=("collector.yaml:3: a key needs a `:` and a space after it",),
+    ),
+    Bad(
+        "line of a secret that is taken for more of the one above",
+        f"orgs:\n- name: acme\n  token_env: T\n  timezone: UTC\n    access_key {SECRET}\n",
+        told=(
+            (
+                "collector.yaml:4: orgs[0].timezone: unknown time zone text with the name of a secret in it: "
+                "write an IANA name such as Europe/Berlin, or ±HH:MM"
+            ),
+        ),
     ),
     Bad(
         "unclosed bracket",
@@ -105,10 +106,7 @@ CASES = (
         "value looks like a tag",
         f"orgs:\n- name: acme\n  token: !{SECRET}\n",
         told=(
-            (
-                "collector.yaml:3: orgs[0].token: tags (`!…`) aren't supported; quote a value that "
-                "begins with `!`"
-            ),
+            ("collector.yaml:3: orgs[0].token: tags (`!…`) aren't supported; quote a value that begins with `!`"),
             "collector.yaml:3: orgs[0].token: is empty",
         ),
     ),
@@ -162,8 +160,10 @@ CASES = (
         "api: &a {<<: *a, colour: red}\n" + ORG,
         told=(
             "collector.yaml:1: api: an alias (`*…`) stands inside the very value that it repeats",
-            "collector.yaml:1: api.colour: unknown key `colour`; known here: base_url, timeout, max_span, "
-            "range_end, concurrency, rate_limit, org_concurrency, org_rate_limit, retry, ca_file",
+            (
+                "collector.yaml:1: api.colour: unknown key `colour`; known here: base_url, timeout, max_span, "
+                "range_end, concurrency, rate_limit, org_concurrency, org_rate_limit, retry, ca_file"
+            ),
         ),
     ),
     Bad(

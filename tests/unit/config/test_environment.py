@@ -76,10 +76,8 @@ def test_variables_of_others_are_ignored() -> None:
 
 
 def test_variable_with_a_slip_in_its_name_is_warned_about() -> None:
-    assert warnings(
-        COLLECTOR_API__CONCURENCY=SECRET, COLLECTOR_LOG__XYZ="1", COLLECTOR_STATE__URL__X="1"
-    ) == [
-        "COLLECTOR_API__CONCURENCY: is ignored: there is no such setting; did you mean COLLECTOR_API__CONCURRENCY?",
+    assert warnings(COLLECTOR_API__CONCURENCY=SECRET, COLLECTOR_LOG__XYZ="1", COLLECTOR_STATE__URL__X="1") == [
+        ("COLLECTOR_API__CONCURENCY: is ignored: there is no such setting; did you mean COLLECTOR_API__CONCURRENCY?"),
         "COLLECTOR_LOG__XYZ: is ignored: there is no such setting; did you mean COLLECTOR_LOG__LEVEL?",
         "COLLECTOR_STATE__URL__X: is ignored: there is no such setting; did you mean COLLECTOR_STATE__URL?",
     ]
@@ -122,6 +120,6 @@ def test_no_config_says_where_it_looked_and_how_to_begin(monkeypatch: pytest.Mon
         find_config(None, {})
     assert str(caught.value) == (
         "no config: there is neither -c FILE nor COLLECTOR_CONFIG, and no file at config/collector.yaml and "
-        "etc/collector.yaml. To begin, copy config/collector.minimal.yaml to config/collector.yaml and put your "
-        "org into it; or `collector demo` shows everything without a config"
+        "etc/collector.yaml. To begin, copy config/collector.minimal.yaml to config/collector.yaml and put "
+        "your org into it; or `collector demo` shows everything without a config"
     )

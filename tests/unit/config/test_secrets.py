@@ -33,9 +33,7 @@ def test_one_newline_at_the_end_is_no_part_of_a_secret(end: str) -> None:
 
 
 def test_newline_of_a_block_of_text_is_no_part_of_a_secret() -> None:
-    assert loaded(f"orgs:\n- name: a\n  token: |\n    {SECRET}\n").orgs[0].credential == BearerCredential(
-        token=SECRET
-    )
+    assert loaded(f"orgs:\n- name: a\n  token: |\n    {SECRET}\n").orgs[0].credential == BearerCredential(token=SECRET)
 
 
 def test_the_three_forms_can_be_mixed_within_an_org() -> None:
@@ -54,7 +52,7 @@ def test_form_that_is_left_empty_beside_another_is_not_given() -> None:
     assert org.credential == BearerCredential(token=SECRET)
 
 
-def test_secret_file_of_many_orgs_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secret_file_of_many_orgs_is_read_once() -> None:
     write(KEY, SECRET).chmod(0o600)
     config = loaded("orgs:\n" + "".join(f"- {{name: o{n}, token_file: keys/acme.key}}\n" for n in range(3)))
     assert config.files == (CONFIG, KEY)
@@ -64,18 +62,19 @@ def test_secret_file_that_others_can_read_is_warned_about_once() -> None:
     write(KEY, SECRET).chmod(0o644)
     text = BY_FILE + "- {name: b, token_file: keys/acme.key}\n"
     assert warned(loaded(text)) == [
-        "collector.yaml:2: orgs[0].token_file: others on this machine can read the secret file keys/acme.key: "
-        "chmod 600 keys/acme.key"
+        (
+            "collector.yaml:2: orgs[0].token_file: others on this machine can read "
+            "the secret file keys/acme.key: chmod 600 keys/acme.key"
+        )
     ]
 
 
 @pytest.mark.parametrize(("mode", "warns"), [(0o600, False), (0o640, True), (0o604, True), (0o611, False)])
 def test_config_with_literal_secrets_is_warned_about_if_others_can_read_it(mode: int, *, warns: bool) -> None:
-    write(
-        CONFIG, f"orgs:\n- name: a\n  username: u\n  access_key: {SECRET}\n- {{name: b, token: {SECRET}}}\n"
-    )
+    write(CONFIG, f"orgs:\n- name: a\n  username: u\n  access_key: {SECRET}\n- {{name: b, token: {SECRET}}}\n")
     CONFIG.chmod(mode)
-    line = "collector.yaml:4: orgs[0].access_key: others on this machine can read this secret: chmod 600 collector.yaml"
+    line = "collector.yaml:4: orgs[0].access_key: others on this machine can read this secret"
+    line += ": chmod 600 collector.yaml"
     assert warned(load(CONFIG, environ={})) == [line] * warns
 
 
@@ -116,8 +115,6 @@ def test_usual_secret_mounts_are_known(place: str) -> None:
     assert secrets.is_secret_mount(Path(place))
 
 
-@pytest.mark.parametrize(
-    "place", ["/etc/secrets/acme", "/run/secretsacme", "/etc/data/acme", "/etc/x/..database"]
-)
+@pytest.mark.parametrize("place", ["/etc/secrets/acme", "/run/secretsacme", "/etc/data/acme", "/etc/x/..database"])
 def test_other_places_are_no_secret_mounts(place: str) -> None:
     assert not secrets.is_secret_mount(Path(place))

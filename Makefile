@@ -1,0 +1,66 @@
+# Two commands for a fresh machine that has only Python and make: `make demo` and `make test`.
+# Everything is installed into this folder.
+PYTHON ?= python3
+PYTHON313 ?= $(shell python3.13 --version >/dev/null 2>&1 && command -v python3.13)
+
+RUN := .venv-run/bin/python
+DEV := .venv/bin/python
+PIP := -m pip install --quiet --disable-pip-version-check --require-hashes
+
+.PHONY: help demo test test-313 check lint format types imports lock bench audit-lock clean
+
+help: ## what there is
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+demo: .venv-run/ready ## the main job on the simulated API, end to end
+	$(RUN) -m collector demo
+
+test: .venv/ready ## the tests, with branch coverage
+	$(DEV) -m coverage erase
+	$(DEV) -m coverage run -m pytest
+	$(DEV) -m coverage combine --quiet
+	$(DEV) -m coverage report
+
+test-313: .venv-313/ready ## the tests on Python 3.13, where that is there
+	.venv-313/bin/python -m pytest
+
+check: lint test ## all that CI asks for: format, lint, types, import rules, tests
+
+lint: .venv/ready ## format, lint, types, import rules
+	$(DEV) -m ruff format --check .
+	$(DEV) -m ruff check .
+	$(DEV) -m mypy
+	.venv/bin/lint-imports
+
+format: .venv/ready ## mend what can be mended
+	$(DEV) -m ruff format .
+	$(DEV) -m ruff check --fix .
+
+bench: .venv/ready ## memory and speed, compared in one run
+	$(DEV) -m benchmarks.memory
+
+lock: .venv/ready ## make the hashed requirement files again
+	scripts/lock
+
+clean: ## remove what make has made
+	rm -rf .venv .venv-run .venv-313 .mypy_cache .ruff_cache .hypothesis .coverage* build dist demo
+
+.venv-run/ready: requirements/runtime.txt
+	$(PYTHON) scripts/check_python.py
+	$(PYTHON) -m venv --clear .venv-run
+	$(RUN) $(PIP) -r requirements/runtime.txt
+	touch $@
+
+.venv/ready: requirements/dev.txt pyproject.toml
+	$(PYTHON) scripts/check_python.py
+	$(PYTHON) -m venv --clear .venv
+	$(DEV) $(PIP) -r requirements/dev.txt
+	$(DEV) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+.venv-313/ready: requirements/dev.txt pyproject.toml
+	$(if $(PYTHON313),,$(error python3.13 is not on the PATH: set PYTHON313=/path/to/python3.13))
+	$(PYTHON313) -m venv --clear .venv-313
+	.venv-313/bin/python $(PIP) -r requirements/dev.txt
+	.venv-313/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@

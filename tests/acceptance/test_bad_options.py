@@ -1,0 +1,126 @@
+"""Options that can't be right: each ends with 2, says what would be right, and asks nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from collector.cli.main import run
+
+CONFIG = """\
+orgs:
+  - {name: acme, username: u@example.test, access_key: "k-acme", since: "2026-01-10"}
+  - {name: globex, token: "t-globex", timezone: Asia/Kolkata}
+api: {base_url: "http://127.0.0.1:9"}
+"""
+COLLECT = ["collect", "-c", "c.yaml"]
+BACKFILL = ["backfill", "-c", "c.yaml"]
+
+BAD: list[tuple[list[str], str]] = [
+    (["colect"], "Error: No such command 'colect'. Did you mean 'collect'?"),
+    (
+        ["collect", "--frm", "2026-01-01"],
+        "Error: No such option '--frm'. (Did you mean one of: '--format', '--from', '--org'?)",
+    ),
+    (
+        ["collect", "-c", "nowhere.yaml"],
+        "error: nowhere.yaml: there is no such file",
+    ),
+    ([*COLLECT, "--org", "acmee"], "error: --org: there is no org 'acmee' in the config; did you mean 'acme'?"),
+    ([*COLLECT, "--org", "zzz"], "error: --org: there is no org 'zzz' in the config"),
+    (
+        [*COLLECT, "--population", "robots"],
+        "Error: Invalid value for '--population': 'robots' is not one of 'account-user', 'service-user'.",
+    ),
+    ([*COLLECT, "-f", "csv"], "Error: Invalid value for '-f' / '--format': 'csv' is not 'jsonl'."),
+    (
+        [*COLLECT, "--progress", "maybe"],
+        "Error: Invalid value for '--progress': 'maybe' is not one of 'auto', 'always', 'never'.",
+    ),
+    (
+        [*COLLECT, "--log-level", "loud"],
+        "Error: Invalid value for '--log-level': 'loud' is not one of 'debug', 'info', 'warning', 'error'.",
+    ),
+    (BACKFILL, "Error: a backfill needs a range: --from 2026-01-01 --to 2026-03-31, or --last 90d"),
+    (
+        [*BACKFILL, "--from", "2026-13-01"],
+        "Error: Invalid value for '--from': '2026-13-01' is no date or time; "
+        "write 2026-06-23, 2026-06-23T14:00 or 2026-06-23T14:00:00+02:00",
+    ),
+    (
+        [*BACKFILL, "--from", "yesterday"],
+        "Error: Invalid value for '--from': 'yesterday' is no date or time; "
+        "write 2026-06-23, 2026-06-23T14:00 or 2026-06-23T14:00:00+02:00",
+    ),
+    (
+        [*BACKFILL, "--from", "1999-01-01"],
+        "Error: Invalid value for '--from': '1999-01-01' is out of range: nothing was used before 2015-01-01",
+    ),
+    ([*BACKFILL, "--to", "2026-02-01"], "error: --to needs --from: where does the range begin?"),
+    (
+        [*BACKFILL, "--from", "2026-02-02", "--to", "2026-02-01"],
+        "error: the range ends (2026-02-01) before it starts (2026-02-02)",
+    ),
+    (
+        [*BACKFILL, "--from", "2026-02-01", "--last", "3d"],
+        "error: --last goes alone: give either --last or --from and --to",
+    ),
+    (
+        [*BACKFILL, "--last", "3 weeks"],
+        "Error: Invalid value for '--last': expected a duration such as 30s, 500ms, 10m, 6h or 3d, got '3 weeks'",
+    ),
+    ([*BACKFILL, "--last", "0"], "Error: Invalid value for '--last': must be longer than nothing"),
+    (
+        [*BACKFILL, "--last", "-3d"],
+        "Error: Invalid value for '--last': expected a duration such as 30s, 500ms, 10m, 6h or 3d, got '-3d'",
+    ),
+    (
+        [*COLLECT, "--state", "redis://:t-globex@x"],
+        "error: state.url: expected `none`, sqlite:///path/to/file.db or postgresql://host/database; "
+        "the value isn't shown, as it may hold a password",
+    ),
+    (["schema", "records"], "Error: Invalid value for '{record|config}': 'records' is not one of 'record', 'config'."),
+    (["schema"], "Error: Missing argument '{record|config}'. Choose from:"),
+    (
+        ["simulate", "--host", "0.0.0.0"],  # noqa: S104 - that is what is refused
+        "Error: '0.0.0.0' is no loopback address: the simulator only listens on this machine",
+    ),
+    (
+        ["simulate", "--fault", "org-001:fail"],
+        "Error: Invalid value for '--fault': 'org-001:fail': unknown kind 'fail'; kinds are latency, 429, 500, 502, "
+        "503, 504, reset, slow-body, truncate, garbage, partial, refused, not-admin, no-permission, late, range-end, "
+        "not-additive, retention, same-types, same-as, extra-product",
+    ),
+    (
+        ["simulate", "--fault", "org-999:refused"],
+        "Error: Invalid value for '--fault': 'org-999:refused': 'org-999' is none of the orgs org-001 to org-012",
+    ),
+    (
+        ["simulate", "--limit", "fast"],
+        "Error: Invalid value for '--limit': 'fast' is no limit: write REQUESTS/PERIOD, such as 2/1s or 100/1m",
+    ),
+    (
+        ["simulate", "--now", "soon"],
+        "Error: Invalid value for '--now': 'soon' is no instant such as 2026-06-23T12:00:00Z",
+    ),
+    (["demo", "--orgs", "3"], "Error: Invalid value for '--orgs': 3 is not in the range 16<=x<=500."),
+    (["demo", "--days", "365"], "Error: Invalid value for '--days': 365 is not in the range 1<=x<=90."),
+]
+
+
+@pytest.mark.parametrize(("args", "message"), BAD, ids=[" ".join(args) for args, _ in BAD])
+def test_bad_options_end_with_2_and_say_what_would_be_right(
+    args: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "300")
+    monkeypatch.delenv("COLLECTOR_CONFIG", raising=False)
+    (tmp_path / "c.yaml").write_text(CONFIG)
+    code = run(args)
+    out, err = capsys.readouterr()
+    assert code == 2
+    assert out == ""
+    assert message in err.splitlines(), err
+    assert "k-acme" not in err
+    assert "t-globex" not in err

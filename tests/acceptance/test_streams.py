@@ -1,0 +1,157 @@
+"""What the outside holds on to: streams, exit codes, signals, outputs that fail."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.commands import COLLECTOR, SimulatedApi, collector, environment, simulated_api, started
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatedApi]:
+    with simulated_api(tmp_path_factory.mktemp("streams"), orgs=5) as api:
+        yield api
+
+
+@pytest.fixture(autouse=True)
+def healthy(api: SimulatedApi) -> None:
+    api.set_faults()
+
+
+def test_records_and_only_records_go_to_stdout(api: SimulatedApi, tmp_path: Path) -> None:
+    done = collector("collect", "-c", api.config, cwd=tmp_path)
+    assert done.code == 0
+    assert {"record_id", "org", "window_start", "quality"} <= set(done.records[0])
+    assert done.event("run.finished")["exit_code"] == 0
+    assert len(done.records) == done.event("run.finished")["records"] > 0
+
+
+def test_logs_are_json_where_stderr_is_no_terminal(api: SimulatedApi, tmp_path: Path) -> None:
+    done = collector("collect", "-c", api.config, cwd=tmp_path)
+    assert next(json.loads(line)["event"] for line in done.stderr.splitlines()) == "run.started"
+
+
+def test_quiet_says_nothing_when_all_is_well(api: SimulatedApi, tmp_path: Path) -> None:
+    assert collector("collect", "-c", api.config, "-q", "-o", "out", cwd=tmp_path).stderr == ""
+
+
+def test_collect_asks_the_windows_of_the_lookback(api: SimulatedApi, tmp_path: Path) -> None:
+    env = {"COLLECTOR_SCHEDULE__LOOKBACK": "2d", "COLLECTOR_SCHEDULE__SETTLE": "0"}
+    done = collector("collect", "-c", api.config, "--org", "org-001", cwd=tmp_path, env=env)
+    assert len({r["window_start"] for r in done.records}) == 2
+
+
+def test_partial_slices_end_with_3(api: SimulatedApi, tmp_path: Path) -> None:
+    api.set_faults("org-002:partial=always")
+    done = collector("collect", "-c", api.config, "--org", "org-002", cwd=tmp_path)
+    assert done.code == 3
+    (cause, *_) = done.event("run.finished")["not_complete"]
+    assert (cause["org"], cause["state"], cause["reason"]) == ("org-002", "partial", "partial")
+
+
+def test_another_organization_than_the_config_says_ends_with_4(api: SimulatedApi, tmp_path: Path) -> None:
+    text = api.config.read_text().replace("- name: org-001", '- name: org-001\n    org_id: "nobody"')
+    (tmp_path / "pinned.yaml").write_text(text)
+    done = collector("collect", "-c", "pinned.yaml", cwd=tmp_path)
+    assert done.code == 4
+    assert not [r for r in done.records if r["org"] == "org-001"]
+    assert "expects org_id 'nobody'" in done.event("org.refused")["message"]
+
+
+def test_two_orgs_of_one_organization_end_with_4_and_count_once(api: SimulatedApi, tmp_path: Path) -> None:
+    api.set_faults("org-003:same-as=org-002")
+    done = collector("collect", "-c", api.config, cwd=tmp_path)
+    assert done.code == 4
+    assert done.event("org.refused")["reason"] == "refused_duplicate"
+    ids = [r["record_id"] for r in done.records]
+    assert len(ids) == len(set(ids))
+
+
+def test_the_reader_of_stdout_goes_away_exit_5(api: SimulatedApi, tmp_path: Path) -> None:
+    with started("collect", "-c", api.config, "--last", "60d", cwd=tmp_path) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.wait(60) == 5
+        assert "stdout's reader went away" in process.stderr.read()
+
+
+def test_stdout_that_is_full_ends_with_5(api: SimulatedApi, tmp_path: Path) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [*COLLECTOR, "collect", "-c", str(api.config)],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            cwd=tmp_path,
+            env=environment(),
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 5
+    assert b"No space left on device" in done.stderr
+
+
+def test_an_output_directory_that_cannot_be_made_ends_with_5_before_anything_is_asked(
+    api: SimulatedApi, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    asked = api.stats["total"]["asked"]
+    done = collector("collect", "-c", api.config, "-o", "file/out", cwd=tmp_path)
+    assert done.code == 5
+    assert "file/out can't be written: Not a directory" in done.stderr
+    assert api.stats["total"]["asked"] == asked
+
+
+@pytest.mark.parametrize(("name", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_drains_what_is_under_way_and_seals_it(
+    api: SimulatedApi, tmp_path: Path, name: signal.Signals, code: int
+) -> None:
+    api.set_faults("*:latency=300ms")
+    with started("backfill", "-c", api.config, "--last", "80d", "-o", "out", cwd=tmp_path) as process:
+        _until(lambda: list((tmp_path / "out").glob(".usage-*")))
+        process.send_signal(name)
+        assert process.wait(30) == code
+    (manifest,) = (json.loads(f.read_text()) for f in (tmp_path / "out").glob("run-*.json"))
+    assert manifest["exit_code"] == code
+    assert manifest["slices"]["complete"] > 0
+    assert manifest["slices"]["failed"] == 0
+    assert manifest["slices"]["not_asked"] > 0
+    lines = [line for f in (tmp_path / "out").glob("usage-*") for line in f.read_text().splitlines()]
+    assert len(lines) == manifest["records"]
+    assert not list((tmp_path / "out").glob(".*"))
+
+
+def test_a_second_signal_ends_at_once(api: SimulatedApi, tmp_path: Path) -> None:
+    api.set_faults("*:latency=60s")
+    with started("backfill", "-c", api.config, "--last", "9d", "-o", "out", cwd=tmp_path) as process:
+        _until(lambda: api.stats["total"]["in_flight"] > 0)
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.2)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 143
+
+
+def test_sixty_orgs_are_done_before_one_that_takes_20_s_has_answered_at_all(tmp_path: Path) -> None:
+    with simulated_api(tmp_path, orgs=60, faults=["org-007:latency=20s"]) as api:
+        env = {"COLLECTOR_SERVICE__GRACE": "0", "COLLECTOR_SCHEDULE__SETTLE": "0"}
+        with started("backfill", "-c", api.config, "--last", "5d", "-o", "out", cwd=tmp_path, **env) as process:
+            _until(lambda: sum(load["asked"] >= 10 for load in api.stats["orgs"].values()) == 59, within_s=19)
+            slow = api.stats["orgs"]["org-007"]
+            assert (slow["asked"], slow["in_flight"]) == (1, 1)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(10) == 143
+
+
+def _until(reached: Callable[[], object], within_s: float = 30) -> None:
+    deadline = time.monotonic() + within_s
+    while not reached():
+        assert time.monotonic() < deadline, "it never came to that"
+        time.sleep(0.05)

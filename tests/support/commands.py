@@ -1,0 +1,143 @@
+"""The real commands as subprocesses: the collector, and the simulated API that it asks."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import urllib.parse
+import urllib.request
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+COLLECTOR = [sys.executable, "-m", "collector"]
+_NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Ours without anything that would configure the collector by accident."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("COLLECTOR_")}
+    return kept | more
+
+
+@dataclass(frozen=True)
+class Done:
+    """A command that ended."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.stdout.splitlines()]
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.stderr.splitlines() if line.startswith("{")]
+
+    def event(self, name: str) -> dict[str, Any]:
+        return next(event for event in self.events if event["event"] == name)
+
+
+def collector(*args: str | Path, cwd: Path, env: Mapping[str, str] | None = None, timeout_s: float = 120) -> Done:
+    """Run a command to its end."""
+    done = subprocess.run(
+        [*COLLECTOR, *map(str, args)],
+        cwd=cwd,
+        env=environment(**(env or {})),
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+    )
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+@contextmanager
+def started(*args: str | Path, cwd: Path, **more: str) -> Iterator[subprocess.Popen[str]]:
+    """A command that goes on; it is ended, whatever happens."""
+    with subprocess.Popen(
+        [*COLLECTOR, *map(str, args)],
+        cwd=cwd,
+        env=environment(**more),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+@dataclass(frozen=True)
+class SimulatedApi:
+    """A simulator in a process of its own."""
+
+    base_url: str
+    config: Path
+
+    def get(self, path: str, **query: str | int) -> Any:
+        url = f"{self.base_url}/_simulator/{path}?{urllib.parse.urlencode(query)}"
+        with _NO_PROXY.open(url, timeout=30) as response:
+            return json.load(response)
+
+    def set_faults(self, *faults: str) -> None:
+        url = f"{self.base_url}/_simulator/faults"
+        body = json.dumps(faults).encode()
+        with _NO_PROXY.open(urllib.request.Request(url, data=body, method="PUT"), timeout=30):
+            pass
+
+    @property
+    def stats(self) -> dict[str, Any]:
+        stats: dict[str, Any] = self.get("stats")
+        return stats
+
+    def truth(self, org: str, population: str, start_s: int, end_s: int) -> dict[str, Any]:
+        truth: dict[str, Any] = self.get("truth", org=org, type=population, start=start_s, end=end_s)
+        return truth
+
+
+@contextmanager
+def simulated_api(
+    directory: Path, *, orgs: int, faults: Iterable[str] = (), options: Iterable[str] = ()
+) -> Iterator[SimulatedApi]:
+    """Start `collector simulate` with a config that fits it; it ends with the block."""
+    config = directory / "simulated.yaml"
+    args = ["simulate", "--until-eof", "--port", "0", "--orgs", str(orgs), "--config-out", str(config), *options]
+    for fault in faults:
+        args += ["--fault", fault]
+    with subprocess.Popen(
+        [*COLLECTOR, *args],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environment(),
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            yield SimulatedApi(json.loads(process.stdout.readline())["base_url"], config)
+        finally:
+            process.stdin.close()
+            process.wait(20)
+
+
+def records_in(directory: Path) -> list[dict[str, Any]]:
+    """All records of the sealed files, in no order that means anything."""
+    return [
+        json.loads(line) for file in sorted(directory.glob("usage-*.jsonl")) for line in file.read_text().splitlines()
+    ]
+
+
+def manifest_in(directory: Path) -> dict[str, Any]:
+    """The manifest of the only run."""
+    (file,) = directory.glob("run-*.json")
+    manifest: dict[str, Any] = json.loads(file.read_text())
+    return manifest

@@ -1,0 +1,184 @@
+"""Both ends of a wire: a server that sends exactly the bytes it is told, and the transport that asks it.
+
+The server keeps what it was sent as it came, and knows no HTTP but where a request's head ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from collector.adapters.http import HttpTransport
+from collector.core.response import Reply
+from collector.errors import Failure
+from collector.model import ApiRequest, Org, Population
+from tests.support.orgs import make_org
+
+REQUEST = ApiRequest(
+    population=Population.ACCOUNT_USER, from_="2026-06-01 00:00:00", to="2026-06-01 23:59:59", timezone="+05:30"
+)
+_LONG_S = 30.0  # nobody waits for it: the client or the test's end comes first
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+@dataclass
+class Peer:
+    """The server's end of a connection on which a request has just come in."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    head: bytes = b""
+
+    async def send(self, content: bytes) -> None:
+        self.writer.write(content)
+        await self.writer.drain()
+
+    async def flood(self, piece: bytes, times: int) -> None:
+        """Send a piece again and again, as long as the client takes it."""
+        for _ in range(times):
+            await self.send(piece)
+
+    async def drip(self, content: bytes, every_s: float = 0.02) -> None:
+        """Send byte by byte."""
+        for byte in content:
+            await self.send(bytes([byte]))
+            await asyncio.sleep(every_s)
+
+    async def say_nothing(self) -> None:
+        """Hold the connection until the client goes away."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LONG_S):
+                await self.reader.read(1)
+
+    async def until_read(self) -> None:
+        """Wait for long enough that the client has seen what was sent."""
+        await asyncio.sleep(0.05)
+
+    def close(self) -> None:
+        self.writer.close()
+
+    def reset(self) -> None:
+        """End the connection by RST instead of FIN."""
+        self.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        self.writer.transport.abort()
+
+
+Behaviour = Callable[[Peer], Awaitable[None]]
+
+
+@dataclass
+class RawServer:
+    """What reached the server."""
+
+    behave: Behaviour
+    base_url: str = ""
+    port: int = 0
+    heads: list[bytes] = field(default_factory=list)
+    connections: int = 0
+    ended: int = 0
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    @property
+    def request_lines(self) -> list[str]:
+        return [head.partition(b"\r\n")[0].decode() for head in self.heads]
+
+    def headers(self, n: int = -1) -> dict[str, str]:
+        """The n-th request's headers, by lower-case name."""
+        lines = self.heads[n].decode().split("\r\n")[1:]
+        return {name.lower(): value for name, _, value in (line.partition(": ") for line in lines) if name}
+
+    async def until_all_ended(self) -> None:
+        """Wait until no connection is left; fails after a while."""
+        async with asyncio.timeout(2):
+            while self.ended < self.connections:  # noqa: ASYNC110 -- the server's own events would be more code
+                await asyncio.sleep(0.005)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        task = asyncio.get_running_loop().create_task(self._serve(Peer(reader, writer)))
+        self._tasks.add(task)
+
+    async def _serve(self, peer: Peer) -> None:
+        try:
+            with suppress(OSError, asyncio.IncompleteReadError):
+                while True:
+                    peer.head = await peer.reader.readuntil(b"\r\n\r\n")
+                    self.heads.append(peer.head)
+                    await self.behave(peer)
+        finally:
+            peer.close()
+            self.ended += 1
+
+    async def _stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+@asynccontextmanager
+async def raw_server(behave: Behaviour, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[RawServer]:
+    """Run a server on loopback that does this after the head of each request."""
+    raw = RawServer(behave)
+    server = await asyncio.start_server(raw._accept, "127.0.0.1", 0, ssl=tls)
+    raw.port = server.sockets[0].getsockname()[1]
+    raw.base_url = f"{'https' if tls else 'http'}://127.0.0.1:{raw.port}"
+    try:
+        yield raw
+    finally:
+        server.close()
+        await raw._stop()
+
+
+def response(body: bytes = b"{}", status: str = "200 OK", *headers: str, length: int | None = None) -> bytes:
+    """An HTTP response as bytes; `length` is what Content-Length says, if it isn't the truth."""
+    said = f"Content-Length: {len(body) if length is None else length}"
+    return "\r\n".join([f"HTTP/1.1 {status}", said, *headers, "", ""]).encode() + body
+
+
+def answering(content: bytes) -> Behaviour:
+    """The same bytes to every request, on a connection that stays open."""
+
+    async def behave(peer: Peer) -> None:
+        await peer.send(content)
+
+    return behave
+
+
+def closing_after(content: bytes) -> Behaviour:
+    """These bytes, then the end of the connection."""
+
+    async def behave(peer: Peer) -> None:
+        await peer.send(content)
+        peer.close()
+
+    return behave
+
+
+@dataclass
+class Asker:
+    """The transport under test, with a count of the requests that it said had left."""
+
+    transport: HttpTransport
+    org: Org
+    sent: int = 0
+
+    async def ask(self, request: ApiRequest = REQUEST, org: Org | None = None) -> Reply | Failure:
+        return await self.transport.fetch(org or self.org, request, on_sent=self._count)
+
+    def _count(self) -> None:
+        self.sent += 1
+
+
+@asynccontextmanager
+async def asking(
+    base_url: str, *, timeout_s: float = 5.0, connections: int = 4, ca_file: Path | None = None
+) -> AsyncIterator[Asker]:
+    """Open a transport that asks this address."""
+    async with HttpTransport(timeout_s=timeout_s, connections=connections, ca_file=ca_file) as transport:
+        yield Asker(transport, make_org(base_url=base_url))
