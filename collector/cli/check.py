@@ -22,7 +22,7 @@ from collector.exitcodes import ExitCode
     epilog="""\b
 Examples:
   collector check -c collector.yaml            one request per org
-  collector check --org acme --deep            also: do parts of a day add up to the whole?
+  collector check --org acme --deep            also: do the hours of a day add up to it? (about 30 requests)
   collector check --json | jq '.orgs[] | select(.accepted | not)'
 """
 )

@@ -1,7 +1,8 @@
 """What a check asks of an org, and what the answers say about what the API's documents leave open.
 
 Two readings are open: whether the second named by `to` still counts, and whether parts of a
-range add up to the whole. Both show on one past day, asked whole and in four parts.
+range add up to the whole. Both show on one past day, asked whole and in parts: each cut is a
+second that is lost, or counted twice, if `to` is read the other way.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from collector.core.normalise import Finding
 from collector.core.windows import Calendar
 from collector.model import Granularity, Org, Population, Slice, Window
 
-PARTS = 4
-DAYS_TRIED = 7  # back from the last one that is due, for one with usage
+PARTS = 24
+_SATURDAY = 5
+DAYS_TRIED = 7  # up to the last one that is due, for one with usage
 
 
 class Additivity(StrEnum):
@@ -31,7 +33,7 @@ class Additivity(StrEnum):
 
 
 def last_due_days(org: Org, *, now: datetime, settle: timedelta) -> list[Window]:
-    """Return the newest whole days of an org's calendar that are due, newest first."""
+    """Return the newest whole days of an org's calendar that are due: working days first, then newest first."""
     calendar = Calendar(org.zone, Granularity.DAY)
     end = calendar.floor(now - settle)
     days = []
@@ -39,11 +41,11 @@ def last_due_days(org: Org, *, now: datetime, settle: timedelta) -> list[Window]
         start = calendar.floor(end - timedelta(seconds=1))
         days.append(Window(start, end))
         end = start
-    return days
+    return sorted(days, key=lambda day: day.start.astimezone(org.zone.tz).weekday() >= _SATURDAY)
 
 
 def parts_of(day: Window) -> list[Window]:
-    """Return a day in four parts, cut at full seconds."""
+    """Return a day in parts of an hour or so, cut at full seconds."""
     seconds = int(day.elapsed.total_seconds())
     cuts = [day.start + timedelta(seconds=seconds * n // PARTS) for n in range(PARTS + 1)]
     return [Window(start, end) for start, end in pairwise(cuts)]

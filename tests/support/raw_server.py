@@ -60,6 +60,16 @@ class Peer:
         """Wait for long enough that the client has seen what was sent."""
         await asyncio.sleep(0.05)
 
+    async def tunnel(self, port: int) -> None:
+        """Carry bytes to another server and back, as a proxy does, until either end has enough."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        try:
+            ways = [_carry(self.reader, writer), _carry(reader, self.writer)]
+            await asyncio.wait([asyncio.create_task(way) for way in ways], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            writer.close()
+            self.close()
+
     def close(self) -> None:
         self.writer.close()
 
@@ -67,6 +77,12 @@ class Peer:
         """End the connection by RST instead of FIN."""
         self.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         self.writer.transport.abort()
+
+
+async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while content := await reader.read(65536):
+        writer.write(content)
+        await writer.drain()
 
 
 Behaviour = Callable[[Peer], Awaitable[None]]
@@ -77,6 +93,7 @@ class RawServer:
     """What reached the server."""
 
     behave: Behaviour
+    at_once: bool = False
     base_url: str = ""
     port: int = 0
     heads: list[bytes] = field(default_factory=list)
@@ -107,7 +124,9 @@ class RawServer:
     async def _serve(self, peer: Peer) -> None:
         try:
             with suppress(OSError, asyncio.IncompleteReadError):
-                while True:
+                if self.at_once:
+                    await self.behave(peer)
+                while not self.at_once:
                     peer.head = await peer.reader.readuntil(b"\r\n\r\n")
                     self.heads.append(peer.head)
                     await self.behave(peer)
@@ -122,9 +141,11 @@ class RawServer:
 
 
 @asynccontextmanager
-async def raw_server(behave: Behaviour, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[RawServer]:
-    """Run a server on loopback that does this after the head of each request."""
-    raw = RawServer(behave)
+async def raw_server(
+    behave: Behaviour, *, tls: ssl.SSLContext | None = None, at_once: bool = False
+) -> AsyncIterator[RawServer]:
+    """Run a server on loopback that does this after the head of each request, or at once when connected."""
+    raw = RawServer(behave, at_once)
     server = await asyncio.start_server(raw._accept, "127.0.0.1", 0, ssl=tls)
     raw.port = server.sockets[0].getsockname()[1]
     raw.base_url = f"{'https' if tls else 'http'}://127.0.0.1:{raw.port}"
