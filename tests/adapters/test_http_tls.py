@@ -105,17 +105,12 @@ async def close_in_the_handshake(peer: Peer) -> None:
     peer.close()
 
 
-async def say_nothing(peer: Peer) -> None:
-    await peer.reader.read(16)
-    await peer.say_nothing()
-
-
 @pytest.mark.parametrize(
     ("behave", "failure"),
     [
         (answer_in_plain_http, Retriable(code="tls", message="no TLS connection could be made")),
         (close_in_the_handshake, Retriable(code="connect", message="no connection could be made")),
-        (say_nothing, Retriable(code="timeout", message="no whole answer within 0.3 s")),
+        (Peer.say_nothing, Retriable(code="timeout", message="no whole answer within 0.3 s")),
     ],
 )
 async def test_a_server_that_speaks_no_tls_is_a_typed_failure_and_sees_no_request(

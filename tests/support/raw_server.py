@@ -54,7 +54,8 @@ class Peer:
         """Hold the connection until the client goes away."""
         with suppress(TimeoutError):
             async with asyncio.timeout(_LONG_S):
-                await self.reader.read(1)
+                while await self.reader.read(65536):
+                    pass
 
     async def until_read(self) -> None:
         """Wait for long enough that the client has seen what was sent."""

@@ -216,9 +216,9 @@ def test_windows_are_told_in_the_offsets_of_the_zone(zone: str, noon: str, start
 
 def test_record_ids_are_the_same_for_ever() -> None:
     # Written down once and never to change: whoever stored records finds them again by these.
-    assert record_id("12345", SLICE, "automation") == "7d6d6b1e-0000-5000-8000-000000000000"
+    assert record_id("12345", SLICE, "automation") == "c0131241-fd77-521a-bbe0-d2996f1e9abd"
     service = replace(SLICE, population=Population.SERVICE_USER)
-    assert record_id("org-\u00e9\U0001f680", service, "new-one") == "7d6d6b1e-0000-5000-8000-000000000000"
+    assert record_id("org-\u00e9\U0001f680", service, "new-one") == "a07ca7ac-4510-5952-b6f5-a97f829a9985"
 
 
 def test_a_record_id_does_not_depend_on_what_the_config_says() -> None:

@@ -1,0 +1,58 @@
+"""The README's first steps, word for word, against the simulated API."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.support.commands import environment, records_in, simulated_api
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+FIRST_RECORDS = README.partition("## Your first records")[2].partition("\n## ")[0]
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", FIRST_RECORDS, re.DOTALL)
+
+
+def test_a_new_user_gets_to_their_own_first_records(tmp_path: Path) -> None:
+    _install, first, to_stdout = blocks("sh")
+    (config,) = blocks("yaml")
+    with simulated_api(tmp_path, orgs=1) as api:
+        (tmp_path / "config").mkdir()
+        (tmp_path / "config" / "collector.yaml").write_text(config)
+        (simulated,) = yaml.safe_load(api.config.read_text())["orgs"]
+        credentials = f"ACME_USERNAME={simulated['username']} ACME_ACCESS_KEY={simulated['access_key']}"
+        commands = re.sub("^export .*$", f"export {credentials}", first, flags=re.MULTILINE)
+        script = f"set -e\ncollector() {{ {sys.executable} -m collector \"$@\"; }}\n{commands}"
+        if "jq" in to_stdout:
+            script += to_stdout.partition("|")[0]
+        done = subprocess.run(
+            ["bash", "-c", script],
+            cwd=tmp_path,
+            env=environment(COLLECTOR_API__BASE_URL=api.base_url),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+    assert "1 of 1 orgs accepted" in done.stdout
+    assert "What would be asked" in done.stdout
+    records = records_in(tmp_path / "usage")
+    assert {r["org"] for r in records} == {"acme"}
+    assert {r["timezone"] for r in records} == {"America/New_York"}
+    assert len({r["window_start"] for r in records}) >= 6
+    assert '"record_id"' in done.stdout
+
+
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/records.md"])
+def test_every_link_of_a_document_leads_somewhere(document: str) -> None:
+    path = Path(__file__).parents[2] / document
+    for target in re.findall(r"\]\(([^)#]+)\)", path.read_text()):
+        assert (path.parent / target).exists(), target
