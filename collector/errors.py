@@ -66,6 +66,9 @@ class Refused:
         return f"refused_{self.reason}"
 
 
+REFUSED_CODES = frozenset(f"refused_{reason}" for reason in RefusalReason)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retriable:
     """It may work later: 408, 429, 5xx, time-outs, connections that broke."""

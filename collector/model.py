@@ -180,7 +180,22 @@ class ProductUsage:
     def is_zero(self) -> bool:
         """Whether nothing at all was counted: in a partial answer that means unknown."""
         counts = (self.total_tests, self.total_duration, self.total_screenshots, *self.extra.values())
-        return not any(counts)
+        return not any(map(_counts, counts))
+
+
+def _counts(value: object) -> bool:
+    """Whether a number above zero stands in a metric: texts and flags, which new ones may have, count nothing."""
+    match value:
+        case bool():
+            return False
+        case int() | float():
+            return value > 0
+        case Mapping():
+            return any(map(_counts, value.values()))
+        case list():
+            return any(map(_counts, value))
+        case _:
+            return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -65,6 +65,9 @@ def totals(findings: Iterable[Finding]) -> Counter[tuple[str, str]]:
                 sums[product, "tests"] += usage.total_tests or 0
                 sums[product, "duration"] += usage.total_duration or 0
                 sums[product, "screenshots"] += usage.total_screenshots or 0
+                for metric, value in usage.extra.items():
+                    if isinstance(value, int) and not isinstance(value, bool):
+                        sums[product, metric] += value
     return sums
 
 
@@ -73,9 +76,10 @@ def additivity(whole: Finding | None, parts: Sequence[Finding | None]) -> Additi
     known = [part for part in parts if part is not None and part.complete]
     if whole is None or not whole.complete or len(known) < len(parts):
         return Additivity.UNKNOWN
-    if whole.is_zero and all(part.is_zero for part in known):
+    sums, sums_of_parts = totals([whole]), totals(known)
+    if not any(sums.values()) and not any(sums_of_parts.values()):
         return Additivity.NO_USAGE
-    return Additivity.ADDS_UP if totals([whole]) == totals(known) else Additivity.DIFFERS
+    return Additivity.ADDS_UP if sums == sums_of_parts else Additivity.DIFFERS
 
 
 def same_totals(findings: Iterable[Finding | None]) -> bool:

@@ -44,7 +44,10 @@ class Finding:
 def absorb(finding: Finding | None, answer: Answer) -> Finding:
     """Return what is proven by an answer together with those before it, oldest first."""
     if not answer.partial:
-        return Finding(org_id=answer.org_id, org_name=answer.org_name, users=answer.users, products=answer.products)
+        # A product that it lacks it doesn't deny: what a partial answer proved of that one stays.
+        before = {name: usage for name, usage in finding.products.items() if usage} if finding else {}
+        products = {**answer.products, **{n: u for n, u in before.items() if n not in answer.products}}
+        return Finding(org_id=answer.org_id, org_name=answer.org_name, users=answer.users, products=products)
     if finding is None:
         finding = Finding(org_id=answer.org_id, org_name=answer.org_name, users=None, products={})
     if finding.complete:

@@ -7,6 +7,7 @@ not older than `since`; both are told. A duration selects the windows that ended
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
@@ -14,6 +15,10 @@ from collector.core.windows import Calendar, first_instant_reading, last_instant
 from collector.model import Window, Zone
 
 EARLIEST = date(2015, 1, 1)  # older than the vendor: nothing can have been used before
+LATEST = date(9000, 12, 31)  # later ones would leave the calendar by way of a zone or a window's end
+_WRITTEN = re.compile(
+    r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})?)?", re.ASCII
+)  # fromisoformat reads more: 20260623 as midnight, 2026-06-23+02:00 as two o'clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +34,18 @@ class Moment:
         Raises ValueError that says what would be right.
         """
         try:
+            if not _WRITTEN.fullmatch(text):
+                raise ValueError(text)
             value = date.fromisoformat(text) if len(text) == len("2026-06-23") else datetime.fromisoformat(text)
         except ValueError:
             raise ValueError(
                 f"{text!r} is no date or time; write 2026-06-23, 2026-06-23T14:00 or 2026-06-23T14:00:00+02:00"
             ) from None
         day = value.date() if isinstance(value, datetime) else value
-        if day < EARLIEST or day.year > 9000:
+        if day < EARLIEST:
             raise ValueError(f"{text!r} is out of range: nothing was used before {EARLIEST}")
+        if day > LATEST:
+            raise ValueError(f"{text!r} is out of range: {LATEST} is the last date there is")
         return cls(value)
 
     def as_start(self, zone: Zone) -> datetime:
@@ -100,7 +109,8 @@ def select(
     match range_:
         case Last(duration):
             # The window that holds now - duration is the first that ended after it.
-            start, end = calendar.floor(now - duration), due
+            earliest = start_of_date(EARLIEST, calendar.zone)
+            start, end = calendar.floor(now - min(duration, now - earliest)), due
         case Between():
             start = range_.start.as_start(calendar.zone)
             end = range_.end.as_end(calendar.zone) if range_.end else max(due, start)
@@ -111,7 +121,7 @@ def select(
                 span = calendar.widen(asked)
                 widened_from = asked if span != asked else None
                 start, end = span.start, span.end
-    wanted = calendar.ceil(start_of_date(since, calendar.zone)) if since else start
+    wanted = calendar.ceil(start_of_date(min(since, LATEST), calendar.zone)) if since else start
     return Selection(
         span=Window(max(start, wanted), min(end, due)) if max(start, wanted) < min(end, due) else None,
         widened_from=widened_from,

@@ -22,6 +22,8 @@ from collector.model import Answer, ApiRequest, ProductUsage
 DOCUMENTED_PRODUCTS = ("automation", "app-automation", "hyperexecute", "realtime", "realdevice", "smartui")
 _TESTS = ("totalTests", "totalDuration")
 _DOCUMENTED_METRICS = dict.fromkeys(DOCUMENTED_PRODUCTS, _TESTS) | {"smartui": ("totalScreenshots",)}
+_ABSENT = -1  # of a count: none that is sent is negative
+_LONGEST_RETRY_AFTER_S = 1e9  # beyond any budget
 _RETRIED_STATUSES = frozenset({408, 429}) | frozenset(range(500, 600))
 
 Count = Annotated[int, Field(strict=True, ge=0, le=2**63 - 1)]
@@ -59,10 +61,10 @@ class _Metadata(_Strict):
 class _Product(_Strict):
     model_config = ConfigDict(hide_input_in_errors=True, extra="allow")
     __pydantic_extra__: dict[str, JsonValue] = Field(init=False)
-    # Absent is None; null is not the documented shape.
-    total_tests: Count = Field(default=-1, alias="totalTests")
-    total_duration: Count = Field(default=-1, alias="totalDuration")
-    total_screenshots: Count = Field(default=-1, alias="totalScreenshots")
+    # Null is not the documented shape. Not told by `model_fields_set`, which holds the names of extras too.
+    total_tests: Count = Field(default=_ABSENT, alias="totalTests")
+    total_duration: Count = Field(default=_ABSENT, alias="totalDuration")
+    total_screenshots: Count = Field(default=_ABSENT, alias="totalScreenshots")
 
 
 class _Data(_Strict):
@@ -104,7 +106,7 @@ def parse_retry_after(value: str | None, *, now: datetime) -> float | None:
         return None
     value = value.strip()
     if value.isascii() and value.isdigit():
-        return float(value) if len(value) < 10 else None
+        return min(float(value), _LONGEST_RETRY_AFTER_S)
     try:
         when = parsedate_to_datetime(value)
     except (ValueError, IndexError, OverflowError):
@@ -164,10 +166,12 @@ def _odd_products(products: Mapping[str, _Product]) -> Broken | None:
 
 
 def _metrics(product: _Product) -> set[str]:
-    names = {
-        type(product).model_fields[name].alias or name for name in product.model_fields_set if name.startswith("total_")
+    counts = {
+        "totalTests": product.total_tests,
+        "totalDuration": product.total_duration,
+        "totalScreenshots": product.total_screenshots,
     }
-    return names | set(product.__pydantic_extra__)
+    return {name for name, count in counts.items() if count != _ABSENT} | set(product.__pydantic_extra__)
 
 
 def _can_be_written(extra: Mapping[str, JsonValue]) -> bool:
@@ -179,13 +183,16 @@ def _can_be_written(extra: Mapping[str, JsonValue]) -> bool:
 
 
 def _usage(product: _Product) -> ProductUsage:
-    present = product.model_fields_set
     return ProductUsage(
-        total_tests=product.total_tests if "total_tests" in present else None,
-        total_duration=product.total_duration if "total_duration" in present else None,
-        total_screenshots=product.total_screenshots if "total_screenshots" in present else None,
+        total_tests=_known(product.total_tests),
+        total_duration=_known(product.total_duration),
+        total_screenshots=_known(product.total_screenshots),
         extra=product.__pydantic_extra__,
     )
+
+
+def _known(count: int) -> int | None:
+    return None if count == _ABSENT else count
 
 
 def _not_the_documented_shape(error: ValidationError) -> Broken:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from collector.core.plan import LanePlan
 from collector.core.windows import merge
+from collector.errors import REFUSED_CODES
 from collector.exitcodes import ExitCode
 from collector.model import Org, Population, SliceState, Window
 
@@ -99,9 +100,14 @@ class OrgSummary:
         return [(name, cause) for name, population in self.populations.items() for cause in population.causes.values()]
 
     @property
+    def refused(self) -> bool:
+        """Whether a person has to act: also where the last slice was answered in part before the refusal."""
+        return any(cause.state is SliceState.REFUSED or cause.code in REFUSED_CODES for _, cause in self.causes)
+
+    @property
     def severity(self) -> tuple[int, int]:
         """A key to sort by: who needs a person first, then who lacks most."""
-        return (self.count(SliceState.REFUSED), self.planned - self.count(SliceState.COMPLETE))
+        return (int(self.refused), self.planned - self.count(SliceState.COMPLETE))
 
 
 @dataclass(slots=True)
@@ -149,6 +155,6 @@ class RunSummary:
     @property
     def exit_code(self) -> ExitCode:
         """What the run's slices alone say."""
-        if self.count(SliceState.REFUSED):
+        if any(org.refused for org in self.orgs.values()):
             return ExitCode.REFUSED
         return ExitCode.OK if self.count(SliceState.COMPLETE) == self.planned else ExitCode.INCOMPLETE

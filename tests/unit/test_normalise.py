@@ -119,7 +119,9 @@ def test_a_product_above_zero_in_a_partial_answer_outlives_a_complete_one_that_l
     assert numbers(records(finding)["new-one"]) == numbers_of(SOME)
 
 
-@pytest.mark.parametrize("extra", [{"unit": "ms"}, {"tags": {"os": "linux"}}, {"live": True}, {"by_os": {"mac": 0}}, {"n": [0]}])
+@pytest.mark.parametrize(
+    "extra", [{"unit": "ms"}, {"tags": {"os": "linux"}}, {"live": True}, {"by_os": {"mac": 0}}, {"n": [0]}]
+)
 def test_what_is_no_count_above_zero_never_makes_a_partial_zero_real(extra: dict[str, object]) -> None:
     zero = replace(ZERO, extra=extra)
     record = records(absorbed([made({"automation": zero}, partial=True)]))["automation"]

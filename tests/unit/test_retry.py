@@ -45,9 +45,13 @@ def _policies(draw: st.DrawFn) -> RetryPolicy:
 policies = _policies()
 jitters = st.floats(0.0, 1.0, exclude_max=True)
 retry_afters = st.none() | st.just(0.0) | st.floats(0.0, 2000.0)
-retriables = retry_afters.map(limited := lambda s: Retriable(code="rate_limited", message="429", retry_after_s=s))
+retriables = st.builds(Retriable, code=st.just("rate_limited"), message=st.just("429"), retry_after_s=retry_afters)
 doubtful: st.SearchStrategy[Failure | PartialAnswer] = st.sampled_from([BROKEN, PartialAnswer()])
 curable: st.SearchStrategy[Failure | PartialAnswer] = st.one_of(retriables, doubtful)
+
+
+def limited(retry_after_s: float | None) -> Retriable:
+    return Retriable(code="rate_limited", message="429", rate_limited=True, retry_after_s=retry_after_s)
 
 
 def asked(reason: Failure | PartialAnswer, attempt: int = 1, **given_: float) -> Decision:

@@ -1,0 +1,80 @@
+"""What a run asks of an org, given what is known: a set of windows with states, not a cursor.
+
+A gap is wanted, due and not complete. `collect` asks what is newly due, the gaps that are
+no older than `catch_up`, open repairs up to `repair_for`, and rechecks: a complete window
+again at each age of `recheck`. `backfill` asks what of its range is not complete. The clock
+only bounds what is due; what is asked follows from what is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from collector.core.windows import Calendar
+from collector.model import Population, SliceState, Window
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What the ledger holds of one slice."""
+
+    state: SliceState
+    complete_at: datetime | None  # when its last complete answer came
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ages:
+    """How old a window may be for what, counted from its end."""
+
+    settle: timedelta
+    recheck: tuple[timedelta, ...]
+    repair_for: timedelta
+    catch_up: timedelta
+
+    @property
+    def horizon(self) -> timedelta:
+        """How far back a `collect` looks at all."""
+        return max(self.catch_up, self.repair_for, *self.recheck, timedelta(0))
+
+
+Coverage = Mapping[tuple[Population, datetime], Known]  # by population and start
+
+
+def to_collect(window: Window, known: Known | None, ages: Ages, *, now: datetime) -> bool:
+    """Say whether a `collect` asks for a window that is wanted and due."""
+    age = now - window.end
+    if known is None:
+        return age <= ages.catch_up
+    match known.state:
+        case SliceState.COMPLETE:
+            return known.complete_at is None or _recheck_due(window, known.complete_at, ages, now=now)
+        case SliceState.PARTIAL | SliceState.FAILED:
+            return age <= ages.repair_for
+        case _:
+            return age <= ages.catch_up
+
+
+def _recheck_due(window: Window, complete_at: datetime, ages: Ages, *, now: datetime) -> bool:
+    return any(complete_at < window.end + age <= now for age in ages.recheck)
+
+
+def to_backfill(known: Known | None, *, force_before: datetime | None) -> bool:
+    """Say whether a `backfill` asks for a window of its range.
+
+    With `force_before`, what is complete is asked again unless that answer came since then.
+    """
+    if known is None or known.state is not SliceState.COMPLETE:
+        return True
+    return force_before is not None and (known.complete_at is None or known.complete_at < force_before)
+
+
+def windows_of(
+    calendar: Calendar, span: Window, populations: Iterable[Population]
+) -> Iterator[tuple[Population, Window]]:
+    """Yield every window of a span for each population, oldest first."""
+    chosen = tuple(populations)
+    for window in calendar.split(span):
+        for population in chosen:
+            yield population, window

@@ -1,0 +1,100 @@
+"""What was last emitted of a slice, and what a new finding changes about it.
+
+A restatement is a record that differs in its numbers or its quality from what was emitted
+before under the same `record_id`: the next revision (contract.md, "Words"). Equal ones are
+not emitted again, and a worse answer never replaces a better one: partial over complete,
+unverified over a number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from collector.core.normalise import Finding
+from collector.model import ProductUsage, Quality
+
+_BEST_FIRST = (Quality.MEASURED, Quality.INFERRED, Quality.UNVERIFIED, Quality.UNAVAILABLE)
+_RANK = {quality: rank for rank, quality in enumerate(_BEST_FIRST)}
+_TICK = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Emitted:
+    """One product's record as it was last emitted."""
+
+    revision: int
+    quality: Quality
+    usage: ProductUsage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Emission:
+    """A slice as it was last emitted: its products, and the users that stand on each record."""
+
+    emitted_at: datetime
+    users: int | None
+    products: Mapping[str, Emitted]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What a finding comes to: what is emitted now, and what is then known to have been emitted."""
+
+    emission: Emission
+    emitted: Mapping[str, Emitted] = field(default_factory=dict)
+    shrunk: tuple[str, ...] = ()  # products whose totals are smaller than before: retention, or a correction
+    restated: int = 0  # how many of the emitted are not the first revision
+
+
+def change(
+    previous: Emission | None, finding: Finding, *, quality: Quality, now: datetime, emit_shrunk: bool
+) -> Change:
+    """Return what a finding changes about a slice.
+
+    `quality` is that of the finding's known numbers. A product that shrank keeps its old
+    numbers unless `emit_shrunk`. `emitted_at` always rises, whatever the clock does.
+    """
+    before = previous.products if previous else {}
+    users = finding.users if finding.users is not None else (previous.users if previous else None)
+    users_differ = previous is not None and users != previous.users
+    products = dict(before)
+    emitted: dict[str, Emitted] = {}
+    shrunk = []
+    for product, usage in finding.products.items():
+        old = before.get(product)
+        new_quality = quality if usage is not None else Quality.UNAVAILABLE
+        new_usage = usage or ProductUsage()
+        if old is not None and _RANK[new_quality] > _RANK[old.quality]:
+            new_quality, new_usage = old.quality, old.usage
+        elif old is not None and is_smaller(new_usage, old.usage):
+            shrunk.append(product)
+            if not emit_shrunk:
+                new_quality, new_usage = old.quality, old.usage
+        if old is None or (new_quality, new_usage) != (old.quality, old.usage):
+            emitted[product] = Emitted(revision=old.revision + 1 if old else 1, quality=new_quality, usage=new_usage)
+    if users_differ:
+        # The users stand on every record of the slice, so all of them differ.
+        for product, old in before.items():
+            emitted.setdefault(product, Emitted(revision=old.revision + 1, quality=old.quality, usage=old.usage))
+    products |= emitted
+    at = now if previous is None else max(now, previous.emitted_at + _TICK)
+    return Change(
+        emission=Emission(
+            emitted_at=at if emitted or previous is None else previous.emitted_at, users=users, products=products
+        ),
+        emitted=emitted,
+        shrunk=tuple(shrunk),
+        restated=sum(product in before for product in emitted),
+    )
+
+
+def is_smaller(new: ProductUsage, old: ProductUsage) -> bool:
+    """Say whether any total shrank."""
+    pairs = (
+        (new.total_tests, old.total_tests),
+        (new.total_duration, old.total_duration),
+        (new.total_screenshots, old.total_screenshots),
+    )
+    return any(a is not None and b is not None and a < b for a, b in pairs)
