@@ -19,6 +19,7 @@ from collector.adapters.clock import SystemClock
 from collector.adapters.http import HttpTransport
 from collector.adapters.signals import draining
 from collector.adapters.sinks import DirectorySink, StdoutSink
+from collector.adapters.thread import WriterThread
 from collector.check import Checker, OrgCheck
 from collector.config import LoadedConfig, Settings
 from collector.core.plan import LanePlan
@@ -163,6 +164,7 @@ async def collect(config: LoadedConfig, plans: Plans, *, command: str, watch: Ca
     async with AsyncExitStack() as stack:
         stack.enter_context(draining(stop.request))
         transport = await stack.enter_async_context(open_transport(config.settings))
+        offload = await stack.enter_async_context(WriterThread())
         log.info("run.started", command=command, run_id=run_id, orgs=len(plans.lanes), slices=plans.total)
         return await Run(
             run_id=run_id,
@@ -170,9 +172,11 @@ async def collect(config: LoadedConfig, plans: Plans, *, command: str, watch: Ca
             plans=plans.lanes,
             limits=limits_of(config.settings),
             trust_zero_for=config.settings.trust_zero_for,
+            restate_for=config.settings.schedule.restate_for,
             grace_s=config.settings.service.grace.total_seconds(),
             transport=transport,
             sink=sink,
+            offload=offload,
             clock=clock,
             emit=watch,
             stop=stop,

@@ -19,7 +19,7 @@ from collector.core.checks import (
     same_totals,
     whole_and_parts,
 )
-from collector.core.normalise import Finding
+from collector.core.finding import Finding
 from collector.core.plan import ListedPlan
 from collector.core.request import RangeEnd
 from collector.dispatch import Dispatcher, Limits

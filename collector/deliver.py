@@ -1,56 +1,52 @@
-"""The writer: the one place where outcomes become records and leave.
+"""The writer's side of the event loop: outcomes queue up for the books, in the order in which they ended.
 
-One coroutine takes outcomes in the order in which they ended, turns them into records and
-writes them in batches; the queue before it is bounded, so a slow output slows the asking.
-A slice counts as complete only after its records were written.
+The queue is bounded, so a slow output slows the asking. A slice counts as complete only
+once no failure of the output can take its records back: booked, sealed, or on stdout.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
 
 import structlog
 
-from collector.core.normalise import missing_products, normalise
+from collector.books import Books, Written
+from collector.core.finding import missing_products
 from collector.core.summary import RunSummary
-from collector.dispatch import SliceOutcome
-from collector.errors import OutputError
-from collector.model import Record, SliceState
-from collector.ports import Clock, Sink
+from collector.errors import CollectorError, LedgerError, OutputError
+from collector.events import SliceOutcome
+from collector.model import SliceState
+from collector.ports import Offload
 
-log = structlog.get_logger(__name__)
+log = structlog.get_logger("collector")
 
-_QUEUE = 256  # outcomes, of about ten records each
-_BATCH = 128
+_QUEUE = 256  # outcomes, of about six records each
+_BATCH = 256
 
 PARTIAL = ("partial", "the answers stayed partial: some products could not be fetched")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordRules:
-    """What the records of a run have in common."""
-
-    run_id: str
-    trust_zero_for: timedelta
-
-
 class Writer:
-    """Owns the sink for the length of a run. Run `run` beside the dispatch; end with `close`."""
+    """Feeds the books. Run `run` beside the dispatch; end with `close`."""
 
     def __init__(
-        self, sink: Sink, *, clock: Clock, rules: RecordRules, summary: RunSummary, on_failure: Callable[[], None]
+        self,
+        books: Books,
+        *,
+        offload: Offload,
+        summary: RunSummary,
+        on_failure: Callable[[], None],
+        gather_s: float = 0.0,
     ) -> None:
-        self.failure: OutputError | None = None
-        self._sink = sink
-        self._clock = clock
-        self._rules = rules
+        self.failure: CollectorError | None = None
+        self._books = books
+        self._offload = offload
         self._summary = summary
+        self._unsealed = RunSummary({})  # what is counted once it is kept
         self._on_failure = on_failure
+        self._gather_s = gather_s
         self._queue: asyncio.Queue[SliceOutcome | None] = asyncio.Queue(_QUEUE)
-        self._collected_at: datetime | None = None
 
     async def put(self, outcome: SliceOutcome) -> None:
         """Hand over the end of a slice; waits while the output is behind."""
@@ -65,59 +61,57 @@ class Writer:
         """Write until closed. After a failure the rest is taken and dropped, so that nobody waits."""
         closed = False
         while not closed:
-            batch = [await self._queue.get()]
-            while len(batch) < _BATCH and not self._queue.empty():
-                batch.append(self._queue.get_nowait())
-            closed = batch[-1] is None
-            if self.failure is None:
-                await self._write([outcome for outcome in batch if outcome is not None])
+            batch, closed = await self._next_batch()
+            if batch and self.failure is None:
+                await self._write(batch)
+
+    async def _next_batch(self) -> tuple[list[SliceOutcome], bool]:
+        """Take what is there, or comes while a batch is gathered: each costs a commit and an fsync or two."""
+        loop = asyncio.get_running_loop()
+        batch: list[SliceOutcome] = []
+        until = None
+        while len(batch) < _BATCH:
+            try:
+                async with asyncio.timeout_at(until):
+                    outcome = await self._queue.get()
+            except TimeoutError:
+                return batch, False
+            if outcome is None:
+                return batch, True
+            batch.append(outcome)
+            if until is None:
+                until = loop.time() + self._gather_s
+        return batch, False
 
     async def _write(self, outcomes: list[SliceOutcome]) -> None:
-        written = [(outcome, self._records(outcome)) for outcome in outcomes]
-        records = [record for _, records in written for record in records]
         try:
-            if records:
-                await self._sink.write(records)
-        except OutputError as error:
+            written = await self._offload(lambda: self._books.write(outcomes))
+        except (OutputError, LedgerError) as error:
             self.failure = error
             self._on_failure()
             return
-        for outcome, own in written:
-            self._count(outcome, len(own))
+        for one in written:
+            self._tell(one)
+            self._count(one)
+        self.settle()
 
-    def _records(self, outcome: SliceOutcome) -> list[Record]:
-        finding = outcome.finding
-        if finding is None:
-            return []
-        if missing := missing_products(finding):
-            slice_ = outcome.slice
-            log.warning(
-                "answer.product_missing",
-                org=slice_.org.name,
-                population=slice_.population.value,
-                window=str(slice_.window),
-                products=missing,
-            )
-        return list(
-            normalise(
-                outcome.slice,
-                finding,
-                collected_at=self._rising_now(),
-                run_id=self._rules.run_id,
-                trust_zero_for=self._rules.trust_zero_for,
-            )
-        )
+    def settle(self) -> None:
+        """Count what was written, if it is kept by now."""
+        if self._books.all_kept:
+            self._summary.absorb(self._unsealed)
+            self._unsealed = RunSummary({})
 
-    def _rising_now(self) -> datetime:
-        """Return the time of the clock, or a little more: the newest `collected_at` wins downstream."""
-        now = self._clock.now()
-        if self._collected_at is not None and now <= self._collected_at:
-            now = self._collected_at + timedelta(microseconds=1)
-        self._collected_at = now
-        return now
+    def _tell(self, written: Written) -> None:
+        slice_, finding = written.outcome.slice, written.outcome.finding
+        names = {"org": slice_.org.name, "population": slice_.population.value, "window": str(slice_.window)}
+        if finding is not None and (missing := missing_products(finding)):
+            log.warning("answer.product_missing", products=missing, **names)
+        if written.shrunk:
+            log.warning("answer.shrunk", products=list(written.shrunk), **names)
 
-    def _count(self, outcome: SliceOutcome, records: int) -> None:
-        org = self._summary.orgs[outcome.slice.org.name]
+    def _count(self, written: Written) -> None:
+        outcome = written.outcome
+        org = self._unsealed.org(outcome.slice.org)
         if outcome.finding is not None:
             org.org_id, org.org_name = outcome.finding.org_id, outcome.finding.org_name
         failure = outcome.failure
@@ -125,5 +119,5 @@ class Writer:
         if outcome.state is not SliceState.COMPLETE:
             why = (failure.code, failure.message) if failure is not None else PARTIAL
         org.populations[outcome.slice.population].end(
-            outcome.state, outcome.slice.window, why=why, asked=outcome.asked, records=records
+            outcome.state, outcome.slice.window, why=why, asked=outcome.asked, records=written.records
         )

@@ -42,6 +42,10 @@ class OutputError(CollectorError):
     """The output can't be written, or its reader went away. Exit 5."""
 
 
+class LedgerError(CollectorError):
+    """The ledger can't be read or written: damaged, newer than we are, on a full disk. Exit 5."""
+
+
 class RefusalReason(StrEnum):
     """Why a person is needed before an org can be collected."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from collector.core.normalise import Finding
+from collector.core.finding import Finding
 from collector.core.retry import PartialAnswer
 from collector.errors import Failure, Refused
 from collector.model import Org, Slice, SliceState

@@ -10,7 +10,7 @@ import orjson
 
 from collector import __version__
 from collector.core.summary import Cause, OrgSummary, RunSummary
-from collector.errors import OutputError
+from collector.errors import CollectorError
 from collector.exitcodes import ExitCode
 from collector.model import SliceState, Window
 from collector.ports import SealedFile
@@ -27,7 +27,7 @@ class RunResult:
     summary: RunSummary
     files: tuple[SealedFile, ...]
     exit_code: ExitCode
-    output_error: OutputError | None = None
+    output_error: CollectorError | None = None
 
 
 def manifest(result: RunResult) -> bytes:

@@ -9,19 +9,23 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from signal import Signals
 
+from collector.books import Books, Rules
 from collector.core.plan import LanePlan
 from collector.core.summary import RunSummary
-from collector.deliver import RecordRules, Writer
+from collector.deliver import Writer
 from collector.dispatch import STOPPED, Dispatcher, Event, Limits
-from collector.errors import OutputError
+from collector.errors import CollectorError
 from collector.exitcodes import ExitCode
 from collector.model import SliceState
-from collector.ports import Clock, SealedFile, Sink, Transport
+from collector.ports import Clock, Offload, SealedFile, Sink, Transport
 from collector.result import RunResult, manifest
+
+_OUTPUT_GRACE_S = 5.0  # behind the grace of the requests: for what they brought to be written
 
 
 @dataclass(slots=True)
@@ -48,9 +52,11 @@ class Run:
     plans: Sequence[LanePlan]
     limits: Limits
     trust_zero_for: timedelta
+    restate_for: timedelta
     grace_s: float
     transport: Transport
     sink: Sink
+    offload: Offload
     clock: Clock
     emit: Callable[[Event], None]
     rng: random.Random = field(default_factory=random.SystemRandom)
@@ -60,13 +66,12 @@ class Run:
         """Run to the end, whatever the API does; only a defect of ours raises."""
         started_at = self.clock.now()
         summary = RunSummary.of(self.plans)
-        writer = Writer(
+        books = Books(
             self.sink,
             clock=self.clock,
-            rules=RecordRules(run_id=self.run_id, trust_zero_for=self.trust_zero_for),
-            summary=summary,
-            on_failure=lambda: dispatcher.stop(0.0),
+            rules=Rules(run_id=self.run_id, trust_zero_for=self.trust_zero_for, restate_for=self.restate_for),
         )
+        writer = Writer(books, offload=self.offload, summary=summary, on_failure=lambda: dispatcher.stop(0.0))
         dispatcher = Dispatcher(
             self.plans,
             limits=self.limits,
@@ -76,35 +81,52 @@ class Run:
             emit=self.emit,
             rng=self.rng,
         )
-        self.stop.listener = lambda: dispatcher.stop(self.grace_s)
-        if self.stop.signal is not None:
+
+        timers: list[asyncio.TimerHandle] = []
+
+        def drain() -> None:
             dispatcher.stop(self.grace_s)
+            timer = asyncio.get_running_loop().call_later(self.grace_s + _OUTPUT_GRACE_S, self.sink.abandon)
+            timers.append(timer)
+
+        self.stop.listener = drain
+        if self.stop.signal is not None:
+            drain()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(writer.run())
             await dispatcher.run()
             await writer.close()
-        _close_summary(summary, dispatcher, writer.failure)
-        return await self._seal(started_at, summary, writer.failure)
-
-    async def _seal(self, started_at: datetime, summary: RunSummary, failure: OutputError | None) -> RunResult:
-        files: tuple[SealedFile, ...] = ()
+        failure = await self._seal(books, writer.failure)
+        for timer in timers:
+            timer.cancel()
+        writer.settle()
+        _close_summary(summary, dispatcher, failure)
+        files = tuple(books.sealed)
+        result = self._result(started_at, summary, files, failure)
         try:
-            if failure is not None:
-                await self.sink.abandon()
-            files = await self.sink.seal()
-            result = self._result(started_at, summary, files, failure)
-            await self.sink.finish(manifest(result))
-        except OutputError as error:
-            await self.sink.abandon()
+            await self.offload(lambda: books.finish(manifest(result), result.exit_code))
+        except CollectorError as error:
             return self._result(started_at, summary, files, failure or error)
         return result
+
+    async def _seal(self, books: Books, failure: CollectorError | None) -> CollectorError | None:
+        """Seal what was written, or give up what a failing output left; return why, if so."""
+        if failure is None:
+            try:
+                await self.offload(books.seal)
+            except CollectorError as error:
+                failure = error
+        if failure is not None:
+            with suppress(CollectorError):  # why it is given up is told
+                await self.offload(books.give_up)
+        return failure
 
     def _result(
         self,
         started_at: datetime,
         summary: RunSummary,
         files: tuple[SealedFile, ...],
-        failure: OutputError | None,
+        failure: CollectorError | None,
     ) -> RunResult:
         code = summary.exit_code
         if failure is not None:
@@ -123,7 +145,7 @@ class Run:
         )
 
 
-def _close_summary(summary: RunSummary, dispatcher: Dispatcher, failure: OutputError | None) -> None:
+def _close_summary(summary: RunSummary, dispatcher: Dispatcher, failure: CollectorError | None) -> None:
     """Account for the slices that no outcome was written of, by why their lane ended."""
     for lane in dispatcher.lanes:
         for population in summary.orgs[lane.org.name].populations.values():

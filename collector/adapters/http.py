@@ -8,6 +8,7 @@ password: none of their texts is passed on, only what kind they are.
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -37,7 +38,7 @@ class HttpTransport:
         self._timeout_s = timeout_s
         self._connections = connections
         self._tls = _tls_context(ca_file)
-        self._proxies: dict[tuple[str, str | None], str | None] = {}
+        self._proxies: dict[tuple[str, str | None, int | None], URL | Rejected | None] = {}
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -65,23 +66,26 @@ class HttpTransport:
 
     async def fetch(self, org: Org, request: ApiRequest, *, on_sent: Callable[[], None]) -> Reply | Failure:
         """Send one request and return what came back; never raises for what the network does."""
+        # A space as %20 and a plus as %2B: right however the other side decodes a query.
+        url = URL(f"{org.base_url}{PATH}?{urlencode(request.query(), quote_via=quote, safe=':')}", encoded=True)
+        proxy = self._proxy_for(url)
+        if isinstance(proxy, Rejected):
+            return proxy
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await self._exchange(org, request, on_sent)
+                return await self._exchange(url, proxy, org, on_sent)
         except TimeoutError:
             return Retriable(code="timeout", message=f"no whole answer within {self._timeout_s:g} s")
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return _failure(error)
+            return _failure(error, proxied=proxy is not None)
 
-    async def _exchange(self, org: Org, request: ApiRequest, on_sent: Callable[[], None]) -> Reply | Failure:
+    async def _exchange(self, url: URL, proxy: URL | None, org: Org, on_sent: Callable[[], None]) -> Reply | Failure:
         if self._session is None:
             raise RuntimeError("the transport is used outside of its context")
-        # A space as %20 and a plus as %2B: right however the other side decodes a query.
-        url = URL(f"{org.base_url}{PATH}?{urlencode(request.query(), quote_via=quote, safe=':')}", encoded=True)
         async with self._session.get(
             url,
             headers={"Authorization": org.credential.authorization()},
-            proxy=self._proxy_for(url),
+            proxy=proxy,
             allow_redirects=False,
             trace_request_ctx=on_sent,
         ) as response:
@@ -94,23 +98,38 @@ class HttpTransport:
                     return Rejected(code="too_large", message=f"the answer is larger than {MAX_BODY} bytes")
             return Reply(status=response.status, headers=headers, body=bytes(body))
 
-    def _proxy_for(self, url: URL) -> str | None:
-        """Return the proxy that the environment names for a host; loopback never has one.
-
-        Not by aiohttp's `trust_env`, which would also let ~/.netrc have a say in credentials.
-        """
-        key = (url.scheme, url.host)
+    def _proxy_for(self, url: URL) -> URL | Rejected | None:
+        key = (url.scheme, url.host, url.port)
         if key not in self._proxies:
-            host = url.host or ""
-            bypassed = is_loopback(host) or bool(proxy_bypass(host))
-            proxies = getproxies()
-            self._proxies[key] = None if bypassed else proxies.get(url.scheme) or proxies.get("all")
+            self._proxies[key] = _proxy_of_environment(url)
         return self._proxies[key]
+
+
+def _proxy_of_environment(url: URL) -> URL | Rejected | None:
+    """Return the proxy that the environment names for a URL; loopback never has one.
+
+    Not by aiohttp's `trust_env`, which would also let ~/.netrc have a say in credentials.
+    """
+    host = url.host or ""
+    if is_loopback(host) or proxy_bypass(host) or proxy_bypass(f"{host}:{url.port}"):
+        return None
+    proxies = getproxies()
+    named = proxies.get(url.scheme) or proxies.get("all")
+    if not named:
+        return None
+    try:
+        proxy = URL(named if "://" in named else f"http://{named}")  # without a scheme, as curl and others take it
+    except ValueError:
+        return _PROXY_UNUSABLE
+    return proxy if proxy.scheme in ("http", "https") and proxy.host else _PROXY_UNUSABLE
 
 
 def is_loopback(host: str) -> bool:
     """Whether a host is this machine."""
-    return host in {"localhost", "::1"} or host.startswith("127.")
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 async def _tell_sent(
@@ -130,6 +149,10 @@ def _tls_context(ca_file: Path | None) -> ssl.SSLContext:
     return context
 
 
+_PROXY = Retriable(code="proxy", message="the proxy can't be reached or doesn't connect: check the proxy's variables")
+_PROXY_UNUSABLE = Rejected(
+    code="proxy", message="the proxy's variables name no http:// or https:// proxy: no other kind can be used"
+)
 _PROXY_CREDENTIAL = Rejected(code="http_407", message="the proxy wants a credential (407): check the proxy's variables")
 
 # The first class that fits: aiohttp's inherit from one another.
@@ -142,10 +165,7 @@ _FAILURES: tuple[tuple[tuple[type[Exception], ...], Failure], ...] = (
         ),
     ),
     ((aiohttp.ClientConnectorDNSError,), Retriable(code="dns", message="the host's name could not be resolved")),
-    (
-        (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError),
-        Retriable(code="proxy", message="the proxy can't be reached or doesn't connect: check the proxy's variables"),
-    ),
+    ((aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError), _PROXY),
     ((aiohttp.ClientConnectorSSLError,), Retriable(code="tls", message="no TLS connection could be made")),
     ((aiohttp.ClientConnectorError,), Retriable(code="connect", message="no connection could be made")),
     (
@@ -161,10 +181,12 @@ _FAILURES: tuple[tuple[tuple[type[Exception], ...], Failure], ...] = (
 )
 
 
-def _failure(error: Exception) -> Failure:
+def _failure(error: Exception, *, proxied: bool) -> Failure:
     """Name the kind of a failure. Unknown ones are not retried."""
     if isinstance(error, aiohttp.ClientHttpProxyError) and error.status == 407:
         return _PROXY_CREDENTIAL
+    if proxied and isinstance(error, aiohttp.ClientConnectorDNSError):
+        return _PROXY  # with a proxy, its own name is the only one that is looked up here
     for classes, failure in _FAILURES:
         if isinstance(error, classes):
             return failure

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import pairwise
 
-from collector.core.normalise import Finding
+from collector.core.finding import Finding
 from collector.core.windows import Calendar
 from collector.model import Granularity, Org, Population, Slice, Window
 

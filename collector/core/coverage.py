@@ -8,12 +8,12 @@ only bounds what is due; what is asked follows from what is known.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from collector.core.windows import Calendar
-from collector.model import Population, SliceState, Window
+from collector.model import Org, Population, Slice, SliceState, Window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,11 +70,14 @@ def to_backfill(known: Known | None, *, force_before: datetime | None) -> bool:
     return force_before is not None and (known.complete_at is None or known.complete_at < force_before)
 
 
-def windows_of(
-    calendar: Calendar, span: Window, populations: Iterable[Population]
-) -> Iterator[tuple[Population, Window]]:
-    """Yield every window of a span for each population, oldest first."""
-    chosen = tuple(populations)
-    for window in calendar.split(span):
-        for population in chosen:
-            yield population, window
+def outstanding(
+    org: Org, span: Window, coverage: Coverage, asks: Callable[[Window, Known | None], bool]
+) -> list[Slice]:
+    """Return the slices of a span that are asked for, oldest first, by what is known of each."""
+    calendar = Calendar(org.zone, org.granularity)
+    return [
+        Slice(org, population, window)
+        for window in calendar.split(span)
+        for population in org.populations
+        if asks(window, coverage.get((population, window.start)))
+    ]

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from collector.core.normalise import Finding
+from collector.core.finding import Finding
 from collector.model import ProductUsage, Quality
 
 _BEST_FIRST = (Quality.MEASURED, Quality.INFERRED, Quality.UNVERIFIED, Quality.UNAVAILABLE)
@@ -66,11 +66,11 @@ def change(
         old = before.get(product)
         new_quality = quality if usage is not None else Quality.UNAVAILABLE
         new_usage = usage or ProductUsage()
-        if old is not None and _RANK[new_quality] > _RANK[old.quality]:
-            new_quality, new_usage = old.quality, old.usage
-        elif old is not None and is_smaller(new_usage, old.usage):
-            shrunk.append(product)
-            if not emit_shrunk:
+        if old is not None:
+            smaller = usage is not None and is_smaller(usage, old.usage)
+            if smaller:
+                shrunk.append(product)
+            if _RANK[new_quality] > _RANK[old.quality] or (smaller and not emit_shrunk):
                 new_quality, new_usage = old.quality, old.usage
         if old is None or (new_quality, new_usage) != (old.quality, old.usage):
             emitted[product] = Emitted(revision=old.revision + 1 if old else 1, quality=new_quality, usage=new_usage)

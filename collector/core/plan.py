@@ -7,13 +7,14 @@ time and only when a request can leave, so that a later plan may react to what w
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Protocol
 
 from collector.core.windows import Calendar
-from collector.model import Org, Slice, Window
+from collector.model import Org, Population, Slice, Window
 
 
 class Plan(Protocol):
@@ -26,7 +27,12 @@ class Plan(Protocol):
 
     @property
     def remaining(self) -> int:
-        """How many slices were not issued yet."""
+        """How many slices can be issued now."""
+        ...
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether none will ever be issued again."""
         ...
 
     def __next__(self) -> Slice:
@@ -46,9 +52,52 @@ class ListedPlan:
         """How many slices were not issued yet."""
         return len(self.slices)
 
+    @property
+    def exhausted(self) -> bool:
+        """Whether all were issued."""
+        return not self.slices
+
     def __next__(self) -> Slice:
         """Issue the next slice."""
         return self.slices.pop(0)
+
+
+@dataclass(slots=True)
+class BatchPlan:
+    """Slices that come a batch at a time, as the ledger lets this process work on the org."""
+
+    org: Org
+    batch: deque[Slice] = field(default_factory=deque)
+    more: bool = True  # batches may follow
+    begun: Counter[Population] = field(default_factory=Counter)  # slices issued, each counted once
+    last: Slice | None = None  # the last of them
+
+    @property
+    def remaining(self) -> int:
+        """How many slices of the batch were not issued yet."""
+        return len(self.batch)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether none will ever be issued again."""
+        return not self.batch and not self.more
+
+    def __next__(self) -> Slice:
+        """Issue the next slice of the batch."""
+        self.last = self.batch.popleft()
+        self.begun[self.last.population] += 1
+        return self.last
+
+    def refill(self, slices: Iterable[Slice], *, more: bool) -> None:
+        """Begin another batch."""
+        self.batch = deque(slices)
+        self.more = more
+
+    def cut(self) -> None:
+        """Take back what was not issued: it is planned again."""
+        if self.batch:
+            self.batch.clear()
+            self.more = True
 
 
 @dataclass(slots=True)
@@ -79,6 +128,11 @@ class LanePlan:
     def remaining(self) -> int:
         """How many slices were not issued yet."""
         return self.total - self.issued
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether all were issued."""
+        return self.issued == self.total
 
     def __next__(self) -> Slice:
         """Issue the next slice."""

@@ -30,10 +30,10 @@ class Cause:
     spans: list[Window] = field(default_factory=list)
     more_spans: bool = False
 
-    def add(self, window: Window) -> None:
-        """Count a slice, keeping where in time it lies as few spans, up to a bound."""
-        self.slices += 1
-        spans = merge([*self.spans, window])
+    def add(self, *windows: Window, slices: int = 1) -> None:
+        """Count slices, keeping where in time they lie as few spans, up to a bound."""
+        self.slices += slices
+        spans = merge([*self.spans, *windows])
         self.more_spans = self.more_spans or len(spans) > _SPANS_KEPT
         self.spans = spans[:_SPANS_KEPT]
 
@@ -56,6 +56,16 @@ class PopulationSummary:
         if why is not None:
             code, message = why
             self.causes.setdefault((state, code), Cause(state, code, message)).add(window)
+
+    def absorb(self, other: PopulationSummary) -> None:
+        """Count what another one of the same population has counted."""
+        self.states += other.states
+        self.requests += other.requests
+        self.records += other.records
+        for key, cause in other.causes.items():
+            own = self.causes.setdefault(key, Cause(cause.state, cause.code, cause.message))
+            own.add(*cause.spans, slices=cause.slices)
+            own.more_spans = own.more_spans or cause.more_spans
 
     def close(self, state: SliceState, code: str, message: str) -> None:
         """Count the slices that were never issued."""
@@ -127,6 +137,21 @@ class RunSummary:
                 for plan in plans
             }
         )
+
+    def org(self, org: Org) -> OrgSummary:
+        """Return the summary of an org, beginning it if need be."""
+        if org.name not in self.orgs:
+            self.orgs[org.name] = OrgSummary(org, {p: PopulationSummary(0) for p in org.populations})
+        return self.orgs[org.name]
+
+    def absorb(self, other: RunSummary) -> None:
+        """Count what another one has counted."""
+        for theirs in other.orgs.values():
+            own = self.org(theirs.org)
+            if theirs.org_id is not None:
+                own.org_id, own.org_name = theirs.org_id, theirs.org_name
+            for population, counted in theirs.populations.items():
+                own.populations[population].absorb(counted)
 
     def count(self, state: SliceState) -> int:
         """Return how many slices ended so."""

@@ -67,6 +67,8 @@ class Dispatcher:
         deliver: Callable[[SliceOutcome], Awaitable[None]],
         emit: Callable[[Event], None],
         rng: random.Random,
+        identities: Identities | None = None,
+        on_idle: Callable[[Lane], None] | None = None,
     ) -> None:
         self.lanes = [
             Lane(
@@ -81,7 +83,8 @@ class Dispatcher:
         self._limits = limits
         self._limiter = Limiter(limits.rate.requests, limits.rate.period_s)
         self._outage = Outage(limits.retry, orgs=sum(not lane.done for lane in self.lanes))
-        self._identities = Identities(allow_same=limits.allow_same_organization)
+        self._identities = identities or Identities(allow_same=limits.allow_same_organization)
+        self._on_idle = on_idle
         self._transport = transport
         self._clock = clock
         self._deliver = deliver
@@ -98,6 +101,21 @@ class Dispatcher:
             self._stopping = True
             self._changed.set()
             asyncio.get_running_loop().call_later(grace_s, self._cut_fetches)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether nothing more is sent."""
+        return self._stopping
+
+    def changed(self, lane: Lane) -> None:
+        """Look at a lane again, whose plan or lease has changed."""
+        self._board.put(lane, asyncio.get_running_loop().time())
+        self._changed.set()
+
+    async def end(self, lane: Lane, failure: Failure) -> None:
+        """Ask nothing more of a lane."""
+        await self._follow(lane.close(SliceState.NOT_ASKED, failure))
+        self.changed(lane)
 
     async def run(self) -> None:
         """Ask until nothing is left or `stop` is called; every slice that was asked ends in an outcome."""
@@ -152,8 +170,9 @@ class Dispatcher:
         )
         await self._follow(steps)
         self._in_flight -= 1
-        self._board.put(lane, loop.time())
-        self._changed.set()
+        self.changed(lane)
+        if self._on_idle is not None and lane.idle:
+            self._on_idle(lane)
 
     async def _fetch(self, lane: Lane, inquiry: Inquiry, stamp: float) -> Answer | Failure:
         loop = asyncio.get_running_loop()
@@ -175,7 +194,7 @@ class Dispatcher:
             return reply
         result = interpret(reply, request, now=self._clock.now(), pinned_org_id=lane.org.org_id)
         if isinstance(result, Answer):
-            return self._identities.check(lane.org, result) or result
+            return await self._identities.settle(lane.org, result) or result
         return result
 
     def _note_life(self, lane: Lane, result: Answer | Failure, now: float, *, probe: bool) -> None:

@@ -9,12 +9,13 @@ others nothing: what waits in it holds no permit.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from itertools import count
 
-from collector.core.normalise import Finding, absorb
+from collector.core.finding import Finding, absorb
 from collector.core.pace import recover, slow_down
 from collector.core.plan import Plan
 from collector.core.retry import GiveUp, PartialAnswer, RetryIn, RetryPolicy, backoff_s, decide
@@ -45,6 +46,7 @@ class Inquiry:
     slice: Slice
     since_s: float  # uptime at its first request
     asked: int = 0
+    probes: int = 0  # requests that don't count as attempts
     finding: Finding | None = None
     failure: Failure | None = None
     sent_at: float = 0.0
@@ -65,7 +67,9 @@ class Inquiry:
                 state = SliceState.COMPLETE
             case _:
                 state = SliceState.PARTIAL
-        return SliceOutcome(slice=self.slice, state=state, finding=self.finding, failure=self.failure, asked=self.asked)
+        return SliceOutcome(
+            slice=self.slice, state=state, finding=self.finding, failure=self.failure, asked=self.asked + self.probes
+        )
 
 
 Step = SliceOutcome | RetryScheduled | LaneEnded
@@ -80,6 +84,7 @@ class Lane:
         self.mood = Mood.UNSETTLED
         self.in_flight = 0
         self.end: LaneEnded | None = None
+        self.held = True  # whether this process may work on the org now
         self._limiter = limiter
         self._permits = permits
         self._policy = policy
@@ -94,12 +99,27 @@ class Lane:
     @property
     def done(self) -> bool:
         """Whether nothing of it is left to ask or to wait for."""
-        return not self.in_flight and (self.mood is Mood.ENDED or not (self._waiting or self.plan.remaining))
+        return not self.in_flight and (self.mood is Mood.ENDED or (not self._waiting and self.plan.exhausted))
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing of it is under way and no new slice can begin."""
+        return not self.in_flight and not self.plan.remaining
+
+    @property
+    def waiting(self) -> list[Slice]:
+        """The slices that wait for another try."""
+        return [inquiry.slice for _, _, inquiry in self._waiting]
+
+    def forget(self, slices: Collection[Slice]) -> None:
+        """Drop slices that wait for another try: another process has completed them meanwhile."""
+        self._waiting = [entry for entry in self._waiting if entry[2].slice not in slices]
+        heapify(self._waiting)
 
     def ready_at(self, now: float) -> float | None:
         """Return when its next request may leave; None while that depends on one under way, or if none is left."""
         steady = self.mood is Mood.STEADY
-        if self.mood is Mood.ENDED or self.in_flight >= (self._permits if steady else 1):
+        if not self.held or self.mood is Mood.ENDED or self.in_flight >= (self._permits if steady else 1):
             return None
         when = self._waiting[0][0] if self._waiting else None
         if self.plan.remaining and self._may_begin():
@@ -148,6 +168,7 @@ class Lane:
             return [inquiry.outcome(self._state_of_asked())]
         if probe and not isinstance(reason, PartialAnswer):
             inquiry.asked -= 1
+            inquiry.probes += 1
             return [self._wait(inquiry, reason, now=now, delay_s=0.0)]
         decision = decide(
             reason,

@@ -29,7 +29,7 @@ def test_a_new_user_gets_to_their_own_first_records(tmp_path: Path) -> None:
         (simulated,) = yaml.safe_load(api.config.read_text())["orgs"]
         credentials = f"ACME_USERNAME={simulated['username']} ACME_ACCESS_KEY={simulated['access_key']}"
         commands = re.sub("^export .*$", f"export {credentials}", first, flags=re.MULTILINE)
-        script = f"set -e\ncollector() {{ {sys.executable} -m collector \"$@\"; }}\n{commands}"
+        script = f'set -e\ncollector() {{ {sys.executable} -m collector "$@"; }}\n{commands}'
         if "jq" in to_stdout:
             script += to_stdout.partition("|")[0]
         done = subprocess.run(

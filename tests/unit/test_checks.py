@@ -19,7 +19,7 @@ from collector.core.checks import (
     totals,
     whole_and_parts,
 )
-from collector.core.normalise import Finding
+from collector.core.finding import Finding
 from collector.core.request import RangeEnd, build_request
 from collector.core.windows import Calendar, merge
 from collector.model import Granularity, Population, ProductUsage, Window, Zone

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.core.normalise import Finding, absorb, missing_products, normalise, record_id
+from collector.core.finding import Finding, absorb, missing_products
+from collector.core.normalise import normalise, record_id
 from collector.core.response import DOCUMENTED_PRODUCTS
 from collector.core.windows import Calendar
 from collector.model import Answer, Granularity, Population, ProductUsage, Quality, Record, Slice, Window, Zone
@@ -52,7 +53,7 @@ def absorbed(answers_: Sequence[Answer]) -> Finding:
 
 def records(finding: Finding, *, slice_: Slice = SLICE, **changes: Any) -> dict[str, Record]:
     values: dict[str, Any] = {"collected_at": COLLECTED, "run_id": "r1", "trust_zero_for": TRUST}
-    return {record.product: record for record in normalise(slice_, finding, **(values | changes))}
+    return {record.product: record for record in normalise(slice_, finding, **(values | changes)).records}
 
 
 def numbers(record: Record) -> tuple[int | None, int | None, int | None, object]:

@@ -7,13 +7,14 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import jsonschema  # type: ignore[import-untyped]
+import jsonschema
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.adapters.sinks.jsonl import to_lines
-from collector.core.normalise import absorb, normalise
+from collector.core.finding import absorb
+from collector.core.normalise import normalise
 from collector.core.record_schema import record_schema
 from collector.core.windows import Calendar
 from collector.model import Answer, Granularity, Population, ProductUsage, Quality, Record, Slice, Window, Zone
@@ -86,15 +87,13 @@ def records(answer: Answer, zone: str = "America/New_York", at: datetime | None 
     calendar = Calendar(owner.zone, owner.granularity)
     moment = at or datetime(2026, 6, 23, 12, tzinfo=UTC)
     slice_ = Slice(owner, Population.ACCOUNT_USER, Window(calendar.floor(moment), calendar.after(moment)))
-    return list(
-        normalise(
-            slice_,
-            absorb(None, answer),
-            collected_at=datetime(2026, 6, 24, 10, 20, 3, 123456, tzinfo=UTC),
-            run_id="20260624T102003Z-5f3a",
-            trust_zero_for=timedelta(days=60),
-        )
-    )
+    return normalise(
+        slice_,
+        absorb(None, answer),
+        collected_at=datetime(2026, 6, 24, 10, 20, 3, 123456, tzinfo=UTC),
+        run_id="20260624T102003Z-5f3a",
+        trust_zero_for=timedelta(days=60),
+    ).records
 
 
 def faults(document: object) -> list[str]:

@@ -1,7 +1,7 @@
 """Records on stdout: whole lines, at least once.
 
-Writes happen in a thread of their own, in pieces that a pipe takes without blocking, so
-that a reader who is slow stops neither the event loop nor a shutdown.
+Written in pieces that a pipe takes without blocking, so that a reader who is slow doesn't
+stop a shutdown.
 """
 
 from __future__ import annotations
@@ -9,9 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import select
-from asyncio import get_running_loop
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 from collector.adapters.sinks.jsonl import to_lines
@@ -24,32 +22,21 @@ _LOOK_UP_S = 0.25
 
 
 class StdoutSink:
-    """Writes to a file descriptor, by default the process's stdout."""
+    """Writes to a file descriptor, by default the process's stdout. It has no files, and nothing to seal."""
+
+    full = False
+    written = (0, 0)
 
     def __init__(self, fd: int = 1) -> None:
         self._fd = fd
         self._abandoned = False
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="stdout")
 
-    async def write(self, records: Sequence[Record]) -> None:
+    def next_name(self) -> str | None:
+        """Begin no file."""
+        return None
+
+    def append(self, records: Sequence[Record]) -> None:
         """Write whole lines; return when they are written."""
-        await get_running_loop().run_in_executor(self._thread, self._write, records)
-
-    async def seal(self) -> tuple[SealedFile, ...]:
-        """Do nothing: what is written is written."""
-        return ()
-
-    async def finish(self, manifest: bytes) -> None:
-        """Keep no manifest: stdout is for records alone."""
-        del manifest
-        self._thread.shutdown(wait=False)
-
-    async def abandon(self) -> None:
-        """Stop waiting for a reader."""
-        self._abandoned = True
-        self._thread.shutdown(wait=False, cancel_futures=True)
-
-    def _write(self, records: Sequence[Record]) -> None:
         rest = memoryview(to_lines(records))
         try:
             while rest:
@@ -59,11 +46,34 @@ class StdoutSink:
                 if writable:
                     with suppress(BlockingIOError):
                         rest = rest[os.write(self._fd, rest[:_PIECE]) :]
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise OutputError(_reason(error)) from error
 
+    def sync(self) -> None:
+        """Do nothing: what is written is written."""
 
-def _reason(error: OSError) -> str:
-    if error.errno in (errno.EPIPE, errno.ECONNRESET):
+    def close_file(self) -> SealedFile | None:
+        """End no file."""
+        return None
+
+    def publish(self, file: SealedFile) -> None:
+        """Do nothing."""
+        del file
+
+    def write_manifest(self, manifest: bytes) -> None:
+        """Keep no manifest: stdout is for records alone."""
+        del manifest
+
+    def discard(self) -> None:
+        """Do nothing: what is written is written."""
+
+    def abandon(self) -> None:
+        """Stop waiting for a reader."""
+        self._abandoned = True
+
+
+def _reason(error: OSError | ValueError) -> str:
+    if isinstance(error, OSError) and error.errno in (errno.EPIPE, errno.ECONNRESET):
         return "stdout's reader went away"
-    return f"stdout can't be written: {os.strerror(error.errno or 0)}"
+    text = os.strerror(error.errno or 0) if isinstance(error, OSError) else "it is not open"
+    return f"stdout can't be written: {text}"

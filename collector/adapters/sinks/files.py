@@ -1,0 +1,108 @@
+"""The few things that are done to files, each as durable as it says: what a simulated disk replaces."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Protocol
+
+
+class Files(Protocol):
+    """Files by path. Every method raises OSError."""
+
+    def make_directory(self, path: Path) -> None:
+        """Make a directory, and those above it; no error if it exists."""
+        ...
+
+    def append(self, path: Path, content: bytes) -> None:
+        """Write behind what is there; a file that isn't there is created."""
+        ...
+
+    def truncate(self, path: Path, size: int) -> None:
+        """Cut a file to that many bytes, durably."""
+        ...
+
+    def sync(self, path: Path) -> None:
+        """Make a file's content durable."""
+        ...
+
+    def rename(self, old: Path, new: Path) -> None:
+        """Rename within a directory, durably."""
+        ...
+
+    def remove(self, path: Path) -> None:
+        """Remove a file; no error if it isn't there."""
+        ...
+
+    def read(self, path: Path) -> bytes | None:
+        """Return a file's content, None if it isn't there."""
+        ...
+
+
+class OsFiles:
+    """The operating system's."""
+
+    def __init__(self) -> None:
+        self._open: tuple[Path, int] | None = None
+
+    def make_directory(self, path: Path) -> None:
+        """Make a directory, and those above it, durably: a file in it is no more durable than it is."""
+        missing = [directory for directory in (path, *path.parents) if not directory.exists()]
+        path.mkdir(parents=True, exist_ok=True)
+        for made in missing:
+            _sync_directory(made.parent)
+
+    def append(self, path: Path, content: bytes) -> None:
+        """Write without a buffer: one that holds what a full disk refused would fail again on close."""
+        rest = memoryview(content)
+        descriptor = self._descriptor(path)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+
+    def truncate(self, path: Path, size: int) -> None:
+        """Cut a file to that many bytes, durably."""
+        self._close(path)
+        os.truncate(path, size)
+        self.sync(path)
+
+    def sync(self, path: Path) -> None:
+        """Make a file's content durable."""
+        os.fsync(self._descriptor(path))
+
+    def rename(self, old: Path, new: Path) -> None:
+        """Rename, and make the directory's new entries durable."""
+        self._close(old)
+        old.rename(new)
+        _sync_directory(new.parent)
+
+    def remove(self, path: Path) -> None:
+        """Remove a file; no error if it isn't there."""
+        self._close(path)
+        path.unlink(missing_ok=True)
+
+    def read(self, path: Path) -> bytes | None:
+        """Return a file's content, None if it isn't there."""
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def _descriptor(self, path: Path) -> int:
+        if self._open is None or self._open[0] != path:
+            self._close()
+            self._open = (path, os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644))
+        return self._open[1]
+
+    def _close(self, path: Path | None = None) -> None:
+        if self._open is not None and path in (None, self._open[0]):
+            descriptor = self._open[1]
+            self._open = None
+            os.close(descriptor)
+
+
+def _sync_directory(path: Path) -> None:
+    directory = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

@@ -1,0 +1,55 @@
+"""What several answers of one slice prove together.
+
+A slice may be answered several times, each time in part. A product above zero in any of
+the answers is measured, the latest such number stands; a zero out of a partial answer
+means "could not be fetched" and stays unknown (contract.md, "Delivery").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from collector.core.response import DOCUMENTED_PRODUCTS
+from collector.model import Answer, ProductUsage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What is known of a slice. A product whose usage is None is known to exist and nothing more."""
+
+    org_id: str
+    org_name: str
+    users: int | None
+    products: Mapping[str, ProductUsage | None]
+
+    @property
+    def complete(self) -> bool:
+        """Whether an answer that isn't partial is behind it: only such an answer counts the users."""
+        return self.users is not None
+
+    @property
+    def is_zero(self) -> bool:
+        """Whether it is complete and every count in it is zero."""
+        return self.users == 0 and all(usage is not None and usage.is_zero for usage in self.products.values())
+
+
+def absorb(finding: Finding | None, answer: Answer) -> Finding:
+    """Return what is proven by an answer together with those before it, oldest first."""
+    if not answer.partial:
+        # A product that it lacks it doesn't deny: what a partial answer proved of that one stays.
+        before = {name: usage for name, usage in finding.products.items() if usage} if finding else {}
+        products = {**answer.products, **{n: u for n, u in before.items() if n not in answer.products}}
+        return Finding(org_id=answer.org_id, org_name=answer.org_name, users=answer.users, products=products)
+    if finding is None:
+        finding = Finding(org_id=answer.org_id, org_name=answer.org_name, users=None, products={})
+    if finding.complete:
+        return finding  # a worse answer never replaces a better one
+    proven = {name: usage for name, usage in answer.products.items() if not usage.is_zero}
+    unknown = dict.fromkeys(answer.products)
+    return replace(finding, org_name=answer.org_name, products={**unknown, **finding.products, **proven})
+
+
+def missing_products(finding: Finding) -> list[str]:
+    """Return the documented products that no answer mentioned: they get no record and a warning."""
+    return [product for product in DOCUMENTED_PRODUCTS if product not in finding.products]

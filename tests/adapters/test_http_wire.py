@@ -1,0 +1,371 @@
+"""The transport on the wire: what it sends, byte for byte, and what it makes of what comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import gc
+import gzip
+import socket
+import time
+import tracemalloc
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from collector import __version__
+from collector.adapters.http import MAX_BODY, HttpTransport
+from collector.core.request import PATH
+from collector.core.response import Reply
+from collector.errors import Rejected, Retriable
+from collector.model import BasicCredential, BearerCredential
+from collector.simulator.scenario import Scenario
+from collector.simulator.server import running_simulator
+from tests.support.orgs import make_org
+from tests.support.raw_server import (
+    REQUEST,
+    Behaviour,
+    Peer,
+    answering,
+    asking,
+    closing_after,
+    raw_server,
+    response,
+)
+
+QUERY = "type=account-user&from=2026-06-01%2000:00:00&to=2026-06-01%2023:59:59&timezone=%2B05:30"
+PROMISED_100 = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+OK = Reply(status=200, body=b"{}")
+TOO_LARGE = Rejected(code="too_large", message="the answer is larger than 1048576 bytes")
+LOST = Retriable(code="connection_lost", message="the connection was lost")
+
+
+@pytest.fixture(autouse=True)
+def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+# --- what is sent ---------------------------------------------------------------------------
+
+
+async def test_the_query_reaches_a_server_with_its_plus_as_2b_and_no_raw_space() -> None:
+    async with raw_server(answering(response())) as server, asking(server.base_url) as asker:
+        assert await asker.ask() == OK
+    assert server.request_lines == [f"GET {PATH}?{QUERY} HTTP/1.1"]
+
+
+async def test_the_simulated_api_sees_the_same_query_and_understands_it() -> None:
+    async with running_simulator(Scenario(orgs=1)) as simulator, asking(simulator.base_url) as asker:
+        of = simulator.org("org-001")
+        credential = BasicCredential(username=of.username, access_key=of.access_key)
+        reply = await asker.ask(org=make_org(base_url=simulator.base_url, credential=credential))
+        (entry,) = simulator.journal.requests()
+    assert isinstance(reply, Reply)
+    assert reply.status == 200
+    assert (entry.query, entry.path, entry.auth_scheme) == (QUERY, PATH, "basic")
+
+
+async def test_a_base_url_with_a_path_keeps_it() -> None:
+    async with raw_server(answering(response())) as server, asking(f"{server.base_url}/gateway") as asker:
+        await asker.ask()
+    assert server.request_lines[0].startswith(f"GET /gateway{PATH}?type=")
+
+
+@pytest.mark.parametrize(
+    ("credential", "header"),
+    [
+        (
+            BasicCredential(username="jürgen@example.test", access_key="k:e+y/="),
+            "Basic " + base64.b64encode("jürgen@example.test:k:e+y/=".encode()).decode(),
+        ),
+        (BearerCredential(token="t0ken.x-y_z"), "Bearer t0ken.x-y_z"),
+    ],
+)
+async def test_the_credential_travels_in_the_header_and_nowhere_else(
+    credential: BasicCredential | BearerCredential, header: str
+) -> None:
+    async with raw_server(answering(response())) as server, asking(server.base_url) as asker:
+        await asker.ask(org=make_org(base_url=server.base_url, credential=credential))
+    assert server.headers()["authorization"] == header
+    assert server.heads[0].count(header.partition(" ")[2].encode()) == 1
+    assert "@" not in server.request_lines[0]
+
+
+async def test_a_request_says_who_asks_and_what_it_takes() -> None:
+    async with raw_server(answering(response())) as server, asking(server.base_url) as asker:
+        await asker.ask()
+    headers = server.headers()
+    assert headers["user-agent"] == f"usage-collector/{__version__}"
+    assert headers["accept"] == "application/json"
+    assert {"gzip", "deflate"} <= set(headers["accept-encoding"].split(", "))
+    assert set(headers) == {"host", "user-agent", "accept", "accept-encoding", "authorization"}
+
+
+async def test_cookies_are_not_kept() -> None:
+    answer = response(b"{}", "200 OK", "Set-Cookie: session=1; Path=/", "Retry-After: 7")
+    async with raw_server(answering(answer)) as server, asking(server.base_url) as asker:
+        assert await asker.ask() == await asker.ask() == Reply(status=200, headers={"retry-after": "7"}, body=b"{}")
+    assert b"ookie" not in server.heads[1]
+
+
+async def test_netrc_has_no_say_in_the_credential(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    netrc = tmp_path / ".netrc"
+    netrc.write_text("machine 127.0.0.1 login someone password else\ndefault login someone password else\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NETRC", str(netrc))
+    async with raw_server(answering(response())) as server, asking(server.base_url) as asker:
+        await asker.ask()
+    assert server.headers()["authorization"] == asker.org.credential.authorization()
+
+
+async def test_one_connection_serves_many_requests_one_after_the_other() -> None:
+    async with running_simulator(Scenario(orgs=1)) as simulator, asking(simulator.base_url) as asker:
+        for _ in range(50):
+            assert isinstance(await asker.ask(), Reply)
+        assert simulator.journal.total.asked == 50
+        assert simulator.journal.connections == 1
+
+
+async def test_there_are_never_more_connections_than_allowed() -> None:
+    async with running_simulator(Scenario(orgs=1)) as simulator, asking(simulator.base_url, connections=3) as asker:
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(30):
+                tasks.create_task(asker.ask())
+        assert simulator.journal.total.asked == asker.sent == 30
+        assert simulator.journal.connections <= 3
+
+
+# --- what comes back ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body"),
+    [("gzip", gzip.compress(b"{}" * 500)), ("deflate", zlib.compress(b"{}" * 500)), ("identity", b"{}" * 500)],
+)
+async def test_compressed_answers_are_decoded(encoding: str, body: bytes) -> None:
+    answer = response(body, "200 OK", f"Content-Encoding: {encoding}")
+    async with raw_server(answering(answer)) as server, asking(server.base_url) as asker:
+        assert await asker.ask() == Reply(status=200, body=b"{}" * 500)
+
+
+@pytest.mark.parametrize("status", ["301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"])
+@pytest.mark.parametrize("elsewhere", [False, True])
+async def test_a_redirect_is_never_followed(status: str, elsewhere: bool) -> None:
+    async with raw_server(answering(response())) as other:
+        location = f"{other.base_url if elsewhere else ''}/other"
+        answer = response(b"", status, f"Location: {location}")
+        async with raw_server(answering(answer)) as server, asking(server.base_url) as asker:
+            assert await asker.ask() == Reply(status=int(status[:3]))
+            assert await asker.ask() == Reply(status=int(status[:3]))
+    assert (len(server.heads), server.connections, asker.sent) == (2, 1, 2)
+    assert other.connections == 0
+
+
+@contextmanager
+def at_most_mb(megabytes: float) -> Iterator[None]:
+    """Fail if Python's memory rises by more than that within the block."""
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        yield
+        assert (tracemalloc.get_traced_memory()[1] - before) / 1e6 < megabytes
+    finally:
+        tracemalloc.stop()
+
+
+def bomb(size: int) -> bytes:
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    mebibyte = bytes(1024 * 1024)
+    return b"".join([*(packer.compress(mebibyte) for _ in range(size // len(mebibyte))), packer.flush()])
+
+
+def flooding(head: bytes, piece: bytes) -> Behaviour:
+    async def behave(peer: Peer) -> None:
+        await peer.send(head)
+        await peer.flood(piece, 64 * 1024 * 1024 // len(piece))
+
+    return behave
+
+
+@pytest.mark.parametrize(
+    "behave",
+    [
+        flooding(b"HTTP/1.1 200 OK\r\nContent-Length: 10000000000\r\n\r\n", bytes(65536)),
+        flooding(b"HTTP/1.1 200 OK\r\n\r\n", bytes(65536)),
+        flooding(CHUNKED, b"10000\r\n" + bytes(65536) + b"\r\n"),
+        flooding(CHUNKED, (b"10\r\n" + bytes(16) + b"\r\n") * 1024),
+        answering(response(bomb(64 * 1024 * 1024), "200 OK", "Content-Encoding: gzip")),
+    ],
+    ids=["content-length", "until-close", "chunked", "tiny-chunks", "gzip-bomb"],
+)
+async def test_a_body_that_is_too_large_is_refused_and_never_held(behave: Behaviour) -> None:
+    async with raw_server(behave) as server, asking(server.base_url) as asker:
+        with at_most_mb(16):
+            result = await asker.ask()
+        assert result == TOO_LARGE
+        await server.until_all_ended()
+
+
+@pytest.mark.parametrize(
+    ("size", "result"), [(MAX_BODY, Reply(status=200, body=bytes(MAX_BODY))), (MAX_BODY + 1, TOO_LARGE)]
+)
+async def test_the_largest_body_is_taken_and_one_byte_more_is_not(size: int, result: Reply | Rejected) -> None:
+    async with raw_server(answering(response(bytes(size)))) as server, asking(server.base_url) as asker:
+        assert await asker.ask() == result
+
+
+# --- what goes wrong ------------------------------------------------------------------------
+
+
+async def reset(peer: Peer) -> None:
+    peer.reset()
+
+
+async def close(peer: Peer) -> None:
+    peer.close()
+
+
+def resetting_after(content: bytes) -> Behaviour:
+    async def behave(peer: Peer) -> None:
+        await peer.send(content)
+        await peer.until_read()
+        peer.reset()
+
+    return behave
+
+
+@pytest.mark.parametrize(
+    ("behave", "code"),
+    [
+        pytest.param(reset, "connection_lost", id="reset before the answer"),
+        pytest.param(close, "connection_lost", id="closed without an answer"),
+        pytest.param(closing_after(b"HTTP/1.1 2"), "connection_lost", id="status line cut off"),
+        pytest.param(closing_after(b"HTTP/1.1 200 OK\r\nA: b\r\n"), "connection_lost", id="headers cut off"),
+        pytest.param(resetting_after(PROMISED_100 + b"{"), "truncated", id="reset in mid-body"),
+        pytest.param(closing_after(PROMISED_100 + b"{"), "truncated", id="shorter than its Content-Length"),
+        pytest.param(closing_after(CHUNKED + b"5\r\nabc"), "truncated", id="cut off in a chunk"),
+        pytest.param(closing_after(CHUNKED + b"3\r\nabc\r\n"), "truncated", id="no last chunk"),
+        pytest.param(
+            answering(response(b"no gzip", "200 OK", "Content-Encoding: gzip")), "truncated", id="gzip that is none"
+        ),
+        pytest.param(closing_after(CHUNKED + b"zz\r\nabc\r\n"), "not_http", id="chunk size that is none"),
+        pytest.param(closing_after(b"\x00\x01\x02 hello\r\n\r\n"), "not_http", id="garbage"),
+        pytest.param(closing_after(b"SSH-2.0-OpenSSH_9.9\r\n"), "not_http", id="another protocol"),
+        pytest.param(closing_after(b"\x15\x03\x01\x00\x02\x02\x46"), "not_http", id="TLS"),
+        pytest.param(
+            closing_after(b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n"), "not_http", id="Content-Length that is none"
+        ),
+        pytest.param(
+            closing_after(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"),
+            "not_http",
+            id="two lengths",
+        ),
+        pytest.param(
+            flooding(b"HTTP/1.1 200 OK\r\n", b"X-Filler: " + b"y" * 4000 + b"\r\n"), "not_http", id="endless headers"
+        ),
+        pytest.param(flooding(b"HTTP/1.1 200 OK\r\nX: ", b"y" * 4096), "not_http", id="endless header"),
+        pytest.param(flooding(b"", b"y" * 4096), "not_http", id="endless status line"),
+    ],
+)
+async def test_a_broken_answer_is_one_typed_failure_after_one_request(behave: Behaviour, code: str) -> None:
+    async with raw_server(behave) as server, asking(server.base_url) as asker:
+        with at_most_mb(16):
+            result = await asker.ask()
+    assert isinstance(result, Retriable)
+    assert result.code == code
+    assert "127.0.0.1" not in result.message
+    assert len(server.heads) == asker.sent == 1
+
+
+async def slow_headers(peer: Peer) -> None:
+    await peer.drip(PROMISED_100)
+
+
+async def slow_body(peer: Peer) -> None:
+    await peer.send(PROMISED_100)
+    await peer.drip(b"x" * 100)
+
+
+@pytest.mark.parametrize("behave", [slow_headers, slow_body, Peer.say_nothing])
+async def test_the_timeout_is_that_of_the_whole_attempt_however_the_server_drips(behave: Behaviour) -> None:
+    async with raw_server(behave) as server, asking(server.base_url, timeout_s=0.2) as asker:
+        started = time.monotonic()
+        result = await asker.ask()
+        elapsed_s = time.monotonic() - started
+        assert result == Retriable(code="timeout", message="no whole answer within 0.2 s")
+        assert 0.2 <= elapsed_s < 1.5
+        await server.until_all_ended()
+
+
+async def test_a_refused_connection_is_not_counted_as_a_request() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and never listens
+        async with asking(f"http://127.0.0.1:{taken.getsockname()[1]}") as asker:
+            result = await asker.ask()
+    assert result == Retriable(code="connect", message="no connection could be made")
+    assert asker.sent == 0
+
+
+async def test_a_name_that_does_not_resolve_is_not_counted_as_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    async with asking("https://api.invalid") as asker:
+        result = await asker.ask()
+    assert result == Retriable(code="dns", message="the host's name could not be resolved")
+    assert asker.sent == 0
+
+
+async def test_a_kept_connection_that_the_server_closes_is_never_asked_twice() -> None:
+    """aiohttp would repeat the GET by itself, unseen by every limit."""
+
+    async def answer_once(peer: Peer) -> None:
+        if len(server.heads) == 2:
+            peer.close()
+        else:
+            await peer.send(response())
+
+    async with raw_server(answer_once) as server, asking(server.base_url) as asker:
+        assert [await asker.ask() for _ in range(3)] == [OK, LOST, OK]
+    assert len(server.heads) == asker.sent == 3
+    assert server.connections == 2
+
+
+async def test_a_connection_that_was_closed_while_idle_is_replaced() -> None:
+    async with raw_server(closing_after(response())) as server, asking(server.base_url) as asker:
+        for _ in range(3):
+            assert await asker.ask() == OK
+            await server.until_all_ended()
+            await asyncio.sleep(0.02)  # for the client to hear of it
+    assert len(server.heads) == server.connections == asker.sent == 3
+
+
+@pytest.mark.parametrize("behave", [Peer.say_nothing, slow_headers, slow_body])
+async def test_a_cancelled_request_leaves_no_connection_and_no_task(behave: Behaviour) -> None:
+    async with raw_server(behave) as server, asking(server.base_url) as asker:
+        before = asyncio.all_tasks()
+        task = asyncio.create_task(asker.ask())
+        while not server.heads:  # noqa: ASYNC110 -- bounded by the transport's timeout
+            await asyncio.sleep(0.005)
+        await asyncio.sleep(0.03)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await server.until_all_ended()
+        assert {task for task in asyncio.all_tasks() - before if not task.done()} == set()
+        assert asker.sent == 1
+    gc.collect()  # an unclosed connection would warn, and a warning is an error
+
+
+async def test_a_transport_outside_of_its_context_is_a_defect_and_not_a_failure_of_the_api() -> None:
+    transport = HttpTransport(timeout_s=1, connections=1)
+    with pytest.raises(RuntimeError, match="outside of its context"):
+        await transport.fetch(make_org(), REQUEST, on_sent=lambda: None)

@@ -1,0 +1,107 @@
+"""The command that serves the simulated API."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from collector.cli.simulate import simulate
+from collector.simulator.server import running_simulator
+
+COMMAND = [sys.executable, "-c", "from collector.cli.simulate import simulate; simulate()", "--port", "0"]
+
+
+def test_the_command_tells_programs_where_it_is_and_stops_when_stdin_ends(tmp_path: Path) -> None:
+    path = tmp_path / "sub" / "simulated.yaml"
+    command = [*COMMAND, "--orgs", "9", "--config-out", str(path), "--until-eof"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        facts = json.loads(process.stdout.readline())
+        config = yaml.safe_load(path.read_text())
+        process.stdin.close()
+        assert process.wait(5) == 0
+        assert process.stdout.read() == b""
+        told = process.stderr.read().decode()
+    assert facts == {"base_url": config["api"]["base_url"], "orgs": 9, "seed": 1, "config": str(path)}
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert path.read_text().startswith("# A config for the simulated API")
+    assert [org["name"] for org in config["orgs"]] == [f"org-00{number}" for number in range(1, 10)]
+    assert {"UTC", "Australia/Lord_Howe", "-03:30"} <= {org["timezone"] for org in config["orgs"]}
+    assert config["orgs"][0]["username"] == "org-001@example.test"
+    assert config["orgs"][0]["access_key"].startswith("sim-")
+    assert f"collector check -c {path}" in told
+    assert facts["base_url"] in told
+    assert config["orgs"][0]["access_key"] not in told
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_the_command_stops_at_once_on_a_signal(number: signal.Signals, code: int) -> None:
+    with subprocess.Popen(COMMAND, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout
+        process.stdout.readline()
+        process.send_signal(number)
+        assert process.wait(3) == code
+
+
+def test_a_config_that_the_simulator_did_not_write_is_never_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("orgs: []\n")
+    result = CliRunner().invoke(simulate, ["--port", "0", "--config-out", str(path)])
+    assert result.exit_code == 2
+    assert "wasn't written by the simulator" in result.stderr
+    assert path.read_text() == "orgs: []\n"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--host", "0.0.0.0"], "no loopback address"),  # noqa: S104 -- that is what must not be
+        (["--host", "example.test"], "no loopback address"),
+        (["--fault", "org-001:refusd"], "did you mean 'refused'?"),
+        (["--fault", "org-099:refused"], "none of the orgs org-001 to org-012"),
+        (["--limit", "fast"], "is no limit: write REQUESTS/PERIOD"),
+        (["--enforce"], "there is no limit to enforce"),
+        (["--now", "today"], "is no instant"),
+        (["--orgs", "0"], "--orgs"),
+    ],
+)
+def test_bad_options_are_told_with_what_would_be_right(arguments: list[str], message: str) -> None:
+    result = CliRunner().invoke(simulate, ["--port", "0", *arguments])
+    assert result.exit_code == 2
+    assert message in " ".join(result.stderr.split())
+
+
+def test_a_port_that_is_taken_is_a_usage_error() -> None:
+    async def taken() -> int:
+        async with running_simulator() as simulator:
+            port = simulator.base_url.rpartition(":")[2]
+            result = await asyncio.to_thread(
+                subprocess.run,
+                [*COMMAND, "--port", port],
+                capture_output=True,
+                timeout=5,
+                check=False,
+            )
+            assert b"ddress already in use" in result.stderr or b"address in use" in result.stderr
+            return int(result.returncode)
+
+    assert asyncio.run(taken()) == 2
+
+
+def test_help_lists_every_kind_of_fault() -> None:
+    result = CliRunner().invoke(simulate, ["--help"])
+    assert result.exit_code == 0
+    assert "extra-product" in result.output
+    assert "Examples:" in result.output

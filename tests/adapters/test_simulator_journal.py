@@ -1,0 +1,107 @@
+"""What the simulated API counts and tells: limits, its journal, its control plane."""
+
+from __future__ import annotations
+
+import asyncio
+
+import aiohttp
+import pytest
+from yarl import URL
+
+from collector.simulator.endpoint import PATH
+from collector.simulator.limits import Limit
+from tests.support.simulated import START, simulated
+
+
+async def test_requests_above_the_limit_are_counted_and_answered() -> None:
+    async with simulated(limit=Limit(requests=2, period_s=60), limit_all=Limit(requests=3, period_s=60)) as client:
+        statuses = [(await client.ask(org)).status for org in ("org-001", "org-001", "org-001", "org-002")]
+        journal = client.simulator.journal
+    assert statuses == [200] * 4
+    assert (journal.load("org-001").limit_exceeded, journal.load("org-002").limit_exceeded) == (1, 0)
+    assert journal.total.limit_exceeded == 1
+
+
+async def test_an_enforced_limit_answers_429_until_the_window_has_passed() -> None:
+    async with simulated(limit=Limit(requests=2, period_s=0.3), enforce=True) as client:
+        statuses = [(await client.ask()).status for _ in range(4)]
+        await asyncio.sleep(0.3)
+        assert [*statuses, (await client.ask()).status] == [200, 200, 429, 429, 200]
+        assert (await client.ask("org-002")).status == 200
+
+
+async def test_requests_in_flight_and_a_first_one_that_was_not_alone_are_noticed() -> None:
+    async with simulated("*:latency=50ms") as client:
+        await asyncio.gather(client.ask("org-001"), client.ask("org-001"), client.ask("org-002"))
+        await asyncio.gather(client.ask("org-002"), client.ask("org-002"))
+        stats = await client.control("/_simulator/stats")
+    one, two = stats["orgs"]["org-001"], stats["orgs"]["org-002"]
+    assert (one["asked"], one["max_in_flight"], one["first_alone"]) == (2, 2, False)
+    assert (two["asked"], two["max_in_flight"], two["first_alone"]) == (3, 2, True)
+    assert (stats["total"]["max_in_flight"], stats["total"]["in_flight"]) == (3, 0)
+    assert stats["orgs"]["org-001"]["by_status"] == {"200": 2}
+    assert 3 <= stats["connections"] <= 4
+
+
+async def test_a_client_that_goes_away_is_no_longer_in_flight() -> None:
+    async with simulated("*:latency=20s") as client:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await client.ask()
+        await asyncio.sleep(0.05)
+        load = client.simulator.journal.load("org-001")
+        assert (load.in_flight, dict(load.answered)) == (0, {"none": 1})
+
+
+async def test_the_query_is_kept_as_it_was_on_the_wire() -> None:
+    async with simulated() as client:
+        org = client.simulator.org("org-001")
+        auth = {"Authorization": aiohttp.encode_basic_auth(org.username, org.access_key), "User-Agent": "me/1"}
+        raw = "type=account-user&from=2026-11-17+00%3A00%3A00&to=2026-11-17%2023:59:59&timezone=%2b05:30"
+        url = URL(f"{client.simulator.base_url}{PATH}?{raw}", encoded=True)
+        async with client.session.get(url, headers=auth) as response:
+            assert response.status == 200
+        (entry,) = await client.control("/_simulator/requests?org=org-001&limit=5")
+    assert entry["query"] == raw
+    assert (entry["org"], entry["population"], entry["path"]) == ("org-001", "account-user", PATH)
+    assert (entry["user_agent"], entry["auth_scheme"], entry["status"]) == ("me/1", "basic", 200)
+
+
+async def test_the_journal_can_be_read_in_part_and_reset() -> None:
+    async with simulated("*:500,first=1") as client:
+        for org in ("org-001", "org-002", "org-001"):
+            await client.ask(org)
+        newest = await client.control("/_simulator/requests?limit=2")
+        assert [entry["ordinal"] for entry in newest] == [2, 3]
+        assert len(await client.control("/_simulator/requests?org=org-001")) == 2
+        await client.control("/_simulator/requests", method="DELETE")
+        assert await client.control("/_simulator/requests") == []
+        assert (await client.control("/_simulator/stats"))["total"]["asked"] == 0
+        assert (await client.ask()).status == 500  # first= begins again
+
+
+async def test_the_truth_can_be_asked_for() -> None:
+    async with simulated("*:refused") as client:
+        truth = await client.control(
+            f"/_simulator/truth?org=org-001&type=account-user&start={START}&end={START + 86_400}"
+        )
+        totals = client.simulator.usage.totals("org-001", "account-user", START, START + 86_400)
+        assert truth == {"users": totals.users, "products": totals.products}
+        assert (await client.control("/_simulator/truth?org=org-999"))["status"] == "error"
+        assert (await client.control("/_simulator/truth?org=org-001&type=x"))["status"] == "error"
+        assert (await client.control("/_simulator/truth?org=org-001&type=account-user&start=x"))["status"] == "error"
+
+
+async def test_the_control_plane_never_shows_a_credential() -> None:
+    async with simulated() as client:
+        await client.ask()
+        shown = ""
+        for path in ("/", "/openapi.json", "/_simulator/requests", "/_simulator/stats", "/_simulator/faults"):
+            async with client.session.get(client.simulator.base_url + path) as response:
+                assert response.status == 200
+                shown += await response.text()
+        for org in client.simulator.orgs:
+            assert org.access_key not in shown
+            assert org.token not in shown
+            assert org.access_key not in repr(org)
+        assert client.simulator.base_url in shown

@@ -1,0 +1,370 @@
+"""Records in a directory: what readers can see of it and when, and what is left when the disk refuses."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from collector.adapters.sinks import DirectorySink
+from collector.adapters.sinks.jsonl import to_lines
+from collector.errors import OutputError
+from collector.model import Granularity, Population, Quality, Record
+from collector.ports import SealedFile
+
+RUN_ID = "20260624T102000Z-abc123"
+LINE = 500  # bytes that a record takes, roughly
+
+
+def records(n: int, day: int = 0) -> list[Record]:
+    start = datetime(2026, 6, 1, tzinfo=UTC) + timedelta(days=day)
+    return [
+        Record(
+            record_id=f"{day}-{i}",
+            revision=1,
+            org="acme",
+            org_id="12345",
+            org_name="Acme — ünïcode",
+            labels={"cost_center": "qa-platform", "team": "a team with quite a long name"},
+            population=Population.ACCOUNT_USER,
+            product=f"product-{i}",
+            granularity=Granularity.DAY,
+            timezone="UTC",
+            window_start=start,
+            window_end=start + timedelta(days=1),
+            total_tests=i,
+            total_duration=1000 * i,
+            total_screenshots=None,
+            org_users=3,
+            quality=Quality.MEASURED,
+            collected_at=start + timedelta(days=1, hours=10),
+            run_id=RUN_ID,
+        )
+        for i in range(n)
+    ]
+
+
+@dataclass
+class Output:
+    """Drives a sink as the writer does: sealed whenever it is full."""
+
+    sink: DirectorySink
+    sealed: list[SealedFile] = field(default_factory=list)
+
+    def write(self, batch: list[Record]) -> None:
+        self.sink.append(batch)
+        if self.sink.full:
+            self.seal()
+
+    def seal(self) -> tuple[SealedFile, ...]:
+        """Seal what is open, and return all that this run sealed."""
+        if (file := self.sink.close_file()) is not None:
+            self.sink.publish(file)
+            self.sealed.append(file)
+        return tuple(self.sealed)
+
+    def discard(self) -> None:
+        self.sink.discard()
+
+    def finish(self, manifest: bytes) -> None:
+        self.sink.write_manifest(manifest)
+
+
+def open_sink(directory: Path, *, run_id: str = RUN_ID, seal_at: int = 10**9) -> Output:
+    return Output(DirectorySink.open(directory, run_id=run_id, seal_at=seal_at))
+
+
+def names(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir())
+
+
+# --- what a reader sees ---------------------------------------------------------------------
+
+
+def test_nothing_is_visible_before_it_is_sealed_and_whole(tmp_path: Path) -> None:
+    sink = open_sink(tmp_path)
+    assert names(tmp_path) == []
+    for day in range(3):
+        sink.write(records(10, day))
+        assert names(tmp_path) == [f".usage-{RUN_ID}-0001.jsonl.unsealed"]
+    (sealed,) = sink.seal()
+    assert names(tmp_path) == [sealed.name] == [f"usage-{RUN_ID}-0001.jsonl"]
+    expected = to_lines([record for day in range(3) for record in records(10, day)])
+    assert (tmp_path / sealed.name).read_bytes() == expected
+    sink.finish(b"{}")
+
+
+def test_a_missing_directory_is_made_with_its_parents(tmp_path: Path) -> None:
+    sink = open_sink(tmp_path / "a" / "b")
+    sink.write(records(1))
+    sink.seal()
+    sink.finish(b"{}")
+    assert names(tmp_path / "a" / "b") == [f"run-{RUN_ID}.json", f"usage-{RUN_ID}-0001.jsonl"]
+
+
+def test_files_are_sealed_at_their_size_and_numbered_and_match_their_description(tmp_path: Path) -> None:
+    sink = open_sink(tmp_path, seal_at=10 * LINE)
+    for day in range(9):
+        sink.write(records(7, day))
+    sealed = sink.seal()
+    assert [file.name for file in sealed] == [f"usage-{RUN_ID}-{n:04}.jsonl" for n in range(1, len(sealed) + 1)]
+    assert len(sealed) >= 4
+    everything = b""
+    for file in sealed:
+        content = (tmp_path / file.name).read_bytes()
+        assert (file.bytes, file.sha256) == (len(content), hashlib.sha256(content).hexdigest())
+        assert file.records == content.count(b"\n") == len([json.loads(line) for line in content.splitlines()])
+        everything += content
+    assert all(file.bytes >= 10 * LINE for file in sealed[:-1])
+    assert everything == to_lines([record for day in range(9) for record in records(7, day)])
+    sink.finish(b"{}")
+
+
+def test_readers_may_move_sealed_files_away_in_mid_run(tmp_path: Path) -> None:
+    taken = tmp_path / "taken"
+    taken.mkdir()
+    out = tmp_path / "out"
+    sink = open_sink(out, seal_at=1)
+    for day in range(3):
+        sink.write(records(2, day))
+        (name,) = names(out)
+        os.replace(out / name, taken / name)  # noqa: PTH105 -- as another process would
+    sealed = sink.seal()
+    sink.finish(b"{}")
+    assert names(taken) == [file.name for file in sealed] == [f"usage-{RUN_ID}-{n:04}.jsonl" for n in (1, 2, 3)]
+    assert names(out) == [f"run-{RUN_ID}.json"]
+
+
+def test_two_runs_into_one_directory_keep_out_of_each_others_way(tmp_path: Path) -> None:
+    one, two = open_sink(tmp_path, run_id="one", seal_at=1), open_sink(tmp_path, run_id="two")
+    one.write(records(3, 0))
+    two.write(records(4, 1))
+    one.write(records(5, 2))
+    two.write(records(6, 3))
+    counts = {file.name: file.records for sink in (one, two) for file in sink.seal()}
+    assert counts == {"usage-one-0001.jsonl": 3, "usage-one-0002.jsonl": 5, "usage-two-0001.jsonl": 10}
+    for sink in (one, two):
+        sink.finish(b"{}")
+    assert names(tmp_path) == ["run-one.json", "run-two.json", *sorted(counts)]
+
+
+def test_a_run_without_records_leaves_a_manifest_alone(tmp_path: Path) -> None:
+    sink = open_sink(tmp_path)
+    assert sink.seal() == ()
+    sink.finish(b'{"records": 0}\n')
+    assert names(tmp_path) == [f"run-{RUN_ID}.json"]
+    assert (tmp_path / f"run-{RUN_ID}.json").read_bytes() == b'{"records": 0}\n'
+
+
+def test_what_is_abandoned_leaves_nothing_behind_and_what_is_sealed_stays(tmp_path: Path) -> None:
+    sink = open_sink(tmp_path, seal_at=5 * LINE)
+    sink.write(records(10))
+    sink.write(records(1))
+    sink.discard()
+    assert names(tmp_path) == [f"usage-{RUN_ID}-0001.jsonl"]
+    assert [file.records for file in sink.seal()] == [10]
+    sink.finish(b"{}")
+
+
+def test_what_was_given_up_is_never_described_as_sealed(tmp_path: Path) -> None:
+    sink = open_sink(tmp_path)
+    sink.write(records(4, 0))
+    sink.discard()
+    assert sink.sink.written == (0, 0)
+    assert sink.seal() == ()
+    assert names(tmp_path) == []
+    sink.write(records(6, 1))
+    (sealed,) = sink.seal()
+    content = (tmp_path / sealed.name).read_bytes()
+    assert content == to_lines(records(6, 1))
+    assert (sealed.records, sealed.bytes, sealed.sha256) == (6, len(content), hashlib.sha256(content).hexdigest())
+
+
+def test_no_file_stays_open_after_a_run(tmp_path: Path) -> None:
+    before = len(list(Path("/dev/fd").iterdir()))
+    sink = open_sink(tmp_path, seal_at=1)
+    for day in range(5):
+        sink.write(records(2, day))
+    sink.seal()
+    sink.finish(b"{}")
+    assert len(list(Path("/dev/fd").iterdir())) == before
+
+
+# --- in which order -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is done to the disk, in order, by file names."""
+    done: list[str] = []
+    fsync, rename = os.fsync, os.rename
+
+    def name_of(fd: int) -> str:
+        kind = "directory" if stat.S_ISDIR(os.fstat(fd).st_mode) else "file"
+        return f"{kind} {Path(f'/proc/self/fd/{fd}').readlink().name}" if Path("/proc/self/fd").exists() else kind
+
+    def tell_fsync(fd: int) -> None:
+        done.append(f"fsync {name_of(fd)}")
+        fsync(fd)
+
+    def tell_rename(source: Path, target: Path) -> None:
+        done.append(f"rename {Path(source).name} {Path(target).name}")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "fsync", tell_fsync)
+    monkeypatch.setattr(os, "rename", tell_rename)
+    return done
+
+
+def test_a_file_is_durable_before_it_is_visible_and_visible_before_it_is_told(tmp_path: Path, steps: list[str]) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    sink = open_sink(out)
+    sink.write(records(1))
+    sealed = sink.seal()
+    steps.append(f"told {sealed[0].name}")
+    sink.finish(b"{}")
+    file, run = f"usage-{RUN_ID}-0001.jsonl", f"run-{RUN_ID}.json"
+    linux = sys.platform == "linux"
+    assert steps == [
+        f"fsync file .{file}.unsealed" if linux else "fsync file",
+        f"rename .{file}.unsealed {file}",
+        "fsync directory out" if linux else "fsync directory",
+        f"told {file}",
+        f"fsync file .{run}.unsealed" if linux else "fsync file",
+        f"rename .{run}.unsealed {run}",
+        "fsync directory out" if linux else "fsync directory",
+    ]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="which directory was fsynced is read from /proc")
+def test_a_directory_that_was_made_survives_a_power_cut_as_its_files_do(tmp_path: Path, steps: list[str]) -> None:
+    open_sink(tmp_path / "a" / "b")
+    assert {"fsync directory a", f"fsync directory {tmp_path.name}"} <= set(steps)
+
+
+# --- when the disk refuses ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("below", [".", "deeper/still"])
+def test_a_path_that_is_a_file_is_told_before_anything_is_asked(tmp_path: Path, below: str) -> None:
+    (tmp_path / "file").write_text("")
+    directory = tmp_path / "file" / below
+    with pytest.raises(OutputError, match=r"the output directory .* can't be written: (File exists|Not a directory)"):
+        open_sink(directory)
+
+
+def test_a_directory_that_may_not_be_written_is_told_before_anything_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(os, "open", refuse)  # as root, which tests may run as, nothing is refused
+    with pytest.raises(OutputError) as caught:
+        open_sink(tmp_path)
+    assert str(caught.value) == f"the output directory {tmp_path} can't be written: Permission denied"
+    assert names(tmp_path) == []
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A real file system of 64 KiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)]
+    try:
+        mounted = subprocess.run(mount, capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        mounted = False
+    if not mounted:
+        pytest.skip("mounting a small disk takes root")
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def fill(sink: Output) -> None:
+    for day in range(1000):
+        sink.write(records(10, day))
+
+
+def test_a_full_disk_is_told_and_what_was_sealed_stays_sealed(small_disk: Path) -> None:
+    sink = open_sink(small_disk, seal_at=16_000)
+    with pytest.raises(OutputError) as caught:
+        fill(sink)
+    assert str(caught.value) == f"the output directory {small_disk} can't be written: No space left on device"
+    sink.discard()
+    sealed = sink.seal()
+    assert len(sealed) >= 2
+    assert names(small_disk) == [file.name for file in sealed]
+    for file in sealed:
+        assert hashlib.sha256((small_disk / file.name).read_bytes()).hexdigest() == file.sha256
+    sink.finish(b"{}")
+    assert names(small_disk) == [f"run-{RUN_ID}.json", *(file.name for file in sealed)]
+
+
+def test_a_manifest_that_does_not_fit_leaves_nothing_unsealed(small_disk: Path) -> None:
+    sink = open_sink(small_disk)
+    sink.write(records(10))
+    (sealed,) = sink.seal()
+    with pytest.raises(OutputError, match="No space left on device"):
+        sink.finish(bytes(128 * 1024))
+    sink.discard()
+    assert names(small_disk) == [sealed.name]
+
+
+@pytest.mark.parametrize("step", ["fsync", "rename"])
+def test_a_seal_that_fails_shows_nothing_and_describes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    sink = open_sink(tmp_path, seal_at=5 * LINE)
+    sink.write(records(10, 0))
+    sink.write(records(1, 1))
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, step, refuse)
+        with pytest.raises(OutputError, match="Input/output error"):
+            sink.seal()
+    sink.discard()
+    visible = [name for name in names(tmp_path) if not name.startswith(".")]
+    assert visible == [file.name for file in sink.seal()] == [f"usage-{RUN_ID}-0001.jsonl"]
+
+
+FILE_SIZE_LIMIT = """
+import resource, sys
+from pathlib import Path
+from tests.adapters.test_sinks import fill, names, open_sink
+from collector.errors import OutputError
+
+sink = open_sink(Path(sys.argv[1]), seal_at=10**9)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+try:
+    fill(sink)
+except OutputError as error:
+    print(error)
+sink.discard()
+print(names(Path(sys.argv[1])), sink.seal())
+"""
+
+
+def test_a_limit_on_the_size_of_files_is_told_like_a_full_disk(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FILE_SIZE_LIMIT, str(tmp_path)], capture_output=True, text=True, timeout=20, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"the output directory {tmp_path} can't be written: File too large\n[] ()\n"

@@ -1,0 +1,219 @@
+"""Records on stdout: whole lines for every kind of reader, and a loop that goes on whatever the reader does."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import socket
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from collector.adapters.sinks import StdoutSink
+from collector.adapters.sinks.jsonl import to_lines
+from collector.errors import OutputError
+from tests.adapters.test_sinks import records
+
+WENT_AWAY = "stdout's reader went away"
+
+
+@dataclass
+class Pipe:
+    """A pipe with the sink at one end; `read` is done by a thread, as by another process."""
+
+    read_fd: int
+    write_fd: int
+    taken: bytearray = field(default_factory=bytearray)
+
+    def read_all(self, piece: int = 65536, pause_s: float = 0.0) -> None:
+        while content := os.read(self.read_fd, piece):
+            self.taken += content
+            time.sleep(pause_s)
+
+    @asynccontextmanager
+    async def reader(self, piece: int = 65536, pause_s: float = 0.0) -> AsyncIterator[None]:
+        """Read beside the block until the sink's end is closed after it."""
+        thread = threading.Thread(target=self.read_all, args=(piece, pause_s))
+        thread.start()
+        try:
+            yield
+        finally:
+            self.close_sink_end()
+            await asyncio.to_thread(thread.join, 10)
+        assert not thread.is_alive()
+
+    def close_reader_end(self) -> None:
+        os.close(self.read_fd)
+        self.read_fd = -1
+
+    def close_sink_end(self) -> None:
+        os.close(self.write_fd)
+        self.write_fd = -1
+
+
+@pytest.fixture
+def pipe() -> Iterator[Pipe]:
+    made = Pipe(*os.pipe())
+    if hasattr(fcntl, "F_SETPIPE_SZ"):
+        fcntl.fcntl(made.write_fd, fcntl.F_SETPIPE_SZ, 4096)  # the smallest there is
+    yield made
+    for fd in (made.read_fd, made.write_fd):
+        if fd >= 0:
+            os.close(fd)
+
+
+@asynccontextmanager
+async def ticking() -> AsyncIterator[list[float]]:
+    """Note, in seconds, how long the event loop was away each time during the block."""
+    gaps: list[float] = []
+
+    async def tick() -> None:
+        while True:
+            before = time.monotonic()
+            await asyncio.sleep(0.001)
+            gaps.append(time.monotonic() - before)
+
+    task = asyncio.create_task(tick())
+    try:
+        yield gaps
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+# --- readers --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("blocking", [True, False])
+@pytest.mark.parametrize(("piece", "pause_s"), [(65536, 0.0), (1000, 0.0), (4096, 0.002)])
+async def test_every_line_arrives_whole_and_in_order_however_little_the_reader_takes(
+    pipe: Pipe, blocking: bool, piece: int, pause_s: float
+) -> None:
+    os.set_blocking(pipe.write_fd, blocking)
+    sink = StdoutSink(pipe.write_fd)
+    batches = [records(n) for n in (1, 200, 3, 150)]
+    async with pipe.reader(piece, pause_s):
+        for batch in batches:
+            await asyncio.to_thread(sink.append, batch)
+        assert sink.close_file() is None
+        sink.write_manifest(b"never shown")
+    assert bytes(pipe.taken) == b"".join(to_lines(batch) for batch in batches)
+
+
+async def test_what_write_returns_for_is_written(pipe: Pipe) -> None:
+    sink = StdoutSink(pipe.write_fd)
+    await asyncio.to_thread(sink.append, records(2))
+    assert os.read(pipe.read_fd, 65536) == to_lines(records(2))
+    sink.write_manifest(b"{}")
+
+
+async def test_a_file_is_a_reader_too(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT)
+    sink = StdoutSink(fd)
+    await asyncio.to_thread(sink.append, records(100))
+    sink.write_manifest(b"{}")
+    os.close(fd)
+    assert os.stat(path).st_size == len(to_lines(records(100)))  # noqa: PTH116 -- of what was opened as a descriptor
+
+
+async def test_a_socket_is_a_reader_too() -> None:
+    mine, theirs = socket.socketpair()
+    with mine, theirs:
+        pipe = Pipe(os.dup(theirs.fileno()), mine.detach())
+        sink = StdoutSink(pipe.write_fd)
+        theirs.close()
+        async with pipe.reader(1000):
+            await asyncio.to_thread(sink.append, records(500))
+            sink.write_manifest(b"{}")
+        pipe.close_reader_end()
+    assert bytes(pipe.taken) == to_lines(records(500))
+
+
+# --- readers that fail ----------------------------------------------------------------------
+
+
+async def test_a_reader_that_went_away_is_told(pipe: Pipe) -> None:
+    sink = StdoutSink(pipe.write_fd)
+    pipe.close_reader_end()
+    with pytest.raises(OutputError) as caught:
+        await asyncio.to_thread(sink.append, records(1))
+    assert str(caught.value) == WENT_AWAY
+
+
+async def test_a_reader_that_goes_away_in_mid_write_is_told_at_once(pipe: Pipe) -> None:
+    sink = StdoutSink(pipe.write_fd)
+    writing = asyncio.create_task(asyncio.to_thread(sink.append, records(5000)))
+    await asyncio.to_thread(os.read, pipe.read_fd, 4096)
+    assert not writing.done()
+    pipe.close_reader_end()
+    async with asyncio.timeout(2):
+        with pytest.raises(OutputError, match=WENT_AWAY):
+            await writing
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+async def test_a_full_disk_behind_stdout_is_told() -> None:
+    fd = os.open("/dev/full", os.O_WRONLY)
+    sink = StdoutSink(fd)
+    with pytest.raises(OutputError) as caught:
+        await asyncio.to_thread(sink.append, records(1))
+    assert str(caught.value) == "stdout can't be written: No space left on device"
+    os.close(fd)
+
+
+async def test_a_stdout_that_is_closed_is_told(pipe: Pipe) -> None:
+    sink = StdoutSink(pipe.write_fd)
+    pipe.close_sink_end()
+    with pytest.raises(OutputError, match="stdout can't be written: Bad file descriptor"):
+        await asyncio.to_thread(sink.append, records(1))
+
+
+@pytest.mark.parametrize("blocking", [True, False])
+async def test_a_reader_that_takes_nothing_stops_neither_the_loop_nor_the_end(pipe: Pipe, blocking: bool) -> None:
+    os.set_blocking(pipe.write_fd, blocking)
+    sink = StdoutSink(pipe.write_fd)
+    async with ticking() as gaps:
+        writing = asyncio.create_task(asyncio.to_thread(sink.append, records(100)))
+        await asyncio.sleep(0.2)
+        assert not writing.done()
+        assert max(gaps) < 0.25
+        async with asyncio.timeout(2):
+            sink.abandon()
+            with pytest.raises(OutputError, match="stdout's reader took nothing more before the run had to end"):
+                await writing
+    assert len(gaps) > 20
+
+
+async def test_an_abandoned_stdout_takes_nothing_more_and_says_so(pipe: Pipe) -> None:
+    sink = StdoutSink(pipe.write_fd)
+    sink.abandon()
+    with pytest.raises(OutputError):
+        await asyncio.to_thread(sink.append, records(1))
+    assert sink.close_file() is None
+    sink.write_manifest(b"{}")
+    pipe.close_sink_end()
+    assert os.read(pipe.read_fd, 1) == b""
+
+
+# --- wide streams ---------------------------------------------------------------------------
+
+
+async def test_a_hundred_thousand_records_do_not_hold_up_the_loop(pipe: Pipe) -> None:
+    sink = StdoutSink(pipe.write_fd)
+    batch = records(1250)  # about as many as the writer hands over at once
+    if hasattr(fcntl, "F_SETPIPE_SZ"):
+        fcntl.fcntl(pipe.write_fd, fcntl.F_SETPIPE_SZ, 65536)
+    async with pipe.reader(), ticking() as gaps:
+        for _ in range(80):
+            await asyncio.to_thread(sink.append, batch)
+        sink.write_manifest(b"{}")
+    assert pipe.taken.count(b"\n") == 100_000
+    assert max(gaps) < 0.25

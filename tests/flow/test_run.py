@@ -1,0 +1,396 @@
+"""A whole run in virtual time, into an output in memory that fails when a test says so."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from signal import SIGINT, SIGTERM, Signals
+from typing import Any, TypeVar
+
+import pytest
+
+from collector import __version__
+from collector.adapters.sinks.jsonl import to_lines
+from collector.core.plan import LanePlan
+from collector.dispatch import Event, Limits
+from collector.errors import OutputError
+from collector.exitcodes import ExitCode
+from collector.model import Population, Record, SliceState
+from collector.ports import Clock, SealedFile
+from collector.result import RunResult
+from collector.run import Run, Stop
+from tests.flow.harness import FAST
+from tests.support.fake_api import RESET, FakeApi, FakeClock, answer, for_org, status
+from tests.support.orgs import make_org, plan_days
+from tests.support.virtual_time import run_virtual
+
+T = TypeVar("T")
+COMPLETE, PARTIAL, FAILED, REFUSED, NOT_ASKED = SliceState
+FULL = OutputError("the disk is full")
+
+
+@dataclass
+class MemorySink:
+    """Keeps the port's promises in memory; `fails` is asked before each call, by method and how often called."""
+
+    fails: Callable[[str, int], bool] = lambda _method, _n: False
+    seal_every: int = 10**9  # records
+    takes_s: float = 0.0  # each piece of the writer's work
+    stuck: bool = False  # as stdout is, whose reader takes nothing: what is written waits until it is abandoned
+    abandoned: bool = False
+    calls: list[tuple[float, str]] = field(default_factory=list)
+    unsealed: list[Record] = field(default_factory=list)
+    ended: list[Record] = field(default_factory=list)
+    sealed: list[Record] = field(default_factory=list)
+    files: list[SealedFile] = field(default_factory=list)
+    manifests: list[dict[str, Any]] = field(default_factory=list)
+
+    async def offload(self, work: Callable[[], T], /) -> T:
+        """Stand in for the writer's thread."""
+        await asyncio.sleep(self.takes_s)
+        while self.stuck and not self.abandoned:
+            await asyncio.sleep(0.25)
+            assert asyncio.get_running_loop().time() < 3600, "still waiting for the reader an hour later"
+        return work()
+
+    @property
+    def written(self) -> tuple[int, int]:
+        return len(to_lines(self.unsealed)), len(self.unsealed)
+
+    @property
+    def full(self) -> bool:
+        return len(self.unsealed) >= self.seal_every
+
+    def next_name(self) -> str | None:
+        return None if self.unsealed else f"usage-{len(self.files) + 1:04}"
+
+    def append(self, records: Sequence[Record]) -> None:
+        self._call("append")
+        if self.abandoned:
+            raise FULL
+        self.unsealed += records
+
+    def sync(self) -> None:
+        self._call("sync")
+
+    def close_file(self) -> SealedFile | None:
+        if not self.unsealed:
+            return None
+        self._call("close_file")
+        self.ended, self.unsealed = self.unsealed, []
+        lines, name = to_lines(self.ended), f"usage-{len(self.files) + 1:04}"
+        sha256 = hashlib.sha256(lines).hexdigest()
+        return SealedFile(name=name, records=len(self.ended), bytes=len(lines), sha256=sha256)
+
+    def publish(self, file: SealedFile) -> None:
+        self._call("publish")
+        self.sealed += self.ended
+        self.files.append(file)
+
+    def write_manifest(self, manifest: bytes) -> None:
+        self._call("write_manifest")
+        self.manifests.append(json.loads(manifest))
+
+    def discard(self) -> None:
+        self._call("discard")
+        self.unsealed.clear()
+
+    def abandon(self) -> None:
+        self.abandoned = True
+
+    def _call(self, method: str) -> None:
+        self.calls.append((asyncio.get_running_loop().time(), method))
+        if self.fails(method, sum(name == method for _, name in self.calls)):
+            raise FULL
+
+
+@dataclass
+class Ran:
+    result: RunResult
+    sink: MemorySink
+    api: FakeApi
+    ended_at: float
+
+    @property
+    def states(self) -> dict[SliceState, int]:
+        summary = self.result.summary
+        return {state: n for state in SliceState if (n := summary.count(state))}
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        (manifest,) = self.sink.manifests
+        return manifest
+
+
+def run(
+    plans: list[LanePlan],
+    api: FakeApi | None = None,
+    sink: MemorySink | None = None,
+    *,
+    stop_at: float | None = None,
+    signal: Signals = SIGTERM,
+    clock: Clock | None = None,
+    limits: Limits = FAST,
+    grace_s: float = 20.0,
+) -> Ran:
+    """Run to the end; a signal comes `stop_at` seconds after the start, or before it if that is negative."""
+    api, sink, stop = api or FakeApi(), sink or MemorySink(), Stop()
+    events: list[Event] = []
+
+    async def main() -> Ran:
+        loop = asyncio.get_running_loop()
+        if stop_at is not None and stop_at < 0:
+            stop.request(signal)
+        elif stop_at is not None:
+            loop.call_later(stop_at, stop.request, signal)
+        result = await Run(
+            run_id="run-1",
+            command="collect",
+            plans=plans,
+            limits=limits,
+            trust_zero_for=timedelta(days=60),
+            restate_for=timedelta(days=30),
+            grace_s=grace_s,
+            transport=api,
+            sink=sink,
+            offload=sink.offload,
+            clock=clock or FakeClock(),
+            emit=events.append,
+            rng=random.Random(1),
+            stop=stop,
+        ).execute()
+        return Ran(result, sink, api, loop.time())
+
+    return run_virtual(main())
+
+
+def orgs(n: int, days: int = 5) -> list[LanePlan]:
+    return [plan_days(make_org(f"org-{i}"), days) for i in range(n)]
+
+
+def fails_at(method: str, n: int) -> MemorySink:
+    """An output of small files whose n-th such call fails, and every one after it."""
+    return MemorySink(fails=lambda name, count: name == method and count >= n, seal_every=100, takes_s=0.05)
+
+
+BAD = for_org(
+    {
+        "org-0": lambda *_: status(401),
+        "org-1": lambda org, request, _n: answer(org, request, partial=True),
+        "org-2": lambda *_: RESET,
+        "org-3": lambda *_: status(400),
+    }
+)
+CASES: dict[str, Callable[[], Ran]] = {
+    "healthy": lambda: run(orgs(5)),
+    "bad orgs": lambda: run(orgs(6), FakeApi(script=BAD)),
+    "no windows": lambda: run([LanePlan(make_org(), None)]),
+    "api down": lambda: run(orgs(5, 20), FakeApi(script=lambda *_: status(502))),
+    "api goes down": lambda: run(orgs(5, 20), FakeApi(script=lambda _o, _r, n: status(502) if n > 9 else None)),
+    "stopped": lambda: run(orgs(5, 20), FakeApi(latency_s=lambda _: 5.0), stop_at=12),
+    "stopped before the start": lambda: run(orgs(2), stop_at=-1),
+    "stopped without grace": lambda: run(orgs(5, 20), FakeApi(latency_s=lambda _: 5.0), stop_at=12, grace_s=0),
+    "first write fails": lambda: run(orgs(5, 20), None, fails_at("append", 1)),
+    "a later write fails": lambda: run(orgs(5, 20), None, fails_at("append", 5)),
+    "a write fails among bad orgs": lambda: run(orgs(6, 20), FakeApi(script=BAD), fails_at("append", 5)),
+    "a rename fails": lambda: run(orgs(5, 20), None, fails_at("publish", 2)),
+    "the last seal fails": lambda: run(orgs(5), None, fails_at("close_file", 1)),
+    "the manifest fails": lambda: run(orgs(5), None, fails_at("write_manifest", 1)),
+    "stopped while the output fails": lambda: run(orgs(5, 20), None, fails_at("append", 3), stop_at=0.2),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_planned_slice_is_accounted_for_however_the_run_ends(case: str) -> None:
+    ran = CASES[case]()
+    summary = ran.result.summary
+    assert summary.planned == sum(ran.states.values())
+    for org in summary.orgs.values():
+        for population in org.populations.values():
+            assert population.planned == population.states.total()
+            lacking = population.planned - population.states[COMPLETE]
+            assert sum(cause.slices for cause in population.causes.values()) == lacking
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_is_counted_is_what_is_sealed_however_the_run_ends(case: str) -> None:
+    ran = CASES[case]()
+    summary, sink = ran.result.summary, ran.sink
+    sealed = {(r.org, r.population, r.window_start) for r in sink.sealed}
+    assert ran.states.get(COMPLETE, 0) + ran.states.get(PARTIAL, 0) == len(sealed)
+    assert summary.records == len(sink.sealed) == sum(file.records for file in ran.result.files)
+    assert ran.result.files == tuple(sink.files)
+    assert sink.unsealed == []
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_manifest_says_what_the_result_says_and_is_sealed_last(case: str) -> None:
+    ran = CASES[case]()
+    if not ran.sink.manifests:
+        assert ran.result.output_error is not None
+        return
+    summary, manifest = ran.result.summary, ran.manifest
+    slices = dict(manifest["slices"])
+    assert slices.pop("planned") == summary.planned == sum(slices.values())
+    assert slices == {state.value: summary.count(state) for state in SliceState}
+    assert set(slices) == {"complete", "partial", "failed", "refused", "not_asked"}
+    assert manifest["records"] == sum(file["records"] for file in manifest["files"])
+    assert manifest["exit_code"] == ran.result.exit_code
+    assert ran.sink.calls[-1][1] == "write_manifest"
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_request_is_counted(case: str) -> None:
+    ran = CASES[case]()
+    if ran.result.output_error is None:
+        assert ran.result.summary.requests == len(ran.api.asked)
+
+
+def test_the_summary_of_a_run_with_every_kind_of_org() -> None:
+    ran = run(orgs(6, 10), FakeApi(script=BAD))
+    assert ran.states == {COMPLETE: 40, PARTIAL: 20, FAILED: 20 + 20, REFUSED: 20}
+    assert ran.result.exit_code is ExitCode.REFUSED
+    assert ran.result.summary.records == (40 + 20) * 2
+    per_org = {
+        name: ({s.value: n for s in SliceState if (n := org.count(s))}, org.requests, org.records)
+        for name, org in ran.result.summary.orgs.items()
+    }
+    assert per_org == {
+        "org-0": ({"refused": 20}, 2, 0),
+        "org-1": ({"partial": 20}, 60, 40),
+        "org-2": ({"failed": 20}, 120, 0),
+        "org-3": ({"failed": 20}, 20, 0),
+        "org-4": ({"complete": 20}, 20, 40),
+        "org-5": ({"complete": 20}, 20, 40),
+    }
+    reasons = {(e["org"], e["state"], e["reason"]): e["slices"] for e in ran.manifest["not_complete"]}
+    assert reasons == {
+        ("org-0", "refused", "refused_credential"): 10,
+        ("org-1", "partial", "partial"): 10,
+        ("org-2", "failed", "connection_lost"): 10,
+        ("org-3", "failed", "http_400"): 10,
+    }
+
+
+@pytest.mark.parametrize(
+    ("script", "code"),
+    [
+        ({}, ExitCode.OK),
+        ({"org-0": lambda *_: RESET}, ExitCode.INCOMPLETE),
+        ({"org-0": lambda org, request, _n: answer(org, request, partial=True)}, ExitCode.INCOMPLETE),
+        ({"org-0": lambda *_: status(403)}, ExitCode.REFUSED),
+        ({"org-0": lambda *_: status(403), "org-1": lambda *_: RESET}, ExitCode.REFUSED),
+    ],
+)
+def test_the_exit_code_says_the_worst_and_a_person_who_is_needed_wins(script: dict[str, Any], code: ExitCode) -> None:
+    ran = run(orgs(5), FakeApi(script=for_org(script)))
+    assert ran.result.exit_code is code
+    assert ran.manifest["exit_code"] == int(code)
+
+
+def test_the_manifest_of_a_healthy_run_word_for_word() -> None:
+    org = make_org("acme", populations=(Population.ACCOUNT_USER,))
+    ran = run([plan_days(org, 20)], None, MemorySink(seal_every=30))
+    files = ran.manifest.pop("files")
+    assert ran.manifest == {
+        "run_id": "run-1",
+        "command": "collect",
+        "version": __version__,
+        "started_at": "2026-06-24T10:20:00.000000Z",
+        "ended_at": ran.result.ended_at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "exit_code": 0,
+        "slices": {"planned": 20, "complete": 20, "partial": 0, "failed": 0, "refused": 0, "not_asked": 0},
+        "records": 40,
+        "requests": 20,
+        "not_complete": [],
+    }
+    assert [file["records"] for file in files] == [30, 10]
+    for file, lines in zip(files, (to_lines(ran.sink.sealed[:30]), to_lines(ran.sink.sealed[30:])), strict=True):
+        assert (file["bytes"], file["sha256"]) == (len(lines), hashlib.sha256(lines).hexdigest())
+
+
+class Standing:
+    """A clock that stands."""
+
+    at = datetime(2026, 6, 24, 10, 20, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        return self.at
+
+
+class GoingBack(Standing):
+    """A clock that someone keeps setting back."""
+
+    def now(self) -> datetime:
+        self.at -= timedelta(seconds=7)
+        return self.at
+
+
+@pytest.mark.parametrize("clock", [FakeClock(), Standing(), GoingBack()])
+def test_collected_at_rises_with_every_slice_whatever_the_clock_does(clock: Clock) -> None:
+    ran = run(orgs(3), clock=clock)
+    of_slice: dict[tuple[object, ...], set[datetime]] = {}
+    for record in ran.sink.sealed:
+        of_slice.setdefault((record.org, record.population, record.window_start), set()).add(record.collected_at)
+    assert len(of_slice) == 30
+    assert {len(moments) for moments in of_slice.values()} == {1}
+    in_order = [moments.pop() for moments in of_slice.values()]
+    assert all(earlier < later for earlier, later in pairwise(in_order))
+
+
+def test_an_output_failure_stops_the_asking_at_once_and_waits_for_no_answer() -> None:
+    api = FakeApi(latency_s=lambda org: 60.0 if org.name == "org-0" else 0.1)
+    ran = run(orgs(5, 100), api, MemorySink(fails=lambda method, n: method == "append" and n == 3))
+    _, _, failed_at = [at for at, method in ran.sink.calls if method == "append"]
+    assert max(at for at, _ in api.asked) <= failed_at
+    assert ran.ended_at == pytest.approx(failed_at)
+    assert (ran.result.exit_code, ran.result.output_error) == (ExitCode.OUTPUT, FULL)
+    causes = [cause for org in ran.result.summary.orgs.values() for _, cause in org.causes]
+    assert {(cause.state, cause.code) for cause in causes} == {(NOT_ASKED, "output")}
+
+
+@pytest.mark.parametrize("method", ["close_file", "publish", "write_manifest"])
+def test_an_output_that_fails_at_the_very_end_is_told_as_well(method: str) -> None:
+    ran = run(orgs(2), None, MemorySink(fails=lambda name, _n: name == method))
+    assert (ran.result.exit_code, ran.result.output_error) == (ExitCode.OUTPUT, FULL)
+
+
+@pytest.mark.parametrize(("signal", "code"), [(SIGINT, 130), (SIGTERM, 143)])
+def test_a_stop_writes_everything_that_was_asked(signal: Signals, code: int) -> None:
+    api = FakeApi(latency_s=lambda _: 5.0)
+    ran = run(orgs(5, 20), api, MemorySink(takes_s=2.0), stop_at=12, signal=signal)
+    assert max(at for at, _ in api.asked) <= 12
+    written = {(r.org, r.population, r.window_start) for r in ran.sink.sealed}
+    assert len(written) == len(api.asked) > 0
+    assert ran.states == {COMPLETE: len(written), NOT_ASKED: 200 - len(written)}
+    assert {e["reason"] for e in ran.manifest["not_complete"]} == {"stopped"}
+    assert ran.result.exit_code == ran.manifest["exit_code"] == code
+
+
+def test_a_stop_before_the_start_asks_nothing_and_still_leaves_a_manifest() -> None:
+    ran = run(orgs(2), stop_at=-1)
+    assert ran.api.asked == []
+    assert (ran.states, ran.manifest["files"], ran.manifest["exit_code"]) == ({NOT_ASKED: 20}, [], 143)
+
+
+def test_what_was_found_of_a_slice_that_a_stop_cuts_is_still_written() -> None:
+    api = FakeApi(script=lambda org, request, n: answer(org, request, partial=True) if n == 0 else None)
+    api.latency_s = lambda org: 0.1 if api.count[org.name] == 1 else 60.0
+    ran = run(orgs(1), api, stop_at=12, grace_s=20)
+    assert (ran.result.exit_code, ran.result.output_error) == (ExitCode.TERMINATED, None)
+    assert ran.ended_at == pytest.approx(32)
+    assert ran.states[PARTIAL] == 1
+    assert len(ran.sink.sealed) == 2
+
+
+def test_a_stop_ends_a_run_whose_reader_takes_nothing_any_more() -> None:
+    ran = run(orgs(20, 100), None, MemorySink(stuck=True), stop_at=12, grace_s=20)
+    assert 32 <= ran.ended_at <= 32 + 30
+    assert ran.result.exit_code is ExitCode.OUTPUT
+    assert ran.states == {NOT_ASKED: 4000}
