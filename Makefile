@@ -22,7 +22,7 @@ test: .venv/ready ## the tests, with branch coverage
 	$(DEV) -m coverage report
 
 test-313: .venv-313/ready ## the tests on Python 3.13, where that is there
-	.venv-313/bin/python -m pytest
+	KILLS=20 .venv-313/bin/python -m pytest
 
 check: lint test ## all that CI asks for: format, lint, types, import rules, tests
 

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from collector.cli.main import main
+import sys
 
-__all__ = ["main"]
+
+def main() -> None:
+    """Run a command and end the process with its exit code."""
+    try:
+        from collector.cli.main import main as run  # noqa: PLC0415 - Ctrl-C may come while modules are read
+    except KeyboardInterrupt:
+        sys.exit(130)
+    run()
+
 
 if __name__ == "__main__":
     main()

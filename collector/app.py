@@ -6,112 +6,34 @@ org. Opens and closes everything; decides nothing about how slices are asked.
 
 from __future__ import annotations
 
-import difflib
 import secrets
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
 
 from collector.adapters.clock import SystemClock
 from collector.adapters.http import HttpTransport
+from collector.adapters.ledger import SqlLedger
 from collector.adapters.signals import draining
 from collector.adapters.sinks import DirectorySink, StdoutSink
 from collector.adapters.thread import WriterThread
 from collector.check import Checker, OrgCheck
 from collector.config import LoadedConfig, Settings
-from collector.core.plan import LanePlan
-from collector.core.ranges import Last, Range, Selection, select
 from collector.core.request import RangeEnd
 from collector.core.retry import RetryPolicy
-from collector.core.windows import Calendar
 from collector.dispatch import Event, Limits, RateLimit
-from collector.errors import ConfigError
-from collector.model import Org, Population
+from collector.errors import OutputError
+from collector.memory import remember
+from collector.planning import Command, Plans, Scope, has_ledger
 from collector.ports import Clock, Sink
 from collector.result import RunResult
 from collector.run import Run, Stop
 
 log = structlog.get_logger("collector")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scope:
-    """Which part of the config a command is about: everything, unless orgs or populations are named."""
-
-    orgs: tuple[str, ...] = ()
-    populations: tuple[Population, ...] = ()
-
-    def of(self, orgs: Iterable[Org]) -> list[Org]:
-        """Return the orgs in it, each with the populations in it. Raises ConfigError for a name that is none."""
-        by_name = {org.name: org for org in orgs}
-        for name in self.orgs:
-            if name not in by_name:
-                near = difflib.get_close_matches(name, by_name, n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
-                raise ConfigError(f"--org: there is no org {name!r} in the config{hint}")
-        chosen = [by_name[name] for name in dict.fromkeys(self.orgs)] or list(by_name.values())
-        if not self.populations:
-            return chosen
-        return [replace(org, populations=tuple(p for p in org.populations if p in self.populations)) for org in chosen]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plans:
-    """What would be asked of each org, and what the user has to be told about the range."""
-
-    lanes: list[LanePlan]
-    notes: list[str]
-
-    @property
-    def total(self) -> int:
-        """How many slices there are."""
-        return sum(lane.total for lane in self.lanes)
-
-
-def lookback(config: LoadedConfig) -> Range:
-    """Return what `collect` asks for while there is no ledger."""
-    return Last(config.settings.schedule.lookback)
-
-
-def make_plans(config: LoadedConfig, *, range_: Range, scope: Scope, clock: Clock | None = None) -> Plans:
-    """Return the plan of each org for a range. Raises ConfigError for a range that selects nothing sensible."""
-    now = (clock or SystemClock()).now()
-    settle = config.settings.schedule.settle
-    lanes: list[LanePlan] = []
-    told: dict[str, list[str]] = {}
-    for org in scope.of(config.orgs):
-        calendar = Calendar(org.zone, org.granularity)
-        try:
-            selection = select(range_, calendar, now=now, settle=settle, since=org.since)
-        except ValueError as error:
-            raise ConfigError(str(error)) from None
-        lanes.append(LanePlan(org, selection.span))
-        for note in _notes(selection, calendar):
-            told.setdefault(note, []).append(org.name)
-    return Plans(lanes=lanes, notes=[f"{_names(orgs)}: {note}" for note, orgs in told.items()])
-
-
-def _notes(selection: Selection, calendar: Calendar) -> list[str]:
-    zone, unit = calendar.zone, calendar.granularity.value
-    notes = []
-    if asked := selection.widened_from:
-        start, end = (at.astimezone(zone.tz).isoformat() for at in (asked.start, asked.end))
-        notes.append(f"the range {start} to {end} is widened to whole {unit}s of {zone.name}")
-    if selection.cut_since:
-        notes.append(f"nothing before {selection.cut_since.astimezone(zone.tz).isoformat()} is wanted (`since`)")
-    if selection.cut_due:
-        until = selection.cut_due.astimezone(zone.tz).isoformat()
-        notes.append(f"the range is cut at {until}: later {unit}s are not due yet (`schedule.settle`)")
-    if selection.span is None:
-        notes.append(f"no {unit} of the range is due: nothing is asked")
-    return notes
-
-
-def _names(orgs: list[str]) -> str:
-    return ", ".join(orgs) if len(orgs) <= 3 else f"{len(orgs)} orgs ({', '.join(orgs[:2])}, …)"
 
 
 def limits_of(settings: Settings) -> Limits:
@@ -146,6 +68,8 @@ def open_transport(settings: Settings) -> HttpTransport:
 def open_sink(settings: Settings, run_id: str) -> Sink:
     """Return where the records go. Raises OutputError if that can't be written."""
     if settings.output.path == "-":
+        if sys.stdout is None:
+            raise OutputError("stdout is closed: give a directory with --output, or open it")
         return StdoutSink()
     return DirectorySink.open(Path(settings.output.path), run_id=run_id, seal_at=settings.output.seal_at)
 
@@ -155,35 +79,51 @@ def new_run_id(clock: Clock) -> str:
     return f"{clock.now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
 
 
-async def collect(config: LoadedConfig, plans: Plans, *, command: str, watch: Callable[[Event], None]) -> RunResult:
-    """Run the plans into the configured output; drain on SIGINT and SIGTERM. Raises OutputError."""
-    clock = SystemClock()
+async def run_command(
+    config: LoadedConfig, command: Command, *, plans: Plans, watch: Callable[[Event], None]
+) -> RunResult:
+    """Run into the configured output; drain on SIGINT and SIGTERM. Raises OutputError, LedgerError, ConfigError."""
+    settings, clock = config.settings, SystemClock()
     run_id = new_run_id(clock)
-    sink = open_sink(config.settings, run_id)
     stop = Stop()
     async with AsyncExitStack() as stack:
         stack.enter_context(draining(stop.request))
-        transport = await stack.enter_async_context(open_transport(config.settings))
         offload = await stack.enter_async_context(WriterThread())
-        log.info("run.started", command=command, run_id=run_id, orgs=len(plans.lanes), slices=plans.total)
+        memory = None
+        if has_ledger(config):
+            ledger = await offload(lambda: open_ledger(settings, command.name, clock))
+            stack.push_async_callback(offload, ledger.close)
+            memory = await offload(lambda: remember(ledger, config, command, run_id, clock))
+        sink = open_sink(settings, run_id)
+        transport = await stack.enter_async_context(open_transport(settings))
+        slices = {} if memory else {"slices": plans.total}
+        log.info("run.started", command=command.name, run_id=run_id, orgs=len(plans.lanes), **slices)
         return await Run(
             run_id=run_id,
-            command=command,
+            command=command.name,
             plans=plans.lanes,
-            limits=limits_of(config.settings),
-            trust_zero_for=config.settings.trust_zero_for,
-            restate_for=config.settings.schedule.restate_for,
-            grace_s=config.settings.service.grace.total_seconds(),
+            limits=limits_of(settings),
+            trust_zero_for=settings.trust_zero_for,
+            restate_for=settings.schedule.restate_for,
+            grace_s=settings.service.grace.total_seconds(),
             transport=transport,
             sink=sink,
             offload=offload,
             clock=clock,
             emit=watch,
             stop=stop,
+            memory=memory,
         ).execute()
 
 
-async def check_orgs(config: LoadedConfig, scope: Scope, *, deep: bool) -> list[OrgCheck]:
+def open_ledger(settings: Settings, command: str, clock: Clock) -> SqlLedger:
+    """Return the ledger of the config. Raises LedgerError that says what to do."""
+    return SqlLedger.open(settings.state.url.get_secret_value(), command=f"collector {command}", now=clock.now)
+
+
+async def check_orgs(
+    config: LoadedConfig, scope: Scope, *, deep: bool, watch: Callable[[Event], None]
+) -> list[OrgCheck]:
     """Ask every org in scope once, or a few times more with `deep`; asked again only a little."""
     limits = limits_of(config.settings)
     checker = Checker(
@@ -191,6 +131,7 @@ async def check_orgs(config: LoadedConfig, scope: Scope, *, deep: bool) -> list[
         limits=replace(limits, retry=_brief(limits.retry)),
         settle=config.settings.schedule.settle,
         transport=(transport := open_transport(config.settings)),
+        emit=watch,
     )
     orgs = [org for org in scope.of(config.orgs) if org.populations]
     async with transport:

@@ -6,7 +6,7 @@ Asks through the same dispatch as a run, with the same limits; books nothing.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
@@ -60,6 +60,7 @@ class Checker:
     clock: Clock
     limits: Limits
     settle: timedelta
+    emit: Callable[[Event], None]
     rng: random.Random = field(default_factory=random.SystemRandom)
 
     async def check(self, orgs: Sequence[Org], *, deep: bool) -> list[OrgCheck]:
@@ -114,16 +115,13 @@ class Checker:
         async def keep(outcome: SliceOutcome) -> None:
             outcomes.append(outcome)
 
-        def ignore(_: Event) -> None:
-            """Nobody watches a check."""
-
         dispatcher = Dispatcher(
             [ListedPlan(slices[0].org, list(slices)) for slices in lists],
             limits=limits or self.limits,
             transport=self.transport,
             clock=self.clock,
             deliver=keep,
-            emit=ignore,
+            emit=self.emit,
             rng=self.rng,
         )
         await dispatcher.run()

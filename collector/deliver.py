@@ -46,12 +46,26 @@ class Writer:
         self._unsealed = RunSummary({})  # what is counted once it is kept
         self._on_failure = on_failure
         self._gather_s = gather_s
-        self._queue: asyncio.Queue[SliceOutcome | None] = asyncio.Queue(_QUEUE)
+        self._queue: asyncio.Queue[SliceOutcome | asyncio.Event | None] = asyncio.Queue(_QUEUE)
 
     async def put(self, outcome: SliceOutcome) -> None:
         """Hand over the end of a slice; waits while the output is behind."""
+        self._summary.org(outcome.slice.org).populations[outcome.slice.population].requests += outcome.asked
         if self.failure is None:
             await self._queue.put(outcome)
+
+    def fail(self, error: CollectorError) -> None:
+        """Write nothing more, and say so to who asks."""
+        if self.failure is None:
+            self.failure = error
+            self._on_failure()
+
+    async def flush(self) -> None:
+        """Wait until all that was put so far is written and booked, or can't be."""
+        if self.failure is None:
+            reached = asyncio.Event()
+            await self._queue.put(reached)
+            await reached.wait()
 
     async def close(self) -> None:
         """Say that nothing follows."""
@@ -59,36 +73,41 @@ class Writer:
 
     async def run(self) -> None:
         """Write until closed. After a failure the rest is taken and dropped, so that nobody waits."""
-        closed = False
-        while not closed:
-            batch, closed = await self._next_batch()
+        end: asyncio.Event | None = asyncio.Event()
+        while end is not None:
+            batch, end = await self._next_batch()
             if batch and self.failure is None:
                 await self._write(batch)
+            if end is not None:
+                end.set()
 
-    async def _next_batch(self) -> tuple[list[SliceOutcome], bool]:
-        """Take what is there, or comes while a batch is gathered: each costs a commit and an fsync or two."""
+    async def _next_batch(self) -> tuple[list[SliceOutcome], asyncio.Event | None]:
+        """Take what is there, or comes while a batch is gathered: each costs a commit and an fsync or two.
+
+        With it goes who waits for it to be written, or None if it is the last.
+        """
         loop = asyncio.get_running_loop()
         batch: list[SliceOutcome] = []
         until = None
+        nobody = asyncio.Event()
         while len(batch) < _BATCH:
             try:
                 async with asyncio.timeout_at(until):
-                    outcome = await self._queue.get()
+                    item = await self._queue.get()
             except TimeoutError:
-                return batch, False
-            if outcome is None:
-                return batch, True
-            batch.append(outcome)
+                return batch, nobody
+            if not isinstance(item, SliceOutcome):
+                return batch, item
+            batch.append(item)
             if until is None:
                 until = loop.time() + self._gather_s
-        return batch, False
+        return batch, nobody
 
     async def _write(self, outcomes: list[SliceOutcome]) -> None:
         try:
             written = await self._offload(lambda: self._books.write(outcomes))
         except (OutputError, LedgerError) as error:
-            self.failure = error
-            self._on_failure()
+            self.fail(error)
             return
         for one in written:
             self._tell(one)
@@ -119,5 +138,5 @@ class Writer:
         if outcome.state is not SliceState.COMPLETE:
             why = (failure.code, failure.message) if failure is not None else PARTIAL
         org.populations[outcome.slice.population].end(
-            outcome.state, outcome.slice.window, why=why, asked=outcome.asked, records=written.records
+            outcome.state, outcome.slice.window, why=why, asked=0, records=written.records
         )

@@ -22,6 +22,14 @@ class SliceOutcome:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LanePlanned:
+    """How many slices of an org this run asks for, as far as is known now; a later one replaces it."""
+
+    org: Org
+    slices: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RequestEnded:
     """One request came back, in whatever way."""
 
@@ -70,4 +78,4 @@ class ApiUp:
     down_s: float
 
 
-Event = SliceOutcome | RequestEnded | RetryScheduled | LaneEnded | ApiDown | ApiUp
+Event = SliceOutcome | LanePlanned | RequestEnded | RetryScheduled | LaneEnded | ApiDown | ApiUp

@@ -10,21 +10,23 @@ import asyncio
 import random
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from signal import Signals
 
 from collector.books import Books, Rules
+from collector.claims import Claims, Memory
 from collector.core.plan import LanePlan
 from collector.core.summary import RunSummary
 from collector.deliver import Writer
 from collector.dispatch import STOPPED, Dispatcher, Event, Limits
-from collector.errors import CollectorError
+from collector.errors import CollectorError, LedgerError
 from collector.exitcodes import ExitCode
 from collector.model import SliceState
 from collector.ports import Clock, Offload, SealedFile, Sink, Transport
 from collector.result import RunResult, manifest
 
+_GATHER_S = 1.0  # for how long ends of slices are gathered into one commit
 _OUTPUT_GRACE_S = 5.0  # behind the grace of the requests: for what they brought to be written
 
 
@@ -61,53 +63,95 @@ class Run:
     emit: Callable[[Event], None]
     rng: random.Random = field(default_factory=random.SystemRandom)
     stop: Stop = field(default_factory=Stop)
+    _abandoned: bool = field(init=False, default=False)
+    memory: Memory | None = None  # without one, `plans` is asked as it is
 
     async def execute(self) -> RunResult:
         """Run to the end, whatever the API does; only a defect of ours raises."""
         started_at = self.clock.now()
         summary = RunSummary.of(self.plans)
-        books = Books(
-            self.sink,
-            clock=self.clock,
-            rules=Rules(run_id=self.run_id, trust_zero_for=self.trust_zero_for, restate_for=self.restate_for),
+        books = self._books()
+        writer = Writer(
+            books,
+            offload=self.offload,
+            summary=summary,
+            on_failure=lambda: dispatcher.stop(0.0),
+            gather_s=_GATHER_S if self.memory else 0.0,
         )
-        writer = Writer(books, offload=self.offload, summary=summary, on_failure=lambda: dispatcher.stop(0.0))
+        claims = self._claims(writer, summary)
         dispatcher = Dispatcher(
-            self.plans,
+            [work.plan for work in self.memory.works] if self.memory else self.plans,
             limits=self.limits,
             transport=self.transport,
             clock=self.clock,
             deliver=writer.put,
             emit=self.emit,
             rng=self.rng,
+            identities=claims,
+            on_idle=claims.on_idle if claims else None,
         )
 
         timers: list[asyncio.TimerHandle] = []
 
         def drain() -> None:
             dispatcher.stop(self.grace_s)
-            timer = asyncio.get_running_loop().call_later(self.grace_s + _OUTPUT_GRACE_S, self.sink.abandon)
-            timers.append(timer)
+            timers.append(asyncio.get_running_loop().call_later(self.grace_s + _OUTPUT_GRACE_S, self._abandon))
 
         self.stop.listener = drain
         if self.stop.signal is not None:
             drain()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(writer.run())
+            feeding = tasks.create_task(_feed(claims, writer, dispatcher))
             await dispatcher.run()
+            await feeding
             await writer.close()
         failure = await self._seal(books, writer.failure)
         for timer in timers:
             timer.cancel()
         writer.settle()
         _close_summary(summary, dispatcher, failure)
-        files = tuple(books.sealed)
-        result = self._result(started_at, summary, files, failure)
+        busy = bool(claims and claims.busy)
+        result = self._result(started_at, summary, tuple(books.sealed), failure, busy=busy)
         try:
             await self.offload(lambda: books.finish(manifest(result), result.exit_code))
         except CollectorError as error:
-            return self._result(started_at, summary, files, failure or error)
+            return replace(result, exit_code=ExitCode.OUTPUT, output_error=failure or error)
         return result
+
+    def _books(self) -> Books:
+        memory = self.memory
+        keys = {work.org.name: work for work in memory.works} if memory else {}
+        return Books(
+            self.sink,
+            clock=self.clock,
+            rules=Rules(
+                run_id=self.run_id,
+                trust_zero_for=self.trust_zero_for,
+                restate_for=self.restate_for,
+                directory=memory.directory if memory else "",
+            ),
+            ledger=memory.ledger if memory else None,
+            key_of=lambda org: keys[org.name].key if keys else 0,
+        )
+
+    def _claims(self, writer: Writer, summary: RunSummary) -> Claims | None:
+        if self.memory is None:
+            return None
+        for work in self.memory.works:
+            summary.org(work.org)
+        return Claims(
+            self.memory,
+            offload=self.offload,
+            flush=writer.flush,
+            summary=summary,
+            emit=self.emit,
+            permits=self.limits.concurrency,
+        )
+
+    def _abandon(self) -> None:
+        self._abandoned = True
+        self.sink.abandon()
 
     async def _seal(self, books: Books, failure: CollectorError | None) -> CollectorError | None:
         """Seal what was written, or give up what a failing output left; return why, if so."""
@@ -127,8 +171,14 @@ class Run:
         summary: RunSummary,
         files: tuple[SealedFile, ...],
         failure: CollectorError | None,
+        *,
+        busy: bool,
     ) -> RunResult:
         code = summary.exit_code
+        if self._abandoned:
+            failure = None  # the output was given up because the run had to end
+        if busy and code is not ExitCode.REFUSED:
+            code = ExitCode.BUSY
         if failure is not None:
             code = ExitCode.OUTPUT
         elif self.stop.signal is not None:
@@ -143,6 +193,16 @@ class Run:
             exit_code=code,
             output_error=failure,
         )
+
+
+async def _feed(claims: Claims | None, writer: Writer, dispatcher: Dispatcher) -> None:
+    if claims is None:
+        return
+    claims.attach(dispatcher)
+    try:
+        await claims.run()
+    except LedgerError as error:
+        writer.fail(error)
 
 
 def _close_summary(summary: RunSummary, dispatcher: Dispatcher, failure: CollectorError | None) -> None:

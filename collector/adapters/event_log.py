@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import structlog
 
+from collector.errors import Rejected
 from collector.events import (
     ApiDown,
     ApiUp,
     Event,
     LaneEnded,
+    LanePlanned,
     RequestEnded,
     RetryScheduled,
     SliceOutcome,
@@ -36,6 +38,8 @@ def log_event(event: Event) -> None:
         case SliceOutcome():
             reason = event.failure.code if event.failure else "partial"
             log.warning(f"slice.{event.state}", reason=reason, asked=event.asked, **_names(event.slice))
+        case LaneEnded(failure=Rejected(code="stopped")):
+            log.debug("org.stopped", org=event.org.name, slices_not_asked=event.remaining)
         case LaneEnded():
             what = "org.refused" if event.refused else "org.given_up"
             log.error(
@@ -47,6 +51,8 @@ def log_event(event: Event) -> None:
             )
         case ApiDown():
             log.error("api.down", failures=event.failures, last=event.last.code, message=event.last.message)
+        case LanePlanned():
+            log.debug("org.planned", org=event.org.name, slices=event.slices)
         case ApiUp():
             log.info("api.up", down_s=round(event.down_s, 1))
 

@@ -8,6 +8,8 @@ from typing import Any, Literal, TextIO
 
 import structlog
 
+from collector.adapters.words import printable
+
 Format = Literal["auto", "console", "json"]
 
 
@@ -37,6 +39,7 @@ def configure_logs(*, level: str, format_: Literal["console", "json"]) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            *([_make_visible] if renderer else []),
             renderer or structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
@@ -46,3 +49,9 @@ def configure_logs(*, level: str, format_: Literal["console", "json"]) -> None:
     # Libraries log through the standard module; only what they warn of concerns an operator.
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(name)s: %(message)s", force=True)
     logging.getLogger("asyncio").setLevel(logging.ERROR)
+
+
+def _make_visible(logger: object, method: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
+    """Show what would steer a terminal, in texts that come from the API or the config."""
+    del logger, method
+    return {key: printable(value, 1000) if isinstance(value, str) else value for key, value in event.items()}

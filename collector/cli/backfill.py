@@ -7,10 +7,17 @@ from typing import Any
 
 import click
 
-from collector.app import make_plans
-from collector.cli.collect import run_plans
-from collector.cli.options import config_options, open_context, output_options, range_options, read_range
+from collector.cli.collect import run_and_show
+from collector.cli.options import (
+    config_options,
+    open_context,
+    output_options,
+    range_options,
+    read_range,
+    wait_option,
+)
 from collector.core.ranges import Moment
+from collector.planning import Command
 
 
 @click.command(
@@ -24,8 +31,18 @@ Examples:
 @config_options
 @output_options
 @range_options
-def backfill(from_: Moment | None, to: Moment | None, last: timedelta | None, progress: str, **options: Any) -> int:
-    """Collect a past range from every org, oldest first.
+@wait_option
+@click.option("--force", is_flag=True, help="Ask again also for what is complete.")
+def backfill(
+    from_: Moment | None,
+    to: Moment | None,
+    last: timedelta | None,
+    progress: str,
+    wait: timedelta,
+    force: bool,
+    **options: Any,
+) -> int:
+    """Collect a past range from every org, oldest first; called again, it goes on where it stopped.
 
     A range is widened to the whole windows that it touches, and cut to those that are due.
     """
@@ -33,5 +50,5 @@ def backfill(from_: Moment | None, to: Moment | None, last: timedelta | None, pr
     range_ = read_range(from_, to, last)
     if range_ is None:
         raise click.UsageError("a backfill needs a range: --from 2026-01-01 --to 2026-03-31, or --last 90d")
-    plans = make_plans(context.config, range_=range_, scope=context.scope)
-    return run_plans(context, plans, command="backfill", progress=progress)
+    command = Command(name="backfill", range_=range_, scope=context.scope, force=force, wait=wait)
+    return run_and_show(context, command, progress=progress)

@@ -7,14 +7,17 @@ from typing import Any
 
 import click
 import orjson
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from collector.adapters.words import printable
 from collector.app import check_orgs
 from collector.check import OrgCheck
 from collector.cli.options import config_options, open_context
+from collector.cli.progress import shown_progress
+from collector.cli.streams import stdout_console
 from collector.core.checks import Additivity
+from collector.events import Event
 from collector.exitcodes import ExitCode
 
 
@@ -32,7 +35,9 @@ Examples:
 def check(deep: bool, as_json: bool, **options: Any) -> int:
     """Validate the config and ask the API once per org: accepted, or refused and why."""
     context = open_context(**options)
-    checks = asyncio.run(check_orgs(context.config, context.scope, deep=deep))
+    slices = {org.name: 1 for org in context.scope.of(context.config.orgs)}
+    with shown_progress(slices, mode="auto", quiet=context.quiet, watch=_ignore) as watch:
+        checks = asyncio.run(check_orgs(context.config, context.scope, deep=deep, watch=watch))
     code = _exit_code(checks)
     if as_json:
         content = {
@@ -42,7 +47,7 @@ def check(deep: bool, as_json: bool, **options: Any) -> int:
         }
         click.echo(orjson.dumps(content, option=orjson.OPT_INDENT_2))
         return int(code)
-    console = Console(soft_wrap=True)
+    console = stdout_console()
     console.print(_table(checks, deep=deep))
     for warning in context.config.warnings:
         console.print(Text(f"warning: {warning}", style="yellow"))
@@ -53,6 +58,10 @@ def check(deep: bool, as_json: bool, **options: Any) -> int:
     return int(code)
 
 
+def _ignore(_: Event) -> None:
+    """Log nothing: the table tells it."""
+
+
 def _exit_code(checks: list[OrgCheck]) -> ExitCode:
     if any(one.refused for one in checks):
         return ExitCode.REFUSED
@@ -61,18 +70,18 @@ def _exit_code(checks: list[OrgCheck]) -> ExitCode:
 
 def _table(checks: list[OrgCheck], *, deep: bool) -> Table:
     table = Table(header_style="bold")
-    table.add_column("org", overflow="fold", max_width=40)
+    table.add_column("org", overflow="fold", max_width=30)
     table.add_column("")
-    table.add_column("organization", overflow="fold", max_width=40)
+    table.add_column("organization", overflow="fold", max_width=34)
     if deep:
         table.add_column("parts of a day", overflow="fold", max_width=30)
     table.add_column("why", overflow="fold", ratio=1)
     for one in checks:
         state = ("accepted", "green") if one.accepted else ("refused", "red") if one.refused else ("failed", "red")
-        row = [Text(one.org.name), Text(*state), Text(_identity(one))]
+        row = [Text(printable(one.org.name)), Text(*state), Text(_identity(one))]
         if deep:
             row.append(Text(one.additivity.value if one.additivity else ""))
-        row.append(Text(one.failure.message if one.failure else ""))
+        row.append(Text(printable(one.failure.message, 400) if one.failure else ""))
         table.add_row(*row)
     return table
 
@@ -92,7 +101,7 @@ def _hints(checks: list[OrgCheck]) -> list[str]:
 
 
 def _identity(one: OrgCheck) -> str:
-    return f"{one.finding.org_name} ({one.finding.org_id})" if one.finding else ""
+    return f"{printable(one.finding.org_name)} ({printable(one.finding.org_id)})" if one.finding else ""
 
 
 def _as_json(one: OrgCheck, *, deep: bool) -> dict[str, Any]:

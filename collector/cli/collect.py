@@ -9,9 +9,9 @@ from typing import Any
 import click
 import structlog
 
+from collector.adapters.clock import SystemClock
 from collector.adapters.event_log import log_event
-from collector.app import Plans, lookback, make_plans
-from collector.app import collect as collect_plans
+from collector.app import run_command
 from collector.cli.options import (
     Context,
     config_options,
@@ -19,10 +19,12 @@ from collector.cli.options import (
     output_options,
     range_options,
     read_range,
+    wait_option,
 )
 from collector.cli.progress import shown_progress
 from collector.cli.render import show_result
 from collector.core.ranges import Moment
+from collector.planning import Command, has_ledger, lookback, make_plans
 
 log = structlog.get_logger("collector")
 
@@ -38,24 +40,34 @@ Examples:
 @config_options
 @output_options
 @range_options
-def collect(from_: Moment | None, to: Moment | None, last: timedelta | None, progress: str, **options: Any) -> int:
-    """Collect the windows of `schedule.lookback` (or of a range) from every org, once.
+@wait_option
+def collect(
+    from_: Moment | None,
+    to: Moment | None,
+    last: timedelta | None,
+    progress: str,
+    wait: timedelta,
+    **options: Any,
+) -> int:
+    """Collect what is asked of every org now: new windows, gaps, repairs, rechecks. What a CronJob calls.
 
-    What a CronJob calls.
+    Without a ledger (`--state none`) the windows of `schedule.lookback`; with a range, that range.
     """
     context = open_context(**options)
-    range_ = read_range(from_, to, last) or lookback(context.config)
-    plans = make_plans(context.config, range_=range_, scope=context.scope)
-    return run_plans(context, plans, command="collect", progress=progress)
+    command = Command(name="collect", range_=read_range(from_, to, last), scope=context.scope, wait=wait)
+    return run_and_show(context, command, progress=progress)
 
 
-def run_plans(context: Context, plans: Plans, *, command: str, progress: str) -> int:
-    """Run plans with everything that people see of a run; return the exit code."""
-    for note in plans.notes:
+def run_and_show(context: Context, command: Command, *, progress: str) -> int:
+    """Run a command with everything that people see of a run; return the exit code."""
+    range_ = command.range_ or lookback(context.config)
+    plans = make_plans(context.config, range_=range_, scope=context.scope, clock=SystemClock())
+    for note in plans.notes if command.range_ else ():
         log.info("range.note", message=note)
     for warning in context.config.warnings:
         log.warning("config.warning", message=str(warning))
-    with shown_progress(plans, mode=progress, quiet=context.quiet, watch=log_event) as watch:
-        result = asyncio.run(collect_plans(context.config, plans, command=command, watch=watch))
+    slices = {} if has_ledger(context.config) else plans.slices
+    with shown_progress(slices, mode=progress, quiet=context.quiet, watch=log_event) as watch:
+        result = asyncio.run(run_command(context.config, command, plans=plans, watch=watch))
     show_result(result, context)
     return int(result.exit_code)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -14,19 +13,22 @@ from datetime import timedelta
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.text import Text
 
+from collector.adapters.clock import SystemClock
 from collector.adapters.event_log import log_event
-from collector.adapters.logs import configure_logs
-from collector.app import Scope, collect, make_plans
+from collector.adapters.logs import configure_logs, resolve_format
+from collector.app import run_command
 from collector.cli.options import Context
 from collector.cli.picture import usage_table
 from collector.cli.progress import shown_progress
 from collector.cli.render import show_result
+from collector.cli.streams import stdout_console
 from collector.config import LoadedConfig, load
 from collector.core.ranges import Last
 from collector.errors import CollectorError
+from collector.exitcodes import ExitCode
+from collector.planning import Command, make_plans
 from collector.result import RunResult
 
 # What happens in the field, so that the demo shows what becomes of it.
@@ -59,12 +61,15 @@ def demo(orgs: int, days: int, output: Path) -> int:
     Starts the simulated API on loopback, with a refused credential, flaky orgs and partial
     answers among its orgs, and ends it again.
     """
-    console = Console()
+    console = stdout_console()
     console.print(Text(f"The simulated API: {orgs} organizations, some of which misbehave.", style="bold"))
     with tempfile.TemporaryDirectory() as scratch, simulated_api(orgs, Path(scratch) / "collector.yaml") as path:
-        config = load(path, environ={}, overrides={"output": {"path": str(output)}, "log": {"level": "error"}})
+        overrides = {"output": {"path": str(output)}, "state": {"url": "none"}, "log": {"level": "error"}}
+        config = load(path, environ={}, overrides=overrides)
         result = _collect(config, days)
-    console.print(usage_table(output, [file.name for file in result.files]))
+    if result.exit_code not in (ExitCode.OK, ExitCode.INCOMPLETE, ExitCode.REFUSED):
+        return int(result.exit_code)
+    console.print(usage_table(output, [file.name for file in result.files], console.width))
     console.print(
         Text(
             f"{result.summary.records} records are in {output}/, one JSON object per line, beside the run's manifest.\n"
@@ -73,15 +78,17 @@ def demo(orgs: int, days: int, output: Path) -> int:
             "Next: write a config for your own organizations (README), then `collector check`."
         )
     )
-    return 0 if result.summary.records else int(result.exit_code)
+    return 0
 
 
 def _collect(config: LoadedConfig, days: int) -> RunResult:
-    configure_logs(level="error", format_="console")
-    context = Context(config=config, scope=Scope(), quiet=False, log_format="console")
-    plans = make_plans(config, range_=Last(timedelta(days=days)), scope=context.scope)
-    with shown_progress(plans, mode="auto", quiet=False, watch=log_event) as watch:
-        result = asyncio.run(collect(config, plans, command="backfill", watch=watch))
+    format_ = resolve_format("auto", sys.stderr)
+    configure_logs(level="error", format_=format_)
+    command = Command(name="backfill", range_=Last(timedelta(days=days)))
+    context = Context(config=config, scope=command.scope, quiet=False, log_format=format_)
+    plans = make_plans(config, range_=Last(timedelta(days=days)), scope=command.scope, clock=SystemClock())
+    with shown_progress(plans.slices, mode="auto", quiet=False, watch=log_event) as watch:
+        result = asyncio.run(run_command(config, command, plans=plans, watch=watch))
     show_result(result, context)
     return result
 
@@ -97,7 +104,7 @@ def simulated_api(orgs: int, config: Path) -> Iterator[Path]:
     for fault in _FAULTS:
         command += ["--fault", fault]
     with subprocess.Popen(  # noqa: S603 - our own command
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=dict(os.environ)
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
     ) as process:
         try:
             if process.stdout is None or "base_url" not in json.loads(process.stdout.readline() or b"{}"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import errno
 import sys
 import traceback
 from collections.abc import Sequence
@@ -17,7 +17,8 @@ from collector.cli.demo import demo
 from collector.cli.plan import plan
 from collector.cli.schema import schema
 from collector.cli.simulate import simulate
-from collector.errors import CollectorError, ConfigError, OutputError
+from collector.cli.streams import forget_stdout, guard_streams
+from collector.errors import CollectorError, ConfigError, LedgerError, OutputError
 from collector.exitcodes import ExitCode
 
 EXIT_CODES = """\b
@@ -27,7 +28,8 @@ Exit codes:
   2  bad usage or config: nothing was asked
   3  done, but some slices are partial or failed
   4  done, but an org was refused: a person is needed
-  5  the output can't be written, or stdout's reader went away
+  5  the output or the ledger can't be written, or stdout's reader went away
+  6  another process worked on an org for longer than --wait: call again
   130, 143  stopped by SIGINT or SIGTERM, after draining
 """
 
@@ -35,7 +37,7 @@ Exit codes:
 @click.group(epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="collector")
 def cli() -> None:
-    r"""Collect the usage of many TestMu AI (formerly LambdaTest) organizations.
+    """Collect the usage of many TestMu AI (formerly LambdaTest) organizations.
 
     Records, and only records, go to stdout or into files; everything else to stderr.
 
@@ -43,7 +45,7 @@ def cli() -> None:
     Try it without an account:    collector demo
     With your own organizations:  collector check -c collector.yaml
                                   collector collect -c collector.yaml -o usage/
-    """
+    """  # noqa: D301 - click's mark for text that isn't filled
 
 
 for command in (collect, backfill, check, plan, schema, simulate, demo):
@@ -52,19 +54,25 @@ for command in (collect, backfill, check, plan, schema, simulate, demo):
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run a command and end the process with its exit code."""
+    guard_streams()
     sys.exit(run(args))
 
 
 def run(args: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code."""
     try:
-        return int(cli.main(args=args, prog_name="collector", standalone_mode=False) or 0)
+        code = int(cli.main(args=args, prog_name="collector", standalone_mode=False) or 0)
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except click.exceptions.Exit as stop:
         return stop.exit_code
+    except SystemExit:  # what click makes of a closed pipe
+        return _explain(BrokenPipeError(errno.EPIPE, "stdout's reader went away"))
     except Exception as error:  # noqa: BLE001 - the last resort, which must not show a secret
         return _explain(error)
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
+    return code
 
 
 def _explain(error: Exception) -> ExitCode:
@@ -79,10 +87,11 @@ def _explain(error: Exception) -> ExitCode:
             for problem in error.problems:
                 click.echo(f"error: {problem}", err=True)
             return ExitCode.USAGE
-        case BrokenPipeError():
-            _forget_stdout()
+        case OSError(errno=errno.EPIPE | errno.ENOSPC | errno.EFBIG | errno.EDQUOT | errno.EIO):
+            forget_stdout()
+            click.echo("error: stdout can't be written, or its reader went away", err=True)
             return ExitCode.OUTPUT
-        case OutputError():
+        case OutputError() | LedgerError():
             click.echo(f"error: {error}", err=True)
             return ExitCode.OUTPUT
         case CollectorError():
@@ -92,8 +101,3 @@ def _explain(error: Exception) -> ExitCode:
             frames = "".join(traceback.format_tb(error.__traceback__))
             click.echo(f"{frames}a defect of the collector: {type(error).__name__}; please report it", err=True)
             return ExitCode.DEFECT
-
-
-def _forget_stdout() -> None:
-    """Keep the interpreter from flushing into the closed pipe again when it ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -13,12 +13,12 @@ from typing import Any, Literal, TypeVar
 import click
 
 from collector.adapters.logs import configure_logs, resolve_format
-from collector.app import Scope
 from collector.config import LoadedConfig, find_config, load
 from collector.config.types import parse_duration
 from collector.core.ranges import Between, Last, Moment, Range
 from collector.errors import ConfigError
 from collector.model import Population
+from collector.planning import Scope
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -84,7 +84,7 @@ config_options = apply(
 output_options = apply(
     click.option("-o", "--output", metavar="DIR", help="A directory for sealed files, or - for stdout."),
     click.option("-f", "--format", "format_", type=click.Choice(["jsonl"]), help="Format of the records."),
-    click.option("--state", metavar="URL", help="The ledger; only `none` is of use yet."),
+    click.option("--state", metavar="URL", help="The ledger: sqlite:///FILE, or none."),
     click.option(
         "--progress",
         type=click.Choice(["auto", "always", "never"]),
@@ -97,6 +97,15 @@ range_options = apply(
     click.option("--from", "from_", type=MomentType(), metavar="DATE", help="Start, in each org's time zone."),
     click.option("--to", "to", type=MomentType(), metavar="DATE", help="End; a bare date means through its end."),
     click.option("--last", type=DurationType(), metavar="7d", help="The windows that ended within this duration."),
+)
+
+
+wait_option = click.option(
+    "--wait",
+    type=DurationType(),
+    default="5m",
+    show_default=True,
+    help="How long to wait for an org that another process works on.",
 )
 
 

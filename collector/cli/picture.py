@@ -12,8 +12,11 @@ import orjson
 from rich.table import Table
 from rich.text import Text
 
+from collector.adapters.words import printable
+
 _BARS = "▁▂▃▄▅▆▇█"
 _ROWS = 25
+_WIDE = 100  # columns
 
 
 @dataclass(slots=True)
@@ -39,25 +42,25 @@ class _OrgUsage:
         self.screenshots += record["total_screenshots"] or 0
 
 
-def usage_table(directory: Path, files: Sequence[str]) -> Table:
+def usage_table(directory: Path, files: Sequence[str], width: int) -> Table:
     """Return the usage in sealed files, those with unknown totals (`?`) first, then the busiest."""
     orgs: dict[str, _OrgUsage] = defaultdict(_OrgUsage)
     for record in _records(directory, files):
         orgs[record["org"]].add(record)
     table = Table(title="Tests per day, all populations", title_justify="left", header_style="bold")
-    table.add_column("org")
-    table.add_column("organization", overflow="ellipsis", max_width=28, no_wrap=True)
-    table.add_column("tests", justify="right")
-    table.add_column("screenshots", justify="right")
+    wide = width >= _WIDE
+    table.add_column("org", no_wrap=True)
+    if wide:
+        table.add_column("organization", overflow="ellipsis", max_width=28, no_wrap=True)
+    table.add_column("tests", justify="right", no_wrap=True)
     table.add_column("unknown", justify="right")
-    table.add_column("by day")
+    table.add_column("by day", overflow="fold")
     ranked = sorted(orgs.items(), key=lambda item: (item[1].unknown > 0, item[1].tests), reverse=True)
     for name, usage in ranked[:_ROWS]:
         unknown = Text(str(usage.unknown or ""), style="yellow")
         strip = sparkline([usage.by_window[window] for window in sorted(usage.by_window)])
-        table.add_row(
-            name, Text(usage.name), f"{usage.tests:,}", f"{usage.screenshots:,}", unknown, Text(strip, style="cyan")
-        )
+        names = [Text(name), Text(printable(usage.name))] if wide else [Text(name)]
+        table.add_row(*names, f"{usage.tests:,}", unknown, Text(strip, style="cyan"))
     if len(ranked) > _ROWS:
         table.add_row(f"… {len(ranked) - _ROWS} more")
     return table

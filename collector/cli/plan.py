@@ -7,15 +7,18 @@ from typing import Any
 
 import click
 import orjson
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from collector.app import Plans, limits_of, lookback, make_plans
+from collector.adapters.clock import SystemClock
+from collector.adapters.words import duration, printable
+from collector.app import limits_of
 from collector.cli.options import config_options, open_context, range_options, read_range
+from collector.cli.streams import stdout_console
 from collector.core.estimate import Estimate, estimate
 from collector.core.plan import LanePlan
 from collector.core.ranges import Moment
+from collector.planning import Plans, lookback, make_plans
 
 
 @click.command(
@@ -36,7 +39,7 @@ def plan(from_: Moment | None, to: Moment | None, last: timedelta | None, as_jso
     """
     context = open_context(**options)
     range_ = read_range(from_, to, last) or lookback(context.config)
-    plans = make_plans(context.config, range_=range_, scope=context.scope)
+    plans = make_plans(context.config, range_=range_, scope=context.scope, clock=SystemClock())
     limits = limits_of(context.config.settings)
     whole = estimate(
         [lane.total for lane in plans.lanes],
@@ -46,10 +49,10 @@ def plan(from_: Moment | None, to: Moment | None, last: timedelta | None, as_jso
     if as_json:
         click.echo(orjson.dumps(_as_json(plans, whole), option=orjson.OPT_INDENT_2))
         return
-    console = Console(soft_wrap=True)
+    console = stdout_console()
     console.print(_table(plans, whole))
     for note in plans.notes:
-        console.print(Text(f"note: {note}"))
+        console.print(Text(f"note: {printable(note, 400)}"), soft_wrap=True)
 
 
 def _as_json(plans: Plans, whole: Estimate) -> dict[str, Any]:
@@ -78,24 +81,24 @@ def _as_json(plans: Plans, whole: Estimate) -> dict[str, Any]:
 
 def _table(plans: Plans, whole: Estimate) -> Table:
     table = Table(title="What would be asked", title_justify="left", header_style="bold")
-    table.add_column("org", overflow="fold", max_width=40)
-    table.add_column("zone")
-    table.add_column("from")
-    table.add_column("to")
-    for name in ("windows", "slices", "requests", "at least"):
-        table.add_column(name, justify="right")
+    table.add_column("org", overflow="fold", max_width=30)
+    table.add_column("zone", overflow="fold")
+    table.add_column("from", no_wrap=True)
+    table.add_column("to", no_wrap=True)
+    table.add_column("windows", justify="right")
+    table.add_column("requests", justify="right")
+    table.add_column("at least", justify="right", no_wrap=True)
     for lane, seconds in zip(plans.lanes, whole.org_seconds, strict=True):
         table.add_row(
-            Text(lane.org.name),
+            Text(printable(lane.org.name)),
             lane.org.zone.name,
             *_ends(lane),
             f"{lane.windows} {lane.org.granularity.value}{'s' * (lane.windows != 1)}",
             str(lane.total),
-            str(lane.total),
-            _duration(seconds),
+            duration(seconds),
         )
     table.add_section()
-    table.add_row("all", "", "", "", "", str(plans.total), str(plans.total), _duration(whole.seconds))
+    table.add_row("all", "", "", "", "", str(plans.total), duration(whole.seconds))
     return table
 
 
@@ -105,7 +108,3 @@ def _ends(lane: LanePlan) -> tuple[str, str]:
     form = "%Y-%m-%d %H:%M" if lane.org.granularity == "hour" else "%Y-%m-%d"
     last = lane.span.end - timedelta(seconds=1)
     return tuple(f"{at.astimezone(lane.org.zone.tz):{form}}" for at in (lane.span.start, last))  # type: ignore[return-value]
-
-
-def _duration(seconds: float) -> str:
-    return "0 s" if not seconds else f"{timedelta(seconds=max(1, round(seconds)))!s} h"

@@ -1,41 +1,44 @@
-"""What a run came to, for people: a table on a terminal, a log line elsewhere."""
+"""What a run came to, for people: a table and reasons on a terminal, a log line elsewhere."""
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
 
 import structlog
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from collector.adapters.words import duration, printable
 from collector.cli.options import Context
-from collector.core.summary import Cause, OrgSummary
+from collector.cli.streams import stderr_console
+from collector.core.summary import Cause, OrgSummary, RunSummary
 from collector.exitcodes import ExitCode
-from collector.model import SliceState
+from collector.model import Population, SliceState
 from collector.result import RunResult
 
 log = structlog.get_logger("collector")
 
+_WIDE = 110  # columns
 _ROWS = 20
 _ROWS_LACKING = 40
 _LOGGED = 200
-_STATES = (SliceState.COMPLETE, SliceState.PARTIAL, SliceState.FAILED, SliceState.REFUSED, SliceState.NOT_ASKED)
+_STATES = {
+    SliceState.COMPLETE: "green",
+    SliceState.PARTIAL: "yellow",
+    SliceState.FAILED: "red",
+    SliceState.REFUSED: "red",
+    SliceState.NOT_ASKED: "red",
+}
 _ADVICE = {
     ExitCode.OK: "every planned slice is complete",
     ExitCode.INCOMPLETE: "some slices are not complete: run it again, what can be repaired will be",
     ExitCode.REFUSED: "an org was refused: a person has to act on what stands beside its name",
-    ExitCode.OUTPUT: "the output failed: make room or give another --output, and run it again",
+    ExitCode.OUTPUT: "the output or the ledger failed: mend what stands in the log, and run it again",
+    ExitCode.BUSY: "another process works on some orgs: call again",
     ExitCode.INTERRUPTED: "stopped by SIGINT: run it again to go on",
     ExitCode.TERMINATED: "stopped by SIGTERM: run it again to go on",
 }
-
-
-def stderr_console() -> Console:
-    """Return where people look; wide enough for a table where it is no terminal."""
-    return Console(stderr=True, soft_wrap=False, width=None if sys.stderr.isatty() else 140)
 
 
 def show_result(result: RunResult, context: Context) -> None:
@@ -44,8 +47,10 @@ def show_result(result: RunResult, context: Context) -> None:
         _log_result(result)
     elif not context.quiet:
         console = stderr_console()
-        console.print(_table(result))
-        console.print(_closing(result), highlight=False)
+        console.print(_table(result, wide=console.width >= _WIDE))
+        for reason in _reasons(result.summary):
+            console.print(reason, soft_wrap=True)
+        console.print(_closing(result), highlight=False, soft_wrap=True)
     if result.output_error is not None:
         log.error("output.failed", message=str(result.output_error))
 
@@ -74,61 +79,62 @@ def _log_result(result: RunResult) -> None:
     )
 
 
-def _table(result: RunResult) -> Table:
+def _table(result: RunResult, *, wide: bool) -> Table:
+    """Return one row per org, the worst first; states that no slice ended in have no column."""
     summary = result.summary
+    states = [state for state in _STATES if state is SliceState.COMPLETE or summary.count(state)]
     table = Table(title=f"{result.command} {result.run_id}", title_justify="left", header_style="bold")
-    table.add_column("org", overflow="fold", max_width=36)
-    table.add_column("organization", overflow="fold", max_width=32)
-    for name in ("planned", "complete", "partial", "failed", "refused", "not asked", "records", "requests"):
-        table.add_column(name, justify="right")
-    table.add_column("why", overflow="fold", ratio=1)
+    table.add_column("org", overflow="fold", max_width=30)
+    if wide:
+        table.add_column("organization", overflow="ellipsis", no_wrap=True, max_width=34)
+    for name in ("planned", *(state.value.replace("_", " ") for state in states), "records"):
+        table.add_column(name, justify="right", no_wrap=True)
     orgs = summary.worst_first
     lacking = sum(bool(org.causes) for org in orgs)
     shown = min(lacking, _ROWS_LACKING) if len(orgs) > _ROWS else len(orgs)
     for org in orgs[:shown]:
-        table.add_row(*_row(org))
+        table.add_row(*_row(org, states, wide=wide))
     if shown < len(orgs):
-        more, complete = lacking - shown, len(orgs) - lacking
-        texts = [f"{more} more that lack something"] * bool(more) + [f"{complete} orgs, all complete"] * bool(complete)
-        table.add_row(Text(" and ".join(texts), style="dim"))
+        table.add_row(Text(_left_out(lacking - shown, len(orgs) - lacking), style="dim"))
     table.add_section()
-    counts: list[Any] = [str(summary.count(state) or "") for state in _STATES]
-    table.add_row(
-        Text("all", style="bold"), "", str(summary.planned), *counts, str(summary.records), str(summary.requests)
-    )
+    counts = [f"{summary.count(state)}" for state in states]
+    total = [Text("all", style="bold")] + [Text()] * wide
+    table.add_row(*total, f"{summary.planned}", *counts, f"{summary.records}")
     return table
 
 
-def _row(org: OrgSummary) -> list[Text]:
-    styles = {SliceState.COMPLETE: "green", SliceState.PARTIAL: "yellow"}
-    states = [Text(str(org.count(s) or ""), style=styles.get(s, "red")) for s in _STATES]
-    why = "; ".join(f"{message}{windows}" for message, windows in _reasons(org))
-    known = f"{org.org_name} ({org.org_id})" if org.org_id else ""
-    return [
-        Text(org.org.name),
-        Text(known),
-        Text(str(org.planned)),
-        *states,
-        Text(str(org.records)),
-        Text(str(org.requests)),
-        Text(why),
-    ]
+def _left_out(lacking: int, complete: int) -> str:
+    texts = [f"{lacking} more that lack something"] * bool(lacking) + [f"{complete} complete orgs"] * bool(complete)
+    return " and ".join(texts)
 
 
-def _reasons(org: OrgSummary) -> list[tuple[str, str]]:
-    """Return each reason once, with the windows it is about; a refusal is about the whole org."""
-    reasons: dict[str, list[str]] = {}
-    for _, cause in org.causes:
-        windows = reasons.setdefault(cause.message, [])
-        if cause.spans and cause.state is not SliceState.REFUSED:
-            windows.append(_windows(cause, org))
-    return [(message, f" ({'; '.join(dict.fromkeys(w))})" if w else "") for message, w in reasons.items()]
+def _row(org: OrgSummary, states: list[SliceState], *, wide: bool) -> list[Text]:
+    known = f"{printable(org.org_name or '')} ({printable(org.org_id)})" if org.org_id else ""
+    counts = [Text(str(org.count(state) or ""), style=_STATES[state]) for state in states]
+    names = [Text(printable(org.org.name))] + [Text(known)] * wide
+    return [*names, Text(str(org.planned)), *counts, Text(str(org.records))]
+
+
+def _reasons(summary: RunSummary) -> Iterator[Text]:
+    """Yield what kept slices from being complete: org, populations, windows, reason."""
+    for org in summary.worst_first[:_ROWS_LACKING]:
+        by_message: dict[str, list[str]] = {}
+        for population, cause in org.causes:
+            by_message.setdefault(cause.message, []).append(_place(population, cause, org))
+        for message, places in by_message.items():
+            where = f" [{'; '.join(filter(None, dict.fromkeys(places)))}]" if any(places) else ""
+            yield Text.assemble((printable(org.org.name), "bold"), ": ", printable(message, 400), (where, "dim"))
+
+
+def _place(population: Population, cause: Cause, org: OrgSummary) -> str:
+    """Return which slices a cause is about; a refusal is about the whole org."""
+    if cause.state is SliceState.REFUSED or not cause.spans:
+        return ""
+    return f"{population.value} {_windows(cause, org)}"
 
 
 def _windows(cause: Cause, org: OrgSummary) -> str:
     """Return the spans of a cause as local dates and times: `2026-06-01 to 2026-06-03`."""
-    if not cause.spans:
-        return ""
     zone = org.org.zone.tz
     texts = []
     for span in cause.spans:
@@ -144,7 +150,8 @@ def _windows(cause: Cause, org: OrgSummary) -> str:
 
 def _closing(result: RunResult) -> str:
     seconds = (result.ended_at - result.started_at).total_seconds()
-    lines = [f"exit {int(result.exit_code)}: {_ADVICE[result.exit_code]} ({seconds:.1f} s)"]
+    requests = f"{result.summary.requests} requests in {duration(seconds)}"
+    lines = [f"exit {int(result.exit_code)}: {_ADVICE[result.exit_code]} ({requests})"]
     if result.files:
         lines.append(f"{len(result.files)} sealed file(s) and run-{result.run_id}.json")
     return "\n".join(lines)

@@ -60,18 +60,13 @@ def _recheck_due(window: Window, complete_at: datetime, ages: Ages, *, now: date
     return any(complete_at < window.end + age <= now for age in ages.recheck)
 
 
-def to_backfill(known: Known | None, *, force_before: datetime | None) -> bool:
-    """Say whether a `backfill` asks for a window of its range.
-
-    With `force_before`, what is complete is asked again unless that answer came since then.
-    """
-    if known is None or known.state is not SliceState.COMPLETE:
-        return True
-    return force_before is not None and (known.complete_at is None or known.complete_at < force_before)
+def to_backfill(known: Known | None, *, force: bool) -> bool:
+    """Say whether a `backfill` asks for a window of its range: what isn't complete, by force all."""
+    return force or known is None or known.state is not SliceState.COMPLETE
 
 
 def outstanding(
-    org: Org, span: Window, coverage: Coverage, asks: Callable[[Window, Known | None], bool]
+    org: Org, span: Window, coverage: Coverage, asks: Callable[[Org, Window, Known | None], bool]
 ) -> list[Slice]:
     """Return the slices of a span that are asked for, oldest first, by what is known of each."""
     calendar = Calendar(org.zone, org.granularity)
@@ -79,5 +74,5 @@ def outstanding(
         Slice(org, population, window)
         for window in calendar.split(span)
         for population in org.populations
-        if asks(window, coverage.get((population, window.start)))
+        if asks(org, window, coverage.get((population, window.start)))
     ]

@@ -57,23 +57,27 @@ def change(
     numbers unless `emit_shrunk`. `emitted_at` always rises, whatever the clock does.
     """
     before = previous.products if previous else {}
-    users = finding.users if finding.users is not None else (previous.users if previous else None)
-    users_differ = previous is not None and users != previous.users
     products = dict(before)
     emitted: dict[str, Emitted] = {}
     shrunk = []
+    held_back = False
     for product, usage in finding.products.items():
         old = before.get(product)
-        new_quality = quality if usage is not None else Quality.UNAVAILABLE
-        new_usage = usage or ProductUsage()
+        new = (quality if usage is not None else Quality.UNAVAILABLE, usage or ProductUsage())
         if old is not None:
             smaller = usage is not None and is_smaller(usage, old.usage)
             if smaller:
                 shrunk.append(product)
-            if _RANK[new_quality] > _RANK[old.quality] or (smaller and not emit_shrunk):
-                new_quality, new_usage = old.quality, old.usage
-        if old is None or (new_quality, new_usage) != (old.quality, old.usage):
-            emitted[product] = Emitted(revision=old.revision + 1 if old else 1, quality=new_quality, usage=new_usage)
+            if _RANK[new[0]] > _RANK[old.quality] or (smaller and not emit_shrunk):
+                new = (old.quality, old.usage)
+                held_back = True
+        if old is None or new != (old.quality, old.usage):
+            emitted[product] = Emitted(revision=old.revision + 1 if old else 1, quality=new[0], usage=new[1])
+    # An answer whose numbers are not believed has no better idea of the users.
+    users = finding.users
+    if previous is not None and (users is None or held_back):
+        users = previous.users
+    users_differ = previous is not None and users != previous.users
     if users_differ:
         # The users stand on every record of the slice, so all of them differ.
         for product, old in before.items():

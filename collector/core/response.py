@@ -45,7 +45,7 @@ class _Strict(BaseModel):
 
 class _Organization(_Strict):
     id: Text
-    name: Annotated[str, Field(strict=True)]
+    name: Annotated[str, Field(strict=True, max_length=1024)]
 
 
 class _Metadata(_Strict):
@@ -69,7 +69,7 @@ class _Product(_Strict):
 
 class _Data(_Strict):
     metadata: _Metadata
-    products: dict[Text, _Product]
+    products: Annotated[dict[Text, _Product], Field(max_length=1000)]
 
 
 class _Body(_Strict):

@@ -19,11 +19,11 @@ from collector.core.request import MAX_SPAN, RangeEnd, build_request
 from collector.core.response import Reply, interpret
 from collector.core.retry import RetryPolicy
 from collector.dispatch.board import Board
-from collector.dispatch.identity import Identities
+from collector.dispatch.identity import Identities, Settles
 from collector.dispatch.lane import Inquiry, Lane, Step
 from collector.dispatch.limiter import Limiter
 from collector.dispatch.outage import Outage
-from collector.errors import Broken, Failure, Retriable
+from collector.errors import Broken, Failure, Rejected, Retriable
 from collector.events import ApiDown, ApiUp, Event, RequestEnded, SliceOutcome
 from collector.model import Answer, SliceState
 from collector.ports import Clock, Transport
@@ -51,7 +51,7 @@ class Limits:
     allow_same_organization: bool = False
 
 
-STOPPED = Retriable(code="stopped", message="the run was stopped before an answer came")
+STOPPED = Rejected(code="stopped", message="the run was stopped before an answer came")
 
 
 class Dispatcher:
@@ -67,7 +67,7 @@ class Dispatcher:
         deliver: Callable[[SliceOutcome], Awaitable[None]],
         emit: Callable[[Event], None],
         rng: random.Random,
-        identities: Identities | None = None,
+        identities: Settles | None = None,
         on_idle: Callable[[Lane], None] | None = None,
     ) -> None:
         self.lanes = [
@@ -83,7 +83,7 @@ class Dispatcher:
         self._limits = limits
         self._limiter = Limiter(limits.rate.requests, limits.rate.period_s)
         self._outage = Outage(limits.retry, orgs=sum(not lane.done for lane in self.lanes))
-        self._identities = identities or Identities(allow_same=limits.allow_same_organization)
+        self._identities: Settles = identities or Identities(allow_same=limits.allow_same_organization)
         self._on_idle = on_idle
         self._transport = transport
         self._clock = clock
@@ -111,6 +111,8 @@ class Dispatcher:
         """Look at a lane again, whose plan or lease has changed."""
         self._board.put(lane, asyncio.get_running_loop().time())
         self._changed.set()
+        if self._on_idle is not None and lane.idle:
+            self._on_idle(lane)
 
     async def end(self, lane: Lane, failure: Failure) -> None:
         """Ask nothing more of a lane."""
@@ -171,8 +173,6 @@ class Dispatcher:
         await self._follow(steps)
         self._in_flight -= 1
         self.changed(lane)
-        if self._on_idle is not None and lane.idle:
-            self._on_idle(lane)
 
     async def _fetch(self, lane: Lane, inquiry: Inquiry, stamp: float) -> Answer | Failure:
         loop = asyncio.get_running_loop()
@@ -216,8 +216,7 @@ class Dispatcher:
             message="every org failed until the budget for retries was spent: the API or the way to it is down",
         )
         for lane in self.lanes:
-            await self._follow(lane.close(SliceState.NOT_ASKED, failure))
-            self._board.put(lane, now)
+            await self.end(lane, failure)
         self._outage.alive(now)
 
     async def _follow(self, steps: list[Step]) -> None:

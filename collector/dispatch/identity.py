@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from collector.errors import Failure, RefusalReason, Refused
 from collector.model import Answer, Org
+
+
+class Settles(Protocol):
+    """Who decides whether an answer may be booked to an org."""
+
+    async def settle(self, org: Org, answer: Answer) -> Failure | None:
+        """Return why the answer must not be booked to that org, if it must not."""
+        ...
 
 
 @dataclass(slots=True)

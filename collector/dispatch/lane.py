@@ -104,7 +104,7 @@ class Lane:
     @property
     def idle(self) -> bool:
         """Whether nothing of it is under way and no new slice can begin."""
-        return not self.in_flight and not self.plan.remaining
+        return not self.in_flight and (self.mood is Mood.ENDED or not self.plan.remaining)
 
     @property
     def waiting(self) -> list[Slice]:

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from collector.core.retry import RetryPolicy, backoff_s
 
 _FAILURES = 10  # in a row, with no sign of life from any org in between
-_ORGS = 3  # that they came from at least, unless there are fewer
+_ORGS = 10  # that they came from at least, or all if there are fewer,
+_SHARE = 20  # or one in so many: orgs that fail for good are left over at the end of a run
 
 
 @dataclass(slots=True)
@@ -48,9 +49,9 @@ class Outage:
     def failed(self, org: str, now: float) -> bool:
         """Note a request that failed for want of the API; return whether that makes it down."""
         self.failures += 1
-        if len(self._failing) < _ORGS:
-            self._failing.add(org)
-        if self.down or self.failures < _FAILURES or len(self._failing) < min(_ORGS, self.orgs):
+        self._failing.add(org)
+        enough = min(self.orgs, max(_ORGS, self.orgs // _SHARE))
+        if self.down or self.failures < _FAILURES or len(self._failing) < enough:
             return False
         self.down_since = now
         self._probes = 0

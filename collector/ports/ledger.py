@@ -6,7 +6,7 @@ and ledger have one owner. Instants are aware datetimes in UTC. `docs/ledger.md`
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -95,7 +95,12 @@ class Ledger(Protocol):
     """The durable memory. Every method is one transaction and raises LedgerError if it can't be written or read."""
 
     def register(
-        self, orgs: Sequence[Org], *, wanted_from: Mapping[str, datetime], now: datetime
+        self,
+        orgs: Sequence[Org],
+        *,
+        wanted_from: Mapping[str, datetime],
+        now: datetime,
+        names: Collection[str] | None = None,
     ) -> Mapping[str, Standing | CalendarChanged]:
         """Find or make the row of each org, by name; `wanted_from` holds for those that have none yet.
 
@@ -131,6 +136,14 @@ class Ledger(Protocol):
 
     def want(self, key: int, span: Window) -> None:
         """Remember a range that a backfill was asked for."""
+        ...
+
+    def wanted(self, key: int) -> Sequence[Window]:
+        """Return the ranges that backfills were asked for, oldest first."""
+        ...
+
+    def recent(self, key: int, population: Population, *, before: datetime, limit: int) -> Sequence[SliceRow]:
+        """Return the slices that start before an instant, newest first."""
         ...
 
     def book(self, bookings: Sequence[Booking], file: UnsealedFile | None) -> None:

@@ -5,13 +5,23 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.commands import COLLECTOR, SimulatedApi, collector, environment, simulated_api, started
+from tests.support.commands import (
+    COLLECTOR,
+    SimulatedApi,
+    collector,
+    environment,
+    manifest_in,
+    records_in,
+    simulated_api,
+    started,
+)
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +107,51 @@ def test_stdout_that_is_full_ends_with_5(api: SimulatedApi, tmp_path: Path) -> N
         )
     assert done.returncode == 5
     assert b"No space left on device" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["check", "plan", "schema config", "--help"])
+def test_what_is_printed_to_a_full_disk_ends_with_5(api: SimulatedApi, tmp_path: Path, command: str) -> None:
+    config = f"-c {api.config}" if command in {"check", "plan"} else ""
+    done = shell(f"{{}} {command} {config} > /dev/full", tmp_path)
+    assert done.returncode == 5
+    assert "stdout can't be written" in done.stderr
+    assert "defect" not in done.stderr
+
+
+def test_a_closed_stdout_ends_with_5_before_anything_is_asked(api: SimulatedApi, tmp_path: Path) -> None:
+    asked = api.stats["total"]["asked"]
+    done = shell(f"{{}} collect -c {api.config} >&- <&-", tmp_path)
+    assert done.returncode == 5
+    assert "stdout is closed" in done.stderr
+    assert api.stats["total"]["asked"] == asked
+
+
+@pytest.mark.parametrize("stderr", ["2>/dev/full", "2>&-", "2> >(head -1 >/dev/null)"])
+def test_trouble_with_stderr_costs_no_record(api: SimulatedApi, tmp_path: Path, stderr: str) -> None:
+    done = shell(f"{{}} collect -c {api.config} -o out --log-level debug {stderr}", tmp_path)
+    assert done.returncode == 0
+    assert manifest_in(tmp_path / "out")["records"] == len(records_in(tmp_path / "out")) > 0
+
+
+def test_a_line_that_a_full_disk_tore_is_taken_back(api: SimulatedApi, tmp_path: Path) -> None:
+    done = shell(f"ulimit -f 50; {{}} collect -c {api.config} --last 40d --state none > records", tmp_path)
+    assert done.returncode == 5
+    lines = (tmp_path / "records").read_bytes()
+    assert lines.endswith(b"}\n")
+    assert len([json.loads(line) for line in lines.splitlines()]) > 50
+
+
+def shell(script: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = f"{sys.executable} -m collector"
+    return subprocess.run(
+        ["bash", "-c", script.format(command)],
+        cwd=cwd,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
 
 def test_an_output_directory_that_cannot_be_made_ends_with_5_before_anything_is_asked(

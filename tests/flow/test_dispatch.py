@@ -312,6 +312,15 @@ def test_a_few_failing_orgs_are_no_outage() -> None:
     assert healthy_end < 10
 
 
+def test_orgs_that_fail_for_good_are_no_outage_though_they_are_all_that_is_left() -> None:
+    bad: dict[str, Script] = {f"org-{n}": (lambda *_: status(500)) for n in range(4)}
+    plans = [plan_days(make_org(f"org-{n}"), 3) for n in range(20)]
+    result = dispatch(plans, FakeApi(script=for_org(bad)))
+    assert result.of(ApiDown) == []
+    assert result.states() == {COMPLETE: 16 * 6, FAILED: 4 * 6}
+    assert {o.failure.code for _, o in result.outcomes if o.failure} == {"http_500"}
+
+
 def test_a_stop_sends_nothing_more_and_gives_those_under_way_their_grace() -> None:
     api = FakeApi(latency_s=lambda org: 5.0 if org.name == "quick" else 60.0)
 

@@ -392,5 +392,5 @@ def test_what_was_found_of_a_slice_that_a_stop_cuts_is_still_written() -> None:
 def test_a_stop_ends_a_run_whose_reader_takes_nothing_any_more() -> None:
     ran = run(orgs(20, 100), None, MemorySink(stuck=True), stop_at=12, grace_s=20)
     assert 32 <= ran.ended_at <= 32 + 30
-    assert ran.result.exit_code is ExitCode.OUTPUT
+    assert ran.result.exit_code is ExitCode.TERMINATED
     assert ran.states == {NOT_ASKED: 4000}

@@ -34,8 +34,8 @@ class Files(Protocol):
         """Remove a file; no error if it isn't there."""
         ...
 
-    def read(self, path: Path) -> bytes | None:
-        """Return a file's content, None if it isn't there."""
+    def size(self, path: Path) -> int | None:
+        """Return a file's size, None if it isn't there."""
         ...
 
 
@@ -80,10 +80,10 @@ class OsFiles:
         self._close(path)
         path.unlink(missing_ok=True)
 
-    def read(self, path: Path) -> bytes | None:
-        """Return a file's content, None if it isn't there."""
+    def size(self, path: Path) -> int | None:
+        """Return a file's size, None if it isn't there."""
         try:
-            return path.read_bytes()
+            return path.stat().st_size
         except FileNotFoundError:
             return None
 

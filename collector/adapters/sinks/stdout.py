@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import select
+import stat
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -37,7 +38,8 @@ class StdoutSink:
 
     def append(self, records: Sequence[Record]) -> None:
         """Write whole lines; return when they are written."""
-        rest = memoryview(to_lines(records))
+        lines = to_lines(records)
+        rest = memoryview(lines)
         try:
             while rest:
                 _, writable, _ = select.select([], [self._fd], [], _LOOK_UP_S)
@@ -47,6 +49,7 @@ class StdoutSink:
                     with suppress(BlockingIOError):
                         rest = rest[os.write(self._fd, rest[:_PIECE]) :]
         except (OSError, ValueError) as error:
+            self._cut_torn_line(lines[: len(lines) - len(rest)])
             raise OutputError(_reason(error)) from error
 
     def sync(self) -> None:
@@ -70,6 +73,13 @@ class StdoutSink:
     def abandon(self) -> None:
         """Stop waiting for a reader."""
         self._abandoned = True
+
+    def _cut_torn_line(self, written: bytes) -> None:
+        """Take back the part of a line that a full disk left, where stdout is a file."""
+        torn = len(written) - (written.rfind(b"\n") + 1)
+        with suppress(OSError):
+            if torn and stat.S_ISREG(os.fstat(self._fd).st_mode):
+                os.ftruncate(self._fd, os.lseek(self._fd, 0, os.SEEK_CUR) - torn)
 
 
 def _reason(error: OSError | ValueError) -> str:

@@ -136,5 +136,5 @@ GOOD = (
     _org("org name with emoji", "12345", "Acme \U0001f469\u200d\U0001f680"),
     _org("org name with controls", "12345", "\u001b[31mAcme\u0000\r\n"),
     _org("org name with markup", "12345", "<script>alert(1)</script>[bold]"),
-    _org("org name endless", "12345", "A" * 10_000),
+    _org("org name of the greatest length", "12345", "A" * 1024),
 )

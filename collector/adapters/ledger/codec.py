@@ -1,0 +1,123 @@
+"""Values to columns and back: instants, enums, and emissions as compact JSON.
+
+An emission is `[emitted_at, users, {product: [revision, quality, tests, duration, screenshots, extra]}]`,
+where what is null at the end of a product is left out. The same emission is always the same text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import orjson
+
+from collector.core.emission import Emission, Emitted
+from collector.model import Population, ProductUsage, Quality, SliceState
+
+T = TypeVar("T")
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+# What stands in ledgers, for ever.
+POPULATION = {Population.ACCOUNT_USER: 0, Population.SERVICE_USER: 1}
+STATE = {
+    SliceState.COMPLETE: 0,
+    SliceState.PARTIAL: 1,
+    SliceState.FAILED: 2,
+    SliceState.REFUSED: 3,
+    SliceState.NOT_ASKED: 4,
+}
+_QUALITY = {Quality.MEASURED: 0, Quality.UNAVAILABLE: 1, Quality.UNVERIFIED: 2, Quality.INFERRED: 3}
+_POPULATION_OF = {code: population for population, code in POPULATION.items()}
+_STATE_OF = {code: state for state, code in STATE.items()}
+_QUALITY_OF = {code: quality for quality, code in _QUALITY.items()}
+
+
+class DamagedError(Exception):
+    """A row holds what no collector wrote."""
+
+
+def micros(instant: datetime) -> int:
+    """Return an instant as microseconds since the epoch."""
+    return (instant - _EPOCH) // _MICROSECOND
+
+
+def instant_of(value: int) -> datetime:
+    """Return the instant, in UTC."""
+    try:
+        return _EPOCH + timedelta(microseconds=value)
+    except (TypeError, OverflowError) as error:
+        raise DamagedError(f"{value!r} is no instant") from error
+
+
+def population_of(code: int) -> Population:
+    """Return the population of a code."""
+    return _known(_POPULATION_OF, code)
+
+
+def state_of(code: int) -> SliceState:
+    """Return the state of a code."""
+    return _known(_STATE_OF, code)
+
+
+def emission_text(emission: Emission) -> str:
+    """Return an emission as JSON."""
+    products = {
+        product: _trimmed([emitted.revision, _QUALITY[emitted.quality], *_usage_values(emitted.usage)])
+        for product, emitted in emission.products.items()
+    }
+    return orjson.dumps([micros(emission.emitted_at), emission.users, products]).decode()
+
+
+def emission_of(text: str) -> Emission:
+    """Return the emission of a text that `emission_text` made; raises DamagedError for any other."""
+    try:
+        emitted_at, users, products = orjson.loads(text)
+        return Emission(
+            emitted_at=instant_of(emitted_at),
+            users=users,
+            products={
+                product: Emitted(revision=revision, quality=_QUALITY_OF[quality], usage=_usage(values))
+                for product, (revision, quality, *values) in products.items()
+            },
+        )
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise DamagedError(f"an emission isn't as a collector writes it: {type(error).__name__}") from error
+
+
+def usages_text(usages: Mapping[str, ProductUsage]) -> str:
+    """Return totals by product as JSON."""
+    return orjson.dumps({product: _trimmed(_usage_values(usage)) for product, usage in usages.items()}).decode()
+
+
+def usages_of(text: str) -> dict[str, ProductUsage]:
+    """Return the totals of a text that `usages_text` made; raises DamagedError for any other."""
+    try:
+        return {product: _usage(values) for product, values in orjson.loads(text).items()}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise DamagedError(f"totals aren't as a collector writes them: {type(error).__name__}") from error
+
+
+def _usage_values(usage: ProductUsage) -> tuple[Any, ...]:
+    return (usage.total_tests, usage.total_duration, usage.total_screenshots, usage.extra or None)
+
+
+def _usage(values: Iterable[Any]) -> ProductUsage:
+    tests, duration, screenshots, extra = (*values, None, None, None, None)[:4]
+    return ProductUsage(total_tests=tests, total_duration=duration, total_screenshots=screenshots, extra=extra or {})
+
+
+def _trimmed(values: Iterable[Any]) -> list[Any]:
+    trimmed = list(values)
+    while trimmed and trimmed[-1] is None:
+        trimmed.pop()
+    return trimmed
+
+
+def _known(names: Mapping[int, T], code: int) -> T:
+    try:
+        return names[code]
+    except KeyError as error:
+        raise DamagedError(f"the code {code!r} is unknown") from error

@@ -1,0 +1,41 @@
+"""Who works on an org: one process at a time, for a batch at a time.
+
+A lease is free when it is given back, or when its holder lives no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import Connection, select, update
+
+from collector.adapters.ledger import schema
+from collector.adapters.ledger.holders import Liveness, bury_dead, expect_alive, holder_of
+from collector.adapters.ledger.schema import org
+from collector.adapters.ledger.statements import batches
+from collector.errors import LedgerError
+from collector.ports.ledger import Holder
+
+
+def claim(tx: Connection, keys: Sequence[int], me: Holder, liveness: Liveness) -> dict[int, Holder]:
+    """Take what is free; return who holds the rest. Raises LedgerError if an org is gone, or our row."""
+    expect_alive(tx, me)
+    bury_dead(tx, me, liveness)
+    holders: dict[int, Holder] = {}
+    for batch in batches(keys):
+        chosen = org.c.id.in_(batch)
+        tx.execute(update(org).where(chosen, org.c.holder.is_(None)).values(holder=me.holder_id))
+        held = select(org.c.id, schema.holder).join(schema.holder).where(chosen)
+        holders.update((key, holder_of(row)) for key, *row in tx.execute(held))
+    if gone := set(keys) - holders.keys():
+        raise LedgerError(
+            f"{len(gone)} of the orgs are no more in the ledger under the number that they had: another process "
+            "found that they are other names of orgs that it knows; call again"
+        )
+    return {key: holder for key, holder in holders.items() if holder.holder_id != me.holder_id}
+
+
+def release(tx: Connection, keys: Iterable[int], me: Holder) -> None:
+    """Give back what is ours."""
+    for batch in batches(keys):
+        tx.execute(update(org).where(org.c.id.in_(batch), org.c.holder == me.holder_id).values(holder=None))

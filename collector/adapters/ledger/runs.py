@@ -1,0 +1,27 @@
+"""The runs: one without an end is going on, or its process is gone."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Connection, insert, select, update
+
+from collector.adapters.ledger.codec import micros
+from collector.adapters.ledger.holders import Liveness, bury_dead
+from collector.adapters.ledger.schema import run
+from collector.ports.ledger import Holder
+
+
+def begin_run(tx: Connection, run_id: str, command: str, now: datetime, *, me: Holder, liveness: Liveness) -> list[str]:
+    """Book a run; end those that were interrupted, and return their ids, oldest first."""
+    bury_dead(tx, me, liveness)
+    interrupted = (run.c.ended_at.is_(None), run.c.holder.is_(None))
+    ids = tx.scalars(select(run.c.run_id).where(*interrupted).order_by(run.c.started_at, run.c.run_id)).all()
+    tx.execute(update(run).where(*interrupted).values(ended_at=micros(now)))
+    tx.execute(insert(run).values(run_id=run_id, command=command, holder=me.holder_id, started_at=micros(now)))
+    return list(ids)
+
+
+def end_run(tx: Connection, run_id: str, exit_code: int, now: datetime) -> None:
+    """Book the end of a run."""
+    tx.execute(update(run).where(run.c.run_id == run_id).values(ended_at=micros(now), exit_code=exit_code))

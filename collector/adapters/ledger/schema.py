@@ -1,0 +1,126 @@
+"""The tables. What changes here gets a new version under `migrations`, never an edited old one.
+
+Instants are microseconds since the epoch, in UTC. Foreign keys do the forgetting: with the
+row of a dead holder go its leases, and its files and runs are known to be left behind.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+BEGINNING = -62_135_596_800_000_000  # of the first calendar of an org: datetime.min
+
+metadata = MetaData()
+
+holder = Table(
+    "holder",
+    metadata,
+    Column("holder_id", String(64), primary_key=True),
+    Column("host", Text, nullable=False),
+    Column("pid", BigInteger, nullable=False),
+    Column("command", Text, nullable=False),
+    Column("since", BigInteger, nullable=False),
+)
+
+# Numbers of orgs and files are never given twice: a process may still hold the number of a row that is gone.
+org = Table(
+    "org",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("org_id", Text),  # null until an answer told it
+    Column("org_name", Text),
+    Column("name", Text, nullable=False),  # in the config, the one last used
+    Column("wanted_from", BigInteger, nullable=False),
+    Column("holder", ForeignKey("holder.holder_id", name="org_holder", ondelete="SET NULL")),
+    UniqueConstraint("org_id", name="org_org_id"),
+    sqlite_autoincrement=True,
+)
+
+alias = Table(
+    "alias",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("org", ForeignKey("org.id", name="alias_org", ondelete="CASCADE"), nullable=False),
+    Column("fingerprint", String(64)),  # of the credential's user; null for a token
+    sqlite_with_rowid=False,
+)
+
+calendar = Table(
+    "calendar",
+    metadata,
+    Column("org", ForeignKey("org.id", name="calendar_org", ondelete="CASCADE"), primary_key=True),
+    Column("since", BigInteger, primary_key=True),
+    Column("zone", Text, nullable=False),
+    Column("granularity", String(16), nullable=False),
+    sqlite_with_rowid=False,
+)
+
+wanted = Table(
+    "wanted",
+    metadata,
+    Column("org", ForeignKey("org.id", name="wanted_org", ondelete="CASCADE"), primary_key=True),
+    Column("start", BigInteger, primary_key=True),
+    Column("end", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+run = Table(
+    "run",
+    metadata,
+    Column("run_id", String(64), primary_key=True),
+    Column("command", Text, nullable=False),
+    Column("holder", ForeignKey("holder.holder_id", name="run_holder", ondelete="SET NULL")),
+    Column("started_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),
+    Column("exit_code", SmallInteger),  # null with an end: it was interrupted
+)
+
+file = Table(
+    "file",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("run_id", String(64), nullable=False),
+    Column("directory", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("records", BigInteger, nullable=False),
+    Column("seal_intended", Boolean, nullable=False),
+    Column("holder", ForeignKey("holder.holder_id", name="file_holder", ondelete="SET NULL")),
+    sqlite_autoincrement=True,
+)
+
+# `file` is the unsealed file that holds the last revisions of the slice's emission, and `prior` the emission
+# without them: what stands in sealed files, should that one be lost.
+slice_ = Table(
+    "slice",
+    metadata,
+    Column("org", ForeignKey("org.id", name="slice_org"), primary_key=True),
+    Column("population", SmallInteger, primary_key=True),
+    Column("start", BigInteger, primary_key=True),
+    Column("end", BigInteger, nullable=False),
+    Column("state", SmallInteger, nullable=False),
+    Column("code", String(64)),
+    Column("asked_at", BigInteger, nullable=False),
+    Column("complete_at", BigInteger),
+    Column("emission", Text),
+    Column("shrunk", Text),
+    Column("file", ForeignKey("file.id", name="slice_file")),
+    Column("prior", Text),
+    sqlite_with_rowid=False,
+)
+IN_FILE = Index(
+    "slice_in_file", slice_.c.file, sqlite_where=slice_.c.file.is_not(None), postgresql_where=slice_.c.file.is_not(None)
+)

@@ -1,0 +1,146 @@
+"""The slices: what is known of each, and what was last emitted for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select, values
+
+from collector.adapters.ledger.codec import (
+    POPULATION,
+    STATE,
+    emission_of,
+    emission_text,
+    instant_of,
+    micros,
+    population_of,
+    state_of,
+    usages_text,
+)
+from collector.adapters.ledger.schema import slice_
+from collector.adapters.ledger.statements import Insert, batches, insert_into
+from collector.core.coverage import Known
+from collector.model import Population, Window
+from collector.ports.ledger import Booking, SliceKey, SliceRow
+
+_HELD = (
+    slice_.c.org,
+    slice_.c.population,
+    slice_.c.start,
+    slice_.c.end,
+    slice_.c.state,
+    slice_.c.complete_at,
+    slice_.c.emission,
+)
+
+
+def coverage(tx: Connection, key: int, span: Window) -> dict[tuple[Population, datetime], Known]:
+    """Return what is known of the slices that start within a span."""
+    query = select(slice_.c.population, slice_.c.start, slice_.c.state, slice_.c.complete_at).where(
+        slice_.c.org == key,
+        slice_.c.population.in_(POPULATION.values()),
+        slice_.c.start >= micros(span.start),
+        slice_.c.start < micros(span.end),
+    )
+    return {
+        (population_of(population), instant_of(start)): _known(state, complete_at)
+        for population, start, state, complete_at in tx.execute(query)
+    }
+
+
+def rows(tx: Connection, slices: Sequence[SliceKey]) -> dict[SliceKey, SliceRow]:
+    """Return what is held of slices."""
+    found: dict[SliceKey, SliceRow] = {}
+    for batch in batches(slices):
+        # Joined: SQLite would read all slices for a list of tuples (`IN (VALUES …)`).
+        asked = (
+            values(slice_.c.org, slice_.c.population, slice_.c.start, name="asked")
+            .data([(s.key, POPULATION[s.population], micros(s.start)) for s in batch])
+            .cte()
+        )
+        same = and_(*(slice_.c[name] == asked.c[name] for name in ("org", "population", "start")))
+        found.update(map(_held, tx.execute(select(*_HELD).join(asked, same))))
+    return found
+
+
+def recent(tx: Connection, key: int, population: Population, before: datetime, limit: int) -> list[SliceRow]:
+    """Return the slices that start before an instant, newest first."""
+    query = (
+        select(*_HELD)
+        .where(slice_.c.org == key, slice_.c.population == POPULATION[population], slice_.c.start < micros(before))
+        .order_by(slice_.c.start.desc())
+        .limit(limit)
+    )
+    return [row for _, row in map(_held, tx.execute(query))]
+
+
+def book(tx: Connection, bookings: Sequence[Booking], *, file_id: int | None) -> None:
+    """Write slices. Those whose emission is new stand in the file, if there is one, until it is sealed."""
+    if bookings:
+        tx.execute(_booking(tx), [_values(booking, file_id) for booking in bookings])
+
+
+def _booking(tx: Connection) -> Insert:
+    """Return the statement that writes a slice.
+
+    Where nothing is emitted, what stands where stays as it is. A new emission that goes to the file that
+    already holds the last one leaves `prior` as it was before either.
+    """
+    statement = insert_into(slice_, tx)
+    new = statement.excluded
+    changed: ColumnElement[bool] = and_(
+        new.emission.is_not(None), or_(slice_.c.emission.is_(None), slice_.c.emission != new.emission)
+    )
+    prior = case(
+        (~changed, slice_.c.prior),
+        (new.file.is_(None), None),
+        (slice_.c.file == new.file, slice_.c.prior),
+        else_=slice_.c.emission,
+    )
+    shrunk = case((new.emission.is_(None), func.coalesce(new.shrunk, slice_.c.shrunk)), else_=new.shrunk)
+    kept = {name: new[name] for name in ("end", "state", "code", "asked_at", "complete_at")}
+    return statement.on_conflict_do_update(
+        index_elements=[slice_.c.org, slice_.c.population, slice_.c.start],
+        set_=kept
+        | {
+            "emission": func.coalesce(new.emission, slice_.c.emission),
+            "shrunk": shrunk,
+            "file": case((changed, new.file), else_=slice_.c.file),
+            "prior": prior,
+        },
+    )
+
+
+def _values(booking: Booking, file_id: int | None) -> dict[str, object]:
+    emission = None if booking.emission is None else emission_text(booking.emission)
+    return {
+        "org": booking.slice.key,
+        "population": POPULATION[booking.slice.population],
+        "start": micros(booking.slice.start),
+        "end": micros(booking.end),
+        "state": STATE[booking.state],
+        "code": booking.code,
+        "asked_at": micros(booking.asked_at),
+        "complete_at": None if booking.complete_at is None else micros(booking.complete_at),
+        "emission": emission,
+        "shrunk": None if booking.shrunk is None else usages_text(booking.shrunk),
+        "file": None if emission is None else file_id,
+    }
+
+
+def _held(row: Sequence[Any]) -> tuple[SliceKey, SliceRow]:
+    key, population, start, end, state, complete_at, emission = row
+    return (
+        SliceKey(key=key, population=population_of(population), start=instant_of(start)),
+        SliceRow(
+            end=instant_of(end),
+            known=_known(state, complete_at),
+            emission=None if emission is None else emission_of(emission),
+        ),
+    )
+
+
+def _known(state: int, complete_at: int | None) -> Known:
+    return Known(state=state_of(state), complete_at=None if complete_at is None else instant_of(complete_at))

@@ -1,0 +1,25 @@
+"""What SQLAlchemy leaves to its users: INSERT … ON CONFLICT by dialect, and lists too long for one statement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import TypeVar
+
+from sqlalchemy import Connection, Table
+from sqlalchemy.dialects import postgresql, sqlite
+
+T = TypeVar("T")
+Insert = sqlite.Insert | postgresql.Insert
+
+
+def insert_into(table: Table, tx: Connection) -> Insert:
+    """Return an INSERT that knows what to do on conflict, for the dialect of a connection."""
+    return postgresql.insert(table) if tx.dialect.name == "postgresql" else sqlite.insert(table)
+
+
+def batches(items: Iterable[T], size: int = 1000) -> Iterator[list[T]]:
+    """Yield lists that a statement can have as parameters."""
+    rest = iter(items)
+    while batch := list(islice(rest, size)):
+        yield batch

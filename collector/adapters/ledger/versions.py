@@ -1,0 +1,40 @@
+"""Which version a ledger is of, and its way to ours: the migrations, run without a file of settings."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, inspect, text
+
+from collector.errors import LedgerError
+
+KNOWN = ("0001",)  # oldest first; the last is what this collector works with
+SCRIPTS = "collector.adapters.ledger:migrations"
+
+
+def found(tx: Connection) -> str | None:
+    """Return the version that a ledger says it is of; None if it says nothing."""
+    if not inspect(tx).has_table("alembic_version"):
+        return None
+    return tx.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def is_older(version: str | None, where: str) -> bool:
+    """Say whether a ledger has to be migrated. Raises LedgerError if it is no ledger, or a newer one."""
+    if version is None:
+        raise LedgerError(f"{where} is a database, but no ledger of this collector: name another file")
+    if version not in KNOWN:
+        raise LedgerError(
+            f"the ledger {where} is of version {version}, and this collector knows versions up to {KNOWN[-1]}: "
+            "upgrade the collector"
+        )
+    return version != KNOWN[-1]
+
+
+def migrate(tx: Connection) -> None:
+    """Bring a ledger to our version, within the transaction."""
+    # Alembic is only needed here, and takes its time to load.
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config(attributes={"connection": tx})
+    config.set_main_option("script_location", SCRIPTS)
+    command.upgrade(config, KNOWN[-1])

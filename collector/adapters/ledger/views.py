@@ -1,0 +1,148 @@
+"""What `status` reads: the orgs, their slices as few stretches of time, the runs that are going on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, func, select
+
+from collector.adapters.ledger import schema
+from collector.adapters.ledger.codec import POPULATION, emission_of, instant_of, population_of, state_of, usages_of
+from collector.adapters.ledger.holders import holder_of
+from collector.adapters.ledger.schema import BEGINNING, calendar, org, run, slice_
+from collector.model import Population, ProductUsage, SliceState, Window
+from collector.ports.ledger import Holder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Organization:
+    """An org as the ledger has it."""
+
+    key: int
+    name: str  # in the config, the one last used
+    org_id: str | None
+    org_name: str | None
+    wanted_from: datetime
+    zone: str
+    granularity: str
+    calendar_since: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """Slices of one state that follow each other without a gap."""
+
+    population: Population
+    state: SliceState
+    span: Window
+    slices: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenRun:
+    """A run that has not ended; without a holder its process is gone."""
+
+    run_id: str
+    command: str
+    started_at: datetime
+    holder: Holder | None
+
+
+def organizations(tx: Connection) -> list[Organization]:
+    """Return all orgs, by name."""
+    newest = select(calendar.c.org, func.max(calendar.c.since).label("since")).group_by(calendar.c.org).subquery()
+    query = (
+        select(org, calendar.c.zone, calendar.c.granularity, calendar.c.since)
+        .join(newest, newest.c.org == org.c.id)
+        .join(calendar, (calendar.c.org == org.c.id) & (calendar.c.since == newest.c.since))
+        .order_by(org.c.name, org.c.id)
+    )
+    return [
+        Organization(
+            key=row.id,
+            name=row.name,
+            org_id=row.org_id,
+            org_name=row.org_name,
+            wanted_from=instant_of(row.wanted_from),
+            zone=row.zone,
+            granularity=row.granularity,
+            calendar_since=None if row.since == BEGINNING else instant_of(row.since),
+        )
+        for row in tx.execute(query)
+    ]
+
+
+def stretches(tx: Connection, key: int) -> Iterator[Stretch]:
+    """Yield the stretches of an org, by population, oldest first; a slice is read and forgotten."""
+    query = (
+        select(slice_.c.population, slice_.c.state, slice_.c.start, slice_.c.end)
+        .where(slice_.c.org == key)
+        .order_by(slice_.c.population, slice_.c.start)
+    )
+    last: tuple[int, int, int, int, int] | None = None
+    for population, state, start, end in tx.execute(query).yield_per(1000):
+        if last is not None and last[:2] == (population, state) and last[3] == start:
+            last = (population, state, last[2], end, last[4] + 1)
+            continue
+        if last is not None:
+            yield _stretch(*last)
+        last = (population, state, start, end, 1)
+    if last is not None:
+        yield _stretch(*last)
+
+
+def oldest_usage(tx: Connection, key: int, population: Population) -> Window | None:
+    """Return the oldest window that anything was counted in."""
+    query = (
+        select(slice_.c.start, slice_.c.end, slice_.c.emission)
+        .where(slice_.c.org == key, slice_.c.population == POPULATION[population], slice_.c.emission.is_not(None))
+        .order_by(slice_.c.start)
+    )
+    for start, end, text in tx.execute(query).yield_per(100):
+        emission = emission_of(text)
+        if emission.users or any(not emitted.usage.is_zero for emitted in emission.products.values()):
+            return Window(instant_of(start), instant_of(end))
+    return None
+
+
+def shrunk(tx: Connection, key: int) -> dict[tuple[Population, Window], dict[str, ProductUsage]]:
+    """Return the smaller answers that were kept beside what was emitted, by product."""
+    query = (
+        select(slice_.c.population, slice_.c.start, slice_.c.end, slice_.c.shrunk)
+        .where(slice_.c.org == key, slice_.c.shrunk.is_not(None))
+        .order_by(slice_.c.population, slice_.c.start)
+    )
+    return {
+        (population_of(population), Window(instant_of(start), instant_of(end))): usages_of(text)
+        for population, start, end, text in tx.execute(query)
+    }
+
+
+def open_runs(tx: Connection) -> list[OpenRun]:
+    """Return the runs without an end, oldest first."""
+    query = (
+        select(run.c.run_id, run.c.command, run.c.started_at, schema.holder)
+        .outerjoin(schema.holder)
+        .where(run.c.ended_at.is_(None))
+        .order_by(run.c.started_at, run.c.run_id)
+    )
+    return [
+        OpenRun(
+            run_id=run_id,
+            command=command,
+            started_at=instant_of(started_at),
+            holder=None if holder[0] is None else holder_of(holder),
+        )
+        for run_id, command, started_at, *holder in tx.execute(query)
+    ]
+
+
+def _stretch(population: int, state: int, start: int, end: int, slices: int) -> Stretch:
+    return Stretch(
+        population=population_of(population),
+        state=state_of(state),
+        span=Window(instant_of(start), instant_of(end)),
+        slices=slices,
+    )

@@ -1,0 +1,32 @@
+"""Texts for people: durations, and what others wrote, made safe to print."""
+
+from __future__ import annotations
+
+import unicodedata
+
+_LONGEST = 80
+_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})  # controls, direction marks, line separators
+
+
+def printable(text: str, longest: int = _LONGEST) -> str:
+    """Return a text from outside with what would steer a terminal made visible, and cut where it is endless."""
+    shown = "".join(
+        character if unicodedata.category(character) not in _HIDDEN else f"\\u{ord(character):04x}"
+        for character in text[: longest + 1]
+    )
+    return shown if len(text) <= longest else shown[:longest] + "…"
+
+
+def duration(seconds: float) -> str:
+    """Return a duration in the two units that say most: `42 s`, `3 min 20 s`, `2 h 10 min`, `4 d 3 h`."""
+    whole = round(seconds)
+    if whole < 1:
+        return "0 s" if seconds <= 0 else "1 s"
+    parts: list[str] = []
+    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1)):
+        count, whole = divmod(whole, length)
+        if count or parts:
+            parts.append(f"{count} {unit}" if count else "")
+        if len(parts) == 2:
+            break
+    return " ".join(filter(None, parts))

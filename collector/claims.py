@@ -1,0 +1,241 @@
+"""Working on orgs a batch at a time, as processes share a ledger.
+
+An org is claimed, planned from what the ledger holds of it *now*, asked for a batch, booked,
+and released; then it lines up again if there is more. So a backfill of hours never holds up
+a `collect`, what one process completed the other doesn't ask, and only as many orgs are held
+as keep the dispatch busy. A slice is begun at most once in a run: plans go on behind the
+last one that was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+
+from collector.core.coverage import outstanding
+from collector.core.plan import BatchPlan
+from collector.core.summary import RunSummary
+from collector.core.wanted import Wanted
+from collector.dispatch import Dispatcher
+from collector.dispatch.identity import Identities
+from collector.dispatch.lane import Lane
+from collector.errors import Failure, Rejected, Retriable
+from collector.events import Event, LanePlanned
+from collector.model import Answer, Org, Slice
+from collector.ports import Offload
+from collector.ports.ledger import Holder, Ledger
+
+_BATCH = 64  # slices
+_HOLD_S = 30.0  # an org is held no longer than that, and what is under way
+_ASK_AGAIN_S = 1.0  # for an org that another process holds
+_HELD_PER_PERMIT = 4  # orgs held for each request that may be under way
+
+
+@dataclass(slots=True, eq=False)
+class Work:
+    """One org in this run. `key` is the ledger's own."""
+
+    plan: BatchPlan
+    key: int
+    lane: Lane | None = None
+    identified: bool = False
+    held_since: float = 0.0
+    busy_since: float | None = None
+
+    @property
+    def org(self) -> Org:
+        """Whose work it is."""
+        return self.plan.org
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """The ledger's part in a run: where orgs stand in it, and what the command wants of them."""
+
+    ledger: Ledger
+    works: Sequence[Work]
+    wanted: Wanted
+    identities: Identities
+    wait_s: float
+    directory: str  # the output's, where it has files
+
+
+class Claims:
+    """Feeds the dispatch's lanes with batches. Run `run` beside the dispatch, with `attach` before."""
+
+    def __init__(
+        self,
+        memory: Memory,
+        *,
+        offload: Offload,
+        flush: Callable[[], Awaitable[None]],
+        summary: RunSummary,
+        emit: Callable[[Event], None],
+        permits: int,
+    ) -> None:
+        self.busy: dict[str, Holder] = {}  # orgs that were never let go, by name
+        self._works = {work.org.name: work for work in memory.works}
+        self._line = deque(self._works.values())
+        self._held: set[Work] = set()
+        self._idle: set[Work] = set()
+        self._wanted = memory.wanted
+        self._identities = memory.identities
+        self._ledger = memory.ledger
+        self._offload = offload
+        self._flush = flush
+        self._summary = summary
+        self._emit = emit
+        self._capacity = max(8, permits * _HELD_PER_PERMIT)
+        self._wait_s = memory.wait_s
+        self._woken = asyncio.Event()
+        self._dispatcher: Dispatcher | None = None
+
+    def attach(self, dispatcher: Dispatcher) -> None:
+        """Take over the dispatch's lanes: nothing of them is asked before it is claimed."""
+        self._dispatcher = dispatcher
+        for lane in dispatcher.lanes:
+            lane.held = False
+            self._works[lane.org.name].lane = lane
+
+    def key_of(self, org: Org) -> int:
+        """Return the ledger's key of an org."""
+        return self._works[org.name].key
+
+    def on_idle(self, lane: Lane) -> None:
+        """Hear that nothing of a lane is under way and its batch is begun."""
+        if lane.held:
+            self._idle.add(self._works[lane.org.name])
+            self._woken.set()
+
+    async def run(self) -> None:
+        """Claim, plan and release until nothing is left or the dispatch stops. Raises LedgerError."""
+        loop = asyncio.get_running_loop()
+        while (self._line or self._held) and not self._dispatch.stopping:
+            self._woken.clear()
+            await self._release(self._let_go(loop.time()))
+            await self._claim(loop.time())
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_ASK_AGAIN_S):
+                    await self._woken.wait()
+
+    async def settle(self, org: Org, answer: Answer) -> Failure | None:
+        """Bind an org to the organization that answered, before anything of it is booked."""
+        work = self._works[org.name]
+        if failure := self._identities.check(org, answer):
+            return failure
+        if work.identified:
+            return None
+        key = await self._offload(
+            lambda: self._ledger.identify(work.key, name=org.name, org_id=answer.org_id, org_name=answer.org_name)
+        )
+        if isinstance(key, Holder):
+            return Retriable(code="busy", message=_held_by(key), retry_after_s=_ASK_AGAIN_S)
+        work.identified = True
+        if key != work.key:
+            # The organization is known from another name: what was planned knew nothing of it.
+            work.key = key
+            work.plan.cut()
+        return None
+
+    @property
+    def _dispatch(self) -> Dispatcher:
+        if self._dispatcher is None:
+            raise RuntimeError("the claims are not attached to a dispatch")
+        return self._dispatcher
+
+    def _let_go(self, now: float) -> list[Work]:
+        """Return the orgs whose batch is over; cut those that were held for long, so that theirs soon is."""
+        for work in self._held:
+            if now - work.held_since >= _HOLD_S:
+                work.plan.cut()
+                if work.lane and work.lane.idle:
+                    self._idle.add(work)
+        return [work for work in self._idle if work.lane and work.lane.idle and not self._goes_on(work, now)]
+
+    def _goes_on(self, work: Work, now: float) -> bool:
+        """Say whether an org keeps its lease although no new slice can begin: retries are due soon."""
+        return bool(work.lane and work.lane.waiting) and now - work.held_since < _HOLD_S
+
+    async def _release(self, works: list[Work]) -> None:
+        if not works:
+            return
+        self._idle.difference_update(works)
+        for work in works:
+            if work.lane:
+                work.lane.held = False
+        await self._flush()
+        await self._offload(lambda: self._ledger.release([work.key for work in works]))
+        for work in works:
+            self._held.discard(work)
+            if work.lane and not work.lane.done:
+                self._line.append(work)
+
+    async def _claim(self, now: float) -> None:
+        room = min(self._capacity - len(self._held), len(self._line))
+        works = [self._line.popleft() for _ in range(room)]
+        if not works:
+            return
+        taken = await self._offload(lambda: self._ledger.claim([work.key for work in works]))
+        free = [work for work in works if work.key not in taken]
+        planned = await self._offload(lambda: [self._plan(work) for work in free])
+        for work, slices in zip(free, planned, strict=True):
+            self._begin(work, slices, now)
+        await self._release([work for work in free if work.lane and work.lane.done])
+        for work in works:
+            if work.key in taken:
+                await self._wait_for(work, taken[work.key], now)
+
+    def _plan(self, work: Work) -> list[Slice]:
+        """Return what is left to ask of an org, as the ledger holds it now; in the writer's thread."""
+        org = work.org
+        span = self._wanted.span(org)
+        if span is None:
+            return []
+        coverage = self._ledger.coverage(work.key, span)
+        slices = outstanding(org, span, coverage, self._wanted.asks)
+        waiting = work.lane.waiting if work.lane else []
+        still = [s for s in waiting if self._wanted.asks(org, s.window, coverage.get((s.population, s.window.start)))]
+        if work.lane and len(still) < len(waiting):
+            work.lane.forget([s for s in waiting if s not in still])
+        last = work.plan.last
+        return slices if last is None else [s for s in slices if _place(s) > _place(last)]
+
+    def _begin(self, work: Work, slices: list[Slice], now: float) -> None:
+        work.busy_since = None
+        work.held_since = now
+        self._held.add(work)
+        work.plan.refill(slices[:_BATCH], more=len(slices) > _BATCH)
+        begun = Counter(work.plan.begun)
+        begun.update(slice_.population for slice_ in slices)
+        for population, summary in self._summary.org(work.org).populations.items():
+            summary.planned = begun[population]
+        self._emit(LanePlanned(org=work.org, slices=begun.total()))
+        if work.lane:
+            work.lane.held = True
+            self._dispatch.changed(work.lane)
+
+    async def _wait_for(self, work: Work, holder: Holder, now: float) -> None:
+        """Line up again for an org that another process holds, or give it up after the longest wait."""
+        if work.busy_since is None:
+            work.busy_since = now
+        if now - work.busy_since < self._wait_s:
+            self._line.append(work)
+            return
+        self.busy[work.org.name] = holder
+        if work.lane:
+            await self._dispatch.end(work.lane, Rejected(code="busy", message=_held_by(holder)))
+
+
+def _place(slice_: Slice) -> tuple[datetime, int]:
+    return slice_.window.start, slice_.org.populations.index(slice_.population)
+
+
+def _held_by(holder: Holder) -> str:
+    return (
+        f"another process works on it: `{holder.command}`, pid {holder.pid} on {holder.host}, "
+        f"since {holder.since:%Y-%m-%d %H:%M} UTC; call again, or wait longer with --wait"
+    )

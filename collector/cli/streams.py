@@ -1,0 +1,81 @@
+"""The standard streams: what is left of them decides nothing about the data.
+
+Logs are best effort: a full disk behind stderr, or a log reader that went away, costs no
+record. A standard stream that is closed stays closed: its number is never given to another
+file, to which records would go.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TextIO
+
+from rich.console import Console
+
+
+class _BestEffort:
+    """A text stream whose failures are nobody's."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError, ValueError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def guard_streams() -> None:
+    """Make the standard streams safe to use; call it once, before anything is opened."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            _occupy(number)
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - it stays open
+    if not isinstance(sys.stderr, _BestEffort):
+        sys.stderr = _BestEffort(sys.stderr)
+    if sys.stdout is not None:
+        with suppress(AttributeError):  # a test's own stream
+            sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+
+
+def forget_stdout() -> None:
+    """Keep the interpreter from flushing into a broken stdout again when it ends."""
+    with suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Let the caller decide what a closed pipe means; rich would exit with 1."""
+        raise BrokenPipeError(errno.EPIPE, "stdout's reader went away")
+
+
+def stdout_console() -> Console:
+    """Return where tables that were asked for go."""
+    return _Console(soft_wrap=False)
+
+
+def stderr_console() -> Console:
+    """Return where people look beside the data."""
+    return _Console(stderr=True)
+
+
+def _occupy(number: int) -> None:
+    descriptor = os.open(os.devnull, os.O_RDWR)
+    if descriptor != number:
+        os.dup2(descriptor, number)
+        os.close(descriptor)

@@ -1,0 +1,100 @@
+"""What a command asks of an org: the span that is looked at, and which windows of it.
+
+`collect` looks back as far as catching up, repairing or rechecking goes; `backfill` at its
+range. What is asked of a window follows from what is known of it (`coverage`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from collector.core.coverage import Ages, Known, to_backfill, to_collect
+from collector.core.ranges import Range, select
+from collector.core.windows import Calendar, start_of_date
+from collector.model import Org, Window
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Since:
+    """From when an org is wanted: always, by backfills, and not before its present calendar began."""
+
+    wanted_from: datetime
+    ranges: Sequence[Window] = ()
+    calendar_since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectWanted:
+    """New windows, gaps, repairs, rechecks."""
+
+    now: datetime
+    ages: Ages
+    since: Mapping[str, Since]  # by org name
+
+    def span(self, org: Org) -> Window | None:
+        """Return the whole windows that are looked at."""
+        calendar = Calendar(org.zone, org.granularity)
+        start = max(calendar.floor(self.now - self.ages.horizon), earliest(org, self.since[org.name]))
+        end = calendar.floor(self.now - self.ages.settle)
+        return Window(start, end) if start < end else None
+
+    def asks(self, org: Org, window: Window, known: Known | None) -> bool:
+        """Say whether a window is asked for."""
+        since = self.since[org.name]
+        wanted = window.start >= since.wanted_from or any(
+            span.start <= window.start < span.end for span in since.ranges
+        )
+        return wanted and to_collect(window, known, self.ages, now=self.now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackfillWanted:
+    """What of a range is not complete; by force all of it (a run begins each slice once)."""
+
+    now: datetime
+    settle: timedelta
+    range_: Range
+    since: Mapping[str, Since]
+    force: bool = False
+
+    def span(self, org: Org) -> Window | None:
+        """Return the whole windows that are looked at."""
+        calendar = Calendar(org.zone, org.granularity)
+        span = select(self.range_, calendar, now=self.now, settle=self.settle, since=org.since).span
+        began = self.since[org.name].calendar_since
+        if span is None or began is None or began <= span.start:
+            return span
+        return Window(began, span.end) if began < span.end else None
+
+    def asks(self, org: Org, window: Window, known: Known | None) -> bool:
+        """Say whether a window is asked for."""
+        del org, window
+        return to_backfill(known, force=self.force)
+
+
+Wanted = CollectWanted | BackfillWanted
+
+
+def earliest(org: Org, since: Since) -> datetime:
+    """Return the first boundary of an org's present calendar that anything may be asked from."""
+    calendar = Calendar(org.zone, org.granularity)
+    starts = [since.wanted_from, *(span.start for span in since.ranges)]
+    bounds = [calendar.ceil(min(starts))]
+    if org.since is not None:
+        bounds.append(calendar.ceil(start_of_date(org.since, org.zone)))
+    if since.calendar_since is not None:
+        bounds.append(calendar.ceil(since.calendar_since))
+    return max(bounds)
+
+
+def first_free_date(org: Org, covered_until: datetime) -> date:
+    """Return the `since` with which a changed calendar begins behind what the old one covers."""
+    day = covered_until.astimezone(org.zone.tz).date() - timedelta(days=1)
+    calendar = Calendar(org.zone, org.granularity)
+    while True:
+        start = start_of_date(day, org.zone)
+        if start >= covered_until and calendar.floor(start) == start:
+            return day
+        day += timedelta(days=1)

@@ -1,0 +1,127 @@
+"""A command and a ledger: where each org stands, and what is wanted of it.
+
+Finishes what an earlier run left, refuses calendars that would overlap, and hands the run
+its part of the ledger. Called on the writer's thread, before anything is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+import structlog
+
+from collector.adapters.sinks.directory import hidden
+from collector.adapters.sinks.files import OsFiles
+from collector.claims import Memory, Work
+from collector.config import LoadedConfig, Settings
+from collector.core.coverage import Ages
+from collector.core.plan import BatchPlan
+from collector.core.wanted import BackfillWanted, CollectWanted, Since, Wanted, first_free_date
+from collector.core.windows import Calendar, start_of_date
+from collector.dispatch.identity import Identities
+from collector.errors import ConfigError, Problem
+from collector.model import Org
+from collector.planning import Command
+from collector.ports import Clock
+from collector.ports.ledger import CalendarChanged, Ledger, Standing
+from collector.recovery import recover
+
+log = structlog.get_logger("collector")
+
+
+def remember(ledger: Ledger, config: LoadedConfig, command: Command, run_id: str, clock: Clock) -> Memory:
+    """Finish what an earlier run left, find where each org stands, and say what the command wants of them."""
+    settings, now = config.settings, clock.now()
+    recover(ledger, OsFiles(), hidden)
+    for interrupted in ledger.begin_run(run_id, command.name, now):
+        log.warning("run.interrupted", run_id=interrupted, message="it ended without saying so; what it lacks is asked")
+    orgs = command.scope.of(config.orgs)
+    since = _standings(ledger, config, orgs, now)
+    identities = Identities(allow_same=settings.same_organization == "allow")
+    for org in orgs:
+        if org_id := since[org.name].org_id:
+            identities.remember(org, org_id)
+    wanted = _wanted(ledger, settings, command, orgs=orgs, standings=since, now=now)
+    return Memory(
+        ledger=ledger,
+        works=[
+            Work(plan=BatchPlan(org), key=since[org.name].key, identified=since[org.name].org_id is not None)
+            for org in orgs
+        ],
+        wanted=wanted,
+        identities=identities,
+        wait_s=command.wait.total_seconds(),
+        directory=str(Path(settings.output.path).resolve()),
+    )
+
+
+def _standings(ledger: Ledger, config: LoadedConfig, orgs: list[Org], now: datetime) -> dict[str, Standing]:
+    """Return where each org stands. Raises ConfigError for calendars that would overlap."""
+    lookback = config.settings.schedule.lookback
+    wanted_from = {
+        org.name: start_of_date(org.since, org.zone)
+        if org.since
+        else Calendar(org.zone, org.granularity).floor(now - lookback)
+        for org in orgs
+    }
+    names = [org.name for org in config.orgs]
+    standings = ledger.register(orgs, wanted_from=wanted_from, now=now, names=names)
+    problems = [
+        _calendar_problem(org, changed) for org in orgs if isinstance(changed := standings[org.name], CalendarChanged)
+    ]
+    if problems:
+        raise ConfigError(problems)
+    return {name: standing for name, standing in standings.items() if isinstance(standing, Standing)}
+
+
+def _calendar_problem(org: Org, changed: CalendarChanged) -> Problem:
+    since = first_free_date(org, changed.covered_until)
+    return Problem(
+        message=(
+            f"org {org.name!r} is collected by {changed.granularity} in {changed.zone} through "
+            f"{changed.covered_until.isoformat()}; by {org.granularity} in {org.zone.name} windows would overlap and "
+            f"count twice: set `since: {since}` for it, and the new calendar begins there"
+        )
+    )
+
+
+def _wanted(
+    ledger: Ledger,
+    settings: Settings,
+    command: Command,
+    *,
+    orgs: list[Org],
+    standings: Mapping[str, Standing],
+    now: datetime,
+) -> Wanted:
+    schedule = settings.schedule
+    since = {
+        org.name: Since(
+            wanted_from=standings[org.name].wanted_from,
+            ranges=ledger.wanted(standings[org.name].key),
+            calendar_since=standings[org.name].calendar_since,
+        )
+        for org in orgs
+    }
+    if command.range_ is None:
+        ages = Ages(
+            settle=schedule.settle,
+            recheck=schedule.recheck,
+            repair_for=schedule.repair_for,
+            catch_up=schedule.catch_up,
+        )
+        return CollectWanted(now=now, ages=ages, since=since)
+    wanted = BackfillWanted(
+        now=now,
+        settle=schedule.settle,
+        range_=command.range_,
+        since=since,
+        force=command.force,
+    )
+    if command.name == "backfill":
+        for org in orgs:
+            if span := wanted.span(org):
+                ledger.want(standings[org.name].key, span)
+    return wanted

@@ -1,0 +1,76 @@
+"""`kill -9` of the real command, again and again: nobody downstream notices."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+from collections import Counter, defaultdict
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
+
+from tests.support.commands import COLLECTOR, SimulatedApi, collector, environment, records_in, simulated_api
+
+KILLS = int(os.environ.get("KILLS", "200"))
+DAYS = 80
+FAULTS = ["*:latency=20ms", "org-002:partial=once", "org-003:500=0.1", "org-004:truncate=0.05"]
+# Ends in about 30 s if it is left alone: long enough for each kill to find it at work.
+SLOWLY = {"COLLECTOR_API__RATE_LIMIT__REQUESTS": "30", "COLLECTOR_OUTPUT__SEAL_AT": "1MB"}
+LOST_S = 2.0  # of work, at most, besides what is under way
+
+
+def test_killed_at_random_instants_a_backfill_ends_with_every_record_exactly_once(tmp_path: Path) -> None:
+    rng = random.Random(20261123)
+    with simulated_api(tmp_path, orgs=4, faults=FAULTS) as api:
+        for _ in range(KILLS):
+            kill_at(api, tmp_path, rng.uniform(0.4, 1.6))
+        done = backfill(api, tmp_path)
+        assert done == 0
+        records = records_in(tmp_path / "out")
+        assert set(Counter((r["record_id"], r["revision"]) for r in records).values()) == {1}
+        assert_equal_to_truth(api, records)
+        assert not list((tmp_path / "out").glob(".*"))
+        slices = len({(r["org"], r["population"], r["window_start"]) for r in records})
+        retries = sum(n for status, n in api.stats["total"]["by_status"].items() if status != "200") + slices
+        again = api.stats["total"]["asked"] - slices - retries
+        assert again <= KILLS * (LOST_S * 30 + 32)
+
+
+def command(api: SimulatedApi) -> list[str]:
+    return [*COLLECTOR, "backfill", "-c", str(api.config), "--last", f"{DAYS}d", "-o", "out", "-q"]
+
+
+def kill_at(api: SimulatedApi, directory: Path, after_s: float) -> None:
+    env = environment(**SLOWLY)
+    with subprocess.Popen(command(api), cwd=directory, env=env, stderr=subprocess.DEVNULL) as process:
+        try:
+            process.wait(after_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+def backfill(api: SimulatedApi, directory: Path) -> int:
+    return collector("backfill", "-c", api.config, "--last", f"{DAYS}d", "-o", "out", cwd=directory).code
+
+
+def assert_equal_to_truth(api: SimulatedApi, records: list[dict[str, object]]) -> None:
+    newest: dict[object, dict[str, object]] = {}
+    for r in sorted(records, key=lambda r: str(r["collected_at"])):
+        newest[r["record_id"]] = r
+    slices: dict[tuple[str, ...], dict[object, dict[str, object]]] = defaultdict(dict)
+    for r in newest.values():
+        counts = {"totalTests": r["total_tests"], "totalDuration": r["total_duration"]}
+        counts["totalScreenshots"] = r["total_screenshots"]
+        key = (str(r["org"]), str(r["population"]), str(r["window_start"]), str(r["window_end"]))
+        slices[key][r["product"]] = {name: n for name, n in counts.items() if n is not None}
+    windows = defaultdict(list)
+    for (org, population, start, end), products in slices.items():
+        start_s, end_s = (int(datetime.fromisoformat(text).timestamp()) for text in (start, end))
+        assert products == api.truth(org, population, start_s, end_s)["products"]
+        windows[org, population].append((start_s, end_s))
+    assert len(windows) == 8
+    for spans in windows.values():
+        spans.sort()
+        assert len(spans) >= DAYS - 1
+        assert all(a[1] == b[0] for a, b in pairwise(spans))

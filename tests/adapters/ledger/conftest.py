@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collector.adapters.ledger import SqlLedger
+from tests.adapters.ledger.support import open_ledger, registered, url_of
+from tests.support.orgs import make_org
+
+Open = Callable[..., SqlLedger]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "ledger.db"
+
+
+@pytest.fixture
+def opened(path: Path) -> Iterator[Open]:
+    """Opens ledgers, and closes what is left open."""
+    ledgers: list[SqlLedger] = []
+
+    def open_(at: Path = path, **more: Any) -> SqlLedger:
+        ledgers.append(open_ledger(at, **more))
+        return ledgers[-1]
+
+    yield open_
+    for ledger in ledgers:
+        ledger.close()
+
+
+@pytest.fixture
+def ledger(opened: Open) -> SqlLedger:
+    return opened()
+
+
+@pytest.fixture
+def key(ledger: SqlLedger) -> int:
+    """An org's."""
+    return registered(ledger, make_org())[0].key
+
+
+class Worker:
+    """Another process that works on a ledger: one line in is one thing to do, one line out its result."""
+
+    def __init__(self, path: Path) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.adapters.ledger.worker", url_of(path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONWARNINGS": "error"},
+        )
+
+    def send(self, line: str) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+
+    def receive(self) -> str:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().strip()
+
+    def ask(self, line: str) -> str:
+        self.send(line)
+        return self.receive()
+
+    def kill(self) -> None:
+        """With -9."""
+        self.process.kill()
+        self.process.wait(20)
+
+    def end(self) -> None:
+        for stream in (self.process.stdin, self.process.stdout):
+            if stream is not None:
+                stream.close()
+        try:
+            self.process.wait(20)
+        finally:
+            self.process.kill()
+
+
+@pytest.fixture
+def worker(path: Path) -> Iterator[Callable[[], Worker]]:
+    workers: list[Worker] = []
+
+    def start() -> Worker:
+        workers.append(Worker(path))
+        return workers[-1]
+
+    yield start
+    for one in workers:
+        one.end()

@@ -1,0 +1,70 @@
+"""Ledgers, slices and bookings to test with."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from collector.adapters.ledger import SqlLedger
+from collector.core.emission import Emission, Emitted
+from collector.model import Org, Population, ProductUsage, Quality, SliceState, Window
+from collector.ports.ledger import Booking, CalendarChanged, SliceKey, Standing
+
+T0 = datetime(2026, 6, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
+ALWAYS = Window(datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
+ACCOUNT, SERVICE = Population
+
+
+def day(n: int) -> datetime:
+    return T0 + n * DAY
+
+
+def days(first: int, last: int) -> Window:
+    return Window(day(first), day(last))
+
+
+def url_of(path: Path) -> str:
+    return f"sqlite:///{path}"
+
+
+def open_ledger(path: Path, **more: Any) -> SqlLedger:
+    values: dict[str, Any] = {"command": "collect", "now": lambda: T0, "durable": False, "patience_s": 5.0}
+    return SqlLedger.open(url_of(path), **(values | more))
+
+
+def registered(ledger: SqlLedger, *orgs: Org, **more: Any) -> list[Standing]:
+    """The standings of orgs whose calendars are as they were."""
+    found = ledger.register(orgs, wanted_from=dict.fromkeys((org.name for org in orgs), T0), now=T0, **more)
+    standings = [found[org.name] for org in orgs]
+    assert not any(isinstance(standing, CalendarChanged) for standing in standings)
+    return [standing for standing in standings if isinstance(standing, Standing)]
+
+
+def slice_at(key: int, n: int, population: Population = ACCOUNT) -> SliceKey:
+    return SliceKey(key=key, population=population, start=day(n))
+
+
+def emission(tests: int = 7, *, revision: int = 1, at: datetime = T0, product: str = "automation") -> Emission:
+    usage = ProductUsage(total_tests=tests, total_duration=tests * 1000)
+    return Emission(
+        emitted_at=at,
+        users=3,
+        products={product: Emitted(revision=revision, quality=Quality.MEASURED, usage=usage)},
+    )
+
+
+def booking(key: int, n: int, state: SliceState = SliceState.COMPLETE, **more: Any) -> Booking:
+    """A slice as it is booked; a complete one emitted something."""
+    complete = state is SliceState.COMPLETE
+    values: dict[str, Any] = {
+        "slice": slice_at(key, n),
+        "end": day(n + 1),
+        "state": state,
+        "code": None if complete else "why",
+        "asked_at": day(n + 2),
+        "complete_at": day(n + 2) if complete else None,
+        "emission": emission() if complete else None,
+    }
+    return Booking(**(values | more))

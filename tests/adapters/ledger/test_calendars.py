@@ -1,0 +1,155 @@
+"""A zone or granularity that changes: never two windows over the same time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+
+import pytest
+
+from collector.adapters.ledger import SqlLedger
+from collector.model import Granularity, Org, SliceState, Zone
+from collector.ports.ledger import CalendarChanged, Standing
+from tests.adapters.ledger.support import (
+    ALWAYS,
+    SERVICE,
+    T0,
+    booking,
+    day,
+    emission,
+    registered,
+    slice_at,
+)
+from tests.support.orgs import make_org
+
+ACME = make_org()
+NEW_YORK = Zone.parse("America/New_York")
+
+
+def register(ledger: SqlLedger, org: Org) -> Standing | CalendarChanged:
+    return ledger.register([org], wanted_from={org.name: T0}, now=T0)[org.name]
+
+
+def moved(since: date | None = None, **more: object) -> Org:
+    return replace(ACME, zone=NEW_YORK, since=since, **more)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def covered(ledger: SqlLedger, key: int) -> int:
+    """An org whose first three days are covered."""
+    ledger.book([booking(key, n) for n in range(3)], None)
+    return key
+
+
+def test_a_changed_zone_is_told_with_what_is_covered(ledger: SqlLedger, covered: int) -> None:
+    assert covered
+    assert register(ledger, moved()) == CalendarChanged(zone="UTC", granularity="day", covered_until=day(3))
+
+
+def test_a_changed_granularity_is_told_as_well(ledger: SqlLedger, covered: int) -> None:
+    assert covered
+    hourly = replace(ACME, granularity=Granularity.HOUR)
+    assert register(ledger, hourly) == CalendarChanged(zone="UTC", granularity="day", covered_until=day(3))
+
+
+def test_nothing_is_written_for_an_org_whose_calendar_changed(ledger: SqlLedger, covered: int) -> None:
+    renamed = moved(name="renamed")
+    assert isinstance(register(ledger, renamed), CalendarChanged)
+    assert [(org.key, org.name, org.zone) for org in ledger.organizations()] == [(covered, "acme", "UTC")]
+    assert isinstance(register(ledger, ACME), Standing)
+
+
+def test_the_other_orgs_are_registered_beside_it(ledger: SqlLedger, covered: int) -> None:
+    other = make_org("other")
+    found = ledger.register([moved(), other], wanted_from={"other": T0}, now=T0)
+    assert isinstance(found["acme"], CalendarChanged)
+    assert found["other"] == Standing(key=covered + 1, org_id=None, wanted_from=T0, calendar_since=None)
+
+
+# What is covered ends with the third of June in UTC, that is at 20:00 of the third in New York.
+@pytest.mark.parametrize(
+    ("since", "granularity", "begins"),
+    [
+        (date(2026, 6, 3), Granularity.DAY, None),
+        (date(2026, 6, 4), Granularity.DAY, "2026-06-04T00:00:00-04:00"),
+        (date(2026, 6, 9), Granularity.DAY, "2026-06-09T00:00:00-04:00"),
+        (date(2026, 6, 4), Granularity.HOUR, "2026-06-04T00:00:00-04:00"),
+        (date(2026, 6, 3), Granularity.WEEK, "2026-06-08T00:00:00-04:00"),  # a Wednesday
+        (date(2026, 6, 2), Granularity.MONTH, "2026-07-01T00:00:00-04:00"),
+    ],
+)
+def test_a_new_calendar_begins_on_its_own_boundary_where_nothing_is_covered(
+    ledger: SqlLedger, covered: int, since: date, granularity: Granularity, begins: str | None
+) -> None:
+    found = register(ledger, moved(since, granularity=granularity))
+    if begins is None:
+        assert isinstance(found, CalendarChanged)
+    else:
+        assert isinstance(found, Standing)
+        assert found.key == covered
+        assert found.calendar_since is not None
+        assert found.calendar_since.astimezone(NEW_YORK.tz).isoformat() == begins
+
+
+def test_a_calendar_stays_begun(ledger: SqlLedger, covered: int) -> None:
+    assert covered
+    first = register(ledger, moved(date(2026, 6, 4)))
+    assert register(ledger, moved(date(2026, 6, 4))) == first
+    assert register(ledger, moved(date(2025, 1, 1))) == first
+    assert register(ledger, moved()) == first
+    (org,) = ledger.organizations()
+    assert isinstance(first, Standing)
+    assert (org.zone, org.calendar_since) == ("America/New_York", first.calendar_since)
+
+
+def test_the_old_calendar_isn_t_gone_back_to_over_what_is_covered(ledger: SqlLedger, covered: int) -> None:
+    register(ledger, moved(date(2026, 6, 4)))
+    start = slice_at(covered, 0).start.replace(day=4, hour=4)
+    ledger.book([booking(covered, 3, slice=replace(slice_at(covered, 3), start=start), end=day(4))], None)
+    back = register(ledger, ACME)
+    assert back == CalendarChanged(zone="America/New_York", granularity="day", covered_until=day(4))
+
+
+def test_a_calendar_that_covers_nothing_yet_is_just_replaced(ledger: SqlLedger, key: int) -> None:
+    ledger.book([booking(key, 0, SliceState.FAILED), booking(key, 1, SliceState.REFUSED)], None)
+    assert register(ledger, moved()) == Standing(key=key, org_id=None, wanted_from=T0, calendar_since=None)
+    assert ledger.coverage(key, ALWAYS) == {}  # windows that are no more
+    assert [org.zone for org in ledger.organizations()] == ["America/New_York"]
+
+
+def test_a_calendar_that_never_covered_anything_gives_way_to_the_next(ledger: SqlLedger, covered: int) -> None:
+    register(ledger, moved(date(2026, 6, 20)))
+    tokyo = replace(ACME, zone=Zone.parse("Asia/Tokyo"), since=date(2026, 6, 10))
+    found = register(ledger, tokyo)
+    assert isinstance(found, Standing)
+    assert found.calendar_since is not None
+    assert found.calendar_since.isoformat() == "2026-06-09T15:00:00+00:00"
+    assert [(org.key, org.zone) for org in ledger.organizations()] == [(covered, "Asia/Tokyo")]
+
+
+@pytest.mark.parametrize(
+    ("state", "covers"),
+    [(SliceState.COMPLETE, True), (SliceState.PARTIAL, True), (SliceState.FAILED, False), (SliceState.REFUSED, False)],
+)
+def test_only_answers_cover(ledger: SqlLedger, key: int, state: SliceState, covers: bool) -> None:
+    ledger.book([booking(key, 4, state, slice=slice_at(key, 4, SERVICE))], None)
+    assert isinstance(register(ledger, moved()), CalendarChanged) == covers
+
+
+def test_what_was_emitted_covers_whatever_came_after(ledger: SqlLedger, key: int) -> None:
+    ledger.book([booking(key, 4, SliceState.FAILED, emission=emission())], None)
+    assert register(ledger, moved()) == CalendarChanged(zone="UTC", granularity="day", covered_until=day(5))
+
+
+def test_failures_of_the_old_calendar_are_forgotten_where_the_new_one_reaches(ledger: SqlLedger, covered: int) -> None:
+    ledger.book([booking(covered, n, SliceState.FAILED) for n in range(3, 8)], None)
+    register(ledger, moved(date(2026, 6, 6)))
+    assert [start for _, start in ledger.coverage(covered, ALWAYS)] == [day(n) for n in range(5)]
+
+
+def test_many_calendars_change_at_once(ledger: SqlLedger) -> None:
+    orgs = [make_org(f"org-{n}") for n in range(2500)]
+    standings = registered(ledger, *orgs)
+    ledger.book([booking(standing.key, 0) for standing in standings[::2]], None)
+    found = ledger.register([replace(org, zone=NEW_YORK) for org in orgs], wanted_from={}, now=T0)
+    assert [isinstance(found[org.name], CalendarChanged) for org in orgs] == [True, False] * 1250

@@ -1,0 +1,190 @@
+"""Files that are begun and not sealed, and runs that are begun and not ended: what a crash leaves of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from collector.adapters.ledger import SqlLedger
+from collector.core.coverage import Known
+from collector.core.emission import Emission, Emitted
+from collector.errors import LedgerError
+from collector.model import ProductUsage, Quality, SliceState
+from collector.ports.ledger import UnsealedFile
+from tests.adapters.ledger.conftest import Open
+from tests.adapters.ledger.support import ACCOUNT, ALWAYS, T0, booking, day, emission, registered, slice_at
+from tests.support.orgs import make_org
+
+LOST = Known(state=SliceState.FAILED, complete_at=None)
+
+
+def begin(ledger: SqlLedger, name: str = "usage-1.jsonl") -> UnsealedFile:
+    return ledger.open_file("run-1", "out", name)
+
+
+def emitted(ledger: SqlLedger, key: int, n: int = 0) -> Emission | None:
+    return ledger.rows([slice_at(key, n)])[slice_at(key, n)].emission
+
+
+def test_a_file_is_booked_empty(ledger: SqlLedger) -> None:
+    assert begin(ledger) == UnsealedFile(
+        file_id=1, run_id="run-1", directory="out", name="usage-1.jsonl", bytes=0, records=0, seal_intended=False
+    )
+
+
+def test_what_a_crash_left_is_taken_over_as_it_was_booked(opened: Open) -> None:
+    crashed = opened()
+    key = registered(crashed, make_org())[0].key
+    first, second = begin(crashed), begin(crashed, "usage-2.jsonl")
+    first = replace(first, bytes=100, records=3)
+    crashed.book([booking(key, 0)], first)
+    crashed.intend_seal(first.file_id)
+    crashed.abandon()
+    assert opened().left_behind() == [replace(first, seal_intended=True), second]
+
+
+def test_files_of_a_living_process_are_left_alone(opened: Open) -> None:
+    living, other = opened(), opened()
+    begin(living)
+    assert other.left_behind() == []
+    assert living.left_behind() == []
+
+
+def test_files_of_a_process_that_ended_are_left_behind_too(opened: Open) -> None:
+    ended, other = opened(), opened()
+    file = begin(ended)
+    ended.close()
+    assert other.left_behind() == [file]
+
+
+def test_what_was_taken_over_is_ours_now(opened: Open) -> None:
+    crashed, one, other = opened(), opened(), opened()
+    file = begin(crashed)
+    crashed.abandon()
+    assert one.left_behind() == [file]
+    assert other.left_behind() == []
+    one.book([], replace(file, bytes=1))
+    one.abandon()
+    assert other.left_behind() == [replace(file, bytes=1)]
+
+
+def test_files_of_our_own_run_that_has_ended_are_left_behind(ledger: SqlLedger) -> None:
+    ledger.begin_run("run-1", "serve", T0)
+    file = begin(ledger)
+    assert ledger.left_behind() == []
+    ledger.end_run("run-1", 5, T0)
+    assert ledger.left_behind() == [file]
+
+
+def test_a_sealed_file_is_forgotten_and_its_slices_stay(ledger: SqlLedger, key: int) -> None:
+    file = begin(ledger)
+    ledger.book([booking(key, 0)], file)
+    ledger.sealed(file.file_id)
+    assert ledger.lost(file.file_id) == 0
+    assert emitted(ledger, key) == emission()
+
+
+def test_slices_of_a_lost_file_are_asked_and_emitted_as_if_for_the_first_time(ledger: SqlLedger, key: int) -> None:
+    file = begin(ledger)
+    ledger.book([booking(key, n) for n in range(3)], file)
+    ledger.book([booking(key, 7)], None)
+    assert ledger.lost(file.file_id) == 3
+    assert [ledger.coverage(key, ALWAYS)[ACCOUNT, day(n)] for n in range(3)] == [LOST] * 3
+    assert emitted(ledger, key) is None
+    assert ledger.coverage(key, ALWAYS)[ACCOUNT, day(7)].state is SliceState.COMPLETE
+    assert ledger.lost(file.file_id) == 0
+
+
+def test_a_restatement_in_a_lost_file_is_taken_back_to_what_is_in_sealed_ones(ledger: SqlLedger, key: int) -> None:
+    ledger.book([booking(key, 0)], None)
+    file = begin(ledger)
+    ledger.book([booking(key, 0, emission=emission(8, revision=2))], file)
+    ledger.book([booking(key, 0, emission=emission(9, revision=3))], file)
+    assert ledger.lost(file.file_id) == 1
+    assert ledger.coverage(key, ALWAYS)[ACCOUNT, day(0)] == LOST
+    assert emitted(ledger, key) == emission()
+
+
+def test_products_that_were_not_restated_keep_their_revision_when_the_others_are_lost(
+    ledger: SqlLedger, key: int
+) -> None:
+    def of(product: int) -> Emission:
+        first = Emitted(revision=1, quality=Quality.MEASURED, usage=ProductUsage(total_tests=1))
+        changed = Emitted(revision=product, quality=Quality.MEASURED, usage=ProductUsage(total_tests=product))
+        return Emission(emitted_at=T0, users=1, products={"automation": first, "realtime": changed})
+
+    ledger.book([booking(key, 0, emission=of(1))], None)
+    file = begin(ledger)
+    ledger.book([booking(key, 0, emission=of(2))], file)
+    ledger.lost(file.file_id)
+    assert emitted(ledger, key) == of(1)
+
+
+def test_a_slice_that_was_asked_again_with_nothing_new_is_not_lost_with_the_file(ledger: SqlLedger, key: int) -> None:
+    ledger.book([booking(key, 0), booking(key, 1)], None)
+    file = begin(ledger)
+    ledger.book([booking(key, 0), booking(key, 1, SliceState.FAILED), booking(key, 2, SliceState.FAILED)], file)
+    assert ledger.lost(file.file_id) == 0
+    assert ledger.coverage(key, ALWAYS)[ACCOUNT, day(0)].state is SliceState.COMPLETE
+    assert emitted(ledger, key, 1) == emission()
+
+
+def test_a_slice_that_fails_after_it_was_emitted_is_still_lost_with_its_file(ledger: SqlLedger, key: int) -> None:
+    file = begin(ledger)
+    ledger.book([booking(key, 0)], file)
+    ledger.book([booking(key, 0, SliceState.FAILED)], None)
+    assert ledger.lost(file.file_id) == 1
+    assert emitted(ledger, key) is None
+
+
+def test_a_slice_is_in_the_file_of_its_last_revision(ledger: SqlLedger, key: int) -> None:
+    first, second = begin(ledger), begin(ledger, "usage-2.jsonl")
+    ledger.book([booking(key, 0)], first)
+    ledger.book([booking(key, 0, emission=emission(9, revision=2))], second)
+    ledger.sealed(first.file_id)
+    ledger.lost(second.file_id)
+    assert emitted(ledger, key) == emission()
+
+
+def test_a_file_of_another_process_is_not_booked(opened: Open) -> None:
+    one, other = opened(), opened()
+    key = registered(one, make_org())[0].key
+    file = begin(one)
+    with pytest.raises(LedgerError, match="isn't this process's any more"):
+        other.book([booking(key, 0)], replace(file, bytes=1))
+    with pytest.raises(LedgerError, match="isn't this process's any more"):
+        other.intend_seal(file.file_id)
+    assert one.coverage(key, ALWAYS) == {}
+
+
+def test_numbers_of_files_are_never_given_twice(ledger: SqlLedger) -> None:
+    first = begin(ledger)
+    ledger.sealed(first.file_id)
+    assert begin(ledger).file_id > first.file_id
+
+
+def test_runs_whose_process_is_gone_are_ended_and_told_once(opened: Open) -> None:
+    crashed, ended, living = opened(), opened(), opened()
+    assert crashed.begin_run("run-2", "collect", day(2)) == []
+    assert ended.begin_run("run-1", "collect", day(1)) == []
+    assert living.begin_run("run-3", "backfill", day(3)) == []
+    crashed.abandon()
+    ended.close()
+    assert living.begin_run("run-4", "backfill", day(4)) == ["run-1", "run-2"]
+    assert living.begin_run("run-5", "backfill", day(5)) == []
+
+
+def test_a_run_that_ended_is_not_open(ledger: SqlLedger) -> None:
+    ledger.begin_run("run-1", "collect", day(1))
+    ledger.begin_run("run-2", "backfill", day(2))
+    ledger.end_run("run-1", 0, day(3))
+    (run,) = ledger.open_runs()
+    assert (run.run_id, run.command, run.started_at, run.holder) == ("run-2", "backfill", day(2), ledger.holder)
+
+
+def test_an_open_run_of_a_process_that_ended_has_no_holder(opened: Open) -> None:
+    ended = opened()
+    ended.begin_run("run-1", "collect", day(1))
+    ended.close()
+    assert [run.holder for run in opened().open_runs()] == [None]

@@ -1,0 +1,120 @@
+"""A disk that is full, and then isn't: told in words, and nothing is lost or half written."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from collector.adapters.ledger import SqlLedger
+from collector.errors import LedgerError
+from tests.adapters.ledger.conftest import Open
+from tests.adapters.ledger.support import ALWAYS, booking, registered
+from tests.support.orgs import make_org
+
+BATCH = 100
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A real file system of one MiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
+    try:
+        mounted = subprocess.run(mount, capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        mounted = False
+    if not mounted:
+        pytest.skip("mounting a small disk takes root")
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def fill(ledger: SqlLedger, key: int) -> tuple[int, LedgerError]:
+    """How many batches fit in, and what is said of the next."""
+    for batch in range(1000):
+        try:
+            ledger.book([booking(key, batch * BATCH + n) for n in range(BATCH)], None)
+        except LedgerError as error:
+            return batch, error
+    raise AssertionError("the disk never filled")
+
+
+def test_a_full_disk_is_told_and_once_there_is_space_all_goes_on(opened: Open, small_disk: Path) -> None:
+    path = small_disk / "ledger.db"
+    ballast = small_disk / "ballast"
+    ledger = opened(path)
+    (standing,) = registered(ledger, make_org())
+    ballast.write_bytes(bytes(300_000))
+    batches, error = fill(ledger, standing.key)
+    assert str(error).startswith(f"the ledger {path} can't be used: the disk ")
+    assert len(ledger.coverage(standing.key, ALWAYS)) == batches * BATCH
+    ballast.unlink()
+    ledger.book([booking(standing.key, 10_000 + n) for n in range(BATCH)], None)
+    assert len(ledger.coverage(standing.key, ALWAYS)) == (batches + 1) * BATCH
+
+
+def test_a_ledger_on_a_full_disk_can_be_closed_and_opened_again_later(opened: Open, small_disk: Path) -> None:
+    path = small_disk / "ledger.db"
+    ballast = small_disk / "ballast"
+    ledger = opened(path)
+    (standing,) = registered(ledger, make_org())
+    ledger.claim([standing.key])
+    ballast.write_bytes(bytes(300_000))
+    batches, _ = fill(ledger, standing.key)
+    with ballast.open("ab") as file, pytest.raises(OSError, match="No space"):
+        file.write(bytes(2**20))
+    ledger.close()
+    ballast.unlink()
+    again = opened(path)
+    assert again.claim([standing.key]) == {}
+    assert len(again.coverage(standing.key, ALWAYS)) == batches * BATCH
+
+
+def test_a_disk_without_room_for_a_new_ledger_is_told_and_left_without_one(small_disk: Path, opened: Open) -> None:
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(bytes(2**20 - 64 * 1024))
+    with pytest.raises(LedgerError, match="the disk"):
+        opened(small_disk / "ledger.db")
+    assert not (small_disk / "ledger.db").exists()
+    ballast.unlink()
+    opened(small_disk / "ledger.db")
+
+
+FILE_SIZE_LIMIT = """
+import resource, sys
+from pathlib import Path
+from tests.adapters.ledger.support import ALWAYS, open_ledger, registered
+from tests.adapters.ledger.test_full_disk import BATCH, fill
+from tests.support.orgs import make_org
+
+ledger = open_ledger(Path(sys.argv[1]))
+(standing,) = registered(ledger, make_org())
+resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
+batches, error = fill(ledger, standing.key)
+print(error)
+print(batches > 0, len(ledger.coverage(standing.key, ALWAYS)) == batches * BATCH)
+ledger.close()
+"""
+
+
+def test_a_limit_on_the_size_of_files_is_told_like_a_full_disk(path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FILE_SIZE_LIMIT, str(path)],
+        env=os.environ | {"PYTHONWARNINGS": "error"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    told, verdict = done.stdout.splitlines()
+    assert told.startswith(f"the ledger {path} can't be used: the disk ")
+    assert verdict == "True True"

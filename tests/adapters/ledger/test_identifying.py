@@ -1,0 +1,149 @@
+"""The organization behind an org: bound once, and found again under another name."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from collector.adapters.ledger import SqlLedger
+from collector.errors import LedgerError
+from collector.model import BearerCredential, Org, SliceState
+from tests.adapters.ledger.conftest import Open
+from tests.adapters.ledger.support import ACCOUNT, ALWAYS, T0, booking, day, days, registered
+from tests.support.orgs import make_org
+
+OLD = make_org("old", credential=BearerCredential(token="t"))
+NEW = make_org("new", credential=BearerCredential(token="t"))
+
+
+def identify(ledger: SqlLedger, key: int, org: Org = OLD, org_id: str = "111") -> object:
+    return ledger.identify(key, name=org.name, org_id=org_id, org_name="Acme Corp")
+
+
+def bound(ledger: SqlLedger) -> int:
+    """The key of an org whose organization is known, and that has a history."""
+    (standing,) = registered(ledger, OLD)
+    assert identify(ledger, standing.key) == standing.key
+    ledger.book([booking(standing.key, 0)], None)
+    ledger.release([standing.key])
+    return standing.key
+
+
+def test_the_first_answer_binds_an_org(ledger: SqlLedger) -> None:
+    key = bound(ledger)
+    assert registered(ledger, OLD)[0].org_id == "111"
+    assert [(org.org_id, org.org_name) for org in ledger.organizations()] == [("111", "Acme Corp")]
+    assert identify(ledger, key) == key
+
+
+def test_an_organization_s_new_name_is_remembered(ledger: SqlLedger) -> None:
+    key = bound(ledger)
+    ledger.identify(key, name="old", org_id="111", org_name="Acme Inc")
+    assert [org.org_name for org in ledger.organizations()] == ["Acme Inc"]
+
+
+def test_the_lease_of_an_identified_org_is_held(opened: Open) -> None:
+    one, other = opened(), opened()
+    key = bound(one)
+    identify(one, key)
+    assert other.claim([key]) == {key: one.holder}
+    assert identify(other, key) == one.holder
+
+
+def test_a_changed_organization_isn_t_decided_here(ledger: SqlLedger) -> None:
+    key = bound(ledger)
+    with pytest.raises(ValueError, match="another organization than before"):
+        identify(ledger, key, org_id="222")
+    assert registered(ledger, OLD)[0].org_id == "111"
+
+
+def test_a_renamed_org_goes_on_with_the_row_that_it_had(ledger: SqlLedger) -> None:
+    key = bound(ledger)
+    fresh = registered(ledger, NEW)[0].key
+    ledger.claim([fresh])
+    assert identify(ledger, fresh, NEW) == key
+    assert registered(ledger, NEW)[0].key == key
+    assert [(org.key, org.name) for org in ledger.organizations()] == [(key, "new")]
+    assert ledger.coverage(key, ALWAYS).keys() == {(ACCOUNT, day(0))}
+
+
+def test_leases_are_right_after_a_merge(opened: Open) -> None:
+    one, other = opened(), opened()
+    key = bound(one)
+    fresh = registered(one, NEW)[0].key
+    one.claim([fresh])
+    assert identify(one, fresh, NEW) == key
+    assert other.claim([key]) == {key: one.holder}
+    one.release([key])
+    assert other.claim([key]) == {}
+    with pytest.raises(LedgerError, match="call again"):
+        other.claim([fresh])
+
+
+def test_nothing_changes_while_another_process_holds_the_row(opened: Open) -> None:
+    one, other = opened(), opened()
+    key = bound(one)
+    other.claim([key])
+    fresh = registered(one, NEW)[0].key
+    one.claim([fresh])
+    assert identify(one, fresh, NEW) == other.holder
+    assert {org.key: (org.name, org.org_id) for org in one.organizations()} == {
+        key: ("old", "111"),
+        fresh: ("new", None),
+    }
+    other.abandon()
+    assert identify(one, fresh, NEW) == key
+
+
+def test_what_was_wanted_of_the_fresh_row_is_wanted_of_the_other(ledger: SqlLedger) -> None:
+    key = bound(ledger)
+    early = T0 - timedelta(days=9)
+    found = ledger.register([NEW], wanted_from={"new": early}, now=T0)
+    fresh = found["new"].key  # type: ignore[union-attr]
+    ledger.want(key, days(0, 2))
+    ledger.want(fresh, days(1, 4))
+    identify(ledger, fresh, NEW)
+    assert registered(ledger, NEW)[0].wanted_from == early
+    assert ledger.wanted(key) == [days(0, 4)]
+
+
+def test_the_other_row_s_own_wish_stays_if_it_is_older(ledger: SqlLedger) -> None:
+    bound(ledger)
+    found = ledger.register([NEW], wanted_from={"new": day(9)}, now=T0)
+    identify(ledger, found["new"].key, NEW)  # type: ignore[union-attr]
+    assert registered(ledger, NEW)[0].wanted_from == T0
+
+
+def test_what_failed_before_the_organization_was_known_is_just_asked_again(ledger: SqlLedger) -> None:
+    key = bound(ledger)
+    fresh = registered(ledger, NEW)[0].key
+    ledger.book([booking(fresh, n, SliceState.FAILED) for n in range(3)], None)
+    assert identify(ledger, fresh, NEW) == key
+    assert ledger.coverage(key, ALWAYS).keys() == {(ACCOUNT, day(0))}
+
+
+def test_a_row_that_something_was_emitted_for_isn_t_merged(ledger: SqlLedger) -> None:
+    key = bound(ledger)
+    fresh = registered(ledger, NEW)[0].key
+    ledger.book([booking(fresh, 5)], None)
+    with pytest.raises(ValueError, match="without an organization"):
+        identify(ledger, fresh, NEW)
+    assert [org.key for org in ledger.organizations()] == [fresh, key]
+
+
+def test_a_row_that_another_process_merged_meanwhile_is_found(opened: Open) -> None:
+    one, other = opened(), opened()
+    key = bound(one)
+    fresh = registered(one, NEW)[0].key
+    assert identify(other, fresh, NEW) == key
+    other.release([key])
+    assert identify(one, fresh, NEW) == key
+
+
+def test_ranges_that_touch_are_one(ledger: SqlLedger, key: int) -> None:
+    for span in (days(0, 2), days(5, 7), days(2, 3), days(5, 7)):
+        ledger.want(key, span)
+    assert ledger.wanted(key) == [days(0, 3), days(5, 7)]
+    ledger.want(key, days(1, 9))
+    assert ledger.wanted(key) == [days(0, 9)]

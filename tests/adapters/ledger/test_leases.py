@@ -1,0 +1,105 @@
+"""One process at a time works on an org."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from collector.errors import LedgerError
+from collector.ports.ledger import Holder
+from tests.adapters.ledger.conftest import Open
+from tests.adapters.ledger.support import T0, booking, registered
+from tests.support.orgs import make_org
+
+
+def lock_of(path: Path, holder_id: str) -> Path:
+    return path.with_name("ledger.db.holders") / f"{holder_id}.holder"
+
+
+def test_a_lease_is_one_s_until_it_is_given_back(opened: Open) -> None:
+    one, other = opened(command="backfill", holder_id="one"), opened()
+    keys = [standing.key for standing in registered(one, make_org("a"), make_org("b"))]
+    assert one.claim(keys[:1]) == {}
+    holder = Holder(holder_id="one", host=socket.gethostname(), pid=os.getpid(), command="backfill", since=T0)
+    assert other.claim(keys) == {keys[0]: holder}
+    assert one.claim(keys) == {keys[1]: other.holder}
+    one.release(keys)
+    assert other.claim(keys) == {}
+
+
+def test_what_is_ours_is_claimed_again(opened: Open) -> None:
+    ledger = opened()
+    (standing,) = registered(ledger, make_org())
+    assert ledger.claim([standing.key]) == ledger.claim([standing.key]) == {}
+    assert ledger.claim([]) == {}
+
+
+def test_the_lease_of_another_is_not_given_back(opened: Open) -> None:
+    one, other = opened(), opened()
+    (standing,) = registered(one, make_org())
+    one.claim([standing.key])
+    other.release([standing.key])
+    assert other.claim([standing.key]) == {standing.key: one.holder}
+
+
+@pytest.mark.parametrize("how", ["close", "abandon"])
+def test_leases_are_free_when_their_holder_is_gone(opened: Open, how: str) -> None:
+    one, other = opened(), opened()
+    keys = [standing.key for standing in registered(one, *[make_org(f"org-{n}") for n in range(100)])]
+    one.claim(keys)
+    assert other.claim(keys) == dict.fromkeys(keys, one.holder)
+    getattr(one, how)()
+    assert other.claim(keys) == {}
+
+
+def test_a_lease_of_one_whose_lock_was_removed_is_free_and_it_books_no_more(opened: Open, path: Path) -> None:
+    one, other = opened(holder_id="one"), opened()
+    (standing,) = registered(one, make_org())
+    one.claim([standing.key])
+    lock_of(path, "one").unlink()
+    assert other.claim([standing.key]) == {}
+    with pytest.raises(LedgerError, match="took this one for dead"):
+        one.book([booking(standing.key, 0)], None)
+    with pytest.raises(LedgerError, match="took this one for dead"):
+        one.claim([standing.key])
+
+
+def test_locks_of_the_dead_are_removed_and_those_of_the_living_stay(opened: Open, path: Path) -> None:
+    living, dead = opened(holder_id="living"), opened(holder_id="dead")
+    dead.abandon()
+    assert lock_of(path, "dead").exists()
+    opened(holder_id="new")
+    assert [lock_of(path, name).exists() for name in ("living", "dead", "new")] == [True, False, True]
+    living.close()
+    assert not lock_of(path, "living").exists()
+
+
+def test_nobody_is_called_as_one_who_lives(opened: Open) -> None:
+    opened(holder_id="one")
+    with pytest.raises(LedgerError, match="another process under the name one"):
+        opened(holder_id="one")
+
+
+def test_one_who_died_may_come_back_under_the_same_name(opened: Open) -> None:
+    first = opened(holder_id="one")
+    (standing,) = registered(first, make_org())
+    first.claim([standing.key])
+    first.abandon()
+    again, other = opened(holder_id="one"), opened()
+    assert other.claim([standing.key]) == {}
+    assert again.claim([standing.key]) == {standing.key: other.holder}
+
+
+def test_an_org_that_is_no_more_can_t_be_claimed(opened: Open) -> None:
+    ledger = opened()
+    with pytest.raises(LedgerError, match="call again"):
+        ledger.claim([999])
+
+
+def test_closing_twice_is_closing(opened: Open) -> None:
+    ledger = opened()
+    ledger.close()
+    ledger.close()

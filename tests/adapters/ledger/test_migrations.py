@@ -1,0 +1,149 @@
+"""Ledgers of other versions: older ones are migrated, whole or not at all; newer ones are refused."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from collector.adapters.ledger import SqlLedger, versions
+from collector.adapters.ledger.schema import metadata
+from collector.errors import LedgerError
+from collector.model import SliceState
+from tests.adapters.ledger.conftest import Open
+from tests.adapters.ledger.support import ACCOUNT, ALWAYS, booking, day, emission, registered, slice_at
+from tests.support.orgs import make_org
+
+HERE = Path(__file__).parent
+STORED = {"0001": HERE / "version_0001.sql"}  # what a collector of that version left
+SCRIPTS = Path(versions.__file__).parent / "migrations"
+
+NEXT_VERSION = """
+import sqlalchemy as sa
+from alembic import op
+revision = "0002"
+down_revision = "0001"
+def upgrade():
+    op.add_column("run", sa.Column("note", sa.Text))
+    op.execute("UPDATE run SET note = 'migrated'")
+    op.execute("{more}")
+"""
+
+
+def restore(dump: Path, path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    connection = sqlite3.connect(path)
+    connection.executescript(dump.read_text())
+    connection.close()
+
+
+def query(path: Path, sql: str) -> list[tuple[object, ...]]:
+    connection = sqlite3.connect(path)
+    try:
+        return connection.execute(sql).fetchall()
+    finally:
+        connection.close()
+
+
+@pytest.fixture
+def next_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Stands in for a collector of a later version; its migration can be edited."""
+    scripts = tmp_path / "migrations"
+    shutil.copytree(SCRIPTS, scripts, ignore=shutil.ignore_patterns("__pycache__"))
+    script = scripts / "versions" / "v0002_next.py"
+    script.write_text(NEXT_VERSION.replace("{more}", "SELECT 1"))
+    monkeypatch.setattr(versions, "SCRIPTS", str(scripts))
+    monkeypatch.setattr(versions, "KNOWN", ("0001", "0002"))
+    return script
+
+
+def test_every_version_has_a_stored_ledger_and_a_script() -> None:
+    config = Config()
+    config.set_main_option("script_location", versions.SCRIPTS)
+    scripts = ScriptDirectory.from_config(config)
+    assert tuple(STORED) == versions.KNOWN
+    assert tuple(reversed([script.revision for script in scripts.walk_revisions()])) == versions.KNOWN
+    assert scripts.get_heads() == [versions.KNOWN[-1]]
+
+
+def test_migrations_make_the_tables_that_the_code_works_with(ledger: SqlLedger) -> None:
+    with ledger._database.read() as tx:
+        context = MigrationContext.configure(tx, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+        sql = {row.name: row.sql for row in tx.exec_driver_sql("SELECT name, sql FROM sqlite_schema")}
+    assert "WITHOUT ROWID" in sql["slice"]
+    assert "WHERE file IS NOT NULL" in sql["slice_in_file"]
+    assert "AUTOINCREMENT" in sql["org"]
+    assert "AUTOINCREMENT" in sql["file"]
+
+
+@pytest.mark.parametrize("version", STORED)
+def test_a_stored_old_ledger_is_used_as_if_it_were_ours(opened: Open, path: Path, version: str) -> None:
+    restore(STORED[version], path)
+    ledger = opened()
+    acme, beta = registered(ledger, make_org("acme"), make_org("beta"))
+    assert (acme.key, acme.org_id, beta.org_id) == (1, "111", None)
+    assert ledger.rows([slice_at(acme.key, 0)])[slice_at(acme.key, 0)].emission == emission()
+    assert {start: known.state for (_, start), known in ledger.coverage(acme.key, ALWAYS).items()} == {
+        day(0): SliceState.COMPLETE,
+        day(1): SliceState.FAILED,
+        day(2): SliceState.COMPLETE,
+    }
+    (file,) = ledger.left_behind()
+    assert (file.name, file.bytes, file.seal_intended) == ("usage-run-1-0001.jsonl", 512, True)
+    assert ledger.lost(file.file_id) == 1
+    assert ledger.begin_run("run-2", "collect", day(9)) == ["run-1"]
+    assert ledger.claim([acme.key, beta.key]) == {}
+    ledger.book([booking(beta.key, 0)], None)
+    assert ledger.coverage(beta.key, ALWAYS).keys() == {(ACCOUNT, day(0))}
+    assert query(path, "SELECT version_num FROM alembic_version") == [(versions.KNOWN[-1],)]
+
+
+def test_an_older_ledger_is_migrated_when_it_is_opened(opened: Open, path: Path, next_version: Path) -> None:
+    assert next_version.exists()
+    restore(STORED["0001"], path)
+    opened()
+    assert query(path, "SELECT version_num FROM alembic_version") == [("0002",)]
+    assert query(path, "SELECT note FROM run") == [("migrated",)]
+
+
+def test_a_migration_that_fails_leaves_the_ledger_as_it_was(opened: Open, path: Path, next_version: Path) -> None:
+    next_version.write_text(NEXT_VERSION.replace("{more}", "INSERT INTO nowhere VALUES (1)"))
+    restore(STORED["0001"], path)
+    before = query(path, "SELECT name, sql FROM sqlite_schema ORDER BY name")
+    with pytest.raises(LedgerError, match="nowhere"):
+        opened()
+    assert query(path, "SELECT name, sql FROM sqlite_schema ORDER BY name") == before
+    assert query(path, "SELECT version_num FROM alembic_version") == [("0001",)]
+
+
+def test_a_newer_ledger_is_refused_and_left_as_it_is(opened: Open, path: Path) -> None:
+    opened().close()
+    connection = sqlite3.connect(path)
+    connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.commit()
+    connection.close()
+    before = path.read_bytes()
+    with pytest.raises(LedgerError) as caught:
+        opened()
+    assert str(caught.value) == (
+        f"the ledger {path} is of version 9999, and this collector knows versions up to {versions.KNOWN[-1]}: "
+        "upgrade the collector"
+    )
+    assert path.read_bytes() == before
+
+
+def test_a_ledger_that_says_no_version_is_none(opened: Open, path: Path) -> None:
+    opened().close()
+    connection = sqlite3.connect(path)
+    connection.execute("DELETE FROM alembic_version")
+    connection.commit()
+    connection.close()
+    with pytest.raises(LedgerError, match="no ledger of this collector"):
+        opened()

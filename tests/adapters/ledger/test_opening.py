@@ -1,0 +1,306 @@
+"""Opening a ledger: a new one, one that others use, and what can't be opened, in words that say what to do."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from collector.adapters.ledger import SqlLedger, engine
+from collector.adapters.ledger.place import Place
+from collector.errors import LedgerError
+from tests.adapters.ledger.conftest import Open
+from tests.adapters.ledger.support import ALWAYS, T0, booking, open_ledger, registered, url_of
+from tests.support.orgs import make_org
+
+ADVICE = "restore a backup of it; or move it away, with the -wal and -shm beside it, and run `backfill`"
+
+
+def filled(path: Path, slices: int = 2000) -> int:
+    """A ledger of some size; the key of its org."""
+    ledger = open_ledger(path)
+    (standing,) = registered(ledger, make_org())
+    ledger.book([booking(standing.key, n) for n in range(slices)], None)
+    ledger.close()
+    return standing.key
+
+
+def test_a_new_ledger_and_its_directories_are_for_this_user_only(opened: Open, path: Path) -> None:
+    before = os.umask(0)
+    try:
+        opened(path.parent / "deeper" / "ledger.db")
+    finally:
+        os.umask(before)
+    modes = {p.relative_to(path.parent).as_posix(): stat.S_IMODE(p.stat().st_mode) for p in path.parent.rglob("*")}
+    holders = "deeper/ledger.db.holders"
+    assert {modes.pop("deeper"), modes.pop(holders), stat.S_IMODE(path.parent.stat().st_mode)} == {0o700}
+    assert set(modes.values()) == {0o600}
+    assert {"deeper/ledger.db", "deeper/ledger.db-wal", f"{holders}/open.lock"} <= modes.keys()
+
+
+def test_a_relative_path_is_relative_to_the_working_directory(
+    opened: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    opened(Path("here/ledger.db"))
+    assert (tmp_path / "here" / "ledger.db").is_file()
+
+
+def test_names_with_special_characters_are_just_names(opened: Open, tmp_path: Path) -> None:
+    path = tmp_path / "a b%20ü#x" / "led ger.db"
+    opened(path)
+    assert path.is_file()
+
+
+def test_who_comes_by_a_link_meets_the_others_at_the_same_locks(opened: Open, path: Path, tmp_path: Path) -> None:
+    one = opened()
+    link = tmp_path / "link.db"
+    link.symlink_to(path)
+    other = opened(link)
+    (standing,) = registered(one, make_org())
+    one.claim([standing.key])
+    assert other.claim([standing.key]) == {standing.key: one.holder}
+
+
+def test_closing_leaves_the_file_alone_in_its_place(opened: Open, path: Path) -> None:
+    opened().close()
+    assert [p.name for p in path.parent.rglob("*")] == ["ledger.db", "ledger.db.holders", "open.lock"]
+
+
+def test_what_a_killed_creation_left_is_no_hindrance(opened: Open, path: Path) -> None:
+    holders = path.with_name("ledger.db.holders")
+    holders.mkdir(parents=True)
+    for rest in ("new.db", "new.db-wal", "new.db-shm"):
+        (holders / rest).write_bytes(b"rest")
+    opened()
+    assert not list(holders.glob("new.db*"))
+
+
+def test_a_durable_ledger_is_written_through(path: Path) -> None:
+    ledger = open_ledger(path, durable=True)
+    with ledger._database.read() as tx:
+        pragmas = [tx.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("synchronous", "journal_mode")]
+        assert tx.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
+    ledger.close()
+    assert pragmas == [2, "wal"]
+
+
+def truncate(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def cut_to_a_header(path: Path) -> None:
+    os.truncate(path, 100)
+
+
+def put_zeros_in_the_middle(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.seek(path.stat().st_size // 2)
+        file.write(bytes(64 * 1024))
+
+
+def overwrite_with_text(path: Path) -> None:
+    path.write_text("not a ledger\n" * 100)
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def scramble_the_tables(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.seek(100)
+        file.write(b"\xff" * 1000)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [truncate, cut_to_a_header, put_zeros_in_the_middle, overwrite_with_text, empty, scramble_the_tables],
+)
+def test_a_damaged_ledger_is_reported_with_what_to_do_and_left_as_it_is(
+    path: Path, damage: Callable[[Path], None]
+) -> None:
+    filled(path)
+    damage(path)
+    before = path.read_bytes()
+    with pytest.raises(LedgerError) as caught:
+        open_ledger(path)
+    assert f"the ledger {path} is damaged (" in str(caught.value)
+    assert ADVICE in str(caught.value)
+    assert path.read_bytes() == before
+
+
+def test_damage_that_is_met_later_is_reported_the_same(
+    path: Path, opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = filled(path)
+    monkeypatch.setattr(engine, "_CHECKED_WHOLE", 0)  # as if it were so large that opening doesn't read all of it
+    put_zeros_in_the_middle(path)
+    ledger = opened()
+    with pytest.raises(LedgerError) as caught:
+        ledger.coverage(key, ALWAYS)
+    assert f"the ledger {path} is damaged (" in str(caught.value)
+    assert ADVICE in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE slice SET emission = 'no JSON'",
+        "UPDATE slice SET emission = '[1]'",
+        "UPDATE slice SET emission = '[1, 2, {\"automation\": [1, 99]}]'",
+        "UPDATE slice SET emission = '[1, 2, 3]'",
+        "UPDATE slice SET emission = '[99999999999999999999, 2, {}]'",
+        "UPDATE slice SET emission = CAST(x'ff00' AS TEXT)",
+        "UPDATE slice SET state = 99",
+        "UPDATE slice SET complete_at = 'soon'",
+    ],
+)
+def test_a_row_that_no_collector_wrote_is_damage(path: Path, opened: Open, change: str) -> None:
+    key = filled(path, 1)
+    connection = sqlite3.connect(path)
+    connection.execute(change)
+    connection.commit()
+    connection.close()
+    ledger = opened()
+    with pytest.raises(LedgerError, match="is damaged"):
+        ledger.rows([booking(key, 0).slice])
+
+
+def test_a_ledger_that_is_gone_beside_its_wal_isn_t_made_anew(path: Path) -> None:
+    filled(path)
+    path.rename(path.with_name("ledger.db-wal"))
+    with pytest.raises(LedgerError, match=r"it is gone, while ledger\.db-wal is still there"):
+        open_ledger(path)
+    assert not path.exists()
+
+
+def test_a_directory_is_no_ledger(path: Path) -> None:
+    path.mkdir(parents=True)
+    with pytest.raises(LedgerError, match="is a directory: name a file in it"):
+        open_ledger(path)
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_device_is_no_ledger() -> None:
+    with pytest.raises(LedgerError, match="is no file: name one"):
+        open_ledger(Path("/dev/null"))
+
+
+def test_a_path_below_a_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(LedgerError, match="can't be used: Not a directory"):
+        open_ledger(tmp_path / "file" / "ledger.db")
+
+
+def test_another_program_s_database_is_no_ledger(path: Path) -> None:
+    path.parent.mkdir()
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE bookmarks (url TEXT)")
+    connection.close()
+    before = path.read_bytes()
+    with pytest.raises(LedgerError, match="is a database, but no ledger of this collector: name another file"):
+        open_ledger(path)
+    assert path.read_bytes()[100:] == before[100:]  # the header may say by now that it has a log
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "sqlite:///file:x?uri=true", "sqlite:/x", "x"])
+def test_a_url_without_a_file_is_refused(url: str) -> None:
+    with pytest.raises(LedgerError, match=r"names no file: sqlite:///path/to/file\.db does"):
+        SqlLedger.open(url, command="collect", now=lambda: T0)
+
+
+@pytest.mark.parametrize("url", ["postgresql://me:hunter2@db/x", "me:hunter2@nonsense"])
+def test_no_password_is_ever_shown(url: str) -> None:
+    with pytest.raises(LedgerError) as caught:
+        SqlLedger.open(url, command="collect", now=lambda: T0)
+    assert "hunter2" not in f"{caught.value!r} {caught.value.__cause__!r} {caught.value.__suppress_context__ or ''}"
+    assert caught.value.__cause__ is None
+
+
+UNPRIVILEGED = """
+import os, sys
+from pathlib import Path
+from collector.errors import LedgerError
+from tests.adapters.ledger.support import open_ledger
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+try:
+    open_ledger(Path("ledger.db"))
+except LedgerError as error:
+    print(error)
+"""
+
+
+def as_other_user(directory: Path) -> str:
+    """What opening says to a user who may read a directory and write nothing in it."""
+    root = Path(__file__).parents[3]
+    inside = f"import os; os.chdir({str(directory)!r})\n" + UNPRIVILEGED
+    done = subprocess.run(
+        [sys.executable, "-c", inside],
+        env=os.environ | {"PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+@pytest.fixture
+def public() -> Iterator[Path]:
+    """A directory that every user may read: those of pytest are for its own user."""
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory).chmod(0o555)
+        yield Path(directory).resolve()
+        Path(directory).chmod(0o755)
+
+
+def test_a_directory_that_can_t_be_written_is_told(public: Path) -> None:
+    assert as_other_user(public) == f"the ledger {public / 'ledger.db'} can't be used: Permission denied\n"
+
+
+def test_a_ledger_that_can_t_be_written_is_told(public: Path) -> None:
+    public.chmod(0o755)
+    filled(public / "ledger.db")
+    for kept in public.rglob("*"):
+        kept.chmod(0o777 if kept.is_dir() else 0o666)
+    (public / "ledger.db").chmod(0o444)
+    public.chmod(0o555)
+    told = as_other_user(public)
+    assert told.startswith(f"the ledger {public / 'ledger.db'} can't be used: ")
+    assert told.endswith("make the file and its directory writable for this user\n")
+
+
+def test_a_ledger_that_stays_locked_is_told(path: Path, opened: Open) -> None:
+    ledger = opened(patience_s=0.05)
+    (standing,) = registered(ledger, make_org())
+    blocker = sqlite3.connect(path, isolation_level=None)
+    blocker.execute("BEGIN IMMEDIATE")
+    try:
+        with pytest.raises(LedgerError, match="another process has kept it locked for too long"):
+            ledger.book([booking(standing.key, 0)], None)
+        assert ledger.coverage(standing.key, ALWAYS) == {}  # readers don't wait for writers
+        with pytest.raises(LedgerError, match="another process has kept it locked for too long"):
+            opened(patience_s=0.05)
+    finally:
+        blocker.close()
+    ledger.book([booking(standing.key, 0)], None)
+    assert len(ledger.coverage(standing.key, ALWAYS)) == 1
+
+
+def test_one_that_is_being_created_for_too_long_is_told(path: Path) -> None:
+    place = Place.of(url_of(path))
+    place.prepare()
+    with place.alone(patience_s=0), pytest.raises(LedgerError, match="is creating or migrating it"):
+        open_ledger(path, patience_s=0.05)

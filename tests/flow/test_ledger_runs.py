@@ -1,0 +1,289 @@
+"""Runs that remember: resuming, repairing, catching up, restating, through the real ledger and real files."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from collector.core.retry import RetryPolicy
+from collector.dispatch import Limits
+from collector.errors import ConfigError
+from collector.exitcodes import ExitCode
+from collector.model import ApiRequest, Granularity, Org, SliceState, Zone
+from tests.flow.harness import FAST
+from tests.flow.world import DAY, NOON, World
+from tests.support.fake_api import RESET, FakeApi, Script, Step, answer, for_org, status
+from tests.support.orgs import make_org
+
+COMPLETE, PARTIAL, FAILED = SliceState.COMPLETE, SliceState.PARTIAL, SliceState.FAILED
+FEW_TRIES = Limits(
+    concurrency=16, rate=FAST.rate, org_rate=FAST.org_rate, retry=RetryPolicy(attempts=2, doubtful_attempts=2)
+)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def counting(tests: int) -> Script:
+    """Every day has that many tests."""
+    return lambda org, request, _n: answer(
+        org, request, products={"automation": {"totalTests": tests, "totalDuration": tests * 10}}
+    )
+
+
+def day_of(request: ApiRequest) -> str:
+    return request.from_[:10]
+
+
+def asked_days(world: World, before: int = 0) -> Counter[str]:
+    return Counter(name for _, name in world.api.asked[before:])
+
+
+def test_the_first_collect_asks_the_lookback_and_the_next_one_nothing(world: World) -> None:
+    first = world.collect(NOON)
+    assert first.summary.count(COMPLETE) == first.summary.planned == 2 * 2 * 3  # 21st to 23rd
+    asked = len(world.api.asked)
+    second = world.collect(NOON + timedelta(minutes=5))
+    assert second.exit_code == ExitCode.OK
+    assert second.summary.planned == 0
+    assert len(world.api.asked) == asked
+
+
+def test_a_new_day_is_asked_once_it_is_due_and_rechecked_at_its_ages(world: World) -> None:
+    world.collect(NOON)
+    asked: Counter[str] = Counter()
+
+    def note(_org: Org, request: ApiRequest, _n: int) -> Step:
+        asked[day_of(request)] += 1
+        return None
+
+    world.api = FakeApi(script=note)
+    for hour in range(1, 24 * 8):
+        world.collect(NOON + timedelta(hours=hour))
+    # Due 6 h after its end, again at 1 and 3 days: three times for both orgs and populations.
+    assert {asked[f"2026-06-{day}"] for day in (24, 25, 26, 27, 28)} == {3 * 4}
+
+
+def test_ten_missed_days_are_filled_by_one_collect_window_by_window(world: World) -> None:
+    world.collect(NOON)
+    before = {r["window_start"] for r in world.records}
+    result = world.collect(NOON + 11 * DAY)
+    filled = {r["window_start"] for r in world.records} - before
+    assert len(filled) == 11
+    assert result.exit_code == ExitCode.OK
+    assert all(r["revision"] == 1 for r in world.records)
+
+
+def test_gaps_older_than_catch_up_are_left_to_backfill(world: World) -> None:
+    world.collect(NOON)
+    world.collect(NOON + 60 * DAY)
+    days = {r["window_start"][:10] for r in world.records}
+    assert "2026-07-10" not in days
+    assert "2026-07-20" in days
+    world.backfill(NOON + 60 * DAY, "2026-06-20", "2026-08-22")
+    days = {r["window_start"][:10] for r in world.records}
+    assert len(days) == 64
+    ids = Counter((r["record_id"], r["revision"]) for r in world.records)
+    assert set(ids.values()) == {1}
+
+
+def test_partial_for_two_days_then_healed_is_repaired_by_later_collects_and_restated_once(world: World) -> None:
+    def partial(org: Org, request: ApiRequest, _n: int) -> Step:
+        return answer(
+            org,
+            request,
+            partial=True,
+            products={
+                "automation": {"totalTests": 10, "totalDuration": 1000},
+                "smartui": {"totalScreenshots": 0},
+            },
+        )
+
+    world.api = FakeApi(script=for_org({"a": partial}))
+    for hour in range(0, 48, 6):
+        result = world.collect(NOON + timedelta(hours=hour))
+        assert result.exit_code == ExitCode.INCOMPLETE
+    unavailable = [r for r in world.records if r["quality"] == "unavailable"]
+    assert {r["product"] for r in unavailable} == {"smartui"}
+    assert all(r["total_screenshots"] is None for r in unavailable)
+    assert all(r["revision"] == 1 for r in world.records)
+
+    world.api = FakeApi()
+    healed = world.collect(NOON + timedelta(hours=50))
+    assert healed.exit_code == ExitCode.OK
+    restated = [r for r in world.records_of_run(healed) if r["org"] == "a" and r["product"] == "smartui"]
+    assert {r["revision"] for r in restated} == {2}
+    assert {r["total_screenshots"] for r in restated} == {5}
+    assert {r["org_users"] for r in world.records_of_run(healed)} == {3}
+    after = world.collect(NOON + timedelta(hours=51))
+    assert world.records_of_run(after) == []
+
+
+def test_late_data_is_restated_once_with_the_new_numbers_and_nothing_else_emitted(world: World) -> None:
+    world.api = FakeApi(script=counting(100))
+    world.collect(NOON)
+    world.api = FakeApi(script=counting(120))
+    restating = [world.collect(NOON + timedelta(hours=hour)) for hour in range(1, 72)]
+    restated = [r for result in restating for r in world.records_of_run(result) if r["revision"] > 1]
+    assert {r["total_tests"] for r in restated} == {120}
+    assert {r["revision"] for r in restated} == {2}
+    per_id = Counter(r["record_id"] for r in restated)
+    assert set(per_id.values()) == {1}
+    ids = Counter((r["record_id"], r["revision"]) for r in world.records)
+    assert set(ids.values()) == {1}
+
+
+def test_collected_at_rises_with_each_revision_even_if_the_clock_goes_back(world: World) -> None:
+    world.api = FakeApi(script=counting(1))
+    world.backfill(NOON, "2026-06-10", "2026-06-12")
+    world.api = FakeApi(script=counting(2))
+    world.backfill(NOON - timedelta(days=2), "2026-06-10", "2026-06-12", force=True)
+    by_id: dict[str, list[tuple[int, str]]] = {}
+    for r in world.records:
+        by_id.setdefault(r["record_id"], []).append((r["revision"], r["collected_at"]))
+    for revisions in by_id.values():
+        assert [revision for revision, _ in sorted(revisions)] == [1, 2]
+        assert [at for _, at in sorted(revisions)] == sorted(at for _, at in revisions)
+
+
+def test_a_total_that_shrinks_is_kept_back_where_the_window_is_old_and_restated_where_not(world: World) -> None:
+    world.schedule = {"restate_for": "10d"}
+    world.api = FakeApi(script=counting(50))
+    world.backfill(NOON, "2026-06-01", "2026-06-23")
+    world.api = FakeApi(script=counting(40))
+    result = world.backfill(NOON, "2026-06-01", "2026-06-23", force=True)
+    days = {r["window_start"][:10] for r in world.records_of_run(result)}
+    assert min(days) == "2026-06-14"  # the 13th ended more than ten days ago
+    assert len(days) == 10
+
+
+def test_an_all_zero_answer_never_replaces_a_number_and_is_unverified_where_old(world: World) -> None:
+    zero = FakeApi(
+        script=lambda org, request, _n: answer(
+            org, request, users=0, products={"automation": {"totalTests": 0, "totalDuration": 0}}
+        )
+    )
+    world.api = FakeApi(script=counting(50))
+    world.backfill(NOON, "2026-01-01", "2026-01-03")
+    world.api = zero
+    again = world.backfill(NOON, "2026-01-01", "2026-01-03", force=True)
+    assert world.records_of_run(again) == []
+    fresh = world.backfill(NOON, "2026-01-04", "2026-01-05")
+    assert {r["quality"] for r in world.records_of_run(fresh)} == {"unverified"}
+
+
+def test_a_failed_slice_is_asked_again_by_the_next_collect(world: World) -> None:
+    world.limits = FEW_TRIES
+    world.api = FakeApi(script=lambda _o, request, _n: status(500) if day_of(request) == "2026-06-22" else None)
+    assert world.collect(NOON).summary.count(FAILED) == 4
+    world.api = FakeApi()
+    again = world.collect(NOON + timedelta(hours=1))
+    assert {r["window_start"][:10] for r in world.records_of_run(again)} == {"2026-06-22"}
+    assert len(world.api.asked) == 4
+
+
+def test_repairs_end_with_repair_for(world: World) -> None:
+    world.limits = FEW_TRIES
+    world.schedule = {"repair_for": "5d", "catch_up": "5d"}
+    world.api = FakeApi(script=lambda *_: status(400))
+    world.collect(NOON)
+    world.api = FakeApi(script=lambda *_: RESET)
+    world.collect(NOON + 20 * DAY)
+    assert set(asked_days(world)) == {"a", "b"}
+    assert not world.records
+
+
+def test_a_backfill_goes_on_where_it_stopped_and_force_asks_again(world: World) -> None:
+    world.limits = FEW_TRIES
+    world.api = FakeApi(script=lambda _o, request, _n: RESET if day_of(request) > "2026-05-15" else None)
+    first = world.backfill(NOON, "2026-05-01", "2026-05-31")
+    done = first.summary.count(COMPLETE)
+    assert done == 15 * 4
+    world.api = FakeApi()
+    second = world.backfill(NOON, "2026-05-01", "2026-05-31")
+    assert second.summary.count(COMPLETE) == second.summary.planned == 16 * 4
+    assert len(world.api.asked) == 16 * 4
+    world.api = FakeApi()
+    forced = world.backfill(NOON, "2026-05-01", "2026-05-31", force=True)
+    assert len(world.api.asked) == 31 * 4
+    assert world.records_of_run(forced) == []
+
+
+def test_renaming_an_org_changes_no_record_id_and_asks_no_slice_again(world: World) -> None:
+    world.api = FakeApi(script=lambda org, request, _n: answer(org, request, org_id="42"))
+    credential = make_org("a").credential
+    world.orgs = [make_org("a", credential=credential)]
+    world.backfill(NOON, "2026-06-01", "2026-06-10")
+    asked = len(world.api.asked)
+    world.orgs = [make_org("renamed", credential=credential)]
+    world.backfill(NOON, "2026-06-01", "2026-06-10")
+    assert len(world.api.asked) == asked
+    result = world.backfill(NOON, "2026-06-01", "2026-06-11")
+    assert len(world.api.asked) == asked + 2
+    assert {r["org"] for r in world.records_of_run(result)} == {"renamed"}
+
+
+def test_a_credential_that_now_belongs_to_another_organization_is_refused_before_anything_is_booked(
+    world: World,
+) -> None:
+    world.orgs = [make_org("a")]
+    world.backfill(NOON, "2026-06-01", "2026-06-02")
+    world.api = FakeApi(script=lambda org, request, _n: answer(org, request, org_id="another"))
+    result = world.backfill(NOON, "2026-06-01", "2026-06-05")
+    assert result.exit_code == ExitCode.REFUSED
+    assert world.records_of_run(result) == []
+    (cause, *_) = [cause for _, cause in result.summary.orgs["a"].causes]
+    assert "set org_id: 'another' if it is meant" in cause.message
+
+
+def test_two_orgs_that_turn_out_to_be_one_are_refused_and_the_known_one_goes_on(world: World) -> None:
+    world.orgs = [make_org("z")]
+    world.api = FakeApi(script=lambda org, request, _n: answer(org, request, org_id="42"))
+    world.backfill(NOON, "2026-06-01", "2026-06-02")
+    world.orgs = [make_org("a"), make_org("z")]
+    result = world.backfill(NOON, "2026-06-01", "2026-06-05")
+    assert result.exit_code == ExitCode.REFUSED
+    assert {r["org"] for r in world.records_of_run(result)} == {"z"}
+    assert result.summary.orgs["a"].refused
+
+
+@pytest.mark.parametrize(
+    "change", [{"zone": Zone.parse("Asia/Tokyo")}, {"granularity": Granularity.HOUR}], ids=["zone", "granularity"]
+)
+def test_a_changed_calendar_is_refused_with_the_since_to_set_and_then_begins_without_overlap(
+    world: World, change: dict[str, object]
+) -> None:
+    world.orgs = [make_org("a")]
+    world.backfill(NOON, "2026-06-01", "2026-06-10")
+    covered = max(r["window_end"] for r in world.records)
+    world.orgs = [make_org("a", **change)]
+    with pytest.raises(ConfigError, match=r"set `since: (2026-06-1[12])`") as refused:
+        world.backfill(NOON, "2026-06-01", "2026-06-15")
+    since = str(refused.value).partition("set `since: ")[2][:10]
+    world.orgs = [make_org("a", since=date.fromisoformat(since), **change)]
+    result = world.backfill(NOON, "2026-06-01", "2026-06-15")
+    starts = [datetime.fromisoformat(r["window_start"]) for r in world.records_of_run(result)]
+    assert starts
+    assert min(starts) >= datetime.fromisoformat(covered)
+    assert min(starts).astimezone(UTC) <= datetime.fromisoformat(covered) + DAY
+    assert world.backfill(NOON, "2026-06-01", "2026-06-15").summary.planned == 0
+
+
+def test_an_org_that_another_process_works_on_is_waited_for_and_then_left_with_6(world: World) -> None:
+    from collector.adapters.ledger import SqlLedger  # noqa: PLC0415 - another process, in this test
+
+    world.collect(NOON)
+    other = SqlLedger.open(world.ledger_url, command="collector backfill", now=lambda: NOON, durable=False)
+    try:
+        (key,) = [row.key for row in other.organizations() if row.name == "a"]
+        assert other.claim([key]) == {}
+        result = world.collect(NOON + DAY)
+    finally:
+        other.close()
+    assert result.exit_code == ExitCode.BUSY
+    assert {r["org"] for r in world.records_of_run(result)} == {"b"}

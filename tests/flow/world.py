@@ -1,0 +1,122 @@
+"""A whole collector in virtual time: real plans, dispatch, books, ledger and files; a scripted API and clock.
+
+Each `collect` or `backfill` is a run of its own, as a process would make it: the ledger is
+opened and closed, and the wall clock stands where the test puts it.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+from collector.adapters.ledger import SqlLedger
+from collector.adapters.sinks import DirectorySink
+from collector.config import LoadedConfig, Settings
+from collector.core.ranges import Between, Last, Moment, Range
+from collector.dispatch import Limits
+from collector.events import Event
+from collector.memory import remember
+from collector.model import Org
+from collector.planning import Command
+from collector.result import RunResult
+from collector.run import Run
+from tests.flow.harness import FAST
+from tests.support.fake_api import FakeApi, FakeClock
+from tests.support.orgs import make_org
+from tests.support.virtual_time import run_virtual
+
+T = TypeVar("T")
+DAY = timedelta(days=1)
+NOON = datetime(2026, 6, 24, 12, tzinfo=UTC)
+
+
+async def inline(work: Callable[[], T], /) -> T:
+    """What a thread would do, at once: virtual time knows no threads."""
+    return work()
+
+
+@dataclass
+class World:
+    """One directory with a ledger and an output, and the orgs that are collected into it."""
+
+    directory: Path
+    orgs: list[Org] = field(default_factory=lambda: [make_org("a"), make_org("b")])
+    api: FakeApi = field(default_factory=FakeApi)
+    limits: Limits = FAST
+    schedule: dict[str, Any] = field(default_factory=dict)
+    runs: int = 0
+    events: list[Event] = field(default_factory=list)
+
+    def collect(self, now: datetime, range_: Range | None = None) -> RunResult:
+        return self._run(Command(name="collect", range_=range_), now)
+
+    def backfill(self, now: datetime, first: str, last: str, *, force: bool = False) -> RunResult:
+        range_ = Between(Moment.parse(first), Moment.parse(last))
+        return self._run(Command(name="backfill", range_=range_, force=force), now)
+
+    def backfill_last(self, now: datetime, days: int) -> RunResult:
+        return self._run(Command(name="backfill", range_=Last(days * DAY)), now)
+
+    @property
+    def ledger_url(self) -> str:
+        return f"sqlite:///{self.directory}/ledger.db"
+
+    @property
+    def config(self) -> LoadedConfig:
+        values: dict[str, Any] = {
+            "output": {"path": str(self.directory / "out")},
+            "state": {"url": self.ledger_url},
+            "schedule": self.schedule,
+        }
+        return LoadedConfig(
+            settings=Settings(**values), orgs=tuple(self.orgs), path=self.directory, files=(), warnings=()
+        )
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """All sealed records, in the order in which they were collected."""
+        records = [
+            json.loads(line)
+            for file in sorted((self.directory / "out").glob("usage-*.jsonl"))
+            for line in file.read_text().splitlines()
+        ]
+        return sorted(records, key=lambda record: (record["collected_at"], record["product"]))
+
+    def records_of_run(self, result: RunResult) -> list[dict[str, Any]]:
+        return [record for record in self.records if record["run_id"] == result.run_id]
+
+    def _run(self, command: Command, now: datetime) -> RunResult:
+        self.runs += 1
+        run_id = f"{self.runs:04}"
+
+        async def main() -> RunResult:
+            config, clock = self.config, FakeClock(now)
+            ledger = SqlLedger.open(self.ledger_url, command=command.name, now=clock.now, durable=False)
+            try:
+                memory = remember(ledger, config, command, run_id, clock)
+                sink = DirectorySink.open(self.directory / "out", run_id=run_id, seal_at=10**8)
+                return await Run(
+                    run_id=run_id,
+                    command=command.name,
+                    plans=[],
+                    limits=self.limits,
+                    trust_zero_for=config.settings.trust_zero_for,
+                    restate_for=config.settings.schedule.restate_for,
+                    grace_s=20.0,
+                    transport=self.api,
+                    sink=sink,
+                    offload=inline,
+                    clock=clock,
+                    emit=self.events.append,
+                    rng=random.Random(1),
+                    memory=memory,
+                ).execute()
+            finally:
+                ledger.close()
+
+        return run_virtual(main())
