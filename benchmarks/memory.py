@@ -36,6 +36,7 @@ def measure(config: Path, days: int, directory: Path) -> Measured:
     last = datetime.now(UTC).date() - timedelta(days=2)  # noqa: TID251 - a benchmark has no port for the clock
     first = last - timedelta(days=days - 1)
     env = environment(
+        COLLECTOR_STATE__URL=f"sqlite:///{directory}/ledger-{days}.db",
         COLLECTOR_API__CONCURRENCY="64",
         COLLECTOR_API__RATE_LIMIT__REQUESTS="100000",
         COLLECTOR_API__ORG_RATE_LIMIT__REQUESTS="100000",

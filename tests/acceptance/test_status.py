@@ -1,0 +1,68 @@
+"""`status` over what real runs left in a ledger."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.commands import Done, SimulatedApi, collector, simulated_api
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatedApi]:
+    with simulated_api(tmp_path_factory.mktemp("status"), orgs=3) as api:
+        yield api
+
+
+def status(api: SimulatedApi, cwd: Path, *args: str) -> Done:
+    return collector("status", "-c", api.config, *args, cwd=cwd, env={"COLUMNS": "120"})
+
+
+def by_org(done: Done) -> dict[str, dict[str, Any]]:
+    return {org["org"]: org for org in json.loads(done.stdout)["orgs"]}
+
+
+def test_before_the_first_run_all_of_the_lookback_is_missing(api: SimulatedApi, tmp_path: Path) -> None:
+    done = status(api, tmp_path, "--json")
+    assert done.code == 3
+    assert all(org["populations"][0]["missing"] >= 2 for org in by_org(done).values())
+
+
+def test_after_a_healthy_run_nothing_lacks_and_it_exits_with_0(api: SimulatedApi, tmp_path: Path) -> None:
+    api.set_faults()
+    assert collector("backfill", "-c", api.config, "--last", "20d", "-o", "out", cwd=tmp_path).code == 0
+    done = status(api, tmp_path, "--json")
+    assert done.code == 0
+    for org in by_org(done).values():
+        assert org["lacking"] == 0
+        assert org["org_id"]
+        for population in org["populations"]:
+            assert population["complete"] == population["windows"] >= 19
+
+
+def test_what_is_partial_or_refused_is_shown_with_strips_and_what_to_do(api: SimulatedApi, tmp_path: Path) -> None:
+    api.set_faults("org-001:partial=always", "org-002:refused")
+    assert collector("backfill", "-c", api.config, "--last", "50d", "-o", "out", cwd=tmp_path).code == 4
+    done = status(api, tmp_path)
+    assert done.code == 3
+    assert "▒▒▒▒" in done.stdout
+    assert "····" in done.stdout
+    assert "run `collector backfill`" in done.stdout
+    assert "org-003 account-user" not in done.stdout  # no strip for an org that lacks nothing
+    assert by_org(status(api, tmp_path, "--json"))["org-003"]["lacking"] == 0
+
+
+def test_status_asks_the_api_nothing(api: SimulatedApi, tmp_path: Path) -> None:
+    before = api.stats["total"]["asked"]
+    status(api, tmp_path)
+    assert api.stats["total"]["asked"] == before
+
+
+def test_without_a_ledger_it_says_so(api: SimulatedApi, tmp_path: Path) -> None:
+    done = collector("status", "-c", api.config, cwd=tmp_path, env={"COLLECTOR_STATE__URL": "none"})
+    assert done.code == 2
+    assert "there is no ledger" in done.stderr
