@@ -32,6 +32,7 @@ from collector.ports.ledger import Holder, Ledger
 _BATCH = 64  # slices
 _HOLD_S = 30.0  # an org is held no longer than that, and what is under way
 _ASK_AGAIN_S = 1.0  # for an org that another process holds
+_SAME_ROW = "the organization is being worked on under another name of the config"
 _HELD_PER_PERMIT = 4  # orgs held for each request that may be under way
 
 
@@ -134,6 +135,8 @@ class Claims:
         )
         if isinstance(key, Holder):
             return Retriable(code="busy", message=_held_by(key), retry_after_s=_ASK_AGAIN_S)
+        if any(other.key == key for other in self._held if other is not work):
+            return Retriable(code="busy", message=_SAME_ROW, retry_after_s=_ASK_AGAIN_S)
         work.identified = True
         if key != work.key:
             # The organization is known from another name: what was planned knew nothing of it.
@@ -175,8 +178,7 @@ class Claims:
                 self._line.append(work)
 
     async def _claim(self, now: float) -> None:
-        room = min(self._capacity - len(self._held), len(self._line))
-        works = [self._line.popleft() for _ in range(room)]
+        works = self._next_in_line()
         if not works:
             return
         taken = await self._offload(lambda: self._ledger.claim([work.key for work in works]))
@@ -188,6 +190,21 @@ class Claims:
         for work in works:
             if work.key in taken:
                 await self._wait_for(work, taken[work.key], now)
+
+    def _next_in_line(self) -> list[Work]:
+        """Take the orgs that are claimed next; of two that are one organization only one at a time."""
+        taken = {work.key for work in self._held}
+        works: list[Work] = []
+        for _ in range(len(self._line)):
+            if len(self._held) + len(works) >= self._capacity:
+                break
+            work = self._line.popleft()
+            if work.key in taken:
+                self._line.append(work)
+            else:
+                taken.add(work.key)
+                works.append(work)
+        return works
 
     def _plan(self, work: Work) -> list[Slice]:
         """Return what is left to ask of an org, as the ledger holds it now; in the writer's thread."""

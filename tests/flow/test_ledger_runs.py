@@ -252,6 +252,17 @@ def test_two_orgs_that_turn_out_to_be_one_are_refused_and_the_known_one_goes_on(
     assert result.summary.orgs["a"].refused
 
 
+def test_two_names_of_one_organization_are_collected_once_where_that_is_allowed(world: World) -> None:
+    world.same_organization = "allow"
+    world.api = FakeApi(script=lambda org, request, _n: answer(org, request, org_id="42"))
+    for _ in range(2):
+        result = world.backfill(NOON, "2026-06-01", "2026-06-10")
+        assert result.exit_code == ExitCode.OK
+    ids = Counter((r["record_id"], r["revision"]) for r in world.records)
+    assert len(ids) == 10 * 2 * 2  # days, populations, products
+    assert set(ids.values()) == {1}
+
+
 @pytest.mark.parametrize(
     "change", [{"zone": Zone.parse("Asia/Tokyo")}, {"granularity": Granularity.HOUR}], ids=["zone", "granularity"]
 )

@@ -49,6 +49,7 @@ class World:
     api: FakeApi = field(default_factory=FakeApi)
     limits: Limits = FAST
     schedule: dict[str, Any] = field(default_factory=dict)
+    same_organization: str = "refuse"
     runs: int = 0
     events: list[Event] = field(default_factory=list)
 
@@ -72,6 +73,7 @@ class World:
             "output": {"path": str(self.directory / "out")},
             "state": {"url": self.ledger_url},
             "schedule": self.schedule,
+            "same_organization": self.same_organization,
         }
         return LoadedConfig(
             settings=Settings(**values), orgs=tuple(self.orgs), path=self.directory, files=(), warnings=()
