@@ -21,6 +21,7 @@ from tests.support.commands import (
     records_in,
     simulated_api,
     started,
+    unmeasured,
 )
 
 
@@ -46,6 +47,19 @@ def test_records_and_only_records_go_to_stdout(api: SimulatedApi, tmp_path: Path
 def test_logs_are_json_where_stderr_is_no_terminal(api: SimulatedApi, tmp_path: Path) -> None:
     done = collector("collect", "-c", api.config, cwd=tmp_path)
     assert next(json.loads(line)["event"] for line in done.stderr.splitlines()) == "run.started"
+
+
+def test_a_terminal_gets_a_bar_a_table_and_the_reasons(api: SimulatedApi, tmp_path: Path) -> None:
+    api.set_faults("org-002:partial=always", "org-003:refused")
+    args = ["--last", "4d", "-o", "out", "--progress", "always", "--log-format", "console"]
+    done = collector("backfill", "-c", api.config, *args, cwd=tmp_path, env={"COLUMNS": "120"})
+    assert done.code == 4
+    assert "5/5 orgs" in done.stderr
+    assert "1 sealed file(s)" in done.stderr
+    assert "planned" in done.stderr
+    assert "org-003" in done.stderr
+    assert "account-user 2026-" in done.stderr
+    assert "exit 4: an org was refused" in done.stderr
 
 
 def test_quiet_says_nothing_when_all_is_well(api: SimulatedApi, tmp_path: Path) -> None:
@@ -146,7 +160,7 @@ def shell(script: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["bash", "-c", script.format(command)],
         cwd=cwd,
-        env=environment(),
+        env=unmeasured(),
         capture_output=True,
         text=True,
         timeout=60,

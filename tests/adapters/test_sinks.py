@@ -21,6 +21,7 @@ from collector.adapters.sinks.jsonl import to_lines
 from collector.errors import OutputError
 from collector.model import Granularity, Population, Quality, Record
 from collector.ports import SealedFile
+from tests.support.commands import unmeasured
 
 RUN_ID = "20260624T102000Z-abc123"
 LINE = 500  # bytes that a record takes, roughly
@@ -364,7 +365,12 @@ print(names(Path(sys.argv[1])), sink.seal())
 
 def test_a_limit_on_the_size_of_files_is_told_like_a_full_disk(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", FILE_SIZE_LIMIT, str(tmp_path)], capture_output=True, text=True, timeout=20, check=False
+        [sys.executable, "-c", FILE_SIZE_LIMIT, str(tmp_path)],
+        env=unmeasured(),
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"the output directory {tmp_path} can't be written: File too large\n[] ()\n"

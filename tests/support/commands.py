@@ -24,6 +24,11 @@ def environment(**more: str) -> dict[str, str]:
     return kept | more
 
 
+def unmeasured() -> dict[str, str]:
+    """Ours for a process that may write nothing: coverage would fail to, and say so."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+
+
 @dataclass(frozen=True)
 class Done:
     """A command that ended."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from collector.adapters.ledger import SqlLedger
 from collector.errors import LedgerError
 from tests.adapters.ledger.conftest import Open
 from tests.adapters.ledger.support import ALWAYS, booking, registered
+from tests.support.commands import unmeasured
 from tests.support.orgs import make_org
 
 BATCH = 100
@@ -108,7 +108,7 @@ ledger.close()
 def test_a_limit_on_the_size_of_files_is_told_like_a_full_disk(path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", FILE_SIZE_LIMIT, str(path)],
-        env=os.environ | {"PYTHONWARNINGS": "error"},
+        env=unmeasured() | {"PYTHONWARNINGS": "error"},
         capture_output=True,
         text=True,
         timeout=60,

@@ -18,6 +18,7 @@ from collector.adapters.ledger.place import Place
 from collector.errors import LedgerError
 from tests.adapters.ledger.conftest import Open
 from tests.adapters.ledger.support import ALWAYS, T0, booking, open_ledger, registered, url_of
+from tests.support.commands import unmeasured
 from tests.support.orgs import make_org
 
 ADVICE = "restore a backup of it; or move it away, with the -wal and -shm beside it, and run `backfill`"
@@ -247,7 +248,7 @@ def as_other_user(directory: Path) -> str:
     inside = f"import os; os.chdir({str(directory)!r})\n" + UNPRIVILEGED
     done = subprocess.run(
         [sys.executable, "-c", inside],
-        env=os.environ | {"PYTHONPATH": str(root)},
+        env=unmeasured() | {"PYTHONPATH": str(root)},
         capture_output=True,
         text=True,
         timeout=60,
