@@ -25,7 +25,7 @@ from collector.dispatch.identity import Identities
 from collector.dispatch.lane import Lane
 from collector.errors import Failure, Rejected, Retriable
 from collector.events import Event, LanePlanned
-from collector.model import Answer, Org, Slice
+from collector.model import Answer, Org, Population, Slice
 from collector.ports import Offload
 from collector.ports.ledger import Holder, Ledger
 
@@ -184,8 +184,8 @@ class Claims:
         taken = await self._offload(lambda: self._ledger.claim([work.key for work in works]))
         free = [work for work in works if work.key not in taken]
         planned = await self._offload(lambda: [self._plan(work) for work in free])
-        for work, slices in zip(free, planned, strict=True):
-            self._begin(work, slices, now)
+        for work, (batch, left) in zip(free, planned, strict=True):
+            self._begin(work, batch, left, now)
         await self._release([work for work in free if work.lane and work.lane.done])
         for work in works:
             if work.key in taken:
@@ -206,12 +206,15 @@ class Claims:
                 works.append(work)
         return works
 
-    def _plan(self, work: Work) -> list[Slice]:
-        """Return what is left to ask of an org, as the ledger holds it now; in the writer's thread."""
+    def _plan(self, work: Work) -> tuple[list[Slice], Counter[Population]]:
+        """Return the next batch of an org, and how many slices are left to ask with it, as the ledger holds it now.
+
+        In the writer's thread; the whole list is forgotten here, or memory would grow with the range.
+        """
         org = work.org
         span = self._wanted.span(org)
         if span is None:
-            return []
+            return [], Counter()
         coverage = self._ledger.coverage(work.key, span)
         slices = outstanding(org, span, coverage, self._wanted.asks)
         waiting = work.lane.waiting if work.lane else []
@@ -219,15 +222,16 @@ class Claims:
         if work.lane and len(still) < len(waiting):
             work.lane.forget([s for s in waiting if s not in still])
         last = work.plan.last
-        return slices if last is None else [s for s in slices if _place(s) > _place(last)]
+        if last is not None:
+            slices = [s for s in slices if _place(s) > _place(last)]
+        return slices[:_BATCH], Counter(s.population for s in slices)
 
-    def _begin(self, work: Work, slices: list[Slice], now: float) -> None:
+    def _begin(self, work: Work, batch: list[Slice], left: Counter[Population], now: float) -> None:
         work.busy_since = None
         work.held_since = now
         self._held.add(work)
-        work.plan.refill(slices[:_BATCH], more=len(slices) > _BATCH)
-        begun = Counter(work.plan.begun)
-        begun.update(slice_.population for slice_ in slices)
+        work.plan.refill(batch, more=left.total() > len(batch))
+        begun = work.plan.begun + left
         for population, summary in self._summary.org(work.org).populations.items():
             summary.planned = begun[population]
         self._emit(LanePlanned(org=work.org, slices=begun.total()))
