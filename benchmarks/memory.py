@@ -3,7 +3,7 @@
 Runs the real command twice against one simulated API over loopback, same orgs, ranges of 10
 and of 1,000 days, and compares the peak resident set sizes that the kernel reports.
 
-    python -m benchmarks.memory [--orgs 100] [--days 10 1000]
+    python -m benchmarks.memory [--orgs 100] [--days 10 1000] [--ledger]
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ class Measured:
     cpu_s: float
 
 
-def measure(config: Path, days: int, directory: Path) -> Measured:
+def measure(config: Path, days: int, directory: Path, *, ledger: bool) -> Measured:
     """Collect so many days into a directory, as a child whose resources the kernel counts for itself."""
     output = directory / f"out-{days}"
     last = datetime.now(UTC).date() - timedelta(days=2)  # noqa: TID251 - a benchmark has no port for the clock
     first = last - timedelta(days=days - 1)
     env = environment(
-        COLLECTOR_STATE__URL=f"sqlite:///{directory}/ledger-{days}.db",
+        COLLECTOR_STATE__URL=f"sqlite:///{directory}/ledger-{days}.db" if ledger else "none",
         COLLECTOR_API__CONCURRENCY="64",
         COLLECTOR_API__RATE_LIMIT__REQUESTS="100000",
         COLLECTOR_API__ORG_RATE_LIMIT__REQUESTS="100000",
@@ -57,11 +57,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--orgs", type=int, default=100)
     parser.add_argument("--days", type=int, nargs=2, default=(10, 1000))
+    parser.add_argument("--ledger", action="store_true", help="with a ledger; without one the stream alone")
     args = parser.parse_args()
     runs = []
     with tempfile.TemporaryDirectory() as name, simulated_api(Path(name), orgs=args.orgs) as api:
         for days in args.days:
-            run = measure(api.config, days, Path(name))
+            run = measure(api.config, days, Path(name), ledger=args.ledger)
             runs.append(run)
             print(
                 f"{run.slices:>8} slices  {run.seconds:7.1f} s  {run.slices / run.seconds:6.0f} slices/s  "
