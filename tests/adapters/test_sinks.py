@@ -22,6 +22,7 @@ from collector.errors import OutputError
 from collector.model import Granularity, Population, Quality, Record
 from collector.ports import SealedFile
 from tests.support.commands import unmeasured
+from tests.support.disks import small_disk_at
 
 RUN_ID = "20260624T102000Z-abc123"
 LINE = 500  # bytes that a record takes, roughly
@@ -281,19 +282,8 @@ def test_a_directory_that_may_not_be_written_is_told_before_anything_is_asked(
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A real file system of 64 KiB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)]
-    try:
-        mounted = subprocess.run(mount, capture_output=True, check=False).returncode == 0
-    except FileNotFoundError:
-        mounted = False
-    if not mounted:
-        pytest.skip("mounting a small disk takes root")
-    try:
+    with small_disk_at(tmp_path / "disk", "64k") as disk:
         yield disk
-    finally:
-        subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
 def fill(sink: Output) -> None:

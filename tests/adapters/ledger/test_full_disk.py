@@ -14,6 +14,7 @@ from collector.errors import LedgerError
 from tests.adapters.ledger.conftest import Open
 from tests.adapters.ledger.support import ALWAYS, booking, registered
 from tests.support.commands import unmeasured
+from tests.support.disks import small_disk_at
 from tests.support.orgs import make_org
 
 BATCH = 100
@@ -22,19 +23,8 @@ BATCH = 100
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A real file system of one MiB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
-    try:
-        mounted = subprocess.run(mount, capture_output=True, check=False).returncode == 0
-    except FileNotFoundError:
-        mounted = False
-    if not mounted:
-        pytest.skip("mounting a small disk takes root")
-    try:
+    with small_disk_at(tmp_path / "disk", "1m") as disk:
         yield disk
-    finally:
-        subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
 def fill(ledger: SqlLedger, key: int) -> tuple[int, LedgerError]:
