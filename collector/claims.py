@@ -19,15 +19,15 @@ from datetime import datetime
 from collector.core.coverage import outstanding
 from collector.core.plan import BatchPlan
 from collector.core.summary import RunSummary
-from collector.core.wanted import Wanted
+from collector.core.wanted import Since, Wanted, calendars_overlap
 from collector.dispatch import Dispatcher
 from collector.dispatch.identity import Identities
 from collector.dispatch.lane import Lane
-from collector.errors import Failure, Rejected, Retriable
+from collector.errors import Failure, RefusalReason, Refused, Rejected, Retriable
 from collector.events import Event, LanePlanned
 from collector.model import Answer, Org, Population, Slice
 from collector.ports import Offload
-from collector.ports.ledger import Holder, Ledger
+from collector.ports.ledger import CalendarChanged, Holder, Ledger
 
 _BATCH = 64  # slices
 _HOLD_S = 30.0  # an org is held no longer than that, and what is under way
@@ -99,7 +99,7 @@ class Claims:
         """Take over the dispatch's lanes: nothing of them is asked before it is claimed."""
         self._dispatcher = dispatcher
         for lane in dispatcher.lanes:
-            lane.held = False
+            lane.hold(False, now=asyncio.get_running_loop().time())
             self._works[lane.org.name].lane = lane
 
     def key_of(self, org: Org) -> int:
@@ -117,6 +117,8 @@ class Claims:
         loop = asyncio.get_running_loop()
         while (self._line or self._held) and not self._dispatch.stopping:
             self._woken.clear()
+            if self._dispatch.winding_up:
+                self._line = deque(work for work in self._line if work.lane and work.lane.waiting)
             await self._release(self._let_go(loop.time()))
             await self._claim(loop.time())
             with suppress(TimeoutError):
@@ -137,11 +139,25 @@ class Claims:
             return Retriable(code="busy", message=_held_by(key), retry_after_s=_ASK_AGAIN_S)
         if any(other.key == key for other in self._held if other is not work):
             return Retriable(code="busy", message=_SAME_ROW, retry_after_s=_ASK_AGAIN_S)
+        if key != work.key and (refused := await self._offload(lambda: self._move(work, key))):
+            return refused
         work.identified = True
-        if key != work.key:
-            # The organization is known from another name: what was planned knew nothing of it.
-            work.key = key
-            work.plan.cut()
+        return None
+
+    def _move(self, work: Work, key: int) -> Refused | None:
+        """Go on with another row: the organization is known from another name. What was planned knew nothing of it."""
+        org = work.org
+        standing = self._ledger.register([org], wanted_from={}, now=self._wanted.now)[org.name]
+        if isinstance(standing, CalendarChanged):
+            message = calendars_overlap(
+                org, zone=standing.zone, granularity=standing.granularity, covered_until=standing.covered_until
+            )
+            return Refused(reason=RefusalReason.CALENDAR, message=message)
+        work.key = key
+        work.plan.cut()
+        self._wanted.since[org.name] = Since(
+            wanted_from=standing.wanted_from, ranges=self._ledger.wanted(key), calendar_since=standing.calendar_since
+        )
         return None
 
     @property
@@ -169,7 +185,7 @@ class Claims:
         self._idle.difference_update(works)
         for work in works:
             if work.lane:
-                work.lane.held = False
+                work.lane.hold(False, now=asyncio.get_running_loop().time())
         await self._flush()
         await self._offload(lambda: self._ledger.release([work.key for work in works]))
         for work in works:
@@ -236,7 +252,7 @@ class Claims:
             summary.planned = begun[population]
         self._emit(LanePlanned(org=work.org, slices=begun.total()))
         if work.lane:
-            work.lane.held = True
+            work.lane.hold(True, now=now)
             self._dispatch.changed(work.lane)
 
     async def _wait_for(self, work: Work, holder: Holder, now: float) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from collector.core.finding import Finding
 from collector.core.retry import PartialAnswer
+from collector.core.suspicion import Flag
 from collector.errors import Failure, Refused
 from collector.model import Org, Slice, SliceState
 
@@ -36,6 +38,18 @@ class RequestEnded:
     slice: Slice
     result: str  # "ok", "partial", or the failure's code
     latency_s: float
+    waited_s: float  # for limits and permits, after the slice itself was ready to be asked
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SliceBooked:
+    """The end of a slice is written and, where there is a ledger, booked."""
+
+    outcome: SliceOutcome
+    records: int
+    restated: int = 0  # of the records
+    unavailable: int = 0  # of the records
+    flags: Mapping[Flag, Sequence[str]] = field(default_factory=dict)  # with the products that each is about, if any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,4 +92,4 @@ class ApiUp:
     down_s: float
 
 
-Event = SliceOutcome | LanePlanned | RequestEnded | RetryScheduled | LaneEnded | ApiDown | ApiUp
+Event = SliceOutcome | SliceBooked | LanePlanned | RequestEnded | RetryScheduled | LaneEnded | ApiDown | ApiUp

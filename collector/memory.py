@@ -18,7 +18,7 @@ from collector.claims import Memory, Work
 from collector.config import LoadedConfig, Settings
 from collector.core.coverage import Ages
 from collector.core.plan import BatchPlan
-from collector.core.wanted import BackfillWanted, CollectWanted, Since, Wanted, first_free_date
+from collector.core.wanted import BackfillWanted, CollectWanted, Since, Wanted, calendars_overlap
 from collector.core.windows import Calendar, start_of_date
 from collector.dispatch.identity import Identities
 from collector.errors import ConfigError, Problem
@@ -77,12 +77,9 @@ def _standings(ledger: Ledger, config: LoadedConfig, orgs: list[Org], now: datet
 
 
 def _calendar_problem(org: Org, changed: CalendarChanged) -> Problem:
-    since = first_free_date(org, changed.covered_until)
     return Problem(
-        message=(
-            f"org {org.name!r} is collected by {changed.granularity} in {changed.zone} through "
-            f"{changed.covered_until.isoformat()}; by {org.granularity} in {org.zone.name} windows would overlap and "
-            f"count twice: set `since: {since}` for it, and the new calendar begins there"
+        message=calendars_overlap(
+            org, zone=changed.zone, granularity=changed.granularity, covered_until=changed.covered_until
         )
     )
 

@@ -51,6 +51,7 @@ class Limits:
     allow_same_organization: bool = False
 
 
+RELOADED = Rejected(code="reloaded", message="the config changed: the next run goes on with it")
 STOPPED = Rejected(code="stopped", message="the run was stopped before an answer came")
 
 
@@ -94,6 +95,7 @@ class Dispatcher:
         self._fetches: set[asyncio.Timeout] = set()
         self._changed = asyncio.Event()
         self._stopping = False
+        self.winding_up = False
 
     def stop(self, grace_s: float) -> None:
         """Send nothing more; what is under way may take up to `grace_s` seconds. Idempotent."""
@@ -101,6 +103,17 @@ class Dispatcher:
             self._stopping = True
             self._changed.set()
             asyncio.get_running_loop().call_later(grace_s, self._cut_fetches)
+
+    def wind_up(self, grace_s: float) -> None:
+        """Begin no new slice: what was begun may take up to `grace_s` seconds to end, retries included. Idempotent."""
+        if not self.winding_up:
+            self.winding_up = True
+            now = asyncio.get_running_loop().time()
+            for lane in self.lanes:
+                lane.wind_up()
+                self._board.put(lane, now)
+            self._changed.set()
+            asyncio.get_running_loop().call_later(grace_s, self.stop, grace_s)
 
     @property
     def stopping(self) -> bool:
@@ -165,7 +178,9 @@ class Dispatcher:
         began = loop.time()
         result = await self._fetch(lane, inquiry, stamp)
         now = loop.time()
-        self._emit(RequestEnded(slice=inquiry.slice, result=_word(result), latency_s=now - began))
+        self._emit(
+            RequestEnded(slice=inquiry.slice, result=_word(result), latency_s=now - began, waited_s=inquiry.waited_s)
+        )
         self._note_life(lane, result, now, probe=probe)
         steps = lane.settle(
             inquiry, result, now=now, uptime=self._outage.uptime(now), jitter=self._rng.random(), probe=probe

@@ -27,7 +27,7 @@ from collector.model import Answer, Slice, SliceState
 _FAILING_AFTER = 3  # failures in a row
 _ASKED_WHEN_REFUSED = 2  # times in all that an org which refuses is asked
 _OUTSTANDING_PER_PERMIT = 4  # slices of a steady lane that are asked or wait for a retry
-_FINAL_REFUSALS = frozenset({RefusalReason.IDENTITY, RefusalReason.DUPLICATE})
+_FINAL_REFUSALS = frozenset({RefusalReason.IDENTITY, RefusalReason.DUPLICATE, RefusalReason.CALENDAR})
 
 
 class Mood(Enum):
@@ -50,7 +50,7 @@ class Inquiry:
     finding: Finding | None = None
     failure: Failure | None = None
     sent_at: float = 0.0
-    ready_at: float = 0.0
+    waited_s: float = 0.0  # for limits and permits, before the last request
     _reasons: dict[type, int] = field(default_factory=dict)
 
     def count(self, reason: object) -> int:
@@ -84,7 +84,8 @@ class Lane:
         self.mood = Mood.UNSETTLED
         self.in_flight = 0
         self.end: LaneEnded | None = None
-        self.held = True  # whether this process may work on the org now
+        self._held = True
+        self._able_since = 0.0  # from when on only limits and permits held back its next request
         self._limiter = limiter
         self._permits = permits
         self._policy = policy
@@ -100,6 +101,20 @@ class Lane:
     def done(self) -> bool:
         """Whether nothing of it is left to ask or to wait for."""
         return not self.in_flight and (self.mood is Mood.ENDED or (not self._waiting and self.plan.exhausted))
+
+    @property
+    def held(self) -> bool:
+        """Whether this process may work on the org now."""
+        return self._held
+
+    def hold(self, held: bool, *, now: float) -> None:
+        """Note that this process may, or may no more."""
+        self._held = held
+        self._able_since = now
+
+    def wind_up(self) -> None:
+        """Begin no new slice; what was begun goes on to its end."""
+        self.plan.end()
 
     @property
     def idle(self) -> bool:
@@ -119,7 +134,7 @@ class Lane:
     def ready_at(self, now: float) -> float | None:
         """Return when its next request may leave; None while that depends on one under way, or if none is left."""
         steady = self.mood is Mood.STEADY
-        if not self.held or self.mood is Mood.ENDED or self.in_flight >= (self._permits if steady else 1):
+        if not self._held or self.mood is Mood.ENDED or self.in_flight >= (self._permits if steady else 1):
             return None
         when = self._waiting[0][0] if self._waiting else None
         if self.plan.remaining and self._may_begin():
@@ -131,10 +146,14 @@ class Lane:
     def take(self, now: float, *, uptime: float) -> Inquiry:
         """Hand out what is asked next (a retry that is due goes first) and take a permit of the org's limits."""
         self.in_flight += 1
+        able_since = max(self._able_since, self._paused_until)
         if self._waiting and (self._waiting[0][0] <= now or not self._may_begin()):
-            inquiry = heappop(self._waiting)[2]
+            due_at, _, inquiry = heappop(self._waiting)
+            able_since = max(able_since, due_at)
         else:
             inquiry = Inquiry(next(self.plan), since_s=uptime)
+        inquiry.waited_s = max(0.0, now - able_since)
+        self._able_since = now
         inquiry.sent_at = self._limiter.take(now)
         return inquiry
 
@@ -158,6 +177,7 @@ class Lane:
         A failed `probe` of an API that is down says nothing about the org: it isn't counted.
         """
         self.in_flight -= 1
+        self._able_since = now
         inquiry.asked += 1
         reason = self._learn(inquiry, result, now=now, uptime=uptime)
         if reason is None:

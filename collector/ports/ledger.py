@@ -59,6 +59,7 @@ class SliceKey:
 class SliceRow:
     """What the ledger holds of a slice."""
 
+    start: datetime
     end: datetime
     known: Known
     emission: Emission | None
