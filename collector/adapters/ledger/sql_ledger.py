@@ -96,15 +96,20 @@ class SqlLedger:
         with self._database.write() as tx:
             leases.release(tx, keys, self._me)
 
-    def identify(self, key: int, *, name: str, org_id: str, org_name: str) -> int | Holder:
-        """Bind an org to the organization that answered.
-
-        If another key comes back, its row may have another calendar: `register` tells. Raises ValueError
-        if the row is already bound to another organization.
-        """
+    def identify(
+        self, key: int, *, name: str, org_id: str, org_name: str, entry: Org | None = None
+    ) -> int | Holder | CalendarChanged:
+        """Bind an org to the organization that answered. Raises ValueError if the row is bound to another one."""
         with self._database.write() as tx:
             return identity.identify(
-                tx, key, name=name, org_id=org_id, org_name=org_name, me=self._me, liveness=self._liveness
+                tx,
+                key,
+                name=name,
+                org_id=org_id,
+                org_name=org_name,
+                me=self._me,
+                liveness=self._liveness,
+                entry=entry,
             )
 
     def coverage(self, key: int, span: Window) -> Coverage:
