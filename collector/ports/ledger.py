@@ -81,7 +81,10 @@ class Booking:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnsealedFile:
-    """A file that a run began: `bytes` and `records` are what is booked; more than that is to be cut off."""
+    """A file that a run began: `bytes` and `records` are what is booked; more than that is to be cut off.
+
+    It lies in the directory that has `place` as its id, whatever its path is by now; at its path where there is none.
+    """
 
     file_id: int
     run_id: str
@@ -90,6 +93,8 @@ class UnsealedFile:
     bytes: int
     records: int
     seal_intended: bool
+    host: str | None = None  # the machine that wrote it
+    place: str | None = None
 
 
 class Ledger(Protocol):
@@ -154,7 +159,7 @@ class Ledger(Protocol):
         """Write slices, and how far the unsealed file is booked, together."""
         ...
 
-    def open_file(self, run_id: str, directory: str, name: str) -> UnsealedFile:
+    def open_file(self, run_id: str, directory: str, name: str, *, place: str | None = None) -> UnsealedFile:
         """Book a file before it is created."""
         ...
 
@@ -171,7 +176,11 @@ class Ledger(Protocol):
         ...
 
     def left_behind(self) -> Sequence[UnsealedFile]:
-        """Return the files of processes that live no more, oldest first, and take them over."""
+        """Return the files of processes that live no more, oldest first; they may lie where only others see them."""
+        ...
+
+    def take_over(self, file_ids: Collection[int]) -> Sequence[UnsealedFile]:
+        """Make files that were left behind ours; return those that no other process was quicker with."""
         ...
 
     def begin_run(self, run_id: str, command: str, now: datetime) -> Sequence[str]:
