@@ -23,7 +23,7 @@ from collector.core.wanted import Wanted
 from collector.dispatch import Dispatcher
 from collector.dispatch.identity import Identities
 from collector.dispatch.lane import Lane
-from collector.errors import Failure, Rejected, Retriable
+from collector.errors import Failure, LedgerError, Rejected, Retriable
 from collector.events import Event, LanePlanned
 from collector.model import Answer, Org, Population, Slice
 from collector.ports import Offload
@@ -74,6 +74,7 @@ class Claims:
         *,
         offload: Offload,
         flush: Callable[[], Awaitable[None]],
+        fail: Callable[[LedgerError], None],
         summary: RunSummary,
         emit: Callable[[Event], None],
         permits: int,
@@ -88,6 +89,7 @@ class Claims:
         self._ledger = memory.ledger
         self._offload = offload
         self._flush = flush
+        self._fail = fail
         self._summary = summary
         self._emit = emit
         self._capacity = max(8, permits * _HELD_PER_PERMIT)
@@ -130,9 +132,13 @@ class Claims:
             return failure
         if work.identified:
             return None
-        key = await self._offload(
-            lambda: self._ledger.identify(work.key, name=org.name, org_id=answer.org_id, org_name=answer.org_name)
-        )
+        try:
+            key = await self._offload(
+                lambda: self._ledger.identify(work.key, name=org.name, org_id=answer.org_id, org_name=answer.org_name)
+            )
+        except LedgerError as error:
+            self._fail(error)
+            return Rejected(code="ledger", message=str(error))
         if isinstance(key, Holder):
             return Retriable(code="busy", message=_held_by(key), retry_after_s=_ASK_AGAIN_S)
         if any(other.key == key for other in self._held if other is not work):

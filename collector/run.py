@@ -144,6 +144,7 @@ class Run:
             self.memory,
             offload=self.offload,
             flush=writer.flush,
+            fail=writer.fail,
             summary=summary,
             emit=self.emit,
             permits=self.limits.concurrency,
