@@ -19,7 +19,7 @@ from collector.core.finding import Finding, absorb
 from collector.core.pace import recover, slow_down
 from collector.core.plan import Plan
 from collector.core.retry import GiveUp, PartialAnswer, RetryIn, RetryPolicy, backoff_s, decide
-from collector.dispatch.limiter import Limiter
+from collector.dispatch.limiter import Limiter, Permit
 from collector.errors import Failure, RefusalReason, Refused
 from collector.events import LaneEnded, RetryScheduled, SliceOutcome
 from collector.model import Answer, Slice, SliceState
@@ -50,6 +50,7 @@ class Inquiry:
     finding: Finding | None = None
     failure: Failure | None = None
     sent_at: float = 0.0
+    permit: Permit | None = None  # of the org's limit, for the request that is under way
     ready_at: float = 0.0
     _reasons: dict[type, int] = field(default_factory=dict)
 
@@ -124,9 +125,10 @@ class Lane:
         when = self._waiting[0][0] if self._waiting else None
         if self.plan.remaining and self._may_begin():
             when = now
-        if when is None:
+        free = self._limiter.ready_at(now)
+        if when is None or free is None:
             return None
-        return max(when, self._paused_until, self._limiter.ready_at(now))
+        return max(when, self._paused_until, free)
 
     def take(self, now: float, *, uptime: float) -> Inquiry:
         """Hand out what is asked next (a retry that is due goes first) and take a permit of the org's limits."""
@@ -135,12 +137,14 @@ class Lane:
             inquiry = heappop(self._waiting)[2]
         else:
             inquiry = Inquiry(next(self.plan), since_s=uptime)
-        inquiry.sent_at = self._limiter.take(now)
+        inquiry.permit = self._limiter.take()
+        inquiry.sent_at = now
         return inquiry
 
     def sent(self, inquiry: Inquiry, now: float) -> None:
         """Note that a request has left."""
-        self._limiter.sent(inquiry.sent_at, now)
+        if inquiry.permit is not None:
+            inquiry.permit.sent(now)
         inquiry.sent_at = now
 
     def settle(
@@ -158,6 +162,8 @@ class Lane:
         A failed `probe` of an API that is down says nothing about the org: it isn't counted.
         """
         self.in_flight -= 1
+        if inquiry.permit is not None:
+            inquiry.permit.end(now)
         inquiry.asked += 1
         reason = self._learn(inquiry, result, now=now, uptime=uptime)
         if reason is None:

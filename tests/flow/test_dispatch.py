@@ -55,6 +55,16 @@ def test_the_limits_hold_in_flight_and_per_period_for_one_org_and_for_all() -> N
     assert max(api.busiest(1.0, f"org-{n}") for n in range(20)) <= 2
 
 
+def test_connections_that_take_long_let_no_more_leave_at_once_than_the_limits_allow() -> None:
+    """Permits once ran out while their requests were still connecting: then all of them left at once."""
+    limits = Limits(concurrency=16, rate=RateLimit(5, 1.0), org_concurrency=4, org_rate=RateLimit(1, 1.0))
+    api = FakeApi(connect_s=lambda now: 10.0 - now % 10.0)  # whoever connects does so at the same instants
+    result = dispatch([plan_days(make_org(f"org-{n}"), 3) for n in range(12)], api, limits)
+    assert result.states() == {COMPLETE: 72}
+    assert api.busiest(1.0) == 5
+    assert max(api.busiest(1.0, f"org-{n}") for n in range(12)) == 1
+
+
 def test_the_limits_are_used_to_the_full() -> None:
     api = FakeApi(latency_s=lambda _org: 0.01)
     dispatch([plan_days(make_org(f"org-{n}"), 10) for n in range(20)], api, DEFAULTS)
