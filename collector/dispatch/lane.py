@@ -50,6 +50,7 @@ class Inquiry:
     finding: Finding | None = None
     failure: Failure | None = None
     sent_at: float = 0.0
+    last_chance: bool = False  # whether its org had refused before the request that is under way
     permit: Permit | None = None  # of the org's limit, for the request that is under way
     ready_at: float = 0.0
     _reasons: dict[type, int] = field(default_factory=dict)
@@ -93,6 +94,7 @@ class Lane:
         self._tickets = count()
         self._paused_until = 0.0
         self._refusals = 0
+        self._refused_by: Refused | None = None  # until it answers
         self._failures = 0
         self._failing_since: float | None = None
         self._slowed_at = float("-inf")
@@ -138,6 +140,7 @@ class Lane:
         else:
             inquiry = Inquiry(next(self.plan), since_s=uptime)
         inquiry.permit = self._limiter.take()
+        inquiry.last_chance = self._refused_by is not None
         inquiry.sent_at = now
         return inquiry
 
@@ -172,6 +175,8 @@ class Lane:
             return self._refused(inquiry, reason, now=now, jitter=jitter)
         if self.end is not None:
             return [inquiry.outcome(self._state_of_asked())]
+        if inquiry.last_chance and self._refused_by is not None:
+            return self._park(inquiry, self._refused_by)
         if probe and not isinstance(reason, PartialAnswer):
             inquiry.asked -= 1
             inquiry.probes += 1
@@ -215,6 +220,7 @@ class Lane:
         if isinstance(result, Answer):
             self._failures = 0
             self._failing_since = None
+            self._refused_by = None
             if self.mood is not Mood.ENDED:
                 self.mood = Mood.STEADY
             self._limiter.stretch = recover(self._limiter.stretch)
@@ -245,8 +251,14 @@ class Lane:
             return [inquiry.outcome(self._state_of_asked())]
         if self._refusals < _ASKED_WHEN_REFUSED and refused.reason not in _FINAL_REFUSALS:
             self.mood = Mood.UNSETTLED
+            self._refused_by = refused
             delay_s = backoff_s(1, policy=self._policy, jitter=jitter)
             return [self._wait(inquiry, refused, now=now, delay_s=delay_s)]
+        return self._park(inquiry, refused)
+
+    def _park(self, inquiry: Inquiry, refused: Refused) -> list[Step]:
+        """End the lane: it was asked once more after a refusal, and whatever came back was no answer."""
+        inquiry.failure = refused
         return [inquiry.outcome(SliceState.REFUSED), *self.close(SliceState.REFUSED, refused)]
 
     def _give_up_if_hopeless(self, failure: Failure | None, uptime: float) -> list[Step]:

@@ -177,6 +177,17 @@ def test_a_refusal_that_was_a_slip_of_the_api_costs_nothing() -> None:
     assert result.states() == {COMPLETE: 60}
 
 
+def test_a_refused_org_whose_second_answer_is_none_at_all_is_not_asked_a_third_time() -> None:
+    """After 403, 429 it once was asked on and on, until it had refused twice."""
+    for second in (status(429), status(500), RESET):
+        api = FakeApi(script=replies(status(403), second))
+        result = dispatch([plan_days(make_org("a"), 30)], api)
+        assert api.count["a"] == 2
+        (end,) = result.of(LaneEnded)
+        assert (end.state, end.failure.code) == (REFUSED, "refused_forbidden")
+        assert result.states() == {REFUSED: 1}
+
+
 def test_another_organization_than_the_pinned_one_is_refused_at_once() -> None:
     api = FakeApi()
     result = dispatch([plan_days(make_org("a", org_id="other"), 30)], api)
