@@ -20,10 +20,10 @@ from collector.core.coverage import outstanding
 from collector.core.plan import BatchPlan
 from collector.core.summary import RunSummary
 from collector.core.wanted import Since, Wanted, calendars_overlap
-from collector.dispatch import STOPPED, Dispatcher
+from collector.dispatch import Dispatcher
 from collector.dispatch.identity import Identities
 from collector.dispatch.lane import Lane
-from collector.errors import CollectorError, Failure, LedgerError, RefusalReason, Refused, Rejected, Retriable
+from collector.errors import Failure, LedgerError, RefusalReason, Refused, Rejected, Retriable
 from collector.events import Event, LanePlanned
 from collector.model import Answer, Org, Population, Slice
 from collector.ports import Offload
@@ -74,7 +74,7 @@ class Claims:
         *,
         offload: Offload,
         flush: Callable[[], Awaitable[None]],
-        fail: Callable[[CollectorError], None],
+        fail: Callable[[LedgerError], None],
         summary: RunSummary,
         emit: Callable[[Event], None],
         permits: int,
@@ -144,7 +144,7 @@ class Claims:
             key = await self._offload(lambda: self._identify(work, answer))
         except LedgerError as error:
             self._fail(error)
-            return STOPPED
+            return Rejected(code="ledger", message=str(error))
         match key:
             case Holder():
                 return Retriable(code="busy", message=_held_by(key), retry_after_s=_ASK_AGAIN_S)

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from collector.adapters.ledger import SqlLedger
 from collector.core.retry import RetryPolicy
 from collector.core.suspicion import Flag
 from collector.dispatch import Limits
-from collector.errors import ConfigError
+from collector.errors import ConfigError, LedgerError
 from collector.events import SliceBooked
 from collector.exitcodes import ExitCode
 from collector.model import ApiRequest, Granularity, Org, Population, SliceState, Zone
@@ -243,6 +244,21 @@ def test_a_credential_that_now_belongs_to_another_organization_is_refused_before
     assert "set org_id: 'another' if it is meant" in cause.message
 
 
+def test_a_ledger_that_fails_while_an_organization_is_bound_ends_the_run_with_5_and_not_as_a_defect(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> int:
+        raise LedgerError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SqlLedger, "identify", fail)
+        result = world.backfill(NOON, "2026-06-01", "2026-06-02")
+    assert result.exit_code == ExitCode.OUTPUT
+    assert str(result.output_error) == "the disk is full"
+    assert world.records == []
+    assert world.backfill(NOON, "2026-06-01", "2026-06-02").exit_code == ExitCode.OK
+
+
 def test_two_orgs_that_turn_out_to_be_one_are_refused_and_the_known_one_goes_on(world: World) -> None:
     world.orgs = [make_org("z")]
     world.api = FakeApi(script=lambda org, request, _n: answer(org, request, org_id="42"))
@@ -350,8 +366,6 @@ def test_totals_that_shrank_are_counted_also_where_nothing_is_emitted(world: Wor
 
 
 def test_an_org_that_another_process_works_on_is_waited_for_and_then_left_with_6(world: World) -> None:
-    from collector.adapters.ledger import SqlLedger  # noqa: PLC0415 - another process, in this test
-
     world.collect(NOON)
     other = SqlLedger.open(world.ledger_url, command="collector backfill", now=lambda: NOON, durable=False)
     try:
