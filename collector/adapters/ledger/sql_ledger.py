@@ -12,7 +12,7 @@ import socket
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
-from collector.adapters.ledger import holders, identity, leases, ranges, registry, runs, unsealed, views
+from collector.adapters.ledger import history, holders, identity, leases, ranges, registry, runs, unsealed, views
 from collector.adapters.ledger import slices as _slices
 from collector.adapters.ledger.engine import PATIENCE_S, Database
 from collector.adapters.ledger.place import Place
@@ -182,6 +182,17 @@ class SqlLedger:
         """Return all orgs that the ledger knows, by name."""
         with self._database.read() as tx:
             return views.organizations(tx)
+
+    def locate(self, orgs: Sequence[Org], *, names: Collection[str]) -> Mapping[str, views.Organization]:
+        """Return what the ledger has of orgs, by name: what the next run will find; `names` are all of the config's."""
+        with self._database.read() as tx:
+            by_key = {row.key: row for row in views.organizations(tx)}
+            return {name: by_key[key] for name, key in registry.locate(tx, orgs, names).items()}
+
+    def histories(self, asked: Sequence[history.Asked]) -> Sequence[history.History]:
+        """Return what the status page shows of orgs, in one look."""
+        with self._database.read() as tx:
+            return history.histories(tx, asked)
 
     def stretches(self, key: int) -> Sequence[views.Stretch]:
         """Return an org's slices, merged where they follow each other in one state, oldest first."""

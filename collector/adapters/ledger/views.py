@@ -6,10 +6,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, func, select, true
 
 from collector.adapters.ledger import schema
-from collector.adapters.ledger.codec import POPULATION, emission_of, instant_of, population_of, state_of, usages_of
+from collector.adapters.ledger.codec import (
+    POPULATION,
+    emission_of,
+    instant_of,
+    micros,
+    population_of,
+    state_of,
+    usages_of,
+)
 from collector.adapters.ledger.holders import holder_of
 from collector.adapters.ledger.schema import BEGINNING, calendar, org, run, slice_
 from collector.model import Population, ProductUsage, SliceState, Window
@@ -74,11 +82,11 @@ def organizations(tx: Connection) -> list[Organization]:
     ]
 
 
-def stretches(tx: Connection, key: int) -> Iterator[Stretch]:
+def stretches(tx: Connection, key: int, *, before: datetime | None = None) -> Iterator[Stretch]:
     """Yield the stretches of an org, by population, oldest first; a slice is read and forgotten."""
     query = (
         select(slice_.c.population, slice_.c.state, slice_.c.start, slice_.c.end)
-        .where(slice_.c.org == key)
+        .where(slice_.c.org == key, _starts_before(before))
         .order_by(slice_.c.population, slice_.c.start)
     )
     last: tuple[int, int, int, int, int] | None = None
@@ -93,11 +101,16 @@ def stretches(tx: Connection, key: int) -> Iterator[Stretch]:
         yield _stretch(*last)
 
 
-def oldest_usage(tx: Connection, key: int, population: Population) -> Window | None:
+def oldest_usage(tx: Connection, key: int, population: Population, *, before: datetime | None = None) -> Window | None:
     """Return the oldest window that anything was counted in."""
     query = (
         select(slice_.c.start, slice_.c.end, slice_.c.emission)
-        .where(slice_.c.org == key, slice_.c.population == POPULATION[population], slice_.c.emission.is_not(None))
+        .where(
+            slice_.c.org == key,
+            slice_.c.population == POPULATION[population],
+            slice_.c.emission.is_not(None),
+            _starts_before(before),
+        )
         .order_by(slice_.c.start)
     )
     for start, end, text in tx.execute(query).yield_per(100):
@@ -137,6 +150,10 @@ def open_runs(tx: Connection) -> list[OpenRun]:
         )
         for run_id, command, started_at, *holder in tx.execute(query)
     ]
+
+
+def _starts_before(instant: datetime | None) -> ColumnElement[bool]:
+    return true() if instant is None else slice_.c.start < micros(instant)
 
 
 def _stretch(population: int, state: int, start: int, end: int, slices: int) -> Stretch:
