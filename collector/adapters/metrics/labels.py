@@ -53,5 +53,3 @@ class Bounded:
                 return OTHER
             self._known[text] = None
         return text
-
-

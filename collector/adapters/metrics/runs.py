@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from collector.adapters.metrics.labels import ANSWERED, WORDS, Bounded, word_of
 from collector.core.suspicion import Flag
-from collector.errors import Refused, RefusalReason
+from collector.errors import RefusalReason, Refused
 from collector.events import (
     ApiDown,
     ApiUp,
@@ -111,7 +111,8 @@ class RunMetrics:
     def seed(self, runs: Iterable[EndedRun]) -> None:
         """Take over what is known of runs before this process began; newest first."""
         for run in runs:
-            self._runs.remember(run)
+            if run.exit_code is not None:
+                self._runs.remember(run)
 
     def _request(self, event: RequestEnded) -> None:
         result = word_of(event.result)
