@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.error import HTTPError
 
 from prometheus_client import push_to_gateway, write_to_textfile
 from prometheus_client.registry import Collector
@@ -24,6 +25,8 @@ def push(gateway: str, registry: Collector, *, grouping: Mapping[str, str], time
         try:
             push_to_gateway(gateway, job=JOB, registry=registry, grouping_key=dict(grouping), timeout=timeout_s)
         except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+            if isinstance(error, HTTPError):
+                error.close()  # it is a response, too
             failure.append(error)
 
     thread = threading.Thread(target=work, name="push", daemon=True)
