@@ -20,7 +20,7 @@ from collector.adapters.http import HttpTransport
 from collector.adapters.ledger import SqlLedger
 from collector.adapters.signals import draining
 from collector.adapters.sinks import DirectorySink, StdoutSink
-from collector.adapters.thread import WriterThread
+from collector.adapters.thread import WorkerThread
 from collector.check import Checker, OrgCheck
 from collector.config import LoadedConfig, Settings
 from collector.core.request import RangeEnd
@@ -29,7 +29,7 @@ from collector.dispatch import Event, Limits, RateLimit
 from collector.errors import OutputError
 from collector.memory import remember
 from collector.planning import Command, Plans, Scope, has_ledger
-from collector.ports import Clock, Sink
+from collector.ports import Clock, Offload, Sink
 from collector.result import RunResult
 from collector.run import Run, Stop
 
@@ -82,13 +82,28 @@ def new_run_id(clock: Clock) -> str:
 async def run_command(
     config: LoadedConfig, command: Command, *, plans: Plans, watch: Callable[[Event], None]
 ) -> RunResult:
-    """Run into the configured output; drain on SIGINT and SIGTERM. Raises OutputError, LedgerError, ConfigError."""
+    """Run once and end; drain on SIGINT and SIGTERM. Raises OutputError, LedgerError, ConfigError."""
+    stop, clock = Stop(), SystemClock()
+    async with WorkerThread() as offload:
+        with draining(stop.request):
+            return await run_once(
+                config, command, run_id=new_run_id(clock), plans=plans, offload=offload, stop=stop, watch=watch
+            )
+
+
+async def run_once(
+    config: LoadedConfig,
+    command: Command,
+    *,
+    run_id: str,
+    plans: Plans,
+    offload: Offload,
+    stop: Stop,
+    watch: Callable[[Event], None],
+) -> RunResult:
+    """Run into the configured output. Raises OutputError, LedgerError, ConfigError."""
     settings, clock = config.settings, SystemClock()
-    run_id = new_run_id(clock)
-    stop = Stop()
     async with AsyncExitStack() as stack:
-        stack.enter_context(draining(stop.request))
-        offload = await stack.enter_async_context(WriterThread())
         memory = None
         if has_ledger(config):
             ledger = await offload(lambda: open_ledger(settings, command.name, clock))

@@ -38,7 +38,7 @@ def remember(ledger: Ledger, config: LoadedConfig, command: Command, run_id: str
     for interrupted in ledger.begin_run(run_id, command.name, now):
         log.warning("run.interrupted", run_id=interrupted, message="it ended without saying so; what it lacks is asked")
     orgs = command.scope.of(config.orgs)
-    since = _standings(ledger, config, orgs, now)
+    since = find_standings(ledger, config, orgs, now)
     identities = Identities(allow_same=settings.same_organization == "allow")
     for org in orgs:
         if org_id := since[org.name].org_id:
@@ -57,8 +57,8 @@ def remember(ledger: Ledger, config: LoadedConfig, command: Command, run_id: str
     )
 
 
-def _standings(ledger: Ledger, config: LoadedConfig, orgs: list[Org], now: datetime) -> dict[str, Standing]:
-    """Return where each org stands. Raises ConfigError for calendars that would overlap."""
+def find_standings(ledger: Ledger, config: LoadedConfig, orgs: list[Org], now: datetime) -> dict[str, Standing]:
+    """Find or make each org's row, and return where it stands. Raises ConfigError for calendars that would overlap."""
     lookback = config.settings.schedule.lookback
     wanted_from = {
         org.name: start_of_date(org.since, org.zone)

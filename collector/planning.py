@@ -40,6 +40,9 @@ class Scope:
         return [replace(org, populations=tuple(p for p in org.populations if p in self.populations)) for org in chosen]
 
 
+EVERYTHING = Scope()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plans:
     """What would be asked of each org, and what the user has to be told about the range."""
@@ -112,6 +115,6 @@ class Command:
 
     name: str
     range_: Range | None
-    scope: Scope = Scope()
+    scope: Scope = EVERYTHING
     force: bool = False
     wait: timedelta = timedelta(minutes=5)

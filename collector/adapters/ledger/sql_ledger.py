@@ -203,6 +203,11 @@ class SqlLedger:
         with self._database.read() as tx:
             return views.open_runs(tx)
 
+    def ended_runs(self, limit: int) -> Sequence[views.EndedRun]:
+        """Return the runs that have ended, newest first."""
+        with self._database.read() as tx:
+            return views.ended_runs(tx, limit)
+
     def close(self) -> None:
         """Give all leases back and let go of everything; a ledger that can't be written any more doesn't hinder."""
         if not self._open:

@@ -50,6 +50,17 @@ class OpenRun:
     holder: Holder | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndedRun:
+    """A run that has ended; without an exit code it was interrupted."""
+
+    run_id: str
+    command: str
+    started_at: datetime
+    ended_at: datetime
+    exit_code: int | None
+
+
 def organizations(tx: Connection) -> list[Organization]:
     """Return all orgs, by name."""
     newest = select(calendar.c.org, func.max(calendar.c.since).label("since")).group_by(calendar.c.org).subquery()
@@ -136,6 +147,26 @@ def open_runs(tx: Connection) -> list[OpenRun]:
             holder=None if holder[0] is None else holder_of(holder),
         )
         for run_id, command, started_at, *holder in tx.execute(query)
+    ]
+
+
+def ended_runs(tx: Connection, limit: int) -> list[EndedRun]:
+    """Return the runs that have ended, newest first."""
+    query = (
+        select(run.c.run_id, run.c.command, run.c.started_at, run.c.ended_at, run.c.exit_code)
+        .where(run.c.ended_at.is_not(None))
+        .order_by(run.c.started_at.desc(), run.c.run_id.desc())
+        .limit(limit)
+    )
+    return [
+        EndedRun(
+            run_id=row.run_id,
+            command=row.command,
+            started_at=instant_of(row.started_at),
+            ended_at=instant_of(row.ended_at),
+            exit_code=row.exit_code,
+        )
+        for row in tx.execute(query)
     ]
 
 
