@@ -1,13 +1,11 @@
 """What `/metrics` answers: the counters of runs, and what operators see, as gauges made at each scrape.
 
-Never asks the ledger or the API: what it shows of orgs is the last snapshot. That part is by
-far the largest with thousands of orgs and changes only with a snapshot, so its text is kept.
+Never asks the ledger or the API: what it shows of orgs is the last snapshot.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -16,22 +14,16 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from collector.adapters.metrics import LoopLag, RunMetrics, add_process_metrics, new_registry
+from collector.config import Settings
 from collector.core.schedule import Schedule
 from collector.events import Event
 from collector.model import Zone
-from collector.service.org_metrics import OrgMetrics
-from collector.service.view import Observed, OrgView, RunView
+from collector.service.loop import COMMAND
+from collector.service.org_text import OrgText, Wanted
+from collector.service.view import Observed, RunView
 
 _HORIZON = timedelta(days=8)  # a week has all that a usual schedule does
 _RUNS_LOOKED_AT = 300
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """Which of the larger parts are wanted: `service.org_metrics` and `service.usage_metrics`."""
-
-    per_org: bool = True
-    usage: bool = False
 
 
 class ServiceMetrics:
@@ -40,40 +32,33 @@ class ServiceMetrics:
     def __init__(self, observed: Observed, wanted: Callable[[], Wanted] = Wanted) -> None:
         self.registry = new_registry()
         add_process_metrics(self.registry)
-        self.runs = RunMetrics(self.registry)
         self.loop_lag = LoopLag(self.registry)
-        self.registry.register(_Now(observed))
+        self._runs = RunMetrics(self.registry)
         self._observed = observed
         self._wanted = wanted
-        self._orgs = OrgMetrics()
-        self._text_of_orgs = b""
-        self._shown: tuple[Mapping[str, OrgView], Wanted] | None = None
+        self._orgs = OrgText()
+        self._seeded = False
+        self.registry.register(_Now(observed))
 
     def note(self, event: Event) -> None:
         """Count an event of a run."""
-        self.runs.note(event)
+        self._runs.note(event)
 
     def run_ended(self, run: RunView) -> None:
         """Count the end of a run."""
-        self.runs.run_ended(run, exception=run.exception)
-
-    def seed(self) -> None:
-        """Take over what is known of runs of an earlier process."""
-        self.runs.seed(self._observed.runs)
+        self._runs.run_ended(run, exception=run.exception)
 
     def text(self) -> bytes:
-        """Return all of it in the text format, version 0.0.4."""
-        self.prepare()
-        return generate_latest(self.registry) + self._text_of_orgs
+        """Return all of it in the text format, version 0.0.4. Called on the event loop."""
+        if self._observed.runs and not self._seeded:
+            self._seeded = True
+            self._runs.seed(run for run in self._observed.runs if run.command == COMMAND)
+        return generate_latest(self.registry) + self._orgs.of(self._observed.orgs, self._wanted())
 
-    def prepare(self) -> None:
-        """Write down the orgs' part, if it changed: nothing but that takes long, and it may do so on any thread."""
-        orgs, wanted = self._observed.orgs, self._wanted()
-        if self._shown is not None and self._shown[0] is orgs and self._shown[1] == wanted:
-            return
-        self._orgs.orgs, self._orgs.per_org, self._orgs.usage = orgs, wanted.per_org, wanted.usage
-        self._text_of_orgs = generate_latest(self._orgs)
-        self._shown = (orgs, wanted)
+
+def wanted_of(settings: Settings) -> Wanted:
+    """Return what the config wants."""
+    return Wanted(per_org=settings.service.org_metrics, usage=settings.service.usage_metrics)
 
 
 class _Now(Collector):

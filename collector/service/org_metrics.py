@@ -7,7 +7,7 @@ org exists only where `service.org_metrics` wants it; the aggregates always do.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -41,33 +41,50 @@ class OrgMetrics(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield all families; those that are switched off are left out."""
         orgs = self.orgs.values()
-        yield from _fleet(orgs)
+        yield from self.fleet(orgs)
         if self.per_org:
-            yield from _each(orgs)
-            if self.usage:
-                yield from _usage(orgs, self.products)
+            yield from self.each(orgs, usage=self.usage)
+
+    def fleet(self, orgs: Collection[OrgView]) -> Iterator[Metric]:
+        """Yield the aggregates."""
+        return _fleet(orgs)
+
+    def each(self, orgs: Collection[OrgView], *, usage: bool) -> Iterator[Metric]:
+        """Yield the families with a label for the org, always the same ones in the same order."""
+        yield from _each(orgs)
+        if usage:
+            yield from _usage(orgs, self.products)
 
 
-def _fleet(orgs: Iterable[OrgView]) -> Iterator[Metric]:
-    orgs = list(orgs)
-    reasons = Counter(org.credential.reason or _UNKNOWN for org in orgs if org.credential.standing is Standing.REFUSED)
-    lacking, windows = Counter[str](), Counter[str]()
-    for org in orgs:
-        counts = {state: sum(p.counts.get(state, 0) for p in org.populations) for state in LACKING}
-        windows.update(counts)
-        lacking.update(state for state, count in counts.items() if count)
+def _fleet(orgs: Collection[OrgView]) -> Iterator[Metric]:
+    lags = [org.lag_s for org in orgs]
+    refused = [org.credential.reason or _UNKNOWN for org in orgs if org.credential.standing is Standing.REFUSED]
+    lacking = [count for org in orgs if (count := _lacking(org))]
+    successes = [p.last_success for org in orgs for p in org.populations if p.last_success]
     yield _value("orgs", "Orgs of the config", len(orgs))
-    yield _value("orgs_behind", "Orgs that lag by a day or more", sum(org.lag_s >= BEHIND_S for org in orgs))
-    yield _value("max_lag_seconds", "The largest lag of any org", max((org.lag_s for org in orgs), default=0.0))
-    yield _by("orgs_refused", "Orgs whose credential is refused", "reason", [*RefusalReason, _UNKNOWN], reasons)
-    yield _by("orgs_lacking", "Orgs that lack wanted, due windows, by the windows' state", "state", LACKING, lacking)
+    yield _value("orgs_behind", "Orgs that lag by a day or more", sum(lag_s >= BEHIND_S for lag_s in lags))
+    yield _value("max_lag_seconds", "The largest lag of any org", max(lags, default=0.0))
+    reasons = [*RefusalReason, _UNKNOWN]
+    yield _by("orgs_refused", "Orgs whose credential is refused", "reason", reasons, Counter(refused))
+    text = "Orgs that lack wanted, due windows, by the windows' state"
+    yield _by("orgs_lacking", text, "state", LACKING, Counter(state for count in lacking for state in count))
+    windows = sum(lacking, Counter[str]())
     yield _by("lacking_windows", "Wanted, due windows that are not complete", "state", LACKING, windows)
     beyond = sum(org.beyond_catch_up for org in orgs)
     yield _value("orgs_beyond_catch_up", "Orgs with gaps so old that only a backfill fills them", beyond)
-    oldest = min((p.last_success for org in orgs for p in org.populations if p.last_success), default=None)
-    if oldest is not None:
+    if successes:
         text = "The last success that is the longest ago, of all orgs and populations"
-        yield _value("oldest_last_success_timestamp_seconds", text, oldest.timestamp())
+        yield _value("oldest_last_success_timestamp_seconds", text, min(successes).timestamp())
+
+
+def _lacking(org: OrgView) -> Counter[str]:
+    """Return how many windows an org lacks, by their state; states without any are left out."""
+    lacking: Counter[str] = Counter()
+    for population in org.populations:
+        if population.lacking:
+            counts = population.counts
+            lacking.update({state: counts[state] for state in LACKING if counts.get(state)})
+    return lacking
 
 
 def _each(orgs: Iterable[OrgView]) -> Iterator[Metric]:

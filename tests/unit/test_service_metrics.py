@@ -16,8 +16,9 @@ from collector.core.schedule import Schedule
 from collector.errors import RefusalReason
 from collector.model import Population, ProductUsage, Zone
 from collector.progress import Progress
-from collector.service.metrics import ServiceMetrics, Wanted, longest_interval_s
-from collector.service.org_metrics import PRODUCTS
+from collector.service.metrics import ServiceMetrics, longest_interval_s
+from collector.service.org_metrics import PRODUCTS, OrgMetrics
+from collector.service.org_text import Wanted
 from collector.service.view import CredentialView, CurrentRun, Observed, RunView, Standing
 from tests.support.metrics import Samples, labels_of, parsed, samples_of, value, who
 from tests.support.views import DAY, NOW, observed, org_view, population_view
@@ -27,6 +28,7 @@ HUMANS, SERVICES = Population.ACCOUNT_USER, Population.SERVICE_USER
 BEHIND = population_view(
     HUMANS,
     counts={"complete": 20, "partial": 3, "missing": 2},
+    lacking=5,
     newest_complete=NOW - 4 * DAY,
     newest_due=NOW - DAY,
     last_success=NOW - 4 * DAY,
@@ -75,6 +77,32 @@ def test_a_refused_credential_shows_until_it_is_accepted() -> None:
     assert value(parsed(metrics.text().decode()), "org_refused", org="a") == 1
     seen.orgs = {"a": org_view("a")}
     assert value(parsed(metrics.text().decode()), "org_refused", org="a") == 0
+
+
+@given(st.lists(st.lists(st.tuples(st.sampled_from("abcd"), st.integers(0, 5)), max_size=6), max_size=5))
+def test_what_is_kept_between_scrapes_never_shows(snapshots: list[list[tuple[str, int]]]) -> None:
+    views = {
+        (name, partial): org_view(
+            name, populations=[population_view(HUMANS, counts={"partial": partial}, lacking=partial)]
+        )
+        for name in "abcd"
+        for partial in range(6)
+    }
+    seen = observed()
+    metrics = ServiceMetrics(seen, lambda: Wanted(usage=True))
+    for snapshot in snapshots:
+        seen.orgs = {name: views[name, partial] for name, partial in snapshot}
+        shown = parsed(metrics.text().decode())
+        afresh = samples_of(OrgMetrics(orgs=seen.orgs, usage=True))
+        assert {
+            key: number for key, number in shown.items() if key in afresh or key[0].startswith("collector_org")
+        } == afresh
+
+
+def test_runs_of_other_commands_on_the_same_ledger_are_none_of_the_services() -> None:
+    backfill = RunView(run_id="1", command="backfill", started_at=NOW - DAY, ended_at=NOW, exit_code=5, why="")
+    text = ServiceMetrics(observed(runs=[backfill])).text().decode()
+    assert '"backfill"' not in text, "its full disk of last month would be an alert for ever"
 
 
 def test_an_org_that_left_the_config_leaves_the_metrics() -> None:
@@ -157,8 +185,8 @@ def test_the_end_of_a_run_and_the_exception_that_ended_it_are_shown() -> None:
     run = RunView(run_id="1", command="serve", started_at=NOW - DAY, ended_at=NOW, exit_code=0, why="")
     seen = observed(org_view(), runs=[run])
     metrics = ServiceMetrics(seen)
-    metrics.seed()
-    assert value(samples_of(metrics.registry), "last_run_end_timestamp_seconds", command="serve") == NOW.timestamp()
+    samples = parsed(metrics.text().decode())
+    assert value(samples, "last_run_end_timestamp_seconds", command="serve") == NOW.timestamp()
     metrics.run_ended(replace(run, exit_code=None, exception="KeyError"))
     samples = samples_of(metrics.registry)
     assert value(samples, "run_exceptions_total", exception="KeyError") == 1
