@@ -13,7 +13,7 @@ from pathlib import Path
 import structlog
 
 from collector.adapters.sinks.directory import hidden
-from collector.adapters.sinks.files import OsFiles
+from collector.adapters.sinks.files import Files, OsFiles
 from collector.claims import Memory, Work
 from collector.config import LoadedConfig, Settings
 from collector.core.coverage import Ages
@@ -31,10 +31,12 @@ from collector.recovery import recover
 log = structlog.get_logger("collector")
 
 
-def remember(ledger: Ledger, config: LoadedConfig, command: Command, run_id: str, clock: Clock) -> Memory:
+def remember(
+    ledger: Ledger, config: LoadedConfig, command: Command, run_id: str, clock: Clock, *, files: Files | None = None
+) -> Memory:
     """Finish what an earlier run left, find where each org stands, and say what the command wants of them."""
     settings, now = config.settings, clock.now()
-    recover(ledger, OsFiles(), hidden)
+    recover(ledger, files or OsFiles(), hidden)
     for interrupted in ledger.begin_run(run_id, command.name, now):
         log.warning("run.interrupted", run_id=interrupted, message="it ended without saying so; what it lacks is asked")
     orgs = command.scope.of(config.orgs)

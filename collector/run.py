@@ -20,7 +20,7 @@ from collector.core.plan import LanePlan
 from collector.core.summary import RunSummary
 from collector.deliver import Writer
 from collector.dispatch import RELOADED, STOPPED, Dispatcher, Event, Limits
-from collector.errors import CollectorError, LedgerError
+from collector.errors import CollectorError
 from collector.exitcodes import ExitCode
 from collector.model import SliceState
 from collector.ports import Clock, Offload, SealedFile, Sink, Transport
@@ -115,7 +115,7 @@ class Run:
             dispatcher.wind_up(self.grace_s)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(writer.run())
-            feeding = tasks.create_task(_feed(claims, writer, dispatcher))
+            feeding = tasks.create_task(_feed(claims, dispatcher))
             await dispatcher.run()
             await feeding
             await writer.close()
@@ -157,6 +157,7 @@ class Run:
             self.memory,
             offload=self.offload,
             flush=writer.flush,
+            fail=writer.fail,
             summary=summary,
             emit=self.emit,
             permits=self.limits.concurrency,
@@ -208,14 +209,10 @@ class Run:
         )
 
 
-async def _feed(claims: Claims | None, writer: Writer, dispatcher: Dispatcher) -> None:
-    if claims is None:
-        return
-    claims.attach(dispatcher)
-    try:
+async def _feed(claims: Claims | None, dispatcher: Dispatcher) -> None:
+    if claims is not None:
+        claims.attach(dispatcher)
         await claims.run()
-    except LedgerError as error:
-        writer.fail(error)
 
 
 def _close_summary(summary: RunSummary, dispatcher: Dispatcher, failure: CollectorError | None) -> None:

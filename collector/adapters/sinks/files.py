@@ -23,7 +23,7 @@ class Files(Protocol):
         ...
 
     def sync(self, path: Path) -> None:
-        """Make a file's content durable."""
+        """Make a file durable: its content, and its name if it is new."""
         ...
 
     def rename(self, old: Path, new: Path) -> None:
@@ -44,6 +44,7 @@ class OsFiles:
 
     def __init__(self) -> None:
         self._open: tuple[Path, int] | None = None
+        self._new = False  # whether the name of the open file is not durable yet
 
     def make_directory(self, path: Path) -> None:
         """Make a directory, and those above it, durably: a file in it is no more durable than it is."""
@@ -66,8 +67,11 @@ class OsFiles:
         self.sync(path)
 
     def sync(self, path: Path) -> None:
-        """Make a file's content durable."""
+        """Make a file durable. A synced file whose directory was not may be gone after a loss of power (fsync(2))."""
         os.fsync(self._descriptor(path))
+        if self._new:
+            _sync_directory(path.parent)
+            self._new = False
 
     def rename(self, old: Path, new: Path) -> None:
         """Rename, and make the directory's new entries durable."""
@@ -90,6 +94,7 @@ class OsFiles:
     def _descriptor(self, path: Path) -> int:
         if self._open is None or self._open[0] != path:
             self._close()
+            self._new = not path.exists()
             self._open = (path, os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644))
         return self._open[1]
 

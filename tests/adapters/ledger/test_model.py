@@ -58,7 +58,7 @@ class LedgerBesideModel(RuleBasedStateMachine):
     def book(self, findings: list[tuple[tuple[int, Population, int], SliceState, int | None]], to_file: bool) -> None:
         file = None
         if to_file:
-            self.file = self.file or self.ledger.open_file("run", "out", "name")
+            self.file = self.file or replace(self.ledger.open_file("run", "out", "name"), host=None)
             file = self.file = replace(self.file, bytes=self.file.bytes + 10, records=self.file.records + 1)
         bookings = [self.booking(*finding, file=file) for finding in findings]
         self.ledger.book(bookings, file)
@@ -124,7 +124,13 @@ class LedgerBesideModel(RuleBasedStateMachine):
     def open_again(self, crash: bool) -> None:
         (self.ledger.abandon if crash else self.ledger.close)()
         self.ledger = open_ledger(self.path)
-        assert self.ledger.left_behind() == ([] if self.file is None else [self.file])
+        assert self.taken_over() == ([] if self.file is None else [self.file])
+
+    def taken_over(self) -> list[UnsealedFile]:
+        left = self.ledger.left_behind()
+        taken = self.ledger.take_over([file.file_id for file in left])
+        assert taken == left
+        return [replace(file, host=None) for file in taken]
 
     @rule(first=st.integers(0, SLICES), length=st.integers(1, SLICES))
     def look_at_a_span(self, first: int, length: int) -> None:
