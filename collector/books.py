@@ -10,6 +10,7 @@ Synchronous, and called on the writer's thread only.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -20,7 +21,7 @@ from collector.core.normalise import Normalised, normalise
 from collector.core.suspicion import Flag
 from collector.doubts import Doubts
 from collector.events import SliceBooked, SliceOutcome
-from collector.model import Org, Population, Quality, SliceState
+from collector.model import Org, Population, SliceState
 from collector.ports import Clock, SealedFile, Sink
 from collector.ports.ledger import Booking, Ledger, SliceKey, SliceRow, UnsealedFile
 
@@ -167,7 +168,7 @@ class Books:
             outcome=outcome,
             records=len(found.records),
             restated=found.change.restated,
-            unavailable=sum(record.quality is Quality.UNAVAILABLE for record in found.records),
+            qualities=Counter(record.quality for record in found.records),
             flags=dict.fromkeys(flags, ()) | {flag: products for flag, products in about.items() if products},
         )
 

@@ -33,7 +33,7 @@ from collector.run import Stop
 from collector.service.host import Host
 from collector.service.keeper import Keeper
 from collector.service.parking import Parking, entry_of, touched
-from collector.service.tell import crashed, ended_view, where
+from collector.service.tell import crashed, ended_view, kind_of, where
 from collector.service.timetable import Timetable
 from collector.service.view import CurrentRun, Observed, RunView
 
@@ -167,10 +167,10 @@ class Loop:
         try:
             result = await self._host.run(self.config, command, run_id=run_id, stop=stop, watch=tell)
         except CollectorError as error:
-            self._failed(current, type(error).__name__, str(error))
+            self._failed(current, kind_of(error), str(error))
         except Exception as error:  # noqa: BLE001 - the service outlives every defect of a run
-            log.error("run.crashed", run_id=run_id, exception=type(error).__name__, where=where(error))
-            self._failed(current, type(error).__name__, crashed(error))
+            log.error("run.crashed", run_id=run_id, exception=kind_of(error), where=where(error))
+            self._failed(current, kind_of(error), crashed(error))
         else:
             self._ended(result, reloaded=stop.reloaded)
         finally:
@@ -209,6 +209,7 @@ class Loop:
                 ended_at=now,
                 exit_code=None,
                 why=why,
+                exception=kind,
             )
         )
 
