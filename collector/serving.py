@@ -6,9 +6,10 @@ ledger, so that reading a large config or ledger holds up neither the event loop
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
-from typing import TypeVar
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, TypeVar
 
 from collector.adapters.clock import SystemClock
 from collector.adapters.ledger import SqlLedger
@@ -17,15 +18,18 @@ from collector.adapters.thread import WorkerThread
 from collector.app import new_run_id, open_ledger, run_once
 from collector.config import LoadedConfig, files_now
 from collector.dispatch import Event
-from collector.errors import ConfigError
+from collector.errors import ConfigError, LedgerError
 from collector.memory import find_standings
 from collector.planning import Command, Scope, has_ledger, lookback, make_plans
 from collector.ports import Clock
 from collector.result import RunResult
 from collector.run import Stop
 from collector.service.loop import COMMAND, Loop
+from collector.service.metrics import ServiceMetrics, wanted_of
+from collector.service.snapshot import Snapshots
 from collector.service.tell import words_for
-from collector.service.view import RunView
+from collector.service.view import OrgView, RunView
+from collector.service.viewer import Viewer
 from collector.service.watch import Fingerprint, fingerprint
 
 T = TypeVar("T")
@@ -89,9 +93,21 @@ class ServiceHost:
             for run in await self.read(config, lambda ledger: ledger.ended_runs(_RUNS_READ))
         ]
 
+    async def snapshot(self, config: LoadedConfig, snapshots: Snapshots, names: Iterable[str]) -> Mapping[str, OrgView]:
+        """Return orgs as the ledger has them now. Raises LedgerError."""
+        return await self.read(config, lambda ledger: snapshots.refresh(ledger, names, self._clock.now()))
+
     async def read(self, config: LoadedConfig, work: Callable[[SqlLedger], T]) -> T:
         """Do something with a ledger handle of the reader's own, on its thread. Raises LedgerError."""
-        return await self._reader(lambda: work(self._handle(config)))
+
+        def on_thread() -> T:
+            try:
+                return work(self._handle(config))
+            except LedgerError:
+                self._forget()  # whatever is wrong with it: the next one who asks opens it anew
+                raise
+
+        return await self._reader(on_thread)
 
     async def close(self) -> None:
         """Let go of the ledger."""
@@ -127,7 +143,41 @@ async def serve(
         reader = await stack.enter_async_context(WorkerThread("reader"))
         host = ServiceHost(load, scope=scope, clock=clock, writer=writer, reader=reader)
         stack.push_async_callback(host.close)
-        loop = Loop(host, config, clock=clock, new_run_id=lambda: new_run_id(clock), watch=watch, scope=scope)
+        watching = Fan(watch)
+        loop = Loop(host, config, clock=clock, new_run_id=lambda: new_run_id(clock), watch=watching, scope=scope)
+        metrics = ServiceMetrics(loop.observed, lambda: wanted_of(loop.config.settings))
+        viewer = Viewer(host, config=lambda: loop.config, observed=loop.observed, parking=loop.parking, clock=clock)
+        watching.add(metrics.note, viewer.note)
+        loop.on_run = metrics.run_ended
         stack.enter_context(draining(loop.stop))
         stack.enter_context(hearing_hangup(loop.reload))
+        await stack.enter_async_context(running(viewer.run(), metrics.loop_lag.measure()))
         await loop.run()
+
+
+@asynccontextmanager
+async def running(*coroutines: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run coroutines beside the block, and cancel them at its end. What the block raises stays what it is."""
+    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+class Fan:
+    """Tells several of each event."""
+
+    def __init__(self, *watches: Callable[[Event], None]) -> None:
+        self._watches = list(watches)
+
+    def add(self, *watches: Callable[[Event], None]) -> None:
+        """Tell these, too."""
+        self._watches += watches
+
+    def __call__(self, event: Event) -> None:
+        """Tell them."""
+        for watch in self._watches:
+            watch(event)
