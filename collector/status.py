@@ -9,7 +9,7 @@ from datetime import datetime
 from collector.adapters.ledger import SqlLedger
 from collector.adapters.ledger.views import Organization
 from collector.config import LoadedConfig
-from collector.core.status import MISSING, PopulationStatus, population_status
+from collector.core.status import IN_DOUBT, MISSING, PopulationStatus, population_status
 from collector.core.wanted import Since, earliest
 from collector.core.windows import Calendar, merge, start_of_date
 from collector.model import Org, Window
@@ -45,7 +45,7 @@ def _status(ledger: SqlLedger, config: LoadedConfig, org: Org, row: Organization
     stretches = ledger.stretches(row.key) if row else ()
     populations = []
     for population in org.populations:
-        states = [(s.state, s.span) for s in stretches if s.population is population]
+        states = [(IN_DOUBT if s.in_doubt else s.state, s.span) for s in stretches if s.population is population]
         status = population_status(population, calendar, wanted, states)
         status.oldest_usage = ledger.oldest_usage(row.key, population) if row else None
         populations.append(status)

@@ -14,10 +14,12 @@ from collector.core.windows import Calendar, merge
 from collector.model import Population, SliceState, Window
 
 MISSING = "missing"
+IN_DOUBT = "in_doubt"  # told by an answer, but in a file that a dead process left and nobody has sealed yet
 State = SliceState | str
 # What a day shows whose windows ended differently: the worst of them.
 _WORST_LAST: tuple[State, ...] = (
     SliceState.COMPLETE,
+    IN_DOUBT,
     SliceState.PARTIAL,
     SliceState.FAILED,
     SliceState.REFUSED,
@@ -50,7 +52,7 @@ def population_status(
     population: Population,
     calendar: Calendar,
     wanted: Sequence[Window],
-    known: Sequence[tuple[SliceState, Window]],
+    known: Sequence[tuple[State, Window]],
 ) -> PopulationStatus:
     """Return the status of a population.
 
@@ -69,7 +71,7 @@ def population_status(
 
 
 def _states(
-    calendar: Calendar, wanted: Sequence[Window], known: Sequence[tuple[SliceState, Window]]
+    calendar: Calendar, wanted: Sequence[Window], known: Sequence[tuple[State, Window]]
 ) -> Iterator[tuple[Window, State]]:
     place = 0
     for span in merge(wanted):

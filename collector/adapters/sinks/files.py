@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -50,7 +52,7 @@ class OsFiles:
         missing = [directory for directory in (path, *path.parents) if not directory.exists()]
         path.mkdir(parents=True, exist_ok=True)
         for made in missing:
-            _sync_directory(made.parent)
+            sync_directory(made.parent)
 
     def append(self, path: Path, content: bytes) -> None:
         """Write without a buffer: one that holds what a full disk refused would fail again on close."""
@@ -73,7 +75,7 @@ class OsFiles:
         """Rename, and make the directory's new entries durable."""
         self._close(old)
         old.rename(new)
-        _sync_directory(new.parent)
+        sync_directory(new.parent)
 
     def remove(self, path: Path) -> None:
         """Remove a file; no error if it isn't there."""
@@ -91,6 +93,8 @@ class OsFiles:
         if self._open is None or self._open[0] != path:
             self._close()
             self._open = (path, os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644))
+            with suppress(OSError):  # not every file system has locks; they only tell others that we live
+                fcntl.flock(self._open[1], fcntl.LOCK_EX | fcntl.LOCK_NB)
         return self._open[1]
 
     def _close(self, path: Path | None = None) -> None:
@@ -100,7 +104,8 @@ class OsFiles:
             os.close(descriptor)
 
 
-def _sync_directory(path: Path) -> None:
+def sync_directory(path: Path) -> None:
+    """Make durable which files a directory has."""
     directory = os.open(path, os.O_RDONLY)
     try:
         os.fsync(directory)
