@@ -143,6 +143,7 @@ class Run:
                 trust_zero_for=self.trust_zero_for,
                 restate_for=self.restate_for,
                 directory=memory.directory if memory else "",
+                place=memory.place if memory else None,
             ),
             ledger=memory.ledger if memory else None,
             key_of=lambda org: keys[org.name].key if keys else 0,

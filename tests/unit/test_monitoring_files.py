@@ -167,7 +167,7 @@ def test_each_alert_has_a_unit_test_in_which_it_fires_and_one_in_which_it_is_qui
 def test_the_runbook_names_only_commands_and_metrics_that_exist() -> None:
     text = RUNBOOK.read_text()
     known = set(exposed()) | FOREIGN
-    assert {name for name in re.findall(r"`(collector_\w+)", text)} <= known
+    assert set(re.findall(r"`(collector_\w+)", text)) <= known
     from collector.cli.main import cli  # noqa: PLC0415 - all commands, for this alone
 
     used = set(re.findall(r"^\s*(?:kubectl exec .* -- )?collector ([a-z]+)", text, re.MULTILINE))
