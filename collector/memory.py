@@ -16,14 +16,12 @@ from collector.adapters.sinks.directory import hidden
 from collector.adapters.sinks.files import Files, OsFiles
 from collector.claims import Memory, Work
 from collector.config import LoadedConfig, Settings
-from collector.core.coverage import Ages
 from collector.core.plan import BatchPlan
 from collector.core.wanted import BackfillWanted, CollectWanted, Since, Wanted, calendars_overlap
-from collector.core.windows import Calendar, start_of_date
 from collector.dispatch.identity import Identities
 from collector.errors import ConfigError, Problem
 from collector.model import Org
-from collector.planning import Command
+from collector.planning import Command, ages_of, first_wanted
 from collector.ports import Clock
 from collector.ports.ledger import CalendarChanged, Ledger, Standing
 from collector.recovery import recover
@@ -61,13 +59,7 @@ def remember(
 
 def find_standings(ledger: Ledger, config: LoadedConfig, orgs: list[Org], now: datetime) -> dict[str, Standing]:
     """Find or make each org's row, and return where it stands. Raises ConfigError for calendars that would overlap."""
-    lookback = config.settings.schedule.lookback
-    wanted_from = {
-        org.name: start_of_date(org.since, org.zone)
-        if org.since
-        else Calendar(org.zone, org.granularity).floor(now - lookback)
-        for org in orgs
-    }
+    wanted_from = {org.name: first_wanted(org, config.settings.schedule, now=now) for org in orgs}
     names = [org.name for org in config.orgs]
     standings = ledger.register(orgs, wanted_from=wanted_from, now=now, names=names)
     problems = [
@@ -105,13 +97,7 @@ def _wanted(
         for org in orgs
     }
     if command.range_ is None:
-        ages = Ages(
-            settle=schedule.settle,
-            recheck=schedule.recheck,
-            repair_for=schedule.repair_for,
-            catch_up=schedule.catch_up,
-        )
-        return CollectWanted(now=now, ages=ages, since=since)
+        return CollectWanted(now=now, ages=ages_of(schedule), since=since)
     wanted = BackfillWanted(
         now=now,
         settle=schedule.settle,

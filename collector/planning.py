@@ -8,12 +8,14 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from collector.config import LoadedConfig
+from collector.config.sections import Schedule
+from collector.core.coverage import Ages
 from collector.core.plan import LanePlan
 from collector.core.ranges import Last, Range, Selection, select
-from collector.core.windows import Calendar
+from collector.core.windows import Calendar, start_of_date
 from collector.errors import ConfigError
 from collector.model import Org, Population
 from collector.ports import Clock
@@ -69,6 +71,23 @@ def has_ledger(config: LoadedConfig) -> bool:
 def lookback(config: LoadedConfig) -> Range:
     """Return what `collect` asks for while there is no ledger."""
     return Last(config.settings.schedule.lookback)
+
+
+def ages_of(schedule: Schedule) -> Ages:
+    """Return how old a window may be for what."""
+    return Ages(
+        settle=schedule.settle,
+        recheck=schedule.recheck,
+        repair_for=schedule.repair_for,
+        catch_up=schedule.catch_up,
+    )
+
+
+def first_wanted(org: Org, schedule: Schedule, *, now: datetime) -> datetime:
+    """Return from when an org is wanted that no run has begun yet."""
+    if org.since:
+        return start_of_date(org.since, org.zone)
+    return Calendar(org.zone, org.granularity).floor(now - schedule.lookback)
 
 
 def make_plans(config: LoadedConfig, *, range_: Range, scope: Scope, clock: Clock) -> Plans:

@@ -12,7 +12,7 @@ from datetime import date, datetime, timedelta
 
 from collector.core.coverage import Ages, Known, to_backfill, to_collect
 from collector.core.ranges import Range, select
-from collector.core.windows import Calendar, start_of_date
+from collector.core.windows import Calendar, merge, start_of_date
 from collector.model import Org, Window
 
 
@@ -87,6 +87,15 @@ def earliest(org: Org, since: Since) -> datetime:
     if since.calendar_since is not None:
         bounds.append(calendar.ceil(since.calendar_since))
     return max(bounds)
+
+
+def due_spans(org: Org, since: Since, *, settle: timedelta, now: datetime) -> list[Window]:
+    """Return the spans of whole windows that are wanted of an org and due, oldest first."""
+    calendar = Calendar(org.zone, org.granularity)
+    due, first = calendar.floor(now - settle), earliest(org, since)
+    spans = [(calendar.ceil(since.wanted_from), due), *((span.start, span.end) for span in since.ranges)]
+    whole = [(max(calendar.ceil(start), first), min(calendar.floor(end), due)) for start, end in spans]
+    return merge(Window(start, end) for start, end in whole if start < end)
 
 
 def calendars_overlap(org: Org, *, zone: str, granularity: str, covered_until: datetime) -> str:

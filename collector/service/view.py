@@ -12,7 +12,7 @@ from datetime import date, datetime
 from enum import StrEnum
 
 from collector.errors import Problem, RefusalReason
-from collector.model import Granularity, Population, ProductUsage, SliceState
+from collector.model import Granularity, Population, ProductUsage, SliceState, Window
 from collector.progress import Progress
 
 
@@ -47,9 +47,20 @@ class CredentialView:
     tried_again_at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Wanted, due windows that follow each other and are in one state other than complete."""
+
+    state: DayState
+    window: Window
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PopulationView:
-    """One population of one org. `days` and `tests` are of the same dates, oldest first."""
+    """One population of one org. `days` and `tests` are of the same dates, oldest first.
+
+    A window that is longer than a day colours each of its days; its tests stand on the first.
+    """
 
     population: Population
     counts: Mapping[str, int]  # wanted, due windows by DayState's words; of all time
@@ -61,6 +72,9 @@ class PopulationView:
     oldest_usage: datetime | None
     days: Sequence[DayState] = ()
     tests: Sequence[int | None] = ()  # all products' tests of each day; None where that is not known
+    gaps: Sequence[Gap] = ()  # the newest, oldest first
+    gaps_left_out: int = 0
+    reasons: Mapping[str, int] = field(default_factory=dict)  # why windows of these days are not complete, by code
     newest_usage: Mapping[str, ProductUsage] = field(default_factory=dict)  # by product, of the newest due window
     newest_users: int | None = None
 
@@ -87,6 +101,7 @@ class OrgView:
     populations: Sequence[PopulationView]
     last_day: date  # of `days` and `tests`, on the org's calendar
     beyond_catch_up: bool = False  # some gaps are so old that only a backfill fills them
+    stranded: Window | None = None  # from the first to the last of those
 
     @property
     def lacking(self) -> int:

@@ -62,8 +62,11 @@ def check_truth(world: World, newest: Mapping[SliceId, Mapping[str, Row]]) -> No
     last = {
         request.slice: (request.answer, request.ended)
         for request in world.api.requests
-        if request.answer is not None and not request.answer.partial and request.ended is not None
-        and request.answer.org_id == request.slice.org_id and request.run in world.final_runs
+        if request.answer is not None
+        and not request.answer.partial
+        and request.ended is not None
+        and request.answer.org_id == request.slice.org_id
+        and request.run in world.final_runs
     }
     for slice_, (answer, at) in last.items():
         age = world.api.instant(at) - slice_.end

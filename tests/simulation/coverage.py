@@ -56,7 +56,10 @@ def booked_soon(world: World, process: Process) -> None:
     answered = [
         r.slice
         for r in world.api.of_run(process.run_id)
-        if r.answer and not r.answer.partial and r.ended is not None and r.ended < before
+        if r.answer
+        and not r.answer.partial
+        and r.ended is not None
+        and r.ended < before
         and r.answer.org_id == r.slice.org_id
     ]
     if not answered:

@@ -106,5 +106,3 @@ def _healthy(world: World, process: Process, requests: Sequence[Request]) -> Non
         took = max(r.ended or 0.0 for r in of_org) - process.began
         if took > allowed:
             raise Broken("healthy", f"{org_id} took {took:.1f} s for {len(of_org)} requests, not {allowed:.1f} s")
-
-

@@ -148,9 +148,7 @@ class Process:
         try:
             handle = cast(Ledger, SimLedger(ledger, self))
             files = SimFiles(self.world.disk, self, self._disk_latency)
-            memory = await self.offload(
-                lambda: remember(handle, config, command, self.run_id, self, files=files)
-            )
+            memory = await self.offload(lambda: remember(handle, config, command, self.run_id, self, files=files))
             directory = Path(memory.directory)
             sink = await self.offload(
                 lambda: DirectorySink.open(

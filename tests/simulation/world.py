@@ -86,9 +86,7 @@ class World:
     def names(self, only: tuple[int, ...], config: LoadedConfig) -> tuple[str, ...]:
         """Return the names of orgs in the config; all if none of them is in it."""
         there = {org.name for org in config.orgs}
-        return tuple(
-            name for number in only if (name := self.scenario.orgs[number].name(self.step)) in there
-        )
+        return tuple(name for number in only if (name := self.scenario.orgs[number].name(self.step)) in there)
 
     def config(self, directory: int) -> LoadedConfig:
         limits, scenario = self.scenario.limits, self.scenario

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from collector.adapters.ledger import holders, identity, leases, ranges, registry, runs, unsealed, views
+from collector.adapters.ledger import history, holders, identity, leases, ranges, registry, runs, unsealed, views
 from collector.adapters.ledger import slices as _slices
 from collector.adapters.ledger.database import PATIENCE_S, Database
 from collector.adapters.ledger.opening import open_database
@@ -189,6 +189,19 @@ class SqlLedger:
     def organizations(self) -> Sequence[views.Organization]:
         """Return all orgs that the ledger knows, by name."""
         return self._database.read(views.organizations)
+
+    def locate(self, orgs: Sequence[Org], *, names: Collection[str]) -> Mapping[str, views.Organization]:
+        """Return what the ledger has of orgs, by name: what the next run will find; `names` are all of the config's."""
+
+        def look(tx: Connection) -> dict[str, views.Organization]:
+            by_key = {row.key: row for row in views.organizations(tx)}
+            return {name: by_key[key] for name, key in registry.locate(tx, orgs, names).items()}
+
+        return self._database.read(look)
+
+    def histories(self, asked: Sequence[history.Asked]) -> Sequence[history.History]:
+        """Return what the status page shows of orgs, in one look."""
+        return self._database.read(lambda tx: history.histories(tx, asked))
 
     def stretches(self, key: int) -> Sequence[views.Stretch]:
         """Return an org's slices, merged where they follow each other in one state, oldest first."""
