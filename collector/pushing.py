@@ -8,7 +8,7 @@ whoever ended last knows best.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,17 +18,18 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 
 from collector.adapters.clock import SystemClock
 from collector.adapters.metrics import EndedRun, RunMetrics, new_registry, push, write_textfile
+from collector.app import open_ledger
 from collector.config import LoadedConfig
 from collector.errors import ConfigError
 from collector.events import Event
+from collector.planning import has_ledger
 from collector.ports import Clock
 from collector.service.org_metrics import OrgMetrics
-from collector.service.view import OrgView
+from collector.service.snapshot import Snapshots
 
 log = structlog.get_logger("collector")
 
 Watch = Callable[[Event], None]
-Views = Callable[[LoadedConfig], Mapping[str, OrgView]]
 _TIMEOUT_S = 5.0  # of each push: behind the grace of a run that was told to stop
 _SIGNAL = 128
 
@@ -64,13 +65,8 @@ class Leaving:
 
 
 @contextmanager
-def leaving_metrics(
-    config: LoadedConfig, command: str, *, views: Views | None, clock: Clock | None = None
-) -> Iterator[Leaving]:
-    """Yield what takes a run's events and result; at its end, also by an exception, push what `push` asks for.
-
-    `views` reads where the orgs stand; None where no ledger knows.
-    """
+def leaving_metrics(config: LoadedConfig, command: str, *, clock: Clock | None = None) -> Iterator[Leaving]:
+    """Yield what takes a run's events and result; at its end, also by an exception, push what `push` asks for."""
     wanted = config.settings.push
     if wanted.gateway is None and wanted.textfile is None:
         yield Leaving()
@@ -92,20 +88,30 @@ def leaving_metrics(
     if leaving.result is not None:
         metrics.run_ended(leaving.result)
         stopped = (leaving.result.exit_code or 0) > _SIGNAL  # whoever stopped it waits
-        _send(config, command, registry, None if stopped or views is None else lambda: views(config))
+        _send(config, command, registry, None if stopped else _orgs(config, clock))
 
 
-def _send(
-    config: LoadedConfig,
-    command: str,
-    registry: CollectorRegistry,
-    views: Callable[[], Mapping[str, OrgView]] | None,
-) -> None:
-    wanted, service = config.settings.push, config.settings.service
+def _orgs(config: LoadedConfig, clock: Clock) -> OrgMetrics | None:
+    """Return where all orgs of the config stand, whatever the run was about; None where that isn't known."""
     orgs = None
-    if views is not None:
+    if has_ledger(config):
         with _warned("where orgs stand"):
-            orgs = OrgMetrics(orgs=views(), per_org=service.org_metrics, usage=service.usage_metrics)
+            orgs = _read(config, clock)
+    return orgs
+
+
+def _read(config: LoadedConfig, clock: Clock) -> OrgMetrics:
+    service = config.settings.service
+    ledger = open_ledger(config.settings, "push", clock)
+    try:
+        views = Snapshots(config).refresh(ledger, [org.name for org in config.orgs], clock.now())
+    finally:
+        ledger.close()
+    return OrgMetrics(orgs=views, per_org=service.org_metrics, usage=service.usage_metrics)
+
+
+def _send(config: LoadedConfig, command: str, registry: CollectorRegistry, orgs: OrgMetrics | None) -> None:
+    wanted = config.settings.push
     if gateway := wanted.gateway:
         with _warned("the push of what the run did"):
             push(gateway, registry, grouping={"command": command}, timeout_s=_TIMEOUT_S)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.commands import SimulatedApi, collector, manifest_in, simulated_api
+from tests.support.commands import COLLECTOR, SimulatedApi, collector, environment, manifest_in, simulated_api
 from tests.support.metrics import Samples, labels_of, parsed, total, value
-from tests.support.servers import Pushgateway, free_port, need, pushgateway
+from tests.support.servers import Pushgateway, free_port, need, pushgateway, until
 
 RUN = {"job": "collector", "instance": ""}
 
@@ -46,6 +47,42 @@ def test_a_run_pushes_what_it_did(api: SimulatedApi, gateway: Pushgateway, tmp_p
     for state, slices in manifest["slices"].items():
         if state != "planned":
             assert value(samples, "last_run_slices", **run, state=state) == slices
+
+
+def test_where_all_orgs_stand_is_pushed_also_by_a_run_over_one(
+    api: SimulatedApi, gateway: Pushgateway, tmp_path: Path
+) -> None:
+    env = {"COLLECTOR_PUSH__GATEWAY": gateway.url}
+    api.set_faults("org-002:partial=always", "org-003:refused")
+    assert collector("collect", "-c", api.config, "-o", "out", cwd=tmp_path, env=env).code == 4
+    first = scraped(gateway)
+    api.set_faults()
+    assert collector("collect", "--org", "org-003", "-c", api.config, "-o", "out", cwd=tmp_path, env=env).code == 0
+    second = scraped(gateway)
+    assert value(first, "org_lag_seconds", **RUN, org="org-001", population="account-user") == 0
+    assert value(first, "org_lag_seconds", **RUN, org="org-003", population="account-user") >= 86400
+    partial = {**RUN, "org": "org-002", "population": "account-user", "state": "partial"}
+    assert value(first, "org_lacking_windows", **partial) >= 2
+    assert [value(samples, "org_refused", **RUN, org="org-003") for samples in (first, second)] == [1, 0]
+    assert value(second, "org_lag_seconds", **RUN, org="org-003", population="account-user") == 0
+    assert value(second, "org_lacking_windows", **partial) == value(first, "org_lacking_windows", **partial)
+    assert value(second, "orgs", **RUN) == 3
+
+
+def test_a_run_that_is_stopped_by_a_signal_pushes_what_it_did(
+    api: SimulatedApi, gateway: Pushgateway, tmp_path: Path
+) -> None:
+    api.set_faults("*:latency=300ms")
+    env = environment(COLLECTOR_PUSH__GATEWAY=gateway.url, COLLECTOR_API__ORG_CONCURRENCY="1")
+    command = [*COLLECTOR, "backfill", "--last", "80d", "-c", str(api.config), "-o", "out"]
+    with subprocess.Popen(command, cwd=tmp_path, env=env, stderr=subprocess.DEVNULL) as process:
+        until(lambda: list(tmp_path.glob("out/.*")), within_s=20, what="the first records are written")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 143
+    samples = scraped(gateway)
+    assert value(samples, "last_run_exit_code", **RUN, command="backfill") == 143
+    assert value(samples, "last_run_slices", **RUN, command="backfill", state="not_asked") > 0
+    assert not labels_of(samples, "org_lag_seconds"), "whoever stopped it waits"
 
 
 def test_a_backfill_never_hides_that_no_collect_runs(api: SimulatedApi, gateway: Pushgateway, tmp_path: Path) -> None:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,12 +15,9 @@ from collector.model import Population
 from collector.service.metrics import ServiceMetrics
 from collector.service.org_text import Wanted
 from collector.service.view import CredentialView, RunView, Standing
+from tests.support.monitoring import ROOT, RULE_TESTS, alerts, dashboard, panels, queries
 from tests.support.views import DAY, NOW, observed, org_view, population_view
 
-ROOT = Path(__file__).parents[2]
-RULES = ROOT / "deploy/prometheus/rules.yml"
-RULE_TESTS = ROOT / "deploy/prometheus/rules.test.yml"
-DASHBOARD = ROOT / "deploy/grafana/dashboard.json"
 RUNBOOK = ROOT / "docs/runbook.md"
 TABLE = ROOT / "docs/metrics.md"
 
@@ -99,29 +93,6 @@ def test_names_follow_prometheus_customs() -> None:
         if name.startswith("collector_"):
             assert (metric.type == "counter") == name.endswith("_total"), name
             assert not re.search(r"_(ms|milliseconds|minutes|hours|days|kb|mb)(_|$)", name), "base units"
-
-
-def alerts() -> list[dict[str, Any]]:
-    groups = yaml.safe_load(RULES.read_text())["groups"]
-    return [rule for group in groups for rule in group["rules"]]
-
-
-def dashboard() -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(DASHBOARD.read_text())
-    return content
-
-
-def panels() -> Iterator[dict[str, Any]]:
-    for panel in dashboard()["panels"]:
-        yield panel
-        yield from panel.get("panels", ())
-
-
-def queries() -> list[str]:
-    """Every query of the dashboard: those of its panels and of its variables."""
-    of_panels = [target["expr"] for panel in panels() for target in panel.get("targets", ())]
-    variables = dashboard()["templating"]["list"]
-    return of_panels + [variable["definition"] for variable in variables if variable["type"] == "query"]
 
 
 def metrics_in(expression: str) -> set[str]:
