@@ -12,23 +12,24 @@ FROM ${BASE} AS build
 ENV PIP_CONFIG_FILE=/run/secrets/pip.conf \
     PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1 \
-    PIP_NO_COMPILE=1 \
     PIP_ROOT_USER_ACTION=ignore
 WORKDIR /src
 
 # First what changes seldom. The environment has no pip of its own: this stage's pip fills it.
 COPY requirements/build.txt requirements/runtime.txt requirements/
 RUN --mount=type=secret,id=pip.conf --mount=type=secret,id=ca.pem \
-    pip install --require-hashes --only-binary=:all: -r requirements/build.txt \
+    pip install --no-compile --require-hashes --only-binary=:all: -r requirements/build.txt \
     && python3 -m venv --without-pip /opt/collector \
-    && pip --python /opt/collector/bin/python install --require-hashes --only-binary=:all: -r requirements/runtime.txt
+    && pip --python /opt/collector/bin/python install --no-compile --require-hashes --only-binary=:all: \
+        -r requirements/runtime.txt
 
 # Then the collector: its own wheel, of what is here, with nothing fetched; so there is no version to choose (DL3013).
 COPY pyproject.toml README.md LICENSE ./
 COPY collector collector
 # hadolint ignore=DL3013
 RUN pip wheel --quiet --no-index --no-deps --no-build-isolation --wheel-dir /wheels . \
-    && pip --python /opt/collector/bin/python install --no-index --no-deps --find-links /wheels usage-collector
+    && pip --python /opt/collector/bin/python install --no-compile --no-index --no-deps \
+        --find-links /wheels usage-collector
 
 # Bytecode is compiled here: the root is read-only later, and a CronJob would compile every module at each start.
 # Unchecked hashes keep it independent of times, one process and a fixed hash seed make it the same each time.
@@ -36,7 +37,7 @@ RUN pip wheel --quiet --no-index --no-deps --no-build-isolation --wheel-dir /whe
 ARG SOURCE_DATE_EPOCH=0
 RUN find /opt/collector/bin -mindepth 1 ! -name collector ! -name 'python*' -delete \
     && find /opt/collector/lib -type d \( -name tests -o -name testing \) -prune -exec rm -r {} + \
-    && PYTHONHASHSEED=0 python3 -m compileall -q --invalidation-mode unchecked-hash /opt/collector/lib \
+    && PYTHONHASHSEED=0 python3 -m compileall -q -f --invalidation-mode unchecked-hash /opt/collector/lib \
     && mkdir -p /image/opt /image/data && mv /opt/collector /image/opt/ && chown 65532:65532 /image/data \
     && find /image -exec touch --no-dereference --date="@${SOURCE_DATE_EPOCH}" {} +
 
