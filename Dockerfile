@@ -38,7 +38,8 @@ ARG SOURCE_DATE_EPOCH=0
 RUN find /opt/collector/bin -mindepth 1 ! -name collector ! -name 'python*' -delete \
     && find /opt/collector/lib -type d \( -name tests -o -name testing \) -prune -exec rm -r {} + \
     && PYTHONHASHSEED=0 python3 -m compileall -q -f --invalidation-mode unchecked-hash /opt/collector/lib \
-    && mkdir -p /image/opt /image/data && mv /opt/collector /image/opt/ && chown 65532:65532 /image/data \
+    && mkdir -p /image/opt /image/etc/collector /image/data && chown 65532:65532 /image/data \
+    && mv /opt/collector /image/opt/ \
     && find /image -exec touch --no-dereference --date="@${SOURCE_DATE_EPOCH}" {} +
 
 
@@ -46,7 +47,7 @@ FROM ${BASE}
 # No installer is left: nothing is ever installed into a running container.
 RUN rm -rf /usr/local/bin/pip* /usr/local/lib/python3*/ensurepip /usr/local/lib/python3*/site-packages/pip* \
     /usr/local/lib/python3*/site-packages/setuptools* /usr/local/lib/python3*/site-packages/wheel*
-# The environment, and /data, where `state/` and `usage/` go: a volume, as the root may be read-only.
+# The environment; /etc/collector, where the config is looked for; and /data, where `state/` and `usage/` go.
 COPY --from=build /image/ /
 ENV PATH=/opt/collector/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1
