@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -82,12 +83,8 @@ class Built:
     @property
     def args(self) -> list[str]:
         """The container's arguments, with variables put in as Kubernetes does."""
-        args = []
-        for arg in self.container["args"]:
-            for name, value in self.environ.items():
-                arg = arg.replace(f"$({name})", value)
-            args.append(arg)
-        return args
+        environ = self.environ
+        return [re.sub(r"\$\((\w+)\)", lambda name: environ[name[1]], arg) for arg in self.container["args"]]
 
     @property
     def mounts(self) -> dict[str, Object]:

@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import kubernetes_validate
+import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
 import yaml
 
@@ -91,6 +91,8 @@ def test_all_objects_are_in_the_namespace_and_name_what_there_is(overlay: str) -
                 secrets.append(value)
             case (_, "serviceAccountName"):
                 one.named("ServiceAccount", str(value))
+            case _:
+                pass
     assert secrets == ["usage-collector-credentials"]
 
 
@@ -137,10 +139,10 @@ def test_policy_lets_out_only_names_and_https_beyond_private_ranges(overlay: str
     assert {(port["protocol"], port["port"]) for port in names["ports"]} == {("UDP", 53), ("TCP", 53)}
     assert beyond["ports"] == [{"protocol": "TCP", "port": 443}]
     blocks = [to["ipBlock"] for to in beyond["to"]]
-    public = ("93.184.216.34", "2606:2800:220:1::1")
-    private = ("10.1.2.3", "172.16.0.1", "172.31.255.255", "192.168.1.1", "100.64.0.1", "169.254.169.254", "127.0.0.1")
-    private += ("fd00::1", "fe80::1", "::1", "64:ff9b::a00:1")
-    assert [address for address in (*public, *private) if allowed(address, blocks)] == [*public]
+    public = ["93.184.216.34", "2606:2800:220:1::1"]
+    private = ["10.1.2.3", "172.16.0.1", "172.31.255.255", "192.168.1.1", "100.64.0.1", "169.254.169.254", "127.0.0.1"]
+    private += ["fd00::1", "fe80::1", "::1", "64:ff9b::a00:1"]
+    assert [address for address in (*public, *private) if allowed(address, blocks)] == public
 
 
 def allowed(address: str, blocks: list[Object]) -> bool:
@@ -159,8 +161,7 @@ def allowed(address: str, blocks: list[Object]) -> bool:
 def test_arguments_are_ones_that_the_command_takes(overlay: str) -> None:
     one = built(overlay)
     assert "command" not in one.container  # the image's entry point
-    assert "$(" not in " ".join(one.args)
-    context = cli.make_context("collector", one.args[:1] + ["--help"], resilient_parsing=True)
+    context = cli.make_context("collector", [one.args[0], "--help"], resilient_parsing=True)
     command = cli.get_command(context, one.args[0])
     assert command is not None, f"there is no command {one.args[0]}"
     command.make_context(one.args[0], one.args[1:], parent=context)
@@ -225,7 +226,7 @@ def test_exit_codes_are_retried_where_that_can_help(overlay: str) -> None:
     wanted = {code: person.get(code, "Count") for code in ExitCode if code is not ExitCode.OK}
     assert {code: outcome(job, code) for code in wanted} == wanted
     assert again == {code for code, action in wanted.items() if action == "Count"} - {ExitCode.INCOMPLETE}
-    assert 3 <= job.get("backoffLimit", job.get("backoffLimitPerIndex")) <= 6
+    assert 3 <= job.get("backoffLimit", job.get("backoffLimitPerIndex", 0)) <= 6
 
 
 @pytest.mark.parametrize("overlay", JOBS)
