@@ -14,11 +14,11 @@ import pytest
 import yaml
 
 from collector import __version__
-from collector.cli.main import cli
 from collector.config import LoadedConfig, load
 from collector.exitcodes import ExitCode
 from collector.run import OUTPUT_GRACE_S
 from tests.deploy.manifests import KUBERNETES, OVERLAYS, Built, Object, leaves
+from tests.deploy.support import assert_taken
 
 VERSIONS = ("1.33", "1.35", "1.37")
 JOBS = ("backfill", "backfill-sharded", "cronjob")
@@ -161,10 +161,7 @@ def allowed(address: str, blocks: list[Object]) -> bool:
 def test_arguments_are_ones_that_the_command_takes(overlay: str) -> None:
     one = built(overlay)
     assert "command" not in one.container  # the image's entry point
-    context = cli.make_context("collector", [one.args[0], "--help"], resilient_parsing=True)
-    command = cli.get_command(context, one.args[0])
-    assert command is not None, f"there is no command {one.args[0]}"
-    command.make_context(one.args[0], one.args[1:], parent=context)
+    assert_taken(one.args)
     assert one.args[0] == overlay.removesuffix("-sharded").replace("cronjob", "collect").replace("service", "serve")
 
 
