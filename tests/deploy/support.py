@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from collector.cli.main import cli
@@ -19,11 +19,11 @@ def assert_taken(args: Sequence[str]) -> None:
     command.make_context(args[0], list(args[1:]), parent=context)
 
 
-def load_with_secrets(file: Path, secrets: Sequence[str]) -> LoadedConfig:
+def load_with_secrets(file: Path, secrets: Sequence[str], environ: Mapping[str, str] | None = None) -> LoadedConfig:
     """Load a config whose secrets are files beside it."""
     for name in secrets:
         secret = file.parent / name
         secret.parent.mkdir(exist_ok=True)
         secret.write_text("made-up")
         secret.chmod(0o400)
-    return load(file, environ={})
+    return load(file, environ=environ or {})

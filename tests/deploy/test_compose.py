@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,10 @@ import pytest
 import yaml
 
 from collector import __version__
-from collector.config import load
+from collector.config import LoadedConfig
 from collector.run import OUTPUT_GRACE_S
 from tests.deploy.support import DEPLOY, assert_taken, load_with_secrets
-from tests.support.commands import collector, environment, started
+from tests.support.commands import COLLECTOR, collector, environment, started
 
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
@@ -44,33 +43,37 @@ def test_ours_run_unprivileged_over_a_read_only_root(service: str) -> None:
     assert ours["image"] == f"${{COLLECTOR_IMAGE:-usage-collector:{__version__}}}"
 
 
-@pytest.mark.parametrize("service", ["collector", "simulator"])
+@pytest.mark.parametrize("service", OURS)
 def test_commands_are_ones_that_the_program_takes(service: str) -> None:
     assert_taken(SERVICES[service]["command"])
 
 
-def test_config_is_valid_and_writes_where_a_volume_is(tmp_path: Path) -> None:
+@pytest.fixture
+def config(tmp_path: Path) -> LoadedConfig:
+    """What the collector's container loads."""
     folder = DEPLOY / mounts("collector")["/etc/collector"]
     shutil.copytree(folder, tmp_path / "etc", ignore=shutil.ignore_patterns("secrets"))
-    config = load_with_secrets(tmp_path / "etc" / "collector.yaml", SECRETS)
+    return load_with_secrets(tmp_path / "etc" / "collector.yaml", SECRETS, SERVICES["collector"]["environment"])
+
+
+def test_config_and_variables_are_valid_and_write_where_a_volume_is(config: LoadedConfig) -> None:
     assert config.warnings == ()
-    command = SERVICES["collector"]["command"]
-    assert command[command.index("-o") + 1].startswith("/data/")
+    assert config.settings.output.path.startswith("/data/")
     assert config.settings.state.url.get_secret_value().startswith("sqlite:////data/")
     assert mounts("collector")["/data"] in COMPOSE["volumes"]
+
+
+def test_a_stop_leaves_time_to_drain_write_and_seal(config: LoadedConfig) -> None:
     needed = config.settings.service.grace.total_seconds() + OUTPUT_GRACE_S + SEALING_S
     assert needed <= int(SERVICES["collector"]["stop_grace_period"].removesuffix("s")) <= 2 * needed
 
 
-def test_prometheus_and_people_reach_the_service_and_the_network_doesn_t(tmp_path: Path) -> None:
-    folder = DEPLOY / mounts("collector")["/etc/collector"]
-    shutil.copytree(folder, tmp_path / "etc", ignore=shutil.ignore_patterns("secrets"))
-    service = load_with_secrets(tmp_path / "etc" / "collector.yaml", SECRETS).settings.service
+def test_this_machine_reaches_the_service_and_the_network_doesn_t(config: LoadedConfig) -> None:
+    service = config.settings.service
     assert service.host == "0.0.0.0"  # noqa: S104 - the container's own
-    assert "collector" in service.allowed_hosts
-    for name in ("collector", "prometheus", "grafana"):
-        assert all(port.startswith("127.0.0.1:") for port in SERVICES[name]["ports"])
     assert SERVICES["collector"]["ports"] == [f"127.0.0.1:{service.port}:{service.port}"]
+    for name in ("prometheus", "grafana"):
+        assert all(port.startswith("127.0.0.1:") for port in SERVICES[name]["ports"])
 
 
 def test_prometheus_asks_the_collector_and_grafana_asks_prometheus() -> None:
@@ -102,23 +105,21 @@ def test_images_of_others_are_pinned() -> None:
 
 
 def test_simulated_profile_collects_without_an_account(tmp_path: Path) -> None:
-    """What the two services of the profile do, in their order, with their folders put below a temporary one."""
-    (script,) = SERVICES["simulated-config"]["command"]
-    assert SERVICES["simulated-config"]["entrypoint"] == ["sh", "-c"]
-    assert SERVICES["simulator"]["network_mode"] == "service:collector"
-    assert "simulated" in mounts("simulated-config").values()
-    service = DEPLOY / mounts("simulated-config")["/etc/collector/service.yaml"]
+    """What the profile's services do, in their order, with a folder in the place of their volume."""
+    first, simulator = SERVICES["simulated-config"], SERVICES["simulator"]
+    assert simulator["network_mode"] == "service:collector"
+    assert mounts("simulated-config")["/data"] == "simulated"
+    assert "COLLECTOR_ETC=simulated" in (DEPLOY / "compose.yaml").read_text()
     config = tmp_path / "collector.yaml"
-    script = script.replace("/data/collector.yaml", str(config)).replace("/etc/collector/service.yaml", str(service))
-    script = f'collector() {{ {sys.executable} -m collector "$@"; }}\n{script}'
-    subprocess.run(["sh", "-c", script], check=True, env=environment(), capture_output=True, timeout=60)
-    assert config.stat().st_mode & 0o777 == 0o600
-    assert load(config, environ={}).settings.service.host == "0.0.0.0"  # noqa: S104 - the container's own
-    with started(*SERVICES["simulator"]["command"], cwd=tmp_path) as simulator:
-        assert simulator.stdout is not None
-        simulator.stdout.readline()
+    command = [arg.replace("/data/collector.yaml", str(config)) for arg in first["command"]]
+    subprocess.run(
+        [*COLLECTOR, *command], check=True, env=environment(), stdin=subprocess.DEVNULL, capture_output=True, timeout=60
+    )
+    with started(*simulator["command"], cwd=tmp_path) as running:
+        assert running.stdout is not None
+        running.stdout.readline()
         done = collector("collect", "-c", config, "--last", "3d", "--state", "none", cwd=tmp_path)
-        simulator.terminate()
-        simulator.communicate(timeout=20)
+        running.terminate()
+        running.communicate(timeout=20)
     assert done.code == 0, done.stderr
     assert len({r["org"] for r in done.records}) == 20
