@@ -10,6 +10,7 @@ Synchronous, and called on the writer's thread only.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -20,7 +21,7 @@ from collector.core.normalise import Normalised, normalise
 from collector.core.suspicion import Flag
 from collector.doubts import Doubts
 from collector.events import SliceBooked, SliceOutcome
-from collector.model import Org, Population, Quality, SliceState
+from collector.model import Org, Population, SliceState
 from collector.ports import Clock, SealedFile, Sink
 from collector.ports.ledger import Booking, Ledger, SliceKey, SliceRow, UnsealedFile
 
@@ -35,6 +36,7 @@ class Rules:
     trust_zero_for: timedelta
     restate_for: timedelta
     directory: str = ""  # the output's, where it has files
+    place: str | None = None  # the directory's id, where paths don't tell
 
 
 class Books:
@@ -68,7 +70,8 @@ class Books:
         records = [record for one in found if one for record in one.records]
         if records:
             if self._ledger and (name := self._sink.next_name()) is not None:
-                self._file = self._ledger.open_file(self._rules.run_id, self._rules.directory, name)
+                rules = self._rules
+                self._file = self._ledger.open_file(rules.run_id, rules.directory, name, place=rules.place)
             self._sink.append(records)
         if self._ledger:
             if records:
@@ -167,7 +170,7 @@ class Books:
             outcome=outcome,
             records=len(found.records),
             restated=found.change.restated,
-            unavailable=sum(record.quality is Quality.UNAVAILABLE for record in found.records),
+            qualities=Counter(record.quality for record in found.records),
             flags=dict.fromkeys(flags, ()) | {flag: products for flag, products in about.items() if products},
         )
 

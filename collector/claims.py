@@ -23,7 +23,7 @@ from collector.core.wanted import Since, Wanted, calendars_overlap
 from collector.dispatch import Dispatcher
 from collector.dispatch.identity import Identities
 from collector.dispatch.lane import Lane
-from collector.errors import Failure, RefusalReason, Refused, Rejected, Retriable
+from collector.errors import Failure, LedgerError, RefusalReason, Refused, Rejected, Retriable
 from collector.events import Event, LanePlanned
 from collector.model import Answer, Org, Population, Slice
 from collector.ports import Offload
@@ -63,6 +63,7 @@ class Memory:
     identities: Identities
     wait_s: float
     directory: str  # the output's, where it has files
+    place: str | None = None  # the directory's id, where paths don't tell
 
 
 class Claims:
@@ -74,6 +75,7 @@ class Claims:
         *,
         offload: Offload,
         flush: Callable[[], Awaitable[None]],
+        fail: Callable[[LedgerError], None],
         summary: RunSummary,
         emit: Callable[[Event], None],
         permits: int,
@@ -88,6 +90,7 @@ class Claims:
         self._ledger = memory.ledger
         self._offload = offload
         self._flush = flush
+        self._fail = fail
         self._summary = summary
         self._emit = emit
         self._capacity = max(8, permits * _HELD_PER_PERMIT)
@@ -113,7 +116,13 @@ class Claims:
             self._woken.set()
 
     async def run(self) -> None:
-        """Claim, plan and release until nothing is left or the dispatch stops. Raises LedgerError."""
+        """Claim, plan and release until nothing is left, the dispatch stops, or the ledger fails."""
+        try:
+            await self._work()
+        except LedgerError as error:
+            self._fail(error)
+
+    async def _work(self) -> None:
         loop = asyncio.get_running_loop()
         while (self._line or self._held) and not self._dispatch.stopping:
             self._woken.clear()
@@ -132,33 +141,44 @@ class Claims:
             return failure
         if work.identified:
             return None
-        key = await self._offload(
-            lambda: self._ledger.identify(work.key, name=org.name, org_id=answer.org_id, org_name=answer.org_name)
-        )
-        if isinstance(key, Holder):
-            return Retriable(code="busy", message=_held_by(key), retry_after_s=_ASK_AGAIN_S)
+        try:
+            key = await self._offload(lambda: self._identify(work, answer))
+        except LedgerError as error:
+            self._fail(error)
+            return Rejected(code="ledger", message=str(error))
+        match key:
+            case Holder():
+                return Retriable(code="busy", message=_held_by(key), retry_after_s=_ASK_AGAIN_S)
+            case CalendarChanged():
+                message = calendars_overlap(
+                    org, zone=key.zone, granularity=key.granularity, covered_until=key.covered_until
+                )
+                return Refused(reason=RefusalReason.CALENDAR, message=message)
+            case int():
+                pass
         if any(other.key == key for other in self._held if other is not work):
             return Retriable(code="busy", message=_SAME_ROW, retry_after_s=_ASK_AGAIN_S)
-        if key != work.key and (refused := await self._offload(lambda: self._move(work, key))):
-            return refused
         work.identified = True
+        if key != work.key:
+            # The organization is known from another name: what was planned knew nothing of it.
+            work.key = key
+            work.plan.cut()
         return None
 
-    def _move(self, work: Work, key: int) -> Refused | None:
-        """Go on with another row: the organization is known from another name. What was planned knew nothing of it."""
+    def _identify(self, work: Work, answer: Answer) -> int | Holder | CalendarChanged:
+        """Bind an org to the organization that answered; learn from when that is wanted. In the writer's thread."""
         org = work.org
-        standing = self._ledger.register([org], wanted_from={}, now=self._wanted.now)[org.name]
-        if isinstance(standing, CalendarChanged):
-            message = calendars_overlap(
-                org, zone=standing.zone, granularity=standing.granularity, covered_until=standing.covered_until
+        key = self._ledger.identify(work.key, name=org.name, org_id=answer.org_id, org_name=answer.org_name, entry=org)
+        if isinstance(key, int) and key != work.key:
+            standing = self._ledger.register([org], wanted_from={}, now=self._wanted.now)[org.name]
+            if isinstance(standing, CalendarChanged):
+                return standing
+            self._wanted.since[org.name] = Since(
+                wanted_from=standing.wanted_from,
+                ranges=self._ledger.wanted(key),
+                calendar_since=standing.calendar_since,
             )
-            return Refused(reason=RefusalReason.CALENDAR, message=message)
-        work.key = key
-        work.plan.cut()
-        self._wanted.since[org.name] = Since(
-            wanted_from=standing.wanted_from, ranges=self._ledger.wanted(key), calendar_since=standing.calendar_since
-        )
-        return None
+        return key
 
     @property
     def _dispatch(self) -> Dispatcher:

@@ -9,7 +9,7 @@ from collector.core.finding import Finding
 from collector.core.retry import PartialAnswer
 from collector.core.suspicion import Flag
 from collector.errors import Failure, Refused
-from collector.model import Org, Slice, SliceState
+from collector.model import Org, Quality, Slice, SliceState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +48,13 @@ class SliceBooked:
     outcome: SliceOutcome
     records: int
     restated: int = 0  # of the records
-    unavailable: int = 0  # of the records
+    qualities: Mapping[Quality, int] = field(default_factory=dict)  # of the records
     flags: Mapping[Flag, Sequence[str]] = field(default_factory=dict)  # with the products that each is about, if any
+
+    @property
+    def unavailable(self) -> int:
+        """How many of the records could not be fetched."""
+        return self.qualities.get(Quality.UNAVAILABLE, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

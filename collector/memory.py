@@ -13,7 +13,8 @@ from pathlib import Path
 import structlog
 
 from collector.adapters.sinks.directory import hidden
-from collector.adapters.sinks.files import OsFiles
+from collector.adapters.sinks.files import Files, OsFiles
+from collector.adapters.sinks.place import Whereabouts, mark
 from collector.claims import Memory, Work
 from collector.config import LoadedConfig, Settings
 from collector.core.plan import BatchPlan
@@ -24,15 +25,19 @@ from collector.model import Org
 from collector.planning import Command, ages_of, first_wanted
 from collector.ports import Clock
 from collector.ports.ledger import CalendarChanged, Ledger, Standing
-from collector.recovery import recover
+from collector.recovery import recover, tell_awaited
 
 log = structlog.get_logger("collector")
 
 
-def remember(ledger: Ledger, config: LoadedConfig, command: Command, run_id: str, clock: Clock) -> Memory:
+def remember(
+    ledger: Ledger, config: LoadedConfig, command: Command, run_id: str, clock: Clock, *, files: Files | None = None
+) -> Memory:
     """Finish what an earlier run left, find where each org stands, and say what the command wants of them."""
     settings, now = config.settings, clock.now()
-    recover(ledger, OsFiles(), hidden)
+    directory = None if settings.output.path == "-" else Path(settings.output.path).resolve()
+    place = mark(directory) if directory and ledger.across_machines else None
+    tell_awaited(recover(ledger, files or OsFiles(), hidden, Whereabouts(directory)).awaited)
     for interrupted in ledger.begin_run(run_id, command.name, now):
         log.warning("run.interrupted", run_id=interrupted, message="it ended without saying so; what it lacks is asked")
     orgs = command.scope.of(config.orgs)
@@ -51,7 +56,8 @@ def remember(ledger: Ledger, config: LoadedConfig, command: Command, run_id: str
         wanted=wanted,
         identities=identities,
         wait_s=command.wait.total_seconds(),
-        directory=str(Path(settings.output.path).resolve()),
+        directory=str(directory or ""),
+        place=place,
     )
 
 

@@ -20,14 +20,14 @@ from collector.core.plan import LanePlan
 from collector.core.summary import RunSummary
 from collector.deliver import Writer
 from collector.dispatch import RELOADED, STOPPED, Dispatcher, Event, Limits
-from collector.errors import CollectorError, LedgerError
+from collector.errors import CollectorError
 from collector.exitcodes import ExitCode
 from collector.model import SliceState
 from collector.ports import Clock, Offload, SealedFile, Sink, Transport
 from collector.result import RunResult, manifest
 
 _GATHER_S = 1.0  # for how long ends of slices are gathered into one commit
-_OUTPUT_GRACE_S = 5.0  # behind the grace of the requests: for what they brought to be written
+OUTPUT_GRACE_S = 5.0  # behind the grace of the requests: for what they brought to be written
 
 
 @dataclass(slots=True)
@@ -105,7 +105,7 @@ class Run:
 
         def drain() -> None:
             dispatcher.stop(self.grace_s)
-            timers.append(asyncio.get_running_loop().call_later(self.grace_s + _OUTPUT_GRACE_S, self._abandon))
+            timers.append(asyncio.get_running_loop().call_later(self.grace_s + OUTPUT_GRACE_S, self._abandon))
 
         self.stop.on_signal = drain
         self.stop.on_reload = lambda: dispatcher.wind_up(self.grace_s)
@@ -115,7 +115,7 @@ class Run:
             dispatcher.wind_up(self.grace_s)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(writer.run())
-            feeding = tasks.create_task(_feed(claims, writer, dispatcher))
+            feeding = tasks.create_task(_feed(claims, dispatcher))
             await dispatcher.run()
             await feeding
             await writer.close()
@@ -143,6 +143,7 @@ class Run:
                 trust_zero_for=self.trust_zero_for,
                 restate_for=self.restate_for,
                 directory=memory.directory if memory else "",
+                place=memory.place if memory else None,
             ),
             ledger=memory.ledger if memory else None,
             key_of=lambda org: keys[org.name].key if keys else 0,
@@ -157,6 +158,7 @@ class Run:
             self.memory,
             offload=self.offload,
             flush=writer.flush,
+            fail=writer.fail,
             summary=summary,
             emit=self.emit,
             permits=self.limits.concurrency,
@@ -208,14 +210,10 @@ class Run:
         )
 
 
-async def _feed(claims: Claims | None, writer: Writer, dispatcher: Dispatcher) -> None:
-    if claims is None:
-        return
-    claims.attach(dispatcher)
-    try:
+async def _feed(claims: Claims | None, dispatcher: Dispatcher) -> None:
+    if claims is not None:
+        claims.attach(dispatcher)
         await claims.run()
-    except LedgerError as error:
-        writer.fail(error)
 
 
 def _close_summary(summary: RunSummary, dispatcher: Dispatcher, failure: CollectorError | None) -> None:

@@ -19,7 +19,7 @@ from collector.core.finding import Finding, absorb
 from collector.core.pace import recover, slow_down
 from collector.core.plan import Plan
 from collector.core.retry import GiveUp, PartialAnswer, RetryIn, RetryPolicy, backoff_s, decide
-from collector.dispatch.limiter import Limiter
+from collector.dispatch.limiter import Limiter, Permit
 from collector.errors import Failure, RefusalReason, Refused
 from collector.events import LaneEnded, RetryScheduled, SliceOutcome
 from collector.model import Answer, Slice, SliceState
@@ -50,6 +50,8 @@ class Inquiry:
     finding: Finding | None = None
     failure: Failure | None = None
     sent_at: float = 0.0
+    last_chance: bool = False  # whether its org had refused before the request that is under way
+    permit: Permit | None = None  # of the org's limit, for the request that is under way
     waited_s: float = 0.0  # for limits and permits, before the last request
     _reasons: dict[type, int] = field(default_factory=dict)
 
@@ -93,6 +95,7 @@ class Lane:
         self._tickets = count()
         self._paused_until = 0.0
         self._refusals = 0
+        self._refused_by: Refused | None = None  # until it answers
         self._failures = 0
         self._failing_since: float | None = None
         self._slowed_at = float("-inf")
@@ -139,9 +142,10 @@ class Lane:
         when = self._waiting[0][0] if self._waiting else None
         if self.plan.remaining and self._may_begin():
             when = now
-        if when is None:
+        free = self._limiter.ready_at(now)
+        if when is None or free is None:
             return None
-        return max(when, self._paused_until, self._limiter.ready_at(now))
+        return max(when, self._paused_until, free)
 
     def take(self, now: float, *, uptime: float) -> Inquiry:
         """Hand out what is asked next (a retry that is due goes first) and take a permit of the org's limits."""
@@ -154,12 +158,15 @@ class Lane:
             inquiry = Inquiry(next(self.plan), since_s=uptime)
         inquiry.waited_s = max(0.0, now - able_since)
         self._able_since = now
-        inquiry.sent_at = self._limiter.take(now)
+        inquiry.permit = self._limiter.take()
+        inquiry.last_chance = self._refused_by is not None
+        inquiry.sent_at = now
         return inquiry
 
     def sent(self, inquiry: Inquiry, now: float) -> None:
         """Note that a request has left."""
-        self._limiter.sent(inquiry.sent_at, now)
+        if inquiry.permit is not None:
+            inquiry.permit.sent(now)
         inquiry.sent_at = now
 
     def settle(
@@ -178,6 +185,8 @@ class Lane:
         """
         self.in_flight -= 1
         self._able_since = now
+        if inquiry.permit is not None:
+            inquiry.permit.end(now)
         inquiry.asked += 1
         reason = self._learn(inquiry, result, now=now, uptime=uptime)
         if reason is None:
@@ -186,10 +195,12 @@ class Lane:
             return self._refused(inquiry, reason, now=now, jitter=jitter)
         if self.end is not None:
             return [inquiry.outcome(self._state_of_asked())]
+        if inquiry.last_chance and self._refused_by is not None:
+            return self._park(inquiry, self._refused_by)
         if probe and not isinstance(reason, PartialAnswer):
             inquiry.asked -= 1
             inquiry.probes += 1
-            return [self._wait(inquiry, reason, now=now, delay_s=0.0)]
+            return [self._wait(inquiry, reason, now=now, delay_s=self._policy.floor_s)]
         decision = decide(
             reason,
             attempt=inquiry.asked,
@@ -229,6 +240,7 @@ class Lane:
         if isinstance(result, Answer):
             self._failures = 0
             self._failing_since = None
+            self._refused_by = None
             if self.mood is not Mood.ENDED:
                 self.mood = Mood.STEADY
             self._limiter.stretch = recover(self._limiter.stretch)
@@ -259,8 +271,14 @@ class Lane:
             return [inquiry.outcome(self._state_of_asked())]
         if self._refusals < _ASKED_WHEN_REFUSED and refused.reason not in _FINAL_REFUSALS:
             self.mood = Mood.UNSETTLED
+            self._refused_by = refused
             delay_s = backoff_s(1, policy=self._policy, jitter=jitter)
             return [self._wait(inquiry, refused, now=now, delay_s=delay_s)]
+        return self._park(inquiry, refused)
+
+    def _park(self, inquiry: Inquiry, refused: Refused) -> list[Step]:
+        """End the lane: it was asked once more after a refusal, and whatever came back was no answer."""
+        inquiry.failure = refused
         return [inquiry.outcome(SliceState.REFUSED), *self.close(SliceState.REFUSED, refused)]
 
     def _give_up_if_hopeless(self, failure: Failure | None, uptime: float) -> list[Step]:

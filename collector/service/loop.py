@@ -33,7 +33,7 @@ from collector.run import Stop
 from collector.service.host import Host
 from collector.service.keeper import Keeper
 from collector.service.parking import Parking, entry_of, touched
-from collector.service.tell import crashed, ended_view, where
+from collector.service.tell import crashed, ended_view, kind_of, where
 from collector.service.timetable import Timetable
 from collector.service.view import CurrentRun, Observed, RunView
 
@@ -55,7 +55,6 @@ class Loop:
         clock: Clock,
         new_run_id: Callable[[], str],
         watch: Callable[[Event], None],
-        on_run: Callable[[RunView], None] = lambda _: None,
         scope: Scope = EVERYTHING,
         rng: random.Random | None = None,
     ) -> None:
@@ -69,7 +68,7 @@ class Loop:
         self._clock = clock
         self._new_run_id = new_run_id
         self._watch = watch
-        self._on_run = on_run
+        self.on_run: Callable[[RunView], None] = lambda _: None  # hears of each end of a run
         self._scope = scope
         self._rng = rng or random.SystemRandom()
         self._runs: deque[RunView] = deque(maxlen=_RUNS_SHOWN)
@@ -167,10 +166,10 @@ class Loop:
         try:
             result = await self._host.run(self.config, command, run_id=run_id, stop=stop, watch=tell)
         except CollectorError as error:
-            self._failed(current, type(error).__name__, str(error))
+            self._failed(current, kind_of(error), str(error))
         except Exception as error:  # noqa: BLE001 - the service outlives every defect of a run
-            log.error("run.crashed", run_id=run_id, exception=type(error).__name__, where=where(error))
-            self._failed(current, type(error).__name__, crashed(error))
+            log.error("run.crashed", run_id=run_id, exception=kind_of(error), where=where(error))
+            self._failed(current, kind_of(error), crashed(error))
         else:
             self._ended(result, reloaded=stop.reloaded)
         finally:
@@ -209,13 +208,14 @@ class Loop:
                 ended_at=now,
                 exit_code=None,
                 why=why,
+                exception=kind,
             )
         )
 
     def _note(self, view: RunView) -> None:
         self._runs.appendleft(view)
         self._show()
-        self._on_run(view)
+        self.on_run(view)
 
     def _change(self, config: LoadedConfig, asked: bool) -> None:
         """Go on with another config: a run under way brings to its end what it has begun."""

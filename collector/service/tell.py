@@ -62,9 +62,13 @@ def where(error: BaseException) -> str:
     return f"{module}:{last.lineno} in {last.name}"
 
 
+def kind_of(error: BaseException) -> str:
+    """Return the kind of an exception, or of the first one in a group."""
+    while isinstance(error, BaseExceptionGroup) and error.exceptions:
+        error = error.exceptions[0]
+    return type(error).__name__
+
+
 def crashed(error: BaseException) -> str:
     """Return what to say of a defect."""
-    kind = error
-    while isinstance(kind, BaseExceptionGroup) and kind.exceptions:
-        kind = kind.exceptions[0]
-    return f"a defect of the collector: {type(kind).__name__} at {where(error)}; please report it"
+    return f"a defect of the collector: {kind_of(error)} at {where(error)}; please report it"

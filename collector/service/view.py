@@ -133,6 +133,7 @@ class RunView:
     states: Mapping[SliceState, int] = field(default_factory=dict)
     records: int = 0
     requests: int = 0
+    exception: str | None = None  # its kind, where one ended the run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -139,6 +139,7 @@ def test_what_was_booked_is_there_after_closing_and_after_a_crash(opened: Open) 
     assert len(opened().coverage(key, ALWAYS)) == 2
 
 
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 def test_twenty_thousand_slices_in_batches_of_five_hundred(ledger: SqlLedger) -> None:
     keys = [standing.key for standing in registered(ledger, *[make_org(f"org-{n}") for n in range(20)])]
     slices = [slice_at(key, n, population) for n in range(500) for key in keys for population in (ACCOUNT, SERVICE)]
