@@ -295,10 +295,10 @@ def test_hostile_names_are_shown_as_text_and_the_layout_holds(visit: Visitor, ho
             assert page.locator("script").count() == 1
             assert page.locator("main img, main i, main b").count() == 0
             assert page.evaluate("document.documentElement.scrollWidth") == size[0]
-            for link in page.locator(".orgs-table .name").all():
-                other = visit(url + "/" + (link.get_attribute("href") or ""), size=size)
-                assert other.locator("h1 bdi").text_content() in shown
-                assert other.evaluate("document.documentElement.scrollWidth") == size[0]
+        for link in page.locator(".orgs-table .name").all():
+            other = visit(url + "/" + (link.get_attribute("href") or ""), size=NARROW)
+            assert other.locator("h1 bdi").text_content() in shown
+            assert other.evaluate("document.documentElement.scrollWidth") == NARROW[0]
         assert violations(visit(url, size=NARROW)) == []
 
 
