@@ -24,7 +24,7 @@ from collector.core.schedule import Schedule
 from collector.dispatch import Event
 from collector.errors import CollectorError, Refused
 from collector.events import LaneEnded, RequestEnded
-from collector.exitcodes import ExitCode
+from collector.exitcodes import CAME_TO_ITS_END, ExitCode
 from collector.planning import EVERYTHING, Command, Scope
 from collector.ports import Clock
 from collector.progress import Progress
@@ -105,7 +105,7 @@ class Loop:
         """Go on until `stop`. Raises ConfigError or LedgerError only for what the service is started with."""
         await self._host.accept(self.config)
         self._runs.extend(await self._host.recent_runs(self.config))
-        ended = (run.started_at for run in self._runs if run.command == COMMAND and run.exit_code is not None)
+        ended = (run.started_at for run in self._runs if run.command == COMMAND and run.exit_code in CAME_TO_ITS_END)
         self._times.first(next(ended, None), self._clock.now(), chance=self._rng.random())
         async with asyncio.TaskGroup() as tasks:
             keeping = tasks.create_task(self.keeper.run())

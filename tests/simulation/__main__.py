@@ -1,7 +1,9 @@
 from __future__ import annotations
+
 import sys
-from tests.simulation.run import run_seed
 import time
+
+from tests.simulation.run import run_seed
 
 lo, hi = int(sys.argv[1]), int(sys.argv[2])
 t = time.time()

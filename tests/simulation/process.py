@@ -123,7 +123,7 @@ class Process:
         """Do the work as the writer's thread would: one after the other."""
         async with self._turn:
             self._expect_alive()
-            return cast(T, await greenlet_spawn(work))
+            return cast("T", await greenlet_spawn(work))
 
     def now(self) -> datetime:
         """Be the clock (`collector.ports.Clock`)."""
@@ -146,7 +146,7 @@ class Process:
         config, command = self.config, self._command()
         ledger = await self.offload(self._open_ledger)
         try:
-            handle = cast(Ledger, SimLedger(ledger, self))
+            handle = cast("Ledger", SimLedger(ledger, self))
             files = SimFiles(self.world.disk, self, self._disk_latency)
             memory = await self.offload(lambda: remember(handle, config, command, self.run_id, self, files=files))
             directory = Path(memory.directory)

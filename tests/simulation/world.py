@@ -17,10 +17,10 @@ from collector.model import BasicCredential, Org, Zone
 from tests.simulation.api import Api, number_of
 from tests.simulation.disk import Disk
 from tests.simulation.process import Process
-from tests.simulation.watch import Watch
 from tests.simulation.scenario import Ending, Launch, OrgSpec, Scenario, Step
 from tests.simulation.trace import Broken, Trace
 from tests.simulation.truth import Truth
+from tests.simulation.watch import Watch
 
 LONG = 7 * 86400.0  # no process lives longer
 BY_ITSELF = Ending()

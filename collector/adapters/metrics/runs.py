@@ -26,13 +26,12 @@ from collector.events import (
     SliceBooked,
     SliceOutcome,
 )
-from collector.exitcodes import ExitCode
+from collector.exitcodes import CAME_TO_ITS_END, ExitCode
 from collector.model import Quality, SliceState
 
 _LATENCY_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _WAIT_S = (0.01, 0.1, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0)
 _DURATION_S = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1800.0, 3600.0, 10800.0, 43200.0)
-_CAME_TO_ITS_END = frozenset({ExitCode.OK, ExitCode.INCOMPLETE, ExitCode.REFUSED, ExitCode.BUSY})
 _OUTPUT_ERRORS = frozenset({"OutputError", "LedgerError"})
 _KINDS = 20  # of exceptions that are told apart
 
@@ -198,7 +197,7 @@ class _Runs:
         self._set_finished(run)
 
     def _set_finished(self, run: EndedRun) -> None:
-        if run.exit_code in _CAME_TO_ITS_END:
+        if run.exit_code in CAME_TO_ITS_END:
             self._known_finished.add(run.command)
             self._finished.labels(run.command).set(run.ended_at.timestamp())
 
