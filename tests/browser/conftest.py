@@ -22,8 +22,9 @@ QUIET = (
 )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    # Of a module: its driver keeps an event loop running, beside which pytest-asyncio could not run its own.
     if not CHROMIUM.exists() and "CI" not in os.environ:
         pytest.skip("there is no /usr/bin/chromium (Debian's package chromium)")
     with sync_playwright() as playwright:
