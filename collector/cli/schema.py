@@ -7,6 +7,7 @@ import orjson
 
 from collector.config import config_schema
 from collector.core.record_schema import record_schema
+from collector.service.web.status_schema import status_schema
 
 
 @click.command(
@@ -14,10 +15,11 @@ from collector.core.record_schema import record_schema
 Examples:
   collector schema config > collector.schema.json   for your editor
   collector schema record                           for whoever reads the records
+  collector schema status                           for whoever asks a service's /api/status
 """
 )
-@click.argument("what", type=click.Choice(["record", "config"]))
+@click.argument("what", type=click.Choice(["record", "config", "status"]))
 def schema(what: str) -> None:
-    """Print the JSON Schema of a record or of the config."""
-    content = config_schema() if what == "config" else record_schema()
-    click.echo(orjson.dumps(content, option=orjson.OPT_INDENT_2))
+    """Print the JSON Schema of a record, of the config or of a service's status."""
+    make = {"record": record_schema, "config": config_schema, "status": status_schema}[what]
+    click.echo(orjson.dumps(make(), option=orjson.OPT_INDENT_2))

@@ -11,6 +11,7 @@ from datetime import date, datetime, timedelta
 
 from collector.adapters.ledger import SqlLedger
 from collector.adapters.ledger.history import Asked, Digest
+from collector.adapters.ledger.views import Organization
 from collector.config import LoadedConfig
 from collector.model import Granularity, Org
 from collector.service.org_view import Calendar, org_view
@@ -18,6 +19,8 @@ from collector.service.view import OrgView
 from collector.status import Grids
 
 READ_ANEW = timedelta(hours=1)  # whatever happens: other processes may write to the same ledger
+LOCATE_ANEW = timedelta(minutes=1)
+LOCATE_UNKNOWN_ANEW = timedelta(seconds=1)
 Key = tuple[str, Granularity]  # of a calendar
 Position = tuple[datetime, date]  # of a calendar: what is due of it, and its day
 
@@ -29,6 +32,7 @@ class Snapshots:
         self._grids = Grids()
         self._digests: dict[int, Digest] = {}
         self._read: dict[str, tuple[datetime, Position]] = {}
+        self._rows: dict[str, Organization] = {}
         self.adopt(config)
 
     def adopt(self, config: LoadedConfig) -> None:
@@ -36,6 +40,7 @@ class Snapshots:
         self._schedule = config.settings.schedule
         self._orgs = {org.name: org for org in config.orgs}
         self._read.clear()
+        self._located_at: datetime | None = None
 
     def stale(self, now: datetime) -> list[str]:
         """Return the orgs that are to be read: never yet, no longer as due as they were, or not for long."""
@@ -52,7 +57,7 @@ class Snapshots:
         orgs = [self._orgs[name] for name in dict.fromkeys(names) if name in self._orgs]
         by_key = self._calendars(orgs, now)
         calendars = {org.name: by_key[_key(org)] for org in orgs}
-        rows = ledger.locate(orgs, names=list(self._orgs))
+        rows = self._locate(ledger, orgs, now)
         asked = {
             name: Asked(key=row.key, recent_from=calendars[name].recent_from, digest=self._digests.get(row.key))
             for name, row in rows.items()
@@ -71,6 +76,15 @@ class Snapshots:
             )
             for org in orgs
         }
+
+    def _locate(self, ledger: SqlLedger, orgs: list[Org], now: datetime) -> dict[str, Organization]:
+        """Return the rows of orgs. One look finds all of them, and holds for a while: longer for those identified."""
+        age = now - self._located_at if self._located_at else None
+        identified = all((row := self._rows.get(org.name)) and row.org_id for org in orgs)
+        if age is None or age < timedelta(0) or age >= (LOCATE_ANEW if identified else LOCATE_UNKNOWN_ANEW):
+            self._rows = dict(ledger.locate(list(self._orgs.values()), names=list(self._orgs)))
+            self._located_at = now
+        return {org.name: self._rows[org.name] for org in orgs if org.name in self._rows}
 
     def _calendars(self, orgs: Iterable[Org], now: datetime) -> dict[Key, Calendar]:
         calendars: dict[Key, Calendar] = {}

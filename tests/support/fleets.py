@@ -95,6 +95,7 @@ def make_fleet(
     days: int = PAST_DAYS,
 ) -> Fleet:
     """Register orgs, identify them, and give each the past of its kind."""
+    directory.mkdir(exist_ok=True)
     fleet = Fleet(directory, list(orgs), {org.name: kind_of(n) for n, org in enumerate(orgs)})
     ledger = fleet.open()
     try:

@@ -13,7 +13,8 @@ from typing import Any
 from collector.model import SliceState
 from collector.service.snapshot import Snapshots, in_order
 from collector.service.view import Observed, OrgView, RunView
-from collector.service.web import Guarding, make_app, serving
+from collector.service.web.guard import Guarding
+from collector.service.web.server import make_app, serving
 from tests.support.fleets import NOW, Fleet
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from collector.core.coverage import Ages
 from collector.core.grid import Grid
-from collector.core.status import MISSING, population_status
-from collector.core.windows import Calendar
+from collector.core.status import MISSING, State, population_status, stranded
+from collector.core.windows import Calendar, merge
 from collector.model import Granularity, Population, SliceState, Window, Zone
 
 DAY = timedelta(days=1)
@@ -49,3 +51,58 @@ def test_every_wanted_window_is_counted_once_in_its_own_state(days: list[SliceSt
     assert all(status.counts[state] == days.count(state) for state in STATES)
     assert status.counts[MISSING] == days.count(None)
     assert sum((gap.end - gap.start) // DAY for gap in status.gaps) == status.lacking
+
+
+def naive(grid: Grid, wanted: list[Window], known: list[tuple[SliceState, Window]]) -> list[tuple[Window, State]]:
+    """Window by window: what the spans must come to."""
+    return [
+        (window, next((state for state, seen in known if seen.start <= window.start < seen.end), MISSING))
+        for one in merge(wanted)
+        for window in grid.calendar.split(one)
+    ]
+
+
+@given(
+    st.sampled_from(["UTC", "America/New_York", "Australia/Lord_Howe"]),
+    st.sampled_from(Granularity),
+    st.lists(st.tuples(st.integers(0, 60), st.integers(1, 20)), max_size=3),
+    st.lists(st.tuples(st.integers(0, 3), st.integers(1, 9), st.sampled_from(STATES)), max_size=9),
+)
+def test_spans_come_to_the_same_as_looking_at_every_window(
+    zone: str, granularity: Granularity, ranges: list[tuple[int, int]], seen: list[tuple[int, int, SliceState]]
+) -> None:
+    grid = Grid(Calendar(Zone.parse(zone), granularity))
+    edges = [grid.calendar.floor(datetime(2026, 10, 20, tzinfo=UTC))]
+    while len(edges) < 120:
+        edges.append(grid.calendar.after(edges[-1]))
+    wanted = [Window(edges[first], edges[first + length]) for first, length in ranges]
+    known, at = [], 0
+    for pause, length, state in seen:
+        known.append((state, Window(edges[at + pause], edges[at + pause + length])))
+        at += pause + length
+    status = population_status(Population.ACCOUNT_USER, grid, wanted, known)
+    windows = naive(grid, wanted, known)
+    assert status.counts == Counter(state for _, state in windows)
+    assert status.gaps == merge(window for window, state in windows if state is not SliceState.COMPLETE)
+    assert [(state, span) for state, whole in status.lacks for span in grid.calendar.split(whole)] == [
+        (state, window) for window, state in windows if state is not SliceState.COMPLETE
+    ]
+    first_days = {window.start.astimezone(grid.calendar.zone.tz).date() for window, _ in windows}
+    assert first_days <= status.days.keys()
+
+
+def test_only_the_days_that_are_asked_for_are_painted() -> None:
+    status = population_status(Population.ACCOUNT_USER, GRID, [span(0, 9)], [], days_from=date(2026, 6, 8))
+    assert list(status.days) == [date(2026, 6, 8), date(2026, 6, 9)]
+    assert status.counts == {MISSING: 9}
+
+
+def test_what_no_collect_asks_any_more_is_stranded_by_its_own_age() -> None:
+    ages = Ages(settle=DAY, recheck=(), repair_for=4 * DAY, catch_up=8 * DAY)
+    now = START + 20 * DAY
+    young = [(MISSING, span(12, 13)), (SliceState.PARTIAL, span(16, 17)), (SliceState.REFUSED, span(14, 15))]
+    assert stranded(young, GRID, ages, now=now) is None
+    assert stranded([(MISSING, span(9, 14))], GRID, ages, now=now) == span(9, 12)
+    assert stranded([(SliceState.FAILED, span(3, 4)), (SliceState.PARTIAL, span(13, 19))], GRID, ages, now=now) == span(
+        3, 16
+    )

@@ -15,7 +15,7 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from collector.adapters.ledger import schema, views
 from collector.adapters.ledger.codec import (
@@ -46,6 +46,28 @@ _READ = (
     slice_.c.asked_at,
     slice_.c.complete_at,
     slice_.c.emission,
+)
+
+# Made once: for thousands of orgs, making a statement costs as much as executing it.
+_MARKS = (
+    select(
+        slice_.c.population,
+        func.count(),
+        func.max(slice_.c.asked_at),
+        func.sum(slice_.c.state),  # a slice that was taken back keeps the time when it was asked
+        func.max(slice_.c.complete_at),
+    )
+    .where(slice_.c.org == bindparam("org"), slice_.c.start < bindparam("before"))
+    .group_by(slice_.c.population)
+)
+_RECENT = (
+    select(*_READ)
+    .where(
+        slice_.c.org == bindparam("org"),
+        slice_.c.population == bindparam("population"),
+        slice_.c.start >= bindparam("from"),
+    )
+    .order_by(slice_.c.start)
 )
 
 Piece = tuple[SliceState, Window]
@@ -133,18 +155,8 @@ def _history(tx: Connection, asked: Asked, ranges: Sequence[Window]) -> History:
 
 def _digest(tx: Connection, asked: Asked) -> Digest:
     """Return what is to know of the slices that are not recent; the last one, if nothing was booked since."""
-    query = (
-        select(
-            slice_.c.population,
-            func.count(),
-            func.max(slice_.c.asked_at),
-            func.sum(slice_.c.state),  # a slice that was taken back keeps the time when it was asked
-            func.max(slice_.c.complete_at),
-        )
-        .where(slice_.c.org == asked.key, slice_.c.start < micros(asked.recent_from))
-        .group_by(slice_.c.population)
-    )
-    marks = {code: (count, at, int(states), done) for code, count, at, states, done in tx.execute(query)}
+    values = {"org": asked.key, "before": micros(asked.recent_from)}
+    marks = {code: (count, at, int(states), done) for code, count, at, states, done in tx.execute(_MARKS, values)}
     last = asked.digest
     if last is not None and last.before == asked.recent_from and last.marks == marks:
         return last
@@ -164,16 +176,8 @@ def _read_recent(tx: Connection, asked: Asked, populations: dict[Population, Pop
     """Add what the recent slices say; return the one that was asked last."""
     last = None
     for population, code in POPULATION.items():
-        query = (
-            select(*_READ)
-            .where(
-                slice_.c.org == asked.key,
-                slice_.c.population == code,
-                slice_.c.start >= micros(asked.recent_from),
-            )
-            .order_by(slice_.c.start)
-        )
-        rows = tx.execute(query).all()
+        values = {"org": asked.key, "population": code, "from": micros(asked.recent_from)}
+        rows = tx.execute(_RECENT, values).all()
         if rows:
             _read(populations.setdefault(population, PopulationHistory()), rows)
             last = max((*rows, last) if last is not None else rows, key=attrgetter("asked_at"))

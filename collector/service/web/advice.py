@@ -45,6 +45,10 @@ _ADVICE = {
         "collected as another org", "two orgs of the config are one organization", "remove one: it would count twice"
     ),
 }
+# Reasons that name what they are about in their own words; the others say the same as the advice.
+TELLING = frozenset(
+    {None, RefusalReason.FORBIDDEN, RefusalReason.IDENTITY, RefusalReason.CALENDAR, RefusalReason.DUPLICATE}
+)
 _UNKNOWN = Advice("refused", "the API refuses this org", "look at the log")
 
 

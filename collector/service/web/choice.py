@@ -66,7 +66,7 @@ class Choice:
                     choice = replace(choice, sort=Sort(value))
                 case "page" if value.isascii() and value.isdigit():
                     choice = replace(choice, page=max(1, int(value[:9])))
-                case "label" if value and len(choice.labels) < _LABELS:
+                case "label" if value.partition(":")[0] and len(choice.labels) < _LABELS:
                     key, _, of_key = value.partition(":")
                     choice = replace(choice, labels=(*choice.labels, (key, of_key)))
                 case _:

@@ -11,7 +11,7 @@ from collector.service.view import DayState, Observed, OrgView, PopulationView, 
 from collector.service.web.choice import Choice
 from collector.service.web.rows import PEOPLE, Row, row
 from collector.service.web.spark import Spark, spark
-from collector.service.web.strip import LACKING, MEANING, in_words
+from collector.service.web.strip import LACKING, MEANING, axis, in_words
 from collector.service.web.words import When, lag, maybe_when, name_text, window_text
 
 _CHART_HEIGHT = 60
@@ -73,6 +73,7 @@ class Detail:
     standing: Standing
     timezone: str
     granularity: str
+    axis: Sequence[tuple[float, str]]
     populations: Sequence[PopulationDetail]
 
 
@@ -83,6 +84,7 @@ def detail(org: OrgView, seen: Observed, *, root: str, now: datetime) -> Detail:
         standing=org.credential.standing,
         timezone=org.timezone,
         granularity=org.granularity.value,
+        axis=axis(org.last_day),
         populations=[_population(org, population, now) for population in org.populations],
     )
 
@@ -114,7 +116,7 @@ def _population(org: OrgView, population: PopulationView, now: datetime) -> Popu
         chart=spark(population.tests, org.last_day, height=_CHART_HEIGHT),
         gaps=[(gap.state, window_text(gap.window, org.timezone, org.granularity)) for gap in reversed(population.gaps)],
         gaps_left_out=population.gaps_left_out,
-        reasons=sorted(population.reasons.items(), key=lambda item: (-item[1], item[0])),
+        reasons=sorted(_codes(population).items(), key=lambda item: (-item[1], item[0])),
         usage=[(name_text(product), usage) for product, usage in sorted(population.newest_usage.items())],
         users=population.newest_users,
         days=[
@@ -123,6 +125,11 @@ def _population(org: OrgView, population: PopulationView, now: datetime) -> Popu
             if state is not DayState.NOT_WANTED
         ],
     )
+
+
+def _codes(population: PopulationView) -> dict[str, int]:
+    """Return why windows are not complete, where more is known than their state."""
+    return {code: count for code, count in population.reasons.items() if code not in set(DayState)}
 
 
 def _calendar(days: Sequence[date], population: PopulationView) -> tuple[list[Cell], list[tuple[int, str]]]:

@@ -7,21 +7,19 @@ made visible before it gets there, and each name is isolated from the text aroun
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, datetime, timedelta
-from itertools import groupby
+from datetime import datetime
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from collector.service.org_view import DAYS
 from collector.service.view import DayState, Observed
 from collector.service.web.assets import Asset
 from collector.service.web.choice import PER_PAGE, Choice, Shown, Sort, has_state, labels_of, ordered
 from collector.service.web.detail import detail
 from collector.service.web.rows import row
 from collector.service.web.runs import runs
-from collector.service.web.strip import MEANING, shape
+from collector.service.web.strip import MEANING, axis, shape
 from collector.service.web.verdict import tallies, verdict
-from collector.service.web.words import name_text, plural
+from collector.service.web.words import name_text, plural, sentence
 
 CELL = 12  # a day in a calendar or a legend, in pixels
 _LABELS_OFFERED = 200
@@ -61,7 +59,7 @@ class Page:
             "cells": {state: shape(state, 0, CELL, edge=2) for state in MEANING},
             "states": [state for state in MEANING if state is not DayState.NOT_WANTED],
         }
-        self._templates.filters["name"] = name_text
+        self._templates.filters |= {"name": name_text, "sentence": sentence}
 
     def overview(self, seen: Observed, choice: Choice, *, now: datetime) -> bytes:
         """Return the page of all orgs."""
@@ -111,17 +109,3 @@ class Page:
             **context,
         )
         return text.encode("utf-8", "replace")
-
-
-def axis(last_day: date, days: int = DAYS) -> list[tuple[float, str]]:
-    """Return where on a strip months begin, in percent, by their names."""
-    first = last_day - timedelta(days=days - 1)
-    all_days = [first + timedelta(days=n) for n in range(days)]
-    begins = []
-    for _, month in groupby(enumerate(all_days), key=lambda item: (item[1].year, item[1].month)):
-        n, day = next(month)
-        if n <= days - 7:  # a name has room
-            begins.append((round(100 * n / days, 2), f"{day:%b}"))
-    if len(begins) > 1 and begins[1][0] < 7:
-        del begins[0]
-    return begins

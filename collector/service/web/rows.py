@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from collector.model import Population
 from collector.service.view import CredentialView, OrgView, PopulationView, Standing
-from collector.service.web.advice import Advice, advice
+from collector.service.web.advice import TELLING, Advice, advice
 from collector.service.web.choice import Choice
 from collector.service.web.spark import Spark, spark
 from collector.service.web.strip import Strip, strip
@@ -108,7 +108,7 @@ def trouble(org: OrgView, config: str, *, now: datetime) -> Trouble | None:
         return None
     return Trouble(
         advice=advice(credential.reason),
-        message=credential.message and name_text(credential.message),
+        message=name_text(credential.message) if credential.message and credential.reason in TELLING else None,
         since=maybe_when(credential.since, now=now, zone=org.timezone),
         again=maybe_when(credential.tried_again_at, now=now, zone=org.timezone),
         command=f"collector check -c {shell_word(config)} --org {shell_word(org.name)}",

@@ -71,9 +71,9 @@ class _Routes:
         return _answer(html, "text/html")
 
     async def status(self, request: web.Request) -> web.Response:
-        del request
+        choice = Choice.of(_pairs(request.query))
         seen, now = frozen(self._site.observed()), self._site.now()
-        return _answer(await self._aside(lambda: status_bytes(seen, now=now)), "application/json")
+        return _answer(await self._aside(lambda: status_bytes(seen, choice, now=now)), "application/json")
 
     async def metrics(self, request: web.Request) -> web.Response:
         del request

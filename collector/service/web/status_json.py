@@ -23,18 +23,20 @@ from collector.service.view import (
     RunView,
     Standing,
 )
+from collector.service.web.choice import Choice, has_state
 from collector.service.web.verdict import headline
 
+EVERYTHING = Choice()
 COUNTED = (DayState.COMPLETE, DayState.PARTIAL, DayState.FAILED, DayState.REFUSED, DayState.MISSING)
 
 
-def status_bytes(seen: Observed, *, now: datetime) -> bytes:
+def status_bytes(seen: Observed, choice: Choice = EVERYTHING, *, now: datetime) -> bytes:
     """Return the document as it is sent."""
-    return orjson.dumps(status_document(seen, now=now), option=orjson.OPT_APPEND_NEWLINE)
+    return orjson.dumps(status_document(seen, choice, now=now), option=orjson.OPT_APPEND_NEWLINE)
 
 
-def status_document(seen: Observed, *, now: datetime) -> dict[str, Any]:
-    """Return what is observed, ready for JSON."""
+def status_document(seen: Observed, choice: Choice = EVERYTHING, *, now: datetime) -> dict[str, Any]:
+    """Return what is observed, ready for JSON; of the orgs those that are chosen, in the order of the config."""
     orgs = list(seen.orgs.values())
     return {
         "version": seen.version,
@@ -59,7 +61,7 @@ def status_document(seen: Observed, *, now: datetime) -> dict[str, Any]:
         "orgs_total": len(orgs),
         "orgs_lacking": sum(org.lacking > 0 for org in orgs),
         "credentials_refused": sum(org.credential.standing is Standing.REFUSED for org in orgs),
-        "orgs": [_org(org) for org in orgs],
+        "orgs": [_org(org) for org in orgs if choice.holds(org) and has_state(org, choice.shown)],
     }
 
 

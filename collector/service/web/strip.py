@@ -102,3 +102,17 @@ def _box(x: int, y: float, width: int, height: float) -> str:
 def _hole(x: int, width: int, edge: float) -> str:
     """Return the inside of a hollow run, wound the other way round so that it stays empty."""
     return f"M{x + edge:g} 2v8h{width - 2 * edge:g}v-8z"
+
+
+def axis(last_day: date, days: int = 90) -> list[tuple[float, str]]:
+    """Return where on a strip months begin, in percent, and their names."""
+    first = last_day - timedelta(days=days - 1)
+    all_days = [first + timedelta(days=n) for n in range(days)]
+    begins = []
+    for _, month in groupby(enumerate(all_days), key=lambda item: (item[1].year, item[1].month)):
+        n, day = next(month)
+        if n <= days - 7:  # a name has room
+            begins.append((round(100 * n / days, 2), f"{day:%b}"))
+    if len(begins) > 1 and begins[1][0] < 7:
+        del begins[0]
+    return begins

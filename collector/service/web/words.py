@@ -44,8 +44,8 @@ def relative(seconds: float) -> str:
     if abs(seconds) < 2:
         return "just now" if seconds >= 0 else "now"
     for length, unit in _UNITS:
-        if abs(seconds) >= 2 * length or length == 1:
-            count = int(abs(seconds) // length)
+        if abs(seconds) >= 1.5 * length or length == 1:
+            count = round(abs(seconds) / length)
             return f"{count:,} {unit} ago" if seconds > 0 else f"in {count:,} {unit}"
     raise AssertionError
 
@@ -61,6 +61,11 @@ def zone_text(local: datetime, zone: str) -> str:
 def plural(count: int, one: str, many: str | None = None) -> str:
     """Return a number with its noun."""
     return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
+def sentence(text: str) -> str:
+    """Return a text with a capital at its beginning."""
+    return text[:1].upper() + text[1:]
 
 
 def lag(seconds: float) -> str:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from pathlib import Path
+
+import pytest
 
 from collector.adapters.ledger import SqlLedger
 from tests.adapters.ledger.conftest import Open, Worker
-from tests.adapters.ledger.support import ALWAYS, registered
+from tests.adapters.ledger.support import ALWAYS, booking, registered
 from tests.adapters.ledger.worker import BATCH
 from tests.support.orgs import make_org
 
@@ -83,3 +86,21 @@ def test_processes_that_create_one_ledger_at_once_all_work_on_it(worker: Start, 
     ledger = opened()
     (key,) = keys_of(ledger, 1)
     assert [process.ask(f"claim {key}") for process in workers] == [str(key), "", "", ""]
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_handles_of_one_process_that_come_and_go_leave_each_others_locks_in_force(
+    path: Path, opened: Open, worker: Start
+) -> None:
+    # Closing any descriptor of a file drops all of a process's POSIX locks on it: whoever opens the file beside
+    # SQLite takes the locks of its other handles away. Then another process takes itself for the last one when it
+    # ends, and deletes the -wal under them (sqlite.org, "How To Corrupt An SQLite Database File", 2.2).
+    ledger = opened()
+    (key,) = keys_of(ledger, 1)
+    opened()  # as each run of the service does, while its reader has the ledger open
+    other = worker()
+    other.ask("hello")
+    other.end()
+    assert path.with_name(f"{path.name}-wal").exists()
+    ledger.book([booking(key, n) for n in range(3)], None)
+    assert len(opened().coverage(key, ALWAYS)) == len(ledger.coverage(key, ALWAYS)) == 3

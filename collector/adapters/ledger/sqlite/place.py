@@ -1,7 +1,8 @@
 """Where a SQLite ledger lies: its file, and beside it the directory of the locks of those who use it.
 
 Owns the first look at a file, before SQLite gets to it, and its birth: a new ledger is built
-aside and renamed when it is whole, so that a kill at any point leaves none or all of it.
+aside and renamed when it is whole, so that a kill at any point leaves none or all of it. Never
+opens a ledger: closing it again would drop the locks of this process's other handles.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from pathlib import Path
 from collector.adapters.ledger.sqlite.failures import damaged
 from collector.errors import LedgerError
 
-_MAGIC = b"SQLite format 3\0"
 _POLL_S = 0.02
 
 
@@ -83,12 +83,8 @@ class Place:
             raise LedgerError(f"the ledger {self.path} is a directory: name a file in it")
         if not stat.S_ISREG(found.st_mode):
             raise LedgerError(f"the ledger {self.path} is no file: name one")
-        with self.path.open("rb") as file:
-            magic = file.read(len(_MAGIC))
-        if not magic:
-            raise damaged(str(self.path), "it is empty")
-        if magic != _MAGIC:
-            raise damaged(str(self.path), "it is no SQLite database")
+        if not found.st_size:
+            raise damaged(str(self.path), "it is empty")  # SQLite would take it for a new one
         return True
 
     def create(self, build: Callable[[Path], None]) -> None:

@@ -1,0 +1,114 @@
+"""The page of the real command: `collector serve` collects from a misbehaving API while somebody looks."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from playwright.sync_api import expect
+
+from tests.browser.visits import Visitor, violations
+from tests.support.commands import COLLECTOR, SimulatedApi, collector, environment, simulated_api
+from tests.support.servers import free_port, get, until
+
+TOKEN = "a-token-of-the-test"
+FAULTS = ("org-002:refused", "org-003:partial=always", "org-004:503")
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatedApi]:
+    with simulated_api(tmp_path_factory.mktemp("api"), orgs=5, faults=FAULTS) as api:
+        yield api
+
+
+class Service:
+    """The command with a config of its own: it looks back ten days, and doesn't run again by itself."""
+
+    def __init__(self, api: SimulatedApi, directory: Path) -> None:
+        content: dict[str, Any] = yaml.safe_load(api.config.read_text())
+        self.url = f"http://127.0.0.1:{(port := free_port())}"
+        content["api"]["rate_limit"] = content["api"]["org_rate_limit"] = {"requests": 500, "period": "1s"}
+        content["api"]["retry"] = {"attempts": 2, "base_delay": "20ms", "max_delay": "50ms", "budget": "20s"}
+        content["schedule"] = {"cron": "0 0 1 1 *", "jitter": 0, "lookback": "10d"}
+        content["service"] = {"port": port, "token_file": "token", "grace": "2s"}
+        (directory / "token").write_text(TOKEN + "\n")
+        self.directory, self.config = directory, directory / "collector.yaml"
+        self.config.write_text(yaml.safe_dump(content))
+
+    @contextmanager
+    def running(self) -> Iterator[subprocess.Popen[bytes]]:
+        command = [*COLLECTOR, "serve", "-c", str(self.config), "-o", "out"]
+        with (
+            (self.directory / "log").open("wb") as log,
+            subprocess.Popen(command, cwd=self.directory, env=environment(), stdout=log, stderr=log) as process,
+        ):
+            try:
+                yield process
+            finally:
+                if process.poll() is None:
+                    process.kill()
+
+    def answers(self) -> bool:
+        try:
+            return get(f"{self.url}/healthz") == b"ok\n"
+        except OSError:
+            return False
+
+
+def test_the_page_of_the_service_shows_what_status_says_and_the_failing_orgs(
+    api: SimulatedApi, visit: Visitor, tmp_path: Path
+) -> None:
+    service = Service(api, tmp_path)
+    with service.running() as process:
+        until(service.answers, within_s=30, what="the service answers")
+        page = visit(service.url, http_credentials={"username": "operator", "password": TOKEN})
+
+        def settled() -> Any:
+            document = page.request.get(f"{service.url}/api/status").json()
+            read = len(document["orgs"]) == 5 and document["runs"] and not document["current_run"]
+            return document if read and document["credentials_refused"] and document["orgs_lacking"] == 3 else None
+
+        document = until(settled, within_s=60, what="a run has ended, and the ledger was read")
+        told = collector("status", "-c", service.config, "--json", cwd=tmp_path)
+        assert told.code == 3
+        for shown, counted in zip(document["orgs"], json.loads(told.stdout)["orgs"], strict=True):
+            assert shown["org"] == counted["org"]
+            for mine, theirs in zip(shown["populations"], counted["populations"], strict=True):
+                words = ("population", "windows", "complete", "partial", "failed", "refused", "missing")
+                assert {word: mine[word] for word in words} == {word: theirs[word] for word in words}
+
+        page.reload()
+        expect(page.locator("h1")).to_have_text("3 orgs lack something; 1 credential refused")
+        assert page.locator(".orgs-table .name").first.inner_text() == "org-002"
+        assert "an org was refused: a person is needed" in page.locator("#runs").inner_text()
+        assert violations(page) == []
+        page.locator("#tally-refused").click()
+        page.locator(".orgs-table .name").click()
+        assert "It is tried again as soon as its entry or secret changes" in page.locator(".trouble").inner_text()
+
+        api.set_faults()
+        process.send_signal(signal.SIGHUP)  # refused orgs are tried again
+        page.goto(service.url)
+
+        def shows(selector: str, text: str) -> bool:
+            page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")  # it refreshes itself
+            page.wait_for_timeout(300)
+            return text in " ".join(page.locator(selector).all_inner_texts())
+
+        until(lambda: shows("h1", "2 orgs lack something"), within_s=30, what="the refused org is collected")
+        assert not shows("h1", "credential")
+        service.config.write_text(service.config.read_text().replace("cron:", "corn:"))
+        until(lambda: shows(".problems li", "did you mean `cron`?"), within_s=30, what="the config is refused")
+        assert shows(".problems li", "collector.yaml:")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    visit.complaints[:] = [said for said in visit.complaints if "401" not in said]  # before the browser knew the token
+    log = (tmp_path / "log").read_text()
+    assert TOKEN not in log

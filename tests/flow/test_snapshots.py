@@ -1,0 +1,279 @@
+"""What operators see of an org, from a real ledger: the days of any calendar, the credential, what lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collector.adapters.ledger import SqlLedger
+from collector.config import LoadedConfig, Settings
+from collector.core.emission import Emission, Emitted
+from collector.errors import RefusalReason
+from collector.model import Granularity, Org, Population, ProductUsage, Quality, SliceState, Window, Zone
+from collector.ports.ledger import Booking, SliceKey, Standing
+from collector.service.snapshot import Snapshots
+from collector.service.view import DayState, OrgView, PopulationView
+from collector.service.view import Standing as Credential
+from collector.status import org_statuses
+from tests.adapters.ledger.support import emission
+from tests.support.fleets import KINDS, NOW, make_fleet, numbered
+from tests.support.orgs import make_org
+
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
+C, P, F, R, M = DayState.COMPLETE, DayState.PARTIAL, DayState.FAILED, DayState.REFUSED, DayState.MISSING
+DUE, NOT = DayState.NOT_DUE, DayState.NOT_WANTED
+
+
+class Books:
+    """A ledger, one org of it, and the snapshots of it."""
+
+    def __init__(self, directory: Path, org: Org, *, wanted_from: datetime, **schedule: Any) -> None:
+        values: dict[str, Any] = {"state": {"url": f"sqlite:///{directory}/ledger.db"}, "schedule": schedule}
+        self.org = org
+        self.config = LoadedConfig(settings=Settings(**values), orgs=(org,), path=directory, files=(), warnings=())
+        self.ledger = SqlLedger.open(
+            f"sqlite:///{directory}/ledger.db", command="serve", now=lambda: NOW, durable=False
+        )
+        standing = self.ledger.register([org], wanted_from={org.name: wanted_from}, now=NOW)[org.name]
+        assert isinstance(standing, Standing)
+        self.key = standing.key
+        self.snapshots = Snapshots(self.config)
+
+    def book(self, start: datetime, end: datetime, state: SliceState = SliceState.COMPLETE, **more: Any) -> None:
+        complete = state is SliceState.COMPLETE
+        asked_at = more.pop("asked_at", end + 7 * HOUR)
+        values: dict[str, Any] = {
+            "slice": SliceKey(key=self.key, population=more.pop("population", Population.ACCOUNT_USER), start=start),
+            "end": end,
+            "state": state,
+            "code": None,
+            "asked_at": asked_at,
+            "complete_at": asked_at if complete else None,
+            "emission": emission() if complete else None,
+        }
+        self.ledger.book([Booking(**(values | more))], None)
+
+    def view(self, now: datetime = NOW) -> OrgView:
+        return self.snapshots.refresh(self.ledger, [self.org.name], now)[self.org.name]
+
+    def account(self, now: datetime = NOW) -> PopulationView:
+        return self.view(now).populations[0]
+
+
+@pytest.fixture
+def books(tmp_path: Path) -> Iterator[Any]:
+    opened: list[Books] = []
+
+    def open_(wanted_from: datetime, *, schedule: dict[str, Any] | None = None, **org: Any) -> Books:
+        opened.append(Books(tmp_path, make_org(**org), wanted_from=wanted_from, **(schedule or {})))
+        return opened[-1]
+
+    yield open_
+    for one in opened:
+        one.ledger.close()
+
+
+def test_each_day_is_the_worst_of_its_windows_and_is_told_apart_from_what_is_not_due_or_wanted(books: Any) -> None:
+    start = datetime(2026, 11, 18, tzinfo=UTC)
+    ledger = books(start)
+    for n, state in enumerate((SliceState.COMPLETE, SliceState.PARTIAL, SliceState.FAILED, SliceState.REFUSED)):
+        ledger.book(start + n * DAY, start + (n + 1) * DAY, state)
+    view = ledger.account()
+    assert len(view.days) == len(view.tests) == 90
+    assert view.days[-9:] == [NOT, NOT, C, P, F, R, M, M, DUE]
+    assert set(view.days[:-7]) == {NOT}
+    assert view.tests[-9:] == [None, None, 7, None, None, None, None, None, None]
+    assert (view.lacking, view.first_gap) == (5, start + DAY)
+    assert view.newest_complete == start + DAY
+    assert view.newest_due == datetime(2026, 11, 24, tzinfo=UTC)
+    assert view.lag_s == 5 * 86_400
+    assert [(gap.state, gap.window) for gap in view.gaps] == [
+        (state, Window(start + first * DAY, start + end * DAY))
+        for state, first, end in ((P, 1, 2), (F, 2, 3), (R, 3, 4), (M, 4, 6))
+    ]
+
+
+def test_an_org_that_no_run_has_begun_lacks_its_lookback(books: Any) -> None:
+    ledger = books(NOW - 10 * DAY)
+    other = make_org("other")
+    config = LoadedConfig(settings=ledger.config.settings, orgs=(ledger.org, other), path=Path(), files=(), warnings=())
+    view = Snapshots(config).refresh(ledger.ledger, ["other"], NOW)["other"]
+    assert (view.org_id, view.credential.standing) == (None, Credential.UNKNOWN)
+    assert view.populations[0].days[-5:] == [NOT, M, M, M, DUE]
+
+
+def test_a_day_of_hours_is_its_worst_hour_and_its_tests_are_known_only_when_all_of_them_are(books: Any) -> None:
+    start = datetime(2026, 11, 22, tzinfo=UTC)
+    ledger = books(start, granularity=Granularity.HOUR)
+    for n in range(50):
+        if n != 30:
+            ledger.book(start + n * HOUR, start + (n + 1) * HOUR)
+    view = ledger.account()
+    assert view.days[-4:] == [NOT, C, M, M]
+    assert view.tests[-4:] == [None, 24 * 7, None, None]
+    assert view.counts == {"complete": 49, "missing": 2}  # through three o'clock: six hours to settle
+    assert view.gaps[0].window == Window(start + 30 * HOUR, start + 31 * HOUR)
+
+
+def test_a_week_colours_each_of_its_days(books: Any) -> None:
+    monday = datetime(2026, 11, 9, tzinfo=UTC)
+    ledger = books(monday, granularity=Granularity.WEEK)
+    ledger.book(monday, monday + 7 * DAY)
+    view = ledger.account()
+    assert view.days[-17:] == [NOT] + [C] * 7 + [M] * 7 + [DUE] * 2
+    assert view.tests[-16:] == [7] + [None] * 15
+
+
+def test_days_are_those_of_the_orgs_own_calendar_also_where_clocks_change(books: Any) -> None:
+    zone = Zone.parse("America/New_York")
+    start = datetime(2026, 10, 30, 4, tzinfo=UTC)  # midnight there; summer time ends on November 1
+    ledger = books(start, zone=zone)
+    edges = [
+        start,
+        start + DAY,
+        start + 2 * DAY,
+        datetime(2026, 11, 2, 5, tzinfo=UTC),
+        datetime(2026, 11, 3, 5, tzinfo=UTC),
+    ]
+    for first, end in pairwise(edges):
+        ledger.book(first, end)
+    view = ledger.account(datetime(2026, 11, 4, 4, 59, tzinfo=UTC))
+    assert view.days[-6:] == [NOT, C, C, C, C, DUE]
+    assert ledger.view(datetime(2026, 11, 4, 4, 59, tzinfo=UTC)).last_day.isoformat() == "2026-11-03"
+    assert ledger.account(datetime(2026, 11, 4, 11, 1, tzinfo=UTC)).days[-3:] == [C, M, DUE]
+
+
+def test_what_the_ledger_says_of_a_refused_credential_survives_a_restart(books: Any) -> None:
+    start = datetime(2026, 11, 20, tzinfo=UTC)
+    ledger = books(start)
+    assert ledger.view().credential.standing is Credential.UNKNOWN
+    ledger.book(start, start + DAY)
+    assert ledger.view().credential.standing is Credential.ACCEPTED
+    first, second = start + 2 * DAY, start + 3 * DAY
+    ledger.book(start + DAY, first, SliceState.REFUSED, code="refused_not_admin", asked_at=first)
+    ledger.book(first, second, SliceState.REFUSED, code="refused_not_admin", asked_at=second)
+    credential = ledger.view().credential
+    assert (credential.standing, credential.reason) == (Credential.REFUSED, RefusalReason.NOT_ADMIN)
+    assert credential.since == first
+    ledger.book(first, second, asked_at=second + HOUR)
+    assert ledger.view().credential.standing is Credential.ACCEPTED
+
+
+def test_a_partial_slice_that_was_refused_when_asked_again_shows_the_refusal(books: Any) -> None:
+    start = datetime(2026, 11, 20, tzinfo=UTC)
+    ledger = books(start)
+    ledger.book(start, start + DAY, SliceState.PARTIAL, code="refused_credential")
+    assert ledger.view().credential.reason is RefusalReason.CREDENTIAL
+
+
+def test_a_complete_slice_that_was_asked_again_in_vain_does_not_vouch_for_the_credential(books: Any) -> None:
+    start = datetime(2026, 11, 20, tzinfo=UTC)
+    ledger = books(start)
+    ledger.book(start, start + DAY, complete_at=start + DAY, asked_at=start + 2 * DAY)
+    assert ledger.view().credential.standing is Credential.UNKNOWN
+
+
+def test_a_refusal_of_an_old_window_counts_when_it_is_the_newest_answer(books: Any) -> None:
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    ledger = books(start)
+    ledger.book(NOW - 3 * DAY, NOW - 2 * DAY)
+    ledger.book(start, start + DAY, SliceState.REFUSED, code="refused_credential", asked_at=NOW)
+    assert ledger.view().credential.reason is RefusalReason.CREDENTIAL
+
+
+def test_gaps_that_no_collect_asks_again_are_told_with_their_span(books: Any) -> None:
+    start = datetime(2026, 10, 1, tzinfo=UTC)
+    ledger = books(
+        start, schedule={"catch_up": 35 * DAY, "repair_for": 10 * DAY}, populations=(Population.ACCOUNT_USER,)
+    )
+    for n in range(54):
+        states = {3: None, 4: None, 40: SliceState.FAILED, 50: SliceState.FAILED}
+        if state := states.get(n, SliceState.COMPLETE):
+            ledger.book(start + n * DAY, start + (n + 1) * DAY, state)
+    view = ledger.view()
+    assert view.beyond_catch_up
+    assert view.stranded == Window(start + 3 * DAY, start + 41 * DAY)  # day 50 is young enough to be repaired
+    assert view.lacking == 4
+
+
+def test_what_lies_long_ago_is_counted_and_read_again_only_when_it_was_booked(books: Any) -> None:
+    start = datetime(2025, 1, 1, tzinfo=UTC)
+    ledger = books(start)
+    for n in range(400):
+        ledger.book(start + n * DAY, start + (n + 1) * DAY)
+    before = ledger.account()
+    assert before.counts == {"complete": 400, "missing": 292}
+    assert before.oldest_usage == start
+    digest = ledger.snapshots._digests[ledger.key]
+    assert ledger.account() == before
+    assert ledger.snapshots._digests[ledger.key] is digest
+    ledger.book(start + 200 * DAY, start + 201 * DAY, SliceState.FAILED, asked_at=NOW)
+    assert ledger.account().counts == {"complete": 399, "missing": 292, "failed": 1}
+    assert ledger.snapshots._digests[ledger.key] is not digest
+
+
+def test_numbers_that_are_not_known_are_never_shown_as_zero(books: Any) -> None:
+    start = datetime(2026, 11, 22, tzinfo=UTC)
+    ledger = books(start)
+    zero = ProductUsage(total_tests=0, total_duration=0)
+    doubtful = Emission(
+        emitted_at=NOW, users=0, products={"automation": Emitted(revision=1, quality=Quality.UNVERIFIED, usage=zero)}
+    )
+    ledger.book(start, start + DAY, emission=doubtful)
+    mixed = {
+        "automation": Emitted(revision=1, quality=Quality.MEASURED, usage=ProductUsage(total_tests=4)),
+        "realtime": Emitted(revision=1, quality=Quality.UNAVAILABLE, usage=ProductUsage()),
+    }
+    ledger.book(
+        start + DAY, start + 2 * DAY, SliceState.PARTIAL, emission=Emission(emitted_at=NOW, users=None, products=mixed)
+    )
+    view = ledger.account()
+    assert view.tests[-3:] == [None, None, None]
+    assert view.newest_usage == {"automation": ProductUsage(total_tests=4)}
+    assert (view.newest_users, view.reasons) == (None, {"partial": 1})
+
+
+def test_an_org_is_read_again_when_something_falls_due_and_every_hour_whatever_happens(books: Any) -> None:
+    ledger = books(datetime(2026, 11, 20, tzinfo=UTC))
+    assert ledger.snapshots.stale(NOW) == ["acme"]
+    ledger.view(NOW)
+    assert ledger.snapshots.stale(NOW + 59 * timedelta(minutes=1)) == []
+    assert ledger.snapshots.stale(NOW + HOUR) == ["acme"]
+    ledger.view(datetime(2026, 11, 24, 23, 50, tzinfo=UTC))
+    assert ledger.snapshots.stale(datetime(2026, 11, 25, 0, 1, tzinfo=UTC)) == ["acme"]  # another day
+    ledger.view(datetime(2026, 11, 25, 5, 59, tzinfo=UTC))
+    assert ledger.snapshots.stale(datetime(2026, 11, 25, 6, 1, tzinfo=UTC)) == ["acme"]  # yesterday has settled
+    ledger.view(datetime(2026, 11, 25, 6, 1, tzinfo=UTC))
+    ledger.snapshots.adopt(ledger.config)
+    assert ledger.snapshots.stale(datetime(2026, 11, 25, 6, 1, tzinfo=UTC)) == ["acme"]
+
+
+def test_an_identity_that_an_answer_told_is_seen_soon(books: Any) -> None:
+    ledger = books(datetime(2026, 11, 20, tzinfo=UTC))
+    assert ledger.view(NOW).org_id is None
+    ledger.ledger.claim([ledger.key])
+    ledger.ledger.identify(ledger.key, name="acme", org_id="12345", org_name="Acme Corp")
+    assert ledger.view(NOW + timedelta(seconds=1)).org_id == "12345"
+
+
+def test_the_page_and_the_status_command_count_alike(tmp_path: Path) -> None:
+    fleet = make_fleet(tmp_path, numbered(12), lambda n: KINDS[n % len(KINDS)])
+    ledger = fleet.open()
+    try:
+        statuses = org_statuses(ledger, fleet.config, fleet.orgs, now=NOW)
+        views = Snapshots(fleet.config).refresh(ledger, [org.name for org in fleet.orgs], NOW)
+    finally:
+        ledger.close()
+    for status in statuses:
+        view = views[status.org.name]
+        assert view.lacking == status.lacking == fleet.kinds[view.name].lacking
+        assert view.stranded == status.beyond_catch_up
+        for seen, counted in zip(view.populations, status.populations, strict=True):
+            assert seen.counts == {str(state): count for state, count in counted.counts.items()}
+            assert seen.first_gap == (counted.gaps[0].start if counted.gaps else None)
+            assert seen.oldest_usage == (counted.oldest_usage.start if counted.oldest_usage else None)
