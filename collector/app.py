@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,8 +26,8 @@ from collector.config import LoadedConfig, Settings
 from collector.core.request import RangeEnd
 from collector.core.retry import RetryPolicy
 from collector.dispatch import Event, Limits, RateLimit
-from collector.errors import OutputError
-from collector.memory import remember
+from collector.errors import CollectorError, OutputError
+from collector.memory import output_directory, recover_left, remember
 from collector.mending import mend
 from collector.planning import Command, Plans, Scope, has_ledger
 from collector.ports import Clock, Sink
@@ -101,7 +101,7 @@ async def run_command(
         if command.scope.shard:
             about["shard"] = str(command.scope.shard)
         log.info("run.started", command=command.name, run_id=run_id, orgs=len(plans.lanes), **about)
-        return await Run(
+        result = await Run(
             run_id=run_id,
             command=command.name,
             plans=plans.lanes,
@@ -117,14 +117,17 @@ async def run_command(
             stop=stop,
             memory=memory,
         ).execute()
+        if memory is not None and stop.signal is None and result.output_error is None:
+            with suppress(CollectorError):  # the run is over and well; the next one tells
+                await offload(lambda: recover_left(memory.ledger, settings))
+        return result
 
 
 def mend_ledger(config: LoadedConfig, *, directories: Sequence[Path], lost: Sequence[str]) -> bool:
     """Do what a person asks for about files that were left behind (`mending.mend`)."""
-    path = config.settings.output.path
     ledger = open_ledger(config.settings, "collect", SystemClock())
     try:
-        own = None if path == "-" else Path(path).resolve()
+        own = output_directory(config.settings)
         return mend(ledger, directories=[directory.resolve() for directory in directories], lost=lost, own=own)
     finally:
         ledger.close()

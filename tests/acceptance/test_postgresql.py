@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.commands import Here, SimulatedApi, environment, records_in, simulated_api, started, until
+from collector.adapters.ledger.postgresql import locks
+from tests.support.commands import Here, SimulatedApi, calm, environment, records_in, simulated_api, started, until
 from tests.support.postgresql import PASSWORD, Server, running_server
 
 DAYS = "20d"
@@ -37,13 +38,12 @@ def server() -> Iterator[Server]:
 def test_a_server_that_is_killed_and_restarted_in_mid_run_costs_no_record_and_brings_none_twice(
     tmp_path: Path, server: Server, here: Here
 ) -> None:
-    url = server.fresh()
+    env = {"COLLECTOR_STATE__URL": server.fresh(), **calm()}
     with simulated_api(tmp_path, orgs=9, faults=["*:latency=10ms", "org-002:partial=once"]) as api, ExitStack() as all_:
 
         def shard(index: int) -> subprocess.Popen[str]:
             words: list[str | Path] = ["backfill", "--last", DAYS, "-c", api.config, "-o", f"out-{index}", "-q"]
-            env = {"COLLECTOR_STATE__URL": url, **SLOWLY}
-            return all_.enter_context(started(*words, "--shard", f"{index}/3", cwd=tmp_path, **env))
+            return all_.enter_context(started(*words, "--shard", f"{index}/3", cwd=tmp_path, **env, **SLOWLY))
 
         shards = [shard(index) for index in range(3)]
         wait_for_all_at_work(api, tmp_path)
@@ -54,7 +54,7 @@ def test_a_server_that_is_killed_and_restarted_in_mid_run_costs_no_record_and_br
         assert set(codes) <= {0, 5}
         assert [shard(index).wait(60) for index in range(3)] == [0, 0, 0]
 
-        done = here("status", "-c", api.config, "--json", env={"COLLECTOR_STATE__URL": url})
+        done = here("status", "-c", api.config, "--json", env=env)
         status = json.loads(done.stdout)
         assert (done.code, status["lacking"], status["awaited"]) == (0, 0, [])
         records = [record for out in tmp_path.glob("out-*") for record in records_in(out)]
@@ -70,8 +70,9 @@ def wait_for_all_at_work(api: SimulatedApi, directory: Path) -> None:
 
 
 def test_a_server_that_goes_away_for_good_ends_the_run_with_5_and_the_next_one_goes_on(
-    tmp_path: Path, server: Server, here: Here
+    tmp_path: Path, server: Server, here: Here, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(locks, "COME_BACK_S", 2)  # the first run could still be there
     url = server.fresh()
     with simulated_api(tmp_path, orgs=3) as api:
         words = ["backfill", "--last", DAYS, "-c", str(api.config), "-o", "out", "--log-level", "debug"]
@@ -93,6 +94,7 @@ def test_a_server_that_goes_away_for_good_ends_the_run_with_5_and_the_next_one_g
         assert "Traceback" not in said
         done = here(*words, env={"COLLECTOR_STATE__URL": url})
         assert done.code == 0
+        assert not list((tmp_path / "out").glob(".*.unsealed"))
         ids = Counter((r["record_id"], r["revision"]) for r in records_in(tmp_path / "out"))
         assert set(ids.values()) == {1}
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.commands import Done, Here, SimulatedApi, records_in, simulated_api, started, until
+from tests.support.commands import Done, Here, SimulatedApi, calm, records_in, simulated_api, started, until
 from tests.support.postgresql import Server
 
 ORGS = 500
@@ -22,8 +22,8 @@ DAYS = "12d"
 SHARDS = 8
 ONE_AT_A_TIME = {
     "COLLECTOR_API__ORG_CONCURRENCY": "1",  # of a process: more than one at once would be those of two processes
-    "COLLECTOR_API__RATE_LIMIT__REQUESTS": "30",
-    "COLLECTOR_SCHEDULE__LOOKBACK": "1d",
+    "COLLECTOR_API__RATE_LIMIT__REQUESTS": "60",
+    "COLLECTOR_SCHEDULE__LOOKBACK": "2d",  # at least a day is due, at any time and in any zone
 }
 SETTLE_S = 0.5  # for how long the simulator goes on with what a killed process had asked
 
@@ -31,7 +31,7 @@ SETTLE_S = 0.5  # for how long the simulator goes on with what a killed process 
 def test_eight_shards_of_which_two_are_killed_complete_all_and_never_ask_one_org_at_once(
     tmp_path: Path, server: Server, here: Here
 ) -> None:
-    url = server.fresh()
+    env = {"COLLECTOR_STATE__URL": server.fresh(), **calm(), **ONE_AT_A_TIME}
     with (
         simulated_api(tmp_path, orgs=ORGS, faults=["*:latency=20ms", "org-01*:partial=once"]) as api,
         ExitStack() as all_,
@@ -40,7 +40,7 @@ def test_eight_shards_of_which_two_are_killed_complete_all_and_never_ask_one_org
         def shard(index: int) -> subprocess.Popen[str]:
             words: list[str | Path] = ["collect", "-c", api.config, "-o", f"out-{index}", "-q"]
             words += ["--shard", f"{index}/{SHARDS}"]
-            return all_.enter_context(started(*words, cwd=tmp_path, COLLECTOR_STATE__URL=url, **ONE_AT_A_TIME))
+            return all_.enter_context(started(*words, cwd=tmp_path, **env))
 
         shards = [shard(index) for index in range(SHARDS)]
         killed_at = []
@@ -52,18 +52,18 @@ def test_eight_shards_of_which_two_are_killed_complete_all_and_never_ask_one_org
             shards[index] = shard(index)
         # One that wants everybody's orgs, beside them.
         words: list[str | Path] = ["collect", "-c", api.config, "-o", "out-all", "-q"]
-        shards.append(all_.enter_context(started(*words, cwd=tmp_path, COLLECTOR_STATE__URL=url, **ONE_AT_A_TIME)))
+        shards.append(all_.enter_context(started(*words, cwd=tmp_path, **env)))
         assert [process.wait(120) for process in shards] == [0] * (SHARDS + 1)
 
-        assert_all_there_once(api, tmp_path, here, url)
+        assert_all_there_once(api, tmp_path, here, env)
         for entry in api.get("requests", limit=100_000):
             after_a_kill = any(0 <= entry["arrival_s"] - at < SETTLE_S for at in killed_at)
             assert entry["in_flight"] == 1 or after_a_kill, entry
         assert not list(tmp_path.glob("out-*/.*.unsealed"))
 
 
-def assert_all_there_once(api: SimulatedApi, directory: Path, here: Here, url: str) -> None:
-    done = here("status", "-c", api.config, "--json", env={"COLLECTOR_STATE__URL": url})
+def assert_all_there_once(api: SimulatedApi, directory: Path, here: Here, env: dict[str, str]) -> None:
+    done = here("status", "-c", api.config, "--json", env=env)
     status = json.loads(done.stdout)
     assert (done.code, status["lacking"], status["awaited"]) == (0, 0, [])
     records = [record for out in directory.glob("out*") for record in records_in(out)]
@@ -76,7 +76,7 @@ def assert_all_there_once(api: SimulatedApi, directory: Path, here: Here, url: s
 def test_from_four_shards_to_five_at_most_a_quarter_of_the_orgs_moves_and_nothing_complete_is_asked_again(
     tmp_path: Path, server: Server, here: Here
 ) -> None:
-    url = server.fresh()
+    env = {"COLLECTOR_STATE__URL": server.fresh(), **calm()}
 
     def orgs_of(shard: str) -> set[str]:
         done = here("plan", "-c", "simulated.yaml", "--shard", shard, "--json")
@@ -90,18 +90,18 @@ def test_from_four_shards_to_five_at_most_a_quarter_of_the_orgs_moves_and_nothin
         assert 0 < len(moved) <= 60 / 4
 
         for index in range(4):
-            env = {"JOB_COMPLETION_INDEX": str(index), "COLLECTOR_SHARDS": "4", "COLLECTOR_STATE__URL": url}
-            assert here("collect", "-c", api.config, "-o", f"out-{index}", env=env).code == 0
+            job = {"JOB_COMPLETION_INDEX": str(index), "COLLECTOR_SHARDS": "4"}
+            assert here("collect", "-c", api.config, "-o", f"out-{index}", env=env | job).code == 0
         asked = api.stats["total"]["asked"]
         assert asked >= 60 * 2
         for index in range(5):
-            env = {"HOSTNAME": f"collector-{index}", "COLLECTOR_SHARDS": "5", "COLLECTOR_STATE__URL": url}
-            done = here("collect", "-c", api.config, "-o", f"out-{index}", env=env)
+            pod = {"HOSTNAME": f"collector-{index}", "COLLECTOR_SHARDS": "5"}
+            done = here("collect", "-c", api.config, "-o", f"out-{index}", env=env | pod)
             assert done.code == 0
             assert done.event("run.started")["shard"] == f"{index}/5"
             assert done.event("run.started")["orgs"] == len(shards[5][index])
         assert api.stats["total"]["asked"] == asked
-        assert_all_there_once(api, tmp_path, here, url)
+        assert_all_there_once(api, tmp_path, here, env)
 
 
 def test_a_shard_without_an_org_has_nothing_to_do(tmp_path: Path, here: Here) -> None:
@@ -110,6 +110,17 @@ def test_a_shard_without_an_org_has_nothing_to_do(tmp_path: Path, here: Here) ->
         assert [one.code for one in done] == [0, 0, 0]
         assert sorted(one.event("run.started")["orgs"] for one in done) == [0, 0, 1]
         assert len(list((tmp_path / "out").glob("run-*.json"))) == 3
+
+
+def test_an_organization_that_another_shard_collects_is_refused_under_a_second_name(tmp_path: Path, here: Here) -> None:
+    with simulated_api(tmp_path, orgs=1) as api:
+        twice = tmp_path / "twice.yaml"
+        head, _, entry = api.config.read_text().partition("  - name: org-001\n")
+        twice.write_text(f"{head}  - name: org-001\n{entry}  - name: again\n{entry}")
+        assert here("collect", "-c", twice, "-o", "out", "--org", "org-001").code == 0
+        done = here("collect", "-c", twice, "-o", "out", "--org", "again")
+        assert done.code == 4
+        assert "is already collected as 'org-001'" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -145,7 +156,7 @@ class Pods:
 
     def __init__(self, api: SimulatedApi, directory: Path, here: Here, url: str) -> None:
         self.api, self.directory, self.here = api, directory, here
-        self.env = {"COLLECTOR_STATE__URL": url}
+        self.env = {"COLLECTOR_STATE__URL": url, **calm()}
 
     def killed(self, disk: str) -> str:
         """The name of the file that a killed run left on a disk, with records booked in it."""

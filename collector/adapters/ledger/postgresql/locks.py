@@ -25,7 +25,7 @@ from collector.adapters.ledger.holders import Seen
 from collector.adapters.ledger.postgresql.session import Session
 from collector.errors import LedgerError
 
-COME_BACK_S = 30
+COME_BACK_S = 20
 _BEAT_S = 10.0
 _AGAIN_S = 0.5
 _SERVER = "SELECT extract(epoch FROM pg_postmaster_start_time())::text"
