@@ -82,7 +82,7 @@ def register(
 def identified(tx: Connection) -> dict[str, str]:
     """Return the organization behind each name that a row is now known by, where an answer told it."""
     told = select(org.c.name, org.c.org_id).where(org.c.org_id.is_not(None))
-    return dict(row.tuple() for row in tx.execute(told))
+    return {row.name: row.org_id for row in tx.execute(told)}
 
 
 class _Registry:
