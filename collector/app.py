@@ -17,10 +17,10 @@ import structlog
 
 from collector.adapters.clock import SystemClock
 from collector.adapters.http import HttpTransport
-from collector.adapters.ledger import SqlLedger
+from collector.adapters.ledger import SqlLedger, is_there
 from collector.adapters.signals import draining
 from collector.adapters.sinks import DirectorySink, StdoutSink
-from collector.adapters.thread import WriterThread
+from collector.adapters.thread import WorkerThread
 from collector.check import Checker, OrgCheck
 from collector.config import LoadedConfig, Settings
 from collector.core.request import RangeEnd
@@ -30,7 +30,7 @@ from collector.errors import CollectorError, OutputError
 from collector.memory import output_directory, recover_left, remember
 from collector.mending import mend
 from collector.planning import Command, Plans, Scope, has_ledger
-from collector.ports import Clock, Sink
+from collector.ports import Clock, Offload, Sink
 from collector.result import RunResult
 from collector.run import Run, Stop
 
@@ -83,19 +83,35 @@ def new_run_id(clock: Clock) -> str:
 async def run_command(
     config: LoadedConfig, command: Command, *, plans: Plans, watch: Callable[[Event], None]
 ) -> RunResult:
-    """Run into the configured output; drain on SIGINT and SIGTERM. Raises OutputError, LedgerError, ConfigError."""
+    """Run once and end; drain on SIGINT and SIGTERM. Raises OutputError, LedgerError, ConfigError."""
+    stop, clock = Stop(), SystemClock()
+    async with WorkerThread() as offload:
+        with draining(stop.request):
+            return await run_once(
+                config, command, run_id=new_run_id(clock), plans=plans, offload=offload, stop=stop, watch=watch
+            )
+
+
+async def run_once(
+    config: LoadedConfig,
+    command: Command,
+    *,
+    run_id: str,
+    plans: Plans,
+    offload: Offload,
+    stop: Stop,
+    watch: Callable[[Event], None],
+) -> RunResult:
+    """Run into the configured output. Raises OutputError, LedgerError, ConfigError."""
     settings, clock = config.settings, SystemClock()
-    run_id = new_run_id(clock)
-    stop = Stop()
     async with AsyncExitStack() as stack:
-        stack.enter_context(draining(stop.request))
-        offload = await stack.enter_async_context(WriterThread())
         memory = None
         if has_ledger(config):
             ledger = await offload(lambda: open_ledger(settings, command.name, clock))
             stack.push_async_callback(offload, ledger.close)
             memory = await offload(lambda: remember(ledger, config, command, run_id, clock))
         sink = open_sink(settings, run_id)
+        stack.push_async_callback(offload, sink.close)
         transport = await stack.enter_async_context(open_transport(settings))
         about: dict[str, object] = {} if memory else {"slices": plans.total}
         if command.scope.shard:
@@ -142,6 +158,11 @@ def open_ledger(settings: Settings, command: str, clock: Clock) -> SqlLedger:
         now=clock.now,
         password_file=state.password_file,
     )
+
+
+def open_ledger_if_there(settings: Settings, command: str, clock: Clock) -> SqlLedger | None:
+    """Return the ledger of the config, without making one. Raises LedgerError that says what to do."""
+    return open_ledger(settings, command, clock) if is_there(settings.state.url.get_secret_value()) else None
 
 
 async def check_orgs(

@@ -17,3 +17,7 @@ class ExitCode(IntEnum):
     BUSY = 6
     INTERRUPTED = 130
     TERMINATED = 143
+
+
+# Runs that did all that they could; the others were cut short, and are made up for.
+CAME_TO_ITS_END = frozenset({ExitCode.OK, ExitCode.INCOMPLETE, ExitCode.REFUSED, ExitCode.BUSY})

@@ -8,13 +8,15 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from collector.config import LoadedConfig
+from collector.config.sections import Schedule
+from collector.core.coverage import Ages
 from collector.core.plan import LanePlan
 from collector.core.ranges import Last, Range, Selection, select
 from collector.core.shards import Shard
-from collector.core.windows import Calendar
+from collector.core.windows import Calendar, start_of_date
 from collector.errors import ConfigError
 from collector.model import Org, Population
 from collector.ports import Clock
@@ -47,6 +49,9 @@ class Scope:
         return [replace(org, populations=tuple(p for p in org.populations if p in self.populations)) for org in chosen]
 
 
+EVERYTHING = Scope()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plans:
     """What would be asked of each org, and what the user has to be told about the range."""
@@ -73,6 +78,23 @@ def has_ledger(config: LoadedConfig) -> bool:
 def lookback(config: LoadedConfig) -> Range:
     """Return what `collect` asks for while there is no ledger."""
     return Last(config.settings.schedule.lookback)
+
+
+def ages_of(schedule: Schedule) -> Ages:
+    """Return how old a window may be for what."""
+    return Ages(
+        settle=schedule.settle,
+        recheck=schedule.recheck,
+        repair_for=schedule.repair_for,
+        catch_up=schedule.catch_up,
+    )
+
+
+def first_wanted(org: Org, schedule: Schedule, *, now: datetime) -> datetime:
+    """Return from when an org is wanted that no run has begun yet."""
+    if org.since:
+        return start_of_date(org.since, org.zone)
+    return Calendar(org.zone, org.granularity).floor(now - schedule.lookback)
 
 
 def make_plans(config: LoadedConfig, *, range_: Range, scope: Scope, clock: Clock) -> Plans:
@@ -119,6 +141,6 @@ class Command:
 
     name: str
     range_: Range | None
-    scope: Scope = Scope()
+    scope: Scope = EVERYTHING
     force: bool = False
     wait: timedelta = timedelta(minutes=5)

@@ -19,30 +19,39 @@ from collector.claims import Claims, Memory
 from collector.core.plan import LanePlan
 from collector.core.summary import RunSummary
 from collector.deliver import Writer
-from collector.dispatch import STOPPED, Dispatcher, Event, Limits
-from collector.errors import CollectorError, LedgerError
+from collector.dispatch import RELOADED, STOPPED, Dispatcher, Event, Limits
+from collector.errors import CollectorError
 from collector.exitcodes import ExitCode
 from collector.model import SliceState
 from collector.ports import Clock, Offload, SealedFile, Sink, Transport
 from collector.result import RunResult, manifest
 
 _GATHER_S = 1.0  # for how long ends of slices are gathered into one commit
-_OUTPUT_GRACE_S = 5.0  # behind the grace of the requests: for what they brought to be written
+OUTPUT_GRACE_S = 5.0  # behind the grace of the requests: for what they brought to be written
 
 
 @dataclass(slots=True)
 class Stop:
-    """A request to end early: by a signal, once; the run hears of it through `listener`."""
+    """A request to end early: by a signal, or because the config changed. The run hears of it through the listeners."""
 
     signal: Signals | None = None
-    listener: Callable[[], None] | None = None
+    reloaded: bool = False
+    on_signal: Callable[[], None] | None = None
+    on_reload: Callable[[], None] | None = None
 
     def request(self, signal_: Signals) -> None:
-        """Ask the run to drain and end."""
+        """Ask the run to drain and end: nothing more is sent."""
         if self.signal is None:
             self.signal = signal_
-            if self.listener is not None:
-                self.listener()
+            if self.on_signal is not None:
+                self.on_signal()
+
+    def reload(self) -> None:
+        """Ask the run to bring what it has begun to its end, and to begin nothing more."""
+        if not self.reloaded:
+            self.reloaded = True
+            if self.on_reload is not None:
+                self.on_reload()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -76,6 +85,7 @@ class Run:
             offload=self.offload,
             summary=summary,
             on_failure=lambda: dispatcher.stop(0.0),
+            emit=self.emit,
             gather_s=_GATHER_S if self.memory else 0.0,
         )
         claims = self._claims(writer, summary)
@@ -95,14 +105,17 @@ class Run:
 
         def drain() -> None:
             dispatcher.stop(self.grace_s)
-            timers.append(asyncio.get_running_loop().call_later(self.grace_s + _OUTPUT_GRACE_S, self._abandon))
+            timers.append(asyncio.get_running_loop().call_later(self.grace_s + OUTPUT_GRACE_S, self._abandon))
 
-        self.stop.listener = drain
+        self.stop.on_signal = drain
+        self.stop.on_reload = lambda: dispatcher.wind_up(self.grace_s)
         if self.stop.signal is not None:
             drain()
+        if self.stop.reloaded:
+            dispatcher.wind_up(self.grace_s)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(writer.run())
-            feeding = tasks.create_task(_feed(claims, writer, dispatcher))
+            feeding = tasks.create_task(_feed(claims, dispatcher))
             await dispatcher.run()
             await feeding
             await writer.close()
@@ -145,6 +158,7 @@ class Run:
             self.memory,
             offload=self.offload,
             flush=writer.flush,
+            fail=writer.fail,
             summary=summary,
             emit=self.emit,
             permits=self.limits.concurrency,
@@ -193,17 +207,14 @@ class Run:
             files=files,
             exit_code=code,
             output_error=failure,
+            recovered=tuple(self.memory.recovered) if self.memory else (),
         )
 
 
-async def _feed(claims: Claims | None, writer: Writer, dispatcher: Dispatcher) -> None:
-    if claims is None:
-        return
-    claims.attach(dispatcher)
-    try:
+async def _feed(claims: Claims | None, dispatcher: Dispatcher) -> None:
+    if claims is not None:
+        claims.attach(dispatcher)
         await claims.run()
-    except LedgerError as error:
-        writer.fail(error)
 
 
 def _close_summary(summary: RunSummary, dispatcher: Dispatcher, failure: CollectorError | None) -> None:
@@ -215,4 +226,5 @@ def _close_summary(summary: RunSummary, dispatcher: Dispatcher, failure: Collect
             elif lane.end is not None:
                 population.close(lane.end.state, lane.end.failure.code, lane.end.failure.message)
             else:
-                population.close(SliceState.NOT_ASKED, STOPPED.code, STOPPED.message)
+                why = RELOADED if dispatcher.winding_up else STOPPED
+                population.close(SliceState.NOT_ASKED, why.code, why.message)

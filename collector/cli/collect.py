@@ -28,6 +28,7 @@ from collector.cli.render import show_result
 from collector.core.ranges import Moment
 from collector.exitcodes import ExitCode
 from collector.planning import Command, has_ledger, lookback, make_plans
+from collector.pushing import leaving_metrics
 
 log = structlog.get_logger("collector")
 
@@ -97,7 +98,10 @@ def run_and_show(context: Context, command: Command, *, progress: str) -> int:
     for warning in context.config.warnings:
         log.warning("config.warning", message=str(warning))
     slices = {} if has_ledger(context.config) else plans.slices
-    with shown_progress(slices, mode=progress, quiet=context.quiet, watch=log_event) as watch:
-        result = asyncio.run(run_command(context.config, command, plans=plans, watch=watch))
+    with (
+        leaving_metrics(context.config, command.name) as leaving,
+        shown_progress(slices, mode=progress, quiet=context.quiet, watch=leaving.beside(log_event)) as watch,
+    ):
+        leaving.result = result = asyncio.run(run_command(context.config, command, plans=plans, watch=watch))
     show_result(result, context)
     return int(result.exit_code)

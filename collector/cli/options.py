@@ -100,10 +100,13 @@ config_options = apply(
     click.option("--log-format", type=click.Choice(["auto", "console", "json"]), help="How logs look."),
     click.option("-q", "--quiet", is_flag=True, help="Only warnings and errors: no progress, no summary."),
 )
-output_options = apply(
+service_options = apply(
     click.option("-o", "--output", metavar="DIR", help="A directory for sealed files, or - for stdout."),
     click.option("-f", "--format", "format_", type=click.Choice(["jsonl"]), help="Format of the records."),
     click.option("--state", metavar="URL", help="The ledger: sqlite:///FILE, or none."),
+)
+output_options = apply(
+    service_options,
     click.option(
         "--progress",
         type=click.Choice(["auto", "always", "never"]),
@@ -137,9 +140,10 @@ shard_option = click.option(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """What the shared options come to."""
+    """What the shared options come to. `reload` loads the config again, with the same options laid over it."""
 
     config: LoadedConfig
+    reload: Callable[[], LoadedConfig]
     scope: Scope
     quiet: bool
     log_format: Literal["console", "json"]
@@ -170,7 +174,11 @@ def open_context(
         "log": {"level": level, "format": log_format},
     }
     path = find_config(config_path, os.environ)
-    config = load(path, environ=os.environ, overrides=overrides)
+
+    def reload() -> LoadedConfig:
+        return load(path, environ=os.environ, overrides=overrides)
+
+    config = reload()
     format_used = resolve_format(config.settings.log.format, sys.stderr)
     configure_logs(level=config.settings.log.level, format_=format_used)
     scope = Scope(
@@ -178,7 +186,7 @@ def open_context(
         populations=tuple(Population(p) for p in populations),
         shard=read_shard(shard, os.environ) if sharded else None,
     )
-    return Context(config=config, scope=scope, quiet=quiet, log_format=format_used)
+    return Context(config=config, reload=reload, scope=scope, quiet=quiet, log_format=format_used)
 
 
 def read_range(from_: Moment | None, to: Moment | None, last: timedelta | None) -> Range | None:

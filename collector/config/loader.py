@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from collector.config.document import Document, read_document
 from collector.config.fitting import ca_flaws, doubts, password_flaws, span_flaws
 from collector.config.layers import Layers, section, unused_variables, variables_tree
-from collector.config.org_files import entries_of_config, entries_of_file, find_org_files
+from collector.config.org_files import entries_of_config, entries_of_file, find_org_files, matching_now
 from collector.config.orgs import Entry, ReadOrg, duplicates, read_org
 from collector.config.problems import findings
 from collector.config.secrets import Secrets
@@ -94,6 +94,11 @@ def load(path: Path, *, environ: Mapping[str, str], overrides: Mapping[str, obje
         files=(path, *org_files, *secrets.files, *read),
         warnings=in_order(warnings, order),
     )
+
+
+def files_now(config: LoadedConfig) -> set[Path]:
+    """Return the files that a load of this config would look at now: those it was made of, and new ones."""
+    return {*config.files, *matching_now(config.settings.org_files, config.path.parent)}
 
 
 def read_org_files(

@@ -59,6 +59,7 @@ class SliceKey:
 class SliceRow:
     """What the ledger holds of a slice."""
 
+    start: datetime
     end: datetime
     known: Known
     emission: Emission | None
@@ -132,11 +133,14 @@ class Ledger(Protocol):
         """Give leases back."""
         ...
 
-    def identify(self, key: int, *, name: str, org_id: str, org_name: str) -> int | Holder:
+    def identify(
+        self, key: int, *, name: str, org_id: str, org_name: str, entry: Org | None = None
+    ) -> int | Holder | CalendarChanged:
         """Bind an org to the organization that answered; return the key of its row, whose lease is now held.
 
         That is another row if the organization is known from another name (a renamed org): if that one's lease
-        is held by another process, its holder is returned and nothing has changed.
+        is held by another process, its holder is returned and nothing has changed; likewise if it was collected
+        by another calendar than the `entry` of the config has.
         """
         ...
 

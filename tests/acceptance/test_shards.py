@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.acceptance.test_serve import serving
 from tests.support.commands import Done, Here, SimulatedApi, calm, records_in, simulated_api, started, until
 from tests.support.postgresql import Server
 
@@ -266,3 +267,24 @@ def test_a_file_that_is_gone_for_good_can_be_said_to_be_and_its_slices_are_asked
         assert len({(r["org"], r["population"], r["window_start"]) for r in records}) == sum(
             population["complete"] for org in status["orgs"] for population in org["populations"]
         )
+
+
+def test_services_are_shards_too_and_share_what_they_know(tmp_path: Path, server: Server) -> None:
+    url = server.fresh()
+    with simulated_api(tmp_path, orgs=8) as api, ExitStack() as running:
+        services = []
+        for index in range(2):
+            directory = tmp_path / f"collector-{index}"
+            directory.mkdir()
+            pod = {"HOSTNAME": directory.name, "COLLECTOR_SHARDS": "2", "COLLECTOR_STATE__URL": url, **calm()}
+            services.append(running.enter_context(serving(api.config, directory, **pod)))
+        shown = [[org["org"] for org in service.status["orgs"]] for service in services]
+        assert sorted(shown[0] + shown[1]) == [f"org-00{n}" for n in range(1, 9)]
+        assert min(map(len, shown)) > 0
+        for service, names in zip(services, shown, strict=True):
+            until(lambda: all(service.lacking(name) == 0 for name in names))  # noqa: B023 - called at once
+            assert service.get("/readyz")[0] == 200
+        records = [record for service in services for record in records_in(service.directory / "out")]
+        assert set(Counter((r["record_id"], r["revision"]) for r in records).values()) == {1}
+        for service, names in zip(services, shown, strict=True):
+            assert {r["org"] for r in records_in(service.directory / "out")} == set(names)

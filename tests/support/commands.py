@@ -9,11 +9,11 @@ import sys
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -96,14 +96,23 @@ class Here:
 @contextmanager
 def started(*args: str | Path, cwd: Path, **more: str) -> Iterator[subprocess.Popen[str]]:
     """A command that goes on; it is ended, whatever happens."""
-    with subprocess.Popen(
-        [*COLLECTOR, *map(str, args)],
-        cwd=cwd,
-        env=environment(**more),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+    with _started(args, cwd=cwd, stderr=subprocess.PIPE, env=environment(**more)) as process:
+        yield process
+
+
+@contextmanager
+def logging_to(log: Path, *args: str | Path, cwd: Path, **more: str) -> Iterator[subprocess.Popen[str]]:
+    """A command that goes on, and says what it has to say into a file; it is ended, whatever happens."""
+    with log.open("a") as file, _started(args, cwd=cwd, stderr=file, env=environment(**more)) as process:
+        yield process
+
+
+@contextmanager
+def _started(
+    args: Sequence[str | Path], *, cwd: Path, stderr: int | IO[str], env: Mapping[str, str]
+) -> Iterator[subprocess.Popen[str]]:
+    command = [*COLLECTOR, *map(str, args)]
+    with subprocess.Popen(command, cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=stderr, text=True) as process:
         try:
             yield process
         finally:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from collector.adapters.ledger import holders, identity, leases, ranges, registry, runs, unsealed, views
+from collector.adapters.ledger import history, holders, identity, leases, ranges, registry, runs, unsealed, views
 from collector.adapters.ledger import slices as _slices
 from collector.adapters.ledger.database import PATIENCE_S, Database
 from collector.adapters.ledger.opening import open_database
@@ -103,15 +103,20 @@ class SqlLedger:
         """Give leases back."""
         self._database.write(lambda tx: leases.release(tx, keys, self._me))
 
-    def identify(self, key: int, *, name: str, org_id: str, org_name: str) -> int | Holder:
-        """Bind an org to the organization that answered.
-
-        If another key comes back, its row may have another calendar: `register` tells. Raises ValueError
-        if the row is already bound to another organization.
-        """
+    def identify(
+        self, key: int, *, name: str, org_id: str, org_name: str, entry: Org | None = None
+    ) -> int | Holder | CalendarChanged:
+        """Bind an org to the organization that answered. Raises ValueError if the row is bound to another one."""
         return self._database.write(
             lambda tx: identity.identify(
-                tx, key, name=name, org_id=org_id, org_name=org_name, me=self._me, liveness=self._liveness
+                tx,
+                key,
+                name=name,
+                org_id=org_id,
+                org_name=org_name,
+                me=self._me,
+                liveness=self._liveness,
+                entry=entry,
             )
         )
 
@@ -189,6 +194,19 @@ class SqlLedger:
         """Return all orgs that the ledger knows, by name."""
         return self._database.read(views.organizations)
 
+    def locate(self, orgs: Sequence[Org], *, names: Collection[str]) -> Mapping[str, views.Organization]:
+        """Return what the ledger has of orgs, by name: what the next run will find; `names` are all of the config's."""
+
+        def look(tx: Connection) -> dict[str, views.Organization]:
+            by_key = {row.key: row for row in views.organizations(tx)}
+            return {name: by_key[key] for name, key in registry.locate(tx, orgs, names).items()}
+
+        return self._database.read(look)
+
+    def histories(self, asked: Sequence[history.Asked]) -> Sequence[history.History]:
+        """Return what the status page shows of orgs, in one look."""
+        return self._database.read(lambda tx: history.histories(tx, asked))
+
     def stretches(self, key: int) -> Sequence[views.Stretch]:
         """Return an org's slices, merged where they follow each other in one state, oldest first."""
         return self._database.read(lambda tx: list(views.stretches(tx, key)))
@@ -208,6 +226,10 @@ class SqlLedger:
     def open_runs(self) -> Sequence[views.OpenRun]:
         """Return the runs that have not ended, oldest first."""
         return self._database.read(views.open_runs)
+
+    def ended_runs(self, limit: int) -> Sequence[views.EndedRun]:
+        """Return the runs that have ended, newest first."""
+        return self._database.read(lambda tx: views.ended_runs(tx, limit))
 
     def close(self) -> None:
         """Give all leases back and let go of everything; a ledger that can't be written any more doesn't hinder."""

@@ -6,10 +6,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, and_, func, select
+from sqlalchemy import ColumnElement, Connection, and_, func, select, true
 
 from collector.adapters.ledger import schema
-from collector.adapters.ledger.codec import POPULATION, emission_of, instant_of, population_of, state_of, usages_of
+from collector.adapters.ledger.codec import (
+    POPULATION,
+    emission_of,
+    instant_of,
+    micros,
+    population_of,
+    state_of,
+    usages_of,
+)
 from collector.adapters.ledger.holders import holder_of
 from collector.adapters.ledger.schema import BEGINNING, calendar, org, run, slice_
 from collector.adapters.ledger.unsealed import file_of
@@ -56,6 +64,17 @@ class OpenRun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EndedRun:
+    """A run that has ended; without an exit code it was interrupted."""
+
+    run_id: str
+    command: str
+    started_at: datetime
+    ended_at: datetime
+    exit_code: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AwaitedFile:
     """A file that a dead process left: it is sealed when that directory is seen again, or said to be lost."""
 
@@ -88,13 +107,13 @@ def organizations(tx: Connection) -> list[Organization]:
     ]
 
 
-def stretches(tx: Connection, key: int) -> Iterator[Stretch]:
+def stretches(tx: Connection, key: int, *, before: datetime | None = None) -> Iterator[Stretch]:
     """Yield the stretches of an org, by population, oldest first; a slice is read and forgotten."""
     in_doubt = and_(slice_.c.file.is_not(None), schema.file.c.holder.is_(None))
     query = (
         select(slice_.c.population, slice_.c.state, in_doubt, slice_.c.start, slice_.c.end)
         .outerjoin(schema.file, schema.file.c.id == slice_.c.file)
-        .where(slice_.c.org == key)
+        .where(slice_.c.org == key, _starts_before(before))
         .order_by(slice_.c.population, slice_.c.start)
     )
     last: tuple[tuple[int, int, bool], int, int, int] | None = None
@@ -110,11 +129,16 @@ def stretches(tx: Connection, key: int) -> Iterator[Stretch]:
         yield _stretch(*last)
 
 
-def oldest_usage(tx: Connection, key: int, population: Population) -> Window | None:
+def oldest_usage(tx: Connection, key: int, population: Population, *, before: datetime | None = None) -> Window | None:
     """Return the oldest window that anything was counted in."""
     query = (
         select(slice_.c.start, slice_.c.end, slice_.c.emission)
-        .where(slice_.c.org == key, slice_.c.population == POPULATION[population], slice_.c.emission.is_not(None))
+        .where(
+            slice_.c.org == key,
+            slice_.c.population == POPULATION[population],
+            slice_.c.emission.is_not(None),
+            _starts_before(before),
+        )
         .order_by(slice_.c.start)
     )
     for start, end, text in tx.execute(query).yield_per(100):
@@ -153,6 +177,30 @@ def open_runs(tx: Connection) -> list[OpenRun]:
             holder=None if holder[0] is None else holder_of(holder),
         )
         for run_id, command, started_at, *holder in tx.execute(query)
+    ]
+
+
+def _starts_before(instant: datetime | None) -> ColumnElement[bool]:
+    return true() if instant is None else slice_.c.start < micros(instant)
+
+
+def ended_runs(tx: Connection, limit: int) -> list[EndedRun]:
+    """Return the runs that have ended, newest first."""
+    query = (
+        select(run.c.run_id, run.c.command, run.c.started_at, run.c.ended_at, run.c.exit_code)
+        .where(run.c.ended_at.is_not(None))
+        .order_by(run.c.started_at.desc(), run.c.run_id.desc())
+        .limit(limit)
+    )
+    return [
+        EndedRun(
+            run_id=row.run_id,
+            command=row.command,
+            started_at=instant_of(row.started_at),
+            ended_at=instant_of(row.ended_at),
+            exit_code=row.exit_code,
+        )
+        for row in tx.execute(query)
     ]
 
 

@@ -25,7 +25,7 @@ class Files(Protocol):
         ...
 
     def sync(self, path: Path) -> None:
-        """Make a file's content durable."""
+        """Make a file durable: its content, and its name if it is new."""
         ...
 
     def rename(self, old: Path, new: Path) -> None:
@@ -40,12 +40,17 @@ class Files(Protocol):
         """Return a file's size, None if it isn't there."""
         ...
 
+    def close(self) -> None:
+        """Let go of every file, as it is."""
+        ...
+
 
 class OsFiles:
     """The operating system's."""
 
     def __init__(self) -> None:
         self._open: tuple[Path, int] | None = None
+        self._new = False  # whether the name of the open file is not durable yet
 
     def make_directory(self, path: Path) -> None:
         """Make a directory, and those above it, durably: a file in it is no more durable than it is."""
@@ -68,8 +73,11 @@ class OsFiles:
         self.sync(path)
 
     def sync(self, path: Path) -> None:
-        """Make a file's content durable."""
+        """Make a file durable. A synced file whose directory was not may be gone after a loss of power (fsync(2))."""
         os.fsync(self._descriptor(path))
+        if self._new:
+            sync_directory(path.parent)
+            self._new = False
 
     def rename(self, old: Path, new: Path) -> None:
         """Rename, and make the directory's new entries durable."""
@@ -89,9 +97,14 @@ class OsFiles:
         except FileNotFoundError:
             return None
 
+    def close(self) -> None:
+        """Let go of the file that is being written, as it is."""
+        self._close()
+
     def _descriptor(self, path: Path) -> int:
         if self._open is None or self._open[0] != path:
             self._close()
+            self._new = not path.exists()
             self._open = (path, os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644))
             with suppress(OSError):  # not every file system has locks; they only tell others that we live
                 fcntl.flock(self._open[1], fcntl.LOCK_EX | fcntl.LOCK_NB)

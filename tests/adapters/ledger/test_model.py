@@ -157,7 +157,7 @@ class LedgerBesideModel(RuleBasedStateMachine):
         places = itertools.product(self.keys, Population, range(SLICES))
         everything = [SliceKey(key=key, population=population, start=day(n)) for key, population, n in places]
         assert self.ledger.rows(everything) == {
-            slice_: SliceRow(end=slice_.start + DAY, known=held.known, emission=held.emission)
+            slice_: SliceRow(start=slice_.start, end=slice_.start + DAY, known=held.known, emission=held.emission)
             for slice_, held in self.held.items()
         }
         assert sum(len(self.ledger.coverage(key, ALWAYS)) for key in self.keys) == len(self.held)

@@ -43,7 +43,7 @@ def test_a_booked_slice_is_held_as_it_was_booked(ledger: SqlLedger, key: int) ->
     known = Known(state=SliceState.COMPLETE, complete_at=day(2))
     assert ledger.coverage(key, ALWAYS) == {(ACCOUNT, day(0)): known}
     assert ledger.rows([slice_at(key, 0), slice_at(key, 1)]) == {
-        slice_at(key, 0): SliceRow(end=day(1), known=known, emission=emission())
+        slice_at(key, 0): SliceRow(start=day(0), end=day(1), known=known, emission=emission())
     }
 
 

@@ -375,6 +375,16 @@ CASES = (
         ),
     ),
     Bad(
+        "cron that no date meets",
+        "schedule: {cron: '0 0 30 2 *'}\n" + ORG,
+        told=(
+            (
+                "collector.yaml:1: schedule.cron: '0 0 30 2 *' is no schedule: bad day-of-month; "
+                "five fields are minute hour day month weekday"
+            ),
+        ),
+    ),
+    Bad(
         "cron",
         "schedule: {cron: '@hourly'}\n" + ORG,
         told=(

@@ -1,0 +1,209 @@
+"""The real service over the simulated API: what an operator sees of it from outside."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.support.commands import SimulatedApi, collector, logging_to, records_in, simulated_api
+
+AT_ONCE = {"COLLECTOR_SCHEDULE__JITTER": "0", "COLLECTOR_SCHEDULE__CRON": "0 0 1 1 *", "COLLECTOR_SERVICE__PORT": "0"}
+_OPEN = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
+
+
+@dataclass
+class Service:
+    """A service that listens. `log` is what it has said so far."""
+
+    pid: int
+    url: str
+    directory: Path
+
+    def get(self, path: str, **headers: str) -> tuple[int, str]:
+        try:
+            with _OPEN(urllib.request.Request(self.url + path, headers=headers), timeout=10) as response:
+                return response.status, response.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    @property
+    def status(self) -> dict[str, Any]:
+        status: dict[str, Any] = json.loads(self.get("/api/status")[1])
+        return status
+
+    def lacking(self, name: str) -> int | None:
+        return next((org["lacking"] for org in self.status["orgs"] if org["org"] == name), None)
+
+    def standing(self, name: str) -> str | None:
+        return next((org["credential"]["standing"] for org in self.status["orgs"] if org["org"] == name), None)
+
+    @property
+    def log(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in (self.directory / "serve.log").read_text().splitlines()]
+
+
+def until(holds: Callable[[], object], within_s: float = 30.0) -> float:
+    """Wait until it holds; return for how many seconds."""
+    began = time.monotonic()
+    while not holds():
+        assert time.monotonic() - began < within_s, "it never came to hold"
+        time.sleep(0.1)
+    return time.monotonic() - began
+
+
+@contextmanager
+def serving(config: Path, directory: Path, **more: str) -> Iterator[Service]:
+    log = directory / "serve.log"
+    log.unlink(missing_ok=True)
+    with logging_to(log, "serve", "-c", config, "-o", "out", cwd=directory, **(AT_ONCE | more)) as process:
+        service = Service(process.pid, "", directory)
+        until(lambda: process.poll() is not None or any(e["event"] == "service.listening" for e in service.log))
+        port = next(event["port"] for event in service.log if event["event"] == "service.listening")
+        service.url = f"http://127.0.0.1:{port}"
+        yield service
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(60) == 0
+
+
+def write_config(api: SimulatedApi, directory: Path, secrets: Path) -> Path:
+    """A config whose access keys stand in files, as Kubernetes mounts them."""
+    content = yaml.safe_load(api.config.read_text())
+    for org in content["orgs"]:
+        (secrets / org["name"]).write_text(org.pop("access_key"))
+        org["access_key_file"] = f"keys/{org['name']}"
+    path = directory / "collector.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def mount(keys: Path, version: str) -> Path:
+    """What Kubernetes does: a new directory of files, and a symlink that is swapped."""
+    directory = keys / f"..{version}"
+    directory.mkdir(parents=True)
+    (keys / "..new").symlink_to(directory.name)
+    (keys / "..new").replace(keys / "..data")
+    return directory
+
+
+def test_a_refused_org_collects_within_seconds_of_its_secret_being_swapped_and_a_new_org_of_its_file(
+    tmp_path: Path,
+) -> None:
+    keys = tmp_path / "keys"
+    with simulated_api(tmp_path, orgs=3) as api:
+        first = mount(keys, "2026_1")
+        for name in ("org-001", "org-002", "org-003"):
+            (keys / name).symlink_to(f"..data/{name}")
+        config = write_config(api, tmp_path, first)
+        right = (first / "org-002").read_text()
+        (first / "org-002").write_text("wrong")
+        content = yaml.safe_load(config.read_text())
+        late = content["orgs"].pop()
+        config.write_text(yaml.safe_dump(content))
+        with serving(config, tmp_path) as service:
+            until(lambda: service.standing("org-002") == "refused")
+            until(lambda: service.lacking("org-001") == 0)
+            second = mount(keys, "2026_2")
+            for name in ("org-001", "org-003"):
+                (second / name).write_text((first / name).read_text())
+            (second / "org-002").write_text(right)
+            mount_again(keys, second)
+            assert until(lambda: service.lacking("org-002") == 0) < 15
+            assert service.standing("org-002") == "accepted"
+            (tmp_path / "orgs.d").mkdir()
+            (tmp_path / "orgs.d" / "late.yaml").write_text(
+                yaml.safe_dump([late | {"access_key_file": "../keys/org-003"}])
+            )
+            assert until(lambda: service.lacking("org-003") == 0) < 15
+            assert service.get("/readyz")[0] == 200
+        assert right not in str(service.log)
+        ids = Counter((r["record_id"], r["revision"]) for r in records_in(tmp_path / "out"))
+        assert set(ids.values()) == {1}
+
+
+def mount_again(keys: Path, directory: Path) -> None:
+    (keys / "..new").symlink_to(directory.name)
+    (keys / "..new").replace(keys / "..data")
+
+
+def test_a_bad_config_is_refused_in_full_on_the_page_and_the_old_one_stays(tmp_path: Path) -> None:
+    with simulated_api(tmp_path, orgs=2) as api:
+        config = tmp_path / "c.yaml"
+        config.write_text(api.config.read_text())
+        config.chmod(0o600)
+        with serving(config, tmp_path) as service:
+            until(lambda: service.status["orgs_lacking"] == 0 and len(service.status["orgs"]) == 2)
+            config.write_text(api.config.read_text() + "\nscheduel: {}\n")
+            until(lambda: "scheduel" in service.get("/")[1])
+            assert service.get("/readyz")[0] == 200
+            assert "collector_config_last_reload_successful 0.0" in service.get("/metrics")[1]
+            config.write_text(api.config.read_text())
+            os.kill(service.pid, signal.SIGHUP)
+            until(lambda: "scheduel" not in service.get("/")[1])
+
+
+def test_killed_in_mid_run_the_next_one_goes_on_and_every_record_is_there_once(tmp_path: Path) -> None:
+    slow = {"COLLECTOR_API__ORG_RATE_LIMIT__REQUESTS": "4", "COLLECTOR_SCHEDULE__LOOKBACK": "20d"}
+    with simulated_api(tmp_path, orgs=3) as api:
+        with serving(api.config, tmp_path, **slow) as service:
+            until(lambda: api.stats["total"]["asked"] > 25)
+            os.kill(service.pid, signal.SIGKILL)
+            time.sleep(0.2)
+        with serving(api.config, tmp_path, **slow) as service:
+            until(lambda: api.stats["total"]["asked"] > 50)  # drained in mid-run at the end of the block
+        with serving(api.config, tmp_path, **slow) as service:
+            until(lambda: service.status["orgs_lacking"] == 0 and len(service.status["orgs"]) == 3, within_s=60)
+        ids = Counter((r["record_id"], r["revision"]) for r in records_in(tmp_path / "out"))
+        assert set(ids.values()) == {1}
+        assert not list((tmp_path / "out").glob(".usage*"))
+        assert json.loads(collector("status", "-c", api.config, "--json", cwd=tmp_path).stdout)["lacking"] in range(400)
+        assert api.stats["total"]["asked"] <= 3 * 2 * 20 + 3 * 20
+
+
+def test_with_a_token_everything_but_health_needs_it_and_a_new_one_holds_at_once(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("first-token\n")
+    with (
+        simulated_api(tmp_path, orgs=1) as api,
+        serving(api.config, tmp_path, COLLECTOR_SERVICE__TOKEN_FILE=str(token)) as service,
+    ):
+        assert {service.get(path)[0] for path in ("/", "/metrics", "/api/status")} == {401}
+        until(lambda: service.get("/readyz")[0] == 200)
+        assert service.get("/healthz")[0] == 200
+        assert service.get("/", Authorization="Bearer first-token")[0] == 200
+        token.write_text("second-token\n")
+        assert service.get("/", Authorization="Bearer first-token")[0] == 401
+        assert service.get("/", Authorization="Bearer second-token")[0] == 200
+        token.unlink()
+        assert service.get("/", Authorization="Bearer second-token")[0] == 401
+        assert service.get("/", Host="evil.example")[0] == 421
+
+
+def test_what_it_cannot_start_with_is_told_and_ends_with_2(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("orgs: [{name: a, token: t}]")
+    done = collector("serve", "-c", "c.yaml", "--state", "none", cwd=tmp_path)
+    assert done.code == 2
+    assert "serve needs a ledger" in done.stderr
+    env = {"COLLECTOR_SERVICE__TOKEN_FILE": str(tmp_path / "missing")}
+    done = collector("serve", "-c", "c.yaml", cwd=tmp_path, env=env)
+    assert done.code == 2
+    assert "there is no such file" in done.stderr
+    with simulated_api(tmp_path, orgs=1) as api, serving(api.config, tmp_path) as service:
+        port = service.url.rpartition(":")[2]
+        done = collector(
+            "serve", "-c", "c.yaml", "--state", "sqlite:///x.db", cwd=tmp_path, env={"COLLECTOR_SERVICE__PORT": port}
+        )
+        assert done.code == 2
+        assert "can't be listened on" in done.stderr
