@@ -155,7 +155,9 @@ async def serve(
         watching = Fan(watch)
         loop = Loop(host, config, clock=clock, new_run_id=lambda: new_run_id(clock), watch=watching, scope=scope)
         metrics = ServiceMetrics(loop.observed, lambda: wanted_of(loop.config.settings))
-        viewer = Viewer(host, config=lambda: loop.config, observed=loop.observed, parking=loop.parking, clock=clock)
+        viewer = Viewer(
+            host, config=lambda: loop.config, observed=loop.observed, parking=loop.parking, clock=clock, scope=scope
+        )
         watching.add(metrics.note, viewer.note)
         loop.on_run = metrics.run_ended
 

@@ -6,13 +6,14 @@ is given, in one transaction, so that its caller decides how long anything may t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from datetime import date, datetime, timedelta
 
 from collector.adapters.ledger import SqlLedger
 from collector.adapters.ledger.history import Asked, Digest
 from collector.config import LoadedConfig
 from collector.model import Granularity, Org
+from collector.planning import EVERYTHING, Scope
 from collector.service.org_view import Calendar, org_view
 from collector.service.view import OrgView
 from collector.status import Grids
@@ -25,7 +26,8 @@ Position = tuple[datetime, date]  # of a calendar: what is due of it, and its da
 class Snapshots:
     """What is kept between two looks: the calendars, and digests of what is old and doesn't change."""
 
-    def __init__(self, config: LoadedConfig) -> None:
+    def __init__(self, config: LoadedConfig, scope: Scope = EVERYTHING) -> None:
+        self._scope = scope
         self._grids = Grids()
         self._digests: dict[int, Digest] = {}
         self._read: dict[str, tuple[datetime, Position]] = {}
@@ -34,8 +36,14 @@ class Snapshots:
     def adopt(self, config: LoadedConfig) -> None:
         """Go on with another config: everything is to be read anew."""
         self._schedule = config.settings.schedule
-        self._orgs = {org.name: org for org in config.orgs}
+        self._orgs = {org.name: org for org in self._scope.of(config.orgs)}
+        self._names = [org.name for org in config.orgs]  # of other shards too: a renamed org is recognised
         self._read.clear()
+
+    @property
+    def names(self) -> Set[str]:
+        """The orgs that are shown."""
+        return self._orgs.keys()
 
     def stale(self, now: datetime) -> list[str]:
         """Return the orgs that are to be read: never yet, no longer as due as they were, or not for long."""
@@ -52,7 +60,7 @@ class Snapshots:
         orgs = [self._orgs[name] for name in dict.fromkeys(names) if name in self._orgs]
         by_key = self._calendars(orgs, now)
         calendars = {org.name: by_key[_key(org)] for org in orgs}
-        rows = ledger.locate(orgs, names=list(self._orgs))
+        rows = ledger.locate(orgs, names=self._names)
         asked = {
             name: Asked(key=row.key, recent_from=calendars[name].recent_from, digest=self._digests.get(row.key))
             for name, row in rows.items()

@@ -278,13 +278,23 @@ def test_services_are_shards_too_and_share_what_they_know(tmp_path: Path, server
             directory.mkdir()
             pod = {"HOSTNAME": directory.name, "COLLECTOR_SHARDS": "2", "COLLECTOR_STATE__URL": url, **calm()}
             services.append(running.enter_context(serving(api.config, directory, **pod)))
+        for service in services:
+            until(lambda: service.get("/readyz")[0] == 200 and service.status["orgs"])  # noqa: B023
         shown = [[org["org"] for org in service.status["orgs"]] for service in services]
         assert sorted(shown[0] + shown[1]) == [f"org-00{n}" for n in range(1, 9)]
-        assert min(map(len, shown)) > 0
+        assert sorted(map(len, shown)) == [4, 4]
         for service, names in zip(services, shown, strict=True):
             until(lambda: all(service.lacking(name) == 0 for name in names))  # noqa: B023 - called at once
-            assert service.get("/readyz")[0] == 200
+            until(lambda: any((service.directory / "out").glob("run-*.json")))  # noqa: B023
         records = [record for service in services for record in records_in(service.directory / "out")]
         assert set(Counter((r["record_id"], r["revision"]) for r in records).values()) == {1}
         for service, names in zip(services, shown, strict=True):
             assert {r["org"] for r in records_in(service.directory / "out")} == set(names)
+
+
+def test_a_service_without_an_org_is_ready(tmp_path: Path) -> None:
+    with simulated_api(tmp_path, orgs=1) as api:
+        for index in range(2):
+            with serving(api.config, tmp_path, HOSTNAME=f"collector-{index}", COLLECTOR_SHARDS="2") as service:
+                until(lambda: service.get("/readyz")[0] == 200)
+                assert len(service.status["orgs"]) == 1 - index
