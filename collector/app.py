@@ -162,7 +162,9 @@ def open_ledger(settings: Settings, command: str, clock: Clock) -> SqlLedger:
 
 def open_ledger_if_there(settings: Settings, command: str, clock: Clock) -> SqlLedger | None:
     """Return the ledger of the config, without making one. Raises LedgerError that says what to do."""
-    return open_ledger(settings, command, clock) if is_there(settings.state.url.get_secret_value()) else None
+    state = settings.state
+    there = is_there(state.url.get_secret_value(), password_file=state.password_file)
+    return open_ledger(settings, command, clock) if there else None
 
 
 async def check_orgs(

@@ -62,7 +62,7 @@ class ServiceHost:
         self._writer = writer
         self._reader = reader
         self._ledger: SqlLedger | None = None
-        self._ledger_url = ""
+        self._state: State | None = None  # as the ledger was opened
 
     async def load(self) -> LoadedConfig:
         """Read the config anew. Raises ConfigError with all that is wrong."""
@@ -121,10 +121,10 @@ class ServiceHost:
         await self._reader(self._forget)
 
     def _handle(self, config: LoadedConfig) -> SqlLedger:
-        url = config.settings.state.url.get_secret_value()
-        if self._ledger is None or self._ledger_url != url:
+        state = config.settings.state
+        if self._ledger is None or self._state != state:
             self._forget()
-            self._ledger, self._ledger_url = open_ledger(config.settings, COMMAND, self._clock), url
+            self._ledger, self._state = open_ledger(config.settings, COMMAND, self._clock), state
         return self._ledger
 
     def _forget(self) -> None:

@@ -70,6 +70,16 @@ class PostgresDatabase:
             raise
         return database
 
+    @classmethod
+    def exists(cls, place: Place) -> bool:
+        """Say whether there is a ledger at a place, of whatever version. Raises LedgerError."""
+        database = cls(place, durable=True, patience_s=PATIENCE_S)
+        try:
+            database._meet()
+            return database.read(versions.found) is not None
+        finally:
+            database.close()
+
     def read(self, work: Callable[[Connection], T]) -> T:
         """Do something in a transaction that sees one state of the ledger and writes nothing."""
         return self._transaction(_READ, work, self._patience_s)
