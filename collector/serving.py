@@ -20,6 +20,7 @@ from collector.adapters.thread import WorkerThread
 from collector.adapters.token_file import TokenFile, read_token
 from collector.app import new_run_id, open_ledger, run_once
 from collector.config import LoadedConfig, files_now
+from collector.config.sections import State
 from collector.dispatch import Event
 from collector.errors import ConfigError, LedgerError
 from collector.memory import find_standings
