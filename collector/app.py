@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,8 +26,8 @@ from collector.config import LoadedConfig, Settings
 from collector.core.request import RangeEnd
 from collector.core.retry import RetryPolicy
 from collector.dispatch import Event, Limits, RateLimit
-from collector.errors import OutputError
-from collector.memory import remember
+from collector.errors import CollectorError, OutputError
+from collector.memory import output_directory, recover_left, remember
 from collector.mending import mend
 from collector.planning import Command, Plans, Scope, has_ledger
 from collector.ports import Clock, Offload, Sink
@@ -117,7 +117,7 @@ async def run_once(
         if command.scope.shard:
             about["shard"] = str(command.scope.shard)
         log.info("run.started", command=command.name, run_id=run_id, orgs=len(plans.lanes), **about)
-        return await Run(
+        result = await Run(
             run_id=run_id,
             command=command.name,
             plans=plans.lanes,
@@ -133,14 +133,17 @@ async def run_once(
             stop=stop,
             memory=memory,
         ).execute()
+        if memory is not None and stop.signal is None and result.output_error is None:
+            with suppress(CollectorError):  # the run is over and well; the next one tells
+                await offload(lambda: recover_left(memory.ledger, settings))
+        return result
 
 
 def mend_ledger(config: LoadedConfig, *, directories: Sequence[Path], lost: Sequence[str]) -> bool:
     """Do what a person asks for about files that were left behind (`mending.mend`)."""
-    path = config.settings.output.path
     ledger = open_ledger(config.settings, "collect", SystemClock())
     try:
-        own = None if path == "-" else Path(path).resolve()
+        own = output_directory(config.settings)
         return mend(ledger, directories=[directory.resolve() for directory in directories], lost=lost, own=own)
     finally:
         ledger.close()
@@ -159,7 +162,9 @@ def open_ledger(settings: Settings, command: str, clock: Clock) -> SqlLedger:
 
 def open_ledger_if_there(settings: Settings, command: str, clock: Clock) -> SqlLedger | None:
     """Return the ledger of the config, without making one. Raises LedgerError that says what to do."""
-    return open_ledger(settings, command, clock) if is_there(settings.state.url.get_secret_value()) else None
+    state = settings.state
+    there = is_there(state.url.get_secret_value(), password_file=state.password_file)
+    return open_ledger(settings, command, clock) if there else None
 
 
 async def check_orgs(

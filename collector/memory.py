@@ -25,7 +25,7 @@ from collector.model import Org
 from collector.planning import Command, ages_of, first_wanted
 from collector.ports import Clock
 from collector.ports.ledger import CalendarChanged, Ledger, Standing
-from collector.recovery import recover, tell_awaited
+from collector.recovery import Recovered, recover, tell_awaited
 
 log = structlog.get_logger("collector")
 
@@ -35,9 +35,9 @@ def remember(
 ) -> Memory:
     """Finish what an earlier run left, find where each org stands, and say what the command wants of them."""
     settings, now = config.settings, clock.now()
-    directory = None if settings.output.path == "-" else Path(settings.output.path).resolve()
+    directory = output_directory(settings)
     place = mark(directory) if directory and ledger.across_machines else None
-    recovered = recover(ledger, files or OsFiles(), hidden, Whereabouts(directory))
+    recovered = recover_left(ledger, settings, files)
     tell_awaited(recovered.awaited)
     for interrupted in ledger.begin_run(run_id, command.name, now):
         log.warning("run.interrupted", run_id=interrupted, message="it ended without saying so; what it lacks is asked")
@@ -47,6 +47,7 @@ def remember(
     for org in orgs:
         if org_id := since[org.name].org_id:
             identities.remember(org, org_id)
+    _remember_others(ledger, config, identities, {org.name for org in orgs})
     wanted = _wanted(ledger, settings, command, orgs=orgs, standings=since, now=now)
     return Memory(
         ledger=ledger,
@@ -61,6 +62,27 @@ def remember(
         recovered=recovered.sealed,
         place=place,
     )
+
+
+def _remember_others(ledger: Ledger, config: LoadedConfig, identities: Identities, ours: set[str]) -> None:
+    """Note who answers for the orgs of other shards, so that one of ours that is the same organization is refused."""
+    known = ledger.identified()
+    for org in config.orgs:
+        if org.name not in ours and org.name in known:
+            identities.remember(org, known[org.name])
+
+
+def recover_left(ledger: Ledger, settings: Settings, files: Files | None = None) -> Recovered:
+    """Seal what dead processes left where this one sees it.
+
+    Before a run, and after it: who was just taken for alive may be known to be dead by then.
+    """
+    return recover(ledger, files or OsFiles(), hidden, Whereabouts(output_directory(settings)))
+
+
+def output_directory(settings: Settings) -> Path | None:
+    """Return where files go, if they do."""
+    return None if settings.output.path == "-" else Path(settings.output.path).resolve()
 
 
 def find_standings(ledger: Ledger, config: LoadedConfig, orgs: list[Org], now: datetime) -> dict[str, Standing]:

@@ -20,6 +20,7 @@ from collector.adapters.thread import WorkerThread
 from collector.adapters.token_file import TokenFile, read_token
 from collector.app import new_run_id, open_ledger, run_once
 from collector.config import LoadedConfig, files_now
+from collector.config.sections import State
 from collector.dispatch import Event
 from collector.errors import ConfigError, LedgerError
 from collector.memory import find_standings
@@ -62,7 +63,7 @@ class ServiceHost:
         self._writer = writer
         self._reader = reader
         self._ledger: SqlLedger | None = None
-        self._ledger_url = ""
+        self._state: State | None = None  # as the ledger was opened
 
     async def load(self) -> LoadedConfig:
         """Read the config anew. Raises ConfigError with all that is wrong."""
@@ -121,10 +122,10 @@ class ServiceHost:
         await self._reader(self._forget)
 
     def _handle(self, config: LoadedConfig) -> SqlLedger:
-        url = config.settings.state.url.get_secret_value()
-        if self._ledger is None or self._ledger_url != url:
+        state = config.settings.state
+        if self._ledger is None or self._state != state:
             self._forget()
-            self._ledger, self._ledger_url = open_ledger(config.settings, COMMAND, self._clock), url
+            self._ledger, self._state = open_ledger(config.settings, COMMAND, self._clock), state
         return self._ledger
 
     def _forget(self) -> None:
@@ -155,7 +156,9 @@ async def serve(
         watching = Fan(watch)
         loop = Loop(host, config, clock=clock, new_run_id=lambda: new_run_id(clock), watch=watching, scope=scope)
         metrics = ServiceMetrics(loop.observed, lambda: wanted_of(loop.config.settings))
-        viewer = Viewer(host, config=lambda: loop.config, observed=loop.observed, parking=loop.parking, clock=clock)
+        viewer = Viewer(
+            host, config=lambda: loop.config, observed=loop.observed, parking=loop.parking, clock=clock, scope=scope
+        )
         watching.add(metrics.note, viewer.note)
         loop.on_run = metrics.run_ended
 

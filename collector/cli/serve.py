@@ -10,7 +10,7 @@ import structlog
 
 from collector import serving
 from collector.adapters.event_log import log_event
-from collector.cli.options import config_options, open_context, service_options
+from collector.cli.options import config_options, open_context, service_options, shard_option
 from collector.exitcodes import ExitCode
 
 log = structlog.get_logger("collector")
@@ -25,13 +25,14 @@ Examples:
 )
 @config_options
 @service_options
+@shard_option
 def serve(**options: Any) -> int:
     """Stay: collect on `schedule.cron`, and serve health, metrics and the status page.
 
     A changed config, file of orgs or secret is loaded by itself; a bad one is refused, and the one
     before stays. SIGTERM drains, and ends with 0.
     """
-    context = open_context(**options)
+    context = open_context(**options, sharded=True)
     for warning in context.config.warnings:
         log.warning("config.warning", message=str(warning))
     asyncio.run(serving.serve(context.config, load=context.reload, scope=context.scope, watch=log_event))

@@ -121,6 +121,10 @@ class Ledger(Protocol):
         """
         ...
 
+    def identified(self) -> Mapping[str, str]:
+        """Return which organization is behind each name, for all orgs whose answer told it."""
+        ...
+
     def claim(self, keys: Sequence[int]) -> Mapping[int, Holder]:
         """Take the leases of orgs for this process; return those that another, living one holds."""
         ...

@@ -13,6 +13,7 @@ import random
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from signal import Signals
 
@@ -153,7 +154,7 @@ class Loop:
         if not asked:
             return False
         run_id = self._new_run_id()
-        command = Command(name=COMMAND, range_=None, scope=Scope(orgs=asked, populations=self._scope.populations))
+        command = Command(name=COMMAND, range_=None, scope=replace(self._scope, orgs=asked))
         current = CurrentRun(run_id=run_id, started_at=now, progress=Progress())
         stop = self._stop = Stop(signal=self._signal)
         self.observed.current = current

@@ -6,7 +6,7 @@ is given, in one transaction, so that its caller decides how long anything may t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from datetime import date, datetime, timedelta
 
 from collector.adapters.ledger import SqlLedger
@@ -14,6 +14,7 @@ from collector.adapters.ledger.history import Asked, Digest
 from collector.adapters.ledger.views import Organization
 from collector.config import LoadedConfig
 from collector.model import Granularity, Org
+from collector.planning import EVERYTHING, Scope
 from collector.service.org_view import Calendar, org_view
 from collector.service.view import OrgView
 from collector.status import Grids
@@ -28,7 +29,8 @@ Position = tuple[datetime, date]  # of a calendar: what is due of it, and its da
 class Snapshots:
     """What is kept between two looks: the calendars, and digests of what is old and doesn't change."""
 
-    def __init__(self, config: LoadedConfig) -> None:
+    def __init__(self, config: LoadedConfig, scope: Scope = EVERYTHING) -> None:
+        self._scope = scope
         self._grids = Grids()
         self._digests: dict[int, Digest] = {}
         self._read: dict[str, tuple[datetime, Position]] = {}
@@ -38,9 +40,15 @@ class Snapshots:
     def adopt(self, config: LoadedConfig) -> None:
         """Go on with another config: everything is to be read anew."""
         self._schedule = config.settings.schedule
-        self._orgs = {org.name: org for org in config.orgs}
+        self._orgs = {org.name: org for org in self._scope.of(config.orgs)}
+        self._names = [org.name for org in config.orgs]  # of other shards too: a renamed org is recognised
         self._read.clear()
         self._located_at: datetime | None = None
+
+    @property
+    def names(self) -> Set[str]:
+        """The orgs that are shown."""
+        return self._orgs.keys()
 
     def stale(self, now: datetime) -> list[str]:
         """Return the orgs that are to be read: never yet, no longer as due as they were, or not for long."""
@@ -82,7 +90,7 @@ class Snapshots:
         age = now - self._located_at if self._located_at else None
         identified = all((row := self._rows.get(org.name)) and row.org_id for org in orgs)
         if age is None or age < timedelta(0) or age >= (LOCATE_ANEW if identified else LOCATE_UNKNOWN_ANEW):
-            self._rows = dict(ledger.locate(list(self._orgs.values()), names=list(self._orgs)))
+            self._rows = dict(ledger.locate(list(self._orgs.values()), names=self._names))
             self._located_at = now
         return {org.name: self._rows[org.name] for org in orgs if org.name in self._rows}
 

@@ -16,6 +16,7 @@ import structlog
 from collector.config import LoadedConfig
 from collector.errors import CollectorError
 from collector.events import Event, LaneEnded, SliceBooked
+from collector.planning import EVERYTHING, Scope
 from collector.ports import Clock
 from collector.service.parking import Parking
 from collector.service.snapshot import Snapshots, in_order
@@ -49,6 +50,7 @@ class Viewer:
         observed: Observed,
         parking: Parking,
         clock: Clock,
+        scope: Scope = EVERYTHING,
     ) -> None:
         self.trouble: str | None = None
         self._reads = reads
@@ -57,7 +59,7 @@ class Viewer:
         self._observed = observed
         self._parking = parking
         self._clock = clock
-        self._snapshots = Snapshots(self._config)
+        self._snapshots = Snapshots(self._config, scope)
         self._views: dict[str, OrgView] = {}  # as the ledger has them
         self._dirty: dict[str, None] = {}
 
@@ -84,7 +86,7 @@ class Viewer:
                 self._dirty |= dict.fromkeys(self._snapshots.stale(self._clock.now()))
                 next_stale = now + _LOOK_FOR_STALE_EVERY_S
             pause_s = _EVERY_S
-            if self._dirty:
+            if self._dirty or self._observed.snapshot_at is None:  # a shard may have no orgs at all
                 pause_s = await self._refresh()
             elif self._is_out_of_date():
                 self._show()
@@ -123,7 +125,7 @@ class Viewer:
         """Lay what the loop knows of refusals over what the ledger has."""
         self._views = in_order(self._views, self._config)
         self._observed.orgs = {name: self._overlaid(view) for name, view in self._views.items()}
-        if self._views.keys() == {org.name for org in self._config.orgs}:
+        if self._views.keys() == self._snapshots.names:
             self._observed.snapshot_at = self._clock.now()
 
     def _overlaid(self, view: OrgView) -> OrgView:

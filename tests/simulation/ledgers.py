@@ -20,7 +20,7 @@ from unittest.mock import patch
 from sqlalchemy import Connection, Engine, create_engine
 
 from collector.adapters.ledger import SqlLedger, slices
-from collector.adapters.ledger import engine as ledger_engine
+from collector.adapters.ledger.sqlite import engine as ledger_engine
 from collector.adapters.ledger.statements import Insert
 
 _SHM = Path("/dev/shm")  # noqa: S108 - memory, where there is any: nothing here has to last

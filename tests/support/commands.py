@@ -6,13 +6,18 @@ import json
 import os
 import subprocess
 import sys
+import time
 import urllib.parse
 import urllib.request
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
+
+import pytest
+
+from collector.cli.main import run
 
 COLLECTOR = [sys.executable, "-m", "collector"]
 _NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -22,6 +27,11 @@ def environment(**more: str) -> dict[str, str]:
     """Ours without anything that would configure the collector by accident."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("COLLECTOR_")}
     return kept | more
+
+
+def calm() -> dict[str, str]:
+    """A `settle` by which no window becomes due within the next seven minutes: days end on a quarter of an hour."""
+    return {"COLLECTOR_SCHEDULE__SETTLE": f"{6 * 60 + (time.gmtime().tm_min - 7) % 15}m"}
 
 
 def unmeasured() -> dict[str, str]:
@@ -61,6 +71,26 @@ def collector(*args: str | Path, cwd: Path, env: Mapping[str, str] | None = None
         check=False,
     )
     return Done(done.returncode, done.stdout, done.stderr)
+
+
+class Here:
+    """Commands in this very process: they do the same, and Python needn't start for each."""
+
+    def __init__(self, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, directory: Path) -> None:
+        self._capfd, self._monkeypatch = capfd, monkeypatch
+        monkeypatch.chdir(directory)
+        for name in os.environ:
+            if name.startswith("COLLECTOR_"):
+                monkeypatch.delenv(name)
+
+    def __call__(self, *args: str | Path, env: Mapping[str, str] | None = None) -> Done:
+        self._capfd.readouterr()
+        with self._monkeypatch.context() as patched:
+            for name, value in (env or {}).items():
+                patched.setenv(name, value)
+            code = run(list(map(str, args)))
+        said = self._capfd.readouterr()
+        return Done(int(code), said.out, said.err)
 
 
 @contextmanager
@@ -155,3 +185,11 @@ def manifest_in(directory: Path) -> dict[str, Any]:
     (file,) = directory.glob("run-*.json")
     manifest: dict[str, Any] = json.loads(file.read_text())
     return manifest
+
+
+def until(true: Callable[[], bool], within_s: float = 60.0) -> None:
+    """Wait for something that another process does."""
+    end = time.monotonic() + within_s
+    while not true():
+        assert time.monotonic() < end, "it didn't happen"
+        time.sleep(0.02)

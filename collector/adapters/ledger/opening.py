@@ -19,6 +19,10 @@ def open_database(url: str, *, durable: bool, patience_s: float, password_file: 
     return sqlite.SqliteDatabase.open(sqlite.Place.of(url), durable=durable, patience_s=patience_s)
 
 
-def is_there(url: str) -> bool:
-    """Say whether opening the ledger of a URL would make no file. Raises LedgerError for one that can't be a ledger."""
-    return url.startswith("postgresql://") or sqlite.Place.of(url).exists()
+def is_there(url: str, *, password_file: Path | None = None) -> bool:
+    """Say whether opening the ledger of a URL would make nothing. Raises LedgerError for one that can't be a ledger."""
+    if url.startswith("postgresql://"):
+        from collector.adapters.ledger import postgresql  # noqa: PLC0415 - loads its driver
+
+        return postgresql.PostgresDatabase.exists(postgresql.Place.of(url, password_file=password_file))
+    return sqlite.Place.of(url).exists()

@@ -79,6 +79,12 @@ def register(
     return standings
 
 
+def identified(tx: Connection) -> dict[str, str]:
+    """Return the organization behind each name that a row is now known by, where an answer told it."""
+    told = select(org.c.name, org.c.org_id).where(org.c.org_id.is_not(None))
+    return {row.name: row.org_id for row in tx.execute(told)}
+
+
 def locate(tx: Connection, orgs: Sequence[Org], names: Collection[str]) -> dict[str, int]:
     """Return the key of the row that the next run will find for each org, by name; writes nothing."""
     return {name: row.key for name, row in _Registry(tx, names).find(orgs).items()}

@@ -91,6 +91,10 @@ class SqlLedger:
         known = {org.name for org in orgs} | set(names or ())
         return self._database.write(lambda tx: registry.register(tx, orgs, wanted_from=wanted_from, names=known))
 
+    def identified(self) -> Mapping[str, str]:
+        """Return which organization is behind each name, for all orgs whose answer told it."""
+        return self._database.read(registry.identified)
+
     def claim(self, keys: Sequence[int]) -> Mapping[int, Holder]:
         """Take the leases of orgs; return those that another, living process holds."""
         return self._database.write(lambda tx: leases.claim(tx, keys, self._me, self._liveness))

@@ -17,7 +17,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 
-from collector.adapters.ledger import SqlLedger, versions
+from collector.adapters.ledger import SqlLedger, is_there, versions
 from collector.adapters.ledger.postgresql import Place, PostgresDatabase, UrlError
 from collector.adapters.ledger.postgresql.place import with_files_beside
 from collector.adapters.ledger.schema import metadata
@@ -61,6 +61,19 @@ def test_the_ledger_has_a_schema_of_its_own(server: Server, opened: Open, url: s
     )
     assert {name for (name,) in tables} == {*metadata.tables.keys(), "ledger_version"}
     assert Place.of(server.url()).schema == "collector"
+
+
+def test_looking_whether_a_ledger_is_there_makes_none(server: Server, opened: Open, url: str) -> None:
+    assert not is_there(url)
+    assert server.sql(f"SELECT to_regnamespace('{schema_of(url)}')", DATABASE) == [(None,)]
+    opened()
+    assert is_there(url)
+
+
+def test_a_server_is_also_reached_by_its_socket(server: Server, opened: Open) -> None:
+    server.sql("CREATE SCHEMA by_socket", DATABASE)
+    ledger = opened(f"postgresql:///{DATABASE}?host={server.public}&port={server.port}&user=postgres&schema=by_socket")
+    assert ledger.claim([registered(ledger, make_org())[0].key]) == {}
 
 
 def test_two_ledgers_in_one_database_know_nothing_of_each_other(server: Server, opened: Open) -> None:

@@ -14,6 +14,7 @@ from collector.adapters.ledger.postgresql import PostgresDatabase, locks
 from collector.errors import LedgerError
 from tests.adapters.ledger.conftest import Open, Worker
 from tests.adapters.ledger.support import ALWAYS, T0, booking, registered
+from tests.support.commands import until
 from tests.support.orgs import make_org
 from tests.support.postgresql import Server, running_server
 
@@ -44,13 +45,6 @@ def lock_session(ledger: SqlLedger) -> int:
     session = ledger._database.liveness._session
     assert session is not None
     return session.info.backend_pid
-
-
-def until(true: Callable[[], bool], within_s: float = 10.0) -> None:
-    end = time.monotonic() + within_s
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def is_held(server: Server, ledger: SqlLedger) -> bool:
@@ -174,6 +168,9 @@ def test_a_server_that_stays_away_is_told_and_later_all_goes_on(server: Server, 
         with pytest.raises(LedgerError, match=r"no server answers, or it went away: see whether it runs.*call again"):
             ledger.book([booking(standing.key, 0)], None)
         assert time.monotonic() - began < 10
+        ledger._database._patience_s = 1000.0  # type: ignore[attr-defined]
+        with pytest.raises(LedgerError, match="no server answers"):  # at once: it was waited for
+            ledger.coverage(standing.key, ALWAYS)
         with pytest.raises(LedgerError, match="no server answers"):
             opened()
     finally:

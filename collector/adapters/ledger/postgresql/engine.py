@@ -43,6 +43,7 @@ class PostgresDatabase:
         self._patience_s = patience_s
         self._write = _WRITE.format(key=place.lock_key("write"))
         self._begin = ""
+        self._in_vain = False
         # Parameters of statements are none of a log's business.
         self._engine = create_engine(
             "postgresql+psycopg://",
@@ -69,6 +70,16 @@ class PostgresDatabase:
             raise
         return database
 
+    @classmethod
+    def exists(cls, place: Place) -> bool:
+        """Say whether there is a ledger at a place, of whatever version. Raises LedgerError."""
+        database = cls(place, durable=True, patience_s=PATIENCE_S)
+        try:
+            database._meet()
+            return database.read(versions.found) is not None
+        finally:
+            database.close()
+
     def read(self, work: Callable[[Connection], T]) -> T:
         """Do something in a transaction that sees one state of the ledger and writes nothing."""
         return self._transaction(_READ, work, self._patience_s)
@@ -83,18 +94,24 @@ class PostgresDatabase:
         self._engine.dispose()
 
     def _transaction(self, begin: str, work: Callable[[Connection], T], patience_s: float) -> T:
-        """Do the work, and do it again while the server is away, or seems to be."""
-        until = time.monotonic() + patience_s
+        """Do the work, and do it again while the server is away, or seems to be.
+
+        One that was waited for in vain is waited for again only after it has answered.
+        """
+        until = time.monotonic() + (0.0 if self._in_vain else patience_s)
         while True:
             self._begin = begin
             try:
                 self._connection = self._connection or self._engine.connect()
                 with self._connection.begin():
-                    return work(self._connection)
+                    done = work(self._connection)
+                self._in_vain = False
+                return done
             except FAILURES as error:
                 if breaks(error):
                     self._drop()
                 if not passes(error) or time.monotonic() >= until:
+                    self._in_vain = passes(error)
                     raise in_words(error, self.where, self._place.schema) from error
             time.sleep(_AGAIN_S)
 

@@ -25,7 +25,7 @@ from collector.adapters.ledger.holders import Seen
 from collector.adapters.ledger.postgresql.session import Session
 from collector.errors import LedgerError
 
-COME_BACK_S = 30
+COME_BACK_S = 20
 _BEAT_S = 10.0
 _AGAIN_S = 0.5
 _SERVER = "SELECT extract(epoch FROM pg_postmaster_start_time())::text"
@@ -51,7 +51,7 @@ class SessionLock:
         self._guard = threading.Lock()  # of the session
         self._over = threading.Event()
         self._watcher: threading.Thread | None = None
-        self._ear, self._bell = socket.socketpair()
+        self._bell: socket.socket | None = None  # wakes the watcher
 
     def begin(self, holder_id: str) -> str:
         """Take the lock, and watch over it; return by which start of the server it is held."""
@@ -62,7 +62,8 @@ class SessionLock:
         if server is None:
             raise LedgerError(f"the ledger is in use by another process under the name {holder_id}")
         if self._watcher is None:
-            self._watcher = threading.Thread(target=self._watch, name="ledger-lock", daemon=True)
+            ear, self._bell = socket.socketpair()
+            self._watcher = threading.Thread(target=self._watch, args=(ear,), name="ledger-lock", daemon=True)
             self._watcher.start()
         return server
 
@@ -91,13 +92,12 @@ class SessionLock:
     def end(self) -> None:
         """Let go of the lock. A thread that is just connecting anew does so when it is through."""
         self._over.set()
-        self._bell.close()
+        if self._bell is not None:
+            self._bell.close()
         if self._guard.acquire(timeout=1.0):
             self._let_go()
             self._guard.release()
-        if self._watcher is None:
-            self._ear.close()
-        else:
+        if self._watcher is not None:
             self._watcher.join(1.0)
 
     def drop(self) -> None:
@@ -107,11 +107,11 @@ class SessionLock:
                 self._session.execute("SELECT pg_advisory_unlock_all()")
         self.end()
 
-    def _watch(self) -> None:
+    def _watch(self, ear: socket.socket) -> None:
         while not self._over.is_set():
             # A session that ends becomes readable; so does the ear, when it is over.
             poll, wait_s = select.poll(), _AGAIN_S
-            poll.register(self._ear, select.POLLIN)
+            poll.register(ear, select.POLLIN)
             with self._guard, suppress(psycopg.Error):
                 if self._session is not None:
                     poll.register(self._session.fileno(), select.POLLIN)
@@ -122,7 +122,7 @@ class SessionLock:
                     self._take_again()
                 if self._over.is_set():
                     self._let_go()
-        self._ear.close()
+        ear.close()
 
     def _held(self) -> str | None:
         """Return by which start of the server the lock is held, or None, and no session, if that has ended."""
