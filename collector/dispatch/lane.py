@@ -135,7 +135,7 @@ class Lane:
     def take(self, now: float, *, uptime: float) -> Inquiry:
         """Hand out what is asked next (a retry that is due goes first) and take a permit of the org's limits."""
         self.in_flight += 1
-        if self._waiting and (self._waiting[0][0] <= now or not self._may_begin()):
+        if self._waiting and self._waiting[0][0] <= now:
             inquiry = heappop(self._waiting)[2]
         else:
             inquiry = Inquiry(next(self.plan), since_s=uptime)
