@@ -35,6 +35,7 @@ class Disk:
     names: dict[Path, File] = field(default_factory=dict)
     changes: list[dict[Path, File]] = field(default_factory=list)  # `names` as it was before each
     taken: dict[Path, bytes] = field(default_factory=dict)  # sealed files that readers have moved away
+    cut: set[Path] = field(default_factory=set)  # hidden files that someone has cut
 
     def change(self) -> None:
         """Note that a name is about to change."""
@@ -92,6 +93,7 @@ class Disk:
             how = "removed"
         else:
             del file.content[self.rng.randrange(len(file.content)) :]
+            self.cut.add(path)
             how = f"cut to {len(file.content)} bytes"
         file.durable = bytes(file.content)
         self.sync_names()
