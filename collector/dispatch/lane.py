@@ -151,7 +151,7 @@ class Lane:
         """Hand out what is asked next (a retry that is due goes first) and take a permit of the org's limits."""
         self.in_flight += 1
         able_since = max(self._able_since, self._paused_until)
-        if self._waiting and (self._waiting[0][0] <= now or not self._may_begin()):
+        if self._waiting and self._waiting[0][0] <= now:
             due_at, _, inquiry = heappop(self._waiting)
             able_since = max(able_since, due_at)
         else:

@@ -13,7 +13,7 @@ from collector.core.retry import RetryPolicy
 from collector.dispatch import Dispatcher, Limits, RateLimit, SliceOutcome
 from collector.errors import Retriable
 from collector.events import ApiDown, ApiUp, LaneEnded, RetryScheduled
-from collector.model import Population, SliceState
+from collector.model import ApiRequest, Org, Population, SliceState
 from tests.flow.harness import FAST, dispatch
 from tests.support.fake_api import RESET, FakeApi, Script, Step, answer, for_org, replies, status
 from tests.support.orgs import make_org, plan_days
@@ -323,6 +323,22 @@ def test_an_api_that_stays_down_is_given_up_after_the_budget() -> None:
     assert len(api.asked) < 60
     assert {end.failure.code for end in result.of(LaneEnded)} == {"api_down"}
     assert sum(result.states().values()) + sum(end.remaining for end in result.of(LaneEnded)) == 2400
+
+
+def test_a_retry_is_never_sent_before_it_is_due_also_if_it_is_the_last_that_may_be_outstanding() -> None:
+    """With as many slices waiting as may be outstanding but one, the oldest once went at once instead of a new one."""
+    limits = Limits(
+        org_concurrency=1, org_rate=RateLimit(100, 1.0), retry=RetryPolicy(base_delay_s=8.0, doubtful_attempts=3)
+    )
+    asked: dict[str, list[float]] = {}
+
+    def script(org: Org, request: ApiRequest, _n: int) -> Step:
+        asked.setdefault(f"{request.population} {request.from_}", []).append(asyncio.get_running_loop().time())
+        return answer(org, request, partial=True)
+
+    dispatch([plan_days(make_org("a"), 10)], FakeApi(script=script), limits)
+    gaps = [later - earlier for times in asked.values() for earlier, later in itertools.pairwise(times)]
+    assert min(gaps) >= limits.retry.floor_s
 
 
 def test_a_slice_that_was_a_failed_probe_waits_like_any_other_before_it_is_asked_again() -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from collector.adapters.ledger.codec import POPULATION, STATE, instant_of
 from collector.config.settings import Settings
@@ -27,25 +28,30 @@ States = dict[SliceId, int]
 
 def note_identified(world: World) -> None:
     """Let the API know whose answers the ledger could tell from another's."""
-    with sqlite3.connect(world.ledger_path) as db:
-        world.api.identified = {org_id for (org_id,) in db.execute("select org_id from org where org_id is not null")}
-    db.close()
+    rows = _query(world, "select org_id from org where org_id is not null")
+    world.api.identified = {org_id for (org_id,) in rows}
+
+
+def unsealed(world: World) -> list[str]:
+    """Return the files that the ledger still knows."""
+    return [name for (name,) in _query(world, "select name from file")]
 
 
 def states(world: World) -> States:
     """Return the state of every slice in the ledger, by what it is to the API."""
     query = "select org_id, population, start, end, state from slice join org on org.id = slice.org"
     populations = {code: population for population, code in POPULATION.items()}
-    db = sqlite3.connect(world.ledger_path)
-    try:
-        rows = db.execute(query).fetchall()
-    finally:
-        db.close()
     return {
         SliceId(org_id, populations[population], instant_of(start), instant_of(end)): state
-        for org_id, population, start, end, state in rows
+        for org_id, population, start, end, state in _query(world, query)
         if org_id is not None
     }
+
+
+def _query(world: World, query: str) -> list[Any]:
+    """Look into the ledger, past the collector."""
+    with closing(sqlite3.connect(world.ledger_path)) as db:
+        return db.execute(query).fetchall()
 
 
 def booked_soon(world: World, process: Process) -> None:

@@ -35,6 +35,8 @@ class Disk:
     names: dict[Path, File] = field(default_factory=dict)
     changes: list[dict[Path, File]] = field(default_factory=list)  # `names` as it was before each
     taken: dict[Path, bytes] = field(default_factory=dict)  # sealed files that readers have moved away
+    losses: int = 0  # of power
+    cut: set[Path] = field(default_factory=set)  # hidden files that someone has cut
 
     def change(self) -> None:
         """Note that a name is about to change."""
@@ -45,6 +47,7 @@ class Disk:
 
     def lose_power(self) -> None:
         """Keep what is durable, and some of what is not."""
+        self.losses += 1
         if self.changes:
             kept = self.rng.randint(0, len(self.changes))
             if kept < len(self.changes):
@@ -92,6 +95,7 @@ class Disk:
             how = "removed"
         else:
             del file.content[self.rng.randrange(len(file.content)) :]
+            self.cut.add(path)
             how = f"cut to {len(file.content)} bytes"
         file.durable = bytes(file.content)
         self.sync_names()

@@ -64,6 +64,26 @@ WEIGHTED_FAULTS = (
     (Fault.LACKING, 1),
     (Fault.SWAPPED, 1),
 )
+POINTS = (  # where a crash is worth most
+    "half appended",
+    "appended",
+    "synced",
+    "name synced",
+    "renamed",
+    "names synced",
+    "cut",
+    "removed",
+    "ledger open_file",
+    "ledger book",
+    "ledger intend_seal",
+    "ledger sealed",
+    "ledger claim",
+    "ledger release",
+    "ledger identify",
+    "ledger lost",
+    "ledger left_behind",
+    "ledger end_run",
+)
 RETRY_AFTER = ("", "", "0", "2", "7", "40", "date", "100000")
 
 
@@ -260,7 +280,6 @@ def _step(draw: Draw, at: float, *, start: datetime, orgs: tuple[OrgSpec, ...], 
         launches=tuple(launches),
         clock_jump=draw.between(-2, 0.9) * min(settle_h, 6.0) * timedelta(hours=1) if draw.often(0.2) else 0 * DAY,
         readers_come=draw.often(0.5),
-        tampered=draw.often(0.15),
     )
 
 
@@ -285,8 +304,9 @@ def _launch(draw: Draw, today: date, orgs: tuple[OrgSpec, ...], *, directory: in
 
 def _endings(draw: Draw) -> list[Ending]:
     endings = []
-    while draw.often(0.25):
-        match draw.rng.randrange(5):
+    while draw.often(0.35):
+        power = draw.often(0.4)
+        match draw.rng.randrange(7):
             case 0:
                 endings.append(
                     Ending(
@@ -296,7 +316,11 @@ def _endings(draw: Draw) -> list[Ending]:
                     )
                 )
             case 1 | 2:
-                endings.append(Ending(at=draw.longest_rarely(0.05, 60), power=draw.often(0.4)))
+                endings.append(Ending(at=draw.longest_rarely(0.05, 60), power=power))
+            case 3:
+                endings.append(Ending(operation=round(draw.longest_rarely(1, 250)), power=power))
             case _:
-                endings.append(Ending(operation=round(draw.longest_rarely(1, 250)), power=draw.often(0.4)))
+                nth = round(draw.longest_rarely(1, 8))
+                point = draw.rng.choice(POINTS)
+                endings.append(Ending(operation=nth, point=point, power=power, tampered=draw.often(0.25)))
     return endings

@@ -79,8 +79,8 @@ class Process:
 
     def point(self, what: str) -> None:
         self._expect_alive()
-        self.operations += 1
         self.world.trace(self.run_id, what)
+        self.operations += self.ending.point is None or what.startswith(self.ending.point)
         if self.operations == self.ending.operation:
             self.world.crash(self, power=self.ending.power)
             raise Killed

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 import structlog
@@ -82,3 +84,12 @@ def quiet_logs() -> Iterator[None]:
         yield
     finally:
         structlog.configure(**before)
+
+
+def run_seeds(seeds: Iterable[int], *, jobs: int) -> Iterator[Verdict]:
+    """Live through seeds on several cores; yield what came of them, in their order."""
+    if jobs <= 1:
+        yield from map(run_seed, seeds)
+        return
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(run_seed, seeds, chunksize=4)

@@ -115,7 +115,9 @@ class Ending:
 
     at: float | None = None  # seconds after it began
     operation: int | None = None  # the n-th thing it does to disk or ledger, from 1
+    point: str | None = None  # counted are only those whose description begins so
     power: bool = False  # the machine goes down with it
+    tampered: bool = False  # before it is called again, someone removes or cuts what looks like a left-over
     signal: Signals | None = None  # drained instead; `again`: the second signal, so much later
     again: float | None = None
 
@@ -144,7 +146,6 @@ class Step:
     launches: tuple[Launch, ...]
     clock_jump: timedelta = timedelta(0)
     readers_come: bool = False
-    tampered: bool = False  # someone removes or cuts what looks like a left-over
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

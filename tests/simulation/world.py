@@ -42,7 +42,6 @@ class World:
         self.processes: list[Process] = []
         self.step = 0
         self.clock_off = timedelta(0)
-        self.tampered = False
         self.first_seen: dict[int, datetime] = {}  # by org: what the clock read when it was first wanted
         self.broken_first: Broken | None = None
         self.final_runs: set[str] = set()
@@ -75,6 +74,10 @@ class World:
         """Note what the clock reads when orgs are first wanted."""
         for org in orgs:
             self.first_seen.setdefault(number_of(org), self.wall_clock())
+
+    def seen(self) -> list[tuple[datetime, OrgSpec]]:
+        """Return the orgs that were ever wanted, and what the clock read then."""
+        return [(at, self.scenario.orgs[number]) for number, at in self.first_seen.items()]
 
     def configured(self, step: int) -> list[OrgSpec]:
         return [spec for spec in self.scenario.orgs if spec.configured(step)]
@@ -144,9 +147,6 @@ class World:
     async def take(self, step: Step) -> None:
         """Let one step happen, and all its processes end."""
         self.clock_off = step.clock_jump
-        if step.tampered and (how := self.disk.tamper()):
-            self.tampered = True
-            self.trace("someone", how)
         if step.readers_come:
             self.trace("readers", f"move {self.disk.readers_come()} files")
         readers = self.loop.create_task(self._readers()) if self.scenario.readers_every else None
@@ -168,6 +168,9 @@ class World:
             if not process.dead and process.exit_code not in (130, 143):
                 return
             await asyncio.sleep(self.rng.choice((0.0, 0.5, 5.0, 60.0)))
+            nobody_works = all(p.ended is not None for p in self.processes)
+            if ending.tampered and nobody_works and (how := self.disk.tamper()):
+                self.trace("someone", how)
 
     async def settle(self) -> None:
         """Let all that goes wrong end, and time go on until nothing is left to do; then look at everything."""
@@ -181,8 +184,9 @@ class World:
         today = self.wall_clock().date()
         everything = Launch(command="backfill", first_day=self.watch.first_day(), last_day=today)
         self.watch.backfilled(await self.run(everything))
-        forced = await self.run(replace(everything, force=True))
-        self.final_runs.add(forced.run_id)
+        again = today - timedelta(days=self.rng.randint(0, 12))
+        week = Launch(command="backfill", first_day=again - timedelta(days=6), last_day=again, force=True)
+        self.final_runs.add((await self.run(week)).run_id)
         nothing = await self.run(replace(collect, directory=1))
         self.watch.settled(nothing)
         self._raise()
