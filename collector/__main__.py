@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+from types import FrameType
 
 
 def main() -> None:
     """Run a command and end the process with its exit code."""
+    if os.getpid() == 1:  # a container's first process: the kernel drops what it has no handler for
+        signal.signal(signal.SIGTERM, _end)
     try:
         from collector.cli.main import main as run  # noqa: PLC0415 - Ctrl-C may come while modules are read
     except KeyboardInterrupt:
         sys.exit(130)
     run()
+
+
+def _end(number: int, _: FrameType | None) -> None:
+    """End at once, as everywhere else the kernel does: nothing has begun. A run replaces this and drains."""
+    os._exit(128 + number)
 
 
 if __name__ == "__main__":

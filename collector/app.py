@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +28,7 @@ from collector.core.retry import RetryPolicy
 from collector.dispatch import Event, Limits, RateLimit
 from collector.errors import OutputError
 from collector.memory import remember
+from collector.mending import mend
 from collector.planning import Command, Plans, Scope, has_ledger
 from collector.ports import Clock, Offload, Sink
 from collector.result import RunResult
@@ -111,8 +112,10 @@ async def run_once(
             memory = await offload(lambda: remember(ledger, config, command, run_id, clock))
         sink = open_sink(settings, run_id)
         transport = await stack.enter_async_context(open_transport(settings))
-        slices = {} if memory else {"slices": plans.total}
-        log.info("run.started", command=command.name, run_id=run_id, orgs=len(plans.lanes), **slices)
+        about: dict[str, object] = {} if memory else {"slices": plans.total}
+        if command.scope.shard:
+            about["shard"] = str(command.scope.shard)
+        log.info("run.started", command=command.name, run_id=run_id, orgs=len(plans.lanes), **about)
         return await Run(
             run_id=run_id,
             command=command.name,
@@ -131,9 +134,26 @@ async def run_once(
         ).execute()
 
 
+def mend_ledger(config: LoadedConfig, *, directories: Sequence[Path], lost: Sequence[str]) -> bool:
+    """Do what a person asks for about files that were left behind (`mending.mend`)."""
+    path = config.settings.output.path
+    ledger = open_ledger(config.settings, "collect", SystemClock())
+    try:
+        own = None if path == "-" else Path(path).resolve()
+        return mend(ledger, directories=[directory.resolve() for directory in directories], lost=lost, own=own)
+    finally:
+        ledger.close()
+
+
 def open_ledger(settings: Settings, command: str, clock: Clock) -> SqlLedger:
     """Return the ledger of the config. Raises LedgerError that says what to do."""
-    return SqlLedger.open(settings.state.url.get_secret_value(), command=f"collector {command}", now=clock.now)
+    state = settings.state
+    return SqlLedger.open(
+        state.url.get_secret_value(),
+        command=f"collector {command}",
+        now=clock.now,
+        password_file=state.password_file,
+    )
 
 
 async def check_orgs(

@@ -36,6 +36,7 @@ class Rules:
     trust_zero_for: timedelta
     restate_for: timedelta
     directory: str = ""  # the output's, where it has files
+    place: str | None = None  # the directory's id, where paths don't tell
 
 
 class Books:
@@ -69,7 +70,8 @@ class Books:
         records = [record for one in found if one for record in one.records]
         if records:
             if self._ledger and (name := self._sink.next_name()) is not None:
-                self._file = self._ledger.open_file(self._rules.run_id, self._rules.directory, name)
+                rules = self._rules
+                self._file = self._ledger.open_file(rules.run_id, rules.directory, name, place=rules.place)
             self._sink.append(records)
         if self._ledger:
             if records:

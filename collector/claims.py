@@ -63,6 +63,7 @@ class Memory:
     identities: Identities
     wait_s: float
     directory: str  # the output's, where it has files
+    place: str | None = None  # the directory's id, where paths don't tell
 
 
 class Claims:

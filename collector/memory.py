@@ -14,6 +14,7 @@ import structlog
 
 from collector.adapters.sinks.directory import hidden
 from collector.adapters.sinks.files import Files, OsFiles
+from collector.adapters.sinks.place import Whereabouts, mark
 from collector.claims import Memory, Work
 from collector.config import LoadedConfig, Settings
 from collector.core.plan import BatchPlan
@@ -24,7 +25,7 @@ from collector.model import Org
 from collector.planning import Command, ages_of, first_wanted
 from collector.ports import Clock
 from collector.ports.ledger import CalendarChanged, Ledger, Standing
-from collector.recovery import recover
+from collector.recovery import recover, tell_awaited
 
 log = structlog.get_logger("collector")
 
@@ -34,7 +35,9 @@ def remember(
 ) -> Memory:
     """Finish what an earlier run left, find where each org stands, and say what the command wants of them."""
     settings, now = config.settings, clock.now()
-    recover(ledger, files or OsFiles(), hidden)
+    directory = None if settings.output.path == "-" else Path(settings.output.path).resolve()
+    place = mark(directory) if directory and ledger.across_machines else None
+    tell_awaited(recover(ledger, files or OsFiles(), hidden, Whereabouts(directory)).awaited)
     for interrupted in ledger.begin_run(run_id, command.name, now):
         log.warning("run.interrupted", run_id=interrupted, message="it ended without saying so; what it lacks is asked")
     orgs = command.scope.of(config.orgs)
@@ -53,7 +56,8 @@ def remember(
         wanted=wanted,
         identities=identities,
         wait_s=command.wait.total_seconds(),
-        directory=str(Path(settings.output.path).resolve()),
+        directory=str(directory or ""),
+        place=place,
     )
 
 

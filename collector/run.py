@@ -27,7 +27,7 @@ from collector.ports import Clock, Offload, SealedFile, Sink, Transport
 from collector.result import RunResult, manifest
 
 _GATHER_S = 1.0  # for how long ends of slices are gathered into one commit
-_OUTPUT_GRACE_S = 5.0  # behind the grace of the requests: for what they brought to be written
+OUTPUT_GRACE_S = 5.0  # behind the grace of the requests: for what they brought to be written
 
 
 @dataclass(slots=True)
@@ -105,7 +105,7 @@ class Run:
 
         def drain() -> None:
             dispatcher.stop(self.grace_s)
-            timers.append(asyncio.get_running_loop().call_later(self.grace_s + _OUTPUT_GRACE_S, self._abandon))
+            timers.append(asyncio.get_running_loop().call_later(self.grace_s + OUTPUT_GRACE_S, self._abandon))
 
         self.stop.on_signal = drain
         self.stop.on_reload = lambda: dispatcher.wind_up(self.grace_s)
@@ -143,6 +143,7 @@ class Run:
                 trust_zero_for=self.trust_zero_for,
                 restate_for=self.restate_for,
                 directory=memory.directory if memory else "",
+                place=memory.place if memory else None,
             ),
             ledger=memory.ledger if memory else None,
             key_of=lambda org: keys[org.name].key if keys else 0,

@@ -11,7 +11,7 @@ from collector.adapters.ledger.views import Organization
 from collector.config import LoadedConfig
 from collector.config.sections import Schedule
 from collector.core.grid import Grid
-from collector.core.status import PopulationStatus, population_status, stranded
+from collector.core.status import IN_DOUBT, PopulationStatus, population_status, stranded
 from collector.core.wanted import Since, due_spans
 from collector.core.windows import Calendar
 from collector.model import Granularity, Org, Window
@@ -73,7 +73,7 @@ def _status(
     stretches = ledger.stretches(row.key) if row else ()
     populations = []
     for population in org.populations:
-        states = [(s.state, s.span) for s in stretches if s.population is population]
+        states = [(IN_DOUBT if s.in_doubt else s.state, s.span) for s in stretches if s.population is population]
         status = population_status(population, grid, wanted, states)
         status.oldest_usage = ledger.oldest_usage(row.key, population) if row else None
         populations.append(status)

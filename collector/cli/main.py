@@ -14,6 +14,7 @@ from collector.cli.backfill import backfill
 from collector.cli.check import check
 from collector.cli.collect import collect
 from collector.cli.demo import demo
+from collector.cli.healthcheck import healthcheck
 from collector.cli.plan import plan
 from collector.cli.schema import schema
 from collector.cli.serve import serve
@@ -50,7 +51,7 @@ def cli() -> None:
     """  # noqa: D301 - click's mark for text that isn't filled
 
 
-for command in (collect, backfill, serve, check, plan, status, schema, simulate, demo):
+for command in (collect, backfill, serve, check, plan, status, schema, simulate, demo, healthcheck):
     cli.add_command(command)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -16,6 +16,7 @@ from collector.adapters.logs import configure_logs, resolve_format
 from collector.config import LoadedConfig, find_config, load
 from collector.config.types import parse_duration
 from collector.core.ranges import Between, Last, Moment, Range
+from collector.core.shards import Shard
 from collector.errors import ConfigError
 from collector.model import Population
 from collector.planning import Scope
@@ -54,6 +55,24 @@ class DurationType(click.ParamType[timedelta]):
         if duration <= timedelta(0):
             self.fail("must be longer than nothing", param, ctx)
         return duration
+
+
+SHARDS = "COLLECTOR_SHARDS"
+
+
+def read_shard(text: str | None, environ: Mapping[str, str]) -> Shard | None:
+    """Return the shard of the option, else of COLLECTOR_SHARDS=N, else None: all orgs. Raises UsageError."""
+    shards = environ.get(SHARDS)
+    try:
+        if text is not None:
+            return Shard.parse(text, environ)
+        if not shards:
+            return None
+        if not (shards.isascii() and shards.isdigit()):
+            raise ValueError(f"expected how many shards there are, got {shards!r}")
+        return Shard.parse(f"auto/{shards}", environ)
+    except ValueError as error:
+        raise click.UsageError(f"{SHARDS if text is None else '--shard'}: {error}") from None
 
 
 def apply(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
@@ -112,6 +131,13 @@ wait_option = click.option(
 )
 
 
+shard_option = click.option(
+    "--shard",
+    metavar="I/N",
+    help="Only the orgs of shard I (from 0) of N; auto/N takes I from Kubernetes, as COLLECTOR_SHARDS=N does.",
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
     """What the shared options come to. `reload` loads the config again, with the same options laid over it."""
@@ -134,8 +160,13 @@ def open_context(
     output: str | None = None,
     format_: str | None = None,
     state: str | None = None,
+    shard: str | None = None,
+    sharded: bool = False,
 ) -> Context:
-    """Load the config with the options laid over it, and set up the logs. Raises ConfigError."""
+    """Load the config with the options laid over it, and set up the logs. Raises ConfigError.
+
+    A command that is `sharded` has `shard_option`, and also hears of its shard by the environment.
+    """
     level = log_level or ("warning" if quiet else None)
     overrides = {
         "output": {"path": output, "format": format_},
@@ -150,7 +181,11 @@ def open_context(
     config = reload()
     format_used = resolve_format(config.settings.log.format, sys.stderr)
     configure_logs(level=config.settings.log.level, format_=format_used)
-    scope = Scope(orgs=orgs, populations=tuple(Population(p) for p in populations))
+    scope = Scope(
+        orgs=orgs,
+        populations=tuple(Population(p) for p in populations),
+        shard=read_shard(shard, os.environ) if sharded else None,
+    )
     return Context(config=config, reload=reload, scope=scope, quiet=quiet, log_format=format_used)
 
 

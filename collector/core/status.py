@@ -16,6 +16,7 @@ from collector.core.windows import merge
 from collector.model import Population, SliceState, Window
 
 MISSING = "missing"
+IN_DOUBT = "in_doubt"  # told by an answer, but in a file that a dead process left and nobody has sealed yet
 State = SliceState | str
 Piece = tuple[State, Window]
 _LAST_INSTANT = timedelta(microseconds=1)
@@ -23,6 +24,7 @@ _ONE_DAY = timedelta(days=1)
 # What a day shows whose windows ended differently: the worst of them.
 _WORST_LAST: tuple[State, ...] = (
     SliceState.COMPLETE,
+    IN_DOUBT,
     SliceState.PARTIAL,
     SliceState.FAILED,
     SliceState.REFUSED,

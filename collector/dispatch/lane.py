@@ -200,7 +200,7 @@ class Lane:
         if probe and not isinstance(reason, PartialAnswer):
             inquiry.asked -= 1
             inquiry.probes += 1
-            return [self._wait(inquiry, reason, now=now, delay_s=0.0)]
+            return [self._wait(inquiry, reason, now=now, delay_s=self._policy.floor_s)]
         decision = decide(
             reason,
             attempt=inquiry.asked,

@@ -100,6 +100,11 @@ class UnsealedFile:
 class Ledger(Protocol):
     """The durable memory. Every method is one transaction and raises LedgerError if it can't be written or read."""
 
+    @property
+    def across_machines(self) -> bool:
+        """Whether those who share it may each see other files: then a file's path doesn't tell where it lies."""
+        ...
+
     def register(
         self,
         orgs: Sequence[Org],

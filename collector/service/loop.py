@@ -55,7 +55,6 @@ class Loop:
         clock: Clock,
         new_run_id: Callable[[], str],
         watch: Callable[[Event], None],
-        on_run: Callable[[RunView], None] = lambda _: None,
         scope: Scope = EVERYTHING,
         rng: random.Random | None = None,
     ) -> None:
@@ -69,7 +68,7 @@ class Loop:
         self._clock = clock
         self._new_run_id = new_run_id
         self._watch = watch
-        self._on_run = on_run
+        self.on_run: Callable[[RunView], None] = lambda _: None  # hears of each end of a run
         self._scope = scope
         self._rng = rng or random.SystemRandom()
         self._runs: deque[RunView] = deque(maxlen=_RUNS_SHOWN)
@@ -216,7 +215,7 @@ class Loop:
     def _note(self, view: RunView) -> None:
         self._runs.appendleft(view)
         self._show()
-        self._on_run(view)
+        self.on_run(view)
 
     def _change(self, config: LoadedConfig, asked: bool) -> None:
         """Go on with another config: a run under way brings to its end what it has begun."""

@@ -99,9 +99,9 @@ class ServiceWorld(World):
                 clock=self.clock,
                 new_run_id=self._next_run_id,
                 watch=self.events.append,
-                on_run=self.ended.append,
                 rng=random.Random(1),
             )
+            loop.on_run = self.ended.append
             asyncio.get_running_loop().call_later(lasting.total_seconds(), loop.stop, SIGTERM)
             async with asyncio.TaskGroup() as tasks:
                 if during is not None:

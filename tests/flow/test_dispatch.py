@@ -325,6 +325,14 @@ def test_an_api_that_stays_down_is_given_up_after_the_budget() -> None:
     assert sum(result.states().values()) + sum(end.remaining for end in result.of(LaneEnded)) == 2400
 
 
+def test_a_slice_that_was_a_failed_probe_waits_like_any_other_before_it_is_asked_again() -> None:
+    """A sign of life from another org once let it be asked at once."""
+    api = FakeApi(script=lambda *_: RESET)
+    result = dispatch([plan_days(make_org(f"org-{n}"), 3) for n in range(20)], api, DEFAULTS)
+    assert len(result.of(ApiDown)) == 1
+    assert min(retry.delay_s for retry in result.of(RetryScheduled)) >= DEFAULTS.retry.floor_s
+
+
 def test_a_few_failing_orgs_are_no_outage() -> None:
     bad: dict[str, Script] = {f"org-{n}": (lambda *_: RESET) for n in range(5)}
     result = dispatch([plan_days(make_org(f"org-{n}"), 20) for n in range(20)], FakeApi(script=for_org(bad)))

@@ -70,10 +70,10 @@ def booked_soon(world: World, process: Process) -> None:
             raise Broken("again", f"{slice_} was answered long before the crash of {process.run_id} and isn't booked")
 
 
-def check_collected(world: World) -> None:
+def check_collected(world: World, last: Process) -> None:
     """What `collect` should fill by itself is complete, and was looked at again at its ages."""
     schedule = world.settings.schedule
-    now = world.wall_clock()
+    now = world.api.instant(last.began)
     booked = states(world)
     filled = min(schedule.catch_up, schedule.repair_for) - timedelta(days=1)
     last_answer = {
@@ -93,21 +93,28 @@ def check_collected(world: World) -> None:
                 raise Broken("recheck", f"{slice_} was last answered at {at}, and is complete since")
 
 
-def check_complete(world: World) -> None:
+def check_complete(world: World, last: Process) -> None:
     """After collects and a backfill over everything nothing that is wanted and due is missing."""
     booked = states(world)
-    for slice_ in wanted(world, world.wall_clock()):
+    for slice_ in wanted(world, world.api.instant(last.began)):
         if booked.get(slice_) != _COMPLETE:
             raise Broken("coverage", f"{slice_} is {booked.get(slice_)} at the end")
 
 
 def check_nothing_left(world: World, last: Process) -> None:
     """A collect after all that has nothing to do."""
-    asked = {r.slice for r in world.api.of_run(last.run_id)}
+    schedule = world.settings.schedule
+    now = world.api.instant(last.began)
     healthy = {spec.org_id for spec in _healthy(world)}
-    left = [slice_ for slice_ in asked if slice_.org_id in healthy]
-    if left:
-        raise Broken("coverage", f"{left[0]} is asked again when all is done")
+    before = {
+        r.slice: world.api.instant(r.ended)
+        for r in world.api.requests
+        if r.run != last.run_id and r.answer and not r.answer.partial and r.ended is not None
+    }
+    for slice_ in {r.slice for r in world.api.of_run(last.run_id) if r.slice.org_id in healthy}:
+        at = before.get(slice_)
+        if at is not None and not any(at < slice_.end + age <= now for age in schedule.recheck):
+            raise Broken("coverage", f"{slice_} is asked again when all is done")
     if last.exit_code not in (ExitCode.OK, ExitCode.REFUSED):
         raise Broken("exit code", f"{last.exit_code} when all is done")
 

@@ -23,6 +23,7 @@ class File:
 
     content: bytearray = field(default_factory=bytearray)
     durable: bytes = b""
+    new: bool = True  # its name is not durable
     dirty: bool = False  # something that a sync would write
 
 
@@ -127,7 +128,7 @@ class SimFiles:
     def append(self, path: Path, content: bytes) -> None:
         self._begin(f"append {path.name} {len(content)}")
         file = self._file(path)
-        refused = self.hand.disk_refuses("append") and bool(content)
+        refused = bool(content) and self.hand.disk_refuses("append")
         torn = self.disk.rng.randrange(len(content)) if content else 0
         file.content += content[:torn]
         file.dirty = True
@@ -158,6 +159,10 @@ class SimFiles:
             file.durable = bytes(file.content)
             file.dirty = False
         self.hand.point("synced")
+        if file.new:
+            file.new = False
+            self.disk.sync_names()
+            self.hand.point("name synced")
 
     def rename(self, old: Path, new: Path) -> None:
         self._begin(f"rename {old.name}")

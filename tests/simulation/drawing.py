@@ -111,7 +111,7 @@ def scenario_of(seed: int) -> Scenario:
 def _times(draw: Draw) -> list[float]:
     """Return when the steps begin: hours or days apart, sometimes at once."""
     at, times = 0.0, []
-    for _ in range(draw.rng.randint(3, 9)):
+    for _ in range(draw.rng.randint(3, 8)):
         times.append(at)
         at += draw.rng.choice((60.0, HOUR_S, 6 * HOUR_S, DAY_S, DAY_S, DAY_S, 2 * DAY_S, 4 * DAY_S))
         at += draw.between(0, HOUR_S)
@@ -171,11 +171,11 @@ def _schedule(draw: Draw, orgs: tuple[OrgSpec, ...]) -> dict[str, Any]:
 
 def _limits(draw: Draw, orgs: int) -> Limits:
     org_concurrency = draw.rng.randint(1, 4)
-    per_org = draw.rng.randint(1, 6)
+    per_org = draw.rng.choice((1, 2, 4, 6, 8, 10))
     roomy = draw.often(0.6)
     return Limits(
         concurrency=orgs * org_concurrency if roomy else draw.rng.randint(1, 8),
-        rate=RateLimit(orgs * per_org + 5 if roomy else draw.rng.randint(2, 12), 1.0),
+        rate=RateLimit(orgs * per_org + 5 if roomy else draw.rng.randint(3, 30), 1.0),
         org_concurrency=org_concurrency,
         org_rate=RateLimit(per_org, draw.rng.choice((1.0, 1.0, 2.0))),
         retry=RetryPolicy(
@@ -215,7 +215,7 @@ def _outage(draw: Draw, times: list[float]) -> Episode:
     begins = draw.rng.choice(times) + draw.between(-1, 20)
     fault = draw.rng.choice((Fault.ERROR, Fault.RESET, Fault.TIMEOUT))
     return Episode(
-        fault=fault, begins=begins, ends=begins + draw.longest_rarely(20, 1000), org=None, share=1.0, value=""
+        fault=fault, begins=begins, ends=begins + draw.longest_rarely(20, 1000), org=None, share=1.0, value="503"
     )
 
 

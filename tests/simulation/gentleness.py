@@ -46,16 +46,22 @@ def _rate(whose: str, requests: Sequence[Request], limit: RateLimit) -> None:
 
 
 def _refusals(org_id: str, requests: Sequence[Request]) -> None:
-    """After it was refused, an org is asked at most once more."""
-    refused_at = min((r.ended for r in requests if r.refused and r.ended is not None), default=None)
-    if refused_at is None:
-        return
-    since = [r for r in requests if r.begun > refused_at]
-    while since and since[0].answer is not None:
-        later = [r.ended for r in since if r.refused and r.ended is not None]
-        since = [r for r in since if later and r.begun > min(later)]
-    if len(since) > 1:
-        raise Broken("refused", f"{org_id} was asked {len(since)} times after it had refused")
+    """After it was refused, an org is asked at most once more, until it answers again."""
+    begun = [(r.begun, "begun") for r in requests]
+    ended = [(r.ended, "refused" if r.refused else "answered" if r.answer else "") for r in requests if r.ended]
+    refused_at, since = None, 0
+    for at, what in sorted(ended + begun, key=lambda event: event[0]):
+        match what:
+            case "begun" if refused_at is not None and at > refused_at:
+                since += 1
+            case "refused" if refused_at is None:
+                refused_at, since = at, 0
+            case "answered":
+                refused_at = None
+            case _:
+                pass
+        if refused_at is not None and since > 1:
+            raise Broken("refused", f"{org_id} was asked {since} times after it had refused")
 
 
 def _pauses(org_id: str, requests: Sequence[Request], budget: float) -> None:

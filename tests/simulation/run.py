@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import tempfile
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import structlog
 
-from collector.adapters.ledger import SqlLedger
 from tests.simulation.drawing import scenario_of
+from tests.simulation.ledgers import SCRATCH, compiled_once, template
 from tests.simulation.scenario import Scenario
 from tests.simulation.trace import Broken
 from tests.simulation.world import World
 from tests.support.virtual_time import run_virtual
-
-_SHM = Path("/dev/shm")  # noqa: S108 - memory, where there is any: nothing here has to last
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +48,7 @@ class Verdict:
 
 def run_seed(seed: int, *, echo: Callable[[str], None] | None = None, scenario: Scenario | None = None) -> Verdict:
     """Live through a seed and return what came of it."""
-    with tempfile.TemporaryDirectory(dir=_SHM if _SHM.is_dir() else None) as directory, quiet_logs():
+    with tempfile.TemporaryDirectory(dir=SCRATCH) as directory, quiet_logs(), compiled_once():
         return run_virtual(_live(scenario or scenario_of(seed), Path(directory), echo))
 
 
@@ -88,16 +82,3 @@ def quiet_logs() -> Iterator[None]:
         yield
     finally:
         structlog.configure(**before)
-
-
-@cache
-def template() -> Path:
-    """Return an empty ledger, migrated once: each seed begins with a copy."""
-    directory = Path(tempfile.mkdtemp(dir=_SHM if _SHM.is_dir() else None))
-    path = directory / "ledger.db"
-    SqlLedger.open(f"sqlite:///{path}", command="template", now=lambda: scenario_of(0).start, durable=False).close()
-    import atexit
-
-    atexit.register(shutil.rmtree, directory, ignore_errors=True)
-    assert os.path.exists(path)
-    return path

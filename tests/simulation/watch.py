@@ -36,15 +36,15 @@ class Watch:
         self._look(lambda: self.archive.take(self.world.disk.sealed()))
         self._look(lambda: coverage.note_identified(self.world))
 
-    def collected(self) -> None:
+    def collected(self, last: Process) -> None:
         """Nothing has gone wrong for days, and `collect` was called each day."""
         self.quiet()
-        self._look(lambda: coverage.check_collected(self.world))
+        self._look(lambda: coverage.check_collected(self.world, last))
 
-    def backfilled(self) -> None:
+    def backfilled(self, last: Process) -> None:
         """All gaps were filled."""
         self.quiet()
-        self._look(lambda: coverage.check_complete(self.world))
+        self._look(lambda: coverage.check_complete(self.world, last))
 
     def settled(self, last: Process) -> None:
         """Everything was asked again, and then nothing was left to ask."""

@@ -88,9 +88,8 @@ class Server:
         for source, name in ((certificate.cert, "server.crt"), (certificate.key, "server.key")):
             target = self._data / name
             shutil.copy(source, target)
+            self.own(target)
             target.chmod(0o600)
-            if os.geteuid() == 0:
-                shutil.chown(target, "postgres", "postgres")
         (self._data / "pg_hba.conf").write_text(_HBA_TLS)
         self.sql("ALTER SYSTEM SET ssl = on")
         self._ctl("reload")
@@ -99,6 +98,17 @@ class Server:
         (self._data / "pg_hba.conf").write_text(_HBA)
         self.sql("ALTER SYSTEM RESET ssl")
         self._ctl("reload")
+
+    @property
+    def public(self) -> Path:
+        """A directory that the server's user may use."""
+        return self._run
+
+    def own(self, path: Path) -> None:
+        """Give something to the server's user."""
+        if os.geteuid() == 0:
+            shutil.chown(path, "postgres", "postgres")
+        path.chmod(0o700)
 
     @property
     def log(self) -> str:

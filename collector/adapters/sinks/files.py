@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -51,7 +53,7 @@ class OsFiles:
         missing = [directory for directory in (path, *path.parents) if not directory.exists()]
         path.mkdir(parents=True, exist_ok=True)
         for made in missing:
-            _sync_directory(made.parent)
+            sync_directory(made.parent)
 
     def append(self, path: Path, content: bytes) -> None:
         """Write without a buffer: one that holds what a full disk refused would fail again on close."""
@@ -70,14 +72,14 @@ class OsFiles:
         """Make a file durable. A synced file whose directory was not may be gone after a loss of power (fsync(2))."""
         os.fsync(self._descriptor(path))
         if self._new:
-            _sync_directory(path.parent)
+            sync_directory(path.parent)
             self._new = False
 
     def rename(self, old: Path, new: Path) -> None:
         """Rename, and make the directory's new entries durable."""
         self._close(old)
         old.rename(new)
-        _sync_directory(new.parent)
+        sync_directory(new.parent)
 
     def remove(self, path: Path) -> None:
         """Remove a file; no error if it isn't there."""
@@ -96,6 +98,8 @@ class OsFiles:
             self._close()
             self._new = not path.exists()
             self._open = (path, os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644))
+            with suppress(OSError):  # not every file system has locks; they only tell others that we live
+                fcntl.flock(self._open[1], fcntl.LOCK_EX | fcntl.LOCK_NB)
         return self._open[1]
 
     def _close(self, path: Path | None = None) -> None:
@@ -105,7 +109,8 @@ class OsFiles:
             os.close(descriptor)
 
 
-def _sync_directory(path: Path) -> None:
+def sync_directory(path: Path) -> None:
+    """Make durable which files a directory has."""
     directory = os.open(path, os.O_RDONLY)
     try:
         os.fsync(directory)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
@@ -114,7 +115,12 @@ class PostgresDatabase:
         driver = connection.connection.driver_connection
         if driver is None:
             raise RuntimeError("a transaction begins on a connection that is open")
-        driver.execute(self._begin)
+        try:
+            driver.execute(self._begin)
+        except BaseException:  # begun, but not the only one to write
+            with suppress(*FAILURES):
+                driver.rollback()
+            raise
 
     def _build(self, tx: Connection) -> None:
         """Make the tables, or bring them to our version. Another process may have been quicker."""
@@ -138,8 +144,6 @@ class PostgresDatabase:
         """Forget the session, whatever state it is in."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            try:
+            with suppress(*FAILURES):  # it is gone
                 connection.invalidate()
                 connection.close()
-            except FAILURES:
-                pass  # it is gone

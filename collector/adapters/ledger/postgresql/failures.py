@@ -35,15 +35,17 @@ _WORDS = (
      "passfile that others may read is ignored (chmod 600)"),
     ("pg_hba.conf", "the server doesn't let this user in from here, or not without TLS: have it added to its "
      "pg_hba.conf, or set sslmode: {said}"),
-    ("does not exist", "{said}: create it, or correct the URL"),
     ("is not permitted to log in", "{said}: ALTER ROLE … LOGIN"),
     ("permission denied for database", "{said}: GRANT CONNECT ON DATABASE …"),
     ("does not support ssl", "the server doesn't speak TLS, which the URL's sslmode asks for: switch it on there "
      "(ssl = on)"),
     ("root certificate file", "there are no authorities to trust: give their file with sslrootcert=…, "
      "or sslrootcert=system"),
+    ("certificate file", "our certificate can't be used: {said}"),
+    ("private key file", "our certificate's key can't be used: {said}"),
     ("certificate verify failed", "the server's certificate isn't signed by an authority of sslrootcert"),
     ("does not match host name", "the server's certificate is for another host: {said}"),
+    ("does not exist", "{said}: create it, or correct the URL"),
     ("certificate", "the server's or our certificate is refused: {said}"),
     ("ssl error", "TLS can't be agreed on with the server: {said}"),
     ("too many clients", _MENDS["53300"]),

@@ -1,0 +1,43 @@
+"""`collector healthcheck`: whether the `serve` of this machine, or this container, is alive.
+
+Owns one request to its own address. Never follows a proxy, and sends no credential.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+from pathlib import Path
+
+import click
+
+from collector.config.address import service_address
+from collector.config.find import find_config
+
+TIMEOUT_S = 3.0
+
+
+@click.command(
+    epilog="""\b
+Example:
+  HEALTHCHECK CMD ["collector", "healthcheck"]    in an image: engines know no other way
+In Kubernetes let the kubelet ask /healthz and /readyz itself.
+"""
+)
+@click.option("-c", "--config", "config_path", type=click.Path(path_type=Path), help="The config file.")
+def healthcheck(config_path: Path | None) -> int:
+    """Ask /healthz of the `serve` that runs here with this config: exit 0 if it is alive, else 1."""
+    host, port = service_address(find_config(config_path, os.environ), os.environ)
+    connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
+    try:
+        connection.request("GET", "/healthz")
+        status = connection.getresponse().status
+    except (OSError, http.client.HTTPException) as error:
+        click.echo(f"nothing healthy at {host}:{port}: {getattr(error, 'strerror', None) or error}", err=True)
+        return 1
+    finally:
+        connection.close()
+    if status != http.client.OK:
+        click.echo(f"/healthz at {host}:{port} answered {status}", err=True)
+        return 1
+    return 0
