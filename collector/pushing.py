@@ -26,12 +26,14 @@ from collector.planning import has_ledger
 from collector.ports import Clock
 from collector.service.org_metrics import OrgMetrics
 from collector.service.snapshot import Snapshots
+from collector.service.view import OrgView
 
 log = structlog.get_logger("collector")
 
 Watch = Callable[[Event], None]
 _TIMEOUT_S = 5.0  # of each push: behind the grace of a run that was told to stop
 _SIGNAL = 128
+_AT_ONCE = 100  # orgs in one look into the ledger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,9 +104,12 @@ def _orgs(config: LoadedConfig, clock: Clock) -> OrgMetrics | None:
 
 def _read(config: LoadedConfig, clock: Clock) -> OrgMetrics:
     service = config.settings.service
+    views: dict[str, OrgView] = {}
+    names, snapshots = [org.name for org in config.orgs], Snapshots(config)
     ledger = open_ledger(config.settings, "push", clock)
     try:
-        views = Snapshots(config).refresh(ledger, [org.name for org in config.orgs], clock.now())
+        for first in range(0, len(names), _AT_ONCE):  # so that no other process's ledger is held up for long
+            views |= snapshots.refresh(ledger, names[first : first + _AT_ONCE], clock.now())
     finally:
         ledger.close()
     return OrgMetrics(orgs=views, per_org=service.org_metrics, usage=service.usage_metrics)
