@@ -17,7 +17,7 @@ import structlog
 
 from collector.adapters.clock import SystemClock
 from collector.adapters.http import HttpTransport
-from collector.adapters.ledger import SqlLedger
+from collector.adapters.ledger import SqlLedger, is_there
 from collector.adapters.signals import draining
 from collector.adapters.sinks import DirectorySink, StdoutSink
 from collector.adapters.thread import WorkerThread
@@ -154,6 +154,11 @@ def open_ledger(settings: Settings, command: str, clock: Clock) -> SqlLedger:
         now=clock.now,
         password_file=state.password_file,
     )
+
+
+def open_ledger_if_there(settings: Settings, command: str, clock: Clock) -> SqlLedger | None:
+    """Return the ledger of the config, without making one. Raises LedgerError that says what to do."""
+    return open_ledger(settings, command, clock) if is_there(settings.state.url.get_secret_value()) else None
 
 
 async def check_orgs(
