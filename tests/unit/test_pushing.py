@@ -13,10 +13,12 @@ from collector.adapters.metrics import RunMetrics, new_registry
 from collector.config import LoadedConfig, Settings
 from collector.errors import ConfigError, OutputError, Retriable
 from collector.events import ApiDown, Event
+from collector.planning import Command
 from collector.pushing import leaving_metrics
 from tests.support.fake_api import FakeClock
 from tests.support.metrics import labels_of, parsed, value
 
+COLLECT = Command(name="collect", range_=None)
 DOWN = ApiDown(failures=10, last=Retriable(code="dns", message=""))
 
 
@@ -35,14 +37,14 @@ def config(**push: Any) -> LoadedConfig:
 
 def test_where_nothing_is_to_be_pushed_events_go_straight_on() -> None:
     seen: list[Event] = []
-    with leaving_metrics(config(), "collect") as leaving:
+    with leaving_metrics(config(), COLLECT) as leaving:
         assert leaving.beside(seen.append) == seen.append
         leaving.result = Result()
 
 
 def test_events_reach_who_watches_and_the_metrics(tmp_path: Path) -> None:
     file, seen = tmp_path / "collector.prom", list[Event]()
-    with leaving_metrics(config(textfile=str(file)), "collect", clock=FakeClock()) as leaving:
+    with leaving_metrics(config(textfile=str(file)), COLLECT, clock=FakeClock()) as leaving:
         leaving.beside(seen.append)(DOWN)
         leaving.result = Result()
     samples = parsed(file.read_text())
@@ -54,14 +56,17 @@ def test_events_reach_who_watches_and_the_metrics(tmp_path: Path) -> None:
 
 def test_a_run_that_an_exception_ended_is_told_and_the_exception_goes_on(tmp_path: Path) -> None:
     file = tmp_path / "collector.prom"
-    with pytest.raises(OutputError), leaving_metrics(config(textfile=str(file)), "backfill", clock=FakeClock()):
+    with (
+        pytest.raises(OutputError),
+        leaving_metrics(config(textfile=str(file)), Command(name="backfill", range_=None), clock=FakeClock()),
+    ):
         raise OutputError("the disk is full")
     assert value(parsed(file.read_text()), "last_run_exit_code", command="backfill") == 5
 
 
 def test_a_config_that_is_refused_ended_no_run(tmp_path: Path) -> None:
     file = tmp_path / "collector.prom"
-    with pytest.raises(ConfigError), leaving_metrics(config(textfile=str(file)), "collect", clock=FakeClock()):
+    with pytest.raises(ConfigError), leaving_metrics(config(textfile=str(file)), COLLECT, clock=FakeClock()):
         raise ConfigError("calendars overlap")
     assert not file.exists()
 
