@@ -111,6 +111,7 @@ async def run_once(
             stack.push_async_callback(offload, ledger.close)
             memory = await offload(lambda: remember(ledger, config, command, run_id, clock))
         sink = open_sink(settings, run_id)
+        stack.push_async_callback(offload, sink.close)
         transport = await stack.enter_async_context(open_transport(settings))
         about: dict[str, object] = {} if memory else {"slices": plans.total}
         if command.scope.shard:

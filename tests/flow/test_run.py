@@ -76,6 +76,9 @@ class MemorySink:
             raise FULL
         self.unsealed += records
 
+    def close(self) -> None:
+        self._call("close")
+
     def sync(self) -> None:
         self._call("sync")
 
