@@ -22,16 +22,18 @@ from collector.app import open_ledger
 from collector.config import LoadedConfig
 from collector.errors import ConfigError
 from collector.events import Event
-from collector.planning import has_ledger
+from collector.planning import Command, Scope, has_ledger
 from collector.ports import Clock
 from collector.service.org_metrics import OrgMetrics
 from collector.service.snapshot import Snapshots
+from collector.service.view import OrgView
 
 log = structlog.get_logger("collector")
 
 Watch = Callable[[Event], None]
 _TIMEOUT_S = 5.0  # of each push: behind the grace of a run that was told to stop
 _SIGNAL = 128
+_AT_ONCE = 100  # orgs in one look into the ledger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +67,7 @@ class Leaving:
 
 
 @contextmanager
-def leaving_metrics(config: LoadedConfig, command: str, *, clock: Clock | None = None) -> Iterator[Leaving]:
+def leaving_metrics(config: LoadedConfig, command: Command, *, clock: Clock | None = None) -> Iterator[Leaving]:
     """Yield what takes a run's events and result; at its end, also by an exception, push what `push` asks for."""
     wanted = config.settings.push
     if wanted.gateway is None and wanted.textfile is None:
@@ -81,43 +83,47 @@ def leaving_metrics(config: LoadedConfig, command: str, *, clock: Clock | None =
     except ConfigError:
         raise  # nothing was asked: no run ended
     except Exception as error:
-        crashed = _Crashed(command=command, started_at=started_at, ended_at=clock.now())
+        crashed = _Crashed(command=command.name, started_at=started_at, ended_at=clock.now())
         metrics.run_ended(crashed, exception=type(error).__name__)
         _send(config, command, registry, None)
         raise
     if leaving.result is not None:
         metrics.run_ended(leaving.result)
         stopped = (leaving.result.exit_code or 0) > _SIGNAL  # whoever stopped it waits
-        _send(config, command, registry, None if stopped else _orgs(config, clock))
+        _send(config, command, registry, None if stopped else _orgs(config, command, clock))
 
 
-def _orgs(config: LoadedConfig, clock: Clock) -> OrgMetrics | None:
-    """Return where all orgs of the config stand, whatever the run was about; None where that isn't known."""
+def _orgs(config: LoadedConfig, command: Command, clock: Clock) -> OrgMetrics | None:
+    """Return where all orgs of the config or shard stand, whichever the run was about; None where that isn't known."""
     orgs = None
     if has_ledger(config):
         with _warned("where orgs stand"):
-            orgs = _read(config, clock)
+            orgs = _read(config, Scope(shard=command.scope.shard), clock)
     return orgs
 
 
-def _read(config: LoadedConfig, clock: Clock) -> OrgMetrics:
+def _read(config: LoadedConfig, scope: Scope, clock: Clock) -> OrgMetrics:
     service = config.settings.service
+    views: dict[str, OrgView] = {}
+    names, snapshots = [org.name for org in scope.of(config.orgs)], Snapshots(config)
     ledger = open_ledger(config.settings, "push", clock)
     try:
-        views = Snapshots(config).refresh(ledger, [org.name for org in config.orgs], clock.now())
+        for first in range(0, len(names), _AT_ONCE):  # so that no other process's ledger is held up for long
+            views |= snapshots.refresh(ledger, names[first : first + _AT_ONCE], clock.now())
     finally:
         ledger.close()
     return OrgMetrics(orgs=views, per_org=service.org_metrics, usage=service.usage_metrics)
 
 
-def _send(config: LoadedConfig, command: str, registry: CollectorRegistry, orgs: OrgMetrics | None) -> None:
-    wanted = config.settings.push
+def _send(config: LoadedConfig, command: Command, registry: CollectorRegistry, orgs: OrgMetrics | None) -> None:
+    wanted, shard = config.settings.push, command.scope.shard
+    group = {} if shard is None else {"instance": f"shard-{shard.index}-of-{shard.of}"}
     if gateway := wanted.gateway:
         with _warned("the push of what the run did"):
-            push(gateway, registry, grouping={"command": command}, timeout_s=_TIMEOUT_S)
+            push(gateway, registry, grouping=group | {"command": command.name}, timeout_s=_TIMEOUT_S)
         if orgs is not None:
             with _warned("the push of where orgs stand"):
-                push(gateway, orgs, grouping={}, timeout_s=_TIMEOUT_S)
+                push(gateway, orgs, grouping=group, timeout_s=_TIMEOUT_S)
     if wanted.textfile:
         if orgs is not None:
             registry.register(orgs)

@@ -99,7 +99,7 @@ def run_and_show(context: Context, command: Command, *, progress: str) -> int:
         log.warning("config.warning", message=str(warning))
     slices = {} if has_ledger(context.config) else plans.slices
     with (
-        leaving_metrics(context.config, command.name) as leaving,
+        leaving_metrics(context.config, command) as leaving,
         shown_progress(slices, mode=progress, quiet=context.quiet, watch=leaving.beside(log_event)) as watch,
     ):
         leaving.result = result = asyncio.run(run_command(context.config, command, plans=plans, watch=watch))

@@ -69,6 +69,21 @@ def test_where_all_orgs_stand_is_pushed_also_by_a_run_over_one(
     assert value(second, "orgs", **RUN) == 3
 
 
+def test_shards_push_side_by_side_each_about_its_own_orgs(
+    api: SimulatedApi, gateway: Pushgateway, tmp_path: Path
+) -> None:
+    api.set_faults()
+    env = {"COLLECTOR_PUSH__GATEWAY": gateway.url}
+    for shard in ("0/2", "1/2"):
+        args = ("collect", "--shard", shard, "-c", api.config, "-o", "out")
+        assert collector(*args, cwd=tmp_path, env=env).code == 0
+    samples = scraped(gateway)
+    shards = [{"job": "collector", "instance": f"shard-{index}-of-2"} for index in (0, 1)]
+    assert all(value(samples, "last_run_exit_code", **shard, command="collect") == 0 for shard in shards)
+    assert sum(value(samples, "orgs", **shard) for shard in shards) == 3
+    assert len(labels_of(samples, "org_refused")) == 3
+
+
 def test_a_run_that_is_stopped_by_a_signal_pushes_what_it_did(
     api: SimulatedApi, gateway: Pushgateway, tmp_path: Path
 ) -> None:

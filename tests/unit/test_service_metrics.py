@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -79,6 +79,7 @@ def test_a_refused_credential_shows_until_it_is_accepted() -> None:
     assert value(parsed(metrics.text().decode()), "org_refused", org="a") == 0
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.lists(st.tuples(st.sampled_from("abcd"), st.integers(0, 5)), max_size=6), max_size=5))
 def test_what_is_kept_between_scrapes_never_shows(snapshots: list[list[tuple[str, int]]]) -> None:
     views = {
@@ -142,6 +143,7 @@ def test_products_that_the_api_invents_are_bounded_and_summed_as_other() -> None
     assert labels_of(parsed(metrics.text().decode()), "org_usage") == shown, "the same from scrape to scrape"
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1, max_size=300))
 def test_any_name_of_an_org_survives_the_exposition_format(name: str) -> None:
     text = ServiceMetrics(observed(org_view(name))).text().decode()
