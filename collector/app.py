@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from collector.adapters.http import HttpTransport
 from collector.adapters.ledger import SqlLedger
 from collector.adapters.signals import draining
 from collector.adapters.sinks import DirectorySink, StdoutSink
-from collector.adapters.thread import WriterThread
+from collector.adapters.thread import WorkerThread
 from collector.check import Checker, OrgCheck
 from collector.config import LoadedConfig, Settings
 from collector.core.request import RangeEnd
@@ -28,8 +28,9 @@ from collector.core.retry import RetryPolicy
 from collector.dispatch import Event, Limits, RateLimit
 from collector.errors import OutputError
 from collector.memory import remember
+from collector.mending import mend
 from collector.planning import Command, Plans, Scope, has_ledger
-from collector.ports import Clock, Sink
+from collector.ports import Clock, Offload, Sink
 from collector.result import RunResult
 from collector.run import Run, Stop
 
@@ -82,13 +83,28 @@ def new_run_id(clock: Clock) -> str:
 async def run_command(
     config: LoadedConfig, command: Command, *, plans: Plans, watch: Callable[[Event], None]
 ) -> RunResult:
-    """Run into the configured output; drain on SIGINT and SIGTERM. Raises OutputError, LedgerError, ConfigError."""
+    """Run once and end; drain on SIGINT and SIGTERM. Raises OutputError, LedgerError, ConfigError."""
+    stop, clock = Stop(), SystemClock()
+    async with WorkerThread() as offload:
+        with draining(stop.request):
+            return await run_once(
+                config, command, run_id=new_run_id(clock), plans=plans, offload=offload, stop=stop, watch=watch
+            )
+
+
+async def run_once(
+    config: LoadedConfig,
+    command: Command,
+    *,
+    run_id: str,
+    plans: Plans,
+    offload: Offload,
+    stop: Stop,
+    watch: Callable[[Event], None],
+) -> RunResult:
+    """Run into the configured output. Raises OutputError, LedgerError, ConfigError."""
     settings, clock = config.settings, SystemClock()
-    run_id = new_run_id(clock)
-    stop = Stop()
     async with AsyncExitStack() as stack:
-        stack.enter_context(draining(stop.request))
-        offload = await stack.enter_async_context(WriterThread())
         memory = None
         if has_ledger(config):
             ledger = await offload(lambda: open_ledger(settings, command.name, clock))
@@ -96,8 +112,10 @@ async def run_command(
             memory = await offload(lambda: remember(ledger, config, command, run_id, clock))
         sink = open_sink(settings, run_id)
         transport = await stack.enter_async_context(open_transport(settings))
-        slices = {} if memory else {"slices": plans.total}
-        log.info("run.started", command=command.name, run_id=run_id, orgs=len(plans.lanes), **slices)
+        about: dict[str, object] = {} if memory else {"slices": plans.total}
+        if command.scope.shard:
+            about["shard"] = str(command.scope.shard)
+        log.info("run.started", command=command.name, run_id=run_id, orgs=len(plans.lanes), **about)
         return await Run(
             run_id=run_id,
             command=command.name,
@@ -116,9 +134,26 @@ async def run_command(
         ).execute()
 
 
+def mend_ledger(config: LoadedConfig, *, directories: Sequence[Path], lost: Sequence[str]) -> bool:
+    """Do what a person asks for about files that were left behind (`mending.mend`)."""
+    path = config.settings.output.path
+    ledger = open_ledger(config.settings, "collect", SystemClock())
+    try:
+        own = None if path == "-" else Path(path).resolve()
+        return mend(ledger, directories=[directory.resolve() for directory in directories], lost=lost, own=own)
+    finally:
+        ledger.close()
+
+
 def open_ledger(settings: Settings, command: str, clock: Clock) -> SqlLedger:
     """Return the ledger of the config. Raises LedgerError that says what to do."""
-    return SqlLedger.open(settings.state.url.get_secret_value(), command=f"collector {command}", now=clock.now)
+    state = settings.state
+    return SqlLedger.open(
+        state.url.get_secret_value(),
+        command=f"collector {command}",
+        now=clock.now,
+        password_file=state.password_file,
+    )
 
 
 async def check_orgs(

@@ -10,14 +10,18 @@ Synchronous, and called on the writer's thread only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from collector.core.emission import Emission
+from collector.core.finding import missing_products
 from collector.core.normalise import Normalised, normalise
-from collector.events import SliceOutcome
-from collector.model import Org, SliceState
+from collector.core.suspicion import Flag
+from collector.doubts import Doubts
+from collector.events import SliceBooked, SliceOutcome
+from collector.model import Org, Population, SliceState
 from collector.ports import Clock, SealedFile, Sink
 from collector.ports.ledger import Booking, Ledger, SliceKey, SliceRow, UnsealedFile
 
@@ -32,16 +36,7 @@ class Rules:
     trust_zero_for: timedelta
     restate_for: timedelta
     directory: str = ""  # the output's, where it has files
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Written:
-    """A slice's end, written and booked."""
-
-    outcome: SliceOutcome
-    records: int
-    restated: int = 0
-    shrunk: tuple[str, ...] = ()
+    place: str | None = None  # the directory's id, where paths don't tell
 
 
 class Books:
@@ -61,20 +56,22 @@ class Books:
         self._rules = rules
         self._ledger = ledger
         self._key_of = key_of
+        self._doubts = Doubts(ledger)
         self._file: UnsealedFile | None = None
         self.sealed: list[SealedFile] = []
         self.all_kept = True  # whether no failure of the output can take back what was written
         self._last_at: datetime | None = None
 
-    def write(self, outcomes: Sequence[SliceOutcome]) -> list[Written]:
+    def write(self, outcomes: Sequence[SliceOutcome]) -> list[SliceBooked]:
         """Write and book the ends of slices. Raises OutputError or LedgerError; then nothing of them is booked."""
         keys = [self._slice_key(outcome) for outcome in outcomes]
-        rows = self._ledger.rows(keys) if self._ledger else {}
+        rows = self._ledger.rows(_with_twins(outcomes, keys)) if self._ledger else {}
         found = [self._normalise(outcome, rows.get(key)) for outcome, key in zip(outcomes, keys, strict=True)]
         records = [record for one in found if one for record in one.records]
         if records:
             if self._ledger and (name := self._sink.next_name()) is not None:
-                self._file = self._ledger.open_file(self._rules.run_id, self._rules.directory, name)
+                rules = self._rules
+                self._file = self._ledger.open_file(rules.run_id, rules.directory, name, place=rules.place)
             self._sink.append(records)
         if self._ledger:
             if records:
@@ -88,7 +85,7 @@ class Books:
         self.all_kept = self._ledger is not None or not self._sink.written[1]  # booked, or on stdout
         if self._sink.full:
             self.seal()
-        return [_written(outcome, one) for outcome, one in zip(outcomes, found, strict=True)]
+        return [self._booked(outcome, key, one, rows) for outcome, key, one in zip(outcomes, keys, found, strict=True)]
 
     def seal(self) -> tuple[SealedFile, ...]:
         """Seal the open file, if there is one, and return all sealed files of this run."""
@@ -159,6 +156,24 @@ class Books:
             shrunk=shrunk,
         )
 
+    def _booked(
+        self, outcome: SliceOutcome, key: SliceKey, found: Normalised | None, rows: Mapping[SliceKey, SliceRow]
+    ) -> SliceBooked:
+        finding = outcome.finding
+        if found is None or finding is None:
+            return SliceBooked(outcome=outcome, records=0)
+        about = {Flag.SHRUNK: found.change.shrunk, Flag.PRODUCT_MISSING: missing_products(finding)}
+        flags = self._doubts.flags(outcome.slice, key, finding, twins=_twins(outcome, key, rows))
+        if finding.complete:
+            self._doubts.note(outcome.slice, found.change.emission)
+        return SliceBooked(
+            outcome=outcome,
+            records=len(found.records),
+            restated=found.change.restated,
+            qualities=Counter(record.quality for record in found.records),
+            flags=dict.fromkeys(flags, ()) | {flag: products for flag, products in about.items() if products},
+        )
+
     def _position(self) -> UnsealedFile | None:
         if self._file is None:
             return None
@@ -186,12 +201,24 @@ class Books:
         return now
 
 
-def _written(outcome: SliceOutcome, found: Normalised | None) -> Written:
-    if found is None:
-        return Written(outcome=outcome, records=0)
-    return Written(
-        outcome=outcome,
-        records=len(found.records),
-        restated=found.change.restated,
-        shrunk=found.change.shrunk,
-    )
+def _with_twins(outcomes: Sequence[SliceOutcome], keys: Sequence[SliceKey]) -> list[SliceKey]:
+    """Return the slices that ended, and those of their orgs' other populations for the same windows."""
+    both = dict.fromkeys(keys)
+    for outcome, key in zip(outcomes, keys, strict=True):
+        for population in outcome.slice.org.populations:
+            both.setdefault(replace(key, population=population))
+    return list(both)
+
+
+def _twins(outcome: SliceOutcome, key: SliceKey, rows: Mapping[SliceKey, SliceRow]) -> dict[Population, Emission]:
+    """Return what was emitted of the org's other populations in the same window, where that is complete."""
+    found = {
+        population: rows.get(replace(key, population=population))
+        for population in outcome.slice.org.populations
+        if population is not outcome.slice.population
+    }
+    return {
+        population: row.emission
+        for population, row in found.items()
+        if row is not None and row.emission is not None and row.known.state is SliceState.COMPLETE
+    }

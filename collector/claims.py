@@ -19,15 +19,15 @@ from datetime import datetime
 from collector.core.coverage import outstanding
 from collector.core.plan import BatchPlan
 from collector.core.summary import RunSummary
-from collector.core.wanted import Wanted
+from collector.core.wanted import Since, Wanted, calendars_overlap
 from collector.dispatch import Dispatcher
 from collector.dispatch.identity import Identities
 from collector.dispatch.lane import Lane
-from collector.errors import Failure, Rejected, Retriable
+from collector.errors import Failure, LedgerError, RefusalReason, Refused, Rejected, Retriable
 from collector.events import Event, LanePlanned
 from collector.model import Answer, Org, Population, Slice
 from collector.ports import Offload
-from collector.ports.ledger import Holder, Ledger
+from collector.ports.ledger import CalendarChanged, Holder, Ledger
 
 _BATCH = 64  # slices
 _HOLD_S = 30.0  # an org is held no longer than that, and what is under way
@@ -63,6 +63,7 @@ class Memory:
     identities: Identities
     wait_s: float
     directory: str  # the output's, where it has files
+    place: str | None = None  # the directory's id, where paths don't tell
 
 
 class Claims:
@@ -74,6 +75,7 @@ class Claims:
         *,
         offload: Offload,
         flush: Callable[[], Awaitable[None]],
+        fail: Callable[[LedgerError], None],
         summary: RunSummary,
         emit: Callable[[Event], None],
         permits: int,
@@ -88,6 +90,7 @@ class Claims:
         self._ledger = memory.ledger
         self._offload = offload
         self._flush = flush
+        self._fail = fail
         self._summary = summary
         self._emit = emit
         self._capacity = max(8, permits * _HELD_PER_PERMIT)
@@ -99,7 +102,7 @@ class Claims:
         """Take over the dispatch's lanes: nothing of them is asked before it is claimed."""
         self._dispatcher = dispatcher
         for lane in dispatcher.lanes:
-            lane.held = False
+            lane.hold(False, now=asyncio.get_running_loop().time())
             self._works[lane.org.name].lane = lane
 
     def key_of(self, org: Org) -> int:
@@ -113,10 +116,18 @@ class Claims:
             self._woken.set()
 
     async def run(self) -> None:
-        """Claim, plan and release until nothing is left or the dispatch stops. Raises LedgerError."""
+        """Claim, plan and release until nothing is left, the dispatch stops, or the ledger fails."""
+        try:
+            await self._work()
+        except LedgerError as error:
+            self._fail(error)
+
+    async def _work(self) -> None:
         loop = asyncio.get_running_loop()
         while (self._line or self._held) and not self._dispatch.stopping:
             self._woken.clear()
+            if self._dispatch.winding_up:
+                self._line = deque(work for work in self._line if work.lane and work.lane.waiting)
             await self._release(self._let_go(loop.time()))
             await self._claim(loop.time())
             with suppress(TimeoutError):
@@ -130,11 +141,21 @@ class Claims:
             return failure
         if work.identified:
             return None
-        key = await self._offload(
-            lambda: self._ledger.identify(work.key, name=org.name, org_id=answer.org_id, org_name=answer.org_name)
-        )
-        if isinstance(key, Holder):
-            return Retriable(code="busy", message=_held_by(key), retry_after_s=_ASK_AGAIN_S)
+        try:
+            key = await self._offload(lambda: self._identify(work, answer))
+        except LedgerError as error:
+            self._fail(error)
+            return Rejected(code="ledger", message=str(error))
+        match key:
+            case Holder():
+                return Retriable(code="busy", message=_held_by(key), retry_after_s=_ASK_AGAIN_S)
+            case CalendarChanged():
+                message = calendars_overlap(
+                    org, zone=key.zone, granularity=key.granularity, covered_until=key.covered_until
+                )
+                return Refused(reason=RefusalReason.CALENDAR, message=message)
+            case int():
+                pass
         if any(other.key == key for other in self._held if other is not work):
             return Retriable(code="busy", message=_SAME_ROW, retry_after_s=_ASK_AGAIN_S)
         work.identified = True
@@ -143,6 +164,21 @@ class Claims:
             work.key = key
             work.plan.cut()
         return None
+
+    def _identify(self, work: Work, answer: Answer) -> int | Holder | CalendarChanged:
+        """Bind an org to the organization that answered; learn from when that is wanted. In the writer's thread."""
+        org = work.org
+        key = self._ledger.identify(work.key, name=org.name, org_id=answer.org_id, org_name=answer.org_name, entry=org)
+        if isinstance(key, int) and key != work.key:
+            standing = self._ledger.register([org], wanted_from={}, now=self._wanted.now)[org.name]
+            if isinstance(standing, CalendarChanged):
+                return standing
+            self._wanted.since[org.name] = Since(
+                wanted_from=standing.wanted_from,
+                ranges=self._ledger.wanted(key),
+                calendar_since=standing.calendar_since,
+            )
+        return key
 
     @property
     def _dispatch(self) -> Dispatcher:
@@ -169,7 +205,7 @@ class Claims:
         self._idle.difference_update(works)
         for work in works:
             if work.lane:
-                work.lane.held = False
+                work.lane.hold(False, now=asyncio.get_running_loop().time())
         await self._flush()
         await self._offload(lambda: self._ledger.release([work.key for work in works]))
         for work in works:
@@ -236,7 +272,7 @@ class Claims:
             summary.planned = begun[population]
         self._emit(LanePlanned(org=work.org, slices=begun.total()))
         if work.lane:
-            work.lane.held = True
+            work.lane.hold(True, now=now)
             self._dispatch.changed(work.lane)
 
     async def _wait_for(self, work: Work, holder: Holder, now: float) -> None:

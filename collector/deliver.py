@@ -9,17 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-import structlog
-
-from collector.books import Books, Written
-from collector.core.finding import missing_products
+from collector.books import Books
 from collector.core.summary import RunSummary
 from collector.errors import CollectorError, LedgerError, OutputError
-from collector.events import SliceOutcome
+from collector.events import Event, SliceBooked, SliceOutcome
 from collector.model import SliceState
 from collector.ports import Offload
-
-log = structlog.get_logger("collector")
 
 _QUEUE = 256  # outcomes, of about six records each
 _BATCH = 256
@@ -37,6 +32,7 @@ class Writer:
         offload: Offload,
         summary: RunSummary,
         on_failure: Callable[[], None],
+        emit: Callable[[Event], None],
         gather_s: float = 0.0,
     ) -> None:
         self.failure: CollectorError | None = None
@@ -45,6 +41,7 @@ class Writer:
         self._summary = summary
         self._unsealed = RunSummary({})  # what is counted once it is kept
         self._on_failure = on_failure
+        self._emit = emit
         self._gather_s = gather_s
         self._queue: asyncio.Queue[SliceOutcome | asyncio.Event | None] = asyncio.Queue(_QUEUE)
 
@@ -105,12 +102,12 @@ class Writer:
 
     async def _write(self, outcomes: list[SliceOutcome]) -> None:
         try:
-            written = await self._offload(lambda: self._books.write(outcomes))
+            booked = await self._offload(lambda: self._books.write(outcomes))
         except (OutputError, LedgerError) as error:
             self.fail(error)
             return
-        for one in written:
-            self._tell(one)
+        for one in booked:
+            self._emit(one)
             self._count(one)
         self.settle()
 
@@ -120,16 +117,8 @@ class Writer:
             self._summary.absorb(self._unsealed)
             self._unsealed = RunSummary({})
 
-    def _tell(self, written: Written) -> None:
-        slice_, finding = written.outcome.slice, written.outcome.finding
-        names = {"org": slice_.org.name, "population": slice_.population.value, "window": str(slice_.window)}
-        if finding is not None and (missing := missing_products(finding)):
-            log.warning("answer.product_missing", products=missing, **names)
-        if written.shrunk:
-            log.warning("answer.shrunk", products=list(written.shrunk), **names)
-
-    def _count(self, written: Written) -> None:
-        outcome = written.outcome
+    def _count(self, booked: SliceBooked) -> None:
+        outcome = booked.outcome
         org = self._unsealed.org(outcome.slice.org)
         if outcome.finding is not None:
             org.org_id, org.org_name = outcome.finding.org_id, outcome.finding.org_name
@@ -137,6 +126,6 @@ class Writer:
         why = None
         if outcome.state is not SliceState.COMPLETE:
             why = (failure.code, failure.message) if failure is not None else PARTIAL
-        org.populations[outcome.slice.population].end(
-            outcome.state, outcome.slice.window, why=why, asked=0, records=written.records
-        )
+        population = org.populations[outcome.slice.population]
+        population.end(outcome.state, outcome.slice.window, why=why, asked=0, records=booked.records)
+        population.flag(booked.flags, restated=booked.restated)

@@ -54,6 +54,7 @@ class RefusalReason(StrEnum):
     PERMISSION = "permission"  # 403, the role lacks analytics:admin
     FORBIDDEN = "forbidden"  # 403 of any other kind
     IDENTITY = "identity"  # another organization answers than the config says
+    CALENDAR = "calendar"  # the organization was collected by another calendar, under another name
     DUPLICATE = "duplicate"  # the organization is collected by another org of the config
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from collector.core.finding import Finding
 from collector.core.retry import PartialAnswer
+from collector.core.suspicion import Flag
 from collector.errors import Failure, Refused
-from collector.model import Org, Slice, SliceState
+from collector.model import Org, Quality, Slice, SliceState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +38,23 @@ class RequestEnded:
     slice: Slice
     result: str  # "ok", "partial", or the failure's code
     latency_s: float
+    waited_s: float  # for limits and permits, after the slice itself was ready to be asked
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SliceBooked:
+    """The end of a slice is written and, where there is a ledger, booked."""
+
+    outcome: SliceOutcome
+    records: int
+    restated: int = 0  # of the records
+    qualities: Mapping[Quality, int] = field(default_factory=dict)  # of the records
+    flags: Mapping[Flag, Sequence[str]] = field(default_factory=dict)  # with the products that each is about, if any
+
+    @property
+    def unavailable(self) -> int:
+        """How many of the records could not be fetched."""
+        return self.qualities.get(Quality.UNAVAILABLE, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,4 +97,4 @@ class ApiUp:
     down_s: float
 
 
-Event = SliceOutcome | LanePlanned | RequestEnded | RetryScheduled | LaneEnded | ApiDown | ApiUp
+Event = SliceOutcome | SliceBooked | LanePlanned | RequestEnded | RetryScheduled | LaneEnded | ApiDown | ApiUp

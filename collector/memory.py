@@ -13,32 +13,35 @@ from pathlib import Path
 import structlog
 
 from collector.adapters.sinks.directory import hidden
-from collector.adapters.sinks.files import OsFiles
+from collector.adapters.sinks.files import Files, OsFiles
+from collector.adapters.sinks.place import Whereabouts, mark
 from collector.claims import Memory, Work
 from collector.config import LoadedConfig, Settings
-from collector.core.coverage import Ages
 from collector.core.plan import BatchPlan
-from collector.core.wanted import BackfillWanted, CollectWanted, Since, Wanted, first_free_date
-from collector.core.windows import Calendar, start_of_date
+from collector.core.wanted import BackfillWanted, CollectWanted, Since, Wanted, calendars_overlap
 from collector.dispatch.identity import Identities
 from collector.errors import ConfigError, Problem
 from collector.model import Org
-from collector.planning import Command
+from collector.planning import Command, ages_of, first_wanted
 from collector.ports import Clock
 from collector.ports.ledger import CalendarChanged, Ledger, Standing
-from collector.recovery import recover
+from collector.recovery import recover, tell_awaited
 
 log = structlog.get_logger("collector")
 
 
-def remember(ledger: Ledger, config: LoadedConfig, command: Command, run_id: str, clock: Clock) -> Memory:
+def remember(
+    ledger: Ledger, config: LoadedConfig, command: Command, run_id: str, clock: Clock, *, files: Files | None = None
+) -> Memory:
     """Finish what an earlier run left, find where each org stands, and say what the command wants of them."""
     settings, now = config.settings, clock.now()
-    recover(ledger, OsFiles(), hidden)
+    directory = None if settings.output.path == "-" else Path(settings.output.path).resolve()
+    place = mark(directory) if directory and ledger.across_machines else None
+    tell_awaited(recover(ledger, files or OsFiles(), hidden, Whereabouts(directory)).awaited)
     for interrupted in ledger.begin_run(run_id, command.name, now):
         log.warning("run.interrupted", run_id=interrupted, message="it ended without saying so; what it lacks is asked")
     orgs = command.scope.of(config.orgs)
-    since = _standings(ledger, config, orgs, now)
+    since = find_standings(ledger, config, orgs, now)
     identities = Identities(allow_same=settings.same_organization == "allow")
     for org in orgs:
         if org_id := since[org.name].org_id:
@@ -53,19 +56,14 @@ def remember(ledger: Ledger, config: LoadedConfig, command: Command, run_id: str
         wanted=wanted,
         identities=identities,
         wait_s=command.wait.total_seconds(),
-        directory=str(Path(settings.output.path).resolve()),
+        directory=str(directory or ""),
+        place=place,
     )
 
 
-def _standings(ledger: Ledger, config: LoadedConfig, orgs: list[Org], now: datetime) -> dict[str, Standing]:
-    """Return where each org stands. Raises ConfigError for calendars that would overlap."""
-    lookback = config.settings.schedule.lookback
-    wanted_from = {
-        org.name: start_of_date(org.since, org.zone)
-        if org.since
-        else Calendar(org.zone, org.granularity).floor(now - lookback)
-        for org in orgs
-    }
+def find_standings(ledger: Ledger, config: LoadedConfig, orgs: list[Org], now: datetime) -> dict[str, Standing]:
+    """Find or make each org's row, and return where it stands. Raises ConfigError for calendars that would overlap."""
+    wanted_from = {org.name: first_wanted(org, config.settings.schedule, now=now) for org in orgs}
     names = [org.name for org in config.orgs]
     standings = ledger.register(orgs, wanted_from=wanted_from, now=now, names=names)
     problems = [
@@ -77,12 +75,9 @@ def _standings(ledger: Ledger, config: LoadedConfig, orgs: list[Org], now: datet
 
 
 def _calendar_problem(org: Org, changed: CalendarChanged) -> Problem:
-    since = first_free_date(org, changed.covered_until)
     return Problem(
-        message=(
-            f"org {org.name!r} is collected by {changed.granularity} in {changed.zone} through "
-            f"{changed.covered_until.isoformat()}; by {org.granularity} in {org.zone.name} windows would overlap and "
-            f"count twice: set `since: {since}` for it, and the new calendar begins there"
+        message=calendars_overlap(
+            org, zone=changed.zone, granularity=changed.granularity, covered_until=changed.covered_until
         )
     )
 
@@ -106,13 +101,7 @@ def _wanted(
         for org in orgs
     }
     if command.range_ is None:
-        ages = Ages(
-            settle=schedule.settle,
-            recheck=schedule.recheck,
-            repair_for=schedule.repair_for,
-            catch_up=schedule.catch_up,
-        )
-        return CollectWanted(now=now, ages=ages, since=since)
+        return CollectWanted(now=now, ages=ages_of(schedule), since=since)
     wanted = BackfillWanted(
         now=now,
         settle=schedule.settle,

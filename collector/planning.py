@@ -8,12 +8,15 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from collector.config import LoadedConfig
+from collector.config.sections import Schedule
+from collector.core.coverage import Ages
 from collector.core.plan import LanePlan
 from collector.core.ranges import Last, Range, Selection, select
-from collector.core.windows import Calendar
+from collector.core.shards import Shard
+from collector.core.windows import Calendar, start_of_date
 from collector.errors import ConfigError
 from collector.model import Org, Population
 from collector.ports import Clock
@@ -21,13 +24,17 @@ from collector.ports import Clock
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """Which part of the config a command is about: everything, unless orgs or populations are named."""
+    """Which part of the config a command is about: everything, unless orgs, populations or a shard are named."""
 
     orgs: tuple[str, ...] = ()
     populations: tuple[Population, ...] = ()
+    shard: Shard | None = None
 
     def of(self, orgs: Iterable[Org]) -> list[Org]:
-        """Return the orgs in it, each with the populations in it. Raises ConfigError for a name that is none."""
+        """Return the orgs in it, each with the populations in it. Raises ConfigError for a name that is none.
+
+        A shard may have none of the orgs, or none of those that are named: then there is nothing to do.
+        """
         by_name = {org.name: org for org in orgs}
         for name in self.orgs:
             if name not in by_name:
@@ -35,9 +42,14 @@ class Scope:
                 hint = f"; did you mean {near[0]!r}?" if near else ""
                 raise ConfigError(f"--org: there is no org {name!r} in the config{hint}")
         chosen = [by_name[name] for name in dict.fromkeys(self.orgs)] or list(by_name.values())
+        if self.shard is not None:
+            chosen = [org for org in chosen if self.shard.has(org)]
         if not self.populations:
             return chosen
         return [replace(org, populations=tuple(p for p in org.populations if p in self.populations)) for org in chosen]
+
+
+EVERYTHING = Scope()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +78,23 @@ def has_ledger(config: LoadedConfig) -> bool:
 def lookback(config: LoadedConfig) -> Range:
     """Return what `collect` asks for while there is no ledger."""
     return Last(config.settings.schedule.lookback)
+
+
+def ages_of(schedule: Schedule) -> Ages:
+    """Return how old a window may be for what."""
+    return Ages(
+        settle=schedule.settle,
+        recheck=schedule.recheck,
+        repair_for=schedule.repair_for,
+        catch_up=schedule.catch_up,
+    )
+
+
+def first_wanted(org: Org, schedule: Schedule, *, now: datetime) -> datetime:
+    """Return from when an org is wanted that no run has begun yet."""
+    if org.since:
+        return start_of_date(org.since, org.zone)
+    return Calendar(org.zone, org.granularity).floor(now - schedule.lookback)
 
 
 def make_plans(config: LoadedConfig, *, range_: Range, scope: Scope, clock: Clock) -> Plans:
@@ -112,6 +141,6 @@ class Command:
 
     name: str
     range_: Range | None
-    scope: Scope = Scope()
+    scope: Scope = EVERYTHING
     force: bool = False
     wait: timedelta = timedelta(minutes=5)

@@ -8,7 +8,8 @@ intended and the hidden file is gone, it was renamed (docs/ledger.md).
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +19,11 @@ from collector.errors import OutputError
 from collector.ports.ledger import Ledger, UnsealedFile
 
 log = structlog.get_logger("collector")
+
+AWAITED = (
+    "the slices in it are in doubt until it is sealed: by the next run where its directory is, or by "
+    "`collect --recover DIR` where that is mounted; if it is gone for good: `collect --lost FILE`"
+)
 
 
 class Files(Protocol):
@@ -40,17 +46,50 @@ class Files(Protocol):
         ...
 
 
-def recover(ledger: Ledger, files: Files, hidden: Callable[[Path, str], Path]) -> None:
-    """Finish every file that a process left which lives no more. Raises OutputError and LedgerError."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovered:
+    """What became of the files that were left behind."""
+
+    sealed: list[UnsealedFile] = field(default_factory=list)
+    lost: list[UnsealedFile] = field(default_factory=list)
+    awaited: list[UnsealedFile] = field(default_factory=list)  # they lie where this process doesn't see them
+
+
+def at_its_path(file: UnsealedFile) -> Path | None:
+    """Return the directory that a file was written to."""
+    return Path(file.directory)
+
+
+def recover(
+    ledger: Ledger,
+    files: Files,
+    hidden: Callable[[Path, str], Path],
+    find: Callable[[UnsealedFile], Path | None] = at_its_path,
+) -> Recovered:
+    """Finish every file that a process left which lives no more, and that can be found.
+
+    The others are awaited: their slices aren't asked again, since the file may still be sealed.
+    Raises OutputError and LedgerError.
+    """
+    found: dict[int, Path] = {}
+    recovered = Recovered()
     for file in ledger.left_behind():
+        if (directory := find(file)) is None:
+            recovered.awaited.append(file)
+        else:
+            found[file.file_id] = directory
+    for file in ledger.take_over(found.keys()) if found else ():
         try:
-            _finish(ledger, files, file, hidden(Path(file.directory), file.name))
+            is_there = _finish(ledger, files, file, hidden(found[file.file_id], file.name))
         except OSError as error:
             reason = os.strerror(error.errno or 0)
-            raise OutputError(f"{file.directory}/{file.name} can't be sealed: {reason}") from error
+            raise OutputError(f"{found[file.file_id]}/{file.name} can't be sealed: {reason}") from error
+        (recovered.sealed if is_there else recovered.lost).append(file)
+    return recovered
 
 
-def _finish(ledger: Ledger, files: Files, file: UnsealedFile, path: Path) -> None:
+def _finish(ledger: Ledger, files: Files, file: UnsealedFile, path: Path) -> bool:
+    """Seal a file as it is booked, or take back what is booked of one that is gone; return whether it is there."""
     final = path.with_name(file.name)
     size = files.size(path)
     if file.seal_intended:
@@ -70,3 +109,18 @@ def _finish(ledger: Ledger, files: Files, file: UnsealedFile, path: Path) -> Non
     else:
         slices = ledger.lost(file.file_id)
         log.error("file.lost", file=file.name, directory=file.directory, slices_asked_again=slices)
+        return False
+    return True
+
+
+def tell_awaited(awaited: Iterable[UnsealedFile]) -> None:
+    """Warn of files that lie where this process doesn't see them."""
+    for file in awaited:
+        log.warning(
+            "file.awaited",
+            file=file.name,
+            host=file.host,
+            directory=file.directory,
+            records=file.records,
+            message=AWAITED,
+        )

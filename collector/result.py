@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -30,6 +30,49 @@ class RunResult:
     output_error: CollectorError | None = None
 
 
+_LOGGED = 200  # causes
+
+
+def in_words(result: RunResult) -> dict[str, Any]:
+    """Return what a log line says of a run's end."""
+    summary = result.summary
+    lacking = [
+        {"org": org.org.name, "population": population.value, "state": cause.state.value, "slices": cause.slices}
+        | {"reason": cause.code, "message": cause.message, "windows": local_spans(cause, org)}
+        for org in summary.worst_first
+        for population, cause in org.causes
+    ]
+    return {
+        "run_id": result.run_id,
+        "exit_code": int(result.exit_code),
+        "planned": summary.planned,
+        **{state.value: summary.count(state) for state in SliceState},
+        "records": summary.records,
+        "restated": summary.restated,
+        "requests": summary.requests,
+        "suspicious": {flag.value: slices for flag, slices in summary.flags.items()},
+        "files": len(result.files),
+        "seconds": round((result.ended_at - result.started_at).total_seconds(), 3),
+        "not_complete": lacking[:_LOGGED],
+        "not_complete_left_out": max(0, len(lacking) - _LOGGED),
+    }
+
+
+def local_spans(cause: Cause, org: OrgSummary) -> str:
+    """Return the spans of a cause as local dates and times: `2026-06-01 to 2026-06-03`."""
+    zone = org.org.zone.tz
+    texts = []
+    for span in cause.spans:
+        start, last = span.start.astimezone(zone), (span.end - timedelta(seconds=1)).astimezone(zone)
+        if org.org.granularity == "hour":
+            texts.append(f"{start:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}")
+        elif start.date() == last.date():
+            texts.append(f"{start:%Y-%m-%d}")
+        else:
+            texts.append(f"{start:%Y-%m-%d} to {last:%Y-%m-%d}")
+    return ", ".join(texts) + (", and more" if cause.more_spans else "")
+
+
 def manifest(result: RunResult) -> bytes:
     """Return the run's manifest as JSON: planned = complete + partial + failed + refused + not asked."""
     summary = result.summary
@@ -42,7 +85,9 @@ def manifest(result: RunResult) -> bytes:
         "exit_code": int(result.exit_code),
         "slices": {"planned": summary.planned} | {state.value: summary.count(state) for state in SliceState},
         "records": summary.records,
+        "restated": summary.restated,
         "requests": summary.requests,
+        "suspicious": {flag.value: slices for flag, slices in summary.flags.items()},
         "files": [asdict(file) for file in result.files],
         "not_complete": [entry for org in summary.worst_first for entry in _entries(org)],
     }

@@ -19,8 +19,8 @@ from collector.claims import Claims, Memory
 from collector.core.plan import LanePlan
 from collector.core.summary import RunSummary
 from collector.deliver import Writer
-from collector.dispatch import STOPPED, Dispatcher, Event, Limits
-from collector.errors import CollectorError, LedgerError
+from collector.dispatch import RELOADED, STOPPED, Dispatcher, Event, Limits
+from collector.errors import CollectorError
 from collector.exitcodes import ExitCode
 from collector.model import SliceState
 from collector.ports import Clock, Offload, SealedFile, Sink, Transport
@@ -32,17 +32,26 @@ OUTPUT_GRACE_S = 5.0  # behind the grace of the requests: for what they brought 
 
 @dataclass(slots=True)
 class Stop:
-    """A request to end early: by a signal, once; the run hears of it through `listener`."""
+    """A request to end early: by a signal, or because the config changed. The run hears of it through the listeners."""
 
     signal: Signals | None = None
-    listener: Callable[[], None] | None = None
+    reloaded: bool = False
+    on_signal: Callable[[], None] | None = None
+    on_reload: Callable[[], None] | None = None
 
     def request(self, signal_: Signals) -> None:
-        """Ask the run to drain and end."""
+        """Ask the run to drain and end: nothing more is sent."""
         if self.signal is None:
             self.signal = signal_
-            if self.listener is not None:
-                self.listener()
+            if self.on_signal is not None:
+                self.on_signal()
+
+    def reload(self) -> None:
+        """Ask the run to bring what it has begun to its end, and to begin nothing more."""
+        if not self.reloaded:
+            self.reloaded = True
+            if self.on_reload is not None:
+                self.on_reload()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -76,6 +85,7 @@ class Run:
             offload=self.offload,
             summary=summary,
             on_failure=lambda: dispatcher.stop(0.0),
+            emit=self.emit,
             gather_s=_GATHER_S if self.memory else 0.0,
         )
         claims = self._claims(writer, summary)
@@ -97,12 +107,15 @@ class Run:
             dispatcher.stop(self.grace_s)
             timers.append(asyncio.get_running_loop().call_later(self.grace_s + OUTPUT_GRACE_S, self._abandon))
 
-        self.stop.listener = drain
+        self.stop.on_signal = drain
+        self.stop.on_reload = lambda: dispatcher.wind_up(self.grace_s)
         if self.stop.signal is not None:
             drain()
+        if self.stop.reloaded:
+            dispatcher.wind_up(self.grace_s)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(writer.run())
-            feeding = tasks.create_task(_feed(claims, writer, dispatcher))
+            feeding = tasks.create_task(_feed(claims, dispatcher))
             await dispatcher.run()
             await feeding
             await writer.close()
@@ -130,6 +143,7 @@ class Run:
                 trust_zero_for=self.trust_zero_for,
                 restate_for=self.restate_for,
                 directory=memory.directory if memory else "",
+                place=memory.place if memory else None,
             ),
             ledger=memory.ledger if memory else None,
             key_of=lambda org: keys[org.name].key if keys else 0,
@@ -144,6 +158,7 @@ class Run:
             self.memory,
             offload=self.offload,
             flush=writer.flush,
+            fail=writer.fail,
             summary=summary,
             emit=self.emit,
             permits=self.limits.concurrency,
@@ -195,14 +210,10 @@ class Run:
         )
 
 
-async def _feed(claims: Claims | None, writer: Writer, dispatcher: Dispatcher) -> None:
-    if claims is None:
-        return
-    claims.attach(dispatcher)
-    try:
+async def _feed(claims: Claims | None, dispatcher: Dispatcher) -> None:
+    if claims is not None:
+        claims.attach(dispatcher)
         await claims.run()
-    except LedgerError as error:
-        writer.fail(error)
 
 
 def _close_summary(summary: RunSummary, dispatcher: Dispatcher, failure: CollectorError | None) -> None:
@@ -214,4 +225,5 @@ def _close_summary(summary: RunSummary, dispatcher: Dispatcher, failure: Collect
             elif lane.end is not None:
                 population.close(lane.end.state, lane.end.failure.code, lane.end.failure.message)
             else:
-                population.close(SliceState.NOT_ASKED, STOPPED.code, STOPPED.message)
+                why = RELOADED if dispatcher.winding_up else STOPPED
+                population.close(SliceState.NOT_ASKED, why.code, why.message)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 from collector.adapters.ledger import SqlLedger
 from collector.adapters.ledger.views import Organization
 from collector.config import LoadedConfig
-from collector.core.status import MISSING, PopulationStatus, population_status
-from collector.core.wanted import Since, earliest
-from collector.core.windows import Calendar, merge, start_of_date
-from collector.model import Org, Window
+from collector.config.sections import Schedule
+from collector.core.grid import Grid
+from collector.core.status import IN_DOUBT, PopulationStatus, population_status, stranded
+from collector.core.wanted import Since, due_spans
+from collector.core.windows import Calendar
+from collector.model import Granularity, Org, Window
+from collector.planning import ages_of, first_wanted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,8 +26,7 @@ class OrgStatus:
     org_id: str | None
     org_name: str | None
     populations: list[PopulationStatus]
-    catch_up_from: datetime
-    beyond_catch_up: int = field(default=0)
+    beyond_catch_up: Window | None = None  # holds gaps that no `collect` fills any more
 
     @property
     def lacking(self) -> int:
@@ -32,49 +34,54 @@ class OrgStatus:
         return sum(population.lacking for population in self.populations)
 
 
+class Grids:
+    """The calendars of orgs, each worked out once."""
+
+    def __init__(self) -> None:
+        self._grids: dict[tuple[str, Granularity], Grid] = {}
+
+    def of(self, org: Org) -> Grid:
+        """Return the one of an org."""
+        key = (org.zone.name, org.granularity)
+        if key not in self._grids:
+            self._grids[key] = Grid(Calendar(org.zone, org.granularity))
+        return self._grids[key]
+
+
+def since_of(
+    org: Org, row: Organization | None, ranges: Sequence[Window], *, schedule: Schedule, now: datetime
+) -> Since:
+    """Return from when an org is wanted: as its row in the ledger says, else as the first `collect` would."""
+    if row is None:
+        return Since(wanted_from=first_wanted(org, schedule, now=now))
+    return Since(wanted_from=row.wanted_from, ranges=ranges, calendar_since=row.calendar_since)
+
+
 def org_statuses(ledger: SqlLedger, config: LoadedConfig, orgs: Sequence[Org], *, now: datetime) -> list[OrgStatus]:
     """Return the status of orgs, in the order of the config. Raises LedgerError."""
-    known = {row.name: row for row in ledger.organizations()}
-    return [_status(ledger, config, org, known.get(org.name), now) for org in orgs]
-
-
-def _status(ledger: SqlLedger, config: LoadedConfig, org: Org, row: Organization | None, now: datetime) -> OrgStatus:
+    rows = ledger.locate(orgs, names=[org.name for org in config.orgs])
+    grids = Grids()
     schedule = config.settings.schedule
-    calendar = Calendar(org.zone, org.granularity)
-    wanted = _wanted(ledger, config, org, row, now)
+    return [_status(ledger, schedule, org, row=rows.get(org.name), grid=grids.of(org), now=now) for org in orgs]
+
+
+def _status(
+    ledger: SqlLedger, schedule: Schedule, org: Org, *, row: Organization | None, grid: Grid, now: datetime
+) -> OrgStatus:
+    ranges = ledger.wanted(row.key) if row else ()
+    wanted = due_spans(org, since_of(org, row, ranges, schedule=schedule, now=now), settle=schedule.settle, now=now)
     stretches = ledger.stretches(row.key) if row else ()
     populations = []
     for population in org.populations:
-        states = [(s.state, s.span) for s in stretches if s.population is population]
-        status = population_status(population, calendar, wanted, states)
+        states = [(IN_DOUBT if s.in_doubt else s.state, s.span) for s in stretches if s.population is population]
+        status = population_status(population, grid, wanted, states)
         status.oldest_usage = ledger.oldest_usage(row.key, population) if row else None
         populations.append(status)
-    catch_up_from = calendar.floor(now - schedule.catch_up)
+    lacks = [piece for status in populations for piece in status.lacks]
     return OrgStatus(
         org=org,
         org_id=row.org_id if row else None,
         org_name=row.org_name if row else None,
         populations=populations,
-        catch_up_from=catch_up_from,
-        beyond_catch_up=sum(
-            status.counts[MISSING] > 0 and any(gap.start < catch_up_from for gap in status.gaps)
-            for status in populations
-        ),
+        beyond_catch_up=stranded(sorted(lacks, key=lambda piece: piece[1].start), grid, ages_of(schedule), now=now),
     )
-
-
-def _wanted(ledger: SqlLedger, config: LoadedConfig, org: Org, row: Organization | None, now: datetime) -> list[Window]:
-    """Return the spans of whole windows that are wanted and due."""
-    schedule = config.settings.schedule
-    calendar = Calendar(org.zone, org.granularity)
-    due = calendar.floor(now - schedule.settle)
-    if row is not None:
-        ranges = tuple(ledger.wanted(row.key))
-        since = Since(wanted_from=row.wanted_from, ranges=ranges, calendar_since=row.calendar_since)
-    else:
-        begin = start_of_date(org.since, org.zone) if org.since else calendar.floor(now - schedule.lookback)
-        since = Since(wanted_from=begin)
-    first = earliest(org, since)
-    spans = [(calendar.ceil(since.wanted_from), due), *((span.start, span.end) for span in since.ranges)]
-    whole = [(max(calendar.ceil(start), first), min(calendar.floor(end), due)) for start, end in spans]
-    return merge(Window(start, end) for start, end in whole if start < end)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import structlog
 
+from collector.core.suspicion import MEANING
 from collector.errors import Rejected
 from collector.events import (
     ApiDown,
@@ -13,6 +14,7 @@ from collector.events import (
     LanePlanned,
     RequestEnded,
     RetryScheduled,
+    SliceBooked,
     SliceOutcome,
 )
 from collector.model import Slice, SliceState
@@ -38,23 +40,38 @@ def log_event(event: Event) -> None:
         case SliceOutcome():
             reason = event.failure.code if event.failure else "partial"
             log.warning(f"slice.{event.state}", reason=reason, asked=event.asked, **_names(event.slice))
-        case LaneEnded(failure=Rejected(code="stopped")):
-            log.debug("org.stopped", org=event.org.name, slices_not_asked=event.remaining)
+        case SliceBooked():
+            _log_flags(event)
         case LaneEnded():
-            what = "org.refused" if event.refused else "org.given_up"
-            log.error(
-                what,
-                org=event.org.name,
-                reason=event.failure.code,
-                message=event.failure.message,
-                slices_not_asked=event.remaining,
-            )
+            _log_end(event)
         case ApiDown():
             log.error("api.down", failures=event.failures, last=event.last.code, message=event.last.message)
         case LanePlanned():
             log.debug("org.planned", org=event.org.name, slices=event.slices)
         case ApiUp():
             log.info("api.up", down_s=round(event.down_s, 1))
+
+
+def _log_flags(booked: SliceBooked) -> None:
+    for flag, products in booked.flags.items():
+        about = {"products": list(products)} if products else {}
+        log.warning(
+            "answer.suspicious", flag=flag.value, message=MEANING[flag], **about, **_names(booked.outcome.slice)
+        )
+
+
+def _log_end(ended: LaneEnded) -> None:
+    match ended.failure:
+        case Rejected(code="stopped"):
+            log.debug("org.stopped", org=ended.org.name, slices_not_asked=ended.remaining)
+        case failure:
+            log.error(
+                "org.refused" if ended.refused else "org.given_up",
+                org=ended.org.name,
+                reason=failure.code,
+                message=failure.message,
+                slices_not_asked=ended.remaining,
+            )
 
 
 def _names(slice_: Slice) -> dict[str, str]:

@@ -6,7 +6,7 @@ import asyncio
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from signal import SIGINT, SIGTERM, Signals
+from signal import SIGHUP, SIGINT, SIGTERM, Signals
 
 _BOTH = (SIGINT, SIGTERM)
 
@@ -31,3 +31,14 @@ def draining(request: Callable[[Signals], None]) -> Iterator[None]:
     finally:
         for signal in _BOTH:
             loop.remove_signal_handler(signal)
+
+
+@contextmanager
+def hearing_hangup(request: Callable[[], None]) -> Iterator[None]:
+    """Call `request` at each SIGHUP."""
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(SIGHUP, request)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(SIGHUP)

@@ -1,4 +1,4 @@
-"""The writer's thread: everything that touches the output or the ledger happens in it, in order."""
+"""A thread for what may block: the writer's, for output and ledger, or the service's reader's."""
 
 from __future__ import annotations
 
@@ -11,15 +11,25 @@ from typing import Self, TypeVar
 T = TypeVar("T")
 
 
-class WriterThread:
+class WorkerThread:
     """One thread; what is called on it is done in the order of the calls."""
 
-    def __init__(self) -> None:
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix="writer")
+    def __init__(self, name: str = "writer") -> None:
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix=name)
+        self._waiting: dict[object, float] = {}  # what was called and isn't done, by when
 
     async def __call__(self, work: Callable[[], T], /) -> T:
         """Do the work there and return what it returns."""
-        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+        loop, call = asyncio.get_running_loop(), object()
+        self._waiting[call] = loop.time()
+        try:
+            return await loop.run_in_executor(self._executor, work)
+        finally:
+            del self._waiting[call]
+
+    def hung_s(self, now: float) -> float:
+        """Return for how many seconds the oldest call has been waiting; `now` is the event loop's time."""
+        return now - min(self._waiting.values(), default=now)
 
     async def __aenter__(self) -> Self:
         return self

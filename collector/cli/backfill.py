@@ -14,6 +14,7 @@ from collector.cli.options import (
     output_options,
     range_options,
     read_range,
+    shard_option,
     wait_option,
 )
 from collector.core.ranges import Moment
@@ -32,6 +33,7 @@ Examples:
 @output_options
 @range_options
 @wait_option
+@shard_option
 @click.option("--force", is_flag=True, help="Ask again also for what is complete.")
 def backfill(
     from_: Moment | None,
@@ -46,7 +48,7 @@ def backfill(
 
     A range is widened to the whole windows that it touches, and cut to those that are due.
     """
-    context = open_context(**options)
+    context = open_context(**options, sharded=True)
     range_ = read_range(from_, to, last)
     if range_ is None:
         raise click.UsageError("a backfill needs a range: --from 2026-01-01 --to 2026-03-31, or --last 90d")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import click
@@ -11,7 +12,7 @@ import structlog
 
 from collector.adapters.clock import SystemClock
 from collector.adapters.event_log import log_event
-from collector.app import run_command
+from collector.app import mend_ledger, run_command
 from collector.cli.options import (
     Context,
     config_options,
@@ -19,12 +20,15 @@ from collector.cli.options import (
     output_options,
     range_options,
     read_range,
+    shard_option,
     wait_option,
 )
 from collector.cli.progress import shown_progress
 from collector.cli.render import show_result
 from collector.core.ranges import Moment
+from collector.exitcodes import ExitCode
 from collector.planning import Command, has_ledger, lookback, make_plans
+from collector.pushing import leaving_metrics
 
 log = structlog.get_logger("collector")
 
@@ -35,27 +39,54 @@ Examples:
   collector collect -c collector.yaml                    records on stdout
   collector collect -c collector.yaml -o usage/          sealed files and a manifest
   collector collect --org acme --last 7d | jq .product   one org, its last seven days
+  collector collect --shard 0/4 -o usage/                a quarter of the orgs, by one of four processes
 """
 )
 @config_options
 @output_options
 @range_options
 @wait_option
+@shard_option
+@click.option(
+    "--recover",
+    "directories",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Seal what a dead process left in DIR, mounted here from elsewhere, and end; repeatable.",
+)
+@click.option(
+    "--lost",
+    multiple=True,
+    metavar="FILE",
+    help="A file that `status` awaits is gone for good: have its slices asked again, and end; repeatable.",
+)
 def collect(
     from_: Moment | None,
     to: Moment | None,
     last: timedelta | None,
     progress: str,
     wait: timedelta,
+    directories: tuple[Path, ...],
+    lost: tuple[str, ...],
     **options: Any,
 ) -> int:
     """Collect what is asked of every org now: new windows, gaps, repairs, rechecks. What a CronJob calls.
 
     Without a ledger (`--state none`) the windows of `schedule.lookback`; with a range, that range.
     """
-    context = open_context(**options)
+    context = open_context(**options, sharded=True)
+    if directories or lost:
+        return _mend(context, directories, lost)
     command = Command(name="collect", range_=read_range(from_, to, last), scope=context.scope, wait=wait)
     return run_and_show(context, command, progress=progress)
+
+
+def _mend(context: Context, directories: tuple[Path, ...], lost: tuple[str, ...]) -> int:
+    if not has_ledger(context.config):
+        raise click.UsageError("--recover and --lost need a ledger: `state.url` is none")
+    done = mend_ledger(context.config, directories=directories, lost=lost)
+    return ExitCode.OK if done else ExitCode.INCOMPLETE
 
 
 def run_and_show(context: Context, command: Command, *, progress: str) -> int:
@@ -67,7 +98,10 @@ def run_and_show(context: Context, command: Command, *, progress: str) -> int:
     for warning in context.config.warnings:
         log.warning("config.warning", message=str(warning))
     slices = {} if has_ledger(context.config) else plans.slices
-    with shown_progress(slices, mode=progress, quiet=context.quiet, watch=log_event) as watch:
-        result = asyncio.run(run_command(context.config, command, plans=plans, watch=watch))
+    with (
+        leaving_metrics(context.config, command.name) as leaving,
+        shown_progress(slices, mode=progress, quiet=context.quiet, watch=leaving.beside(log_event)) as watch,
+    ):
+        leaving.result = result = asyncio.run(run_command(context.config, command, plans=plans, watch=watch))
     show_result(result, context)
     return int(result.exit_code)

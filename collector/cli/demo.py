@@ -85,7 +85,7 @@ def _collect(config: LoadedConfig, days: int) -> RunResult:
     format_ = resolve_format("auto", sys.stderr)
     configure_logs(level="error", format_=format_)
     command = Command(name="backfill", range_=Last(timedelta(days=days)))
-    context = Context(config=config, scope=command.scope, quiet=False, log_format=format_)
+    context = Context(config=config, reload=lambda: config, scope=command.scope, quiet=False, log_format=format_)
     plans = make_plans(config, range_=Last(timedelta(days=days)), scope=command.scope, clock=SystemClock())
     with shown_progress(plans.slices, mode="auto", quiet=False, watch=log_event) as watch:
         result = asyncio.run(run_command(config, command, plans=plans, watch=watch))

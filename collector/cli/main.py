@@ -17,6 +17,7 @@ from collector.cli.demo import demo
 from collector.cli.healthcheck import healthcheck
 from collector.cli.plan import plan
 from collector.cli.schema import schema
+from collector.cli.serve import serve
 from collector.cli.simulate import simulate
 from collector.cli.status import status
 from collector.cli.streams import forget_stdout, guard_streams
@@ -50,7 +51,7 @@ def cli() -> None:
     """  # noqa: D301 - click's mark for text that isn't filled
 
 
-for command in (collect, backfill, check, plan, status, schema, simulate, demo, healthcheck):
+for command in (collect, backfill, serve, check, plan, status, schema, simulate, demo, healthcheck):
     cli.add_command(command)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -16,6 +16,7 @@ from collector.adapters.logs import configure_logs, resolve_format
 from collector.config import LoadedConfig, find_config, load
 from collector.config.types import parse_duration
 from collector.core.ranges import Between, Last, Moment, Range
+from collector.core.shards import Shard
 from collector.errors import ConfigError
 from collector.model import Population
 from collector.planning import Scope
@@ -56,6 +57,24 @@ class DurationType(click.ParamType[timedelta]):
         return duration
 
 
+SHARDS = "COLLECTOR_SHARDS"
+
+
+def read_shard(text: str | None, environ: Mapping[str, str]) -> Shard | None:
+    """Return the shard of the option, else of COLLECTOR_SHARDS=N, else None: all orgs. Raises UsageError."""
+    shards = environ.get(SHARDS)
+    try:
+        if text is not None:
+            return Shard.parse(text, environ)
+        if not shards:
+            return None
+        if not (shards.isascii() and shards.isdigit()):
+            raise ValueError(f"expected how many shards there are, got {shards!r}")
+        return Shard.parse(f"auto/{shards}", environ)
+    except ValueError as error:
+        raise click.UsageError(f"{SHARDS if text is None else '--shard'}: {error}") from None
+
+
 def apply(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
     """Return a decorator that adds options in the order in which they are given."""
 
@@ -81,10 +100,13 @@ config_options = apply(
     click.option("--log-format", type=click.Choice(["auto", "console", "json"]), help="How logs look."),
     click.option("-q", "--quiet", is_flag=True, help="Only warnings and errors: no progress, no summary."),
 )
-output_options = apply(
+service_options = apply(
     click.option("-o", "--output", metavar="DIR", help="A directory for sealed files, or - for stdout."),
     click.option("-f", "--format", "format_", type=click.Choice(["jsonl"]), help="Format of the records."),
     click.option("--state", metavar="URL", help="The ledger: sqlite:///FILE, or none."),
+)
+output_options = apply(
+    service_options,
     click.option(
         "--progress",
         type=click.Choice(["auto", "always", "never"]),
@@ -109,11 +131,19 @@ wait_option = click.option(
 )
 
 
+shard_option = click.option(
+    "--shard",
+    metavar="I/N",
+    help="Only the orgs of shard I (from 0) of N; auto/N takes I from Kubernetes, as COLLECTOR_SHARDS=N does.",
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """What the shared options come to."""
+    """What the shared options come to. `reload` loads the config again, with the same options laid over it."""
 
     config: LoadedConfig
+    reload: Callable[[], LoadedConfig]
     scope: Scope
     quiet: bool
     log_format: Literal["console", "json"]
@@ -130,8 +160,13 @@ def open_context(
     output: str | None = None,
     format_: str | None = None,
     state: str | None = None,
+    shard: str | None = None,
+    sharded: bool = False,
 ) -> Context:
-    """Load the config with the options laid over it, and set up the logs. Raises ConfigError."""
+    """Load the config with the options laid over it, and set up the logs. Raises ConfigError.
+
+    A command that is `sharded` has `shard_option`, and also hears of its shard by the environment.
+    """
     level = log_level or ("warning" if quiet else None)
     overrides = {
         "output": {"path": output, "format": format_},
@@ -139,11 +174,19 @@ def open_context(
         "log": {"level": level, "format": log_format},
     }
     path = find_config(config_path, os.environ)
-    config = load(path, environ=os.environ, overrides=overrides)
+
+    def reload() -> LoadedConfig:
+        return load(path, environ=os.environ, overrides=overrides)
+
+    config = reload()
     format_used = resolve_format(config.settings.log.format, sys.stderr)
     configure_logs(level=config.settings.log.level, format_=format_used)
-    scope = Scope(orgs=orgs, populations=tuple(Population(p) for p in populations))
-    return Context(config=config, scope=scope, quiet=quiet, log_format=format_used)
+    scope = Scope(
+        orgs=orgs,
+        populations=tuple(Population(p) for p in populations),
+        shard=read_shard(shard, os.environ) if sharded else None,
+    )
+    return Context(config=config, reload=reload, scope=scope, quiet=quiet, log_format=format_used)
 
 
 def read_range(from_: Moment | None, to: Moment | None, last: timedelta | None) -> Range | None:

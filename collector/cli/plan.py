@@ -13,7 +13,7 @@ from rich.text import Text
 from collector.adapters.clock import SystemClock
 from collector.adapters.words import duration, printable
 from collector.app import limits_of
-from collector.cli.options import config_options, open_context, range_options, read_range
+from collector.cli.options import config_options, open_context, range_options, read_range, shard_option
 from collector.cli.streams import stdout_console
 from collector.core.estimate import Estimate, estimate
 from collector.core.plan import LanePlan
@@ -31,13 +31,14 @@ Examples:
 )
 @config_options
 @range_options
+@shard_option
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
 def plan(from_: Moment | None, to: Moment | None, last: timedelta | None, as_json: bool, **options: Any) -> None:
     """Say what `collect`, or `backfill` with a range, would ask: slices, requests, time. Sends nothing.
 
     Requests and time are the least: retries and partial answers add to them.
     """
-    context = open_context(**options)
+    context = open_context(**options, sharded=True)
     range_ = read_range(from_, to, last) or lookback(context.config)
     plans = make_plans(context.config, range_=range_, scope=context.scope, clock=SystemClock())
     limits = limits_of(context.config.settings)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
 
 import structlog
 from rich.table import Table
@@ -15,14 +14,13 @@ from collector.cli.streams import stderr_console
 from collector.core.summary import Cause, OrgSummary, RunSummary
 from collector.exitcodes import ExitCode
 from collector.model import Population, SliceState
-from collector.result import RunResult
+from collector.result import RunResult, in_words, local_spans
 
 log = structlog.get_logger("collector")
 
 _WIDE = 110  # columns
 _ROWS = 20
 _ROWS_LACKING = 40
-_LOGGED = 200
 _STATES = {
     SliceState.COMPLETE: "green",
     SliceState.PARTIAL: "yellow",
@@ -56,27 +54,8 @@ def show_result(result: RunResult, context: Context) -> None:
 
 
 def _log_result(result: RunResult) -> None:
-    summary = result.summary
-    lacking = [
-        {"org": org.org.name, "population": population.value, "state": cause.state.value, "slices": cause.slices}
-        | {"reason": cause.code, "message": cause.message, "windows": _windows(cause, org)}
-        for org in summary.worst_first
-        for population, cause in org.causes
-    ]
     level = log.info if result.exit_code == ExitCode.OK else log.warning
-    level(
-        "run.finished",
-        run_id=result.run_id,
-        exit_code=int(result.exit_code),
-        planned=summary.planned,
-        **{state.value: summary.count(state) for state in _STATES},
-        records=summary.records,
-        requests=summary.requests,
-        files=len(result.files),
-        seconds=round((result.ended_at - result.started_at).total_seconds(), 3),
-        not_complete=lacking[:_LOGGED],
-        not_complete_left_out=max(0, len(lacking) - _LOGGED),
-    )
+    level("run.finished", **in_words(result))
 
 
 def _table(result: RunResult, *, wide: bool) -> Table:
@@ -130,22 +109,7 @@ def _place(population: Population, cause: Cause, org: OrgSummary) -> str:
     """Return which slices a cause is about; a refusal is about the whole org."""
     if cause.state is SliceState.REFUSED or not cause.spans:
         return ""
-    return f"{population.value} {_windows(cause, org)}"
-
-
-def _windows(cause: Cause, org: OrgSummary) -> str:
-    """Return the spans of a cause as local dates and times: `2026-06-01 to 2026-06-03`."""
-    zone = org.org.zone.tz
-    texts = []
-    for span in cause.spans:
-        start, last = span.start.astimezone(zone), (span.end - timedelta(seconds=1)).astimezone(zone)
-        if org.org.granularity == "hour":
-            texts.append(f"{start:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}")
-        elif start.date() == last.date():
-            texts.append(f"{start:%Y-%m-%d}")
-        else:
-            texts.append(f"{start:%Y-%m-%d} to {last:%Y-%m-%d}")
-    return ", ".join(texts) + (", and more" if cause.more_spans else "")
+    return f"{population.value} {local_spans(cause, org)}"
 
 
 def _closing(result: RunResult) -> str:

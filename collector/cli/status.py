@@ -12,18 +12,21 @@ from rich.table import Table
 from rich.text import Text
 
 from collector.adapters.clock import SystemClock
+from collector.adapters.ledger import AwaitedFile
 from collector.adapters.words import printable
 from collector.app import open_ledger
-from collector.cli.options import config_options, open_context
+from collector.cli.options import config_options, open_context, shard_option
 from collector.cli.streams import stdout_console
-from collector.core.status import MISSING, PopulationStatus, State
+from collector.core.status import IN_DOUBT, MISSING, PopulationStatus, State
 from collector.exitcodes import ExitCode
 from collector.model import SliceState, Window
 from collector.planning import has_ledger
+from collector.recovery import AWAITED
 from collector.status import OrgStatus, org_statuses
 
 _STATES: dict[State, tuple[str, str]] = {  # the mark of a day, and its colour
     SliceState.COMPLETE: ("█", "green"),
+    IN_DOUBT: ("?", "yellow"),
     SliceState.PARTIAL: ("▒", "yellow"),
     SliceState.FAILED: ("x", "red"),
     SliceState.REFUSED: ("!", "red"),
@@ -42,25 +45,34 @@ Examples:
 """
 )
 @config_options
+@shard_option
 @click.option("--strips", is_flag=True, help="A strip per month for every org, not only for those with gaps.")
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
 def status(strips: bool, as_json: bool, **options: Any) -> int:
     """Show coverage from the ledger, per org and population. Exits with 3 if there are gaps."""
-    context = open_context(**options)
+    context = open_context(**options, sharded=True)
     if not has_ledger(context.config):
         raise click.UsageError("there is no ledger: `state.url` is none")
     clock = SystemClock()
     ledger = open_ledger(context.config.settings, "status", clock)
     try:
         orgs = org_statuses(ledger, context.config, context.scope.of(context.config.orgs), now=clock.now())
+        awaited = ledger.awaited()
     finally:
         ledger.close()
     if as_json:
-        content = {"lacking": sum(org.lacking for org in orgs), "orgs": [_as_json(org) for org in orgs]}
+        content = {
+            "lacking": sum(org.lacking for org in orgs),
+            "orgs": [_as_json(org) for org in orgs],
+            "awaited": [_awaited(one) for one in awaited],
+        }
         click.echo(orjson.dumps(content, option=orjson.OPT_INDENT_2))
     else:
-        _show(stdout_console(), orgs, strips=strips)
-    return ExitCode.INCOMPLETE if any(org.lacking for org in orgs) else ExitCode.OK
+        console = stdout_console()
+        _show(console, orgs, strips=strips)
+        for one in awaited:
+            console.print(_await(one), soft_wrap=True, markup=False)
+    return ExitCode.INCOMPLETE if awaited or any(org.lacking for org in orgs) else ExitCode.OK
 
 
 def _show(console: Console, orgs: list[OrgStatus], *, strips: bool) -> None:
@@ -72,7 +84,7 @@ def _show(console: Console, orgs: list[OrgStatus], *, strips: bool) -> None:
             for line in _strips(population):
                 console.print(line)
     if shown:
-        legend = [(f"{mark} {state}  ", colour) for state, (mark, colour) in _STATES.items()]
+        legend = [(f"{mark} {_word(state)}  ", colour) for state, (mark, colour) in _STATES.items()]
         console.print(Text.assemble(*legend))
     old = [printable(org.org.name) for org in orgs if org.beyond_catch_up]
     if old:
@@ -89,7 +101,7 @@ def _table(orgs: list[OrgStatus], *, wide: bool) -> Table:
     table = Table(header_style="bold")
     table.add_column("org", overflow="fold", min_width=8, max_width=30)
     table.add_column("population", overflow="fold", min_width=7)
-    for name in ("windows", *(str(state) for state in used)):
+    for name in ("windows", *map(_word, used)):
         table.add_column(name, justify="right", no_wrap=True)
     for name in ("first gap", "usage since")[: 2 if wide else 1]:
         table.add_column(name, no_wrap=True)
@@ -114,6 +126,29 @@ def _strips(population: PopulationStatus) -> Iterator[Text]:
             mark, colour = _STATES[days[number]] if number in days else (" ", "")
             line.append(mark, style=colour)
         yield line
+
+
+def _word(state: State) -> str:
+    return str(state).replace("_", " ")
+
+
+def _await(one: AwaitedFile) -> str:
+    file = one.file
+    host = f" on {printable(file.host)}" if file.host else ""
+    since = f" since {one.begun_at:%Y-%m-%d %H:%M} UTC" if one.begun_at else ""
+    return (
+        f"awaited{since}: {printable(file.name)} in {printable(file.directory)}{host}, {one.slices} slices. {AWAITED}"
+    )
+
+
+def _awaited(one: AwaitedFile) -> dict[str, Any]:
+    return {
+        "file": one.file.name,
+        "directory": one.file.directory,
+        "host": one.file.host,
+        "slices": one.slices,
+        "begun_at": one.begun_at.isoformat() if one.begun_at else None,
+    }
 
 
 def _date(window: Window, org: OrgStatus) -> str:

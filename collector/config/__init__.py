@@ -7,8 +7,8 @@ would be right. Never shows the value of a secret.
 from __future__ import annotations
 
 from collector.config.find import find_config
-from collector.config.loader import LoadedConfig, load
+from collector.config.loader import LoadedConfig, files_now, load
 from collector.config.schema import config_schema
 from collector.config.settings import Settings
 
-__all__ = ["LoadedConfig", "Settings", "config_schema", "find_config", "load"]
+__all__ = ["LoadedConfig", "Settings", "config_schema", "files_now", "find_config", "load"]

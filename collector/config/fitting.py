@@ -37,6 +37,22 @@ def ca_flaws(file: Path) -> Iterator[str]:
         yield f"{file} can't be read: {error.strerror}"
 
 
+def password_flaws(url: str, file: Path) -> Iterator[str]:
+    """Yield why a ledger's password can't be in that file, if it can't."""
+    if not url.startswith("postgresql://"):
+        return  # the config's ledger, which an option has replaced
+    from collector.adapters.ledger.postgresql.place import Place, UrlError, read_password  # noqa: PLC0415 - its driver
+
+    try:
+        read_password(file)
+    except UrlError as error:
+        yield str(error)
+    try:
+        Place.parse(url, password_file=file)
+    except UrlError as error:
+        yield f"the URL {error}"
+
+
 def span_flaws(settings: Settings, orgs: list[ReadOrg]) -> Iterator[str]:
     """Yield every granularity in use whose windows one request can't hold."""
     users: dict[Granularity, list[str]] = {}

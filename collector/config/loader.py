@@ -13,18 +13,21 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from collector.config.document import Document, read_document
-from collector.config.fitting import ca_flaws, doubts, span_flaws
+from collector.config.fitting import ca_flaws, doubts, password_flaws, span_flaws
 from collector.config.layers import Layers, section, unused_variables, variables_tree
-from collector.config.org_files import entries_of_config, entries_of_file, find_org_files
+from collector.config.org_files import entries_of_config, entries_of_file, find_org_files, matching_now
 from collector.config.orgs import Entry, ReadOrg, duplicates, read_org
 from collector.config.problems import findings
 from collector.config.secrets import Secrets
 from collector.config.settings import Settings
+from collector.config.urls import holds_password, ledger_url_of_file
 from collector.config.wording import Path as KeyPath
 from collector.errors import ConfigError, Problem
 from collector.model import Org
 
-READ_PATHS = frozenset({("api", "ca_file"), ("service", "token_file")})  # relative to the config
+READ_PATHS = frozenset(
+    {("api", "ca_file"), ("service", "token_file"), ("state", "password_file")}
+)  # relative to the config
 NO_ORGS = (
     "there are no orgs: add one below `orgs:` (`- name: …` with username_env and access_key_env), "
     "or a file with orgs that `org_files` matches"
@@ -65,11 +68,19 @@ def load(path: Path, *, environ: Mapping[str, str], overrides: Mapping[str, obje
         problems.append(Problem(message=NO_ORGS, file=str(path)))
     settings = read_settings(layers, problems)
     secrets = Secrets(environ)
+    state = data.get("state")
+    if isinstance(state, dict) and holds_password(str(state.get("url"))):
+        message = "others on this machine can read the ledger's password"
+        secrets.warn(document.file, document.mode, message, document, ("state", "url"))
     orgs = [org for entry in entries if (org := read_org(entry, secrets, problems))]
     problems += duplicates(entries)
-    ca_files = [settings.api.ca_file] if settings and settings.api.ca_file else []
+    read = [file for file in (settings.api.ca_file, settings.state.password_file) if file] if settings else []
     if settings:
-        problems += [layers.problem(("api", "ca_file"), text) for file in ca_files for text in ca_flaws(file)]
+        if file := settings.api.ca_file:
+            problems += [layers.problem(("api", "ca_file"), text) for text in ca_flaws(file)]
+        if file := settings.state.password_file:
+            flaws = password_flaws(settings.state.url.get_secret_value(), file)
+            problems += [layers.problem(("state", "password_file"), text) for text in flaws]
         problems += [layers.problem(("api", "max_span"), text) for text in span_flaws(settings, orgs)]
 
     order = {str(file): place for place, file in enumerate([path, *org_files])}
@@ -80,9 +91,14 @@ def load(path: Path, *, environ: Mapping[str, str], overrides: Mapping[str, obje
         settings=settings,
         orgs=tuple(to_org(org, settings) for org in orgs),
         path=path,
-        files=(path, *org_files, *secrets.files, *ca_files),
+        files=(path, *org_files, *secrets.files, *read),
         warnings=in_order(warnings, order),
     )
+
+
+def files_now(config: LoadedConfig) -> set[Path]:
+    """Return the files that a load of this config would look at now: those it was made of, and new ones."""
+    return {*config.files, *matching_now(config.settings.org_files, config.path.parent)}
 
 
 def read_org_files(
@@ -129,6 +145,8 @@ def shaped(
             problems.append(document.problem(path, "expected a mapping: its keys, indented, one per line"))
         elif path in READ_PATHS and isinstance(value, str) and value:
             kept[name] = str(document.file.parent / value)
+        elif path == ("state", "url") and isinstance(value, str):
+            kept[name] = ledger_url_of_file(value, document.file.parent)
         else:
             kept[name] = value
     return kept

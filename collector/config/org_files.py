@@ -52,6 +52,11 @@ def find_org_files(patterns: Sequence[object], config: Document, problems: list[
     return sorted(found.values())
 
 
+def matching_now(patterns: Sequence[str], base: Path) -> list[Path]:
+    """Return the files that the patterns of a config in that directory match now, and those that they name."""
+    return [base / match for pattern in patterns for match in shell_glob(base, pattern)]
+
+
 def shell_glob(base: Path, pattern: str) -> list[str]:
     """Return what a shell would: unlike Path.glob, no hidden files (backups, Kubernetes' own `..data`)."""
     return glob.glob(pattern, root_dir=base, recursive=True)  # noqa: PTH207, RUF100

@@ -169,6 +169,7 @@ class State(Section):
     """Where the ledger is."""
 
     url: LedgerUrl = key("sqlite:///state/ledger.db", "sqlite:///…, postgresql://… or none")
+    password_file: FilePath | None = key(None, "file with the password for PostgreSQL; read at every connection")
 
 
 class Schedule(Section):

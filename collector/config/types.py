@@ -14,8 +14,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, PlainValidator, WithJsonSchema
 
-from collector.config.wording import duration_text, expected, invalid
+from collector.config.wording import duration_text, expected, invalid, shown
 from collector.config.zones import parse_zone
+from collector.core.schedule import cron_flaw
 from collector.model import Zone
 
 DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)?")
@@ -67,9 +68,11 @@ def parse_date(value: object) -> date:
 
 
 def parse_cron(value: object) -> str:
-    """Return a cron line of five fields; what they mean is for the schedule to say."""
+    """Return a cron line of five fields that dates do meet."""
     if not isinstance(value, str) or len(value.split()) != 5:
         raise invalid(expected("five fields (minute hour day month weekday) such as '20 * * * *'", value))
+    if flaw := cron_flaw(value):
+        raise invalid(f"{shown(value)} is no schedule: {flaw}; five fields are minute hour day month weekday")
     return value
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from pathlib import Path
 from typing import Annotated
 from urllib.parse import SplitResult, urlsplit
 
@@ -75,7 +76,29 @@ def parse_ledger_url(value: object) -> SecretStr:
         raise invalid("a sqlite URL has three slashes and a path: sqlite:///state/ledger.db")
     if scheme == "postgresql" and not rest:
         raise invalid("a postgresql URL names a host and a database: postgresql://host/database")
+    if scheme == "postgresql":
+        from collector.adapters.ledger.postgresql.place import Place, UrlError  # noqa: PLC0415 - loads its driver
+
+        try:
+            Place.parse(text)
+        except UrlError as error:
+            raise invalid(f"the URL {error}") from None
     return SecretStr(text)
+
+
+def ledger_url_of_file(url: str, directory: Path) -> str:
+    """Return a ledger's URL as a file means it: certificates and the like that are relative lie beside that file."""
+    if not url.startswith("postgresql://"):
+        return url
+    from collector.adapters.ledger.postgresql.place import with_files_beside  # noqa: PLC0415 - loads its driver
+
+    return with_files_beside(url, directory)
+
+
+def holds_password(url: str) -> bool:
+    """Say whether a ledger's URL holds a password."""
+    user = url.partition("://")[2].partition("@")[0]
+    return url.startswith("postgresql://") and (("@" in url and ":" in user) or "password=" in url)
 
 
 HttpUrl = Annotated[

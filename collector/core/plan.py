@@ -39,6 +39,10 @@ class Plan(Protocol):
         """Issue the next slice."""
         ...
 
+    def end(self) -> None:
+        """Issue none any more."""
+        ...
+
 
 @dataclass(slots=True)
 class ListedPlan:
@@ -61,6 +65,10 @@ class ListedPlan:
         """Issue the next slice."""
         return self.slices.pop(0)
 
+    def end(self) -> None:
+        """Issue none any more."""
+        self.slices.clear()
+
 
 @dataclass(slots=True)
 class BatchPlan:
@@ -71,6 +79,7 @@ class BatchPlan:
     more: bool = True  # batches may follow
     begun: Counter[Population] = field(default_factory=Counter)  # slices issued, each counted once
     last: Slice | None = None  # the last of them
+    _ended: bool = False
 
     @property
     def remaining(self) -> int:
@@ -90,14 +99,21 @@ class BatchPlan:
 
     def refill(self, slices: Iterable[Slice], *, more: bool) -> None:
         """Begin another batch."""
-        self.batch = deque(slices)
-        self.more = more
+        if not self._ended:
+            self.batch = deque(slices)
+            self.more = more
 
     def cut(self) -> None:
         """Take back what was not issued: it is planned again."""
         if self.batch:
             self.batch.clear()
             self.more = True
+
+    def end(self) -> None:
+        """Issue none any more, and take no other batch."""
+        self.batch.clear()
+        self.more = False
+        self._ended = True
 
 
 @dataclass(slots=True)
@@ -108,6 +124,7 @@ class LanePlan:
     span: Window | None
     total: int = field(init=False)
     issued: int = field(init=False, default=0)
+    _ended: bool = field(init=False, default=False)
     _slices: Iterator[Slice] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -126,19 +143,23 @@ class LanePlan:
 
     @property
     def remaining(self) -> int:
-        """How many slices were not issued yet."""
-        return self.total - self.issued
+        """How many slices may still be issued."""
+        return 0 if self._ended else self.total - self.issued
 
     @property
     def exhausted(self) -> bool:
-        """Whether all were issued."""
-        return self.issued == self.total
+        """Whether none will be issued again."""
+        return not self.remaining
 
     def __next__(self) -> Slice:
         """Issue the next slice."""
         slice_ = next(self._slices)
         self.issued += 1
         return slice_
+
+    def end(self) -> None:
+        """Issue none any more."""
+        self._ended = True
 
     def _generate(self) -> Iterator[Slice]:
         if self.span is None:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from collector.core.plan import LanePlan
+from collector.core.suspicion import Flag
 from collector.core.windows import merge
 from collector.errors import REFUSED_CODES
 from collector.exitcodes import ExitCode
@@ -46,7 +47,14 @@ class PopulationSummary:
     states: Counter[SliceState] = field(default_factory=Counter)
     records: int = 0
     requests: int = 0
+    restated: int = 0  # of the records
     causes: dict[tuple[SliceState, str], Cause] = field(default_factory=dict)
+    flags: Counter[Flag] = field(default_factory=Counter)  # slices
+
+    def flag(self, flags: Iterable[Flag], *, restated: int) -> None:
+        """Count what was restated, and what is suspicious about a slice."""
+        self.restated += restated
+        self.flags.update(list(flags))  # a mapping would be taken for counts
 
     def end(self, state: SliceState, window: Window, *, why: tuple[str, str] | None, asked: int, records: int) -> None:
         """Count the end of a slice; `why` is the code and message of what kept it from being complete."""
@@ -61,6 +69,8 @@ class PopulationSummary:
         """Count what another one of the same population has counted."""
         self.states += other.states
         self.requests += other.requests
+        self.restated += other.restated
+        self.flags += other.flags
         self.records += other.records
         for key, cause in other.causes.items():
             own = self.causes.setdefault(key, Cause(cause.state, cause.code, cause.message))
@@ -103,6 +113,11 @@ class OrgSummary:
     def requests(self) -> int:
         """How many requests were sent."""
         return sum(population.requests for population in self.populations.values())
+
+    @property
+    def flags(self) -> Counter[Flag]:
+        """How many slices are suspicious, by what about them is."""
+        return sum((population.flags for population in self.populations.values()), Counter[Flag]())
 
     @property
     def causes(self) -> list[tuple[Population, Cause]]:
@@ -171,6 +186,16 @@ class RunSummary:
     def requests(self) -> int:
         """How many requests were sent."""
         return sum(org.requests for org in self.orgs.values())
+
+    @property
+    def restated(self) -> int:
+        """How many of the records are restatements."""
+        return sum(p.restated for org in self.orgs.values() for p in org.populations.values())
+
+    @property
+    def flags(self) -> Counter[Flag]:
+        """How many slices are suspicious, by what about them is."""
+        return sum((org.flags for org in self.orgs.values()), Counter[Flag]())
 
     @property
     def worst_first(self) -> list[OrgSummary]:

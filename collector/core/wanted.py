@@ -6,13 +6,13 @@ range. What is asked of a window follows from what is known of it (`coverage`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from collector.core.coverage import Ages, Known, to_backfill, to_collect
 from collector.core.ranges import Range, select
-from collector.core.windows import Calendar, start_of_date
+from collector.core.windows import Calendar, merge, start_of_date
 from collector.model import Org, Window
 
 
@@ -31,7 +31,7 @@ class CollectWanted:
 
     now: datetime
     ages: Ages
-    since: Mapping[str, Since]  # by org name
+    since: dict[str, Since]  # by org name
 
     def span(self, org: Org) -> Window | None:
         """Return the whole windows that are looked at."""
@@ -56,7 +56,7 @@ class BackfillWanted:
     now: datetime
     settle: timedelta
     range_: Range
-    since: Mapping[str, Since]
+    since: dict[str, Since]
     force: bool = False
 
     def span(self, org: Org) -> Window | None:
@@ -87,6 +87,24 @@ def earliest(org: Org, since: Since) -> datetime:
     if since.calendar_since is not None:
         bounds.append(calendar.ceil(since.calendar_since))
     return max(bounds)
+
+
+def due_spans(org: Org, since: Since, *, settle: timedelta, now: datetime) -> list[Window]:
+    """Return the spans of whole windows that are wanted of an org and due, oldest first."""
+    calendar = Calendar(org.zone, org.granularity)
+    due, first = calendar.floor(now - settle), earliest(org, since)
+    spans = [(calendar.ceil(since.wanted_from), due), *((span.start, span.end) for span in since.ranges)]
+    whole = [(max(calendar.ceil(start), first), min(calendar.floor(end), due)) for start, end in spans]
+    return merge(Window(start, end) for start, end in whole if start < end)
+
+
+def calendars_overlap(org: Org, *, zone: str, granularity: str, covered_until: datetime) -> str:
+    """Return what to tell of an org that was collected by another calendar, and what to do about it."""
+    return (
+        f"org {org.name!r} is collected by {granularity} in {zone} through {covered_until.isoformat()}; "
+        f"by {org.granularity} in {org.zone.name} windows would overlap and count twice: "
+        f"set `since: {first_free_date(org, covered_until)}` for it, and the new calendar begins there"
+    )
 
 
 def first_free_date(org: Org, covered_until: datetime) -> date:

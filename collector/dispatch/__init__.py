@@ -10,7 +10,7 @@ with the plan. All decisions are synchronous methods that get `now`; only the di
 awaits anything.
 """
 
-from collector.dispatch.dispatcher import STOPPED, Dispatcher, Limits, RateLimit
+from collector.dispatch.dispatcher import RELOADED, STOPPED, Dispatcher, Limits, RateLimit
 from collector.events import Event, SliceOutcome
 
-__all__ = ["STOPPED", "Dispatcher", "Event", "Limits", "RateLimit", "SliceOutcome"]
+__all__ = ["RELOADED", "STOPPED", "Dispatcher", "Event", "Limits", "RateLimit", "SliceOutcome"]

@@ -21,7 +21,7 @@ from collector.core.retry import RetryPolicy
 from collector.dispatch.board import Board
 from collector.dispatch.identity import Identities, Settles
 from collector.dispatch.lane import Inquiry, Lane, Step
-from collector.dispatch.limiter import Limiter
+from collector.dispatch.limiter import Limiter, Permit
 from collector.dispatch.outage import Outage
 from collector.errors import Broken, Failure, Rejected, Retriable
 from collector.events import ApiDown, ApiUp, Event, RequestEnded, SliceOutcome
@@ -51,6 +51,7 @@ class Limits:
     allow_same_organization: bool = False
 
 
+RELOADED = Rejected(code="reloaded", message="the config changed: the next run goes on with it")
 STOPPED = Rejected(code="stopped", message="the run was stopped before an answer came")
 
 
@@ -94,6 +95,7 @@ class Dispatcher:
         self._fetches: set[asyncio.Timeout] = set()
         self._changed = asyncio.Event()
         self._stopping = False
+        self.winding_up = False
 
     def stop(self, grace_s: float) -> None:
         """Send nothing more; what is under way may take up to `grace_s` seconds. Idempotent."""
@@ -101,6 +103,17 @@ class Dispatcher:
             self._stopping = True
             self._changed.set()
             asyncio.get_running_loop().call_later(grace_s, self._cut_fetches)
+
+    def wind_up(self, grace_s: float) -> None:
+        """Begin no new slice: what was begun may take up to `grace_s` seconds to end, retries included. Idempotent."""
+        if not self.winding_up:
+            self.winding_up = True
+            now = asyncio.get_running_loop().time()
+            for lane in self.lanes:
+                lane.wind_up()
+                self._board.put(lane, now)
+            self._changed.set()
+            asyncio.get_running_loop().call_later(grace_s, self.stop, grace_s)
 
     @property
     def stopping(self) -> bool:
@@ -142,6 +155,8 @@ class Dispatcher:
         if self._in_flight >= (1 if self._outage.down else self._limits.concurrency):
             return None
         when = self._limiter.ready_at(now)
+        if when is None:
+            return None
         if self._outage.down:
             when = max(when, self._outage.probe_at)
         return when if when > now else self._board.next(now)
@@ -156,16 +171,19 @@ class Dispatcher:
         """Take the permits at once, so that the next turn sees them taken; then ask."""
         self._in_flight += 1
         inquiry = lane.take(now, uptime=self._outage.uptime(now))
-        stamp = self._limiter.take(now)
+        permit = self._limiter.take()
         self._board.put(lane, now)
-        return self._ask(lane, inquiry, stamp, probe=self._outage.down)
+        return self._ask(lane, inquiry, permit, probe=self._outage.down)
 
-    async def _ask(self, lane: Lane, inquiry: Inquiry, stamp: float, *, probe: bool) -> None:
+    async def _ask(self, lane: Lane, inquiry: Inquiry, permit: Permit, *, probe: bool) -> None:
         loop = asyncio.get_running_loop()
         began = loop.time()
-        result = await self._fetch(lane, inquiry, stamp)
+        result = await self._fetch(lane, inquiry, permit)
         now = loop.time()
-        self._emit(RequestEnded(slice=inquiry.slice, result=_word(result), latency_s=now - began))
+        permit.end(now)
+        self._emit(
+            RequestEnded(slice=inquiry.slice, result=_word(result), latency_s=now - began, waited_s=inquiry.waited_s)
+        )
         self._note_life(lane, result, now, probe=probe)
         steps = lane.settle(
             inquiry, result, now=now, uptime=self._outage.uptime(now), jitter=self._rng.random(), probe=probe
@@ -174,13 +192,15 @@ class Dispatcher:
         self._in_flight -= 1
         self.changed(lane)
 
-    async def _fetch(self, lane: Lane, inquiry: Inquiry, stamp: float) -> Answer | Failure:
+    async def _fetch(self, lane: Lane, inquiry: Inquiry, permit: Permit) -> Answer | Failure:
         loop = asyncio.get_running_loop()
         request = build_request(inquiry.slice, range_end=self._limits.range_end, max_span=self._limits.max_span)
 
         def sent() -> None:
             lane.sent(inquiry, loop.time())
-            self._limiter.sent(stamp, loop.time())
+            permit.sent(loop.time())
+            self._board.put(lane, loop.time())  # when the next may leave is known now
+            self._changed.set()
 
         try:
             async with asyncio.timeout(None) as fetch:

@@ -19,7 +19,7 @@ from collector.core.finding import Finding, absorb
 from collector.core.pace import recover, slow_down
 from collector.core.plan import Plan
 from collector.core.retry import GiveUp, PartialAnswer, RetryIn, RetryPolicy, backoff_s, decide
-from collector.dispatch.limiter import Limiter
+from collector.dispatch.limiter import Limiter, Permit
 from collector.errors import Failure, RefusalReason, Refused
 from collector.events import LaneEnded, RetryScheduled, SliceOutcome
 from collector.model import Answer, Slice, SliceState
@@ -27,7 +27,7 @@ from collector.model import Answer, Slice, SliceState
 _FAILING_AFTER = 3  # failures in a row
 _ASKED_WHEN_REFUSED = 2  # times in all that an org which refuses is asked
 _OUTSTANDING_PER_PERMIT = 4  # slices of a steady lane that are asked or wait for a retry
-_FINAL_REFUSALS = frozenset({RefusalReason.IDENTITY, RefusalReason.DUPLICATE})
+_FINAL_REFUSALS = frozenset({RefusalReason.IDENTITY, RefusalReason.DUPLICATE, RefusalReason.CALENDAR})
 
 
 class Mood(Enum):
@@ -50,7 +50,9 @@ class Inquiry:
     finding: Finding | None = None
     failure: Failure | None = None
     sent_at: float = 0.0
-    ready_at: float = 0.0
+    last_chance: bool = False  # whether its org had refused before the request that is under way
+    permit: Permit | None = None  # of the org's limit, for the request that is under way
+    waited_s: float = 0.0  # for limits and permits, before the last request
     _reasons: dict[type, int] = field(default_factory=dict)
 
     def count(self, reason: object) -> int:
@@ -84,7 +86,8 @@ class Lane:
         self.mood = Mood.UNSETTLED
         self.in_flight = 0
         self.end: LaneEnded | None = None
-        self.held = True  # whether this process may work on the org now
+        self._held = True
+        self._able_since = 0.0  # from when on only limits and permits held back its next request
         self._limiter = limiter
         self._permits = permits
         self._policy = policy
@@ -92,6 +95,7 @@ class Lane:
         self._tickets = count()
         self._paused_until = 0.0
         self._refusals = 0
+        self._refused_by: Refused | None = None  # until it answers
         self._failures = 0
         self._failing_since: float | None = None
         self._slowed_at = float("-inf")
@@ -100,6 +104,20 @@ class Lane:
     def done(self) -> bool:
         """Whether nothing of it is left to ask or to wait for."""
         return not self.in_flight and (self.mood is Mood.ENDED or (not self._waiting and self.plan.exhausted))
+
+    @property
+    def held(self) -> bool:
+        """Whether this process may work on the org now."""
+        return self._held
+
+    def hold(self, held: bool, *, now: float) -> None:
+        """Note that this process may, or may no more."""
+        self._held = held
+        self._able_since = now
+
+    def wind_up(self) -> None:
+        """Begin no new slice; what was begun goes on to its end."""
+        self.plan.end()
 
     @property
     def idle(self) -> bool:
@@ -119,28 +137,36 @@ class Lane:
     def ready_at(self, now: float) -> float | None:
         """Return when its next request may leave; None while that depends on one under way, or if none is left."""
         steady = self.mood is Mood.STEADY
-        if not self.held or self.mood is Mood.ENDED or self.in_flight >= (self._permits if steady else 1):
+        if not self._held or self.mood is Mood.ENDED or self.in_flight >= (self._permits if steady else 1):
             return None
         when = self._waiting[0][0] if self._waiting else None
         if self.plan.remaining and self._may_begin():
             when = now
-        if when is None:
+        free = self._limiter.ready_at(now)
+        if when is None or free is None:
             return None
-        return max(when, self._paused_until, self._limiter.ready_at(now))
+        return max(when, self._paused_until, free)
 
     def take(self, now: float, *, uptime: float) -> Inquiry:
         """Hand out what is asked next (a retry that is due goes first) and take a permit of the org's limits."""
         self.in_flight += 1
+        able_since = max(self._able_since, self._paused_until)
         if self._waiting and (self._waiting[0][0] <= now or not self._may_begin()):
-            inquiry = heappop(self._waiting)[2]
+            due_at, _, inquiry = heappop(self._waiting)
+            able_since = max(able_since, due_at)
         else:
             inquiry = Inquiry(next(self.plan), since_s=uptime)
-        inquiry.sent_at = self._limiter.take(now)
+        inquiry.waited_s = max(0.0, now - able_since)
+        self._able_since = now
+        inquiry.permit = self._limiter.take()
+        inquiry.last_chance = self._refused_by is not None
+        inquiry.sent_at = now
         return inquiry
 
     def sent(self, inquiry: Inquiry, now: float) -> None:
         """Note that a request has left."""
-        self._limiter.sent(inquiry.sent_at, now)
+        if inquiry.permit is not None:
+            inquiry.permit.sent(now)
         inquiry.sent_at = now
 
     def settle(
@@ -158,6 +184,9 @@ class Lane:
         A failed `probe` of an API that is down says nothing about the org: it isn't counted.
         """
         self.in_flight -= 1
+        self._able_since = now
+        if inquiry.permit is not None:
+            inquiry.permit.end(now)
         inquiry.asked += 1
         reason = self._learn(inquiry, result, now=now, uptime=uptime)
         if reason is None:
@@ -166,10 +195,12 @@ class Lane:
             return self._refused(inquiry, reason, now=now, jitter=jitter)
         if self.end is not None:
             return [inquiry.outcome(self._state_of_asked())]
+        if inquiry.last_chance and self._refused_by is not None:
+            return self._park(inquiry, self._refused_by)
         if probe and not isinstance(reason, PartialAnswer):
             inquiry.asked -= 1
             inquiry.probes += 1
-            return [self._wait(inquiry, reason, now=now, delay_s=0.0)]
+            return [self._wait(inquiry, reason, now=now, delay_s=self._policy.floor_s)]
         decision = decide(
             reason,
             attempt=inquiry.asked,
@@ -209,6 +240,7 @@ class Lane:
         if isinstance(result, Answer):
             self._failures = 0
             self._failing_since = None
+            self._refused_by = None
             if self.mood is not Mood.ENDED:
                 self.mood = Mood.STEADY
             self._limiter.stretch = recover(self._limiter.stretch)
@@ -239,8 +271,14 @@ class Lane:
             return [inquiry.outcome(self._state_of_asked())]
         if self._refusals < _ASKED_WHEN_REFUSED and refused.reason not in _FINAL_REFUSALS:
             self.mood = Mood.UNSETTLED
+            self._refused_by = refused
             delay_s = backoff_s(1, policy=self._policy, jitter=jitter)
             return [self._wait(inquiry, refused, now=now, delay_s=delay_s)]
+        return self._park(inquiry, refused)
+
+    def _park(self, inquiry: Inquiry, refused: Refused) -> list[Step]:
+        """End the lane: it was asked once more after a refusal, and whatever came back was no answer."""
+        inquiry.failure = refused
         return [inquiry.outcome(SliceState.REFUSED), *self.close(SliceState.REFUSED, refused)]
 
     def _give_up_if_hopeless(self, failure: Failure | None, uptime: float) -> list[Step]:

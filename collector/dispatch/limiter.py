@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from bisect import insort
 from collections import deque
+from dataclasses import dataclass
 
 from asyncio_throttle.throttler import Throttler
 
@@ -18,6 +19,26 @@ from asyncio_throttle.throttler import Throttler
 # no more than the limit.
 _MARGIN_RATIO = 0.05
 _MARGIN_S = 0.02
+
+
+@dataclass(slots=True, eq=False)
+class Permit:
+    """A request's share of a limit: it counts as long as the request has not left, and for a period from then."""
+
+    limiter: Limiter
+    unsent: bool = True
+
+    def sent(self, now: float) -> None:
+        """Count the request from now: connecting may have taken a while."""
+        if self.unsent:
+            self.unsent = False
+            self.limiter.unsent -= 1
+        self.limiter.count(now)
+
+    def end(self, now: float) -> None:
+        """Count a request that never left from now: it may have left without being noticed."""
+        if self.unsent:
+            self.sent(now)
 
 
 class Limiter(Throttler):
@@ -29,6 +50,7 @@ class Limiter(Throttler):
 
     def __init__(self, requests: int, period_s: float) -> None:
         super().__init__(rate_limit=requests, period=period_s * (1 + _MARGIN_RATIO) + _MARGIN_S)
+        self.unsent = 0  # permits of requests that have not left yet
         self.stretch = 1.0  # of the period, while the other side says that it is too short
         self._turn = asyncio.Lock()  # asyncio's locks are first come, first served
 
@@ -38,28 +60,30 @@ class Limiter(Throttler):
         while self._task_logs and self._task_logs[0] <= horizon:
             self._task_logs.popleft()
 
-    def ready_at(self, now: float) -> float:
-        """Return when the next permit is free: `now`, or the instant at which a request leaves the window."""
+    def ready_at(self, now: float) -> float | None:
+        """Return when the next permit is free: `now`, or the instant at which a request leaves the window.
+
+        None while that depends on requests that have not left: all of them may leave at once.
+        """
         self.flush()
-        if len(self._task_logs) < self.rate_limit:
+        over = len(self._task_logs) + self.unsent - self.rate_limit
+        if over < 0:
             return now
-        return self._task_logs[-self.rate_limit] + self.period * self.stretch
+        return self._task_logs[over] + self.period * self.stretch if over < len(self._task_logs) else None
 
-    def take(self, now: float) -> float:
-        """Take a permit, whether or not one is free, and return its stamp."""
-        insort(self._task_logs, now)
-        return now
+    def take(self) -> Permit:
+        """Take a permit, whether or not one is free."""
+        self.unsent += 1
+        return Permit(self)
 
-    def sent(self, stamp: float, now: float) -> None:
-        """Count a permit from when its request really left: connecting may have taken a while."""
-        if stamp in self._task_logs:
-            self._task_logs.remove(stamp)
+    def count(self, now: float) -> None:
+        """Count a request that leaves now."""
         insort(self._task_logs, now)
 
     async def acquire(self) -> None:
-        """Wait for a permit and take it."""
+        """Wait for a permit and take it, for a request that leaves at once."""
         loop = asyncio.get_running_loop()
         async with self._turn:
-            while (free_at := self.ready_at(now := loop.time())) > now:  # noqa: ASYNC110 - sleeps exactly as long
+            while (free_at := self.ready_at(now := loop.time()) or now) > now:  # noqa: ASYNC110 - sleeps exactly as long
                 await asyncio.sleep(free_at - now)
-            self.take(loop.time())
+            self.count(loop.time())

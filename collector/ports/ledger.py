@@ -59,6 +59,7 @@ class SliceKey:
 class SliceRow:
     """What the ledger holds of a slice."""
 
+    start: datetime
     end: datetime
     known: Known
     emission: Emission | None
@@ -80,7 +81,10 @@ class Booking:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnsealedFile:
-    """A file that a run began: `bytes` and `records` are what is booked; more than that is to be cut off."""
+    """A file that a run began: `bytes` and `records` are what is booked; more than that is to be cut off.
+
+    It lies in the directory that has `place` as its id, whatever its path is by now; at its path where there is none.
+    """
 
     file_id: int
     run_id: str
@@ -89,10 +93,17 @@ class UnsealedFile:
     bytes: int
     records: int
     seal_intended: bool
+    host: str | None = None  # the machine that wrote it
+    place: str | None = None
 
 
 class Ledger(Protocol):
     """The durable memory. Every method is one transaction and raises LedgerError if it can't be written or read."""
+
+    @property
+    def across_machines(self) -> bool:
+        """Whether those who share it may each see other files: then a file's path doesn't tell where it lies."""
+        ...
 
     def register(
         self,
@@ -118,11 +129,14 @@ class Ledger(Protocol):
         """Give leases back."""
         ...
 
-    def identify(self, key: int, *, name: str, org_id: str, org_name: str) -> int | Holder:
+    def identify(
+        self, key: int, *, name: str, org_id: str, org_name: str, entry: Org | None = None
+    ) -> int | Holder | CalendarChanged:
         """Bind an org to the organization that answered; return the key of its row, whose lease is now held.
 
         That is another row if the organization is known from another name (a renamed org): if that one's lease
-        is held by another process, its holder is returned and nothing has changed.
+        is held by another process, its holder is returned and nothing has changed; likewise if it was collected
+        by another calendar than the `entry` of the config has.
         """
         ...
 
@@ -150,7 +164,7 @@ class Ledger(Protocol):
         """Write slices, and how far the unsealed file is booked, together."""
         ...
 
-    def open_file(self, run_id: str, directory: str, name: str) -> UnsealedFile:
+    def open_file(self, run_id: str, directory: str, name: str, *, place: str | None = None) -> UnsealedFile:
         """Book a file before it is created."""
         ...
 
@@ -167,7 +181,11 @@ class Ledger(Protocol):
         ...
 
     def left_behind(self) -> Sequence[UnsealedFile]:
-        """Return the files of processes that live no more, oldest first, and take them over."""
+        """Return the files of processes that live no more, oldest first; they may lie where only others see them."""
+        ...
+
+    def take_over(self, file_ids: Collection[int]) -> Sequence[UnsealedFile]:
+        """Make files that were left behind ours; return those that no other process was quicker with."""
         ...
 
     def begin_run(self, run_id: str, command: str, now: datetime) -> Sequence[str]:

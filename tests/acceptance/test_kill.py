@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import random
 import subprocess
-from collections import Counter, defaultdict
-from datetime import datetime
-from itertools import pairwise
+from collections import Counter
 from pathlib import Path
 
 from tests.support.commands import COLLECTOR, SimulatedApi, collector, environment, records_in, simulated_api
+from tests.support.truth import assert_equal_to_truth
 
 KILLS = int(os.environ.get("KILLS", "200"))
 DAYS = 80
@@ -29,7 +28,9 @@ def test_killed_at_random_instants_a_backfill_ends_with_every_record_exactly_onc
         assert done == 0
         records = records_in(tmp_path / "out")
         assert set(Counter((r["record_id"], r["revision"]) for r in records).values()) == {1}
-        assert_equal_to_truth(api, records)
+        windows = assert_equal_to_truth(api, records)
+        assert len(windows) == 8
+        assert all(len(spans) >= DAYS - 1 for spans in windows.values())
         assert not list((tmp_path / "out").glob(".*"))
         slices = len({(r["org"], r["population"], r["window_start"]) for r in records})
         retries = sum(n for status, n in api.stats["total"]["by_status"].items() if status != "200") + slices
@@ -52,25 +53,3 @@ def kill_at(api: SimulatedApi, directory: Path, after_s: float) -> None:
 
 def backfill(api: SimulatedApi, directory: Path) -> int:
     return collector("backfill", "-c", api.config, "--last", f"{DAYS}d", "-o", "out", cwd=directory).code
-
-
-def assert_equal_to_truth(api: SimulatedApi, records: list[dict[str, object]]) -> None:
-    newest: dict[object, dict[str, object]] = {}
-    for r in sorted(records, key=lambda r: str(r["collected_at"])):
-        newest[r["record_id"]] = r
-    slices: dict[tuple[str, ...], dict[object, dict[str, object]]] = defaultdict(dict)
-    for r in newest.values():
-        counts = {"totalTests": r["total_tests"], "totalDuration": r["total_duration"]}
-        counts["totalScreenshots"] = r["total_screenshots"]
-        key = (str(r["org"]), str(r["population"]), str(r["window_start"]), str(r["window_end"]))
-        slices[key][r["product"]] = {name: n for name, n in counts.items() if n is not None}
-    windows = defaultdict(list)
-    for (org, population, start, end), products in slices.items():
-        start_s, end_s = (int(datetime.fromisoformat(text).timestamp()) for text in (start, end))
-        assert products == api.truth(org, population, start_s, end_s)["products"]
-        windows[org, population].append((start_s, end_s))
-    assert len(windows) == 8
-    for spans in windows.values():
-        spans.sort()
-        assert len(spans) >= DAYS - 1
-        assert all(a[1] == b[0] for a, b in pairwise(spans))

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from collector.adapters.sinks import DirectorySink
+from collector.adapters.sinks.files import OsFiles
 from collector.adapters.sinks.jsonl import to_lines
 from collector.errors import OutputError
 from collector.model import Granularity, Population, Quality, Record
@@ -240,13 +241,28 @@ def test_a_file_is_durable_before_it_is_visible_and_visible_before_it_is_told(tm
     linux = sys.platform == "linux"
     assert steps == [
         f"fsync file .{file}.unsealed" if linux else "fsync file",
+        "fsync directory out" if linux else "fsync directory",
         f"rename .{file}.unsealed {file}",
         "fsync directory out" if linux else "fsync directory",
         f"told {file}",
         f"fsync file .{run}.unsealed" if linux else "fsync file",
+        "fsync directory out" if linux else "fsync directory",
         f"rename .{run}.unsealed {run}",
         "fsync directory out" if linux else "fsync directory",
     ]
+
+
+def test_the_name_of_a_new_file_is_durable_with_its_first_sync_and_costs_nothing_later(
+    tmp_path: Path, steps: list[str]
+) -> None:
+    """A file that was synced and whose directory was not may be gone after a power cut: with it went what was booked,
+    and where a seal was intended its absence was taken for the rename."""
+    files, path = OsFiles(), tmp_path / ".usage-1-0001.jsonl.unsealed"
+    for _ in range(3):
+        files.append(path, b"{}\n")
+        files.sync(path)
+    kinds = [step.partition(" ")[2].partition(" ")[0] for step in steps]
+    assert kinds == ["file", "directory", "file", "file"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="which directory was fsynced is read from /proc")

@@ -55,6 +55,16 @@ def test_the_limits_hold_in_flight_and_per_period_for_one_org_and_for_all() -> N
     assert max(api.busiest(1.0, f"org-{n}") for n in range(20)) <= 2
 
 
+def test_connections_that_take_long_let_no_more_leave_at_once_than_the_limits_allow() -> None:
+    """Permits once ran out while their requests were still connecting: then all of them left at once."""
+    limits = Limits(concurrency=16, rate=RateLimit(5, 1.0), org_concurrency=4, org_rate=RateLimit(1, 1.0))
+    api = FakeApi(connect_s=lambda now: 10.0 - now % 10.0)  # whoever connects does so at the same instants
+    result = dispatch([plan_days(make_org(f"org-{n}"), 3) for n in range(12)], api, limits)
+    assert result.states() == {COMPLETE: 72}
+    assert api.busiest(1.0) == 5
+    assert max(api.busiest(1.0, f"org-{n}") for n in range(12)) == 1
+
+
 def test_the_limits_are_used_to_the_full() -> None:
     api = FakeApi(latency_s=lambda _org: 0.01)
     dispatch([plan_days(make_org(f"org-{n}"), 10) for n in range(20)], api, DEFAULTS)
@@ -165,6 +175,17 @@ def test_a_credential_that_is_refused_in_mid_run_is_asked_once_more_only() -> No
 def test_a_refusal_that_was_a_slip_of_the_api_costs_nothing() -> None:
     result = dispatch([plan_days(make_org("a"), 30)], FakeApi(script=replies(status(401))))
     assert result.states() == {COMPLETE: 60}
+
+
+def test_a_refused_org_whose_second_answer_is_none_at_all_is_not_asked_a_third_time() -> None:
+    """After 403, 429 it once was asked on and on, until it had refused twice."""
+    for second in (status(429), status(500), RESET):
+        api = FakeApi(script=replies(status(403), second))
+        result = dispatch([plan_days(make_org("a"), 30)], api)
+        assert api.count["a"] == 2
+        (end,) = result.of(LaneEnded)
+        assert (end.state, end.failure.code) == (REFUSED, "refused_forbidden")
+        assert result.states() == {REFUSED: 1}
 
 
 def test_another_organization_than_the_pinned_one_is_refused_at_once() -> None:
@@ -302,6 +323,14 @@ def test_an_api_that_stays_down_is_given_up_after_the_budget() -> None:
     assert len(api.asked) < 60
     assert {end.failure.code for end in result.of(LaneEnded)} == {"api_down"}
     assert sum(result.states().values()) + sum(end.remaining for end in result.of(LaneEnded)) == 2400
+
+
+def test_a_slice_that_was_a_failed_probe_waits_like_any_other_before_it_is_asked_again() -> None:
+    """A sign of life from another org once let it be asked at once."""
+    api = FakeApi(script=lambda *_: RESET)
+    result = dispatch([plan_days(make_org(f"org-{n}"), 3) for n in range(20)], api, DEFAULTS)
+    assert len(result.of(ApiDown)) == 1
+    assert min(retry.delay_s for retry in result.of(RetryScheduled)) >= DEFAULTS.retry.floor_s
 
 
 def test_a_few_failing_orgs_are_no_outage() -> None:

@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from collector.adapters.ledger import SqlLedger
 from collector.core.retry import RetryPolicy
+from collector.core.suspicion import Flag
 from collector.dispatch import Limits
-from collector.errors import ConfigError
+from collector.errors import ConfigError, LedgerError
+from collector.events import SliceBooked
 from collector.exitcodes import ExitCode
-from collector.model import ApiRequest, Granularity, Org, SliceState, Zone
+from collector.model import ApiRequest, Granularity, Org, Population, SliceState, Zone
 from tests.flow.harness import FAST
 from tests.flow.world import DAY, NOON, World
 from tests.support.fake_api import RESET, FakeApi, Script, Step, answer, for_org, status
@@ -241,6 +244,21 @@ def test_a_credential_that_now_belongs_to_another_organization_is_refused_before
     assert "set org_id: 'another' if it is meant" in cause.message
 
 
+def test_a_ledger_that_fails_while_an_organization_is_bound_ends_the_run_with_5_and_not_as_a_defect(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> int:
+        raise LedgerError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SqlLedger, "identify", fail)
+        result = world.backfill(NOON, "2026-06-01", "2026-06-02")
+    assert result.exit_code == ExitCode.OUTPUT
+    assert str(result.output_error) == "the disk is full"
+    assert world.records == []
+    assert world.backfill(NOON, "2026-06-01", "2026-06-02").exit_code == ExitCode.OK
+
+
 def test_two_orgs_that_turn_out_to_be_one_are_refused_and_the_known_one_goes_on(world: World) -> None:
     world.orgs = [make_org("z")]
     world.api = FakeApi(script=lambda org, request, _n: answer(org, request, org_id="42"))
@@ -285,9 +303,69 @@ def test_a_changed_calendar_is_refused_with_the_since_to_set_and_then_begins_wit
     assert world.backfill(NOON, "2026-06-01", "2026-06-15").summary.planned == 0
 
 
-def test_an_org_that_another_process_works_on_is_waited_for_and_then_left_with_6(world: World) -> None:
-    from collector.adapters.ledger import SqlLedger  # noqa: PLC0415 - another process, in this test
+def test_an_organization_known_by_another_calendar_under_another_name_is_refused_with_the_since_to_set(
+    world: World,
+) -> None:
+    world.api = FakeApi(script=lambda org, request, _n: answer(org, request, org_id="42"))
+    world.orgs = [make_org("a")]
+    world.backfill(NOON, "2026-06-01", "2026-06-10")
+    other = make_org("b", zone=Zone.parse("Asia/Tokyo"))  # another user, so that only the answer tells who it is
+    world.orgs = [other]
+    result = world.backfill(NOON, "2026-06-01", "2026-06-15")
+    assert result.exit_code == ExitCode.REFUSED
+    assert world.records_of_run(result) == []
+    (message, *_) = [cause.message for _, cause in result.summary.orgs["b"].causes]
+    assert "set `since: 2026-06-11` for it" in message or "set `since: 2026-06-12` for it" in message
 
+
+def test_an_answer_that_is_suspicious_is_kept_as_it_is_counted_and_told(world: World) -> None:
+    world.orgs = [make_org("a", populations=(Population.ACCOUNT_USER,))]
+    world.api = FakeApi(script=counting(50))
+    world.backfill(NOON, "2026-05-01", "2026-06-20")
+    world.api = FakeApi(
+        script=lambda org, request, _n: answer(
+            org,
+            request,
+            users=0 if day_of(request) == "2026-06-21" else 3,
+            products={
+                "automation": {"totalTests": 0, "totalDuration": 0}
+                if day_of(request) == "2026-06-21"
+                else {"totalTests": 50, "totalDuration": 50 * 10 * 1000}
+            },
+        )
+    )
+    result = world.backfill(NOON, "2026-06-21", "2026-06-22")
+    assert result.summary.flags[Flag.SUDDENLY_ZERO] == 1
+    assert result.summary.flags[Flag.UNIT_CHANGED] == 1
+    zero, leapt = world.records_of_run(result)
+    assert (zero["quality"], zero["total_tests"]) == ("measured", 0)
+    assert leapt["total_duration"] == 500_000
+    told = [event.flags for event in world.events if isinstance(event, SliceBooked)]
+    assert Flag.SUDDENLY_ZERO in told[-2]
+    assert Flag.UNIT_CHANGED in told[-1]
+
+
+def test_the_same_totals_of_both_populations_are_told_also_if_the_other_one_came_in_an_earlier_run(
+    world: World,
+) -> None:
+    world.orgs = [make_org("a", populations=(Population.ACCOUNT_USER,))]
+    world.backfill(NOON, "2026-06-01", "2026-06-05")
+    world.orgs = [make_org("a")]
+    result = world.backfill(NOON, "2026-06-01", "2026-06-05")
+    assert result.summary.flags[Flag.SAME_TOTALS] == 5
+
+
+def test_totals_that_shrank_are_counted_also_where_nothing_is_emitted(world: World) -> None:
+    world.schedule = {"restate_for": "0"}
+    world.api = FakeApi(script=counting(50))
+    world.backfill(NOON, "2026-06-01", "2026-06-03")
+    world.api = FakeApi(script=counting(40))
+    result = world.backfill(NOON, "2026-06-01", "2026-06-03", force=True)
+    assert result.summary.flags[Flag.SHRUNK] == 3 * 2 * 2
+    assert result.summary.records == 0
+
+
+def test_an_org_that_another_process_works_on_is_waited_for_and_then_left_with_6(world: World) -> None:
     world.collect(NOON)
     other = SqlLedger.open(world.ledger_url, command="collector backfill", now=lambda: NOON, durable=False)
     try:

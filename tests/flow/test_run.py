@@ -307,7 +307,9 @@ def test_the_manifest_of_a_healthy_run_word_for_word() -> None:
         "exit_code": 0,
         "slices": {"planned": 20, "complete": 20, "partial": 0, "failed": 0, "refused": 0, "not_asked": 0},
         "records": 40,
+        "restated": 0,
         "requests": 20,
+        "suspicious": {"product_missing": 20},
         "not_complete": [],
     }
     assert [file["records"] for file in files] == [30, 10]

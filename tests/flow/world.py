@@ -23,8 +23,9 @@ from collector.events import Event
 from collector.memory import remember
 from collector.model import Org
 from collector.planning import Command
+from collector.ports import Clock
 from collector.result import RunResult
-from collector.run import Run
+from collector.run import Run, Stop
 from tests.flow.harness import FAST
 from tests.support.fake_api import FakeApi, FakeClock
 from tests.support.orgs import make_org
@@ -94,31 +95,39 @@ class World:
 
     def _run(self, command: Command, now: datetime) -> RunResult:
         self.runs += 1
-        run_id = f"{self.runs:04}"
+        return run_virtual(self.run(command, run_id=f"{self.runs:04}", clock=FakeClock(now), stop=Stop()))
 
-        async def main() -> RunResult:
-            config, clock = self.config, FakeClock(now)
-            ledger = SqlLedger.open(self.ledger_url, command=command.name, now=clock.now, durable=False)
-            try:
-                memory = remember(ledger, config, command, run_id, clock)
-                sink = DirectorySink.open(self.directory / "out", run_id=run_id, seal_at=10**8)
-                return await Run(
-                    run_id=run_id,
-                    command=command.name,
-                    plans=[],
-                    limits=self.limits,
-                    trust_zero_for=config.settings.trust_zero_for,
-                    restate_for=config.settings.schedule.restate_for,
-                    grace_s=20.0,
-                    transport=self.api,
-                    sink=sink,
-                    offload=inline,
-                    clock=clock,
-                    emit=self.events.append,
-                    rng=random.Random(1),
-                    memory=memory,
-                ).execute()
-            finally:
-                ledger.close()
-
-        return run_virtual(main())
+    async def run(
+        self,
+        command: Command,
+        *,
+        run_id: str,
+        clock: Clock,
+        stop: Stop,
+        emit: Callable[[Event], None] | None = None,
+    ) -> RunResult:
+        """Make one run, as a process would: the ledger is opened and closed."""
+        config = self.config
+        ledger = SqlLedger.open(self.ledger_url, command=command.name, now=clock.now, durable=False)
+        try:
+            memory = remember(ledger, config, command, run_id, clock)
+            sink = DirectorySink.open(self.directory / "out", run_id=run_id, seal_at=10**8)
+            return await Run(
+                run_id=run_id,
+                command=command.name,
+                plans=[],
+                limits=self.limits,
+                trust_zero_for=config.settings.trust_zero_for,
+                restate_for=config.settings.schedule.restate_for,
+                grace_s=20.0,
+                transport=self.api,
+                sink=sink,
+                offload=inline,
+                clock=clock,
+                emit=emit or self.events.append,
+                rng=random.Random(1),
+                stop=stop,
+                memory=memory,
+            ).execute()
+        finally:
+            ledger.close()

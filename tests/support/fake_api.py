@@ -20,10 +20,11 @@ PRODUCTS = {"automation": {"totalTests": 10, "totalDuration": 1000}, "smartui": 
 
 @dataclass
 class FakeApi:
-    """`script` says what the n-th request (from 0) of an org gets; `latency_s` how long it takes."""
+    """`script` says what the n-th request (from 0) of an org gets; `latency_s` how long it takes once it has left."""
 
     script: Script = lambda _org, _request, _n: None
     latency_s: Callable[[Org], float] = lambda _org: 0.1
+    connect_s: Callable[[float], float] = lambda _now: 0.0  # how long connecting takes from then
     asked: list[tuple[float, str]] = field(default_factory=list)
     count: Counter[str] = field(default_factory=Counter)
     max_in_flight: Counter[str] = field(default_factory=Counter)
@@ -32,12 +33,15 @@ class FakeApi:
     async def fetch(self, org: Org, request: ApiRequest, *, on_sent: Callable[[], None]) -> Reply | Failure:
         n = self.count[org.name]
         self.count[org.name] += 1
-        self.asked.append((asyncio.get_running_loop().time(), org.name))
         for key in (org.name, ""):
             self._in_flight[key] += 1
             self.max_in_flight[key] = max(self.max_in_flight[key], self._in_flight[key])
-        on_sent()
+        loop = asyncio.get_running_loop()
         try:
+            if connect_s := self.connect_s(loop.time()):
+                await asyncio.sleep(connect_s)
+            self.asked.append((loop.time(), org.name))
+            on_sent()
             await asyncio.sleep(self.latency_s(org))
         finally:
             for key in (org.name, ""):

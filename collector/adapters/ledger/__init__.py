@@ -1,6 +1,9 @@
-"""The ledger in SQL: SQLite now; every statement also suits PostgreSQL (docs/ledger.md)."""
+"""The ledger in SQL: what SQLite and PostgreSQL do differently has a room for each, the rest is shared.
+
+docs/ledger.md is the theory.
+"""
 
 from collector.adapters.ledger.sql_ledger import SqlLedger
-from collector.adapters.ledger.views import OpenRun, Organization, Stretch
+from collector.adapters.ledger.views import AwaitedFile, OpenRun, Organization, Stretch
 
-__all__ = ["OpenRun", "Organization", "SqlLedger", "Stretch"]
+__all__ = ["AwaitedFile", "OpenRun", "Organization", "SqlLedger", "Stretch"]

@@ -30,6 +30,7 @@ STATE = {
     SliceState.NOT_ASKED: 4,
 }
 _QUALITY = {Quality.MEASURED: 0, Quality.UNAVAILABLE: 1, Quality.UNVERIFIED: 2, Quality.INFERRED: 3}
+_UNKNOWN = frozenset({_QUALITY[Quality.UNAVAILABLE], _QUALITY[Quality.UNVERIFIED]})
 _POPULATION_OF = {code: population for population, code in POPULATION.items()}
 _STATE_OF = {code: state for state, code in STATE.items()}
 _QUALITY_OF = {code: quality for quality, code in _QUALITY.items()}
@@ -84,6 +85,25 @@ def emission_of(text: str) -> Emission:
             },
         )
     except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise DamagedError(f"an emission isn't as a collector writes it: {type(error).__name__}") from error
+
+
+def tests_of(text: str) -> tuple[int | None, bool]:
+    """Return all products' tests in an emission, None if any is unknown, and whether anything was counted.
+
+    For pages that read a hundred thousand of them: what `emission_of` makes of it would take five times as long.
+    """
+    try:
+        _, users, products = orjson.loads(text)
+        tests, known, used = 0, True, bool(users)
+        for _, quality, *values in products.values():
+            if quality in _UNKNOWN:
+                known = False
+            if values:
+                tests += values[0] or 0
+                used = used or not _usage(values).is_zero
+        return tests if known else None, used
+    except (ValueError, TypeError, AttributeError) as error:
         raise DamagedError(f"an emission isn't as a collector writes it: {type(error).__name__}") from error
 
 

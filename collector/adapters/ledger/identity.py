@@ -9,15 +9,25 @@ from __future__ import annotations
 from sqlalchemy import Connection, delete, select, update
 
 from collector.adapters.ledger import ranges
+from collector.adapters.ledger.calendars import Calendars
 from collector.adapters.ledger.holders import Liveness
-from collector.adapters.ledger.leases import claim
+from collector.adapters.ledger.leases import claim, release
 from collector.adapters.ledger.schema import alias, org, slice_
-from collector.ports.ledger import Holder
+from collector.model import Org
+from collector.ports.ledger import CalendarChanged, Holder
 
 
 def identify(
-    tx: Connection, key: int, *, name: str, org_id: str, org_name: str, me: Holder, liveness: Liveness
-) -> int | Holder:
+    tx: Connection,
+    key: int,
+    *,
+    name: str,
+    org_id: str,
+    org_name: str,
+    me: Holder,
+    liveness: Liveness,
+    entry: Org | None = None,
+) -> int | Holder | CalendarChanged:
     """Bind an org to the organization that answered (`Ledger.identify`)."""
     row = tx.execute(select(org.c.org_id, org.c.org_name).where(org.c.id == key)).one_or_none()
     if row is not None and row.org_id not in (None, org_id):
@@ -28,6 +38,11 @@ def identify(
     target = key if known is None else known
     if holder := claim(tx, [target], me, liveness).get(target):
         return holder
+    if known is not None and entry is not None:
+        changed = Calendars(tx).settle({name: (known, entry)})[name]
+        if isinstance(changed, CalendarChanged):
+            release(tx, [known], me)
+            return changed
     if known is not None:
         _merge(tx, key, known, name)
     if known is not None or row is None or (row.org_id, row.org_name) != (org_id, org_name):

@@ -33,6 +33,8 @@ holder = Table(
     Column("pid", BigInteger, nullable=False),
     Column("command", Text, nullable=False),
     Column("since", BigInteger, nullable=False),
+    Column("server", Text),  # by which start of the server it took its lock; null where there is none
+    Column("missed_since", BigInteger),  # when it was first missed after another start, by the server's clock
 )
 
 # Numbers of orgs and files are never given twice: a process may still hold the number of a row that is gone.
@@ -99,6 +101,8 @@ file = Table(
     Column("records", BigInteger, nullable=False),
     Column("seal_intended", Boolean, nullable=False),
     Column("holder", ForeignKey("holder.holder_id", name="file_holder", ondelete="SET NULL")),
+    Column("host", Text),  # the machine that wrote it
+    Column("place", String(64)),  # the id that its directory has, whatever its path; null: the path tells
     sqlite_autoincrement=True,
 )
 

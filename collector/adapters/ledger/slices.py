@@ -135,6 +135,7 @@ def _held(row: Sequence[Any]) -> tuple[SliceKey, SliceRow]:
     return (
         SliceKey(key=key, population=population_of(population), start=instant_of(start)),
         SliceRow(
+            start=instant_of(start),
             end=instant_of(end),
             known=_known(state, complete_at),
             emission=None if emission is None else emission_of(emission),

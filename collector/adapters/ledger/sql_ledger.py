@@ -11,11 +11,14 @@ import secrets
 import socket
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 
-from collector.adapters.ledger import holders, identity, leases, ranges, registry, runs, unsealed, views
+from sqlalchemy import Connection
+
+from collector.adapters.ledger import history, holders, identity, leases, ranges, registry, runs, unsealed, views
 from collector.adapters.ledger import slices as _slices
-from collector.adapters.ledger.engine import PATIENCE_S, Database
-from collector.adapters.ledger.place import Place
+from collector.adapters.ledger.database import PATIENCE_S, Database
+from collector.adapters.ledger.opening import open_database
 from collector.core.coverage import Coverage
 from collector.errors import LedgerError
 from collector.model import Org, Population, ProductUsage, Window
@@ -25,10 +28,10 @@ from collector.ports.ledger import Booking, CalendarChanged, Holder, SliceKey, S
 class SqlLedger:
     """The durable memory in a SQL database (`collector.ports.ledger.Ledger`). Create it with `open`."""
 
-    def __init__(self, database: Database, me: Holder, liveness: holders.FileLocks) -> None:
+    def __init__(self, database: Database, me: Holder) -> None:
         self._database = database
         self._me = me
-        self._liveness = liveness
+        self._liveness = database.liveness
         self._open = True
 
     @classmethod
@@ -41,14 +44,15 @@ class SqlLedger:
         durable: bool = True,
         holder_id: str | None = None,
         patience_s: float = PATIENCE_S,
+        password_file: Path | None = None,
     ) -> SqlLedger:
         """Open the ledger of a URL, and count as one of those who work on it.
 
         A ledger that doesn't exist is created; an older one is migrated. Without `durable` a loss of power
-        may lose what is committed. For `patience_s` a transaction waits for those of other processes.
+        may lose what is committed. For `patience_s` a transaction waits for those of other processes, and for
+        a server that went away; `password_file` is read whenever a server is connected to.
         Raises LedgerError for one that is newer than we are, damaged, or can't be written.
         """
-        place = Place.of(url)
         me = Holder(
             holder_id=holder_id or secrets.token_hex(8),
             host=socket.gethostname(),
@@ -56,22 +60,24 @@ class SqlLedger:
             command=command,
             since=now(),
         )
-        database = Database.open(place, durable=durable, patience_s=patience_s)
-        liveness = holders.FileLocks(place.holders)
+        database = open_database(url, durable=durable, patience_s=patience_s, password_file=password_file)
         try:
-            with database.write() as tx:
-                liveness.begin(me.holder_id)
-                holders.register(tx, me, liveness)
+            database.write(lambda tx: holders.register(tx, me, database.liveness))
         except BaseException:
-            liveness.end()
+            database.liveness.end()
             database.close()
             raise
-        return cls(database, me, liveness)
+        return cls(database, me)
 
     @property
     def holder(self) -> Holder:
         """Who we are to other processes."""
         return self._me
+
+    @property
+    def across_machines(self) -> bool:
+        """Whether those who share it may each see other files: then a file's path doesn't tell where it lies."""
+        return self._database.across_machines
 
     def register(
         self,
@@ -82,126 +88,144 @@ class SqlLedger:
         names: Collection[str] | None = None,
     ) -> Mapping[str, Standing | CalendarChanged]:
         """Find or make the row of each org; `names` are all of the config's, if only some orgs are given."""
-        with self._database.write() as tx:
-            known = {org.name for org in orgs} | set(names or ())
-            return registry.register(tx, orgs, wanted_from=wanted_from, names=known)
+        known = {org.name for org in orgs} | set(names or ())
+        return self._database.write(lambda tx: registry.register(tx, orgs, wanted_from=wanted_from, names=known))
 
     def claim(self, keys: Sequence[int]) -> Mapping[int, Holder]:
         """Take the leases of orgs; return those that another, living process holds."""
-        with self._database.write() as tx:
-            return leases.claim(tx, keys, self._me, self._liveness)
+        return self._database.write(lambda tx: leases.claim(tx, keys, self._me, self._liveness))
 
     def release(self, keys: Iterable[int]) -> None:
         """Give leases back."""
-        with self._database.write() as tx:
-            leases.release(tx, keys, self._me)
+        self._database.write(lambda tx: leases.release(tx, keys, self._me))
 
-    def identify(self, key: int, *, name: str, org_id: str, org_name: str) -> int | Holder:
-        """Bind an org to the organization that answered.
-
-        If another key comes back, its row may have another calendar: `register` tells. Raises ValueError
-        if the row is already bound to another organization.
-        """
-        with self._database.write() as tx:
-            return identity.identify(
-                tx, key, name=name, org_id=org_id, org_name=org_name, me=self._me, liveness=self._liveness
+    def identify(
+        self, key: int, *, name: str, org_id: str, org_name: str, entry: Org | None = None
+    ) -> int | Holder | CalendarChanged:
+        """Bind an org to the organization that answered. Raises ValueError if the row is bound to another one."""
+        return self._database.write(
+            lambda tx: identity.identify(
+                tx,
+                key,
+                name=name,
+                org_id=org_id,
+                org_name=org_name,
+                me=self._me,
+                liveness=self._liveness,
+                entry=entry,
             )
+        )
 
     def coverage(self, key: int, span: Window) -> Coverage:
         """Return what is known of all slices of an org that start within a span."""
-        with self._database.read() as tx:
-            return _slices.coverage(tx, key, span)
+        return self._database.read(lambda tx: _slices.coverage(tx, key, span))
 
     def rows(self, slices: Sequence[SliceKey]) -> Mapping[SliceKey, SliceRow]:
         """Return what is held of slices."""
-        with self._database.read() as tx:
-            return _slices.rows(tx, slices)
+        return self._database.read(lambda tx: _slices.rows(tx, slices))
 
     def recent(self, key: int, population: Population, *, before: datetime, limit: int) -> Sequence[SliceRow]:
         """Return the slices that start before an instant, newest first."""
-        with self._database.read() as tx:
-            return _slices.recent(tx, key, population, before, limit)
+        return self._database.read(lambda tx: _slices.recent(tx, key, population, before, limit))
 
     def want(self, key: int, span: Window) -> None:
         """Remember a range that a backfill was asked for."""
-        with self._database.write() as tx:
-            ranges.want(tx, key, span)
+        self._database.write(lambda tx: ranges.want(tx, key, span))
 
     def wanted(self, key: int) -> Sequence[Window]:
         """Return the ranges that backfills were asked for, oldest first."""
-        with self._database.read() as tx:
-            return ranges.wanted(tx, key)
+        return self._database.read(lambda tx: ranges.wanted(tx, key))
 
     def book(self, bookings: Sequence[Booking], file: UnsealedFile | None) -> None:
         """Write slices, and how far the unsealed file is booked, together."""
-        with self._database.write() as tx:
+
+        def work(tx: Connection) -> None:
             holders.expect_alive(tx, self._me)
             if file is not None:
                 unsealed.book(tx, file, self._me)
             _slices.book(tx, bookings, file_id=None if file is None else file.file_id)
 
-    def open_file(self, run_id: str, directory: str, name: str) -> UnsealedFile:
+        self._database.write(work)
+
+    def open_file(self, run_id: str, directory: str, name: str, *, place: str | None = None) -> UnsealedFile:
         """Book a file before it is created."""
-        with self._database.write() as tx:
-            return unsealed.open_file(tx, run_id, directory, name, self._me)
+        return self._database.write(
+            lambda tx: unsealed.open_file(tx, run_id, directory, name, place=place, me=self._me)
+        )
 
     def intend_seal(self, file_id: int) -> None:
         """Book the intent before the rename."""
-        with self._database.write() as tx:
-            unsealed.intend_seal(tx, file_id, self._me)
+        self._database.write(lambda tx: unsealed.intend_seal(tx, file_id, self._me))
 
     def sealed(self, file_id: int) -> None:
         """Forget a file that is sealed, and that its slices are in it."""
-        with self._database.write() as tx:
-            unsealed.sealed(tx, file_id)
+        self._database.write(lambda tx: unsealed.sealed(tx, file_id))
 
     def lost(self, file_id: int) -> int:
         """Take back the slices whose last emission is in a file that is gone; return how many."""
-        with self._database.write() as tx:
-            return unsealed.lost(tx, file_id)
+        return self._database.write(lambda tx: unsealed.lost(tx, file_id))
 
     def left_behind(self) -> Sequence[UnsealedFile]:
-        """Return the files of processes that live no more, oldest first, and take them over.
+        """Return the files of processes that live no more, oldest first.
 
         Also those of runs of our own that have ended: a service goes on after a run whose disk was full.
         """
-        with self._database.write() as tx:
-            return unsealed.left_behind(tx, self._me, self._liveness)
+        return self._database.write(lambda tx: unsealed.left_behind(tx, self._me, self._liveness))
+
+    def take_over(self, file_ids: Collection[int]) -> Sequence[UnsealedFile]:
+        """Make files that were left behind ours; return those that no other process was quicker with."""
+        return self._database.write(lambda tx: unsealed.take_over(tx, file_ids, self._me))
 
     def begin_run(self, run_id: str, command: str, now: datetime) -> Sequence[str]:
         """Book the run; return the ids of earlier ones whose process is gone, now ended."""
-        with self._database.write() as tx:
-            return runs.begin_run(tx, run_id, command, now, me=self._me, liveness=self._liveness)
+        return self._database.write(
+            lambda tx: runs.begin_run(tx, run_id, command, now, me=self._me, liveness=self._liveness)
+        )
 
     def end_run(self, run_id: str, exit_code: int, now: datetime) -> None:
         """Book the end of the run."""
-        with self._database.write() as tx:
-            runs.end_run(tx, run_id, exit_code, now)
+        self._database.write(lambda tx: runs.end_run(tx, run_id, exit_code, now))
 
     def organizations(self) -> Sequence[views.Organization]:
         """Return all orgs that the ledger knows, by name."""
-        with self._database.read() as tx:
-            return views.organizations(tx)
+        return self._database.read(views.organizations)
+
+    def locate(self, orgs: Sequence[Org], *, names: Collection[str]) -> Mapping[str, views.Organization]:
+        """Return what the ledger has of orgs, by name: what the next run will find; `names` are all of the config's."""
+
+        def look(tx: Connection) -> dict[str, views.Organization]:
+            by_key = {row.key: row for row in views.organizations(tx)}
+            return {name: by_key[key] for name, key in registry.locate(tx, orgs, names).items()}
+
+        return self._database.read(look)
+
+    def histories(self, asked: Sequence[history.Asked]) -> Sequence[history.History]:
+        """Return what the status page shows of orgs, in one look."""
+        return self._database.read(lambda tx: history.histories(tx, asked))
 
     def stretches(self, key: int) -> Sequence[views.Stretch]:
         """Return an org's slices, merged where they follow each other in one state, oldest first."""
-        with self._database.read() as tx:
-            return list(views.stretches(tx, key))
+        return self._database.read(lambda tx: list(views.stretches(tx, key)))
 
     def oldest_usage(self, key: int, population: Population) -> Window | None:
         """Return the oldest window of an org that anything was counted in."""
-        with self._database.read() as tx:
-            return views.oldest_usage(tx, key, population)
+        return self._database.read(lambda tx: views.oldest_usage(tx, key, population))
 
     def shrunk(self, key: int) -> Mapping[tuple[Population, Window], Mapping[str, ProductUsage]]:
         """Return the smaller answers of an org that were kept beside what was emitted, by product."""
-        with self._database.read() as tx:
-            return views.shrunk(tx, key)
+        return self._database.read(lambda tx: views.shrunk(tx, key))
+
+    def awaited(self) -> Sequence[views.AwaitedFile]:
+        """Return the files that dead processes left and nobody has sealed yet, oldest first."""
+        return self._database.read(views.awaited)
 
     def open_runs(self) -> Sequence[views.OpenRun]:
         """Return the runs that have not ended, oldest first."""
-        with self._database.read() as tx:
-            return views.open_runs(tx)
+        return self._database.read(views.open_runs)
+
+    def ended_runs(self, limit: int) -> Sequence[views.EndedRun]:
+        """Return the runs that have ended, newest first."""
+        return self._database.read(lambda tx: views.ended_runs(tx, limit))
 
     def close(self) -> None:
         """Give all leases back and let go of everything; a ledger that can't be written any more doesn't hinder."""
@@ -209,8 +233,7 @@ class SqlLedger:
             return
         self._open = False
         try:
-            with self._database.write() as tx:
-                holders.unregister(tx, self._me)
+            self._database.write(lambda tx: holders.unregister(tx, self._me), patient=False)
         except LedgerError:
             pass  # without its lock, our row counts as that of a dead one
         finally:

@@ -1,13 +1,21 @@
-"""The files that are begun and not sealed: what of them is booked, and whether their seal is intended."""
+"""The files that are begun and not sealed: what of them is booked, and whether their seal is intended.
+
+A file whose process lives no more is left behind. It is taken over by whoever sees the directory
+that it lies in; until then it is awaited, and its slices are in doubt.
+"""
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, and_, delete, insert, or_, select, update
+from collections.abc import Collection
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, insert, or_, select, update
 
 from collector.adapters.ledger import schema
 from collector.adapters.ledger.codec import STATE
-from collector.adapters.ledger.holders import Liveness, bury_dead
+from collector.adapters.ledger.holders import Liveness, bury_dead, expect_alive
 from collector.adapters.ledger.schema import slice_
+from collector.adapters.ledger.statements import batches
 from collector.errors import LedgerError
 from collector.model import SliceState
 from collector.ports.ledger import Holder, UnsealedFile
@@ -15,14 +23,16 @@ from collector.ports.ledger import Holder, UnsealedFile
 _FILE = schema.file.c
 
 
-def open_file(tx: Connection, run_id: str, directory: str, name: str, me: Holder) -> UnsealedFile:
-    """Book a file before it is created."""
-    row = {"run_id": run_id, "directory": directory, "name": name, "bytes": 0, "records": 0, "seal_intended": False}
-    statement = insert(schema.file).values(**row, holder=me.holder_id).returning(_FILE.id)
-    file_id = tx.scalars(statement).one()
-    return UnsealedFile(
-        file_id=file_id, run_id=run_id, directory=directory, name=name, bytes=0, records=0, seal_intended=False
-    )
+def open_file(tx: Connection, run_id: str, directory: str, name: str, *, place: str | None, me: Holder) -> UnsealedFile:
+    """Book a file before it is created; if that was booked already and nothing of it, it is the same file."""
+    expect_alive(tx, me)
+    same = (_FILE.holder == me.holder_id, _FILE.run_id == run_id, _FILE.directory == directory, _FILE.name == name)
+    row = tx.execute(select(schema.file).where(*same, _FILE.bytes == 0)).first()
+    if row is None:
+        values = {"run_id": run_id, "directory": directory, "name": name, "host": me.host, "place": place}
+        begun = insert(schema.file).values(**values, bytes=0, records=0, seal_intended=False, holder=me.holder_id)
+        row = tx.execute(begun.returning(schema.file)).one()
+    return file_of(row)
 
 
 def book(tx: Connection, file: UnsealedFile, me: Holder) -> None:
@@ -61,24 +71,40 @@ def lost(tx: Connection, file_id: int) -> int:
 
 
 def left_behind(tx: Connection, me: Holder, liveness: Liveness) -> list[UnsealedFile]:
-    """Take over the files of processes that live no more, and those of our own runs that have ended."""
+    """Return the files of processes that live no more, and those of our own runs that have ended."""
     bury_dead(tx, me, liveness)
+    return [file_of(row) for row in tx.execute(select(schema.file).where(_left_to(me)).order_by(_FILE.id))]
+
+
+def take_over(tx: Connection, file_ids: Collection[int], me: Holder) -> list[UnsealedFile]:
+    """Make files that were left behind ours, and return them; without those that another process was quicker with."""
+    expect_alive(tx, me)
+    taken: list[UnsealedFile] = []
+    for batch in batches(sorted(file_ids)):
+        free = and_(_FILE.id.in_(batch), or_(_FILE.holder.is_(None), _FILE.holder == me.holder_id))
+        tx.execute(update(schema.file).where(free).values(holder=me.holder_id))
+        taken += [file_of(row) for row in tx.execute(select(schema.file).where(free).order_by(_FILE.id))]
+    return taken
+
+
+def _left_to(me: Holder) -> ColumnElement[bool]:
     ended = select(schema.run.c.run_id).where(schema.run.c.ended_at.is_not(None))
-    left = or_(_FILE.holder.is_(None), and_(_FILE.holder == me.holder_id, _FILE.run_id.in_(ended)))
-    rows = tx.execute(select(schema.file).where(left).order_by(_FILE.id)).all()
-    tx.execute(update(schema.file).where(_FILE.id.in_([row.id for row in rows])).values(holder=me.holder_id))
-    return [
-        UnsealedFile(
-            file_id=row.id,
-            run_id=row.run_id,
-            directory=row.directory,
-            name=row.name,
-            bytes=row.bytes,
-            records=row.records,
-            seal_intended=row.seal_intended,
-        )
-        for row in rows
-    ]
+    return or_(_FILE.holder.is_(None), and_(_FILE.holder == me.holder_id, _FILE.run_id.in_(ended)))
+
+
+def file_of(row: Any) -> UnsealedFile:
+    """Return the file of a row of its table."""
+    return UnsealedFile(
+        file_id=row.id,
+        run_id=row.run_id,
+        directory=row.directory,
+        name=row.name,
+        bytes=row.bytes,
+        records=row.records,
+        seal_intended=row.seal_intended,
+        host=row.host,
+        place=row.place,
+    )
 
 
 def _change(tx: Connection, file_id: int, me: Holder, **values: object) -> None:

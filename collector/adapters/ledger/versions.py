@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, column, inspect, select, table
 
 from collector.errors import LedgerError
 
-KNOWN = ("0001",)  # oldest first; the last is what this collector works with
+KNOWN = ("0001", "0002")  # oldest first; the last is what this collector works with
 SCRIPTS = "collector.adapters.ledger:migrations"
+# A schema of PostgreSQL may also be another application's, with an alembic_version of its own.
+_TABLES = {"sqlite": "alembic_version", "postgresql": "ledger_version"}
+
+
+def version_table(tx: Connection) -> str:
+    """Return the table that holds the version."""
+    return _TABLES[tx.dialect.name]
 
 
 def found(tx: Connection) -> str | None:
     """Return the version that a ledger says it is of; None if it says nothing."""
-    if not inspect(tx).has_table("alembic_version"):
+    name = version_table(tx)
+    if not inspect(tx).has_table(name):
         return None
-    return tx.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    version: str | None = tx.scalar(select(column("version_num")).select_from(table(name)))
+    return version
 
 
 def is_older(version: str | None, where: str) -> bool:
@@ -35,6 +44,6 @@ def migrate(tx: Connection) -> None:
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
 
-    config = Config(attributes={"connection": tx})
+    config = Config(attributes={"connection": tx, "version_table": version_table(tx)})
     config.set_main_option("script_location", SCRIPTS)
     command.upgrade(config, KNOWN[-1])

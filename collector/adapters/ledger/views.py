@@ -6,14 +6,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, and_, func, select, true
 
 from collector.adapters.ledger import schema
-from collector.adapters.ledger.codec import POPULATION, emission_of, instant_of, population_of, state_of, usages_of
+from collector.adapters.ledger.codec import (
+    POPULATION,
+    emission_of,
+    instant_of,
+    micros,
+    population_of,
+    state_of,
+    usages_of,
+)
 from collector.adapters.ledger.holders import holder_of
 from collector.adapters.ledger.schema import BEGINNING, calendar, org, run, slice_
+from collector.adapters.ledger.unsealed import file_of
 from collector.model import Population, ProductUsage, SliceState, Window
-from collector.ports.ledger import Holder
+from collector.ports.ledger import Holder, UnsealedFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,12 +41,16 @@ class Organization:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stretch:
-    """Slices of one state that follow each other without a gap."""
+    """Slices of one state that follow each other without a gap.
+
+    They are in doubt if their last records stand in a file that a dead process left and nobody has sealed yet.
+    """
 
     population: Population
     state: SliceState
     span: Window
     slices: int
+    in_doubt: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +61,26 @@ class OpenRun:
     command: str
     started_at: datetime
     holder: Holder | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndedRun:
+    """A run that has ended; without an exit code it was interrupted."""
+
+    run_id: str
+    command: str
+    started_at: datetime
+    ended_at: datetime
+    exit_code: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AwaitedFile:
+    """A file that a dead process left: it is sealed when that directory is seen again, or said to be lost."""
+
+    file: UnsealedFile
+    slices: int  # that are in doubt
+    begun_at: datetime | None  # its run
 
 
 def organizations(tx: Connection) -> list[Organization]:
@@ -74,30 +107,38 @@ def organizations(tx: Connection) -> list[Organization]:
     ]
 
 
-def stretches(tx: Connection, key: int) -> Iterator[Stretch]:
+def stretches(tx: Connection, key: int, *, before: datetime | None = None) -> Iterator[Stretch]:
     """Yield the stretches of an org, by population, oldest first; a slice is read and forgotten."""
+    in_doubt = and_(slice_.c.file.is_not(None), schema.file.c.holder.is_(None))
     query = (
-        select(slice_.c.population, slice_.c.state, slice_.c.start, slice_.c.end)
-        .where(slice_.c.org == key)
+        select(slice_.c.population, slice_.c.state, in_doubt, slice_.c.start, slice_.c.end)
+        .outerjoin(schema.file, schema.file.c.id == slice_.c.file)
+        .where(slice_.c.org == key, _starts_before(before))
         .order_by(slice_.c.population, slice_.c.start)
     )
-    last: tuple[int, int, int, int, int] | None = None
-    for population, state, start, end in tx.execute(query).yield_per(1000):
-        if last is not None and last[:2] == (population, state) and last[3] == start:
-            last = (population, state, last[2], end, last[4] + 1)
+    last: tuple[tuple[int, int, bool], int, int, int] | None = None
+    for population, state, doubt, start, end in tx.execute(query).yield_per(1000):
+        kind = (population, state, bool(doubt))
+        if last is not None and last[0] == kind and last[2] == start:
+            last = (kind, last[1], end, last[3] + 1)
             continue
         if last is not None:
             yield _stretch(*last)
-        last = (population, state, start, end, 1)
+        last = (kind, start, end, 1)
     if last is not None:
         yield _stretch(*last)
 
 
-def oldest_usage(tx: Connection, key: int, population: Population) -> Window | None:
+def oldest_usage(tx: Connection, key: int, population: Population, *, before: datetime | None = None) -> Window | None:
     """Return the oldest window that anything was counted in."""
     query = (
         select(slice_.c.start, slice_.c.end, slice_.c.emission)
-        .where(slice_.c.org == key, slice_.c.population == POPULATION[population], slice_.c.emission.is_not(None))
+        .where(
+            slice_.c.org == key,
+            slice_.c.population == POPULATION[population],
+            slice_.c.emission.is_not(None),
+            _starts_before(before),
+        )
         .order_by(slice_.c.start)
     )
     for start, end, text in tx.execute(query).yield_per(100):
@@ -139,10 +180,55 @@ def open_runs(tx: Connection) -> list[OpenRun]:
     ]
 
 
-def _stretch(population: int, state: int, start: int, end: int, slices: int) -> Stretch:
+def _starts_before(instant: datetime | None) -> ColumnElement[bool]:
+    return true() if instant is None else slice_.c.start < micros(instant)
+
+
+def ended_runs(tx: Connection, limit: int) -> list[EndedRun]:
+    """Return the runs that have ended, newest first."""
+    query = (
+        select(run.c.run_id, run.c.command, run.c.started_at, run.c.ended_at, run.c.exit_code)
+        .where(run.c.ended_at.is_not(None))
+        .order_by(run.c.started_at.desc(), run.c.run_id.desc())
+        .limit(limit)
+    )
+    return [
+        EndedRun(
+            run_id=row.run_id,
+            command=row.command,
+            started_at=instant_of(row.started_at),
+            ended_at=instant_of(row.ended_at),
+            exit_code=row.exit_code,
+        )
+        for row in tx.execute(query)
+    ]
+
+
+def awaited(tx: Connection) -> list[AwaitedFile]:
+    """Return the files that dead processes left, oldest first."""
+    slices = select(func.count()).where(slice_.c.file == schema.file.c.id).scalar_subquery()
+    query = (
+        select(schema.file, slices.label("slices"), run.c.started_at)
+        .outerjoin(run, run.c.run_id == schema.file.c.run_id)
+        .where(schema.file.c.holder.is_(None))
+        .order_by(schema.file.c.id)
+    )
+    return [
+        AwaitedFile(
+            file=file_of(row),
+            slices=row.slices,
+            begun_at=None if row.started_at is None else instant_of(row.started_at),
+        )
+        for row in tx.execute(query)
+    ]
+
+
+def _stretch(kind: tuple[int, int, bool], start: int, end: int, slices: int) -> Stretch:
+    population, state, in_doubt = kind
     return Stretch(
         population=population_of(population),
         state=state_of(state),
         span=Window(instant_of(start), instant_of(end)),
         slices=slices,
+        in_doubt=in_doubt,
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -23,7 +25,7 @@ class Files(Protocol):
         ...
 
     def sync(self, path: Path) -> None:
-        """Make a file's content durable."""
+        """Make a file durable: its content, and its name if it is new."""
         ...
 
     def rename(self, old: Path, new: Path) -> None:
@@ -44,13 +46,14 @@ class OsFiles:
 
     def __init__(self) -> None:
         self._open: tuple[Path, int] | None = None
+        self._new = False  # whether the name of the open file is not durable yet
 
     def make_directory(self, path: Path) -> None:
         """Make a directory, and those above it, durably: a file in it is no more durable than it is."""
         missing = [directory for directory in (path, *path.parents) if not directory.exists()]
         path.mkdir(parents=True, exist_ok=True)
         for made in missing:
-            _sync_directory(made.parent)
+            sync_directory(made.parent)
 
     def append(self, path: Path, content: bytes) -> None:
         """Write without a buffer: one that holds what a full disk refused would fail again on close."""
@@ -66,14 +69,17 @@ class OsFiles:
         self.sync(path)
 
     def sync(self, path: Path) -> None:
-        """Make a file's content durable."""
+        """Make a file durable. A synced file whose directory was not may be gone after a loss of power (fsync(2))."""
         os.fsync(self._descriptor(path))
+        if self._new:
+            sync_directory(path.parent)
+            self._new = False
 
     def rename(self, old: Path, new: Path) -> None:
         """Rename, and make the directory's new entries durable."""
         self._close(old)
         old.rename(new)
-        _sync_directory(new.parent)
+        sync_directory(new.parent)
 
     def remove(self, path: Path) -> None:
         """Remove a file; no error if it isn't there."""
@@ -90,7 +96,10 @@ class OsFiles:
     def _descriptor(self, path: Path) -> int:
         if self._open is None or self._open[0] != path:
             self._close()
+            self._new = not path.exists()
             self._open = (path, os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644))
+            with suppress(OSError):  # not every file system has locks; they only tell others that we live
+                fcntl.flock(self._open[1], fcntl.LOCK_EX | fcntl.LOCK_NB)
         return self._open[1]
 
     def _close(self, path: Path | None = None) -> None:
@@ -100,7 +109,8 @@ class OsFiles:
             os.close(descriptor)
 
 
-def _sync_directory(path: Path) -> None:
+def sync_directory(path: Path) -> None:
+    """Make durable which files a directory has."""
     directory = os.open(path, os.O_RDONLY)
     try:
         os.fsync(directory)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,21 +13,33 @@ import pytest
 from collector.adapters.ledger import SqlLedger
 from tests.adapters.ledger.support import open_ledger, registered, url_of
 from tests.support.orgs import make_org
+from tests.support.postgresql import Server
 
 Open = Callable[..., SqlLedger]
+BOTH = ("sqlite", "postgresql")
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
+    """Of a ledger in SQLite."""
     return tmp_path / "state" / "ledger.db"
 
 
+@pytest.fixture(params=BOTH)
+def url(request: pytest.FixtureRequest, path: Path) -> str:
+    """Of a new ledger, in either database; modules about one of them have their own."""
+    if request.param == "sqlite":
+        return url_of(path)
+    server: Server = request.getfixturevalue("server")
+    return server.fresh()
+
+
 @pytest.fixture
-def opened(path: Path) -> Iterator[Open]:
+def opened(url: str) -> Iterator[Open]:
     """Opens ledgers, and closes what is left open."""
     ledgers: list[SqlLedger] = []
 
-    def open_(at: Path = path, **more: Any) -> SqlLedger:
+    def open_(at: Path | str = url, **more: Any) -> SqlLedger:
         ledgers.append(open_ledger(at, **more))
         return ledgers[-1]
 
@@ -49,9 +62,10 @@ def key(ledger: SqlLedger) -> int:
 class Worker:
     """Another process that works on a ledger: one line in is one thing to do, one line out its result."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, url: str) -> None:
+        self._url = url
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.adapters.ledger.worker", url_of(path)],
+            [sys.executable, "-m", "tests.adapters.ledger.worker", url],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -72,9 +86,11 @@ class Worker:
         return self.receive()
 
     def kill(self) -> None:
-        """With -9."""
+        """With -9; a server hears of it a few milliseconds later."""
         self.process.kill()
         self.process.wait(20)
+        if self._url.startswith("postgresql:"):
+            time.sleep(0.2)
 
     def end(self) -> None:
         for stream in (self.process.stdin, self.process.stdout):
@@ -87,11 +103,11 @@ class Worker:
 
 
 @pytest.fixture
-def worker(path: Path) -> Iterator[Callable[[], Worker]]:
+def worker(url: str) -> Iterator[Callable[[], Worker]]:
     workers: list[Worker] = []
 
     def start() -> Worker:
-        workers.append(Worker(path))
+        workers.append(Worker(url))
         return workers[-1]
 
     yield start

@@ -29,9 +29,10 @@ def url_of(path: Path) -> str:
     return f"sqlite:///{path}"
 
 
-def open_ledger(path: Path, **more: Any) -> SqlLedger:
+def open_ledger(at: Path | str, **more: Any) -> SqlLedger:
+    """At a URL, or at a path in SQLite."""
     values: dict[str, Any] = {"command": "collect", "now": lambda: T0, "durable": False, "patience_s": 5.0}
-    return SqlLedger.open(url_of(path), **(values | more))
+    return SqlLedger.open(url_of(at) if isinstance(at, Path) else at, **(values | more))
 
 
 def registered(ledger: SqlLedger, *orgs: Org, **more: Any) -> list[Standing]:

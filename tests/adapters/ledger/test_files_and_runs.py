@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import replace
 
 import pytest
@@ -20,7 +21,12 @@ LOST = Known(state=SliceState.FAILED, complete_at=None)
 
 
 def begin(ledger: SqlLedger, name: str = "usage-1.jsonl") -> UnsealedFile:
-    return ledger.open_file("run-1", "out", name)
+    return ledger.open_file("run-1", "out", name, place="a-directory")
+
+
+def taken_over(ledger: SqlLedger) -> list[UnsealedFile]:
+    """What was left behind, and is this process's now."""
+    return list(ledger.take_over([file.file_id for file in ledger.left_behind()]))
 
 
 def emitted(ledger: SqlLedger, key: int, n: int = 0) -> Emission | None:
@@ -29,8 +35,23 @@ def emitted(ledger: SqlLedger, key: int, n: int = 0) -> Emission | None:
 
 def test_a_file_is_booked_empty(ledger: SqlLedger) -> None:
     assert begin(ledger) == UnsealedFile(
-        file_id=1, run_id="run-1", directory="out", name="usage-1.jsonl", bytes=0, records=0, seal_intended=False
+        file_id=1,
+        run_id="run-1",
+        directory="out",
+        name="usage-1.jsonl",
+        bytes=0,
+        records=0,
+        seal_intended=False,
+        host=socket.gethostname(),
+        place="a-directory",
     )
+
+
+def test_a_file_that_is_booked_again_before_anything_is_in_it_is_the_same(ledger: SqlLedger) -> None:
+    file = begin(ledger)
+    assert begin(ledger) == file  # a server may commit and go away before it says so
+    ledger.book([], replace(file, bytes=1))
+    assert begin(ledger).file_id != file.file_id
 
 
 def test_what_a_crash_left_is_taken_over_as_it_was_booked(opened: Open) -> None:
@@ -41,7 +62,7 @@ def test_what_a_crash_left_is_taken_over_as_it_was_booked(opened: Open) -> None:
     crashed.book([booking(key, 0)], first)
     crashed.intend_seal(first.file_id)
     crashed.abandon()
-    assert opened().left_behind() == [replace(first, seal_intended=True), second]
+    assert taken_over(opened()) == [replace(first, seal_intended=True), second]
 
 
 def test_files_of_a_living_process_are_left_alone(opened: Open) -> None:
@@ -62,11 +83,42 @@ def test_what_was_taken_over_is_ours_now(opened: Open) -> None:
     crashed, one, other = opened(), opened(), opened()
     file = begin(crashed)
     crashed.abandon()
-    assert one.left_behind() == [file]
+    assert taken_over(one) == [file]
     assert other.left_behind() == []
     one.book([], replace(file, bytes=1))
     one.abandon()
-    assert other.left_behind() == [replace(file, bytes=1)]
+    assert taken_over(other) == [replace(file, bytes=1)]
+
+
+def test_a_file_is_taken_over_by_one_process_only(opened: Open) -> None:
+    crashed, one, other = opened(), opened(), opened()
+    file = begin(crashed)
+    crashed.abandon()
+    assert one.left_behind() == other.left_behind() == [file]  # looking takes nothing
+    assert one.take_over([file.file_id]) == [file]
+    assert other.take_over([file.file_id]) == []
+    assert one.take_over([file.file_id]) == [file]
+
+
+def test_a_file_that_nobody_took_over_is_awaited_and_its_slices_are_in_doubt(opened: Open) -> None:
+    crashed, other = opened(), opened()
+    key = registered(crashed, make_org())[0].key
+    crashed.begin_run("run-1", "collect", T0)
+    crashed.book([booking(key, 0)], None)
+    file = begin(crashed)
+    crashed.book([booking(key, 1), booking(key, 2)], replace(file, bytes=9, records=2))
+    assert other.awaited() == []
+    assert [(s.slices, s.in_doubt) for s in other.stretches(key)] == [(3, False)]
+    crashed.abandon()
+    other.left_behind()
+    assert [(one.file.name, one.file.host, one.slices, one.begun_at) for one in other.awaited()] == [
+        (file.name, file.host, 2, T0)
+    ]
+    assert [(s.slices, s.in_doubt) for s in other.stretches(key)] == [(1, False), (2, True)]
+    (taken,) = other.take_over([file.file_id])
+    assert [(s.slices, s.in_doubt) for s in other.stretches(key)] == [(3, False)]
+    other.sealed(taken.file_id)
+    assert other.awaited() == []
 
 
 def test_files_of_our_own_run_that_has_ended_are_left_behind(ledger: SqlLedger) -> None:

@@ -12,12 +12,18 @@ import pytest
 from collector.adapters.ledger import SqlLedger
 from collector.errors import LedgerError
 from tests.adapters.ledger.conftest import Open
-from tests.adapters.ledger.support import ALWAYS, booking, registered
+from tests.adapters.ledger.support import ALWAYS, booking, registered, url_of
 from tests.support.commands import unmeasured
 from tests.support.disks import small_disk_at
 from tests.support.orgs import make_org
 
 BATCH = 100
+
+
+@pytest.fixture
+def url(path: Path) -> str:
+    """These are about SQLite."""
+    return url_of(path)
 
 
 @pytest.fixture

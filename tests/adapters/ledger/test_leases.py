@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
-from pathlib import Path
 
 import pytest
 
 from collector.errors import LedgerError
 from collector.ports.ledger import Holder
 from tests.adapters.ledger.conftest import Open
-from tests.adapters.ledger.support import T0, booking, registered
+from tests.adapters.ledger.support import T0, registered
 from tests.support.orgs import make_org
-
-
-def lock_of(path: Path, holder_id: str) -> Path:
-    return path.with_name("ledger.db.holders") / f"{holder_id}.holder"
 
 
 def test_a_lease_is_one_s_until_it_is_given_back(opened: Open) -> None:
@@ -53,28 +48,6 @@ def test_leases_are_free_when_their_holder_is_gone(opened: Open, how: str) -> No
     assert other.claim(keys) == dict.fromkeys(keys, one.holder)
     getattr(one, how)()
     assert other.claim(keys) == {}
-
-
-def test_a_lease_of_one_whose_lock_was_removed_is_free_and_it_books_no_more(opened: Open, path: Path) -> None:
-    one, other = opened(holder_id="one"), opened()
-    (standing,) = registered(one, make_org())
-    one.claim([standing.key])
-    lock_of(path, "one").unlink()
-    assert other.claim([standing.key]) == {}
-    with pytest.raises(LedgerError, match="took this one for dead"):
-        one.book([booking(standing.key, 0)], None)
-    with pytest.raises(LedgerError, match="took this one for dead"):
-        one.claim([standing.key])
-
-
-def test_locks_of_the_dead_are_removed_and_those_of_the_living_stay(opened: Open, path: Path) -> None:
-    living, dead = opened(holder_id="living"), opened(holder_id="dead")
-    dead.abandon()
-    assert lock_of(path, "dead").exists()
-    opened(holder_id="new")
-    assert [lock_of(path, name).exists() for name in ("living", "dead", "new")] == [True, False, True]
-    living.close()
-    assert not lock_of(path, "living").exists()
 
 
 def test_nobody_is_called_as_one_who_lives(opened: Open) -> None:

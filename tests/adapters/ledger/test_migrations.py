@@ -5,35 +5,45 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
 
 from collector.adapters.ledger import SqlLedger, versions
 from collector.adapters.ledger.schema import metadata
 from collector.errors import LedgerError
 from collector.model import SliceState
 from tests.adapters.ledger.conftest import Open
-from tests.adapters.ledger.support import ACCOUNT, ALWAYS, booking, day, emission, registered, slice_at
+from tests.adapters.ledger.support import ACCOUNT, ALWAYS, booking, day, emission, registered, slice_at, url_of
 from tests.support.orgs import make_org
 
 HERE = Path(__file__).parent
-STORED = {"0001": HERE / "version_0001.sql"}  # what a collector of that version left
+STORED = {
+    version: HERE / f"version_{version}.sql" for version in ("0001", "0002")
+}  # what a collector of that version left
 SCRIPTS = Path(versions.__file__).parent / "migrations"
 
 NEXT_VERSION = """
 import sqlalchemy as sa
 from alembic import op
-revision = "0002"
-down_revision = "0001"
+revision = "9999"
+down_revision = "0002"
 def upgrade():
     op.add_column("run", sa.Column("note", sa.Text))
     op.execute("UPDATE run SET note = 'migrated'")
     op.execute("{more}")
 """
+
+
+@pytest.fixture
+def url(path: Path) -> str:
+    """Those of PostgreSQL are in test_postgresql.py."""
+    return url_of(path)
 
 
 def restore(dump: Path, path: Path) -> None:
@@ -56,10 +66,10 @@ def next_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Stands in for a collector of a later version; its migration can be edited."""
     scripts = tmp_path / "migrations"
     shutil.copytree(SCRIPTS, scripts, ignore=shutil.ignore_patterns("__pycache__"))
-    script = scripts / "versions" / "v0002_next.py"
+    script = scripts / "versions" / "v9999_next.py"
     script.write_text(NEXT_VERSION.replace("{more}", "SELECT 1"))
     monkeypatch.setattr(versions, "SCRIPTS", str(scripts))
-    monkeypatch.setattr(versions, "KNOWN", ("0001", "0002"))
+    monkeypatch.setattr(versions, "KNOWN", (*versions.KNOWN, "9999"))
     return script
 
 
@@ -73,10 +83,13 @@ def test_every_version_has_a_stored_ledger_and_a_script() -> None:
 
 
 def test_migrations_make_the_tables_that_the_code_works_with(ledger: SqlLedger) -> None:
-    with ledger._database.read() as tx:
+    def look(tx: Connection) -> tuple[list[Any], dict[str, str]]:
         context = MigrationContext.configure(tx, opts={"compare_type": True})
-        assert compare_metadata(context, metadata) == []
         sql = {row.name: row.sql for row in tx.exec_driver_sql("SELECT name, sql FROM sqlite_schema")}
+        return compare_metadata(context, metadata), sql
+
+    differences, sql = ledger._database.read(look)
+    assert differences == []
     assert "WITHOUT ROWID" in sql["slice"]
     assert "WHERE file IS NOT NULL" in sql["slice_in_file"]
     assert "AUTOINCREMENT" in sql["org"]
@@ -109,7 +122,7 @@ def test_an_older_ledger_is_migrated_when_it_is_opened(opened: Open, path: Path,
     assert next_version.exists()
     restore(STORED["0001"], path)
     opened()
-    assert query(path, "SELECT version_num FROM alembic_version") == [("0002",)]
+    assert query(path, "SELECT version_num FROM alembic_version") == [("9999",)]
     assert query(path, "SELECT note FROM run") == [("migrated",)]
 
 
@@ -126,14 +139,14 @@ def test_a_migration_that_fails_leaves_the_ledger_as_it_was(opened: Open, path: 
 def test_a_newer_ledger_is_refused_and_left_as_it_is(opened: Open, path: Path) -> None:
     opened().close()
     connection = sqlite3.connect(path)
-    connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.execute("UPDATE alembic_version SET version_num = '99999'")
     connection.commit()
     connection.close()
     before = path.read_bytes()
     with pytest.raises(LedgerError) as caught:
         opened()
     assert str(caught.value) == (
-        f"the ledger {path} is of version 9999, and this collector knows versions up to {versions.KNOWN[-1]}: "
+        f"the ledger {path} is of version 99999, and this collector knows versions up to {versions.KNOWN[-1]}: "
         "upgrade the collector"
     )
     assert path.read_bytes() == before

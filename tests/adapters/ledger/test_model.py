@@ -5,13 +5,17 @@ from __future__ import annotations
 import itertools
 import shutil
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from sqlalchemy import Connection
 
+from collector.adapters.ledger import SqlLedger
 from collector.core.coverage import Known
 from collector.core.emission import Emission, Emitted
 from collector.model import Population, ProductUsage, Quality, SliceState
@@ -19,6 +23,7 @@ from collector.ports.ledger import Booking, SliceKey, SliceRow, UnsealedFile
 from tests.adapters.ledger.support import ALWAYS, DAY, day, days, open_ledger, registered
 from tests.support.orgs import make_org
 
+T = TypeVar("T")
 SLICES = 4
 PLACES = st.tuples(st.integers(0, 1), st.sampled_from(Population), st.integers(0, SLICES - 1))
 FINDINGS = st.tuples(
@@ -41,14 +46,19 @@ class Held:
 class LedgerBesideModel(RuleBasedStateMachine):
     """One process, one file at a time, as the writer does."""
 
+    told_again: int | None = None  # how many slices are lost with a file that was lost before
+
     def __init__(self) -> None:
         super().__init__()
         self.directory = Path(tempfile.mkdtemp())
         self.path = self.directory / "ledger.db"
-        self.ledger = open_ledger(self.path)
+        self.ledger = self.open()
         self.held: dict[SliceKey, Held] = {}
         self.file: UnsealedFile | None = None
         self.ticks = itertools.count()
+
+    def open(self) -> SqlLedger:
+        return open_ledger(self.path)
 
     @initialize()
     def register(self) -> None:
@@ -58,7 +68,7 @@ class LedgerBesideModel(RuleBasedStateMachine):
     def book(self, findings: list[tuple[tuple[int, Population, int], SliceState, int | None]], to_file: bool) -> None:
         file = None
         if to_file:
-            self.file = self.file or self.ledger.open_file("run", "out", "name")
+            self.file = self.file or replace(self.ledger.open_file("run", "out", "name"), host=None)
             file = self.file = replace(self.file, bytes=self.file.bytes + 10, records=self.file.records + 1)
         bookings = [self.booking(*finding, file=file) for finding in findings]
         self.ledger.book(bookings, file)
@@ -114,7 +124,7 @@ class LedgerBesideModel(RuleBasedStateMachine):
     def lose(self) -> None:
         assert self.file is not None
         gone = [held for held in self.held.values() if held.file_id == self.file.file_id]
-        assert self.ledger.lost(self.file.file_id) == len(gone)
+        assert self.ledger.lost(self.file.file_id) in {len(gone), self.told_again}
         for held in gone:
             held.known = Known(state=SliceState.FAILED, complete_at=None)
             held.emission, held.sealed, held.file_id = held.sealed, None, None
@@ -123,8 +133,14 @@ class LedgerBesideModel(RuleBasedStateMachine):
     @rule(crash=st.booleans())
     def open_again(self, crash: bool) -> None:
         (self.ledger.abandon if crash else self.ledger.close)()
-        self.ledger = open_ledger(self.path)
-        assert self.ledger.left_behind() == ([] if self.file is None else [self.file])
+        self.ledger = self.open()
+        assert self.taken_over() == ([] if self.file is None else [self.file])
+
+    def taken_over(self) -> list[UnsealedFile]:
+        left = self.ledger.left_behind()
+        taken = self.ledger.take_over([file.file_id for file in left])
+        assert taken == left
+        return [replace(file, host=None) for file in taken]
 
     @rule(first=st.integers(0, SLICES), length=st.integers(1, SLICES))
     def look_at_a_span(self, first: int, length: int) -> None:
@@ -141,7 +157,7 @@ class LedgerBesideModel(RuleBasedStateMachine):
         places = itertools.product(self.keys, Population, range(SLICES))
         everything = [SliceKey(key=key, population=population, start=day(n)) for key, population, n in places]
         assert self.ledger.rows(everything) == {
-            slice_: SliceRow(end=slice_.start + DAY, known=held.known, emission=held.emission)
+            slice_: SliceRow(start=slice_.start, end=slice_.start + DAY, known=held.known, emission=held.emission)
             for slice_, held in self.held.items()
         }
         assert sum(len(self.ledger.coverage(key, ALWAYS)) for key in self.keys) == len(self.held)
@@ -153,3 +169,24 @@ class LedgerBesideModel(RuleBasedStateMachine):
 
 LedgerBesideModel.TestCase.settings = settings(max_examples=30, stateful_step_count=20, deadline=None)
 test_the_ledger_behaves_like_its_model = LedgerBesideModel.TestCase
+
+
+class LedgerThatIsToldTwiceBesideModel(LedgerBesideModel):
+    """A server commits and goes away before it says so: then everything is done a second time."""
+
+    told_again = 0
+
+    def open(self) -> SqlLedger:
+        ledger = super().open()
+        write = ledger._database.write
+
+        def write_twice(work: Callable[[Connection], T], *, patient: bool = True) -> T:
+            write(work, patient=patient)
+            return write(work, patient=patient)
+
+        ledger._database.write = write_twice  # type: ignore[method-assign]
+        return ledger
+
+
+LedgerThatIsToldTwiceBesideModel.TestCase.settings = settings(max_examples=20, stateful_step_count=20, deadline=None)
+test_a_ledger_that_is_told_everything_twice_behaves_like_its_model = LedgerThatIsToldTwiceBesideModel.TestCase

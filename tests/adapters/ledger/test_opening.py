@@ -1,4 +1,4 @@
-"""Opening a ledger: a new one, one that others use, and what can't be opened, in words that say what to do."""
+"""Opening a ledger in SQLite: a new one, one in use, and what can't be opened, in words that say what to do."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from collector.adapters.ledger import SqlLedger, engine
-from collector.adapters.ledger.place import Place
+from collector.adapters.ledger import SqlLedger
+from collector.adapters.ledger.sqlite import Place, engine
 from collector.errors import LedgerError
 from tests.adapters.ledger.conftest import Open
 from tests.adapters.ledger.support import ALWAYS, T0, booking, open_ledger, registered, url_of
@@ -22,6 +22,12 @@ from tests.support.commands import unmeasured
 from tests.support.orgs import make_org
 
 ADVICE = "restore a backup of it; or move it away, with the -wal and -shm beside it, and run `backfill`"
+
+
+@pytest.fixture
+def url(path: Path) -> str:
+    """These are about SQLite."""
+    return url_of(path)
 
 
 def filled(path: Path, slices: int = 2000) -> int:
@@ -86,11 +92,10 @@ def test_what_a_killed_creation_left_is_no_hindrance(opened: Open, path: Path) -
 
 def test_a_durable_ledger_is_written_through(path: Path) -> None:
     ledger = open_ledger(path, durable=True)
-    with ledger._database.read() as tx:
-        pragmas = [tx.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("synchronous", "journal_mode")]
-        assert tx.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
+    names = ("synchronous", "journal_mode", "foreign_keys")
+    pragmas = ledger._database.read(lambda tx: [tx.exec_driver_sql(f"PRAGMA {name}").scalar() for name in names])
     ledger.close()
-    assert pragmas == [2, "wal"]
+    assert pragmas == [2, "wal", 1]
 
 
 def truncate(path: Path) -> None:
@@ -218,7 +223,7 @@ def test_a_url_without_a_file_is_refused(url: str) -> None:
         SqlLedger.open(url, command="collect", now=lambda: T0)
 
 
-@pytest.mark.parametrize("url", ["postgresql://me:hunter2@db/x", "me:hunter2@nonsense"])
+@pytest.mark.parametrize("url", ["postgresql://me:hunter2@db/x?nonsense=1", "me:hunter2@nonsense"])
 def test_no_password_is_ever_shown(url: str) -> None:
     with pytest.raises(LedgerError) as caught:
         SqlLedger.open(url, command="collect", now=lambda: T0)

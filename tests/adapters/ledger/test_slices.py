@@ -43,7 +43,7 @@ def test_a_booked_slice_is_held_as_it_was_booked(ledger: SqlLedger, key: int) ->
     known = Known(state=SliceState.COMPLETE, complete_at=day(2))
     assert ledger.coverage(key, ALWAYS) == {(ACCOUNT, day(0)): known}
     assert ledger.rows([slice_at(key, 0), slice_at(key, 1)]) == {
-        slice_at(key, 0): SliceRow(end=day(1), known=known, emission=emission())
+        slice_at(key, 0): SliceRow(start=day(0), end=day(1), known=known, emission=emission())
     }
 
 
@@ -139,6 +139,7 @@ def test_what_was_booked_is_there_after_closing_and_after_a_crash(opened: Open) 
     assert len(opened().coverage(key, ALWAYS)) == 2
 
 
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 def test_twenty_thousand_slices_in_batches_of_five_hundred(ledger: SqlLedger) -> None:
     keys = [standing.key for standing in registered(ledger, *[make_org(f"org-{n}") for n in range(20)])]
     slices = [slice_at(key, n, population) for n in range(500) for key in keys for population in (ACCOUNT, SERVICE)]

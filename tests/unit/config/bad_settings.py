@@ -291,12 +291,96 @@ CASES = (
         ),
     ),
     Bad(
+        "postgresql without a database",
+        f"state: {{url: 'postgresql://u:{SECRET}@db'}}\n" + ORG,
+        told=(
+            (
+                "collector.yaml:1: state.url: the URL names no database: "
+                "postgresql://user@host:5432/database?sslmode=verify-full does"
+            ),
+        ),
+    ),
+    Bad(
+        "postgresql with a parameter misspelt",
+        f"state: {{url: 'postgresql://u:{SECRET}@db/x?sslmod=verify-full'}}\n" + ORG,
+        told=(
+            (
+                "collector.yaml:1: state.url: the URL has the parameter 'sslmod', which PostgreSQL doesn't know; "
+                "did you mean sslmode?"
+            ),
+        ),
+    ),
+    Bad(
+        "a password that isn't escaped",
+        f"state: {{url: 'postgresql://u:{SECRET}@{SECRET}/%zz@db/x'}}\n" + ORG,
+        told=(
+            (
+                "collector.yaml:1: state.url: the URL can't be read: postgresql://user@host:5432/database?"
+                "sslmode=verify-full can; what is special in a password is written as %XX"
+            ),
+        ),
+    ),
+    Bad(
+        "a search path",
+        "state: {url: 'postgresql://db/x?options=-csearch_path%3Dy'}\n" + ORG,
+        told=(
+            (
+                "collector.yaml:1: state.url: the URL must not set a search_path: name the ledger's schema with "
+                "?schema=…"
+            ),
+        ),
+    ),
+    Bad(
+        "a schema of the server's own",
+        "state: {url: 'postgresql://db/x?schema=pg_toast'}\n" + ORG,
+        told=(
+            (
+                "collector.yaml:1: state.url: the URL must name one schema by small letters, digits and _: "
+                "?schema=collector"
+            ),
+        ),
+    ),
+    Bad(
+        "no password file",
+        "state:\n  url: postgresql://u@db/x\n  password_file: secrets/password\n" + ORG,
+        told=("collector.yaml:3: state.password_file: secrets/password can't be read: No such file or directory",),
+    ),
+    Bad(
+        "an empty password file",
+        "state:\n  url: postgresql://u@db/x\n  password_file: password\n" + ORG,
+        files={"password": "\n"},
+        told=(
+            ("collector.yaml:3: state.password_file: password must hold the password and nothing else, in one line"),
+        ),
+    ),
+    Bad(
+        "two passwords",
+        f"state:\n  url: postgresql://u:{SECRET}@db/x\n  password_file: password\n" + ORG,
+        files={"password": SECRET},
+        told=(
+            (
+                "collector.yaml:3: state.password_file: the URL holds a password, and state.password_file is "
+                "given as well: it is given in one way"
+            ),
+        ),
+    ),
+    Bad(
         "ledger null",
         "state: {url: null}\n" + ORG,
         told=(
             (
                 "collector.yaml:1: state.url: expected `none`, sqlite:///path/to/file.db or "
                 "postgresql://host/database, got nothing"
+            ),
+        ),
+    ),
+    Bad(
+        "cron that no date meets",
+        "schedule: {cron: '0 0 30 2 *'}\n" + ORG,
+        told=(
+            (
+                "collector.yaml:1: schedule.cron: '0 0 30 2 *' is no schedule: bad day-of-month; "
+                "five fields are minute hour day month weekday"
             ),
         ),
     ),

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from collector.adapters.ledger.failures import damaged
+from collector.adapters.ledger.sqlite.failures import damaged
 from collector.errors import LedgerError
 
 _MAGIC = b"SQLite format 3\0"
@@ -32,8 +32,6 @@ class Place:
     def of(cls, url: str) -> Place:
         """Return the place that a `sqlite:///` URL names; the message of an error shows nothing of the URL."""
         scheme, _, rest = url.partition("://")
-        if scheme == "postgresql":
-            raise LedgerError("a ledger in PostgreSQL isn't supported yet: use sqlite:///path/to/file.db")
         path = rest.removeprefix("/")  # as it is: SQLAlchemy's versions don't agree on what a % in it means
         if scheme != "sqlite" or not path or path == rest or path.startswith((":memory:", "file:")):
             raise LedgerError("the ledger's URL names no file: sqlite:///path/to/file.db does")

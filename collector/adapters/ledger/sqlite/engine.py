@@ -6,32 +6,37 @@ Owns how a transaction begins and how its failures read. Never knows a table.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, pool
 
 from collector.adapters.ledger import versions
-from collector.adapters.ledger.failures import FAILURES, damaged, in_words
-from collector.adapters.ledger.place import Place
+from collector.adapters.ledger.database import PATIENCE_S
+from collector.adapters.ledger.sqlite.failures import FAILURES, damaged, in_words
+from collector.adapters.ledger.sqlite.locks import FileLocks
+from collector.adapters.ledger.sqlite.place import Place
 
-PATIENCE_S = 30.0
+T = TypeVar("T")
 _PAGE_SIZE = 8192  # several slices to a page, and few levels of pages
 _CHECKED_WHOLE = 8 * 2**20  # bytes: up to here a look at every page costs some ten milliseconds
 
 
-class Database:
-    """One open ledger; for one thread at a time."""
+class SqliteDatabase:
+    """One open ledger (`database.Database`)."""
 
-    def __init__(self, engine: Engine, where: str) -> None:
+    across_machines = False
+
+    def __init__(self, engine: Engine, where: str, liveness: FileLocks) -> None:
         self.where = where
+        self.liveness = liveness
         self._begin = "BEGIN"
         event.listen(engine, "begin", self._on_begin)
         self._connection = engine.connect()
 
     @classmethod
-    def open(cls, place: Place, *, durable: bool, patience_s: float = PATIENCE_S) -> Database:
+    def open(cls, place: Place, *, durable: bool, patience_s: float = PATIENCE_S) -> SqliteDatabase:
         """Open the ledger at a place: a new one is created, an older one migrated. Raises LedgerError."""
         where = str(place.path)
         try:
@@ -40,7 +45,8 @@ class Database:
             with place.alone(patience_s=patience_s):
                 if not place.exists():
                     place.create(_build)
-                database = cls(_engine(place.path, durable=durable, patience_s=patience_s), where)
+                engine = _engine(place.path, durable=durable, patience_s=patience_s)
+                database = cls(engine, where, FileLocks(place.holders))
                 try:
                     database._check(place.path.stat().st_size)
                 except BaseException:
@@ -50,29 +56,25 @@ class Database:
         except FAILURES as error:
             raise in_words(error, where) from error
 
-    @contextmanager
-    def read(self) -> Iterator[Connection]:
-        """Run a transaction that sees one state of the ledger and writes nothing."""
-        with self._transaction("BEGIN") as tx:
-            yield tx
+    def read(self, work: Callable[[Connection], T]) -> T:
+        """Do something in a transaction that sees one state of the ledger and writes nothing."""
+        return self._transaction("BEGIN", work)
 
-    @contextmanager
-    def write(self) -> Iterator[Connection]:
-        """Run a transaction that is the only one to write; all of it is committed, or nothing."""
-        with self._transaction("BEGIN IMMEDIATE") as tx:
-            yield tx
+    def write(self, work: Callable[[Connection], T], *, patient: bool = True) -> T:
+        """Do something in a transaction that is the only one to write; all of it is committed, or nothing."""
+        del patient  # a file doesn't go away
+        return self._transaction("BEGIN IMMEDIATE", work)
 
     def close(self) -> None:
         """Let go of the file."""
         self._connection.close()
         self._connection.engine.dispose()
 
-    @contextmanager
-    def _transaction(self, begin: str) -> Iterator[Connection]:
+    def _transaction(self, begin: str, work: Callable[[Connection], T]) -> T:
         self._begin = begin
         try:
             with self._connection.begin():
-                yield self._connection
+                return work(self._connection)
         except FAILURES as error:
             raise in_words(error, self.where) from error
 
@@ -80,22 +82,22 @@ class Database:
         connection.exec_driver_sql(self._begin)
 
     def _check(self, size: int) -> None:
-        with self.read() as tx:
-            if size <= _CHECKED_WHOLE:
-                verdict = tx.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
-                if verdict != "ok":
-                    raise damaged(self.where, " ".join(str(verdict).split()))
-            found = versions.found(tx)
-        if versions.is_older(found, self.where):
-            with self.write() as tx:
-                versions.migrate(tx)
+        if versions.is_older(self.read(lambda tx: self._version(tx, size)), self.where):
+            self.write(versions.migrate)
+
+    def _version(self, tx: Connection, size: int) -> str | None:
+        if size <= _CHECKED_WHOLE:
+            verdict = tx.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
+            if verdict != "ok":
+                raise damaged(self.where, " ".join(str(verdict).split()))
+        return versions.found(tx)
 
 
 def _build(path: Path) -> None:
-    database = Database(_engine(path, durable=True, patience_s=PATIENCE_S), str(path))
+    engine = _engine(path, durable=True, patience_s=PATIENCE_S)
+    database = SqliteDatabase(engine, str(path), FileLocks(path.parent))
     try:
-        with database.write() as tx:
-            versions.migrate(tx)
+        database.write(versions.migrate)
     finally:
         database.close()
 

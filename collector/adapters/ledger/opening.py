@@ -1,0 +1,19 @@
+"""Which database a ledger's URL names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from collector.adapters.ledger import sqlite
+from collector.adapters.ledger.database import Database
+
+
+def open_database(url: str, *, durable: bool, patience_s: float, password_file: Path | None) -> Database:
+    """Open the ledger of a URL: a new one is created, an older one migrated. Raises LedgerError."""
+    if url.startswith("postgresql://"):
+        # Its driver is loaded only where it is used.
+        from collector.adapters.ledger import postgresql  # noqa: PLC0415
+
+        place = postgresql.Place.of(url, password_file=password_file)
+        return postgresql.PostgresDatabase.open(place, durable=durable, patience_s=patience_s)
+    return sqlite.SqliteDatabase.open(sqlite.Place.of(url), durable=durable, patience_s=patience_s)

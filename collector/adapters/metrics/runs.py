@@ -1,0 +1,209 @@
+"""What runs do, counted from their events; and what each came to when it ended.
+
+Counters go on from run to run, for a service that is scraped. Gauges `collector_last_run_*`
+hold the last run of a command alone: they mean the same where a run is a process of its own.
+"""
+
+from __future__ import annotations
+
+from collections import Counter as Tally
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Protocol
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from collector.adapters.metrics.labels import ANSWERED, WORDS, Bounded, word_of
+from collector.core.suspicion import Flag
+from collector.errors import RefusalReason, Refused
+from collector.events import (
+    ApiDown,
+    ApiUp,
+    Event,
+    LaneEnded,
+    RequestEnded,
+    RetryScheduled,
+    SliceBooked,
+    SliceOutcome,
+)
+from collector.exitcodes import ExitCode
+from collector.model import Quality, SliceState
+
+_LATENCY_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_WAIT_S = (0.01, 0.1, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0)
+_DURATION_S = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1800.0, 3600.0, 10800.0, 43200.0)
+_CAME_TO_ITS_END = frozenset({ExitCode.OK, ExitCode.INCOMPLETE, ExitCode.REFUSED, ExitCode.BUSY})
+_OUTPUT_ERRORS = frozenset({"OutputError", "LedgerError"})
+_KINDS = 20  # of exceptions that are told apart
+
+
+class EndedRun(Protocol):
+    """A run that ended. Without an exit code it ended by an exception."""
+
+    @property
+    def command(self) -> str: ...  # noqa: D102
+
+    @property
+    def started_at(self) -> datetime: ...  # noqa: D102
+
+    @property
+    def ended_at(self) -> datetime: ...  # noqa: D102
+
+    @property
+    def exit_code(self) -> int | None: ...  # noqa: D102
+
+
+class RunMetrics:
+    """Takes the events of runs (`note`) and their ends (`run_ended`)."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def counter(name: str, text: str, label: str = "", values: Iterable[str] = ()) -> Counter:
+            made = Counter(f"collector_{name}", text, [label] if label else [], registry=registry)
+            for value in sorted(values):  # from the start: what was never seen has no rate
+                made.labels(value)
+            return made
+
+        def histogram(name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
+            return Histogram(f"collector_{name}_seconds", text, buckets=buckets, registry=registry)
+
+        self._requests = counter("requests", "Requests that came back, by what of it", "result", WORDS)
+        self._latency = histogram("request_duration", "From sending a request to its whole answer", _LATENCY_S)
+        self._wait = histogram("request_wait", "How long limits and permits held a request back", _WAIT_S)
+        self._retries = counter("retries", "Times a slice was put back to be asked again", "reason", WORDS)
+        self._slices = counter("slices", "Slices that ended in a run", "state", SliceState)
+        self._records = counter("records", "Records written", "quality", Quality)
+        self._restatements = counter("restatements", "Records that differ from what was emitted before")
+        self._suspicious = counter("suspicious_slices", "Slices whose answer makes one doubt", "flag", Flag)
+        self._refusals = counter("refusals", "Times an org was refused in a run", "reason", RefusalReason)
+        self._api_down = Gauge(
+            "collector_api_down", "1 from when every org fails until an answer comes", registry=registry
+        )
+        self._runs = _Runs(registry)
+        self._tally: Tally[str] = Tally()
+
+    def note(self, event: Event) -> None:
+        """Count an event."""
+        match event:
+            case RequestEnded():
+                self._request(event)
+            case RetryScheduled():
+                self._retries.labels(word_of(event.reason.code)).inc()
+            case SliceOutcome():
+                self._ended(event.state, 1)
+            case SliceBooked():
+                self._booked(event)
+            case LaneEnded():
+                self._ended(event.state, event.remaining)
+                if isinstance(event.failure, Refused):
+                    self._refusals.labels(event.failure.reason).inc()
+            case ApiDown():
+                self._api_down.set(1)
+            case ApiUp():
+                self._api_down.set(0)
+            case _:
+                pass
+
+    def run_ended(self, run: EndedRun, *, exception: str | None = None) -> None:
+        """Count the end of a run; `exception` is the kind of what ended it, if something did."""
+        self._runs.ended(run, self._tally, exception=exception)
+        self._tally = Tally()
+
+    def seed(self, runs: Iterable[EndedRun]) -> None:
+        """Take over what is known of runs before this process began; newest first."""
+        for run in runs:
+            if run.exit_code is not None:
+                self._runs.remember(run)
+
+    def _request(self, event: RequestEnded) -> None:
+        result = word_of(event.result)
+        self._requests.labels(result).inc()
+        self._latency.observe(event.latency_s)
+        self._wait.observe(event.waited_s)
+        self._tally["requests"] += 1
+        self._tally["rate_limited"] += result == "rate_limited"
+        if result in ANSWERED:
+            self._api_down.set(0)  # a run that gave up on the API never said that it was back
+
+    def _ended(self, state: SliceState, slices: int) -> None:
+        self._slices.labels(state).inc(slices)
+        self._tally[state] += slices
+
+    def _booked(self, event: SliceBooked) -> None:
+        for quality, records in event.qualities.items():
+            self._records.labels(quality).inc(records)
+        for flag in event.flags:
+            self._suspicious.labels(flag).inc()
+        self._restatements.inc(event.restated)
+        self._tally["records"] += event.records
+        self._tally["restatements"] += event.restated
+
+
+class _Runs:
+    """The metrics of ends of runs."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def last(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(f"collector_last_run_{name}", text, ["command", *labels], registry=registry)
+
+        self._runs = Counter("collector_runs", "Runs that ended", ["command", "exit_code"], registry=registry)
+        self._durations = Histogram(
+            "collector_run_duration_seconds", "How long runs took", ["command"], buckets=_DURATION_S, registry=registry
+        )
+        self._exceptions = Counter(
+            "collector_run_exceptions", "Runs that an exception ended, by its kind", ["exception"], registry=registry
+        )
+        self._kinds = Bounded.of(_KINDS)
+        self._end = last("end_timestamp_seconds", "When the last run ended, in whatever way")
+        self._exit_code = last("exit_code", "Its exit code; 1 where an exception ended it, 5 if output or ledger did")
+        self._duration = last("duration_seconds", "How long it took")
+        self._slices = last("slices", "Slices that ended in it", "state")
+        self._counts = {
+            "records": last("records", "Records that it wrote"),
+            "restatements": last("restatements", "Those of them that differ from what was emitted before"),
+            "requests": last("requests", "Requests that it made"),
+            "rate_limited": last("rate_limited_requests", "Those of them that came back with 429"),
+        }
+        self._finished = Gauge(
+            "collector_last_finished_run_timestamp_seconds",
+            "When a run last came to its end by itself: exit code 0, 3, 4 or 6",
+            ["command"],
+            registry=registry,
+        )
+        self._known: set[str] = set()
+        self._known_finished: set[str] = set()
+
+    def ended(self, run: EndedRun, tally: Tally[str], *, exception: str | None) -> None:
+        duration_s = (run.ended_at - run.started_at).total_seconds()
+        self._runs.labels(run.command, str(_code(run, exception))).inc()
+        self._durations.labels(run.command).observe(duration_s)
+        if exception is not None:
+            self._exceptions.labels(self._kinds.label(exception)).inc()
+        self._set(run, exception)
+        for state in SliceState:
+            self._slices.labels(run.command, state).set(tally[state])
+        for name, gauge in self._counts.items():
+            gauge.labels(run.command).set(tally[name])
+
+    def remember(self, run: EndedRun) -> None:
+        if run.command not in self._known:
+            self._set(run, None)
+        elif run.command not in self._known_finished:
+            self._set_finished(run)
+
+    def _set(self, run: EndedRun, exception: str | None) -> None:
+        self._known.add(run.command)
+        self._end.labels(run.command).set(run.ended_at.timestamp())
+        self._exit_code.labels(run.command).set(_code(run, exception))
+        self._duration.labels(run.command).set((run.ended_at - run.started_at).total_seconds())
+        self._set_finished(run)
+
+    def _set_finished(self, run: EndedRun) -> None:
+        if run.exit_code in _CAME_TO_ITS_END:
+            self._known_finished.add(run.command)
+            self._finished.labels(run.command).set(run.ended_at.timestamp())
+
+
+def _code(run: EndedRun, exception: str | None) -> int:
+    if run.exit_code is not None:
+        return int(run.exit_code)
+    return ExitCode.OUTPUT if exception in _OUTPUT_ERRORS else ExitCode.DEFECT

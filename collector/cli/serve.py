@@ -1,0 +1,38 @@
+"""`collector serve`: the service that stays."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import click
+import structlog
+
+from collector import serving
+from collector.adapters.event_log import log_event
+from collector.cli.options import config_options, open_context, service_options
+from collector.exitcodes import ExitCode
+
+log = structlog.get_logger("collector")
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  collector serve -c collector.yaml -o usage/        runs on schedule.cron; the status page is on 127.0.0.1:8080
+  kill -HUP PID                                      loads the config anew, and tries refused orgs again
+"""
+)
+@config_options
+@service_options
+def serve(**options: Any) -> int:
+    """Stay: collect on `schedule.cron`, and serve health, metrics and the status page.
+
+    A changed config, file of orgs or secret is loaded by itself; a bad one is refused, and the one
+    before stays. SIGTERM drains, and ends with 0.
+    """
+    context = open_context(**options)
+    for warning in context.config.warnings:
+        log.warning("config.warning", message=str(warning))
+    asyncio.run(serving.serve(context.config, load=context.reload, scope=context.scope, watch=log_event))
+    return ExitCode.OK

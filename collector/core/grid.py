@@ -1,0 +1,39 @@
+"""The boundaries of one calendar, worked out once: many orgs share it, and zone arithmetic is slow.
+
+Owns counting windows without walking over them. Never knows what a window holds.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from datetime import datetime
+
+from collector.core.windows import Calendar
+from collector.model import Window
+
+
+class Grid:
+    """A calendar that remembers its boundaries, as far as it was asked about."""
+
+    def __init__(self, calendar: Calendar) -> None:
+        self.calendar = calendar
+        self._boundaries: list[datetime] = []
+
+    def windows_in(self, span: Window) -> tuple[int, Window] | None:
+        """Return how many windows start within a span, and the time that they fill; None if none does."""
+        known = self._reach(span)
+        first, end = bisect_left(known, span.start), bisect_left(known, span.end)
+        return (end - first, Window(known[first], known[end])) if first < end else None
+
+    def _reach(self, span: Window) -> list[datetime]:
+        known, after = self._boundaries, self.calendar.after
+        if not known:
+            known.append(self.calendar.floor(span.start))
+        if span.start < known[0]:
+            earlier = [self.calendar.floor(span.start)]
+            while (following := after(earlier[-1])) < known[0]:
+                earlier.append(following)
+            known[:0] = earlier
+        while known[-1] < span.end:
+            known.append(after(known[-1]))
+        return known

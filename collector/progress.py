@@ -1,0 +1,89 @@
+"""How far a run is, counted from its events: for the bar on a terminal and for the status page."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from collector.events import ApiDown, ApiUp, Event, LaneEnded, LanePlanned, RetryScheduled, SliceOutcome
+from collector.model import SliceState
+
+
+@dataclass(slots=True)
+class Progress:
+    """The numbers of a run under way. `left` and `planned` are slices by org, as far as is known."""
+
+    left: dict[str, int] = field(default_factory=dict)
+    planned: dict[str, int] = field(default_factory=dict)
+    done: int = 0
+    orgs_done: int = 0  # with nothing left
+    retries: int = 0
+    api_down: bool = False
+    states: Counter[SliceState] = field(default_factory=Counter)
+
+    @classmethod
+    def of(cls, slices: Mapping[str, int]) -> Progress:
+        """Begin with all slices left."""
+        planned = {org: n for org, n in slices.items() if n}
+        return cls(left=dict(planned), planned=planned)
+
+    def note(self, event: Event) -> None:
+        """Count an event."""
+        match event:
+            case SliceOutcome():
+                self.states[event.state] += 1
+                self._end(event.slice.org.name, 1)
+            case LaneEnded():
+                self.states[event.state] += event.remaining
+                self._end(event.org.name, event.remaining)
+            case LanePlanned():
+                self._plan(event.org.name, event.slices)
+            case RetryScheduled():
+                self.retries += 1
+            case ApiDown():
+                self.api_down = True
+            case ApiUp():
+                self.api_down = False
+            case _:
+                pass
+
+    @property
+    def orgs(self) -> int:
+        """How many orgs have anything planned, as far as is known."""
+        return len(self.left)
+
+    @property
+    def total(self) -> int:
+        """How many slices are planned, as far as is known."""
+        return sum(self.planned.values())
+
+    @property
+    def partial(self) -> int:
+        """How many slices ended partial."""
+        return self.states[SliceState.PARTIAL]
+
+    @property
+    def failed(self) -> int:
+        """How many slices failed, or were given up."""
+        return self.states[SliceState.FAILED] + self.states[SliceState.NOT_ASKED]
+
+    @property
+    def refused(self) -> int:
+        """How many slices were refused."""
+        return self.states[SliceState.REFUSED]
+
+    def _plan(self, org: str, slices: int) -> None:
+        if org not in self.left:
+            self.left[org] = 0
+            self.orgs_done += 1
+        self._set_left(org, self.left[org] + slices - self.planned.get(org, 0))
+        self.planned[org] = slices
+
+    def _end(self, org: str, slices: int) -> None:
+        self.done += slices
+        self._set_left(org, max(0, self.left[org] - slices))
+
+    def _set_left(self, org: str, slices: int) -> None:
+        self.orgs_done += bool(self.left[org]) - bool(slices)
+        self.left[org] = slices

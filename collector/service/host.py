@@ -1,0 +1,40 @@
+"""What the loop needs of the world: wired by `collector.serving`, replaced in tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from collector.config import LoadedConfig
+from collector.dispatch import Event
+from collector.planning import Command
+from collector.result import RunResult
+from collector.run import Stop
+from collector.service.view import RunView
+from collector.service.watch import Fingerprint
+
+
+class Host(Protocol):
+    """Everything that touches files, threads or the ledger. Nothing here asks the API but `run`."""
+
+    async def load(self) -> LoadedConfig:
+        """Read the config anew. Raises ConfigError with all that is wrong."""
+        ...
+
+    async def accept(self, config: LoadedConfig) -> None:
+        """Hold a config against the ledger. Raises ConfigError for calendars that would overlap, and LedgerError."""
+        ...
+
+    async def look(self, config: LoadedConfig) -> Fingerprint:
+        """Return the fingerprint of a config's files, and of those that its patterns match now."""
+        ...
+
+    async def run(
+        self, config: LoadedConfig, command: Command, *, run_id: str, stop: Stop, watch: Callable[[Event], None]
+    ) -> RunResult:
+        """Make one run. Raises whatever keeps it from being made."""
+        ...
+
+    async def recent_runs(self, config: LoadedConfig) -> Sequence[RunView]:
+        """Return the runs that the ledger knows of, newest first; those under way are left out. Raises LedgerError."""
+        ...

@@ -1,0 +1,247 @@
+"""The loop of the service: one thing at a time, for a year.
+
+It waits for the next run's time, for a changed config, or for the end; and it runs. Runs
+never overlap: one that took longer than its interval is followed by one, and what was missed
+while the machine slept, or the service was down, is made up by one. No failure of a run ends
+it: it is told, the next attempt waits a little longer, and the loop goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+from signal import Signals
+
+import structlog
+
+from collector import __version__
+from collector.config import LoadedConfig
+from collector.core.schedule import Schedule
+from collector.dispatch import Event
+from collector.errors import CollectorError, Refused
+from collector.events import LaneEnded, RequestEnded
+from collector.exitcodes import ExitCode
+from collector.planning import EVERYTHING, Command, Scope
+from collector.ports import Clock
+from collector.progress import Progress
+from collector.result import RunResult, in_words
+from collector.run import Stop
+from collector.service.host import Host
+from collector.service.keeper import Keeper
+from collector.service.parking import Parking, entry_of, touched
+from collector.service.tell import crashed, ended_view, kind_of, where
+from collector.service.timetable import Timetable
+from collector.service.view import CurrentRun, Observed, RunView
+
+log = structlog.get_logger("collector")
+
+COMMAND = "serve"
+_RUNS_SHOWN = 50
+_AS_GOOD_AS_NOW = timedelta(minutes=5)  # by how much the wall clock may go back unnoticed
+
+
+class Loop:
+    """Runs until it is stopped. Everything of it belongs to one event loop."""
+
+    def __init__(
+        self,
+        host: Host,
+        config: LoadedConfig,
+        *,
+        clock: Clock,
+        new_run_id: Callable[[], str],
+        watch: Callable[[Event], None],
+        scope: Scope = EVERYTHING,
+        rng: random.Random | None = None,
+    ) -> None:
+        now = clock.now()
+        self.parking = Parking()
+        self.observed = Observed(
+            version=__version__, started_at=now, config_path=str(config.path), config_loaded_at=now
+        )
+        self.keeper = Keeper(host, config, observed=self.observed, clock=clock, on_change=self._change)
+        self._host = host
+        self._clock = clock
+        self._new_run_id = new_run_id
+        self._watch = watch
+        self.on_run: Callable[[RunView], None] = lambda _: None  # hears of each end of a run
+        self._scope = scope
+        self._rng = rng or random.SystemRandom()
+        self._runs: deque[RunView] = deque(maxlen=_RUNS_SHOWN)
+        self._woken = asyncio.Event()
+        self._stop: Stop | None = None  # of the run under way
+        self._signal: Signals | None = None
+        self._touched: set[str] = set()  # orgs to ask for at once: new ones, and those with another secret
+        self._times = Timetable(*_schedule(config), next_at=now)
+
+    @property
+    def config(self) -> LoadedConfig:
+        """The config in force."""
+        return self.keeper.config
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the end was asked for."""
+        return self._signal is not None
+
+    def stop(self, signal_: Signals) -> None:
+        """Drain and end."""
+        if self._signal is None:
+            self._signal = signal_
+            self.observed.stopping = True
+            if self._stop is not None:
+                self._stop.request(signal_)
+            self._woken.set()
+
+    def reload(self) -> None:
+        """Load the config anew, and try refused orgs again: somebody said so (SIGHUP)."""
+        self.keeper.ask()
+
+    async def run(self) -> None:
+        """Go on until `stop`. Raises ConfigError or LedgerError only for what the service is started with."""
+        await self._host.accept(self.config)
+        self._runs.extend(await self._host.recent_runs(self.config))
+        ended = (run.started_at for run in self._runs if run.command == COMMAND and run.exit_code is not None)
+        self._times.first(next(ended, None), self._clock.now(), chance=self._rng.random())
+        async with asyncio.TaskGroup() as tasks:
+            keeping = tasks.create_task(self.keeper.run())
+            while not self.stopping:
+                self._woken.clear()
+                self._show()
+                if not self._times.may_run(asyncio.get_running_loop().time()):
+                    await self._wait()
+                elif self._times.due(self._clock.now()):
+                    await self._run_all()
+                elif self._touched:
+                    await self._run_some()
+                else:
+                    await self._wait()
+            keeping.cancel()
+        self._show()
+
+    async def _wait(self) -> None:
+        loop = asyncio.get_running_loop()
+        wall, time_s = self._clock.now(), loop.time()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._times.sleep_s(wall, time_s, at_once=bool(self._touched))):
+                await self._woken.wait()
+        now = self._clock.now()
+        if now < wall + timedelta(seconds=loop.time() - time_s) - _AS_GOOD_AS_NOW:
+            log.warning("clock.set_back", was=wall.isoformat(), now=now.isoformat())
+            self._times.set_back(now, chance=self._rng.random())
+
+    async def _run_all(self) -> None:
+        self._times.began(self._clock.now(), chance=self._rng.random())
+        self._touched.clear()
+        if await self._run({org.name for org in self.config.orgs}):
+            self._times.rest = True
+
+    async def _run_some(self) -> None:
+        names, self._touched = self._touched, set()
+        if await self._run(names):
+            self._touched |= names
+
+    async def _run(self, names: set[str]) -> bool:
+        """Run once over these orgs, but for parked ones; return whether something of it is left to do at once."""
+        now = self._clock.now()
+        names = names - self.parking.waiting(now)
+        asked = tuple(org.name for org in self._scope.of(self.config.orgs) if org.name in names)
+        if not asked:
+            return False
+        run_id = self._new_run_id()
+        command = Command(name=COMMAND, range_=None, scope=Scope(orgs=asked, populations=self._scope.populations))
+        current = CurrentRun(run_id=run_id, started_at=now, progress=Progress())
+        stop = self._stop = Stop(signal=self._signal)
+        self.observed.current = current
+
+        def tell(event: Event) -> None:
+            current.progress.note(event)
+            self._mind_refusals(event)
+            self._watch(event)
+
+        try:
+            result = await self._host.run(self.config, command, run_id=run_id, stop=stop, watch=tell)
+        except CollectorError as error:
+            self._failed(current, kind_of(error), str(error))
+        except Exception as error:  # noqa: BLE001 - the service outlives every defect of a run
+            log.error("run.crashed", run_id=run_id, exception=kind_of(error), where=where(error))
+            self._failed(current, kind_of(error), crashed(error))
+        else:
+            self._ended(result, reloaded=stop.reloaded)
+        finally:
+            self._stop = None
+            self.observed.current = None
+        return stop.reloaded
+
+    def _mind_refusals(self, event: Event) -> None:
+        match event:
+            case LaneEnded(failure=Refused() as refused):
+                self.parking.park(event.org.name, refused, self._clock.now())
+            case RequestEnded(result="ok" | "partial"):
+                self.parking.accepted(event.slice.org.name)
+            case _:
+                pass
+
+    def _ended(self, result: RunResult, *, reloaded: bool) -> None:
+        if result.exit_code is ExitCode.OUTPUT:
+            pause_s = self._times.failed(asyncio.get_running_loop().time())
+            log.error("output.failed", message=str(result.output_error), next_try_s=pause_s)
+        else:
+            self._times.succeeded()
+        level = log.info if result.exit_code is ExitCode.OK else log.warning
+        level("run.finished", **in_words(result))
+        self._note(ended_view(result, reloaded=reloaded))
+
+    def _failed(self, run: CurrentRun, kind: str, why: str) -> None:
+        pause_s = self._times.failed(asyncio.get_running_loop().time())
+        log.error("run.failed", run_id=run.run_id, exception=kind, message=why, next_try_s=pause_s)
+        now = self._clock.now()
+        self._note(
+            RunView(
+                run_id=run.run_id,
+                command=COMMAND,
+                started_at=run.started_at,
+                ended_at=now,
+                exit_code=None,
+                why=why,
+                exception=kind,
+            )
+        )
+
+    def _note(self, view: RunView) -> None:
+        self._runs.appendleft(view)
+        self._show()
+        self.on_run(view)
+
+    def _change(self, config: LoadedConfig, asked: bool) -> None:
+        """Go on with another config: a run under way brings to its end what it has begun."""
+        old, now = self.config, self._clock.now()
+        names = touched(old.orgs, config.orgs)
+        self.parking.keep(org.name for org in config.orgs)
+        if asked:
+            names = list(dict.fromkeys([*names, *self.parking.parked]))
+        self.parking.release(names, now)
+        self._touched = {org.name for org in config.orgs} & (self._touched | set(names))
+        self._times.change(*_schedule(config), now, chance=self._rng.random())
+        differs = old.settings != config.settings or list(map(entry_of, old.orgs)) != list(map(entry_of, config.orgs))
+        if differs or names:
+            log.info("config.loaded", orgs=len(config.orgs), asked_at_once=len(names))
+        if differs and self._stop is not None:
+            self._stop.reload()
+        self._woken.set()
+
+    def _show(self) -> None:
+        now = self._clock.now()
+        self.observed.next_run = (
+            None if self.stopping else now if self._times.due(now) or self._touched else self._times.next_at
+        )
+        self.observed.runs = tuple(self._runs)
+
+
+def _schedule(config: LoadedConfig) -> tuple[Schedule, timedelta]:
+    schedule = config.settings.schedule
+    return Schedule(schedule.cron, schedule.timezone), schedule.jitter

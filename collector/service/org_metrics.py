@@ -1,0 +1,159 @@
+"""Where each org stands, as gauges: what the ledger holds of them at a snapshot.
+
+A pure function of views: for `/metrics`, and at the end of a run that pushes. A series per
+org exists only where `service.org_metrics` wants it; the aggregates always do.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from collector.adapters.metrics import Bounded
+from collector.errors import RefusalReason
+from collector.model import ProductUsage
+from collector.service.view import DayState, OrgView, PopulationView, Standing
+
+LACKING = (DayState.PARTIAL, DayState.FAILED, DayState.REFUSED, DayState.MISSING)
+BEHIND_S = 86_400.0  # by so much an org is said to be behind
+PRODUCTS = 16  # that are told apart in the gauges of usage
+_DOCUMENTED = ("automation", "app-automation", "hyperexecute", "realtime", "realdevice", "smartui")
+_UNKNOWN = "unknown"
+
+
+def _gauge(name: str, text: str, *labels: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"collector_{name}", text, labels=labels)
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class OrgMetrics(Collector):
+    """Yields the gauges of `orgs`. `products` remembers which names are labels from scrape to scrape."""
+
+    orgs: Mapping[str, OrgView] = field(default_factory=dict)
+    per_org: bool = True
+    usage: bool = False
+    products: Bounded = field(default_factory=lambda: Bounded.of(PRODUCTS, _DOCUMENTED))
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield all families; those that are switched off are left out."""
+        orgs = self.orgs.values()
+        yield from self.fleet(orgs)
+        if self.per_org:
+            yield from self.each(orgs, usage=self.usage)
+
+    def fleet(self, orgs: Collection[OrgView]) -> Iterator[Metric]:
+        """Yield the aggregates."""
+        return _fleet(orgs)
+
+    def each(self, orgs: Collection[OrgView], *, usage: bool) -> Iterator[Metric]:
+        """Yield the families with a label for the org, always the same ones in the same order."""
+        yield from _each(orgs)
+        if usage:
+            yield from _usage(orgs, self.products)
+
+
+def _fleet(orgs: Collection[OrgView]) -> Iterator[Metric]:
+    lags = [org.lag_s for org in orgs]
+    refused = [org.credential.reason or _UNKNOWN for org in orgs if org.credential.standing is Standing.REFUSED]
+    lacking = [count for org in orgs if (count := _lacking(org))]
+    successes = [p.last_success for org in orgs for p in org.populations if p.last_success]
+    yield _value("orgs", "Orgs of the config", len(orgs))
+    yield _value("orgs_behind", "Orgs that lag by a day or more", sum(lag_s >= BEHIND_S for lag_s in lags))
+    yield _value("max_lag_seconds", "The largest lag of any org", max(lags, default=0.0))
+    reasons = [*RefusalReason, _UNKNOWN]
+    yield _by("orgs_refused", "Orgs whose credential is refused", "reason", reasons, Counter(refused))
+    text = "Orgs that lack wanted, due windows, by the windows' state"
+    yield _by("orgs_lacking", text, "state", LACKING, Counter(state for count in lacking for state in count))
+    windows = sum(lacking, Counter[str]())
+    yield _by("lacking_windows", "Wanted, due windows that are not complete", "state", LACKING, windows)
+    beyond = sum(org.beyond_catch_up for org in orgs)
+    yield _value("orgs_beyond_catch_up", "Orgs with gaps so old that only a backfill fills them", beyond)
+    if successes:
+        text = "The last success that is the longest ago, of all orgs and populations"
+        yield _value("oldest_last_success_timestamp_seconds", text, min(successes).timestamp())
+
+
+def _lacking(org: OrgView) -> Counter[str]:
+    """Return how many windows an org lacks, by their state; states without any are left out."""
+    lacking: Counter[str] = Counter()
+    for population in org.populations:
+        if population.lacking:
+            counts = population.counts
+            lacking.update({state: counts[state] for state in LACKING if counts.get(state)})
+    return lacking
+
+
+def _each(orgs: Iterable[OrgView]) -> Iterator[Metric]:
+    lag = _gauge("org_lag_seconds", "How far the newest complete window is behind the newest due", *_WHO)
+    success = _gauge("org_last_success_timestamp_seconds", "When a complete answer last came", *_WHO)
+    lacking = _gauge(
+        "org_lacking_windows", "Wanted, due windows in a state; no series where there are none", *_WHO, "state"
+    )
+    refused = _gauge("org_refused", "1 where the org's credential is refused", "org")
+    for population, who in _populations(orgs):
+        lag.add_metric(who, population.lag_s)
+        if population.last_success is not None:
+            success.add_metric(who, population.last_success.timestamp())
+        for state in LACKING:
+            if count := population.counts.get(state, 0):
+                lacking.add_metric([*who, state], count)
+    for org in orgs:
+        refused.add_metric([_label(org.name)], org.credential.standing is Standing.REFUSED)
+    yield from (lag, success, lacking, refused)
+
+
+def _usage(orgs: Iterable[OrgView], products: Bounded) -> Iterator[Metric]:
+    usage = _gauge("org_usage", "Usage in the newest due window, as the API reports it", *_WHO, "product", "metric")
+    users = _gauge("org_users", "Distinct users in the newest due window: never to be summed", *_WHO)
+    window = _gauge("org_usage_window_end_timestamp_seconds", "The end of the window that the usage is of", *_WHO)
+    for population, who in _populations(orgs):
+        for (product, metric), value in _totals(population.newest_usage, products).items():
+            usage.add_metric([*who, product, metric], value)
+        if population.newest_users is not None:
+            users.add_metric(who, population.newest_users)
+        if population.newest_usage and population.newest_due is not None:
+            window.add_metric(who, population.newest_due.timestamp())
+    yield from (usage, users, window)
+
+
+_WHO = ("org", "population")
+
+
+def _populations(orgs: Iterable[OrgView]) -> Iterator[tuple[PopulationView, list[str]]]:
+    for org in orgs:
+        name = _label(org.name)
+        for population in org.populations:
+            yield population, [name, population.population]
+
+
+def _totals(usages: Mapping[str, ProductUsage], products: Bounded) -> Counter[tuple[str, str]]:
+    totals: Counter[tuple[str, str]] = Counter()
+    for name, usage in usages.items():
+        product = products.label(_label(name))
+        counts = {"tests": usage.total_tests, "duration": usage.total_duration, "screenshots": usage.total_screenshots}
+        for metric, count in counts.items():
+            if count is not None:
+                totals[product, metric] += count
+    return totals
+
+
+def _value(name: str, text: str, value: float) -> GaugeMetricFamily:
+    family = _gauge(name, text)
+    family.add_metric([], value)
+    return family
+
+
+def _by(name: str, text: str, label: str, values: Iterable[str], counts: Mapping[str, int]) -> GaugeMetricFamily:
+    family = _gauge(name, text, label)
+    for value in values:
+        family.add_metric([value], counts.get(value, 0))
+    return family
+
+
+def _label(text: str) -> str:
+    """Return a text that UTF-8 can hold: the client escapes everything else."""
+    return text.encode("utf-8", "replace").decode()

@@ -1,0 +1,75 @@
+"""Orgs that were refused: asked again when their entry or secret changes, or after a while.
+
+A refused credential stays refused until a person acts, and asking on and on may lock an
+account. But a permission may be granted without anything changing here, so a parked org is
+tried again now and then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from collector.errors import Refused
+from collector.model import Credential, Org
+
+PARK_FOR = timedelta(hours=6)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parked:
+    """An org that was refused. `since` is when it was refused first."""
+
+    refused: Refused
+    since: datetime
+    again_at: datetime
+
+
+@dataclass(slots=True)
+class Parking:
+    """The orgs that are not asked for now, by name."""
+
+    parked: dict[str, Parked] = field(default_factory=dict)
+
+    def park(self, name: str, refused: Refused, now: datetime) -> None:
+        """Note that an org was refused."""
+        before = self.parked.get(name)
+        since = before.since if before else now
+        self.parked[name] = Parked(refused=refused, since=since, again_at=now + PARK_FOR)
+
+    def accepted(self, name: str) -> None:
+        """Note that an org was answered."""
+        self.parked.pop(name, None)
+
+    def waiting(self, now: datetime) -> set[str]:
+        """Return the orgs that are left alone now."""
+        return {name for name, parked in self.parked.items() if now < parked.again_at}
+
+    def release(self, names: Iterable[str], now: datetime) -> None:
+        """Let orgs be asked at once, without forgetting that they were refused."""
+        for name in names:
+            if before := self.parked.get(name):
+                self.parked[name] = Parked(refused=before.refused, since=before.since, again_at=now)
+
+    def keep(self, names: Iterable[str]) -> None:
+        """Forget all others: they are no more in the config."""
+        kept = set(names)
+        self.parked = {name: parked for name, parked in self.parked.items() if name in kept}
+
+
+def work_of(org: Org) -> tuple[object, ...]:
+    """Return all of an org's entry that decides what is asked of whom; labels do not."""
+    credential: Credential = org.credential
+    return (org.base_url, credential, org.zone.name, org.granularity, org.populations, org.since, org.org_id)
+
+
+def entry_of(org: Org) -> tuple[object, ...]:
+    """Return all of an org's entry."""
+    return (org.name, dict(org.labels), *work_of(org))
+
+
+def touched(old: Iterable[Org], new: Iterable[Org]) -> list[str]:
+    """Return the orgs that are new, or whose entry or secret differs, in the order of the config."""
+    before = {org.name: work_of(org) for org in old}
+    return [org.name for org in new if before.get(org.name) != work_of(org)]

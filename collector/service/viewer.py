@@ -1,0 +1,142 @@
+"""Keeps what operators see of the orgs up to date, from the ledger, a few orgs at a time.
+
+What an event names is read anew soon after; what falls due, when it does. The ledger may fail:
+that is told (`trouble`), what was seen before stays, and it is tried again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Protocol
+
+import structlog
+
+from collector.config import LoadedConfig
+from collector.errors import CollectorError
+from collector.events import Event, LaneEnded, SliceBooked
+from collector.ports import Clock
+from collector.service.parking import Parking
+from collector.service.snapshot import Snapshots, in_order
+from collector.service.tell import where
+from collector.service.view import CredentialView, Observed, OrgView, Standing
+
+log = structlog.get_logger("collector")
+
+_EVERY_S = 1.0
+_LOOK_FOR_STALE_EVERY_S = 30.0
+_AT_ONCE = 50  # orgs in one look: a fraction of a second
+_AGAIN_AFTER_S = 15.0
+
+
+class Reads(Protocol):
+    """Reads from the ledger, on a thread of its own."""
+
+    async def snapshot(self, config: LoadedConfig, snapshots: Snapshots, names: Iterable[str]) -> Mapping[str, OrgView]:
+        """Return orgs as the ledger has them now. Raises LedgerError."""
+        ...
+
+
+class Viewer:
+    """Run `run` beside the loop; `note` takes the events of runs."""
+
+    def __init__(
+        self,
+        reads: Reads,
+        *,
+        config: Callable[[], LoadedConfig],
+        observed: Observed,
+        parking: Parking,
+        clock: Clock,
+    ) -> None:
+        self.trouble: str | None = None
+        self._reads = reads
+        self._config_now = config
+        self._config = config()
+        self._observed = observed
+        self._parking = parking
+        self._clock = clock
+        self._snapshots = Snapshots(self._config)
+        self._views: dict[str, OrgView] = {}  # as the ledger has them
+        self._dirty: dict[str, None] = {}
+
+    def note(self, event: Event) -> None:
+        """Take note of an org whose state in the ledger has changed, or is about to."""
+        match event:
+            case SliceBooked():
+                self._dirty[event.outcome.slice.org.name] = None
+            case LaneEnded():
+                self._dirty[event.org.name] = None
+            case _:
+                pass
+
+    async def run(self) -> None:
+        """Look every second, until cancelled."""
+        next_stale = 0.0
+        while True:
+            now = asyncio.get_running_loop().time()
+            if self._config_now() is not self._config:
+                self._config = self._config_now()
+                self._snapshots.adopt(self._config)
+                next_stale = now
+            if now >= next_stale:
+                self._dirty |= dict.fromkeys(self._snapshots.stale(self._clock.now()))
+                next_stale = now + _LOOK_FOR_STALE_EVERY_S
+            pause_s = _EVERY_S
+            if self._dirty:
+                pause_s = await self._refresh()
+            elif self._is_out_of_date():
+                self._show()
+            await asyncio.sleep(pause_s)
+
+    async def _refresh(self) -> float:
+        """Read some of what changed; return for how many seconds to pause."""
+        names = list(self._dirty)[:_AT_ONCE]
+        for name in names:
+            del self._dirty[name]
+        try:
+            self._views |= await self._reads.snapshot(self._config, self._snapshots, names)
+            self.trouble = None
+        except CollectorError as error:
+            self._failed(str(error), names)
+            return _AGAIN_AFTER_S
+        except Exception as error:  # noqa: BLE001 - the service outlives it, and shows what it saw before
+            log.error("status.crashed", exception=type(error).__name__, where=where(error))
+            self._failed(f"a defect of the collector: {type(error).__name__}", names)
+            return _AGAIN_AFTER_S
+        self._show()
+        return 0.0 if self._dirty else _EVERY_S
+
+    def _failed(self, why: str, names: Iterable[str]) -> None:
+        if self.trouble != why:
+            log.error("status.not_read", message=why)
+        self.trouble = why
+        self._dirty |= dict.fromkeys(names)
+
+    def _is_out_of_date(self) -> bool:
+        """Whether refusals that the loop knows of are to be shown, or shown no more."""
+        shown = {name for name, view in self._observed.orgs.items() if view.credential.tried_again_at is not None}
+        return shown != self._parking.parked.keys() & self._views.keys()
+
+    def _show(self) -> None:
+        """Lay what the loop knows of refusals over what the ledger has."""
+        self._views = in_order(self._views, self._config)
+        self._observed.orgs = {name: self._overlaid(view) for name, view in self._views.items()}
+        if self._views.keys() == {org.name for org in self._config.orgs}:
+            self._observed.snapshot_at = self._clock.now()
+
+    def _overlaid(self, view: OrgView) -> OrgView:
+        before = self._observed.orgs.get(view.name)
+        parked = self._parking.parked.get(view.name)
+        if parked is None:
+            return view
+        credential = CredentialView(
+            standing=Standing.REFUSED,
+            reason=parked.refused.reason,
+            message=parked.refused.message,
+            since=parked.since,
+            tried_again_at=parked.again_at,
+        )
+        overlaid = replace(view, credential=credential)
+        return before if before == overlaid else overlaid  # metrics are written anew for other objects alone

@@ -1,0 +1,152 @@
+"""Which orgs are looked at, and in which order: what a query string says, without ever failing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from urllib.parse import urlencode
+
+from collector.service.view import DayState, OrgView, Standing
+
+PER_PAGE = 50
+_LONGEST = 300
+_LABELS = 5
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+class Shown(StrEnum):
+    """What is filtered for, by the words of `?state=`."""
+
+    ALL = "all"
+    LACKING = "lacking"
+    REFUSED = "refused"
+    FAILED = "failed"
+    MISSING = "missing"
+    PARTIAL = "partial"
+    COMPLETE = "complete"
+
+
+class Sort(StrEnum):
+    """The orders, by the words of `?sort=`."""
+
+    WORST = "worst"
+    NAME = "name"
+    LAG = "lag"
+    SUCCESS = "success"
+    TESTS = "tests"
+
+
+_WORDS = {kind: frozenset(one.value for one in kind) for kind in (Shown, Sort)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What somebody chose to see. Anything that makes no sense in a query string is left out."""
+
+    q: str = ""
+    shown: Shown = Shown.ALL
+    labels: tuple[tuple[str, str], ...] = field(default=())  # key and value; an empty value: any
+    sort: Sort = Sort.WORST
+    page: int = 1
+
+    @classmethod
+    def of(cls, pairs: Iterable[tuple[str, str]]) -> Choice:
+        """Read a query string's names and values."""
+        choice = cls()
+        for name, given in pairs:
+            value = given.strip()[:_LONGEST]
+            match name:
+                case "q":
+                    choice = replace(choice, q=value)
+                case "state" if value in _WORDS[Shown]:
+                    choice = replace(choice, shown=Shown(value))
+                case "sort" if value in _WORDS[Sort]:
+                    choice = replace(choice, sort=Sort(value))
+                case "page" if value.isascii() and value.isdigit():
+                    choice = replace(choice, page=max(1, int(value[:9])))
+                case "label" if value and len(choice.labels) < _LABELS:
+                    key, _, of_key = value.partition(":")
+                    choice = replace(choice, labels=(*choice.labels, (key, of_key)))
+                case _:
+                    pass
+        return choice
+
+    def href(self, root: str = "", **changes: object) -> str:
+        """Return a link to this choice with changes; a change of what is chosen begins at its first page."""
+        other = replace(self, **({"page": 1} | changes))  # type: ignore[arg-type]
+        pairs = [
+            ("q", other.q),
+            ("state", "" if other.shown is Shown.ALL else other.shown.value),
+            *(("label", ":".join(filter(None, label))) for label in other.labels),
+            ("sort", "" if other.sort is Sort.WORST else other.sort.value),
+            ("page", "" if other.page == 1 else str(other.page)),
+        ]
+        query = urlencode([(name, value) for name, value in pairs if value])
+        return (f"{root}?{query}" if query else root) or "?"
+
+    def holds(self, org: OrgView) -> bool:
+        """Say whether an org is what was searched for; its state apart."""
+        return all(_has_label(org, key, value) for key, value in self.labels) and _found(org, self.q)
+
+
+def has_state(org: OrgView, shown: Shown) -> bool:
+    """Say whether an org is in what is filtered for."""
+    match shown:
+        case Shown.ALL:
+            return True
+        case Shown.LACKING:
+            return org.lacking > 0
+        case Shown.COMPLETE:
+            return org.lacking == 0 and org.credential.standing is not Standing.REFUSED
+        case Shown.REFUSED:
+            return org.credential.standing is Standing.REFUSED or _count(org, DayState.REFUSED) > 0
+        case _:
+            return _count(org, DayState(shown.value)) > 0
+
+
+def ordered(orgs: Iterable[OrgView], sort: Sort) -> list[OrgView]:
+    """Return orgs in an order; equal ones stay in that of the config."""
+    return sorted(orgs, key=_KEYS[sort])
+
+
+def labels_of(orgs: Iterable[OrgView], most: int) -> Sequence[str]:
+    """Return the labels there are as `key:value`, sorted; those beyond `most` are left out."""
+    return sorted({f"{key}:{value}" for org in orgs for key, value in org.labels.items()})[:most]
+
+
+def _worst(org: OrgView) -> tuple[object, ...]:
+    refused = org.credential.standing is Standing.REFUSED
+    broken = _count(org, DayState.FAILED) + _count(org, DayState.REFUSED) + _count(org, DayState.MISSING)
+    return (not refused, not broken, -broken, -org.lacking, -org.lag_s, org.credential.standing is Standing.ACCEPTED)
+
+
+def _newest_tests(org: OrgView) -> int:
+    return sum(next((t for t in reversed(p.tests) if t is not None), 0) for p in org.populations)
+
+
+_KEYS: dict[Sort, Callable[[OrgView], tuple[object, ...]]] = {
+    Sort.WORST: _worst,
+    Sort.NAME: lambda org: (org.name.casefold(),),
+    Sort.LAG: lambda org: (-org.lag_s,),
+    Sort.SUCCESS: lambda org: (org.last_success or _NEVER,),
+    Sort.TESTS: lambda org: (-_newest_tests(org),),
+}
+
+
+def _count(org: OrgView, state: DayState) -> int:
+    return sum(population.counts.get(state.value, 0) for population in org.populations)
+
+
+def _has_label(org: OrgView, key: str, value: str) -> bool:
+    return key in org.labels and value in {"", org.labels[key]}
+
+
+def _found(org: OrgView, words: str) -> bool:
+    """Say whether each word stands somewhere in what identifies the org, or its labels."""
+    if not words:
+        return True
+    texts = [org.name, org.org_id or "", org.org_name or "", *(f"{k}:{v}" for k, v in org.labels.items())]
+    text = "\n".join(texts).casefold()
+    return all(word in text for word in words.casefold().split())

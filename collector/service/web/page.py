@@ -1,0 +1,127 @@
+"""The pages: from what is observed and what was chosen to HTML, purely.
+
+Templates escape everything; what else may be hostile about a name (controls, direction marks) is
+made visible before it gets there, and each name is isolated from the text around it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+from itertools import groupby
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from collector.service.org_view import DAYS
+from collector.service.view import DayState, Observed
+from collector.service.web.assets import Asset
+from collector.service.web.choice import PER_PAGE, Choice, Shown, Sort, has_state, labels_of, ordered
+from collector.service.web.detail import detail
+from collector.service.web.rows import row
+from collector.service.web.runs import runs
+from collector.service.web.strip import MEANING, shape
+from collector.service.web.verdict import tallies, verdict
+from collector.service.web.words import name_text, plural
+
+CELL = 12  # a day in a calendar or a legend, in pixels
+_LABELS_OFFERED = 200
+_SORTS = {
+    Sort.WORST: "worst first",
+    Sort.NAME: "name",
+    Sort.LAG: "largest lag",
+    Sort.SUCCESS: "longest without success",
+    Sort.TESTS: "most tests",
+}
+_SHOWN = {
+    Shown.ALL: "all",
+    Shown.LACKING: "lacking something",
+    Shown.REFUSED: "refused",
+    Shown.FAILED: "failed",
+    Shown.MISSING: "missing",
+    Shown.PARTIAL: "partial",
+    Shown.COMPLETE: "complete",
+}
+
+
+class Page:
+    """The templates, and what all of them know."""
+
+    def __init__(self, assets: Mapping[str, Asset]) -> None:
+        self._templates = Environment(
+            loader=PackageLoader(__package__, "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.globals |= {
+            "assets": {name: asset.name for name, asset in assets.items()},
+            "plural": plural,
+            "meanings": MEANING,
+            "cells": {state: shape(state, 0, CELL, edge=2) for state in MEANING},
+            "states": [state for state in MEANING if state is not DayState.NOT_WANTED],
+        }
+        self._templates.filters["name"] = name_text
+
+    def overview(self, seen: Observed, choice: Choice, *, now: datetime) -> bytes:
+        """Return the page of all orgs."""
+        all_orgs = list(seen.orgs.values())
+        found = [org for org in all_orgs if choice.holds(org)]
+        chosen = ordered((org for org in found if has_state(org, choice.shown)), choice.sort)
+        pages = max(1, -(-len(chosen) // PER_PAGE))
+        page = min(choice.page, pages)
+        shown = chosen[(page - 1) * PER_PAGE : page * PER_PAGE]
+        return self._render(
+            "overview.html",
+            seen,
+            now=now,
+            root="",
+            verdict=verdict(seen, now=now),
+            runs=runs(seen, now=now),
+            choice=choice,
+            tallies=tallies(found, choice),
+            words=_SHOWN,
+            sorts=_SORTS,
+            labels=labels_of(all_orgs, _LABELS_OFFERED),
+            rows=[row(org, seen.config_path, choice, root="", now=now) for org in shown],
+            found=len(chosen),
+            first=(page - 1) * PER_PAGE + 1,
+            page=page,
+            pages=pages,
+            axis=axis(max((org.last_day for org in shown), default=now.date())),
+        )
+
+    def org(self, seen: Observed, name: str, *, now: datetime) -> bytes | None:
+        """Return the page of one org; None if there is none of that name."""
+        view = seen.orgs.get(name)
+        if view is None:
+            return None
+        return self._render("org.html", seen, now=now, root="../", org=detail(view, seen, root="../", now=now))
+
+    def unknown_org(self, seen: Observed, name: str, *, now: datetime) -> bytes:
+        """Return the page that says so."""
+        return self._render("unknown.html", seen, now=now, root="../", name=name_text(name))
+
+    def _render(self, template: str, seen: Observed, *, now: datetime, root: str, **context: object) -> bytes:
+        text = self._templates.get_template(template).render(
+            seen=seen,
+            problems=[str(problem) for problem in seen.config_problems],
+            rendered_at=now,
+            root=root or "./",
+            **context,
+        )
+        return text.encode("utf-8", "replace")
+
+
+def axis(last_day: date, days: int = DAYS) -> list[tuple[float, str]]:
+    """Return where on a strip months begin, in percent, by their names."""
+    first = last_day - timedelta(days=days - 1)
+    all_days = [first + timedelta(days=n) for n in range(days)]
+    begins = []
+    for _, month in groupby(enumerate(all_days), key=lambda item: (item[1].year, item[1].month)):
+        n, day = next(month)
+        if n <= days - 7:  # a name has room
+            begins.append((round(100 * n / days, 2), f"{day:%b}"))
+    if len(begins) > 1 and begins[1][0] < 7:
+        del begins[0]
+    return begins

@@ -1,0 +1,149 @@
+"""An org on the overview: what identifies it, what is wrong and what to do, and a line per population."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import quote
+
+from collector.model import Population
+from collector.service.view import CredentialView, OrgView, PopulationView, Standing
+from collector.service.web.advice import Advice, advice
+from collector.service.web.choice import Choice
+from collector.service.web.spark import Spark, spark
+from collector.service.web.strip import Strip, strip
+from collector.service.web.verdict import Tone
+from collector.service.web.words import When, lag, local_dates, maybe_when, name_text, shell_word
+
+PEOPLE = {Population.ACCOUNT_USER: "human accounts", Population.SERVICE_USER: "service accounts"}
+_LABEL_SHOWN = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A refused credential: why, since when, what to do."""
+
+    advice: Advice
+    message: str | None
+    since: When | None
+    again: When | None
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A label, and the link to all orgs that have it."""
+
+    key: str
+    value: str
+    whole: str
+    href: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One population of an org."""
+
+    population: Population
+    people: str
+    strip: Strip
+    spark: Spark
+    lacking: int
+    lag: str
+    last_success: When | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """An org."""
+
+    key: str  # an id in the document
+    name: str
+    href: str
+    org_id: str | None
+    org_name: str | None
+    labels: Sequence[Label]
+    tone: Tone
+    standing: Standing
+    trouble: Trouble | None
+    lines: Sequence[Line]
+    backfill: str | None
+
+
+def row(org: OrgView, seen_config: str, choice: Choice, *, root: str, now: datetime) -> Row:
+    """Return an org as a row."""
+    return Row(
+        key=f"org-{quote(org.name, safe='')}",
+        name=name_text(org.name),
+        href=org_href(org.name, root),
+        org_id=org.org_id and name_text(org.org_id),
+        org_name=org.org_name and name_text(org.org_name),
+        labels=[_label(key, value, choice, root) for key, value in org.labels.items()],
+        tone=_tone(org),
+        standing=org.credential.standing,
+        trouble=trouble(org, seen_config, now=now),
+        lines=[line(org, population, now=now) for population in org.populations],
+        backfill=backfill_command(org, seen_config),
+    )
+
+
+def line(org: OrgView, population: PopulationView, *, now: datetime) -> Line:
+    """Return a population as a line."""
+    return Line(
+        population=population.population,
+        people=PEOPLE[population.population],
+        strip=strip(population.days, org.last_day),
+        spark=spark(population.tests, org.last_day),
+        lacking=population.lacking,
+        lag=lag(population.lag_s),
+        last_success=maybe_when(population.last_success, now=now, zone=org.timezone),
+    )
+
+
+def trouble(org: OrgView, config: str, *, now: datetime) -> Trouble | None:
+    """Return what is wrong with a credential, and what to do."""
+    credential: CredentialView = org.credential
+    if credential.standing is not Standing.REFUSED:
+        return None
+    return Trouble(
+        advice=advice(credential.reason),
+        message=credential.message and name_text(credential.message),
+        since=maybe_when(credential.since, now=now, zone=org.timezone),
+        again=maybe_when(credential.tried_again_at, now=now, zone=org.timezone),
+        command=f"collector check -c {shell_word(config)} --org {shell_word(org.name)}",
+    )
+
+
+def backfill_command(org: OrgView, config: str) -> str | None:
+    """Return what fills the gaps that no `collect` fills any more; None if there are none."""
+    if org.stranded is None:
+        return None
+    first, last = local_dates(org.stranded, org.timezone)
+    where = f"-c {shell_word(config)} --org {shell_word(org.name)}"
+    return f"collector backfill {where} --from {first} --to {last}"
+
+
+def org_href(name: str, root: str) -> str:
+    """Return the link to an org's page; a browser would take `.` and `..` for steps in a path."""
+    return f"{root}orgs/?name={name}" if name in {".", ".."} else f"{root}orgs/{quote(name, safe='')}"
+
+
+def _label(key: str, value: str, choice: Choice, root: str) -> Label:
+    shown = name_text(value)
+    href = choice.href(root, labels=((key, value),))
+    return Label(key, shown[:_LABEL_SHOWN] + "…" * (len(shown) > _LABEL_SHOWN), f"{key}: {shown}", href)
+
+
+def _tone(org: OrgView) -> Tone:
+    if org.credential.standing is Standing.REFUSED:
+        return Tone.BAD
+    if not org.lacking:
+        return Tone.GOOD
+    worse = any(
+        count for population in org.populations for state, count in population.counts.items() if state not in _MILD
+    )
+    return Tone.BAD if worse else Tone.WARN
+
+
+_MILD = frozenset({"complete", "partial"})

@@ -1,0 +1,104 @@
+"""Days as a strip: a few paths of one colour and one shape each, and the same in words.
+
+Colour never says it alone: complete fills the height, partial its lower half, failed is broken in
+two, refused a band, missing hollow, not due a line. Runs of days in one state are one piece of a
+path, so that a healthy quarter is a hundred bytes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from itertools import groupby
+
+from collector.service.view import DayState
+from collector.service.web.words import dates, plural
+
+HEIGHT = 12
+MEANING = {
+    DayState.COMPLETE: "complete",
+    DayState.PARTIAL: "partial",
+    DayState.FAILED: "failed",
+    DayState.REFUSED: "refused",
+    DayState.MISSING: "missing",
+    DayState.NOT_DUE: "not due yet",
+    DayState.NOT_WANTED: "not wanted",
+}
+LACKING = (DayState.REFUSED, DayState.FAILED, DayState.MISSING, DayState.PARTIAL)
+_SEGMENTS_TOLD = 12
+_ONE_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """What is drawn, by state, and what it says."""
+
+    days: int
+    paths: Sequence[tuple[DayState, str]]
+    text: str
+
+
+def strip(days: Sequence[DayState], last_day: date) -> Strip:
+    """Return the strip of days that end with `last_day`."""
+    drawn: dict[DayState, list[str]] = {}
+    at = 0
+    for state, run in groupby(days):
+        length = sum(1 for _ in run)
+        if state is not DayState.NOT_WANTED:
+            drawn.setdefault(state, []).append(shape(state, at, length))
+        at += length
+    return Strip(len(days), [(state, "".join(paths)) for state, paths in drawn.items()], in_words(days, last_day))
+
+
+def shape(state: DayState, at: int, length: int, *, edge: float = 0.3) -> str:
+    """Return the piece of a path that is a run of days; `edge` is how thick a hollow one's sides are."""
+    match state:
+        case DayState.COMPLETE:
+            return _box(at, 0, length, HEIGHT)
+        case DayState.PARTIAL:
+            return _box(at, 6, length, 6)
+        case DayState.FAILED:
+            return _box(at, 0, length, 4) + _box(at, 8, length, 4)
+        case DayState.REFUSED:
+            return _box(at, 4, length, 4)
+        case DayState.MISSING:
+            return _box(at, 0, length, HEIGHT) + _hole(at, length, edge)
+        case DayState.NOT_DUE:
+            return _box(at, 5.5, length, 1)
+        case _:
+            return ""
+
+
+def in_words(days: Sequence[DayState], last_day: date) -> str:
+    """Return `2026-06-01 to 06-03 missing; …`, oldest first; of what changes all the time only the newest."""
+    first = last_day - (len(days) - 1) * _ONE_DAY
+    segments, at = [], 0
+    for state, run in groupby(days):
+        length = sum(1 for _ in run)
+        if state is not DayState.NOT_WANTED:
+            start = first + at * _ONE_DAY
+            segments.append(f"{dates(start, start + (length - 1) * _ONE_DAY)} {MEANING[state]}")
+        at += length
+    if not segments:
+        return "no day is wanted"
+    if len(segments) <= _SEGMENTS_TOLD:
+        return "; ".join(segments)
+    counts = Counter(days)
+    totals = ", ".join(
+        f"{plural(counts[state], 'day')} {MEANING[state]}" for state in MEANING if counts[state] and state in _TOLD
+    )
+    return f"{totals}; the newest: {'; '.join(segments[-_SEGMENTS_TOLD:])}"
+
+
+_TOLD = (DayState.COMPLETE, *LACKING)
+
+
+def _box(x: int, y: float, width: int, height: float) -> str:
+    return f"M{x} {y:g}h{width}v{height:g}h-{width}z"
+
+
+def _hole(x: int, width: int, edge: float) -> str:
+    """Return the inside of a hollow run, wound the other way round so that it stays empty."""
+    return f"M{x + edge:g} 2v8h{width - 2 * edge:g}v-8z"

@@ -1,0 +1,183 @@
+"""The composition root of the service: which threads, files and handles stand behind its loop.
+
+Two threads: the writer's, for runs, and the reader's, for the config and for looking into the
+ledger, so that reading a large config or ledger holds up neither the event loop nor a run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, TypeVar
+
+from collector.adapters.clock import SystemClock
+from collector.adapters.ledger import SqlLedger
+from collector.adapters.signals import draining, hearing_hangup
+from collector.adapters.thread import WorkerThread
+from collector.app import new_run_id, open_ledger, run_once
+from collector.config import LoadedConfig, files_now
+from collector.dispatch import Event
+from collector.errors import ConfigError, LedgerError
+from collector.memory import find_standings
+from collector.planning import Command, Scope, has_ledger, lookback, make_plans
+from collector.ports import Clock
+from collector.result import RunResult
+from collector.run import Stop
+from collector.service.loop import COMMAND, Loop
+from collector.service.metrics import ServiceMetrics, wanted_of
+from collector.service.snapshot import Snapshots
+from collector.service.tell import words_for
+from collector.service.view import OrgView, RunView
+from collector.service.viewer import Viewer
+from collector.service.watch import Fingerprint, fingerprint
+
+T = TypeVar("T")
+_RUNS_READ = 50
+NEEDS_LEDGER = "serve needs a ledger: `state.url` is none, so it would not know what is there and what is missing"
+
+
+class ServiceHost:
+    """The loop's way to files, threads and the ledger (`collector.service.host.Host`)."""
+
+    def __init__(
+        self,
+        load: Callable[[], LoadedConfig],
+        *,
+        scope: Scope,
+        clock: Clock,
+        writer: WorkerThread,
+        reader: WorkerThread,
+    ) -> None:
+        self._load = load
+        self._scope = scope
+        self._clock = clock
+        self._writer = writer
+        self._reader = reader
+        self._ledger: SqlLedger | None = None
+        self._ledger_url = ""
+
+    async def load(self) -> LoadedConfig:
+        """Read the config anew. Raises ConfigError with all that is wrong."""
+        config = await self._reader(self._load)
+        refuse_without_ledger(config)
+        return config
+
+    async def accept(self, config: LoadedConfig) -> None:
+        """Hold a config against the ledger. Raises ConfigError for calendars that would overlap, and LedgerError."""
+        orgs = self._scope.of(config.orgs)
+        await self.read(config, lambda ledger: find_standings(ledger, config, orgs, self._clock.now()))
+
+    async def look(self, config: LoadedConfig) -> Fingerprint:
+        """Return the fingerprint of a config's files, and of those that its patterns match now."""
+        return await self._reader(lambda: fingerprint(files_now(config)))
+
+    async def run(
+        self, config: LoadedConfig, command: Command, *, run_id: str, stop: Stop, watch: Callable[[Event], None]
+    ) -> RunResult:
+        """Make one run. Raises whatever keeps it from being made."""
+        plans = make_plans(config, range_=lookback(config), scope=command.scope, clock=self._clock)
+        return await run_once(config, command, run_id=run_id, plans=plans, offload=self._writer, stop=stop, watch=watch)
+
+    async def recent_runs(self, config: LoadedConfig) -> Sequence[RunView]:
+        """Return the runs that the ledger knows of, newest first; those under way are left out. Raises LedgerError."""
+        return [
+            RunView(
+                run_id=run.run_id,
+                command=run.command,
+                started_at=run.started_at,
+                ended_at=run.ended_at,
+                exit_code=run.exit_code,
+                why=words_for(run.exit_code),
+            )
+            for run in await self.read(config, lambda ledger: ledger.ended_runs(_RUNS_READ))
+        ]
+
+    async def snapshot(self, config: LoadedConfig, snapshots: Snapshots, names: Iterable[str]) -> Mapping[str, OrgView]:
+        """Return orgs as the ledger has them now. Raises LedgerError."""
+        return await self.read(config, lambda ledger: snapshots.refresh(ledger, names, self._clock.now()))
+
+    async def read(self, config: LoadedConfig, work: Callable[[SqlLedger], T]) -> T:
+        """Do something with a ledger handle of the reader's own, on its thread. Raises LedgerError."""
+
+        def on_thread() -> T:
+            try:
+                return work(self._handle(config))
+            except LedgerError:
+                self._forget()  # whatever is wrong with it: the next one who asks opens it anew
+                raise
+
+        return await self._reader(on_thread)
+
+    async def close(self) -> None:
+        """Let go of the ledger."""
+        await self._reader(self._forget)
+
+    def _handle(self, config: LoadedConfig) -> SqlLedger:
+        url = config.settings.state.url.get_secret_value()
+        if self._ledger is None or self._ledger_url != url:
+            self._forget()
+            self._ledger, self._ledger_url = open_ledger(config.settings, COMMAND, self._clock), url
+        return self._ledger
+
+    def _forget(self) -> None:
+        if self._ledger is not None:
+            self._ledger.close()
+            self._ledger = None
+
+
+def refuse_without_ledger(config: LoadedConfig) -> None:
+    """Raise ConfigError for a config that the service can't work with."""
+    if not has_ledger(config):
+        raise ConfigError(NEEDS_LEDGER)
+
+
+async def serve(
+    config: LoadedConfig, *, load: Callable[[], LoadedConfig], scope: Scope, watch: Callable[[Event], None]
+) -> None:
+    """Run the service until SIGTERM or SIGINT. Raises ConfigError and LedgerError for what it can't start with."""
+    refuse_without_ledger(config)
+    clock = SystemClock()
+    async with AsyncExitStack() as stack:
+        writer = await stack.enter_async_context(WorkerThread("writer"))
+        reader = await stack.enter_async_context(WorkerThread("reader"))
+        host = ServiceHost(load, scope=scope, clock=clock, writer=writer, reader=reader)
+        stack.push_async_callback(host.close)
+        watching = Fan(watch)
+        loop = Loop(host, config, clock=clock, new_run_id=lambda: new_run_id(clock), watch=watching, scope=scope)
+        metrics = ServiceMetrics(loop.observed, lambda: wanted_of(loop.config.settings))
+        viewer = Viewer(host, config=lambda: loop.config, observed=loop.observed, parking=loop.parking, clock=clock)
+        watching.add(metrics.note, viewer.note)
+        loop.on_run = metrics.run_ended
+        stack.enter_context(draining(loop.stop))
+        stack.enter_context(hearing_hangup(loop.reload))
+        await stack.enter_async_context(running(viewer.run(), metrics.loop_lag.measure()))
+        await loop.run()
+
+
+@asynccontextmanager
+async def running(*coroutines: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run coroutines beside the block, and cancel them at its end. What the block raises stays what it is."""
+    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+class Fan:
+    """Tells several of each event."""
+
+    def __init__(self, *watches: Callable[[Event], None]) -> None:
+        self._watches = list(watches)
+
+    def add(self, *watches: Callable[[Event], None]) -> None:
+        """Tell these, too."""
+        self._watches += watches
+
+    def __call__(self, event: Event) -> None:
+        """Tell them."""
+        for watch in self._watches:
+            watch(event)

@@ -1,0 +1,276 @@
+"""A real Prometheus scrapes the real service while the simulated API misbehaves: alerts fire, and resolve.
+
+One story, told once: a fixture lives through it and keeps what Prometheus said at each point;
+the tests look at that.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support.commands import COLLECTOR, SimulatedApi, environment, simulated_api
+from tests.support.metrics import parsed
+from tests.support.monitoring import PROMETHEUS, RULES, queries
+from tests.support.servers import Prometheus, free_port, get, need, prometheus, until
+
+ORGS = 8
+WITHIN_S = 25.0
+# Nobody waits for hours in a test: what is looked back at is seconds, and an alert fires a second later.
+SHORTER = {"[1h]": "[8s]", "[10m]": "[8s]", "[1d]": "[8s]", "[7d] offset 1d": "[8s] offset 4s"}
+SCRAPE = """
+global: {{scrape_interval: 500ms, scrape_timeout: 400ms, evaluation_interval: 500ms}}
+rule_files: [rules.yml]
+scrape_configs: [{{job_name: collector, static_configs: [{{targets: ["127.0.0.1:{port}"]}}]}}]
+"""
+VARIABLES = {"$job": "collector", "$org": ".*", "$population": ".*", "$__rate_interval": "8s"}
+
+
+def shortened(rules: Path) -> str:
+    """The shipped rules with everything that takes time made short, and nothing else."""
+    content = yaml.safe_load(rules.read_text())
+    for group in content["groups"]:
+        for rule in group["rules"]:
+            rule["for"] = "1s"
+            for long, short in SHORTER.items():
+                rule["expr"] = rule["expr"].replace(long, short)
+    return yaml.safe_dump(content)
+
+
+@dataclass
+class Service:
+    """The service, and the config that it is run with: each change is one that it loads by itself."""
+
+    api: SimulatedApi
+    directory: Path
+    port: int = field(default_factory=free_port)
+
+    def __post_init__(self) -> None:
+        self.content: dict[str, Any] = yaml.safe_load(self.api.config.read_text())
+        self.content["api"]["retry"] = {"base_delay": "50ms", "max_delay": "200ms", "budget": "60s", "attempts": 4}
+        self.content["service"] = {"port": self.port, "usage_metrics": True, "grace": "1s"}
+        self.content["schedule"] = {"cron": "0 0 * * *", "jitter": 0, "repair_for": "90d", "catch_up": "90d"}
+        self.content["output"] = {"path": "out"}
+        self._since = datetime.now(UTC).date() - timedelta(days=4)  # noqa: TID251 - the service's clock is the real one
+        self.ask_for_more()
+
+    @property
+    def config(self) -> Path:
+        return self.directory / "collector.yaml"
+
+    @property
+    def output(self) -> Path:
+        return self.directory / "out"
+
+    @property
+    def metrics(self) -> str:
+        return get(f"http://127.0.0.1:{self.port}/metrics").decode()
+
+    def ask_for_more(self) -> None:
+        """Let every org want a few days more: all of them are asked at once."""
+        self._since -= timedelta(days=2)
+        for org in self.content["orgs"]:
+            org["since"] = self._since
+        self.write(yaml.safe_dump(self.content))
+
+    def write(self, text: str) -> None:
+        """Replace the config whole, as an editor does."""
+        new = self.directory / "new.yaml"
+        new.write_text(text)
+        new.replace(self.config)
+
+    @contextmanager
+    def running(self) -> Iterator[subprocess.Popen[bytes]]:
+        command = [*COLLECTOR, "serve", "-c", str(self.config)]
+        with (
+            (self.directory / "log").open("wb") as log,
+            subprocess.Popen(command, cwd=self.directory, env=environment(), stdout=log, stderr=log) as process,
+        ):
+            try:
+                yield process
+            finally:
+                if process.poll() is None:
+                    process.kill()
+
+
+@dataclass
+class Story:
+    """What happened, as Prometheus tells it."""
+
+    fired: list[set[str]] = field(default_factory=list)
+    resolved: list[set[str]] = field(default_factory=list)
+    alerts: dict[str, list[dict[str, str]]] = field(default_factory=dict)
+    metrics: str = ""
+    answers: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    broken_rules: dict[str, str] = field(default_factory=dict)
+    exit_code: int | None = None
+
+
+@dataclass
+class Teller:
+    """Lives through the story."""
+
+    service: Service
+    prometheus: Prometheus
+    story: Story
+
+    def fires(self, *alerts: str) -> None:
+        wanted = set(alerts)
+        self._until(lambda firing: wanted <= firing, f"{wanted} fire")
+        for alert in wanted:
+            found = self.prometheus.query(f'ALERTS{{alertname="{alert}", alertstate="firing"}}')
+            self.story.alerts[alert] = [sample["metric"] for sample in found]
+        self.story.fired.append(wanted)
+
+    def resolves(self, *alerts: str) -> None:
+        wanted = set(alerts)
+        self._until(lambda firing: not wanted & firing, f"{wanted} resolve")
+        self.story.resolved.append(wanted)
+
+    def _until(self, happened: Callable[[set[str]], bool], what: str) -> None:
+        seen: set[str] = set()
+
+        def look() -> bool:
+            nonlocal seen
+            seen = self.prometheus.firing
+            return happened(seen)
+
+        try:
+            until(look, within_s=WITHIN_S, what=what)
+        except AssertionError as error:
+            log = (self.service.directory / "log").read_text()[-3000:]
+            raise AssertionError(f"{error}; firing: {seen}\n{log}") from None
+
+
+def tell(service: Service, prometheus: Prometheus, process: subprocess.Popen[bytes]) -> Story:
+    """Let everything go wrong in turn, and be mended."""
+    api, story = service.api, Story()
+    now = Teller(service, prometheus, story)
+    orgs = (
+        "CollectorOrgBehind",
+        "CollectorCredentialRefused",
+        "CollectorWindowsStayPartial",
+        "CollectorManyOrgsBehind",
+    )
+
+    now.fires(*orgs, "CollectorLimitsHit")
+    story.metrics = service.metrics
+    story.answers = {query: prometheus.query(substituted(query)) for query in queries()}
+    story.broken_rules = prometheus.broken_rules
+
+    api.set_faults("org-003:same-types")
+    service.ask_for_more()
+    now.fires("CollectorAnswersSuspicious")
+    now.resolves(*orgs, "CollectorLimitsHit")
+
+    service.write("orgs: [{name: acme}]")
+    now.fires("CollectorConfigRefused")
+
+    api.set_faults("*:502")
+    service.ask_for_more()
+    now.fires("CollectorApiDown")
+    now.resolves("CollectorConfigRefused")
+    api.set_faults()
+    now.resolves("CollectorApiDown", "CollectorAnswersSuspicious")
+
+    service.output.rename(service.directory / "moved")
+    service.output.write_text("a file where a directory would have to be")
+    service.ask_for_more()
+    now.fires("CollectorOutputFailing")
+    service.output.unlink()  # and tried again ten seconds later
+
+    process.send_signal(signal.SIGSTOP)
+    now.fires("CollectorDown")
+    process.send_signal(signal.SIGCONT)
+    now.fires("CollectorEventLoopLagging")
+    now.resolves("CollectorDown", "CollectorOutputFailing", "CollectorEventLoopLagging")
+
+    process.send_signal(signal.SIGTERM)
+    story.exit_code = process.wait(20)
+    now.fires("CollectorDown")
+    return story
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+    need("prometheus", "promtool")
+    directory = tmp_path_factory.mktemp("prometheus")
+    faults = ("org-001:refused", "org-002:partial=always", "*:429=0.3")
+    with simulated_api(directory, orgs=ORGS, faults=faults) as api:
+        service = Service(api, directory)
+        config = directory / "prometheus.yml"
+        (directory / "rules.yml").write_text(shortened(RULES))
+        config.write_text(SCRAPE.format(port=service.port))
+        with service.running() as process, prometheus(config, directory / "tsdb") as server:
+            yield tell(service, server, process)
+
+
+def substituted(query: str) -> str:
+    """A query of the dashboard with its variables set, as Grafana sends it."""
+    query = re.sub(r"label_values\((\w+), (\w+)\)", r"count by (\2) (\1)", query)
+    for variable, text in VARIABLES.items():
+        query = query.replace(variable, text)
+    return query
+
+
+def test_alerts_fire_and_resolve_as_the_api_and_the_service_fail_and_are_mended(story: Story) -> None:
+    fired, resolved = set[str]().union(*story.fired), set[str]().union(*story.resolved)
+    assert len(fired) >= 11
+    assert fired == resolved, "and the service that was stopped in the end is down"
+    assert story.fired[-1] == {"CollectorDown"}
+    assert story.exit_code == 0
+
+
+def test_alerts_name_the_org_that_they_are_about(story: Story) -> None:
+    (refused,) = story.alerts["CollectorCredentialRefused"]
+    assert refused["org"] == "org-001"
+    assert {alert["org"] for alert in story.alerts["CollectorWindowsStayPartial"]} == {"org-002"}
+    assert {alert["org"] for alert in story.alerts["CollectorOrgBehind"]} == {"org-001", "org-002"}
+    assert [alert["flag"] for alert in story.alerts["CollectorAnswersSuspicious"]] == ["same_totals"]
+
+
+def test_every_rule_can_be_evaluated(story: Story) -> None:
+    assert story.broken_rules == {}
+
+
+def test_every_query_of_the_dashboard_answers(story: Story) -> None:
+    assert len(story.answers) > 30
+    empty = {query for query, result in story.answers.items() if not result}
+    assert not empty, "each shows something while everything goes on at once"
+
+
+def test_promtool_accepts_the_metrics(story: Story) -> None:
+    assert promtool("check", "metrics", stdin=story.metrics) == ""
+    assert parsed(story.metrics)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("check", "rules", "rules.yml"),
+        ("test", "rules", "rules.test.yml"),
+        ("check", "config", "prometheus.yml"),
+    ],
+)
+def test_promtool_accepts_what_is_shipped(command: tuple[str, ...]) -> None:
+    need("promtool")
+    assert "SUCCESS" in promtool(*command)
+
+
+def promtool(*args: str, stdin: str | None = None) -> str:
+    """What it says of something that it accepts."""
+    done = subprocess.run(
+        ["promtool", *args], cwd=PROMETHEUS, input=stdin, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr

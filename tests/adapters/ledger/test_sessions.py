@@ -1,0 +1,216 @@
+"""How processes on a PostgreSQL server tell who lives, when sessions break, and servers go away and come back."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import pytest
+
+from collector.adapters.ledger import SqlLedger
+from collector.adapters.ledger.postgresql import PostgresDatabase, locks
+from collector.errors import LedgerError
+from tests.adapters.ledger.conftest import Open, Worker
+from tests.adapters.ledger.support import ALWAYS, T0, booking, registered
+from tests.support.orgs import make_org
+from tests.support.postgresql import Server, running_server
+
+Start = Callable[[], Worker]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    """One of our own: it is stopped, killed and started again."""
+    with running_server() as started:
+        yield started
+
+
+@pytest.fixture
+def url(server: Server) -> str:
+    return server.fresh()
+
+
+@pytest.fixture
+def opened(opened: Open) -> Open:
+    """Durable ones: a server that is killed loses of the others what it committed last."""
+    return partial(opened, durable=True)
+
+
+def lock_session(ledger: SqlLedger) -> int:
+    """The server's process behind the session that holds the lock."""
+    assert isinstance(ledger._database, PostgresDatabase)
+    session = ledger._database.liveness._session
+    assert session is not None
+    return session.info.backend_pid
+
+
+def until(true: Callable[[], bool], within_s: float = 10.0) -> None:
+    end = time.monotonic() + within_s
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def is_held(server: Server, ledger: SqlLedger) -> bool:
+    assert isinstance(ledger._database, PostgresDatabase)
+    key = ledger._database._place.lock_key(ledger.holder.holder_id) & (2**64 - 1)
+    held = server.sql(
+        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' "
+        f"AND classid = {key >> 32} AND objid = {key & (2**32 - 1)}"
+    )
+    return held == [(1,)]
+
+
+def kill(server: Server, pid: int) -> None:
+    server.sql(f"SELECT pg_terminate_backend({pid}, 5000)")
+
+
+def test_a_lock_whose_session_broke_is_taken_again_and_the_leases_stay(server: Server, opened: Open) -> None:
+    one, other = opened(), opened()
+    (standing,) = registered(one, make_org())
+    one.claim([standing.key])
+    before = lock_session(one)
+    kill(server, before)
+    until(lambda: is_held(server, one))
+    assert lock_session(one) != before
+    assert other.claim([standing.key]) == {standing.key: one.holder}
+    one.book([booking(standing.key, 0)], None)
+
+
+def test_one_that_was_buried_before_it_came_back_books_nothing_and_says_so(
+    server: Server, opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks.SessionLock, "_take_again", lambda _: None)  # it is slow
+    one, other = opened(), opened()
+    (standing,) = registered(one, make_org())
+    file = one.open_file("run", "out", "name")
+    one.claim([standing.key])
+    kill(server, lock_session(one))
+    until(lambda: not is_held(server, one))
+    assert other.claim([standing.key]) == {}
+    for attempt in (
+        lambda: one.book([booking(standing.key, 0)], None),
+        lambda: one.claim([standing.key]),
+        lambda: one.open_file("run", "out", "another"),
+        lambda: one.take_over([file.file_id]),
+    ):
+        with pytest.raises(LedgerError, match=r"took this one for dead, and its orgs over.*call again"):
+            attempt()
+    assert one.coverage(standing.key, ALWAYS) == {}
+    assert [left.file_id for left in other.left_behind()] == [file.file_id]
+
+
+def test_who_was_buried_between_two_runs_is_alive_again_with_the_next(server: Server, opened: Open) -> None:
+    one, other = opened(), opened()
+    (standing,) = registered(one, make_org())
+    server.sql(f"DELETE FROM {one._database.where.partition('=')[2]}.holder", "usage")
+    assert one.begin_run("run", "serve", T0) == []
+    assert one.claim([standing.key]) == {}
+    assert other.begin_run("another", "serve", T0) == []
+    assert other.claim([standing.key]) == {standing.key: one.holder}
+
+
+def test_a_session_that_works_is_opened_again_when_it_broke(server: Server, opened: Open) -> None:
+    ledger = opened()
+    (standing,) = registered(ledger, make_org())
+    pid = ledger._database.read(lambda tx: tx.exec_driver_sql("SELECT pg_backend_pid()").scalar_one())
+    kill(server, pid)
+    ledger.book([booking(standing.key, 0)], None)
+    kill(server, ledger._database.read(lambda tx: tx.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()))
+    assert len(ledger.coverage(standing.key, ALWAYS)) == 1
+
+
+@pytest.mark.parametrize("mode", ["fast", "immediate"])
+def test_a_restart_of_the_server_takes_no_lease_from_the_living(server: Server, opened: Open, mode: str) -> None:
+    holders = [opened() for _ in range(4)]
+    keys = [standing.key for standing in registered(holders[0], *[make_org(f"org-{n}") for n in range(4)])]
+    for ledger, key in zip(holders, keys, strict=True):
+        ledger.claim([key])
+    server.restart(mode)
+    for ledger, key in zip(holders, keys, strict=True):  # the first asks before the others are back
+        assert ledger.claim(keys) == {
+            key_: other.holder for other, key_ in zip(holders, keys, strict=True) if other is not ledger
+        }
+        ledger.book([booking(key, 0)], None)
+
+
+def test_one_that_does_not_come_back_after_a_restart_is_dead_after_a_while(
+    server: Server, opened: Open, worker: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "COME_BACK_S", 1)
+    ledger = opened()
+    (standing,) = registered(ledger, make_org())
+    other = worker()
+    assert other.ask(f"claim {standing.key}") == str(standing.key)
+    server.stop("immediate")
+    other.kill()
+    server.start()
+    (holder,) = ledger.claim([standing.key]).values()
+    assert holder.pid == other.process.pid
+    until(lambda: not ledger.claim([standing.key]), within_s=5)
+
+
+def test_a_server_that_is_away_is_waited_for(server: Server, opened: Open) -> None:
+    ledger = opened(patience_s=20.0)
+    (standing,) = registered(ledger, make_org())
+    file = ledger.open_file("run", "out", "name")
+    server.stop("immediate")
+    start = threading.Timer(1.0, server.start)
+    start.start()
+    ledger.book([booking(standing.key, 0)], file)
+    start.join()
+    assert len(ledger.coverage(standing.key, ALWAYS)) == 1
+
+
+def test_a_server_that_stays_away_is_told_and_later_all_goes_on(server: Server, opened: Open) -> None:
+    ledger = opened(patience_s=0.5)
+    (standing,) = registered(ledger, make_org())
+    ledger.claim([standing.key])
+    server.stop()
+    try:
+        began = time.monotonic()
+        with pytest.raises(LedgerError, match=r"no server answers, or it went away: see whether it runs.*call again"):
+            ledger.book([booking(standing.key, 0)], None)
+        assert time.monotonic() - began < 10
+        with pytest.raises(LedgerError, match="no server answers"):
+            opened()
+    finally:
+        server.start()
+    ledger.book([booking(standing.key, 0)], None)
+
+
+def test_closing_while_the_server_is_away_takes_no_time_and_hinders_nobody(server: Server, opened: Open) -> None:
+    ledger = opened(patience_s=30.0)
+    server.stop()
+    try:
+        began = time.monotonic()
+        ledger.close()
+        assert time.monotonic() - began < 5
+    finally:
+        server.start()
+    assert opened().open_runs() == []
+
+
+def test_a_process_that_stops_in_mid_transaction_holds_up_the_others_only_for_a_while(opened: Open) -> None:
+    stuck, ledger = opened(), opened()
+    (standing,) = registered(ledger, make_org())
+    database = stuck._database
+    assert isinstance(database, PostgresDatabase)
+    connection = database._connection
+    assert connection is not None
+    connection.exec_driver_sql("SET idle_in_transaction_session_timeout = '300ms'")
+    connection.commit()
+    database._begin = database._write
+    with connection.begin():
+        assert ledger.claim([standing.key]) == {}
+        database._drop()
+    assert stuck.claim([standing.key]) == {standing.key: ledger.holder}
+
+
+def test_nothing_of_a_handle_is_left_when_it_is_closed(server: Server, opened: Open) -> None:
+    threads = threading.active_count()
+    opened().close()
+    assert threading.active_count() == threads
+    until(lambda: server.sql("SELECT count(*) FROM pg_stat_activity WHERE usename = 'collector'") == [(0,)])

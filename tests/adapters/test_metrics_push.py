@@ -1,0 +1,80 @@
+"""Pushing to gateways that misbehave: it never takes longer than it may."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from collector.adapters.metrics import new_registry, push, write_textfile
+
+Answer = Callable[[socket.socket, threading.Event], None]
+
+
+def silent(_: socket.socket, over: threading.Event) -> None:
+    over.wait(20)
+
+
+def dripping(connection: socket.socket, over: threading.Event) -> None:
+    """A byte at a time, each well within the client's time-out."""
+    connection.sendall(b"HTTP/1.1 200 OK\r\nx: ")
+    while not over.wait(0.05):
+        connection.sendall(b"a")
+
+
+def refusing(connection: socket.socket, _: threading.Event) -> None:
+    connection.sendall(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")
+
+
+def redirecting(connection: socket.socket, _: threading.Event) -> None:
+    connection.sendall(b"HTTP/1.1 307 Temporary Redirect\r\nlocation: http://127.0.0.1:9/\r\ncontent-length: 0\r\n\r\n")
+
+
+@contextmanager
+def gateway(answer: Answer) -> Iterator[str]:
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(65536)
+                    answer(connection, over)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            over.set()
+            thread.join(5)
+
+
+@pytest.mark.parametrize("answer", [silent, dripping])
+def test_a_gateway_that_does_not_come_to_an_end_is_left_after_the_time_out(answer: Answer) -> None:
+    with gateway(answer) as url:
+        began = time.monotonic()
+        with pytest.raises(TimeoutError):
+            push(url, new_registry(), grouping={"command": "collect"}, timeout_s=0.3)
+        assert time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize(("answer", "words"), [(refusing, "400"), (redirecting, "307")])
+def test_a_gateway_that_does_not_take_it_is_an_error_that_says_so(answer: Answer, words: str) -> None:
+    with gateway(answer) as url, pytest.raises(OSError, match=words):
+        push(url, new_registry(), grouping={"command": "collect"}, timeout_s=5)
+
+
+def test_a_textfile_replaces_the_one_before_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
+    file = tmp_path / "deep" / "collector.prom"
+    for _ in range(2):
+        write_textfile(file, new_registry())
+    assert "collector_build_info{" in file.read_text()
+    assert list(file.parent.iterdir()) == [file]

@@ -1,0 +1,100 @@
+"""Records against what the API really said: nothing measured that wasn't answered, no zero that wasn't told."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from tests.simulation.archive import Row
+from tests.simulation.faults import Answered
+from tests.simulation.scenario import Scenario
+from tests.simulation.trace import Broken
+from tests.simulation.truth import SliceId
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+_NAMES = ("totalTests", "totalDuration", "totalScreenshots")
+Given = Mapping[tuple[str, SliceId], Sequence[Answered]]
+
+
+def check(world: World, histories: Sequence[Sequence[Row]]) -> None:
+    """Hold every revision against the answers of the run that wrote it."""
+    given: dict[tuple[str, SliceId], list[Answered]] = defaultdict(list)
+    for request in world.api.requests:
+        if request.answer is not None and request.ended is not None:
+            given[request.run, request.slice].append(request.answer)
+    for history in histories:
+        before: Row | None = None
+        for row in history:
+            _check_row(world.scenario, row, before, given.get((row.run_id, row.slice), []))
+            before = row
+
+
+def _check_row(scenario: Scenario, row: Row, before: Row | None, answers: Sequence[Answered]) -> None:
+    if not answers:
+        raise Broken("answers", f"{row} was never answered in its run")
+    told = [a for a in answers if row.product in a.numbers.products and a.org_id == row.slice.org_id]
+    same_as_before = before is not None and before.numbers == row.numbers and before.quality == row.quality
+    values = [(_values(a.numbers.products[row.product]), a.partial) for a in told]
+    if row.quality == "unavailable":
+        if any(number is not None for number in row.numbers) or any(not partial for _, partial in values):
+            raise Broken("answers", f"{row} is unavailable, but {told[-1]} was answered")
+        return
+    whole = [values for values, partial in values if not partial]
+    if row.is_zero and not same_as_before and (row.numbers, False) not in values:
+        raise Broken("false zero", f"{row} is zero, but {answers[-1]} was answered")
+    if not same_as_before and all(row.numbers != numbers for numbers, _ in values):
+        raise Broken("answers", f"{row} is measured, but {answers[-1]} was answered")
+    if whole and not same_as_before and row.numbers != whole[-1]:
+        raise Broken("answers", f"{row} is measured, but the whole answer was {whole[-1]}")
+    if row.quality == "unverified" and not (row.is_zero and any(a.numbers.is_zero for a in told)):
+        raise Broken("answers", f"{row} is unverified, but not all was zero")
+    old = row.collected_at - row.slice.end > scenario.trust_zero_for + timedelta(hours=8)
+    if before is None and old and row.quality == "measured" and told and told[-1].numbers.is_zero:
+        raise Broken("false zero", f"{row} is measured, though older than zeros are trusted")
+
+
+def check_truth(world: World, newest: Mapping[SliceId, Mapping[str, Row]]) -> None:
+    """After everything was asked again, what counts downstream is what the API says, or rightly better."""
+    last = {
+        request.slice: (request.answer, request.ended)
+        for request in world.api.requests
+        if request.answer is not None
+        and not request.answer.partial
+        and request.ended is not None
+        and request.answer.org_id == request.slice.org_id
+        and request.run in world.final_runs
+    }
+    for slice_, (answer, at) in last.items():
+        age = world.api.instant(at) - slice_.end
+        rows = newest.get(slice_, {})
+        held_back = False
+        for product, metrics in answer.numbers.products.items():
+            row = rows.get(product)
+            if row is None:
+                raise Broken("truth", f"there is no record of {slice_}/{product}")
+            held_back |= _is_held_back(world, row, _values(metrics), answer, age)
+        users = {row.users for row in rows.values()}
+        if users != {answer.numbers.users} and not held_back:
+            raise Broken("truth", f"{slice_} has {users} users, not {answer.numbers.users}")
+
+
+def _is_held_back(world: World, row: Row, truth: tuple[int | None, ...], answer: Answered, age: timedelta) -> bool:
+    """Say whether a record rightly differs from the truth: an old window shrank. Raises Broken otherwise."""
+    if row.quality == "unavailable":
+        raise Broken("truth", f"{row} is unavailable, but the answer was whole")
+    if row.numbers == truth:
+        return row.quality == "measured" and answer.numbers.is_zero
+    restate_for = timedelta(days=float(world.scenario.schedule["restate_for"].removesuffix("d")))
+    smaller = any(a is not None and b is not None and a < b for a, b in zip(truth, row.numbers, strict=True))
+    forgotten = answer.numbers.is_zero and age > world.scenario.trust_zero_for - timedelta(minutes=5)
+    if smaller and (age > restate_for - timedelta(minutes=5) or forgotten):
+        return True
+    raise Broken("truth", f"{row} counts downstream, but the truth is {truth}")
+
+
+def _values(metrics: Mapping[str, int]) -> tuple[int | None, ...]:
+    return tuple(metrics.get(name) for name in _NAMES)

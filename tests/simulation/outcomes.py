@@ -1,0 +1,124 @@
+"""What a process says of itself: its summary, its manifest and its exit code agree with what happened."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import orjson
+
+from collector.exitcodes import ExitCode
+from collector.model import SliceState
+from collector.result import RunResult
+from tests.simulation.trace import Broken
+
+if TYPE_CHECKING:
+    from tests.simulation.process import Process
+    from tests.simulation.world import World
+
+OK, OUTPUT, REFUSED, BUSY = ExitCode.OK, ExitCode.OUTPUT, ExitCode.REFUSED, ExitCode.BUSY
+
+
+def check(world: World, process: Process) -> None:
+    """Look at a process that ended by itself."""
+    if process.exit_code == ExitCode.DEFECT or process.exit_code == ExitCode.USAGE:
+        raise Broken("defect", f"{process.run_id} ended with {process.exit_code}: {process.error!r}")
+    _exit_code(world, process)
+    if process.result is not None:
+        _counts(world, process, process.result)
+        _slices_end_once(world, process)
+        if process.result.output_error is None:
+            _manifest(world, process, process.result)
+
+
+def _counts(world: World, process: Process, result: RunResult) -> None:
+    """Planned = complete + partial + failed + refused + not asked, for each population; nothing asked is left out."""
+    asked: Counter[tuple[str, str]] = Counter()
+    for slice_ in {request.slice for request in world.api.of_run(process.run_id)}:
+        asked[slice_.org_id, slice_.population.value] += 1
+    for org in result.summary.orgs.values():
+        spec = world.spec(org.org)
+        for population, summary in org.populations.items():
+            if summary.planned != summary.states.total() or min([0, *summary.states.values()]) < 0:
+                raise Broken("summary", f"{org.org.name}: {summary.planned} planned, but {dict(summary.states)}")
+            if summary.planned < asked[spec.org_id, population.value]:
+                raise Broken("summary", f"{org.org.name}: more asked than the {summary.planned} planned")
+    requests = len(world.api.of_run(process.run_id))
+    if result.summary.requests != requests and not process.failed_by and not process.signalled:
+        raise Broken("summary", f"{result.summary.requests} requests are told, {requests} were sent")
+
+
+def _slices_end_once(world: World, process: Process) -> None:
+    """Each slice that was asked has one outcome, and one that was answered is complete."""
+    ends = Counter((o.slice.org.name, o.slice.population, o.slice.window) for o in process.outcomes)
+    twice = [key for key, n in ends.items() if n > 1]
+    if twice:
+        raise Broken("summary", f"{twice[0]} ended twice in {process.run_id}")
+    complete = {r.slice for r in world.api.of_run(process.run_id) if r.answer and not r.answer.partial and r.ended}
+    told = sum(outcome.state is SliceState.COMPLETE for outcome in process.outcomes)
+    if told > len(complete):
+        raise Broken("summary", f"{told} slices are told to be complete, {len(complete)} were answered")
+
+
+def _manifest(world: World, process: Process, result: RunResult) -> None:
+    """The manifest says what the result says, and its files are there as it says."""
+    directory = Path(process.config.settings.output.path).resolve()
+    sealed = world.disk.sealed()
+    content = sealed.get(directory / f"run-{process.run_id}.json")
+    if content is None:
+        raise Broken("manifest", f"{process.run_id} has none")
+    told = orjson.loads(content)
+    counts = {state.value: result.summary.count(state) for state in SliceState}
+    if told["slices"] != {"planned": sum(counts.values())} | counts or told["exit_code"] != process.exit_code:
+        raise Broken("manifest", f"{process.run_id} tells {told['slices']} and exit code {told['exit_code']}")
+    for file in told["files"]:
+        there = sealed.get(directory / file["name"], b"")
+        if hashlib.sha256(there).hexdigest() != file["sha256"] or there.count(b"\n") != file["records"]:
+            raise Broken("manifest", f"{file['name']} is not as {process.run_id} tells")
+    if sum(file["records"] for file in told["files"]) != told["records"]:
+        raise Broken("manifest", f"{process.run_id} tells of {told['records']} records, not those of its files")
+
+
+def _exit_code(world: World, process: Process) -> None:
+    """The exit code is the one that what happened calls for."""
+    code, result = process.exit_code, process.result
+    requests = world.api.of_run(process.run_id)
+    if process.failed_by and code != OUTPUT:
+        raise Broken("exit code", f"{code} although {process.failed_by[0]}")
+    if code == OUTPUT:
+        if not process.failed_by:
+            raise Broken("exit code", f"5 for {process.error or (result and result.output_error)}")
+        return
+    signal = process.ending.signal
+    if signal is not None and code == 128 + signal:
+        return
+    if code == BUSY and len(process.neighbours) < 2:
+        raise Broken("exit code", "6 although nobody else worked")
+    refusals = Counter(r.slice.org_id for r in requests if r.refused or _swapped(r.slice.org_id, r.answer))
+    if code == REFUSED and not refusals:
+        raise Broken("exit code", "4 although no org was refused")
+    if code != REFUSED and any(n > 1 for n in refusals.values()) and not _recovered(world, process):
+        raise Broken("exit code", f"{code} although {refusals.most_common(1)} refused")
+    complete = {r.slice for r in requests if r.answer and not r.answer.partial}
+    lacking = {r.slice for r in requests} - complete
+    if code == OK and lacking:
+        raise Broken("exit code", f"0 although {next(iter(lacking))} isn't complete")
+    if code == ExitCode.INCOMPLETE and result and result.summary.count(SliceState.COMPLETE) == result.summary.planned:
+        raise Broken("exit code", "3 although all is complete")
+
+
+def _swapped(org_id: str, answer: object) -> bool:
+    return answer is not None and getattr(answer, "org_id", org_id) != org_id
+
+
+def _recovered(world: World, process: Process) -> bool:
+    """Whether every org that refused answered in between, so that none was refused twice on end."""
+    last: dict[str, bool] = {}
+    for request in world.api.of_run(process.run_id):
+        refused = request.refused
+        if refused and last.get(request.slice.org_id):
+            return False
+        last[request.slice.org_id] = refused
+    return True

@@ -1,0 +1,75 @@
+"""When which invariants are looked at: as processes end or are killed, when nobody works, and at the very end."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+from tests.simulation import answers, coverage, gentleness, outcomes
+from tests.simulation.archive import Archive
+from tests.simulation.trace import Broken
+
+if TYPE_CHECKING:
+    from tests.simulation.process import Process
+    from tests.simulation.world import World
+
+
+class Watch:
+    """Holds the world against what it promises; the first thing that doesn't hold is kept by the world."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.archive = Archive()
+
+    def crashed(self, process: Process) -> None:
+        """A process is about to be killed: what it was answered a while ago must be booked by now."""
+        self._look(lambda: coverage.booked_soon(self.world, process))
+
+    def ended(self, process: Process) -> None:
+        """A process has ended, in whatever way."""
+        self._look(lambda: gentleness.check(self.world, process))
+        if not process.dead:
+            self._look(lambda: outcomes.check(self.world, process))
+
+    def quiet(self) -> None:
+        """Nobody works."""
+        self._look(lambda: self.archive.take(self.world.disk.sealed()))
+        self._look(lambda: coverage.note_identified(self.world))
+
+    def collected(self, last: Process) -> None:
+        """Nothing has gone wrong for days, and `collect` was called each day."""
+        self.quiet()
+        self._look(lambda: coverage.check_collected(self.world, last))
+
+    def backfilled(self, last: Process) -> None:
+        """All gaps were filled."""
+        self.quiet()
+        self._look(lambda: coverage.check_complete(self.world, last))
+
+    def settled(self, last: Process) -> None:
+        """Everything was asked again, and then nothing was left to ask."""
+        self.quiet()
+        self._look(lambda: coverage.check_nothing_left(self.world, last))
+        self._look(lambda: self._records())
+
+    def first_day(self) -> date:
+        """Return from when on anything may be wanted."""
+        world = self.world
+        days = [at.date() for at in world.first_seen.values()] or [world.scenario.start.date()]
+        days += [launch.first_day for step in world.scenario.steps for launch in step.launches if launch.first_day]
+        days += [spec.since for spec in world.scenario.orgs if spec.since]
+        return min(days) - timedelta(days=6)
+
+    def _records(self) -> None:
+        histories = list(self.archive.histories())
+        hidden = [path.name for path in self.world.disk.hidden() if path.name.startswith(".usage-")]
+        if hidden:
+            raise Broken("sealed", f"{hidden} are left over")
+        answers.check(self.world, histories)
+        answers.check_truth(self.world, self.archive.newest())
+
+    def _look(self, check: object) -> None:
+        try:
+            check()  # type: ignore[operator]
+        except Broken as broken:
+            self.world.broken(broken.invariant, str(broken))

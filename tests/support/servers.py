@@ -1,0 +1,156 @@
+"""Prometheus and its Pushgateway, the real ones, on loopback."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def need(*programs: str) -> None:
+    """Skip where a program isn't installed; CI has all of them."""
+    missing = [program for program in programs if shutil.which(program) is None]
+    if missing and not os.environ.get("CI"):
+        pytest.skip(f"not installed: {', '.join(missing)} (Debian's packages prometheus, prometheus-pushgateway)")
+    assert not missing, f"CI lacks {missing}"
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def get(url: str, **query: str) -> bytes:
+    """The body of an answer. Raises OSError for anything but a 200."""
+    if query:
+        url = f"{url}?{urllib.parse.urlencode(query)}"
+    with _DIRECT.open(url, timeout=10) as response:
+        body: bytes = response.read()
+        return body
+
+
+def until(happened: Callable[[], Any], *, within_s: float, what: str) -> Any:
+    """Wait for something that happens in other processes; return what it is."""
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        if found := happened():
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"not within {within_s:g} s: {what}")
+
+
+@contextmanager
+def server(*command: str | Path, ready: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A server that runs until the block ends; `ready` is a URL that answers 200 once it is."""
+    process = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    try:
+        until(lambda: _answers(ready, process), within_s=20, what=f"{command[0]} answers {ready}")
+        yield process
+    finally:
+        process.kill()
+        process.communicate(timeout=10)
+
+
+def _answers(url: str, process: subprocess.Popen[bytes]) -> bool:
+    if process.poll() is not None:
+        assert process.stderr is not None
+        raise AssertionError(process.stderr.read().decode())
+    try:
+        get(url)
+    except OSError:
+        return False
+    return True
+
+
+@dataclass(frozen=True)
+class Pushgateway:
+    """A Pushgateway; `url` is what `push.gateway` says."""
+
+    url: str
+
+    @property
+    def text(self) -> str:
+        return get(f"{self.url}/metrics").decode()
+
+    @property
+    def groups(self) -> list[dict[str, str]]:
+        data = json.loads(get(f"{self.url}/api/v1/metrics"))["data"]
+        return [group["labels"] for group in data]
+
+
+@contextmanager
+def pushgateway() -> Iterator[Pushgateway]:
+    """Debian's prometheus-pushgateway."""
+    address = f"127.0.0.1:{free_port()}"
+    url = f"http://{address}"
+    command = ("prometheus-pushgateway", f"--web.listen-address={address}", "--log.level=error")
+    with server(*command, ready=f"{url}/-/ready"):
+        yield Pushgateway(url)
+
+
+@dataclass(frozen=True)
+class Prometheus:
+    """A Prometheus that scrapes and evaluates."""
+
+    url: str
+
+    def query(self, expression: str) -> list[dict[str, Any]]:
+        """The result of an instant query. Raises AssertionError with Prometheus' words where it is none."""
+        try:
+            answer = json.loads(get(f"{self.url}/api/v1/query", query=expression))
+        except urllib.error.HTTPError as error:
+            raise AssertionError(f"{expression}: {error.read().decode()}") from None
+        result: list[dict[str, Any]] = answer["data"]["result"]
+        return result
+
+    def value(self, expression: str) -> float | None:
+        """The value of a query with at most one result."""
+        result = self.query(expression)
+        assert len(result) <= 1, result
+        return float(result[0]["value"][1]) if result else None
+
+    @property
+    def firing(self) -> set[str]:
+        """The names of the alerts that fire."""
+        alerts = json.loads(get(f"{self.url}/api/v1/alerts"))["data"]["alerts"]
+        return {alert["labels"]["alertname"] for alert in alerts if alert["state"] == "firing"}
+
+    @property
+    def broken_rules(self) -> dict[str, str]:
+        """The rules that can't be evaluated, with why."""
+        groups = json.loads(get(f"{self.url}/api/v1/rules"))["data"]["groups"]
+        return {rule["name"]: rule["lastError"] for group in groups for rule in group["rules"] if rule.get("lastError")}
+
+
+@contextmanager
+def prometheus(config: Path, data: Path) -> Iterator[Prometheus]:
+    """Debian's prometheus."""
+    address = f"127.0.0.1:{free_port()}"
+    url = f"http://{address}"
+    command = (
+        "prometheus",
+        f"--config.file={config}",
+        f"--storage.tsdb.path={data}",
+        f"--web.listen-address={address}",
+        "--log.level=error",
+    )
+    with server(*command, ready=f"{url}/-/ready"):
+        yield Prometheus(url)
