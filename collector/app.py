@@ -17,7 +17,7 @@ import structlog
 
 from collector.adapters.clock import SystemClock
 from collector.adapters.http import HttpTransport
-from collector.adapters.ledger import SqlLedger
+from collector.adapters.ledger import SqlLedger, is_there
 from collector.adapters.signals import draining
 from collector.adapters.sinks import DirectorySink, StdoutSink
 from collector.adapters.thread import WorkerThread
@@ -111,6 +111,7 @@ async def run_once(
             stack.push_async_callback(offload, ledger.close)
             memory = await offload(lambda: remember(ledger, config, command, run_id, clock))
         sink = open_sink(settings, run_id)
+        stack.push_async_callback(offload, sink.close)
         transport = await stack.enter_async_context(open_transport(settings))
         about: dict[str, object] = {} if memory else {"slices": plans.total}
         if command.scope.shard:
@@ -154,6 +155,11 @@ def open_ledger(settings: Settings, command: str, clock: Clock) -> SqlLedger:
         now=clock.now,
         password_file=state.password_file,
     )
+
+
+def open_ledger_if_there(settings: Settings, command: str, clock: Clock) -> SqlLedger | None:
+    """Return the ledger of the config, without making one. Raises LedgerError that says what to do."""
+    return open_ledger(settings, command, clock) if is_there(settings.state.url.get_secret_value()) else None
 
 
 async def check_orgs(

@@ -27,7 +27,7 @@ from collector.errors import Failure, LedgerError, RefusalReason, Refused, Rejec
 from collector.events import Event, LanePlanned
 from collector.model import Answer, Org, Population, Slice
 from collector.ports import Offload
-from collector.ports.ledger import CalendarChanged, Holder, Ledger
+from collector.ports.ledger import CalendarChanged, Holder, Ledger, UnsealedFile
 
 _BATCH = 64  # slices
 _HOLD_S = 30.0  # an org is held no longer than that, and what is under way
@@ -63,6 +63,7 @@ class Memory:
     identities: Identities
     wait_s: float
     directory: str  # the output's, where it has files
+    recovered: Sequence[UnsealedFile] = ()  # files of killed runs that were sealed before this one
     place: str | None = None  # the directory's id, where paths don't tell
 
 

@@ -37,7 +37,8 @@ def remember(
     settings, now = config.settings, clock.now()
     directory = None if settings.output.path == "-" else Path(settings.output.path).resolve()
     place = mark(directory) if directory and ledger.across_machines else None
-    tell_awaited(recover(ledger, files or OsFiles(), hidden, Whereabouts(directory)).awaited)
+    recovered = recover(ledger, files or OsFiles(), hidden, Whereabouts(directory))
+    tell_awaited(recovered.awaited)
     for interrupted in ledger.begin_run(run_id, command.name, now):
         log.warning("run.interrupted", run_id=interrupted, message="it ended without saying so; what it lacks is asked")
     orgs = command.scope.of(config.orgs)
@@ -57,6 +58,7 @@ def remember(
         identities=identities,
         wait_s=command.wait.total_seconds(),
         directory=str(directory or ""),
+        recovered=recovered.sealed,
         place=place,
     )
 

@@ -14,6 +14,7 @@ from collector.errors import CollectorError
 from collector.exitcodes import ExitCode
 from collector.model import SliceState, Window
 from collector.ports import SealedFile
+from collector.ports.ledger import UnsealedFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +29,7 @@ class RunResult:
     files: tuple[SealedFile, ...]
     exit_code: ExitCode
     output_error: CollectorError | None = None
+    recovered: tuple[UnsealedFile, ...] = ()  # files of killed runs that were sealed before this one
 
 
 _LOGGED = 200  # causes
@@ -89,6 +91,10 @@ def manifest(result: RunResult) -> bytes:
         "requests": summary.requests,
         "suspicious": {flag.value: slices for flag, slices in summary.flags.items()},
         "files": [asdict(file) for file in result.files],
+        "recovered": [
+            {"name": file.name, "run_id": file.run_id, "records": file.records, "bytes": file.bytes}
+            for file in result.recovered
+        ],
         "not_complete": [entry for org in summary.worst_first for entry in _entries(org)],
     }
     return orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)

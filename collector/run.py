@@ -207,6 +207,7 @@ class Run:
             files=files,
             exit_code=code,
             output_error=failure,
+            recovered=tuple(self.memory.recovered) if self.memory else (),
         )
 
 

@@ -11,10 +11,13 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mappin
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, TypeVar
 
+import structlog
+
 from collector.adapters.clock import SystemClock
 from collector.adapters.ledger import SqlLedger
 from collector.adapters.signals import draining, hearing_hangup
 from collector.adapters.thread import WorkerThread
+from collector.adapters.token_file import TokenFile, read_token
 from collector.app import new_run_id, open_ledger, run_once
 from collector.config import LoadedConfig, files_now
 from collector.dispatch import Event
@@ -26,13 +29,17 @@ from collector.result import RunResult
 from collector.run import Stop
 from collector.service.loop import COMMAND, Loop
 from collector.service.metrics import ServiceMetrics, wanted_of
+from collector.service.site import ServiceSite
 from collector.service.snapshot import Snapshots
 from collector.service.tell import words_for
 from collector.service.view import OrgView, RunView
 from collector.service.viewer import Viewer
 from collector.service.watch import Fingerprint, fingerprint
+from collector.service.web.guard import Guarding
+from collector.service.web.server import make_app, serving
 
 T = TypeVar("T")
+log = structlog.get_logger("collector")
 _RUNS_READ = 50
 NEEDS_LEDGER = "serve needs a ledger: `state.url` is none, so it would not know what is there and what is missing"
 
@@ -60,7 +67,7 @@ class ServiceHost:
     async def load(self) -> LoadedConfig:
         """Read the config anew. Raises ConfigError with all that is wrong."""
         config = await self._reader(self._load)
-        refuse_without_ledger(config)
+        refuse_unfit(config)
         return config
 
     async def accept(self, config: LoadedConfig) -> None:
@@ -126,17 +133,19 @@ class ServiceHost:
             self._ledger = None
 
 
-def refuse_without_ledger(config: LoadedConfig) -> None:
+def refuse_unfit(config: LoadedConfig) -> None:
     """Raise ConfigError for a config that the service can't work with."""
     if not has_ledger(config):
         raise ConfigError(NEEDS_LEDGER)
+    if (token_file := config.settings.service.token_file) is not None:
+        read_token(token_file)
 
 
 async def serve(
     config: LoadedConfig, *, load: Callable[[], LoadedConfig], scope: Scope, watch: Callable[[Event], None]
 ) -> None:
     """Run the service until SIGTERM or SIGINT. Raises ConfigError and LedgerError for what it can't start with."""
-    refuse_without_ledger(config)
+    refuse_unfit(config)
     clock = SystemClock()
     async with AsyncExitStack() as stack:
         writer = await stack.enter_async_context(WorkerThread("writer"))
@@ -149,10 +158,33 @@ async def serve(
         viewer = Viewer(host, config=lambda: loop.config, observed=loop.observed, parking=loop.parking, clock=clock)
         watching.add(metrics.note, viewer.note)
         loop.on_run = metrics.run_ended
+
+        def hung_s() -> dict[str, float]:
+            now = asyncio.get_running_loop().time()
+            return {"writer": writer.hung_s(now), "reader": reader.hung_s(now)}
+
+        site = ServiceSite(loop=loop, viewer=viewer, service_metrics=metrics, clock=clock, hung_s=hung_s)
         stack.enter_context(draining(loop.stop))
         stack.enter_context(hearing_hangup(loop.reload))
+        service = config.settings.service
+        app = make_app(site, guarding_by(lambda: loop.config))
+        port = await stack.enter_async_context(serving(app, host=service.host, port=service.port))
+        log.info("service.listening", host=service.host, port=port)
         await stack.enter_async_context(running(viewer.run(), metrics.loop_lag.measure()))
         await loop.run()
+
+
+def guarding_by(config: Callable[[], LoadedConfig]) -> Callable[[], Guarding]:
+    """Return what says who may see the page, by the config in force."""
+    file = TokenFile()
+
+    def guarding() -> Guarding:
+        service = config().settings.service
+        path = service.token_file
+        token = (lambda: None) if path is None else (lambda: file.token(path))
+        return Guarding(token=token, allowed_hosts=service.allowed_hosts)
+
+    return guarding
 
 
 @asynccontextmanager

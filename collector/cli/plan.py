@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -12,13 +13,15 @@ from rich.text import Text
 
 from collector.adapters.clock import SystemClock
 from collector.adapters.words import duration, printable
-from collector.app import limits_of
-from collector.cli.options import config_options, open_context, range_options, read_range, shard_option
+from collector.app import limits_of, open_ledger_if_there
+from collector.cli.options import Context, config_options, open_context, range_options, read_range, shard_option
 from collector.cli.streams import stdout_console
 from collector.core.estimate import Estimate, estimate
-from collector.core.plan import LanePlan
-from collector.core.ranges import Moment
-from collector.planning import Plans, lookback, make_plans
+from collector.core.ranges import Moment, Range
+from collector.forecast import Forecast, by_ledger, by_plans
+from collector.planning import has_ledger, lookback, make_plans
+
+_ROWS = 60
 
 
 @click.command(
@@ -39,48 +42,64 @@ def plan(from_: Moment | None, to: Moment | None, last: timedelta | None, as_jso
     Requests and time are the least: retries and partial answers add to them.
     """
     context = open_context(**options, sharded=True)
-    range_ = read_range(from_, to, last) or lookback(context.config)
-    plans = make_plans(context.config, range_=range_, scope=context.scope, clock=SystemClock())
+    forecasts, notes = _forecast(context, read_range(from_, to, last))
     limits = limits_of(context.config.settings)
     whole = estimate(
-        [lane.total for lane in plans.lanes],
+        [one.slices for one in forecasts],
         rate=(limits.rate.requests, limits.rate.period_s),
         org_rate=(limits.org_rate.requests, limits.org_rate.period_s),
     )
     if as_json:
-        click.echo(orjson.dumps(_as_json(plans, whole), option=orjson.OPT_INDENT_2))
+        click.echo(orjson.dumps(_as_json(forecasts, notes, whole), option=orjson.OPT_INDENT_2))
         return
     console = stdout_console()
-    console.print(_table(plans, whole))
-    for note in plans.notes:
+    console.print(_table(forecasts, whole))
+    for note in notes:
         console.print(Text(f"note: {printable(note, 400)}"), soft_wrap=True)
 
 
-def _as_json(plans: Plans, whole: Estimate) -> dict[str, Any]:
+def _forecast(context: Context, range_: Range | None) -> tuple[list[Forecast], list[str]]:
+    config, clock = context.config, SystemClock()
+    plans = make_plans(config, range_=range_ or lookback(config), scope=context.scope, clock=clock)
+    notes = plans.notes if range_ else []
+    if not has_ledger(config):
+        return by_plans(plans.lanes), plans.notes
+    ledger = open_ledger_if_there(config.settings, "plan", clock)
+    try:
+        forecasts = by_ledger(ledger, config, context.scope.of(config.orgs), range_=range_, now=clock.now())
+    finally:
+        if ledger is not None:
+            ledger.close()
+    known = sum(lane.total for lane in plans.lanes) - sum(one.slices for one in forecasts) if range_ else 0
+    return forecasts, notes + [f"{known} slices of the range are complete already: the ledger has them"] * (known > 0)
+
+
+def _as_json(forecasts: Sequence[Forecast], notes: Sequence[str], whole: Estimate) -> dict[str, Any]:
+    slices = sum(one.slices for one in forecasts)
     orgs = [
         {
-            "org": lane.org.name,
-            "first": lane.span and lane.span.start.astimezone(lane.org.zone.tz).isoformat(),
-            "end": lane.span and lane.span.end.astimezone(lane.org.zone.tz).isoformat(),
-            "granularity": lane.org.granularity.value,
-            "windows": lane.windows,
-            "populations": [p.value for p in lane.org.populations],
-            "slices": lane.total,
-            "requests": lane.total,
+            "org": one.org.name,
+            "first": one.first and one.first.astimezone(one.org.zone.tz).isoformat(),
+            "end": one.end and one.end.astimezone(one.org.zone.tz).isoformat(),
+            "granularity": one.org.granularity.value,
+            "windows": one.windows,
+            "populations": [p.value for p in one.org.populations],
+            "slices": one.slices,
+            "requests": one.slices,
             "seconds": round(seconds, 1),
         }
-        for lane, seconds in zip(plans.lanes, whole.org_seconds, strict=True)
+        for one, seconds in zip(forecasts, whole.org_seconds, strict=True)
     ]
     return {
-        "slices": plans.total,
-        "requests": plans.total,
+        "slices": slices,
+        "requests": slices,
         "seconds": round(whole.seconds, 1),
         "orgs": orgs,
-        "notes": plans.notes,
+        "notes": list(notes),
     }
 
 
-def _table(plans: Plans, whole: Estimate) -> Table:
+def _table(forecasts: Sequence[Forecast], whole: Estimate) -> Table:
     table = Table(title="What would be asked", title_justify="left", header_style="bold")
     table.add_column("org", overflow="fold", max_width=30)
     table.add_column("zone", overflow="fold")
@@ -89,23 +108,31 @@ def _table(plans: Plans, whole: Estimate) -> Table:
     table.add_column("windows", justify="right")
     table.add_column("requests", justify="right")
     table.add_column("at least", justify="right", no_wrap=True)
-    for lane, seconds in zip(plans.lanes, whole.org_seconds, strict=True):
+    rows = sorted(zip(forecasts, whole.org_seconds, strict=True), key=lambda row: -row[0].slices)
+    shown = rows if len(rows) <= _ROWS else [row for row in rows[:_ROWS] if row[0].slices]
+    for one, seconds in shown:
         table.add_row(
-            Text(printable(lane.org.name)),
-            lane.org.zone.name,
-            *_ends(lane),
-            f"{lane.windows} {lane.org.granularity.value}{'s' * (lane.windows != 1)}",
-            str(lane.total),
+            Text(printable(one.org.name)),
+            one.org.zone.name,
+            *_ends(one),
+            f"{one.windows} {one.org.granularity.value}{'s' * (one.windows != 1)}",
+            str(one.slices),
             duration(seconds),
         )
+    if len(shown) < len(rows):
+        rest = rows[len(shown) :]
+        table.add_row(
+            Text(f"{len(rest)} more orgs", style="dim"), "", "", "", "", str(sum(one.slices for one, _ in rest)), ""
+        )
     table.add_section()
-    table.add_row("all", "", "", "", "", str(plans.total), duration(whole.seconds))
+    total = sum(one.slices for one in forecasts)
+    table.add_row("all", "", "", "", "", str(total), duration(whole.seconds))
     return table
 
 
-def _ends(lane: LanePlan) -> tuple[str, str]:
-    if lane.span is None:
-        return "nothing due", ""
-    form = "%Y-%m-%d %H:%M" if lane.org.granularity == "hour" else "%Y-%m-%d"
-    last = lane.span.end - timedelta(seconds=1)
-    return tuple(f"{at.astimezone(lane.org.zone.tz):{form}}" for at in (lane.span.start, last))  # type: ignore[return-value]
+def _ends(one: Forecast) -> tuple[str, str]:
+    if one.first is None or one.end is None:
+        return "nothing to ask", ""
+    form = "%Y-%m-%d %H:%M" if one.org.granularity == "hour" else "%Y-%m-%d"
+    last = one.end - timedelta(seconds=1)
+    return tuple(f"{at.astimezone(one.org.zone.tz):{form}}" for at in (one.first, last))  # type: ignore[return-value]

@@ -12,6 +12,7 @@ from collector.adapters.words import duration, printable
 from collector.cli.options import Context
 from collector.cli.streams import stderr_console
 from collector.core.summary import Cause, OrgSummary, RunSummary
+from collector.core.suspicion import MEANING
 from collector.exitcodes import ExitCode
 from collector.model import Population, SliceState
 from collector.result import RunResult, in_words, local_spans
@@ -48,6 +49,8 @@ def show_result(result: RunResult, context: Context) -> None:
         console.print(_table(result, wide=console.width >= _WIDE))
         for reason in _reasons(result.summary):
             console.print(reason, soft_wrap=True)
+        for doubt in _doubts(result.summary):
+            console.print(doubt, soft_wrap=True)
         console.print(_closing(result), highlight=False, soft_wrap=True)
     if result.output_error is not None:
         log.error("output.failed", message=str(result.output_error))
@@ -105,6 +108,14 @@ def _reasons(summary: RunSummary) -> Iterator[Text]:
             yield Text.assemble((printable(org.org.name), "bold"), ": ", printable(message, 400), (where, "dim"))
 
 
+def _doubts(summary: RunSummary) -> Iterator[Text]:
+    """Yield what makes one doubt answers that are kept as they are, and where."""
+    for flag, slices in summary.flags.most_common():
+        names = [printable(org.org.name) for org in summary.orgs.values() if org.flags[flag]]
+        where = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        yield Text.assemble((f"{slices} suspicious: ", "yellow"), MEANING[flag], (f" [{where}]", "dim"))
+
+
 def _place(population: Population, cause: Cause, org: OrgSummary) -> str:
     """Return which slices a cause is about; a refusal is about the whole org."""
     if cause.state is SliceState.REFUSED or not cause.spans:
@@ -116,6 +127,8 @@ def _closing(result: RunResult) -> str:
     seconds = (result.ended_at - result.started_at).total_seconds()
     requests = f"{result.summary.requests} requests in {duration(seconds)}"
     lines = [f"exit {int(result.exit_code)}: {_ADVICE[result.exit_code]} ({requests})"]
+    if result.recovered:
+        lines.append(f"{len(result.recovered)} file(s) of a run that was killed are sealed, too")
     if result.files:
         lines.append(f"{len(result.files)} sealed file(s) and run-{result.run_id}.json")
     return "\n".join(lines)

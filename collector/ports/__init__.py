@@ -97,6 +97,10 @@ class Sink(Protocol):
         """Remove what is not sealed; what is sealed stays."""
         ...
 
+    def close(self) -> None:
+        """Let go of everything, as it is: called at the end, whatever that is."""
+        ...
+
     def abandon(self) -> None:
         """Make a write that waits for its reader give up; the only method called from another thread."""
         ...

@@ -120,6 +120,24 @@ def test_plan_needs_no_api_at_all(tmp_path: Path) -> None:
     assert "3 months" in done.stdout
 
 
+def test_plan_asks_the_ledger_what_is_there_and_makes_none(api: SimulatedApi, tmp_path: Path) -> None:
+    def slices(*args: str) -> int:
+        done = collector("plan", "-c", api.config, *args, "--json", cwd=tmp_path)
+        assert done.code == 0
+        return int(json.loads(done.stdout)["slices"])
+
+    api.set_faults()
+    first = slices()
+    assert ORGS * 2 * 2 <= first <= ORGS * 2 * 3
+    assert not (tmp_path / "state").exists()
+    assert collector("collect", "-c", api.config, "-o", "out", cwd=tmp_path).code == 0
+    assert slices() == 0
+    week = slices("--last", "7d")
+    assert ORGS * 2 * 3 <= week <= ORGS * 2 * 5
+    assert collector("backfill", "-c", api.config, "--last", "7d", "-o", "out", cwd=tmp_path).code == 0
+    assert slices("--last", "7d") == 0
+
+
 def test_a_range_in_the_future_asks_nothing_and_says_why(tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text("orgs: [{name: a, token: t}]")
     done = collector("backfill", "-c", "c.yaml", "--from", "2999-01-01", cwd=tmp_path)

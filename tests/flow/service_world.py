@@ -17,6 +17,7 @@ from collector.planning import Command
 from collector.result import RunResult
 from collector.run import Stop
 from collector.service.loop import Loop
+from collector.service.metrics import ServiceMetrics
 from collector.service.tell import words_for
 from collector.service.view import RunView
 from collector.service.watch import Fingerprint
@@ -48,6 +49,7 @@ class ServiceWorld(World):
     began: list[tuple[datetime, tuple[str, ...]]] = field(default_factory=list)
     ended: list[RunView] = field(default_factory=list)
     clock: JumpingClock = field(init=False)
+    metrics: ServiceMetrics = field(init=False)
 
     async def load(self) -> LoadedConfig:
         if self.refused is not None:
@@ -101,7 +103,13 @@ class ServiceWorld(World):
                 watch=self.events.append,
                 rng=random.Random(1),
             )
-            loop.on_run = self.ended.append
+            metrics = self.metrics = ServiceMetrics(loop.observed)
+
+            def on_run(run: RunView) -> None:
+                self.ended.append(run)
+                metrics.run_ended(run)
+
+            loop.on_run = on_run
             asyncio.get_running_loop().call_later(lasting.total_seconds(), loop.stop, SIGTERM)
             async with asyncio.TaskGroup() as tasks:
                 if during is not None:

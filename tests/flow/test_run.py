@@ -76,6 +76,9 @@ class MemorySink:
             raise FULL
         self.unsealed += records
 
+    def close(self) -> None:
+        self._call("close")
+
     def sync(self) -> None:
         self._call("sync")
 
@@ -310,6 +313,7 @@ def test_the_manifest_of_a_healthy_run_word_for_word() -> None:
         "restated": 0,
         "requests": 20,
         "suspicious": {"product_missing": 20},
+        "recovered": [],
         "not_complete": [],
     }
     assert [file["records"] for file in files] == [30, 10]

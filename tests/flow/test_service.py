@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from collector.errors import ConfigError, LedgerError
+from collector.adapters.sinks import DirectorySink
+from collector.errors import ConfigError, LedgerError, OutputError
 from collector.exitcodes import ExitCode
 from collector.model import ApiRequest, BasicCredential, Org, Zone
+from collector.ports import SealedFile
 from collector.service import keeper
 from collector.service.loop import Loop
 from collector.service.parking import PARK_FOR
@@ -185,6 +187,27 @@ def test_an_exception_in_a_run_is_told_and_tried_again_later_each_time_and_the_s
     assert secret not in str(whys)
     assert world.ended[-1].exit_code == ExitCode.OK
     assert loop.observed.runs[0].exit_code == ExitCode.OK
+
+
+def test_what_a_run_could_not_seal_the_next_one_of_the_same_service_seals(
+    world: ServiceWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, failed = DirectorySink.publish, [False]
+
+    def publish(sink: DirectorySink, file: SealedFile) -> None:
+        if not failed[0]:
+            failed[0] = True
+            raise OutputError("the output directory can't be written: No space left on device")
+        real(sink, file)
+
+    monkeypatch.setattr(DirectorySink, "publish", publish)
+    world.serve(NOON, 15 * MINUTE)
+    assert [view.exit_code for view in world.ended] == [ExitCode.OUTPUT, ExitCode.OK]
+    assert "No space left" in world.ended[0].why
+    slices = Counter((r["org"], r["population"], r["window_start"], r["product"]) for r in world.records)
+    assert set(slices.values()) == {1}
+    assert len(slices) == 2 * 2 * 3 * 2
+    assert len(world.api.asked) == 12
 
 
 def test_sigterm_in_mid_run_drains_and_what_was_there_is_kept(world: ServiceWorld) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -108,10 +109,12 @@ class World:
     ) -> RunResult:
         """Make one run, as a process would: the ledger is opened and closed."""
         config = self.config
-        ledger = SqlLedger.open(self.ledger_url, command=command.name, now=clock.now, durable=False)
-        try:
+        with ExitStack() as stack:
+            ledger = SqlLedger.open(self.ledger_url, command=command.name, now=clock.now, durable=False)
+            stack.callback(ledger.close)
             memory = remember(ledger, config, command, run_id, clock)
             sink = DirectorySink.open(self.directory / "out", run_id=run_id, seal_at=10**8)
+            stack.callback(sink.close)
             return await Run(
                 run_id=run_id,
                 command=command.name,
@@ -129,5 +132,3 @@ class World:
                 stop=stop,
                 memory=memory,
             ).execute()
-        finally:
-            ledger.close()

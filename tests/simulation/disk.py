@@ -190,6 +190,9 @@ class SimFiles:
         file = self.disk.names.get(path)
         return None if file is None else len(file.content)
 
+    def close(self) -> None:
+        pass
+
     def _begin(self, what: str) -> None:
         self.hand.point(what)
         self.hand.wait(self.latency())

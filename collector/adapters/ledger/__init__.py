@@ -3,7 +3,8 @@
 docs/ledger.md is the theory.
 """
 
+from collector.adapters.ledger.opening import is_there
 from collector.adapters.ledger.sql_ledger import SqlLedger
 from collector.adapters.ledger.views import AwaitedFile, OpenRun, Organization, Stretch
 
-__all__ = ["AwaitedFile", "OpenRun", "Organization", "SqlLedger", "Stretch"]
+__all__ = ["AwaitedFile", "OpenRun", "Organization", "SqlLedger", "Stretch", "is_there"]

@@ -17,3 +17,8 @@ def open_database(url: str, *, durable: bool, patience_s: float, password_file: 
         place = postgresql.Place.of(url, password_file=password_file)
         return postgresql.PostgresDatabase.open(place, durable=durable, patience_s=patience_s)
     return sqlite.SqliteDatabase.open(sqlite.Place.of(url), durable=durable, patience_s=patience_s)
+
+
+def is_there(url: str) -> bool:
+    """Say whether opening the ledger of a URL would make no file. Raises LedgerError for one that can't be a ledger."""
+    return url.startswith("postgresql://") or sqlite.Place.of(url).exists()

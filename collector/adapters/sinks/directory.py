@@ -112,6 +112,11 @@ class DirectorySink:
     def abandon(self) -> None:
         """Do nothing: a disk takes or refuses, it doesn't make one wait."""
 
+    def close(self) -> None:
+        """Let go of the file that is not sealed: whoever goes on with it has to see that nobody writes it."""
+        with self._explained():
+            self._files.close()
+
     def _begin(self) -> None:
         self._bytes = self._records = 0
         self._digest = hashlib.sha256()

@@ -40,6 +40,10 @@ class Files(Protocol):
         """Return a file's size, None if it isn't there."""
         ...
 
+    def close(self) -> None:
+        """Let go of every file, as it is."""
+        ...
+
 
 class OsFiles:
     """The operating system's."""
@@ -92,6 +96,10 @@ class OsFiles:
             return path.stat().st_size
         except FileNotFoundError:
             return None
+
+    def close(self) -> None:
+        """Let go of the file that is being written, as it is."""
+        self._close()
 
     def _descriptor(self, path: Path) -> int:
         if self._open is None or self._open[0] != path:

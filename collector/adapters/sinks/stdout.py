@@ -74,6 +74,9 @@ class StdoutSink:
         """Stop waiting for a reader."""
         self._abandoned = True
 
+    def close(self) -> None:
+        """Do nothing: stdout is the process's."""
+
     def _cut_torn_line(self, written: bytes) -> None:
         """Take back the part of a line that a full disk left, where stdout is a file."""
         torn = len(written) - (written.rfind(b"\n") + 1)

@@ -1,0 +1,45 @@
+"""The service as the web side sees it (`collector.service.web.site.Site`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from collector.ports import Clock
+from collector.service import health
+from collector.service.loop import Loop
+from collector.service.metrics import ServiceMetrics
+from collector.service.view import Observed
+from collector.service.viewer import Viewer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceSite:
+    """Everything is there already. `hung_s` are the seconds that each thread has been at one thing, by its name."""
+
+    loop: Loop
+    viewer: Viewer
+    service_metrics: ServiceMetrics
+    clock: Clock
+    hung_s: Callable[[], dict[str, float]]
+
+    def now(self) -> datetime:
+        """Return the current instant, in UTC."""
+        return self.clock.now()
+
+    def observed(self) -> Observed:
+        """Return what operators see."""
+        return self.loop.observed
+
+    def unhealthy(self) -> str | None:
+        """Return on one line why the service hangs; None while it is alive."""
+        return health.unhealthy(self.hung_s)
+
+    def unready(self) -> str | None:
+        """Return on one line why the service can't do its work; None while it can."""
+        return health.unready(self.loop.observed, self.loop.config, trouble=self.viewer.trouble)
+
+    def metrics(self) -> bytes:
+        """Return the metrics in the text format of Prometheus."""
+        return self.service_metrics.text()
