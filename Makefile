@@ -7,7 +7,7 @@ RUN := .venv-run/bin/python
 DEV := .venv/bin/python
 PIP := -m pip install --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: help demo test test-313 check lint format types imports lock bench audit-lock clean
+.PHONY: help demo test test-313 check lint format lock bench bill audit image dist clean
 
 help: ## what there is
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -38,6 +38,19 @@ format: .venv/ready ## mend what can be mended
 
 bench: .venv/ready ## memory and speed, compared in one run
 	$(DEV) -m benchmarks.memory
+
+bill: .venv/ready ## what a nightly run of 100 and of 5,000 orgs costs
+	$(DEV) -m benchmarks.bill
+
+image: .venv/ready ## build the image, inspect it and run it, on a bare Debian machine as root
+	scripts/image
+
+dist: .venv/ready ## wheel and sdist
+	rm -rf dist/usage_collector-*
+	$(DEV) -m hatchling build -d dist
+
+audit: .venv/ready ## known vulnerabilities in what we install; fails if it can't find out
+	$(DEV) scripts/audit.py
 
 lock: .venv/ready ## make the hashed requirement files again
 	scripts/lock

@@ -22,11 +22,11 @@ def find_config(explicit: Path | None, environ: Mapping[str, str]) -> Path:
     if explicit is not None:
         return explicit
     if named := environ.get(VARIABLE):
-        if Path(named).exists():
+        if is_there(Path(named)):
             return Path(named)
         raise ConfigError(f"{VARIABLE} names {named}, but there is no such file")
     for place in PLACES:
-        if place.exists():
+        if is_there(place):
             return place
     looked = " and ".join(map(str, PLACES))
     raise ConfigError(
@@ -34,3 +34,14 @@ def find_config(explicit: Path | None, environ: Mapping[str, str]) -> Path:
         f"To begin, copy config/collector.minimal.yaml to {PLACES[0]} and put your org into it; "
         "or `collector demo` shows everything without a config"
     )
+
+
+def is_there(place: Path) -> bool:
+    """Whether a file may be there: one that may not be looked at counts, and reading it says what is wrong."""
+    try:
+        place.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True

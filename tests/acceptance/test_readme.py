@@ -51,7 +51,10 @@ def test_a_new_user_gets_to_their_own_first_records(tmp_path: Path) -> None:
     assert '"record_id"' in done.stdout
 
 
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/records.md"])
+@pytest.mark.parametrize(
+    "document",
+    ["README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/architecture.md", "docs/deploy.md", "docs/records.md"],
+)
 def test_every_link_of_a_document_leads_somewhere(document: str) -> None:
     path = Path(__file__).parents[2] / document
     for target in re.findall(r"\]\(([^)#]+)\)", path.read_text()):

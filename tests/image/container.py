@@ -76,6 +76,7 @@ class Container:
     """A container that runs."""
 
     name: str
+    user: str
     runtime: list[str]
     process: subprocess.Popen[str] = field(repr=False)
 
@@ -83,8 +84,8 @@ class Container:
         subprocess.run([*self.runtime, "kill", self.name, name], check=True, capture_output=True, timeout=30)
 
     def exec(self, *args: str) -> Done:
-        """Run a further command in it, as an engine does for its health check."""
-        command = [*self.runtime, "exec", self.name, *args]
+        """Run a further command in it, as an engine does for its health check: as the image's user."""
+        command = [*self.runtime, "exec", "--user", self.user, self.name, *args]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         return Done(done.returncode, done.stdout, done.stderr)
 
@@ -129,7 +130,7 @@ class Host:
             text=True,
         ) as process:
             try:
-                yield Container(name, runtime, process)
+                yield Container(name, self.image.config["User"], runtime, process)
             finally:
                 if process.poll() is None:
                     subprocess.run([*runtime, "delete", "--force", name], check=False, capture_output=True, timeout=30)

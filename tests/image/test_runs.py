@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections import Counter
 
@@ -86,6 +87,12 @@ def test_sigterm_before_anything_has_begun_isn_t_lost_although_the_command_is_pr
         done = container.ended(15)
     assert done.code == 143
     assert not list((host.directory / "data").iterdir())
+
+
+def test_config_that_its_user_may_not_read_is_said_to_be_so(host: Host) -> None:
+    os.chown(host.directory / "etc", 0, 0)
+    done = host.run("collect")
+    assert (done.code, done.stderr) == (2, "error: /etc/collector/collector.yaml: can't be read: Permission denied\n")
 
 
 def test_serve_is_healthy_ready_and_measured_and_drains_to_0(host: Host) -> None:

@@ -123,3 +123,10 @@ def test_no_config_says_where_it_looked_and_how_to_begin(monkeypatch: pytest.Mon
         "etc/collector.yaml. To begin, copy config/collector.minimal.yaml to config/collector.yaml and put "
         "your org into it; or `collector demo` shows everything without a config"
     )
+
+
+def test_place_that_cannot_be_looked_at_is_the_config_and_reading_it_says_why() -> None:
+    odd = "x" * 5000
+    assert find_config(None, {"COLLECTOR_CONFIG": odd}) == Path(odd)
+    with pytest.raises(ConfigError, match="can't be read: File name too long"):
+        load(Path(odd), environ={})
