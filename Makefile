@@ -3,6 +3,8 @@
 PYTHON ?= python3
 PYTHON313 ?= $(shell python3.13 --version >/dev/null 2>&1 && command -v python3.13)
 
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+
 RUN := .venv-run/bin/python
 DEV := .venv/bin/python
 PIP := -m pip install --quiet --disable-pip-version-check --require-hashes
@@ -17,12 +19,12 @@ demo: .venv-run/ready ## the main job on the simulated API, end to end
 
 test: .venv/ready ## the tests, with branch coverage
 	$(DEV) -m coverage erase
-	$(DEV) -m coverage run -m pytest
+	$(DEV) -m coverage run -m pytest -n $(JOBS) --dist loadfile
 	$(DEV) -m coverage combine --quiet
 	$(DEV) -m coverage report
 
-test-313: .venv-313/ready ## the tests on Python 3.13, where that is there
-	KILLS=20 .venv-313/bin/python -m pytest
+test-313: .venv-313/ready ## the tests of the inside on Python 3.13, where that is there
+	SEEDS=50 .venv-313/bin/python -m pytest -n $(JOBS) --dist loadfile tests/unit tests/flow tests/adapters tests/simulation
 
 check: lint test ## all that CI asks for: format, lint, types, import rules, tests
 

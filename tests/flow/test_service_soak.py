@@ -1,0 +1,16 @@
+"""The service over two days, with faults: nothing is left over (2,000 orgs by hand: benchmarks/soak.py)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from benchmarks.soak import ALLOWED, soak
+
+
+def test_two_days_of_a_service_leave_no_task_no_file_and_no_memory_behind(tmp_path: Path) -> None:
+    world = soak(tmp_path, orgs=40, hours=48)
+    first, last = world.held
+    assert (first.tasks, first.handles) == (last.tasks, last.handles)
+    assert last.rss_mb <= first.rss_mb * ALLOWED
+    assert len(world.ended) >= 48
+    assert {view.exit_code for view in world.ended} <= {0, 3, 4}
