@@ -80,8 +80,8 @@ BAD: list[tuple[list[str], str]] = [
         "error: state.url: expected `none`, sqlite:///path/to/file.db or postgresql://host/database; "
         "the value isn't shown, as it may hold a password",
     ),
-    (["schema", "records"], "Error: Invalid value for '{record|config}': 'records' is not one of 'record', 'config'."),
-    (["schema"], "Error: Missing argument '{record|config}'. Choose from:"),
+    (["schema", "records"], "Error: Invalid value for '{record|config|status}': 'records' is not one of 'record', 'config', 'status'."),
+    (["schema"], "Error: Missing argument '{record|config|status}'. Choose from:"),
     (
         ["simulate", "--host", "0.0.0.0"],  # noqa: S104 - that is what is refused
         "Error: '0.0.0.0' is no loopback address: the simulator only listens on this machine",
