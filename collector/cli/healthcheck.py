@@ -19,9 +19,9 @@ TIMEOUT_S = 3.0
 
 @click.command(
     epilog="""\b
-Example:
-  HEALTHCHECK CMD ["collector", "healthcheck"]    in an image: engines know no other way
-In Kubernetes let the kubelet ask /healthz and /readyz itself.
+Examples:
+  collector healthcheck -c /etc/collector/collector.yaml && echo alive
+  HEALTHCHECK CMD ["collector", "healthcheck"]   in an image: engines know no other way
 """
 )
 @click.option("-c", "--config", "config_path", type=click.Path(path_type=Path), help="The config file.")

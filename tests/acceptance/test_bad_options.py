@@ -80,7 +80,10 @@ BAD: list[tuple[list[str], str]] = [
         "error: state.url: expected `none`, sqlite:///path/to/file.db or postgresql://host/database; "
         "the value isn't shown, as it may hold a password",
     ),
-    (["schema", "records"], "Error: Invalid value for '{record|config|status}': 'records' is not one of 'record', 'config', 'status'."),
+    (
+        ["schema", "records"],
+        "Error: Invalid value for '{record|config|status}': 'records' is not one of 'record', 'config', 'status'.",
+    ),
     (["schema"], "Error: Missing argument '{record|config|status}'. Choose from:"),
     (
         ["simulate", "--host", "0.0.0.0"],  # noqa: S104 - that is what is refused

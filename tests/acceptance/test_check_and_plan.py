@@ -12,6 +12,7 @@ import jsonschema
 import pytest
 import yaml
 
+from collector.cli.main import cli
 from tests.support.commands import SimulatedApi, collector, records_in, simulated_api
 
 ORGS = 8
@@ -176,7 +177,7 @@ def test_demo_ends_well_with_a_table_and_a_folder_of_records(tmp_path: Path) -> 
 
 
 def test_help_of_every_command_has_an_example(tmp_path: Path) -> None:
-    for command in ("collect", "backfill", "check", "plan", "status", "schema", "simulate", "demo"):
+    for command in cli.commands:
         text = collector(command, "--help", cwd=tmp_path).stdout
         assert f"  collector {command}" in text
         assert "Examples:" in text
