@@ -32,7 +32,7 @@ from collector.service.loop import COMMAND, Loop
 from collector.service.metrics import ServiceMetrics, wanted_of
 from collector.service.site import ServiceSite
 from collector.service.snapshot import Snapshots
-from collector.service.tell import words_for
+from collector.service.tell import past_view
 from collector.service.view import OrgView, RunView
 from collector.service.viewer import Viewer
 from collector.service.watch import Fingerprint, fingerprint
@@ -89,17 +89,7 @@ class ServiceHost:
 
     async def recent_runs(self, config: LoadedConfig) -> Sequence[RunView]:
         """Return the runs that the ledger knows of, newest first; those under way are left out. Raises LedgerError."""
-        return [
-            RunView(
-                run_id=run.run_id,
-                command=run.command,
-                started_at=run.started_at,
-                ended_at=run.ended_at,
-                exit_code=run.exit_code,
-                why=words_for(run.exit_code),
-            )
-            for run in await self.read(config, lambda ledger: ledger.ended_runs(_RUNS_READ))
-        ]
+        return [past_view(run) for run in await self.read(config, lambda ledger: ledger.ended_runs(_RUNS_READ))]
 
     async def snapshot(self, config: LoadedConfig, snapshots: Snapshots, names: Iterable[str]) -> Mapping[str, OrgView]:
         """Return orgs as the ledger has them now. Raises LedgerError."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 
+from collector.adapters.ledger import EndedRun
 from collector.exitcodes import ExitCode
 from collector.model import SliceState
 from collector.result import RunResult
@@ -25,6 +26,18 @@ def words_for(exit_code: int | None) -> str:
     if exit_code is None:
         return "it was interrupted: what it lacks is asked again"
     return WORDS.get(ExitCode(exit_code), "a defect")
+
+
+def past_view(run: EndedRun) -> RunView:
+    """Return a run that the ledger knows of as operators see it."""
+    return RunView(
+        run_id=run.run_id,
+        command=run.command,
+        started_at=run.started_at,
+        ended_at=run.ended_at,
+        exit_code=run.exit_code,
+        why=words_for(run.exit_code),
+    )
 
 
 def ended_view(result: RunResult, *, reloaded: bool) -> RunView:

@@ -18,7 +18,7 @@ from collector.result import RunResult
 from collector.run import Stop
 from collector.service.loop import Loop
 from collector.service.metrics import ServiceMetrics
-from collector.service.tell import words_for
+from collector.service.tell import past_view
 from collector.service.view import RunView
 from collector.service.watch import Fingerprint
 from tests.flow.world import World
@@ -67,17 +67,7 @@ class ServiceWorld(World):
         del config
         ledger = SqlLedger.open(self.ledger_url, command="serve", now=self.clock.now, durable=False)
         try:
-            return [
-                RunView(
-                    run_id=run.run_id,
-                    command=run.command,
-                    started_at=run.started_at,
-                    ended_at=run.ended_at,
-                    exit_code=run.exit_code,
-                    why=words_for(run.exit_code),
-                )
-                for run in ledger.ended_runs(50)
-            ]
+            return [past_view(run) for run in ledger.ended_runs(50)]
         finally:
             ledger.close()
 

@@ -5,6 +5,6 @@ docs/ledger.md is the theory.
 
 from collector.adapters.ledger.opening import is_there
 from collector.adapters.ledger.sql_ledger import SqlLedger
-from collector.adapters.ledger.views import AwaitedFile, OpenRun, Organization, Stretch
+from collector.adapters.ledger.views import AwaitedFile, EndedRun, OpenRun, Organization, Stretch
 
-__all__ = ["AwaitedFile", "OpenRun", "Organization", "SqlLedger", "Stretch", "is_there"]
+__all__ = ["AwaitedFile", "EndedRun", "OpenRun", "Organization", "SqlLedger", "Stretch", "is_there"]
