@@ -38,8 +38,12 @@ format: .venv/ready ## mend what can be mended
 	$(DEV) -m ruff format .
 	$(DEV) -m ruff check --fix .
 
-bench: .venv/ready ## memory and speed, compared in one run
+bench: .venv/ready ## memory and speed, compared in one run; takes some minutes
 	$(DEV) -m benchmarks.memory
+	$(DEV) -m benchmarks.memory --ledger
+	$(DEV) -m benchmarks.ledger
+	$(DEV) -m benchmarks.metrics
+	$(DEV) -m benchmarks.soak
 
 bill: .venv/ready ## what a nightly run of 100 and of 5,000 orgs costs
 	$(DEV) -m benchmarks.bill

@@ -12,7 +12,7 @@ from collector.config import LoadedConfig
 from collector.config.sections import Schedule
 from collector.core.grid import Grid
 from collector.core.status import IN_DOUBT, PopulationStatus, population_status, stranded
-from collector.core.wanted import Since, due_spans
+from collector.core.wanted import Since, due_spans, wanted_since
 from collector.core.windows import Calendar
 from collector.model import Granularity, Org, Window
 from collector.planning import ages_of, first_wanted
@@ -54,7 +54,7 @@ def since_of(
     """Return from when an org is wanted: as its row in the ledger says, else as the first `collect` would."""
     if row is None:
         return Since(wanted_from=first_wanted(org, schedule, now=now))
-    return Since(wanted_from=row.wanted_from, ranges=ranges, calendar_since=row.calendar_since)
+    return Since(wanted_from=wanted_since(org, row.wanted_from), ranges=ranges, calendar_since=row.calendar_since)
 
 
 def org_statuses(ledger: SqlLedger, config: LoadedConfig, orgs: Sequence[Org], *, now: datetime) -> list[OrgStatus]:

@@ -77,6 +77,11 @@ class BackfillWanted:
 Wanted = CollectWanted | BackfillWanted
 
 
+def wanted_since(org: Org, known: datetime) -> datetime:
+    """Return from when an org is wanted that is `known` to be wanted from an instant: its `since` may say earlier."""
+    return known if org.since is None else min(known, start_of_date(org.since, org.zone))
+
+
 def earliest(org: Org, since: Since) -> datetime:
     """Return the first boundary of an org's present calendar that anything may be asked from."""
     calendar = Calendar(org.zone, org.granularity)

@@ -82,6 +82,16 @@ def test_ten_missed_days_are_filled_by_one_collect_window_by_window(world: World
     assert all(r["revision"] == 1 for r in world.records)
 
 
+def test_a_since_that_is_moved_to_an_earlier_date_is_wanted_from_then_on(world: World) -> None:
+    world.orgs = [make_org("a")]
+    world.collect(NOON)
+    world.orgs = [make_org("a", since=date(2026, 6, 1))]
+    assert world.collect(NOON + timedelta(minutes=5)).exit_code == ExitCode.OK
+    assert min(r["window_start"] for r in world.records).startswith("2026-06-01")
+    world.orgs = [make_org("a", since=date(2026, 6, 10))]
+    assert world.collect(NOON + timedelta(minutes=10)).summary.planned == 0
+
+
 def test_gaps_older_than_catch_up_are_left_to_backfill(world: World) -> None:
     world.collect(NOON)
     world.collect(NOON + 60 * DAY)

@@ -17,6 +17,7 @@ from collector.adapters.ledger.calendars import Calendars
 from collector.adapters.ledger.codec import instant_of, micros
 from collector.adapters.ledger.schema import alias, org
 from collector.adapters.ledger.statements import insert_into
+from collector.core.wanted import wanted_since
 from collector.model import BasicCredential, Org
 from collector.ports.ledger import CalendarChanged, Standing
 
@@ -73,9 +74,13 @@ def register(
             case since:
                 kept.append((org_, row))
                 standings[org_.name] = Standing(
-                    key=row.key, org_id=row.org_id, wanted_from=instant_of(row.wanted_from), calendar_since=since
+                    key=row.key,
+                    org_id=row.org_id,
+                    wanted_from=wanted_since(org_, instant_of(row.wanted_from)),
+                    calendar_since=since,
                 )
     registry.name(kept)
+    registry.want(kept)
     return standings
 
 
@@ -134,6 +139,17 @@ class _Registry:
             self._tx.execute(statement, names)
         if renamed:
             self._tx.execute(update(org).where(org.c.id == bindparam("key")).values(name=bindparam("to")), renamed)
+
+    def want(self, kept: Sequence[tuple[Org, _Row]]) -> None:
+        """Write from when orgs are wanted whose `since` is earlier than what was known."""
+        earlier = [
+            {"key": row.key, "from": wanted_from}
+            for org_, row in kept
+            if (wanted_from := micros(wanted_since(org_, instant_of(row.wanted_from)))) < row.wanted_from
+        ]
+        if earlier:
+            changed = update(org).where(org.c.id == bindparam("key")).values(wanted_from=bindparam("from"))
+            self._tx.execute(changed, earlier)
 
     def _by_pin(self, org_: Org) -> _Row | None:
         return None if org_.org_id is None else self._by_org_id.get(org_.org_id)
