@@ -92,10 +92,8 @@ def _finish(ledger: Ledger, files: Files, file: UnsealedFile, path: Path) -> boo
     """Seal a file as it is booked, or take back what is booked of one that is gone; return whether it is there."""
     final = path.with_name(file.name)
     size = files.size(path)
-    if file.seal_intended:
-        if size is not None:
-            files.rename(path, final)
-        ledger.sealed(file.file_id)
+    if file.seal_intended and size is None:
+        ledger.sealed(file.file_id)  # it was renamed, and a reader may have moved it
         log.info("file.recovered", file=file.name, records=file.records)
     elif not file.records:
         files.remove(path)

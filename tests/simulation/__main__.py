@@ -1,7 +1,7 @@
 """The simulation by hand: one seed with all that happened in it, or any number of them on several cores.
 
-    python -m tests.simulation --seed 4711 [--trace]
-    python -m tests.simulation --seeds 5000 [--from 1] [--jobs 2]
+python -m tests.simulation --seed 4711 [--trace]
+python -m tests.simulation --seeds 5000 [--from 1] [--jobs 2]
 """
 
 from __future__ import annotations

@@ -44,8 +44,8 @@ def faulty(
     match fault:
         case (Fault.STORM, value):
             return _storm(asked, value, at)
-        case (Fault.ERROR, status):
-            return Reply(status=int(status), body=b"<html>down</html>" if status != "500" else _error("failed"))
+        case (Fault.ERROR, code):
+            return Reply(status=int(code), body=b"<html>down</html>" if code != "500" else _error("failed"))
         case (Fault.REFUSED, value):
             status, message = MESSAGES[value]
             asked.refused = True

@@ -5,7 +5,6 @@ A mutation says which invariant it must break. They patch the collector from out
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
@@ -13,19 +12,19 @@ from datetime import datetime
 from typing import Any
 from unittest.mock import patch
 
-from collector import claims, recovery, run
-from collector.adapters.ledger import holders, leases, slices, unsealed
+from sqlalchemy import update
+
+from collector import claims, memory, recovery, run
+from collector.adapters.ledger import leases, unsealed
 from collector.adapters.sinks import DirectorySink
 from collector.books import Books
-from collector.claims import Claims
-from collector.core import coverage, emission, finding, normalise, retry, summary
+from collector.core import coverage, emission, finding, normalise, response, retry, summary, wanted
 from collector.core.coverage import Known
 from collector.core.finding import Finding
 from collector.dispatch import dispatcher, lane, limiter
 from collector.dispatch.dispatcher import Dispatcher
 from collector.dispatch.identity import Identities
 from collector.dispatch.lane import Inquiry, Lane
-from collector.dispatch.limiter import Limiter
 from collector.errors import Failure
 from collector.model import Answer, Org, Population, Slice, Window
 from collector.ports.ledger import Ledger, UnsealedFile
@@ -96,17 +95,6 @@ def _seal_without_intent() -> Sequence[Patch]:
     return [patch.object(unsealed, "intend_seal", _nothing)]
 
 
-def _name_never_durable() -> Sequence[Patch]:
-    sync = SimFiles.sync
-
-    def mutated(self: SimFiles, path: Any) -> None:
-        if path in self.disk.names:
-            self.disk.names[path].new = False
-        sync(self, path)
-
-    return [patch.object(SimFiles, "sync", mutated)]
-
-
 def _seal_told_before_the_rename() -> Sequence[Patch]:
     publish = DirectorySink.publish
 
@@ -126,9 +114,7 @@ def _seal_told_before_the_rename() -> Sequence[Patch]:
 
 
 def _recovery_never() -> Sequence[Patch]:
-    from collector import memory
-
-    return [patch.object(memory, "recover", _nothing)]
+    return [patch.object(memory, "recover", lambda *_args, **_kwargs: recovery.Recovered())]
 
 
 def _recovery_cuts_nothing() -> Sequence[Patch]:
@@ -150,17 +136,11 @@ def _lost_without_prior() -> Sequence[Patch]:
     lost = unsealed.lost
 
     def mutated(tx: Any, file_id: int) -> int:
-        from sqlalchemy import update
-
         table = unsealed.slice_
         tx.execute(update(table).where(table.c.file == file_id).values(prior=None))
         return lost(tx, file_id)
 
     return [patch.object(unsealed, "lost", mutated)]
-
-
-def _leases_of_the_dead_stay() -> Sequence[Patch]:
-    return [patch.object(module, "bury_dead", _nothing) for module in (leases, holders, unsealed)]
 
 
 def _gathered_for_a_minute() -> Sequence[Patch]:
@@ -180,39 +160,11 @@ def _lease_ignored() -> Sequence[Patch]:
     return [patch.object(leases, "claim", mutated)]
 
 
-def _released_before_it_is_booked() -> Sequence[Patch]:
-    async def release(self: Claims, works: list[claims.Work]) -> None:
-        if not works:
-            return
-        self._idle.difference_update(works)
-        for work in works:
-            if work.lane:
-                work.lane.held = False
-        await self._offload(lambda: self._ledger.release([work.key for work in works]))
-        await self._flush()
-        for work in works:
-            self._held.discard(work)
-            if work.lane and not work.lane.done:
-                self._line.append(work)
-
-    return [patch.object(Claims, "_release", release)]
-
-
 # --- what is emitted ------------------------------------------------------------------------
 
 
 def _emission_change(**mutated: Any) -> Callable[[], Sequence[Patch]]:
     return lambda: [patch.object(emission, name, value) for name, value in mutated.items()]
-
-
-def _collected_at_follows_the_clock() -> Sequence[Patch]:
-    change = normalise.change
-
-    def mutated(*args: Any, now: datetime, **kwargs: Any) -> Any:
-        changed = change(*args, now=now, **kwargs)
-        return replace(changed, emission=replace(changed.emission, emitted_at=now))
-
-    return [patch.object(normalise, "change", mutated)]
 
 
 def _equal_is_emitted_again() -> Sequence[Patch]:
@@ -232,15 +184,6 @@ def _equal_is_emitted_again() -> Sequence[Patch]:
             emitted={**changed.emitted, **again},
             emission=replace(changed.emission, products=products, emitted_at=at),
         )
-
-    return [patch.object(normalise, "change", mutated)]
-
-
-def _shrunk_is_always_restated() -> Sequence[Patch]:
-    change = normalise.change
-
-    def mutated(*args: Any, **kwargs: Any) -> Any:
-        return change(*args, **(kwargs | {"emit_shrunk": True}))
 
     return [patch.object(normalise, "change", mutated)]
 
@@ -267,9 +210,7 @@ def _cursor() -> Sequence[Patch]:
     """Coverage as the newest window that is complete: what is older is never asked again."""
     outstanding = claims.outstanding
 
-    def mutated(
-        org: Org, span: Window, known: Mapping[tuple[Population, datetime], Known], asks: Any
-    ) -> list[Slice]:
+    def mutated(org: Org, span: Window, known: Mapping[tuple[Population, datetime], Known], asks: Any) -> list[Slice]:
         done = [start for (_, start), one in known.items() if one.state is coverage.SliceState.COMPLETE]
         newest = max(done, default=span.start)
         return [slice_ for slice_ in outstanding(org, span, known, asks) if slice_.window.start >= newest]
@@ -287,8 +228,6 @@ def _failed_is_done() -> Sequence[Patch]:
     def mutated(window: Window, known: Known | None, *args: Any, **kwargs: Any) -> bool:
         return known is None and to_collect(window, known, *args, **kwargs)
 
-    from collector.core import wanted
-
     return [
         patch.object(wanted, "to_collect", mutated),
         patch.object(wanted, "to_backfill", lambda known, *, force: force or known is None),
@@ -300,17 +239,6 @@ def _failed_is_done() -> Sequence[Patch]:
 
 def _no_margin() -> Sequence[Patch]:
     return [patch.object(limiter, "_MARGIN_S", 0.0), patch.object(limiter, "_MARGIN_RATIO", 0.0)]
-
-
-def _permit_runs_out() -> Sequence[Patch]:
-    take = Limiter.take
-
-    def mutated(self: Limiter) -> limiter.Permit:
-        permit = take(self)
-        permit.sent(asyncio.get_running_loop().time())
-        return permit
-
-    return [patch.object(Limiter, "take", mutated), patch.object(limiter.Permit, "end", _nothing)]
 
 
 def _retries_at_once() -> Sequence[Patch]:
@@ -388,47 +316,42 @@ def _identity_unchecked() -> Sequence[Patch]:
     def remember(self: Identities, org: Org, answer: Answer) -> None:
         self._settled[org.name] = answer.org_id
 
-    from collector.core import response
-    from collector.dispatch import dispatcher as room
-
     interpret = response.interpret
 
     def mutated(*args: Any, **kwargs: Any) -> Any:
         return interpret(*args, **(kwargs | {"pinned_org_id": None}))
 
-    return [patch.object(Identities, "check", remember), patch.object(room, "interpret", mutated)]
+    return [patch.object(Identities, "check", remember), patch.object(dispatcher, "interpret", mutated)]
 
 
 MUTATIONS = (
     Mutation("nothing is ever synced", {"again", "sealed", "lines", "revisions", "truth"}, _sync_never),
-    Mutation("booked before the records are written", {"again", "revisions", "answers", "truth"}, _book_before_the_records),
-    Mutation("the name of a new file is never made durable", {"again", "revisions", "truth"}, _name_never_durable),
+    Mutation("booked before the records are written", {"manifest", "again", "revisions"}, _book_before_the_records),
     Mutation("no intent before the rename", {"revisions"}, _seal_without_intent),
     Mutation("told to be sealed before the rename", {"sealed", "revisions"}, _seal_told_before_the_rename),
     Mutation("what a killed run left is never finished", {"sealed", "revisions"}, _recovery_never),
     Mutation("recovery cuts nothing off", {"revisions", "lines"}, _recovery_cuts_nothing),
     Mutation("recovery takes a file that is too short", {"revisions", "lines", "truth"}, _recovery_trusts_any_size),
     Mutation("a lost file takes all revisions back", {"revisions"}, _lost_without_prior),
-    Mutation("the dead keep their leases", {"coverage", "exit code"}, _leases_of_the_dead_stay),
     Mutation("a minute of work is gathered before it is booked", {"again"}, _gathered_for_a_minute),
     Mutation("the lease is ignored", {"lease"}, _lease_ignored),
-    Mutation("released before it is booked", {"revisions", "again"}, _released_before_it_is_booked),
-    Mutation("collected_at follows the clock", {"collected_at"}, _collected_at_follows_the_clock),
-    Mutation("a worse answer replaces a better", {"worse", "truth"}, _emission_change(_RANK=dict.fromkeys(emission._RANK, 0))),
+    Mutation(
+        "a worse answer replaces a better",
+        {"worse", "truth"},
+        _emission_change(_RANK=dict.fromkeys(emission._RANK, 0)),
+    ),
     Mutation("an equal record is emitted again", {"equal"}, _equal_is_emitted_again),
-    Mutation("old windows that shrank are restated", {"shrunk"}, _shrunk_is_always_restated),
     Mutation("a partial answer's zero is measured", {"false zero"}, _partial_zero_is_measured),
     Mutation("a partial answer completes a slice", {"summary", "coverage", "exit code"}, _partial_is_complete),
     Mutation("coverage is a cursor", {"coverage"}, _cursor),
     Mutation("complete windows are never looked at again", {"recheck"}, _never_rechecked),
     Mutation("a slice that failed counts as done", {"coverage"}, _failed_is_done),
     Mutation("the limits have no margin", {"rate"}, _no_margin),
-    Mutation("a permit counts from when it was taken", {"rate"}, _permit_runs_out),
     Mutation("slices are asked again at once", {"pace"}, _retries_at_once),
     Mutation("Retry-After is not heard", {"pace"}, _retry_after_is_unheard),
     Mutation("a refused org is asked on and on", {"refused"}, _refused_is_asked_on),
     Mutation("an org's concurrency is doubled", {"concurrency"}, _concurrency_ignored),
     Mutation("one org's Retry-After pauses all", {"healthy"}, _waiting_holds_the_loop),
     Mutation("what was not asked isn't counted", {"summary"}, _not_asked_is_forgotten),
-    Mutation("another organization's answers are booked", {"identity"}, _identity_unchecked),
+    Mutation("another organization's answers are booked", {"identity", "answers"}, _identity_unchecked),
 )

@@ -23,7 +23,7 @@ OK, OUTPUT, REFUSED, BUSY = ExitCode.OK, ExitCode.OUTPUT, ExitCode.REFUSED, Exit
 
 def check(world: World, process: Process) -> None:
     """Look at a process that ended by itself."""
-    if process.exit_code == ExitCode.DEFECT or process.exit_code == ExitCode.USAGE:
+    if process.exit_code in (ExitCode.DEFECT, ExitCode.USAGE):
         raise Broken("defect", f"{process.run_id} ended with {process.exit_code}: {process.error!r}")
     _exit_code(world, process)
     if process.result is not None:

@@ -50,7 +50,7 @@ class Watch:
         """Everything was asked again, and then nothing was left to ask."""
         self.quiet()
         self._look(lambda: coverage.check_nothing_left(self.world, last))
-        self._look(lambda: self._records())
+        self._look(self._records)
 
     def first_day(self) -> date:
         """Return from when on anything is wanted without end."""

@@ -140,7 +140,8 @@ class World:
 
     async def live(self) -> None:
         """Let the steps happen, one after the other."""
-        for self.step, step in enumerate(self.scenario.steps):
+        for number, step in enumerate(self.scenario.steps):
+            self.step = number
             await asyncio.sleep(max(0.0, step.begins - self.now()))
             await self.take(step)
 

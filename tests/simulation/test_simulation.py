@@ -1,0 +1,49 @@
+"""Seeds of the whole: no invariant is broken, and a seed is the same story each time (docs/simulation.md)."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.simulation.run import run_seed, run_seeds
+from tests.support.commands import unmeasured
+
+SEEDS = int(os.environ.get("SEEDS", "500"))
+ROOT = Path(__file__).parents[2]
+
+
+def test_no_seed_breaks_an_invariant() -> None:
+    verdicts = list(run_seeds(range(1, SEEDS + 1), jobs=2))
+    assert len(verdicts) == SEEDS
+    broken = [verdict for verdict in verdicts if verdict.broken is not None]
+    assert not broken, f"{len(broken)} seeds; the first:\n{broken[0]}"
+    assert sum(verdict.requests for verdict in verdicts) > 100 * SEEDS
+    assert sum(verdict.processes for verdict in verdicts) > 5 * SEEDS
+
+
+def test_the_same_seed_is_the_same_story_also_in_another_process() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.simulation", "--seed", "7"],
+        cwd=ROOT,
+        env=unmeasured() | {"PYTHONHASHSEED": "4711", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == str(run_seed(7))
+    assert str(run_seed(8)) != str(run_seed(7))
+
+
+def test_many_seeds_are_run_by_hand_with_their_progress() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.simulation", "--seeds", "4", "--from", "11", "--jobs", "2"],
+        cwd=ROOT,
+        env=unmeasured() | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "4 of 4 seeds" in done.stdout
+    assert "broken: {}" in done.stdout
