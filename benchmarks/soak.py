@@ -17,7 +17,6 @@ import random
 import sys
 import tempfile
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -28,6 +27,7 @@ from collector.config import LoadedConfig
 from collector.core.response import Reply
 from collector.dispatch import Limits, RateLimit
 from collector.errors import Failure
+from collector.events import Event
 from collector.model import ApiRequest, BasicCredential, Org
 from collector.service.loop import Loop
 from collector.service.snapshot import Snapshots
@@ -78,11 +78,22 @@ class Held:
         return cls(rss_mb, len(asyncio.all_tasks()), len(os.listdir("/proc/self/fd")))  # noqa: PTH208
 
 
+class Listeners(list[Event]):
+    """Keeps no event, and tells the viewer of each, as the service does."""
+
+    viewer: Viewer | None = None
+
+    def append(self, event: Event) -> None:
+        if self.viewer is not None:
+            self.viewer.note(event)
+
+
 @dataclass
 class Soak(ServiceWorld):
     """A service whose snapshots are read, too."""
 
     held: list[Held] = field(default_factory=list)
+    listeners: Listeners = field(default_factory=Listeners)
 
     async def snapshot(self, config: LoadedConfig, snapshots: Snapshots, names: Iterable[str]) -> Mapping[str, OrgView]:
         del config
@@ -97,6 +108,7 @@ class Soak(ServiceWorld):
             viewer = Viewer(
                 self, config=lambda: loop.config, observed=loop.observed, parking=loop.parking, clock=self.clock
             )
+            self.listeners.viewer = viewer
             viewing = asyncio.create_task(viewer.run())
             for hour in range(1, hours + 1):
                 await asyncio.sleep(3600)
@@ -129,7 +141,7 @@ def soak(directory: Path, *, orgs: int, hours: int) -> Soak:
         limits=fast,
         schedule={"cron": "20 * * * *", "jitter": "60s", "lookback": "2d"},
     )
-    world.events = deque(maxlen=0)  # type: ignore[assignment]
+    world.events = world.listeners
     world.soak(hours)
     return world
 

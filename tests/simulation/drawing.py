@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from signal import SIGINT, SIGTERM
 from typing import Any
 
 from collector.core.retry import RetryPolicy
+from collector.core.shards import Shard
 from collector.dispatch import Limits, RateLimit
 from collector.model import Granularity, Population
 from tests.simulation.scenario import (
@@ -26,6 +27,7 @@ from tests.simulation.scenario import (
 )
 
 HOUR_S, DAY_S = 3600.0, 86400.0
+_SHARDED = 5  # one seed in so many is of shards
 DAY = timedelta(days=1)
 STARTS = (  # before clocks change, at a year's end, and on usual days
     datetime(2026, 3, 5, 9, tzinfo=UTC),
@@ -112,6 +114,8 @@ def scenario_of(seed: int) -> Scenario:
     orgs = _orgs(draw, start, steps=len(times))
     schedule = _schedule(draw, orgs)
     steps = tuple(_step(draw, at, start=start, orgs=orgs, schedule=schedule) for at in times)
+    if seed % _SHARDED == 0:
+        steps = _sharded(steps, random.Random(f"shards {seed}"))
     return Scenario(
         seed=seed,
         start=start,
@@ -125,6 +129,29 @@ def scenario_of(seed: int) -> Scenario:
         episodes=_episodes(draw, times, orgs),
         machine=_machine(draw, times),
         steps=steps,
+    )
+
+
+def _sharded(steps: tuple[Step, ...], rng: random.Random) -> tuple[Step, ...]:
+    """Return steps in half of which shards do together what one command did; their number changes from step to step."""
+    return tuple(
+        replace(step, launches=_shards(step.launches[0], rng)) if rng.random() < 0.5 else step for step in steps
+    )
+
+
+def _shards(launch: Launch, rng: random.Random) -> tuple[Launch, ...]:
+    of = rng.randint(2, 4)
+    dies = rng.randrange(of)
+    return tuple(
+        replace(
+            launch,
+            only=(),
+            shard=Shard(index, of),
+            directory=index,
+            delay=launch.delay + rng.random() * 2,
+            endings=launch.endings if index == dies else (),
+        )
+        for index in range(of)
     )
 
 

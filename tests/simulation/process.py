@@ -220,7 +220,7 @@ class Process:
             name=launch.command,
             range_=range_,
             force=launch.force,
-            scope=Scope(orgs=self.world.names(launch.only, self.config)),
+            scope=Scope(orgs=self.world.names(launch.only, self.config), shard=launch.shard),
             wait=timedelta(seconds=launch.wait),
         )
 

@@ -12,6 +12,7 @@ from enum import StrEnum
 from signal import Signals
 from typing import Any
 
+from collector.core.shards import Shard
 from collector.dispatch import Limits
 from collector.model import Granularity, Population
 
@@ -132,6 +133,7 @@ class Launch:
     last_day: date | None = None
     force: bool = False
     only: tuple[int, ...] = ()  # orgs; all if empty
+    shard: Shard | None = None
     directory: int = 0
     wait: float = 60.0
     endings: tuple[Ending, ...] = ()
