@@ -37,6 +37,11 @@ def unsealed(world: World) -> list[str]:
     return [name for (name,) in _query(world, "select name from file")]
 
 
+def intended(world: World) -> set[str]:
+    """Return the files whose seal is booked, and that it is done is not."""
+    return {name for (name,) in _query(world, "select name from file where seal_intended")}
+
+
 def states(world: World) -> States:
     """Return the state of every slice in the ledger, by what it is to the API."""
     query = "select org_id, population, start, end, state from slice join org on org.id = slice.org"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -83,18 +83,22 @@ class Disk:
             self.sync_names()
         return len(moved)
 
-    def tamper(self) -> str | None:
-        """Let someone remove or cut a hidden file while nobody works."""
+    def tamper(self, intended: Collection[str]) -> str | None:
+        """Let someone remove or cut a hidden file while nobody works.
+
+        One whose seal is intended is only cut: if it is gone, it counts as renamed (docs/ledger.md), and nothing tells.
+        """
         hidden = [path for path in self.hidden() if path.name.startswith(".usage-")]
         if not hidden:
             return None
         path = self.rng.choice(hidden)
         file = self.names[path]
-        if self.rng.random() < 0.5 or not file.content:
+        removed = self.rng.random() < 0.5 or not file.content
+        if removed and path.name.removeprefix(".").removesuffix(".unsealed") not in intended:
             del self.names[path]
             how = "removed"
         else:
-            del file.content[self.rng.randrange(len(file.content)) :]
+            del file.content[self.rng.randrange(len(file.content) or 1) :]
             self.cut.add(path)
             how = f"cut to {len(file.content)} bytes"
         file.durable = bytes(file.content)

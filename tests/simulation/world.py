@@ -14,6 +14,7 @@ from pathlib import Path
 from collector.adapters.ledger import SqlLedger
 from collector.config import LoadedConfig, Settings
 from collector.model import BasicCredential, Org, Zone
+from tests.simulation import coverage
 from tests.simulation.api import Api, number_of
 from tests.simulation.disk import Disk
 from tests.simulation.process import Process
@@ -170,7 +171,7 @@ class World:
                 return
             await asyncio.sleep(self.rng.choice((0.0, 0.5, 5.0, 60.0)))
             nobody_works = all(p.ended is not None for p in self.processes)
-            if ending.tampered and nobody_works and (how := self.disk.tamper()):
+            if ending.tampered and nobody_works and (how := self.disk.tamper(coverage.intended(self))):
                 self.trace("someone", how)
 
     async def settle(self) -> None:
