@@ -12,7 +12,7 @@ from tests.support.commands import unmeasured
 
 SEEDS = int(os.environ.get("SEEDS", "500"))
 ROOT = Path(__file__).parents[2]
-# Not understood yet: at the end of these a window of one org was never asked. Any other seed, or promise, fails the test.
+# Not understood yet: at their end a window of one org was never asked. Any other seed, or promise, fails the test.
 OPEN = {244: "coverage", 287: "coverage", 366: "coverage", 391: "coverage"}
 
 
