@@ -39,10 +39,10 @@ def remember(
     place = mark(directory) if directory and ledger.across_machines else None
     recovered = recover_left(ledger, settings, files)
     tell_awaited(recovered.awaited)
+    orgs = command.scope.of(config.orgs)
+    since = find_standings(ledger, config, orgs, now)  # a run that is refused for a calendar hasn't begun
     for interrupted in ledger.begin_run(run_id, command.name, now):
         log.warning("run.interrupted", run_id=interrupted, message="it ended without saying so; what it lacks is asked")
-    orgs = command.scope.of(config.orgs)
-    since = find_standings(ledger, config, orgs, now)
     identities = Identities(allow_same=settings.same_organization == "allow")
     for org in orgs:
         if org_id := since[org.name].org_id:
@@ -133,8 +133,7 @@ def _wanted(
         since=since,
         force=command.force,
     )
-    if command.name == "backfill":
-        for org in orgs:
-            if span := wanted.span(org):
-                ledger.want(standings[org.name].key, span)
+    for org in orgs:
+        if span := wanted.span(org):
+            ledger.want(standings[org.name].key, span)  # what of it fails is repaired, and a gap in it is told
     return wanted

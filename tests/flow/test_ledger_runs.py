@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from collector.adapters.ledger import SqlLedger
+from collector.core.ranges import Last
 from collector.core.retry import RetryPolicy
 from collector.core.suspicion import Flag
 from collector.dispatch import Limits
@@ -198,6 +199,30 @@ def test_a_failed_slice_is_asked_again_by_the_next_collect(world: World) -> None
     again = world.collect(NOON + timedelta(hours=1))
     assert {r["window_start"][:10] for r in world.records_of_run(again)} == {"2026-06-22"}
     assert len(world.api.asked) == 4
+
+
+def test_what_failed_of_a_range_that_a_collect_was_given_is_repaired_by_later_ones(world: World) -> None:
+    world.limits = FEW_TRIES
+    world.api = FakeApi(script=lambda _o, request, _n: status(500) if day_of(request) == "2026-06-18" else None)
+    assert world.collect(NOON, Last(7 * DAY)).summary.count(FAILED) == 4
+    world.api = FakeApi()
+    again = world.collect(NOON + timedelta(hours=1))
+    assert {r["window_start"][:10] for r in world.records_of_run(again)} == {"2026-06-18"}
+    assert again.exit_code == ExitCode.OK
+
+
+def test_a_run_that_is_refused_for_its_calendar_leaves_no_run_that_looks_interrupted(world: World) -> None:
+    world.orgs = [make_org("a")]
+    world.backfill(NOON, "2026-06-01", "2026-06-10")
+    world.orgs = [make_org("a", zone=Zone.parse("Asia/Tokyo"))]
+    with pytest.raises(ConfigError):
+        world.backfill(NOON, "2026-06-01", "2026-06-15")
+    ledger = SqlLedger.open(world.ledger_url, command="collector status", now=lambda: NOON, durable=False)
+    try:
+        assert ledger.open_runs() == []
+        assert len(ledger.ended_runs(10)) == 1
+    finally:
+        ledger.close()
 
 
 def test_repairs_end_with_repair_for(world: World) -> None:
