@@ -81,12 +81,12 @@ def lookback(config: LoadedConfig) -> Range:
 
 
 def ages_of(schedule: Schedule) -> Ages:
-    """Return how old a window may be for what."""
+    """Return how old a window may be for what. What the first run looks back for is caught up in any case."""
     return Ages(
         settle=schedule.settle,
         recheck=schedule.recheck,
         repair_for=schedule.repair_for,
-        catch_up=schedule.catch_up,
+        catch_up=max(schedule.catch_up, schedule.lookback),
     )
 
 

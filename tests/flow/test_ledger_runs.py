@@ -93,6 +93,11 @@ def test_a_since_that_is_moved_to_an_earlier_date_is_wanted_from_then_on(world: 
     assert world.collect(NOON + timedelta(minutes=10)).summary.planned == 0
 
 
+def test_the_first_collect_asks_all_of_its_lookback_also_where_catch_up_is_shorter(world: World) -> None:
+    world.schedule = {"lookback": "10d", "catch_up": "3d"}
+    assert world.collect(NOON).summary.planned == 2 * 2 * 10
+
+
 def test_gaps_older_than_catch_up_are_left_to_backfill(world: World) -> None:
     world.collect(NOON)
     world.collect(NOON + 60 * DAY)

@@ -12,14 +12,12 @@ from tests.support.commands import unmeasured
 
 SEEDS = int(os.environ.get("SEEDS", "500"))
 ROOT = Path(__file__).parents[2]
-# Not understood yet: at their end a window of one org was never asked. Any other seed, or promise, fails the test.
-OPEN = {244: "coverage", 287: "coverage", 366: "coverage", 391: "coverage"}
 
 
 def test_no_seed_breaks_an_invariant() -> None:
     verdicts = list(run_seeds(range(1, SEEDS + 1), jobs=2))
     assert len(verdicts) == SEEDS
-    broken = [verdict for verdict in verdicts if verdict.broken not in (None, OPEN.get(verdict.seed))]
+    broken = [verdict for verdict in verdicts if verdict.broken is not None]
     assert not broken, f"{len(broken)} seeds; the first:\n{broken[0]}"
     assert sum(verdict.requests for verdict in verdicts) > 100 * SEEDS
     assert sum(verdict.processes for verdict in verdicts) > 5 * SEEDS

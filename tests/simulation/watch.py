@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from tests.simulation import answers, coverage, gentleness, outcomes
@@ -56,7 +56,8 @@ class Watch:
         """Return from when on anything is wanted without end."""
         world = self.world
         lookback = world.settings.schedule.lookback
-        days = [spec.since or (seen - lookback).date() for seen, spec in world.seen()]
+        # West of Greenwich it is still the day before.
+        days = [spec.since or (seen - lookback).date() - timedelta(days=1) for seen, spec in world.seen()]
         return min(days, default=world.scenario.start.date())
 
     def _records(self) -> None:
