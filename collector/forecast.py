@@ -12,6 +12,7 @@ from collector.core.coverage import outstanding
 from collector.core.plan import LanePlan
 from collector.core.ranges import Range
 from collector.core.wanted import BackfillWanted, CollectWanted, Wanted
+from collector.memory import refuse_overlaps
 from collector.model import Org
 from collector.planning import ages_of
 from collector.status import since_of
@@ -47,8 +48,10 @@ def by_ledger(
 ) -> list[Forecast]:
     """Return what `collect` asks by itself, or `backfill` of a range. Without a ledger yet: what the first one would.
 
-    Raises LedgerError.
+    Raises LedgerError, and ConfigError for calendars that would overlap.
     """
+    if ledger:
+        refuse_overlaps(ledger, config, orgs)
     schedule = config.settings.schedule
     rows = ledger.locate(orgs, names=[org.name for org in config.orgs]) if ledger else {}
     since = {}

@@ -6,12 +6,14 @@ its part of the ledger. Called on the writer's thread, before anything is asked.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 import structlog
 
+from collector.adapters.ledger import SqlLedger
 from collector.adapters.sinks.directory import hidden
 from collector.adapters.sinks.files import Files, OsFiles
 from collector.adapters.sinks.place import Whereabouts, mark
@@ -90,20 +92,26 @@ def find_standings(ledger: Ledger, config: LoadedConfig, orgs: list[Org], now: d
     wanted_from = {org.name: first_wanted(org, config.settings.schedule, now=now) for org in orgs}
     names = [org.name for org in config.orgs]
     standings = ledger.register(orgs, wanted_from=wanted_from, now=now, names=names)
-    problems = [
-        _calendar_problem(org, changed) for org in orgs if isinstance(changed := standings[org.name], CalendarChanged)
-    ]
-    if problems:
-        raise ConfigError(problems)
+    _refuse(config, orgs, {name: one for name, one in standings.items() if isinstance(one, CalendarChanged)})
     return {name: standing for name, standing in standings.items() if isinstance(standing, Standing)}
 
 
-def _calendar_problem(org: Org, changed: CalendarChanged) -> Problem:
-    return Problem(
-        message=calendars_overlap(
-            org, zone=changed.zone, granularity=changed.granularity, covered_until=changed.covered_until
-        )
-    )
+def refuse_overlaps(ledger: SqlLedger, config: LoadedConfig, orgs: Sequence[Org]) -> None:
+    """Raise ConfigError for calendars that would overlap, as a run would; nothing is written."""
+    _refuse(config, orgs, ledger.overlaps(orgs, names=[org.name for org in config.orgs]))
+
+
+def _refuse(config: LoadedConfig, orgs: Sequence[Org], overlapping: Mapping[str, CalendarChanged]) -> None:
+    problems = []
+    for org in orgs:
+        if changed := overlapping.get(org.name):
+            message = calendars_overlap(
+                org, zone=changed.zone, granularity=changed.granularity, covered_until=changed.covered_until
+            )
+            place = config.places.get(org.name, Problem(message=message))
+            problems.append(replace(place, message=message))
+    if problems:
+        raise ConfigError(problems)
 
 
 def _wanted(

@@ -10,15 +10,18 @@ import orjson
 from rich.table import Table
 from rich.text import Text
 
+from collector.adapters.clock import SystemClock
 from collector.adapters.words import printable
-from collector.app import check_orgs
+from collector.app import check_orgs, open_ledger_if_there
 from collector.check import OrgCheck
-from collector.cli.options import config_options, open_context
+from collector.cli.options import Context, config_options, open_context
 from collector.cli.progress import shown_progress
 from collector.cli.streams import stdout_console
 from collector.core.checks import Additivity
 from collector.events import Event
 from collector.exitcodes import ExitCode
+from collector.memory import refuse_overlaps
+from collector.planning import has_ledger
 
 
 @click.command(
@@ -35,6 +38,7 @@ Examples:
 def check(deep: bool, as_json: bool, **options: Any) -> int:
     """Validate the config and ask the API once per org: accepted, or refused and why."""
     context = open_context(**options)
+    _hold_against_ledger(context)
     slices = {org.name: 1 for org in context.scope.of(context.config.orgs)}
     with shown_progress(slices, mode="auto", quiet=context.quiet, watch=_ignore) as watch:
         checks = asyncio.run(check_orgs(context.config, context.scope, deep=deep, watch=watch))
@@ -56,6 +60,17 @@ def check(deep: bool, as_json: bool, **options: Any) -> int:
     accepted = sum(one.accepted for one in checks)
     console.print(Text(f"{accepted} of {len(checks)} orgs accepted"))
     return int(code)
+
+
+def _hold_against_ledger(context: Context) -> None:
+    """Raise ConfigError for what a run would refuse before it asks anything."""
+    settings, clock = context.config.settings, SystemClock()
+    ledger = open_ledger_if_there(settings, "check", clock) if has_ledger(context.config) else None
+    if ledger is not None:
+        try:
+            refuse_overlaps(ledger, context.config, context.scope.of(context.config.orgs))
+        finally:
+            ledger.close()
 
 
 def _ignore(_: Event) -> None:

@@ -7,7 +7,7 @@ asked of the API, and nothing but the named files is read.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
@@ -43,6 +43,7 @@ class LoadedConfig:
     path: Path
     files: tuple[Path, ...]
     warnings: tuple[Problem, ...]
+    places: Mapping[str, Problem] = field(default_factory=dict)  # where each org stands, for what is told of it later
 
 
 def load(path: Path, *, environ: Mapping[str, str], overrides: Mapping[str, object] | None = None) -> LoadedConfig:
@@ -93,6 +94,7 @@ def load(path: Path, *, environ: Mapping[str, str], overrides: Mapping[str, obje
         path=path,
         files=(path, *org_files, *secrets.files, *read),
         warnings=in_order(warnings, order),
+        places={org.settings.name: org.entry.problem("", "timezone") for org in orgs},
     )
 
 

@@ -139,6 +139,24 @@ def test_plan_asks_the_ledger_what_is_there_and_makes_none(api: SimulatedApi, tm
     assert slices("--last", "7d") == 0
 
 
+@pytest.mark.parametrize("command", ["plan", "check", "collect"])
+def test_a_changed_calendar_is_told_with_its_place_by(command: str, api: SimulatedApi, tmp_path: Path) -> None:
+    api.set_faults()
+    config = tmp_path / "c.yaml"
+    content = yaml.safe_load(api.config.read_text())
+    content["orgs"] = content["orgs"][:1]
+    content["orgs"][0]["timezone"] = "UTC"
+    config.write_text(yaml.safe_dump(content))
+    config.chmod(0o600)
+    assert collector("collect", "-c", config, "-o", "out", cwd=tmp_path).code == 0
+    config.write_text(config.read_text().replace("timezone: UTC", "timezone: Asia/Tokyo"))
+    done = collector(command, "-c", config, cwd=tmp_path)
+    assert done.code == 2
+    line = next(n for n, text in enumerate(config.read_text().splitlines(), 1) if "Asia/Tokyo" in text)
+    assert f"{config}:{line}: orgs[0].timezone: org 'org-001' is collected by day in UTC" in done.stderr
+    assert "set `since: " in done.stderr
+
+
 def test_a_range_in_the_future_asks_nothing_and_says_why(tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text("orgs: [{name: a, token: t}]")
     done = collector("backfill", "-c", "c.yaml", "--from", "2999-01-01", cwd=tmp_path)

@@ -41,11 +41,15 @@ class Calendars:
 
     def settle(self, orgs: Mapping[str, tuple[int, Org]]) -> dict[str, datetime | CalendarChanged | None]:
         """Return since when each org has its present calendar, or that the config has another one."""
-        changed = [key for key, org in orgs.values() if self._differs(key, org)]
-        covered = self._covered(changed)
-        settled = {name: self._settle(key, org, covered.get(key)) for name, (key, org) in orgs.items()}
+        settled = self.look(orgs)
         self._write()
         return settled
+
+    def look(self, orgs: Mapping[str, tuple[int, Org]]) -> dict[str, datetime | CalendarChanged | None]:
+        """Return what `settle` would, and write nothing."""
+        changed = [key for key, org in orgs.values() if self._differs(key, org)]
+        covered = self._covered(changed)
+        return {name: self._settle(key, org, covered.get(key)) for name, (key, org) in orgs.items()}
 
     def _settle(self, key: int, org: Org, covered: int | None) -> datetime | CalendarChanged | None:
         if self._differs(key, org):

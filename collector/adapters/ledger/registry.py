@@ -95,6 +95,13 @@ def locate(tx: Connection, orgs: Sequence[Org], names: Collection[str]) -> dict[
     return {name: row.key for name, row in _Registry(tx, names).find(orgs).items()}
 
 
+def overlaps(tx: Connection, orgs: Sequence[Org], names: Collection[str]) -> dict[str, CalendarChanged]:
+    """Return the orgs whose calendar `register` would refuse, by name; writes nothing."""
+    found = _Registry(tx, names).find(orgs)
+    looked = Calendars(tx).look({org_.name: (found[org_.name].key, org_) for org_ in orgs if org_.name in found})
+    return {name: changed for name, changed in looked.items() if isinstance(changed, CalendarChanged)}
+
+
 class _Registry:
     """All orgs and aliases of the ledger, which are few, by what they are found by."""
 

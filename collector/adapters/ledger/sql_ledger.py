@@ -203,6 +203,10 @@ class SqlLedger:
 
         return self._database.read(look)
 
+    def overlaps(self, orgs: Sequence[Org], *, names: Collection[str]) -> Mapping[str, CalendarChanged]:
+        """Return the orgs whose calendar the next run will refuse, by name; `names` are all of the config's."""
+        return self._database.read(lambda tx: registry.overlaps(tx, orgs, names))
+
     def histories(self, asked: Sequence[history.Asked]) -> Sequence[history.History]:
         """Return what the status page shows of orgs, in one look."""
         return self._database.read(lambda tx: history.histories(tx, asked))
