@@ -100,10 +100,11 @@ config_options = apply(
     click.option("--log-format", type=click.Choice(["auto", "console", "json"]), help="How logs look."),
     click.option("-q", "--quiet", is_flag=True, help="Only warnings and errors: no progress, no summary."),
 )
+state_option = click.option("--state", metavar="URL", help="The ledger: sqlite:///FILE, postgresql://…, or none.")
 service_options = apply(
     click.option("-o", "--output", metavar="DIR", help="A directory for sealed files, or - for stdout."),
     click.option("-f", "--format", "format_", type=click.Choice(["jsonl"]), help="Format of the records."),
-    click.option("--state", metavar="URL", help="The ledger: sqlite:///FILE, or none."),
+    state_option,
 )
 output_options = apply(
     service_options,

@@ -14,7 +14,15 @@ from rich.text import Text
 from collector.adapters.clock import SystemClock
 from collector.adapters.words import duration, printable
 from collector.app import limits_of, open_ledger_if_there
-from collector.cli.options import Context, config_options, open_context, range_options, read_range, shard_option
+from collector.cli.options import (
+    Context,
+    config_options,
+    open_context,
+    range_options,
+    read_range,
+    shard_option,
+    state_option,
+)
 from collector.cli.streams import stdout_console
 from collector.core.estimate import Estimate, estimate
 from collector.core.ranges import Moment, Range
@@ -33,6 +41,7 @@ Examples:
 """
 )
 @config_options
+@state_option
 @range_options
 @shard_option
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")

@@ -15,7 +15,7 @@ from collector.adapters.clock import SystemClock
 from collector.adapters.ledger import AwaitedFile
 from collector.adapters.words import printable
 from collector.app import open_ledger
-from collector.cli.options import config_options, open_context, shard_option
+from collector.cli.options import config_options, open_context, shard_option, state_option
 from collector.cli.streams import stdout_console
 from collector.core.status import IN_DOUBT, MISSING, PopulationStatus, State
 from collector.exitcodes import ExitCode
@@ -45,6 +45,7 @@ Examples:
 """
 )
 @config_options
+@state_option
 @shard_option
 @click.option("--strips", is_flag=True, help="A strip per month for every org, not only for those with gaps.")
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")

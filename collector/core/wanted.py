@@ -105,10 +105,17 @@ def due_spans(org: Org, since: Since, *, settle: timedelta, now: datetime) -> li
 
 def calendars_overlap(org: Org, *, zone: str, granularity: str, covered_until: datetime) -> str:
     """Return what to tell of an org that was collected by another calendar, and what to do about it."""
+    since = first_free_date(org, covered_until)
+    begins = start_of_date(since, org.zone)
+    hole = (
+        f"; no window of either holds what lies between, {covered_until.isoformat()} to {begins.isoformat()}"
+        if begins > covered_until
+        else ""
+    )
     return (
         f"org {org.name!r} is collected by {granularity} in {zone} through {covered_until.isoformat()}; "
         f"by {org.granularity} in {org.zone.name} windows would overlap and count twice: "
-        f"set `since: {first_free_date(org, covered_until)}` for it, and the new calendar begins there"
+        f"set `since: {since}` for it, and the new calendar begins there{hole}"
     )
 
 

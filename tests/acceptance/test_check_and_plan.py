@@ -139,6 +139,15 @@ def test_plan_asks_the_ledger_what_is_there_and_makes_none(api: SimulatedApi, tm
     assert slices("--last", "7d") == 0
 
 
+def test_a_ledger_that_was_named_by_an_option_can_be_looked_at_by_one(api: SimulatedApi, tmp_path: Path) -> None:
+    api.set_faults()
+    state = ("--state", f"sqlite:///{tmp_path}/elsewhere.db")
+    assert collector("collect", "-c", api.config, "-o", "out", *state, cwd=tmp_path).code == 0
+    assert collector("status", "-c", api.config, *state, cwd=tmp_path).code == 0
+    assert json.loads(collector("plan", "-c", api.config, "--json", *state, cwd=tmp_path).stdout)["slices"] == 0
+    assert not (tmp_path / "state").exists()
+
+
 @pytest.mark.parametrize("command", ["plan", "check", "collect"])
 def test_a_changed_calendar_is_told_with_its_place_by(command: str, api: SimulatedApi, tmp_path: Path) -> None:
     api.set_faults()

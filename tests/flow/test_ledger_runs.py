@@ -334,6 +334,7 @@ def test_a_changed_calendar_is_refused_with_the_since_to_set_and_then_begins_wit
     with pytest.raises(ConfigError, match=r"set `since: (2026-06-1[12])`") as refused:
         world.backfill(NOON, "2026-06-01", "2026-06-15")
     since = str(refused.value).partition("set `since: ")[2][:10]
+    assert ("no window of either holds" in str(refused.value)) == ("zone" in change)  # Tokyo's day is another
     world.orgs = [make_org("a", since=date.fromisoformat(since), **change)]
     result = world.backfill(NOON, "2026-06-01", "2026-06-15")
     starts = [datetime.fromisoformat(r["window_start"]) for r in world.records_of_run(result)]

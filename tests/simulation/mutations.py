@@ -15,7 +15,7 @@ from unittest.mock import patch
 from sqlalchemy import update
 
 from collector import claims, memory, recovery, run
-from collector.adapters.ledger import leases, unsealed
+from collector.adapters.ledger import holders, leases, runs, unsealed
 from collector.adapters.sinks import DirectorySink
 from collector.books import Books
 from collector.core import coverage, emission, finding, normalise, response, retry, summary, wanted
@@ -141,6 +141,10 @@ def _lost_without_prior() -> Sequence[Patch]:
         return lost(tx, file_id)
 
     return [patch.object(unsealed, "lost", mutated)]
+
+
+def _leases_of_the_dead_stay() -> Sequence[Patch]:
+    return [patch.object(module, "bury_dead", _nothing) for module in (leases, holders, unsealed, runs)]
 
 
 def _gathered_for_a_minute() -> Sequence[Patch]:
@@ -333,6 +337,7 @@ MUTATIONS = (
     Mutation("recovery cuts nothing off", {"revisions", "lines"}, _recovery_cuts_nothing),
     Mutation("recovery takes a file that is too short", {"revisions", "lines", "truth"}, _recovery_trusts_any_size),
     Mutation("a lost file takes all revisions back", {"revisions"}, _lost_without_prior),
+    Mutation("the dead keep their leases", {"coverage", "exit code", "sealed", "again"}, _leases_of_the_dead_stay),
     Mutation("a minute of work is gathered before it is booked", {"again"}, _gathered_for_a_minute),
     Mutation("the lease is ignored", {"lease"}, _lease_ignored),
     Mutation(

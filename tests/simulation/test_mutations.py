@@ -16,6 +16,7 @@ FOUND_BY = {
     "told to be sealed before the rename": 8,
     "recovery cuts nothing off": 2,
     "recovery takes a file that is too short": 37,
+    "the dead keep their leases": 2,
     "a minute of work is gathered before it is booked": 2,
     "the lease is ignored": 2,
     "a worse answer replaces a better": 1,

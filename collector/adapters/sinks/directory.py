@@ -39,6 +39,8 @@ class DirectorySink:
 
         Raises OutputError if it can't.
         """
+        if directory.exists() and not directory.is_dir():
+            raise OutputError(f"the output {directory} is a file: name a directory, or - for stdout")
         sink = cls(directory, run_id=run_id, seal_at=seal_at, files=files or OsFiles())
         probe = hidden(directory, f"probe-{run_id}")
         with sink._explained():
