@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import structlog
 
 from collector.adapters.clock import SystemClock
+from collector.adapters.heap import give_back
 from collector.adapters.ledger import SqlLedger
 from collector.adapters.signals import draining, hearing_hangup
 from collector.adapters.thread import WorkerThread
@@ -150,7 +151,12 @@ async def serve(
             host, config=lambda: loop.config, observed=loop.observed, parking=loop.parking, clock=clock, scope=scope
         )
         watching.add(metrics.note, viewer.note)
-        loop.on_run = metrics.run_ended
+
+        def on_run(run: RunView) -> None:
+            metrics.run_ended(run)
+            give_back()
+
+        loop.on_run = on_run
 
         def hung_s() -> dict[str, float]:
             now = asyncio.get_running_loop().time()

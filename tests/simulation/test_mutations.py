@@ -13,7 +13,7 @@ _AT_MOST = 12  # seeds, behind the one that is known to find it
 FOUND_BY = {
     "nothing is ever synced": 2,
     "no intent before the rename": 7,
-    "told to be sealed before the rename": 8,
+    "told to be sealed before the rename": 164,
     "recovery cuts nothing off": 2,
     "recovery takes a file that is too short": 37,
     "the dead keep their leases": 2,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date
 from typing import TYPE_CHECKING
 
+from collector.model import Zone
 from tests.simulation import answers, coverage, gentleness, outcomes
 from tests.simulation.archive import Archive
 from tests.simulation.trace import Broken
@@ -56,8 +57,9 @@ class Watch:
         """Return from when on anything is wanted without end."""
         world = self.world
         lookback = world.settings.schedule.lookback
-        # West of Greenwich it is still the day before.
-        days = [spec.since or (seen - lookback).date() - timedelta(days=1) for seen, spec in world.seen()]
+        days = [
+            spec.since or (seen - lookback).astimezone(Zone.parse(spec.zone).tz).date() for seen, spec in world.seen()
+        ]
         return min(days, default=world.scenario.start.date())
 
     def _records(self) -> None:
