@@ -105,13 +105,14 @@ async def run_once(
     """Run into the configured output. Raises OutputError, LedgerError, ConfigError."""
     settings, clock = config.settings, SystemClock()
     async with AsyncExitStack() as stack:
-        memory = None
+        memory, ledger = None, None
         if has_ledger(config):
             ledger = await offload(lambda: open_ledger(settings, command.name, clock))
             stack.push_async_callback(offload, ledger.close)
-            memory = await offload(lambda: remember(ledger, config, command, run_id, clock))
-        sink = open_sink(settings, run_id)
+        sink = await offload(lambda: open_sink(settings, run_id))
         stack.push_async_callback(offload, sink.close)
+        if ledger is not None:
+            memory = await offload(lambda: remember(ledger, config, command, run_id, clock))
         transport = await stack.enter_async_context(open_transport(settings))
         about: dict[str, object] = {} if memory else {"slices": plans.total}
         if command.scope.shard:

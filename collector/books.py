@@ -101,7 +101,7 @@ class Books:
             self.sealed.append(file)
         return tuple(self.sealed)
 
-    def finish(self, manifest: bytes, exit_code: int) -> None:
+    def finish(self, manifest: bytes, exit_code: int | None) -> None:
         """Seal the manifest, and book the end of the run."""
         self._sink.write_manifest(manifest)
         if self._ledger:
@@ -150,7 +150,7 @@ class Books:
             end=outcome.slice.window.end,
             state=state,
             code=code,
-            asked_at=now,
+            asked_at=self._clock.now(),
             complete_at=complete_at,
             emission=emission,
             shrunk=shrunk,

@@ -13,7 +13,7 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from collector.core.coverage import outstanding
@@ -51,6 +51,15 @@ class Work:
     def org(self) -> Org:
         """Whose work it is."""
         return self.plan.org
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """What is asked of an org next: `left` counts all that is left to ask, these slices included."""
+
+    slices: Sequence[Slice] = ()
+    left: Counter[Population] = field(default_factory=Counter)
+    done: Sequence[Slice] = ()  # that wait for another try, and that another process has completed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +156,8 @@ class Claims:
         except LedgerError as error:
             self._fail(error)
             return Rejected(code="ledger", message=str(error))
+        except ValueError as error:  # another process was quicker to bind the org, to another organization
+            return Refused(reason=RefusalReason.IDENTITY, message=f"{error}: correct the credential, or set org_id")
         match key:
             case Holder():
                 return Retriable(code="busy", message=_held_by(key), retry_after_s=_ASK_AGAIN_S)
@@ -157,13 +168,13 @@ class Claims:
                 return Refused(reason=RefusalReason.CALENDAR, message=message)
             case int():
                 pass
-        if any(other.key == key for other in self._held if other is not work):
-            return Retriable(code="busy", message=_SAME_ROW, retry_after_s=_ASK_AGAIN_S)
-        work.identified = True
         if key != work.key:
             # The organization is known from another name: what was planned knew nothing of it.
             work.key = key
             work.plan.cut()
+        if any(other.key == key for other in self._held if other is not work):
+            return Retriable(code="busy", message=_SAME_ROW, retry_after_s=_ASK_AGAIN_S)
+        work.identified = True
         return None
 
     def _identify(self, work: Work, answer: Answer) -> int | Holder | CalendarChanged:
@@ -208,7 +219,8 @@ class Claims:
             if work.lane:
                 work.lane.hold(False, now=asyncio.get_running_loop().time())
         await self._flush()
-        await self._offload(lambda: self._ledger.release([work.key for work in works]))
+        kept = {work.key for work in self._held.difference(works)}  # two names may be one organization
+        await self._offload(lambda: self._ledger.release([work.key for work in works if work.key not in kept]))
         for work in works:
             self._held.discard(work)
             if work.lane and not work.lane.done:
@@ -221,8 +233,8 @@ class Claims:
         taken = await self._offload(lambda: self._ledger.claim([work.key for work in works]))
         free = [work for work in works if work.key not in taken]
         planned = await self._offload(lambda: [self._plan(work) for work in free])
-        for work, (batch, left) in zip(free, planned, strict=True):
-            self._begin(work, batch, left, now)
+        for work, batch in zip(free, planned, strict=True):
+            self._begin(work, batch, now)
         await self._release([work for work in free if work.lane and work.lane.done])
         for work in works:
             if work.key in taken:
@@ -243,32 +255,34 @@ class Claims:
                 works.append(work)
         return works
 
-    def _plan(self, work: Work) -> tuple[list[Slice], Counter[Population]]:
-        """Return the next batch of an org, and how many slices are left to ask with it, as the ledger holds it now.
+    def _plan(self, work: Work) -> Batch:
+        """Return the next batch of an org, as the ledger holds it now.
 
         In the writer's thread; the whole list is forgotten here, or memory would grow with the range.
         """
         org = work.org
         span = self._wanted.span(org)
         if span is None:
-            return [], Counter()
+            return Batch()
         coverage = self._ledger.coverage(work.key, span)
         slices = outstanding(org, span, coverage, self._wanted.asks)
         waiting = work.lane.waiting if work.lane else []
-        still = [s for s in waiting if self._wanted.asks(org, s.window, coverage.get((s.population, s.window.start)))]
-        if work.lane and len(still) < len(waiting):
-            work.lane.forget([s for s in waiting if s not in still])
+        known = {s: coverage.get((s.population, s.window.start)) for s in waiting}
+        done = [s for s in waiting if not self._wanted.asks(org, s.window, known[s])]
         last = work.plan.last
         if last is not None:
             slices = [s for s in slices if _place(s) > _place(last)]
-        return slices[:_BATCH], Counter(s.population for s in slices)
+        return Batch(slices=slices[:_BATCH], left=Counter(s.population for s in slices), done=done)
 
-    def _begin(self, work: Work, batch: list[Slice], left: Counter[Population], now: float) -> None:
+    def _begin(self, work: Work, batch: Batch, now: float) -> None:
         work.busy_since = None
         work.held_since = now
         self._held.add(work)
-        work.plan.refill(batch, more=left.total() > len(batch))
-        begun = work.plan.begun + left
+        if work.lane and batch.done:
+            work.lane.forget(batch.done)
+            work.plan.begun.subtract(s.population for s in batch.done)
+        work.plan.refill(batch.slices, more=batch.left.total() > len(batch.slices))
+        begun = work.plan.begun + batch.left
         for population, summary in self._summary.org(work.org).populations.items():
             summary.planned = begun[population]
         self._emit(LanePlanned(org=work.org, slices=begun.total()))

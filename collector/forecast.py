@@ -54,11 +54,11 @@ def by_ledger(
         refuse_overlaps(ledger, config, orgs)
     schedule = config.settings.schedule
     rows = ledger.locate(orgs, names=[org.name for org in config.orgs]) if ledger else {}
+    ranges = ledger.wanted_of([row.key for row in rows.values()]) if ledger else {}
     since = {}
     for org in orgs:
         row = rows.get(org.name)
-        ranges = ledger.wanted(row.key) if ledger and row else ()
-        since[org.name] = since_of(org, row, ranges, schedule=schedule, now=now)
+        since[org.name] = since_of(org, row, ranges.get(row.key, ()) if row else (), schedule=schedule, now=now)
     if range_ is None:
         wanted: Wanted = CollectWanted(now=now, ages=ages_of(schedule), since=since)
     else:

@@ -43,7 +43,7 @@ def remember(
     tell_awaited(recovered.awaited)
     orgs = command.scope.of(config.orgs)
     since = find_standings(ledger, config, orgs, now)  # a run that is refused for a calendar hasn't begun
-    for interrupted in ledger.begin_run(run_id, command.name, now):
+    for interrupted in ledger.begin_run(run_id, command.label, now):
         log.warning("run.interrupted", run_id=interrupted, message="it ended without saying so; what it lacks is asked")
     identities = Identities(allow_same=settings.same_organization == "allow")
     for org in orgs:
@@ -79,7 +79,8 @@ def recover_left(ledger: Ledger, settings: Settings, files: Files | None = None)
 
     Before a run, and after it: who was just taken for alive may be known to be dead by then.
     """
-    return recover(ledger, files or OsFiles(), hidden, Whereabouts(output_directory(settings)))
+    own = output_directory(settings)
+    return recover(ledger, files or OsFiles(), hidden, Whereabouts(own), own=own)
 
 
 def output_directory(settings: Settings) -> Path | None:
@@ -124,10 +125,11 @@ def _wanted(
     now: datetime,
 ) -> Wanted:
     schedule = settings.schedule
+    ranges = ledger.wanted_of([standings[org.name].key for org in orgs])
     since = {
         org.name: Since(
             wanted_from=standings[org.name].wanted_from,
-            ranges=ledger.wanted(standings[org.name].key),
+            ranges=ranges.get(standings[org.name].key, ()),
             calendar_since=standings[org.name].calendar_since,
         )
         for org in orgs

@@ -39,7 +39,7 @@ def mend(ledger: SqlLedger, *, directories: Sequence[Path], lost: Sequence[str],
 
 
 def _recover(ledger: SqlLedger, directory: Path) -> list[Path]:
-    recovered = recover(ledger, OsFiles(), hidden, Within(directory))
+    recovered = recover(ledger, OsFiles(), hidden, Within(directory), own=directory)
     rest = sorted(directory.glob(hidden(directory, "usage-*").name))
     if not (recovered.sealed or recovered.lost or rest or id_of(directory)):
         raise ConfigError(f"--recover: {directory} holds nothing that a collector left behind")

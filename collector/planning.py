@@ -144,3 +144,8 @@ class Command:
     scope: Scope = EVERYTHING
     force: bool = False
     wait: timedelta = timedelta(minutes=5)
+
+    @property
+    def label(self) -> str:
+        """What the ledger calls its runs: those of one shard are not another's."""
+        return f"{self.name} {self.scope.shard}" if self.scope.shard else self.name

@@ -81,6 +81,8 @@ class Progress:
         self.planned[org] = slices
 
     def _end(self, org: str, slices: int) -> None:
+        if org not in self.left:  # it ended before it was planned
+            self._plan(org, slices)
         self.done += slices
         self._set_left(org, max(0, self.left[org] - slices))
 

@@ -29,6 +29,10 @@ AWAITED = (
 class Files(Protocol):
     """What is done to files; each raises OSError."""
 
+    def is_directory(self, path: Path) -> bool:
+        """Say whether a directory is there."""
+        ...
+
     def size(self, path: Path) -> int | None:
         """Return a file's size, None if it isn't there."""
         ...
@@ -65,16 +69,20 @@ def recover(
     files: Files,
     hidden: Callable[[Path, str], Path],
     find: Callable[[UnsealedFile], Path | None] = at_its_path,
+    *,
+    own: Path | None = None,
 ) -> Recovered:
     """Finish every file that a process left which lives no more, and that can be found.
 
-    The others are awaited: their slices aren't asked again, since the file may still be sealed.
+    The others are awaited: their slices aren't asked again, since the file may still be sealed; so are those
+    in a directory other than our `own` that can't be written, which must not keep anybody from collecting.
     Raises OutputError and LedgerError.
     """
     found: dict[int, Path] = {}
     recovered = Recovered()
     for file in ledger.left_behind():
-        if (directory := find(file)) is None:
+        directory = find(file)
+        if directory is None or not files.is_directory(directory):  # it may be a disk that isn't mounted
             recovered.awaited.append(file)
         else:
             found[file.file_id] = directory
@@ -82,8 +90,12 @@ def recover(
         try:
             is_there = _finish(ledger, files, file, hidden(found[file.file_id], file.name))
         except OSError as error:
-            reason = os.strerror(error.errno or 0)
-            raise OutputError(f"{found[file.file_id]}/{file.name} can't be sealed: {reason}") from error
+            why = f"{found[file.file_id]}/{file.name} can't be sealed: {os.strerror(error.errno or 0)}"
+            if found[file.file_id] == own:
+                raise OutputError(why) from error
+            log.warning("file.not_sealed", message=why)
+            recovered.awaited.append(file)
+            continue
         (recovered.sealed if is_there else recovered.lost).append(file)
     return recovered
 

@@ -21,7 +21,7 @@ from collector.core.summary import RunSummary
 from collector.deliver import Writer
 from collector.dispatch import RELOADED, STOPPED, Dispatcher, Event, Limits
 from collector.errors import CollectorError
-from collector.exitcodes import ExitCode
+from collector.exitcodes import CAME_TO_ITS_END, ExitCode
 from collector.model import SliceState
 from collector.ports import Clock, Offload, SealedFile, Sink, Transport
 from collector.result import RunResult, manifest
@@ -127,7 +127,9 @@ class Run:
         busy = bool(claims and claims.busy)
         result = self._result(started_at, summary, tuple(books.sealed), failure, busy=busy)
         try:
-            await self.offload(lambda: books.finish(manifest(result), result.exit_code))
+            # One that a new config cut short is made up for, like one that was killed.
+            booked = None if self.stop.reloaded and result.exit_code in CAME_TO_ITS_END else result.exit_code
+            await self.offload(lambda: books.finish(manifest(result), booked))
         except CollectorError as error:
             return replace(result, exit_code=ExitCode.OUTPUT, output_error=failure or error)
         return result

@@ -7,9 +7,9 @@ ledger, so that reading a large config or ledger holds up neither the event loop
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import structlog
 
@@ -33,7 +33,7 @@ from collector.service.loop import COMMAND, Loop
 from collector.service.metrics import ServiceMetrics, wanted_of
 from collector.service.site import ServiceSite
 from collector.service.snapshot import Snapshots
-from collector.service.tell import past_view
+from collector.service.tell import past_view, where
 from collector.service.view import OrgView, RunView
 from collector.service.viewer import Viewer
 from collector.service.watch import Fingerprint, fingerprint
@@ -43,6 +43,7 @@ from collector.service.web.server import make_app, serving
 T = TypeVar("T")
 log = structlog.get_logger("collector")
 _RUNS_READ = 50
+_AGAIN_S = 10.0
 NEEDS_LEDGER = "serve needs a ledger: `state.url` is none, so it would not know what is there and what is missing"
 
 
@@ -90,7 +91,9 @@ class ServiceHost:
 
     async def recent_runs(self, config: LoadedConfig) -> Sequence[RunView]:
         """Return the runs that the ledger knows of, newest first; those under way are left out. Raises LedgerError."""
-        return [past_view(run) for run in await self.read(config, lambda ledger: ledger.ended_runs(_RUNS_READ))]
+        ours = Command(name=COMMAND, range_=None, scope=self._scope).label
+        runs = await self.read(config, lambda ledger: ledger.ended_runs(ours, _RUNS_READ))
+        return [past_view(run, COMMAND) for run in runs]
 
     async def snapshot(self, config: LoadedConfig, snapshots: Snapshots, names: Iterable[str]) -> Mapping[str, OrgView]:
         """Return orgs as the ledger has them now. Raises LedgerError."""
@@ -169,7 +172,7 @@ async def serve(
         app = make_app(site, guarding_by(lambda: loop.config))
         port = await stack.enter_async_context(serving(app, host=service.host, port=service.port))
         log.info("service.listening", host=service.host, port=port)
-        await stack.enter_async_context(running(viewer.run(), metrics.loop_lag.measure()))
+        await stack.enter_async_context(running(viewer.run, metrics.loop_lag.measure))
         await loop.run()
 
 
@@ -187,15 +190,25 @@ def guarding_by(config: Callable[[], LoadedConfig]) -> Callable[[], Guarding]:
 
 
 @asynccontextmanager
-async def running(*coroutines: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Run coroutines beside the block, and cancel them at its end. What the block raises stays what it is."""
-    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
+async def running(*endless: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+    """Run what goes on for ever beside the block, and cancel it at its end. What the block raises stays what it is."""
+    tasks = [asyncio.create_task(_again_and_again(one)) for one in endless]
     try:
         yield
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
+
+
+async def _again_and_again(endless: Callable[[], Awaitable[None]]) -> None:
+    """Begin it again after a defect, so that no page stands still unnoticed."""
+    while True:
+        try:
+            await endless()
+        except Exception as error:  # noqa: BLE001 - the service outlives it
+            log.error("task.crashed", exception=type(error).__name__, where=where(error))
+        await asyncio.sleep(_AGAIN_S)
 
 
 class Fan:

@@ -17,6 +17,7 @@ class WorkerThread:
     def __init__(self, name: str = "writer") -> None:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix=name)
         self._waiting: dict[object, float] = {}  # what was called and isn't done, by when
+        self._done_at = float("-inf")  # when it last came to the end of something
 
     async def __call__(self, work: Callable[[], T], /) -> T:
         """Do the work there and return what it returns."""
@@ -26,10 +27,11 @@ class WorkerThread:
             return await loop.run_in_executor(self._executor, work)
         finally:
             del self._waiting[call]
+            self._done_at = loop.time()
 
     def hung_s(self, now: float) -> float:
-        """Return for how many seconds the oldest call has been waiting; `now` is the event loop's time."""
-        return now - min(self._waiting.values(), default=now)
+        """Return for how many seconds it has been at one thing; `now` is the event loop's time."""
+        return now - max(min(self._waiting.values(), default=now), self._done_at)
 
     async def __aenter__(self) -> Self:
         return self

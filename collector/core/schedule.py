@@ -25,7 +25,8 @@ class Schedule:
 
     def after(self, now: datetime) -> datetime:
         """Return the first instant after `now` at which a run is due, in UTC."""
-        return next(CronSim(self.cron, now.astimezone(self.zone.tz))).astimezone(UTC)
+        moments = (at.astimezone(UTC) for at in CronSim(self.cron, now.astimezone(self.zone.tz)))
+        return next(at for at in moments if at > now)  # within the hour that comes twice the first one is in the past
 
 
 def cron_flaw(cron: str) -> str | None:

@@ -117,7 +117,7 @@ class Ledger(Protocol):
 
         A row is found by the pinned `org_id`, else by the name, else by the credential's user if the row's own
         name is none of the given orgs' (it was renamed). A changed calendar without a `since` at or after the
-        end of what is covered is returned as such, and nothing is written for that org.
+        end of what is covered is returned as such; then nothing is returned or written of any other.
         """
         ...
 
@@ -160,6 +160,10 @@ class Ledger(Protocol):
         """Return the ranges that backfills were asked for, oldest first."""
         ...
 
+    def wanted_of(self, keys: Iterable[int]) -> Mapping[int, Sequence[Window]]:
+        """Return those of orgs that have any, in one look."""
+        ...
+
     def recent(self, key: int, population: Population, *, before: datetime, limit: int) -> Sequence[SliceRow]:
         """Return the slices that start before an instant, newest first."""
         ...
@@ -196,8 +200,8 @@ class Ledger(Protocol):
         """Book the run; return the ids of earlier ones that never ended and whose process is gone, now ended."""
         ...
 
-    def end_run(self, run_id: str, exit_code: int, now: datetime) -> None:
-        """Book the end of the run."""
+    def end_run(self, run_id: str, exit_code: int | None, now: datetime) -> None:
+        """Book the end of the run; without an exit code it was cut short, and is to be made up for."""
         ...
 
     def close(self) -> None:

@@ -36,5 +36,5 @@ class Host(Protocol):
         ...
 
     async def recent_runs(self, config: LoadedConfig) -> Sequence[RunView]:
-        """Return the runs that the ledger knows of, newest first; those under way are left out. Raises LedgerError."""
+        """Return the service's own ended runs that the ledger knows of, newest first. Raises LedgerError."""
         ...

@@ -43,6 +43,7 @@ class Keeper:
         self._clock = clock
         self._on_change = on_change
         self._asked = False
+        self._failed = False  # the last try, for want of the ledger or by a defect
         self._watcher = Watcher()
         self._show()
 
@@ -62,25 +63,32 @@ class Keeper:
                     tried_at = now
                     await self._load()
             except Exception as error:  # noqa: BLE001 - the service outlives it, with the config that it has
+                self._failed = True
                 log.error("config.not_loaded", exception=type(error).__name__, where=where(error))
 
     async def _is_wanted(self, *, since_s: float) -> bool:
         changed = self._watcher.changed(await self._host.look(self.config))
-        return changed or self._asked or (bool(self._observed.config_problems) and since_s >= _AGAIN_EVERY_S)
+        if self._failed or self._observed.config_problems:
+            return changed or since_s >= _AGAIN_EVERY_S
+        return changed or self._asked
 
     async def _load(self) -> None:
-        asked, self._asked = self._asked, False
         seen = await self._host.look(self.config)
         try:
             config = await self._host.load()
             await self._host.accept(config)
         except ConfigError as error:
             self._refuse(error)
-        except CollectorError as error:
-            log.error("config.not_loaded", message=str(error))
+        except CollectorError as error:  # the ledger is away: what is new is loaded once it is back
+            self._failed = True
+            log.error("config.not_loaded", message=str(error), next_try_s=_AGAIN_EVERY_S)
+            return
         else:
+            if config.files != self.config.files:
+                seen = await self._host.look(config)
+            asked, self._asked = self._asked, False
             self._take(config, asked=asked)
-            seen = await self._host.look(config) if config.files != self.config.files else seen
+        self._failed = False
         self._watcher.loaded(seen)
 
     def _refuse(self, error: ConfigError) -> None:

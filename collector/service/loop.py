@@ -42,7 +42,6 @@ log = structlog.get_logger("collector")
 
 COMMAND = "serve"
 _RUNS_SHOWN = 50
-_AS_GOOD_AS_NOW = timedelta(minutes=5)  # by how much the wall clock may go back unnoticed
 
 
 class Loop:
@@ -106,12 +105,13 @@ class Loop:
         """Go on until `stop`. Raises ConfigError or LedgerError only for what the service is started with."""
         await self._host.accept(self.config)
         self._runs.extend(await self._host.recent_runs(self.config))
-        ended = (run.started_at for run in self._runs if run.command == COMMAND and run.exit_code in CAME_TO_ITS_END)
+        ended = (run.started_at for run in self._runs if run.exit_code in CAME_TO_ITS_END)
         self._times.first(next(ended, None), self._clock.now(), chance=self._rng.random())
         async with asyncio.TaskGroup() as tasks:
             keeping = tasks.create_task(self.keeper.run())
             while not self.stopping:
                 self._woken.clear()
+                self._mind_clock()
                 self._show()
                 if not self._times.may_run(asyncio.get_running_loop().time()):
                     await self._wait()
@@ -125,15 +125,15 @@ class Loop:
         self._show()
 
     async def _wait(self) -> None:
-        loop = asyncio.get_running_loop()
-        wall, time_s = self._clock.now(), loop.time()
+        now, time_s = self._clock.now(), asyncio.get_running_loop().time()
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._times.sleep_s(wall, time_s, at_once=bool(self._touched))):
+            async with asyncio.timeout(self._times.sleep_s(now, time_s, at_once=bool(self._touched))):
                 await self._woken.wait()
-        now = self._clock.now()
-        if now < wall + timedelta(seconds=loop.time() - time_s) - _AS_GOOD_AS_NOW:
-            log.warning("clock.set_back", was=wall.isoformat(), now=now.isoformat())
-            self._times.set_back(now, chance=self._rng.random())
+
+    def _mind_clock(self) -> None:
+        planned = self._times.next_at
+        if self._times.mind_clock(self._clock.now()):
+            log.warning("clock.set_back", planned=planned.isoformat(), next_run=self._times.next_at.isoformat())
 
     async def _run_all(self) -> None:
         self._times.began(self._clock.now(), chance=self._rng.random())
@@ -223,8 +223,8 @@ class Loop:
         old, now = self.config, self._clock.now()
         names = touched(old.orgs, config.orgs)
         self.parking.keep(org.name for org in config.orgs)
-        if asked:
-            names = list(dict.fromkeys([*names, *self.parking.parked]))
+        again = list(self.parking.parked) if asked else self.parking.of_others()
+        names = list(dict.fromkeys([*names, *again]))
         self.parking.release(names, now)
         self._touched = {org.name for org in config.orgs} & (self._touched | set(names))
         self._times.change(*_schedule(config), now, chance=self._rng.random())

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from collector.errors import Refused
+from collector.errors import RefusalReason, Refused
 from collector.model import Credential, Org
 
 PARK_FOR = timedelta(hours=6)
@@ -44,7 +44,12 @@ class Parking:
 
     def waiting(self, now: datetime) -> set[str]:
         """Return the orgs that are left alone now."""
-        return {name for name, parked in self.parked.items() if now < parked.again_at}
+        # A clock that went back doesn't prolong it.
+        return {name for name, parked in self.parked.items() if parked.again_at - PARK_FOR <= now < parked.again_at}
+
+    def of_others(self) -> list[str]:
+        """Return the orgs that were refused for what another entry, or the config itself, says."""
+        return [n for n, parked in self.parked.items() if parked.refused.reason is RefusalReason.DUPLICATE]
 
     def release(self, names: Iterable[str], now: datetime) -> None:
         """Let orgs be asked at once, without forgetting that they were refused."""

@@ -28,11 +28,11 @@ def words_for(exit_code: int | None) -> str:
     return WORDS.get(ExitCode(exit_code), "a defect")
 
 
-def past_view(run: EndedRun) -> RunView:
-    """Return a run that the ledger knows of as operators see it."""
+def past_view(run: EndedRun, command: str) -> RunView:
+    """Return a run of a command that the ledger knows of as operators see it."""
     return RunView(
         run_id=run.run_id,
-        command=run.command,
+        command=command,
         started_at=run.started_at,
         ended_at=run.ended_at,
         exit_code=run.exit_code,

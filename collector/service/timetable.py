@@ -67,9 +67,13 @@ class Timetable:
         self.not_before = time_s + pause_s
         return pause_s
 
-    def set_back(self, now: datetime, *, chance: float) -> None:
-        """Note that the wall clock went back: nothing is planned for a time that lies further off than the next."""
-        self.next_at = min(self.next_at, self.schedule.after(now) + self.jitter * chance)
+    def mind_clock(self, now: datetime) -> bool:
+        """Say whether the wall clock went back: then nothing stays planned for a time further off than the next."""
+        latest = self.schedule.after(now) + self.jitter
+        if self.next_at <= latest:
+            return False
+        self.next_at = latest
+        return True
 
     def sleep_s(self, now: datetime, time_s: float, *, at_once: bool) -> float:
         """Return for how many seconds nothing happens by itself."""

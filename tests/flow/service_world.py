@@ -68,7 +68,7 @@ class ServiceWorld(World):
         del config
         ledger = SqlLedger.open(self.ledger_url, command="serve", now=self.clock.now, durable=False)
         try:
-            return [past_view(run) for run in ledger.ended_runs(50)]
+            return [past_view(run, "serve") for run in ledger.ended_runs("serve", 50)]
         finally:
             ledger.close()
 

@@ -198,6 +198,9 @@ class SimFiles:
         file = self.disk.names.get(path)
         return None if file is None else len(file.content)
 
+    def is_directory(self, path: Path) -> bool:
+        return path.is_absolute()  # no disk is unmounted here
+
     def close(self) -> None:
         pass
 

@@ -32,6 +32,13 @@ def test_a_time_that_comes_twice_in_autumn_runs_once() -> None:
     assert times == ["10-25 02:30+0200", "10-26 02:30+0100"]
 
 
+def test_within_the_hour_that_comes_twice_the_next_time_is_never_in_the_past() -> None:
+    schedule = Schedule("30 2,14 * * *", BERLIN)
+    for minutes in range(0, 180):
+        now = datetime(2026, 10, 25, tzinfo=UTC) + timedelta(minutes=minutes)
+        assert schedule.after(now) > now
+
+
 def test_every_hour_means_every_hour_also_on_days_of_23_and_25() -> None:
     for day, hours in ((datetime(2026, 3, 28, 23, tzinfo=UTC), 23), (datetime(2026, 10, 24, 22, tzinfo=UTC), 25)):
         schedule, at, runs = Schedule("20 * * * *", BERLIN), day, 0
@@ -45,6 +52,15 @@ def test_the_instant_itself_is_not_after_itself() -> None:
     at = datetime(2026, 5, 1, 10, 20, tzinfo=UTC)
     assert schedule.after(at) == at + timedelta(hours=1)
     assert schedule.after(at - timedelta(microseconds=1)) == at
+
+
+@given(
+    st.integers(0, 60 * 24 * 400), st.sampled_from(["30 2 * * *", "0,30 0-3 * * *", "15 */2 * * SUN", "59 23 L * *"])
+)
+def test_what_comes_after_is_after_whatever_the_clocks_of_the_zone_do(minutes: int, cron: str) -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=minutes)
+    for zone in ("Europe/Berlin", "America/St_Johns", "Australia/Lord_Howe", "America/Santiago"):
+        assert Schedule(cron, Zone.parse(zone)).after(now) > now
 
 
 @given(st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1)), st.sampled_from(["UTC", "Europe/Berlin", "+05:30"]))  # noqa: DTZ001

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from sqlalchemy import Connection, delete, insert, select
 
 from collector.adapters.ledger import schema
 from collector.adapters.ledger.codec import instant_of, micros
+from collector.adapters.ledger.statements import batches
 from collector.core.windows import merge
 from collector.model import Window
 
@@ -18,6 +21,17 @@ def wanted(tx: Connection, key: int) -> list[Window]:
         .order_by(schema.wanted.c.start)
     )
     return [Window(instant_of(start), instant_of(end)) for start, end in rows]
+
+
+def wanted_of(tx: Connection, keys: Iterable[int]) -> dict[int, list[Window]]:
+    """Return the ranges of orgs that have any, oldest first."""
+    found: dict[int, list[Window]] = {}
+    table = schema.wanted.c
+    for batch in batches(keys):
+        query = select(table.org, table.start, table.end).where(table.org.in_(batch)).order_by(table.org, table.start)
+        for key, start, end in tx.execute(query):
+            found.setdefault(key, []).append(Window(instant_of(start), instant_of(end)))
+    return found
 
 
 def want(tx: Connection, key: int, span: Window) -> None:

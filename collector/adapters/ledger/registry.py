@@ -60,25 +60,26 @@ def register(
     registry = _Registry(tx, names)
     calendars = Calendars(tx)
     found = registry.find(orgs)
+    entries = {org_.name: (found[org_.name].key, org_) for org_ in orgs if org_.name in found}
+    refused = {name: one for name, one in Calendars(tx).look(entries).items() if isinstance(one, CalendarChanged)}
+    if refused:
+        return dict(refused)  # the config is refused whole, so that the one before still fits
     new = [org_ for org_ in orgs if org_.name not in found]
     made = _insert(tx, new, wanted_from)
     calendars.begin({made[org_.name].key: org_ for org_ in new})
-    settled = calendars.settle({org_.name: (found[org_.name].key, org_) for org_ in orgs if org_.name in found})
+    settled = calendars.settle(entries)
     standings: dict[str, Standing | CalendarChanged] = {}
     kept: list[tuple[Org, _Row]] = []
     for org_ in orgs:
         row = made.get(org_.name) or found[org_.name]
-        match settled.get(org_.name):
-            case CalendarChanged() as changed:
-                standings[org_.name] = changed
-            case since:
-                kept.append((org_, row))
-                standings[org_.name] = Standing(
-                    key=row.key,
-                    org_id=row.org_id,
-                    wanted_from=wanted_since(org_, instant_of(row.wanted_from)),
-                    calendar_since=since,
-                )
+        since = settled.get(org_.name)
+        kept.append((org_, row))
+        standings[org_.name] = Standing(
+            key=row.key,
+            org_id=row.org_id,
+            wanted_from=wanted_since(org_, instant_of(row.wanted_from)),
+            calendar_since=None if isinstance(since, CalendarChanged) else since,
+        )
     registry.name(kept)
     registry.want(kept)
     return standings

@@ -29,6 +29,6 @@ def begin_run(tx: Connection, run_id: str, command: str, now: datetime, *, me: H
     return list(ids)
 
 
-def end_run(tx: Connection, run_id: str, exit_code: int, now: datetime) -> None:
-    """Book the end of a run."""
+def end_run(tx: Connection, run_id: str, exit_code: int | None, now: datetime) -> None:
+    """Book the end of a run; without an exit code it was cut short."""
     tx.execute(update(run).where(run.c.run_id == run_id).values(ended_at=micros(now), exit_code=exit_code))

@@ -140,6 +140,10 @@ class SqlLedger:
         """Return the ranges that backfills were asked for, oldest first."""
         return self._database.read(lambda tx: ranges.wanted(tx, key))
 
+    def wanted_of(self, keys: Iterable[int]) -> Mapping[int, Sequence[Window]]:
+        """Return the ranges of orgs that have any, oldest first, in one look."""
+        return self._database.read(lambda tx: ranges.wanted_of(tx, keys))
+
     def book(self, bookings: Sequence[Booking], file: UnsealedFile | None) -> None:
         """Write slices, and how far the unsealed file is booked, together."""
 
@@ -186,8 +190,8 @@ class SqlLedger:
             lambda tx: runs.begin_run(tx, run_id, command, now, me=self._me, liveness=self._liveness)
         )
 
-    def end_run(self, run_id: str, exit_code: int, now: datetime) -> None:
-        """Book the end of the run."""
+    def end_run(self, run_id: str, exit_code: int | None, now: datetime) -> None:
+        """Book the end of the run; without an exit code it was cut short."""
         self._database.write(lambda tx: runs.end_run(tx, run_id, exit_code, now))
 
     def organizations(self) -> Sequence[views.Organization]:
@@ -231,9 +235,9 @@ class SqlLedger:
         """Return the runs that have not ended, oldest first."""
         return self._database.read(views.open_runs)
 
-    def ended_runs(self, limit: int) -> Sequence[views.EndedRun]:
-        """Return the runs that have ended, newest first."""
-        return self._database.read(lambda tx: views.ended_runs(tx, limit))
+    def ended_runs(self, command: str, limit: int) -> Sequence[views.EndedRun]:
+        """Return the runs of a command that have ended, newest first."""
+        return self._database.read(lambda tx: views.ended_runs(tx, command, limit))
 
     def close(self) -> None:
         """Give all leases back and let go of everything; a ledger that can't be written any more doesn't hinder."""

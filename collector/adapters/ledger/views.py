@@ -184,11 +184,11 @@ def _starts_before(instant: datetime | None) -> ColumnElement[bool]:
     return true() if instant is None else slice_.c.start < micros(instant)
 
 
-def ended_runs(tx: Connection, limit: int) -> list[EndedRun]:
-    """Return the runs that have ended, newest first."""
+def ended_runs(tx: Connection, command: str, limit: int) -> list[EndedRun]:
+    """Return the runs of a command that have ended, newest first."""
     query = (
         select(run.c.run_id, run.c.command, run.c.started_at, run.c.ended_at, run.c.exit_code)
-        .where(run.c.ended_at.is_not(None))
+        .where(run.c.ended_at.is_not(None), run.c.command == command)
         .order_by(run.c.started_at.desc(), run.c.run_id.desc())
         .limit(limit)
     )

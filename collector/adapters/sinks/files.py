@@ -36,6 +36,10 @@ class Files(Protocol):
         """Remove a file; no error if it isn't there."""
         ...
 
+    def is_directory(self, path: Path) -> bool:
+        """Say whether a directory is there."""
+        ...
+
     def size(self, path: Path) -> int | None:
         """Return a file's size, None if it isn't there."""
         ...
@@ -89,6 +93,10 @@ class OsFiles:
         """Remove a file; no error if it isn't there."""
         self._close(path)
         path.unlink(missing_ok=True)
+
+    def is_directory(self, path: Path) -> bool:
+        """Say whether a directory is there."""
+        return path.is_dir()
 
     def size(self, path: Path) -> int | None:
         """Return a file's size, None if it isn't there."""
