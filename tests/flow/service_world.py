@@ -13,7 +13,7 @@ from collector.adapters.heap import give_back
 from collector.adapters.ledger import SqlLedger
 from collector.config import LoadedConfig
 from collector.dispatch import Event
-from collector.errors import ConfigError
+from collector.errors import ConfigError, LedgerError
 from collector.planning import Command
 from collector.result import RunResult
 from collector.run import Stop
@@ -45,6 +45,7 @@ class ServiceWorld(World):
     """Fits `collector.service.host.Host`. `began` is when each run began, and over which orgs."""
 
     refused: ConfigError | None = None  # what is wrong with the config's files now
+    away: bool = False  # the ledger, while a config is loaded
     version: int = 0  # of the files: a test changes it
     fails: Callable[[int], Exception | None] = lambda _n: None  # what the n-th run ends with
     began: list[tuple[datetime, tuple[str, ...]]] = field(default_factory=list)
@@ -59,6 +60,8 @@ class ServiceWorld(World):
 
     async def accept(self, config: LoadedConfig) -> None:
         del config
+        if self.away:
+            raise LedgerError("the ledger can't be used: the server is away")
 
     async def look(self, config: LoadedConfig) -> Fingerprint:
         del config

@@ -11,12 +11,14 @@ import pytest
 from collector.adapters.ledger import SqlLedger
 from collector.core.ranges import Last
 from collector.core.retry import RetryPolicy
+from collector.core.shards import Shard
 from collector.core.suspicion import Flag
 from collector.dispatch import Limits
 from collector.errors import ConfigError, LedgerError
 from collector.events import SliceBooked
 from collector.exitcodes import ExitCode
 from collector.model import ApiRequest, Granularity, Org, Population, SliceState, Zone
+from collector.planning import Command, Scope
 from tests.flow.harness import FAST
 from tests.flow.world import DAY, NOON, World
 from tests.support.fake_api import RESET, FakeApi, Script, Step, answer, for_org, status
@@ -319,6 +321,49 @@ def test_two_names_of_one_organization_are_collected_once_where_that_is_allowed(
     ids = Counter((r["record_id"], r["revision"]) for r in world.records)
     assert len(ids) == 10 * 2 * 2  # days, populations, products
     assert set(ids.values()) == {1}
+
+
+def test_a_config_that_is_refused_for_one_org_changes_nothing_of_another(world: World) -> None:
+    world.backfill(NOON, "2026-06-01", "2026-06-10")
+    before = world.orgs
+    tokyo = Zone.parse("Asia/Tokyo")
+    world.orgs = [make_org("a", zone=tokyo, since=date(2026, 6, 20)), make_org("b", zone=tokyo), make_org("new")]
+    with pytest.raises(ConfigError) as refused:
+        world.collect(NOON)
+    assert "'b'" in str(refused.value)
+    assert "'a'" not in str(refused.value)
+    world.orgs = before
+    assert world.collect(NOON).exit_code == ExitCode.OK
+    ledger = SqlLedger.open(world.ledger_url, command="collector status", now=lambda: NOON, durable=False)
+    try:
+        assert {row.name for row in ledger.organizations()} == {"a", "b"}
+    finally:
+        ledger.close()
+
+
+def test_two_new_names_of_one_organization_are_collected_by_one_backfill_beside_others(world: World) -> None:
+    world.same_organization = "allow"
+    world.orgs = [make_org("a"), make_org("b"), make_org("c")]
+    world.api = FakeApi(script=lambda org, request, _n: answer(org, request, org_id="42" if org.name in "ab" else "43"))
+    result = world.backfill(NOON, "2026-03-01", "2026-06-10")
+    assert result.exit_code == ExitCode.OK
+    ids = Counter((r["record_id"], r["revision"]) for r in world.records)
+    assert set(ids.values()) == {1}
+    assert {r["org_id"] for r in world.records} == {"42", "43"}
+
+
+def test_runs_of_another_shard_are_not_taken_for_those_of_this_one(world: World) -> None:
+    def label(index: int) -> str:
+        return Command(name="serve", range_=None, scope=Scope(shard=Shard(index, 2))).label
+
+    ledger = SqlLedger.open(world.ledger_url, command="collector serve", now=lambda: NOON, durable=False)
+    try:
+        ledger.begin_run("r1", label(1), NOON)
+        ledger.end_run("r1", 0, NOON)
+        assert ledger.ended_runs(label(0), 10) == []
+        assert [run.run_id for run in ledger.ended_runs(label(1), 10)] == ["r1"]
+    finally:
+        ledger.close()
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import errno
+import os
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
@@ -10,8 +12,9 @@ import pytest
 
 from collector.adapters.sinks.directory import hidden
 from collector.adapters.sinks.files import OsFiles
+from collector.errors import OutputError
 from collector.ports.ledger import Ledger, UnsealedFile
-from collector.recovery import recover
+from collector.recovery import Recovered, recover
 
 LINES = b'{"n": 1}\n{"n": 2}\n'
 
@@ -55,8 +58,8 @@ def ledger(tmp_path: Path) -> OneFile:
     )
 
 
-def finish(ledger: OneFile) -> None:
-    recover(cast("Ledger", ledger), OsFiles(), hidden)
+def finish(ledger: OneFile, own: Path | None = None) -> Recovered:
+    return recover(cast("Ledger", ledger), OsFiles(), hidden, own=own)
 
 
 def test_one_that_is_whole_is_renamed(ledger: OneFile, tmp_path: Path) -> None:
@@ -69,6 +72,28 @@ def test_one_that_is_whole_is_renamed(ledger: OneFile, tmp_path: Path) -> None:
 def test_one_that_is_gone_was_renamed(ledger: OneFile) -> None:
     finish(ledger)
     assert ledger.told == ["sealed"]
+
+
+def test_one_in_a_directory_that_is_not_there_is_awaited_and_never_taken_for_renamed(
+    ledger: OneFile, tmp_path: Path
+) -> None:
+    gone = replace(ledger.file, directory=str(tmp_path / "not mounted"))
+    ledger.file = gone
+    assert finish(ledger).awaited == [gone]
+    assert ledger.told == []
+
+
+def test_one_elsewhere_that_cannot_be_sealed_keeps_nobody_from_collecting_and_one_in_our_own_does(
+    ledger: OneFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(OsFiles, "truncate", refuse)
+    hidden(tmp_path, ledger.file.name).write_bytes(LINES)
+    assert finish(ledger).awaited == [ledger.file]
+    with pytest.raises(OutputError, match="Read-only file system"):
+        finish(ledger, own=tmp_path)
 
 
 def test_one_that_someone_has_cut_is_lost_and_never_sealed(ledger: OneFile, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from signal import SIGTERM
 
 import pytest
 
@@ -21,7 +22,7 @@ from collector.service.loop import Loop
 from collector.service.parking import PARK_FOR
 from tests.flow.service_world import ServiceWorld
 from tests.flow.world import NOON
-from tests.support.fake_api import FakeApi, Step, status
+from tests.support.fake_api import FakeApi, Step, answer, status
 from tests.support.orgs import make_org
 
 HOUR = timedelta(hours=1)
@@ -208,6 +209,86 @@ def test_what_a_run_could_not_seal_the_next_one_of_the_same_service_seals(
     assert set(slices.values()) == {1}
     assert len(slices) == 2 * 2 * 3 * 2
     assert len(world.api.asked) == 12
+
+
+def test_a_run_that_is_stopped_with_orgs_that_were_never_claimed_ends_as_it_should(world: ServiceWorld) -> None:
+    world.orgs = [make_org(f"org-{n}") for n in range(200)]
+    world.api = FakeApi(latency_s=lambda _org: 10.0)
+    world.serve(NOON, timedelta(seconds=25))
+    assert [view.exit_code for view in world.ended] == [ExitCode.TERMINATED]
+
+
+def test_a_full_disk_is_told_as_one_also_with_orgs_that_were_never_claimed(
+    world: ServiceWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def append(_sink: DirectorySink, _records: object) -> None:
+        raise OutputError("the output directory can't be written: No space left on device")
+
+    monkeypatch.setattr(DirectorySink, "append", append)
+    world.orgs = [make_org(f"org-{n}") for n in range(200)]
+    world.serve(NOON, timedelta(seconds=5))
+    assert world.ended[0].exit_code == ExitCode.OUTPUT
+    assert "No space left" in world.ended[0].why
+
+
+def test_what_is_new_while_the_ledger_is_away_is_loaded_once_it_is_back(world: ServiceWorld) -> None:
+    async def change(loop: Loop) -> None:
+        await asyncio.sleep(60)
+        world.away = True
+        world.orgs = [*world.orgs, make_org("new")]
+        world.version += 1
+        loop.reload()
+        await asyncio.sleep(120)
+        assert [org.name for org in loop.config.orgs] == ["a", "b"]
+        world.away = False
+        await asyncio.sleep(60)
+        assert [org.name for org in loop.config.orgs] == ["a", "b", "new"]
+
+    world.serve(NOON, 10 * MINUTE, change)
+    assert any(orgs == ("new",) for _, orgs in world.began)
+
+
+def test_a_clock_that_is_set_back_in_mid_run_makes_no_run_wait_for_weeks(world: ServiceWorld) -> None:
+    world.api = FakeApi(latency_s=lambda _org: 10.0)
+
+    async def set_clock(_: Loop) -> None:
+        await asyncio.sleep(15)
+        world.clock.ahead -= timedelta(days=30)
+
+    world.serve(NOON, 3 * HOUR, set_clock)
+    assert len(world.began) >= 3
+
+
+def test_a_run_that_a_reload_cut_short_is_made_up_for_at_a_restart(world: ServiceWorld) -> None:
+    world.api = FakeApi(latency_s=lambda _org: 10.0)
+
+    async def roll_out(loop: Loop) -> None:
+        await asyncio.sleep(15)
+        world.orgs = [*world.orgs, make_org("new")]
+        world.version += 1
+        while not loop.observed.runs:  # noqa: ASYNC110 - in virtual time
+            await asyncio.sleep(0.1)
+        loop.stop(SIGTERM)
+
+    world.serve(NOON, 5 * MINUTE, roll_out)
+    world.api = FakeApi()
+    world.serve(NOON + 5 * MINUTE, 5 * MINUTE)
+    assert world.began[-1][0] == NOON + 5 * MINUTE
+    assert len({(r["org"], r["population"], r["window_start"]) for r in world.records}) == 3 * 6
+
+
+def test_an_org_that_was_refused_as_a_duplicate_is_asked_again_when_the_config_changes(world: ServiceWorld) -> None:
+    world.api = FakeApi(script=lambda org, request, _n: answer(org, request, org_id="42"))
+
+    async def allow(loop: Loop) -> None:
+        await asyncio.sleep(60)
+        assert len(loop.parking.parked) == 1
+        world.same_organization = "allow"
+        world.version += 1
+        await asyncio.sleep(30)
+        assert not loop.parking.parked
+
+    world.serve(NOON, 10 * MINUTE, allow)
 
 
 def test_sigterm_in_mid_run_drains_and_what_was_there_is_kept(world: ServiceWorld) -> None:

@@ -34,7 +34,7 @@ def test_a_time_that_comes_twice_in_autumn_runs_once() -> None:
 
 def test_within_the_hour_that_comes_twice_the_next_time_is_never_in_the_past() -> None:
     schedule = Schedule("30 2,14 * * *", BERLIN)
-    for minutes in range(0, 180):
+    for minutes in range(180):
         now = datetime(2026, 10, 25, tzinfo=UTC) + timedelta(minutes=minutes)
         assert schedule.after(now) > now
 

@@ -20,6 +20,12 @@ def test_a_refused_org_is_left_alone_for_a_while_and_then_tried_again() -> None:
     assert parking.waiting(NOON + PARK_FOR) == set()
 
 
+def test_a_clock_that_is_set_back_prolongs_nothing() -> None:
+    parking = Parking()
+    parking.park("a", NO, NOON)
+    assert parking.waiting(NOON - 5 * PARK_FOR) == set()
+
+
 def test_since_when_it_is_refused_survives_being_refused_again() -> None:
     parking = Parking()
     parking.park("a", NO, NOON)
