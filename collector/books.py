@@ -128,7 +128,7 @@ class Books:
     def _booking(
         self, outcome: SliceOutcome, key: SliceKey, found: Normalised | None, row: SliceRow | None
     ) -> Booking | None:
-        now = self._last_at or self._clock.now()
+        now = self._clock.now()
         before = row.known if row else None
         state, code = outcome.state, outcome.failure.code if outcome.failure else None
         if state is SliceState.COMPLETE:
@@ -150,7 +150,7 @@ class Books:
             end=outcome.slice.window.end,
             state=state,
             code=code,
-            asked_at=self._clock.now(),
+            asked_at=now,
             complete_at=complete_at,
             emission=emission,
             shrunk=shrunk,

@@ -15,7 +15,7 @@ FOUND_BY = {
     "no intent before the rename": 7,
     "told to be sealed before the rename": 164,
     "recovery cuts nothing off": 2,
-    "recovery takes a file that is too short": 37,
+    "recovery takes a file that is too short": 67,
     "the dead keep their leases": 2,
     "a minute of work is gathered before it is booked": 2,
     "the lease is ignored": 2,
