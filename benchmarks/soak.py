@@ -22,6 +22,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
+from collector.adapters.heap import keep_giving_back
 from collector.adapters.ledger import SqlLedger
 from collector.config import LoadedConfig
 from collector.core.response import Reply
@@ -109,18 +110,23 @@ class Soak(ServiceWorld):
                 self, config=lambda: loop.config, observed=loop.observed, parking=loop.parking, clock=self.clock
             )
             self.listeners.viewer = viewer
-            viewing = asyncio.create_task(viewer.run())
+            beside = [asyncio.create_task(one) for one in (viewer.run(), self._scrape(), keep_giving_back())]
             for hour in range(1, hours + 1):
                 await asyncio.sleep(3600)
-                self.metrics.text()
                 if hour % 6 == 0:
                     self._renew(hour)
                 if hour in (1, hours):
                     self.held.append(Held.now())
                     print(f"after {hour:>2} h: {self.held[-1]}", flush=True)
-            viewing.cancel()
+            for task in beside:
+                task.cancel()
 
         self.serve(NOON, timedelta(hours=hours, minutes=1), look)
+
+    async def _scrape(self) -> None:
+        while True:
+            await asyncio.sleep(60)
+            self.metrics.text()
 
     def _renew(self, hour: int) -> None:
         """Some credentials become wrong, and others right again."""

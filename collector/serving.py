@@ -14,7 +14,7 @@ from typing import TypeVar
 import structlog
 
 from collector.adapters.clock import SystemClock
-from collector.adapters.heap import give_back
+from collector.adapters.heap import keep_giving_back
 from collector.adapters.ledger import SqlLedger
 from collector.adapters.signals import draining, hearing_hangup
 from collector.adapters.thread import WorkerThread
@@ -154,12 +154,7 @@ async def serve(
             host, config=lambda: loop.config, observed=loop.observed, parking=loop.parking, clock=clock, scope=scope
         )
         watching.add(metrics.note, viewer.note)
-
-        def on_run(run: RunView) -> None:
-            metrics.run_ended(run)
-            give_back()
-
-        loop.on_run = on_run
+        loop.on_run = metrics.run_ended
 
         def hung_s() -> dict[str, float]:
             now = asyncio.get_running_loop().time()
@@ -172,7 +167,7 @@ async def serve(
         app = make_app(site, guarding_by(lambda: loop.config))
         port = await stack.enter_async_context(serving(app, host=service.host, port=service.port))
         log.info("service.listening", host=service.host, port=port)
-        await stack.enter_async_context(running(viewer.run, metrics.loop_lag.measure))
+        await stack.enter_async_context(running(viewer.run, metrics.loop_lag.measure, keep_giving_back))
         await loop.run()
 
 

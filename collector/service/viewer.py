@@ -98,7 +98,9 @@ class Viewer:
         for name in names:
             del self._dirty[name]
         try:
-            self._views |= await self._reads.snapshot(self._config, self._snapshots, names)
+            found = await self._reads.snapshot(self._config, self._snapshots, names)
+            # Of equal views the one that is known stays: what was made of it holds, and no memory is churned.
+            self._views |= {name: view for name, view in found.items() if self._views.get(name) != view}
             self.trouble = None
         except CollectorError as error:
             self._failed(str(error), names)

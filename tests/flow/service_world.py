@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from signal import SIGTERM
 
-from collector.adapters.heap import give_back
 from collector.adapters.ledger import SqlLedger
 from collector.config import LoadedConfig
 from collector.dispatch import Event
@@ -102,7 +101,6 @@ class ServiceWorld(World):
             def on_run(run: RunView) -> None:
                 self.ended.append(run)
                 metrics.run_ended(run)
-                give_back()
 
             loop.on_run = on_run
             asyncio.get_running_loop().call_later(lasting.total_seconds(), loop.stop, SIGTERM)

@@ -1,0 +1,110 @@
+"""What operators see is read anew, an org at a time; a ledger that fails is told, and what was seen stays."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from collector.adapters import heap
+from collector.config import LoadedConfig, Settings
+from collector.errors import LedgerError, Rejected
+from collector.events import LaneEnded
+from collector.model import Org, SliceState
+from collector.service.parking import Parking
+from collector.service.snapshot import Snapshots
+from collector.service.view import Observed, OrgView
+from collector.service.viewer import Viewer
+from tests.support.fake_api import FakeClock
+from tests.support.orgs import make_org
+from tests.support.views import NOW, observed, org_view
+from tests.support.virtual_time import run_virtual
+
+ORGS = (make_org("acme"), make_org("globex"))
+
+
+def ended(org: Org) -> LaneEnded:
+    return LaneEnded(org=org, state=SliceState.FAILED, failure=Rejected(code="busy", message="busy"), remaining=1)
+
+
+@dataclass
+class Reads:
+    """Answers with made-up views, or fails."""
+
+    views: dict[str, OrgView]
+    error: Exception | None = None
+    asked: list[list[str]] = field(default_factory=list)
+
+    async def snapshot(self, config: LoadedConfig, snapshots: Snapshots, names: Iterable[str]) -> Mapping[str, OrgView]:
+        del config, snapshots
+        self.asked.append(list(names))
+        if self.error is not None:
+            raise self.error
+        return {name: replace(self.views[name]) for name in self.asked[-1]}  # equal, and not the same
+
+
+def view(during: Callable[[Viewer, Reads, Observed], Awaitable[None]]) -> None:
+    config = LoadedConfig(settings=Settings(), orgs=ORGS, path=Path(), files=(), warnings=())
+    seen, reads = observed(), Reads({org.name: org_view(org.name) for org in ORGS})
+
+    async def main() -> None:
+        viewer = Viewer(reads, config=lambda: config, observed=seen, parking=Parking(), clock=FakeClock(NOW))
+        task = asyncio.create_task(viewer.run())
+        await asyncio.sleep(5)
+        await during(viewer, reads, seen)
+        task.cancel()
+
+    run_virtual(main())
+
+
+def test_an_org_of_which_nothing_changed_stays_the_same_object() -> None:
+    async def during(viewer: Viewer, reads: Reads, seen: Observed) -> None:
+        before = dict(seen.orgs)
+        reads.views["globex"] = org_view("globex", labels={"team": "qa"})
+        for org in ORGS:
+            viewer.note(ended(org))
+        await asyncio.sleep(5)
+        assert reads.asked[-1] == ["acme", "globex"]
+        assert seen.orgs["acme"] is before["acme"]
+        assert seen.orgs["globex"].labels == {"team": "qa"}
+
+    view(during)
+
+
+@pytest.mark.parametrize(
+    ("error", "trouble"),
+    [
+        (LedgerError("the ledger is away"), "the ledger is away"),
+        (KeyError("x"), "a defect of the collector: KeyError"),
+    ],
+)
+def test_a_ledger_that_fails_is_told_and_asked_again(error: Exception, trouble: str) -> None:
+    async def during(viewer: Viewer, reads: Reads, seen: Observed) -> None:
+        before = dict(seen.orgs)
+        reads.error = error
+        viewer.note(ended(ORGS[0]))
+        await asyncio.sleep(5)
+        troubles = [viewer.trouble]
+        assert seen.orgs == before
+        reads.error, reads.views["acme"] = None, org_view(labels={"team": "qa"})
+        await asyncio.sleep(30)
+        assert [*troubles, viewer.trouble] == [trouble, None]
+        assert seen.orgs["acme"].labels == {"team": "qa"}
+
+    view(during)
+
+
+def test_memory_is_given_back_every_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    times: list[float] = []
+
+    async def main() -> None:
+        monkeypatch.setattr(heap, "give_back", lambda: times.append(asyncio.get_running_loop().time()))
+        task = asyncio.create_task(heap.keep_giving_back())
+        await asyncio.sleep(200)
+        task.cancel()
+
+    run_virtual(main())
+    assert times == [60, 120, 180]
