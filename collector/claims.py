@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from collector.core.coverage import outstanding
-from collector.core.plan import BatchPlan
+from collector.core.plan import BatchPlan, Spans, spans_of
 from collector.core.summary import RunSummary
 from collector.core.wanted import Since, Wanted, calendars_overlap
 from collector.dispatch import Dispatcher
@@ -58,6 +58,7 @@ class Batch:
     """What is asked of an org next: `left` counts all that is left to ask, these slices included."""
 
     slices: Sequence[Slice] = ()
+    beyond: Spans = field(default_factory=dict)  # where those lie that follow
     left: Counter[Population] = field(default_factory=Counter)
     done: Sequence[Slice] = ()  # that wait for another try, and that another process has completed
 
@@ -272,7 +273,12 @@ class Claims:
         last = work.plan.last
         if last is not None:
             slices = [s for s in slices if _place(s) > _place(last)]
-        return Batch(slices=slices[:_BATCH], left=Counter(s.population for s in slices), done=done)
+        return Batch(
+            slices=slices[:_BATCH],
+            beyond=spans_of(slices[_BATCH:]),
+            left=Counter(s.population for s in slices),
+            done=done,
+        )
 
     def _begin(self, work: Work, batch: Batch, now: float) -> None:
         work.busy_since = None
@@ -281,7 +287,7 @@ class Claims:
         if work.lane and batch.done:
             work.lane.forget(batch.done)
             work.plan.begun.subtract(s.population for s in batch.done)
-        work.plan.refill(batch.slices, more=batch.left.total() > len(batch.slices))
+        work.plan.refill(batch.slices, beyond=batch.beyond)
         begun = work.plan.begun + batch.left
         for population, summary in self._summary.org(work.org).populations.items():
             summary.planned = begun[population]

@@ -222,11 +222,13 @@ async def _feed(claims: Claims | None, dispatcher: Dispatcher) -> None:
 def _close_summary(summary: RunSummary, dispatcher: Dispatcher, failure: CollectorError | None) -> None:
     """Account for the slices that no outcome was written of, by why their lane ended."""
     for lane in dispatcher.lanes:
-        for population in summary.orgs[lane.org.name].populations.values():
-            if failure is not None:
+        unissued = lane.plan.unissued
+        for name, population in summary.orgs[lane.org.name].populations.items():
+            windows = unissued.get(name, ())
+            if failure is not None:  # of some of them it isn't known whether they were delivered
                 population.close(SliceState.NOT_ASKED, "output", "the output failed before it was delivered")
             elif lane.end is not None:
-                population.close(lane.end.state, lane.end.failure.code, lane.end.failure.message)
+                population.close(lane.end.state, lane.end.failure.code, lane.end.failure.message, windows)
             else:
                 why = RELOADED if dispatcher.winding_up else STOPPED
-                population.close(SliceState.NOT_ASKED, why.code, why.message)
+                population.close(SliceState.NOT_ASKED, why.code, why.message, windows)

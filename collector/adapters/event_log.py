@@ -35,11 +35,8 @@ def log_event(event: Event) -> None:
                 delay_s=round(event.delay_s, 2),
                 **_names(event.slice),
             )
-        case SliceOutcome(state=SliceState.COMPLETE):
-            log.debug("slice.complete", asked=event.asked, **_names(event.slice))
         case SliceOutcome():
-            reason = event.failure.code if event.failure else "partial"
-            log.warning(f"slice.{event.state}", reason=reason, asked=event.asked, **_names(event.slice))
+            _log_outcome(event)
         case SliceBooked():
             _log_flags(event)
         case LaneEnded():
@@ -52,6 +49,17 @@ def log_event(event: Event) -> None:
             log.info("api.up", down_s=round(event.down_s, 1))
 
 
+def _log_outcome(outcome: SliceOutcome) -> None:
+    match outcome:
+        case SliceOutcome(state=SliceState.COMPLETE):
+            log.debug("slice.complete", asked=outcome.asked, **_names(outcome.slice))
+        case SliceOutcome(failure=Rejected(code="stopped" | "reloaded")):  # one line says it of all of them
+            log.debug("slice.stopped", asked=outcome.asked, **_names(outcome.slice))
+        case _:
+            reason = outcome.failure.code if outcome.failure else "partial"
+            log.warning(f"slice.{outcome.state}", reason=reason, asked=outcome.asked, **_names(outcome.slice))
+
+
 def _log_flags(booked: SliceBooked) -> None:
     for flag, products in booked.flags.items():
         about = {"products": list(products)} if products else {}
@@ -62,7 +70,7 @@ def _log_flags(booked: SliceBooked) -> None:
 
 def _log_end(ended: LaneEnded) -> None:
     match ended.failure:
-        case Rejected(code="stopped"):
+        case Rejected(code="stopped" | "reloaded"):
             log.debug("org.stopped", org=ended.org.name, slices_not_asked=ended.remaining)
         case failure:
             log.error(

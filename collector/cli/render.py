@@ -33,7 +33,7 @@ _ADVICE = {
     ExitCode.OK: "every planned slice is complete",
     ExitCode.INCOMPLETE: "some slices are not complete: run it again, what can be repaired will be",
     ExitCode.REFUSED: "an org was refused: a person has to act on what stands beside its name",
-    ExitCode.OUTPUT: "the output or the ledger failed: mend what stands in the log, and run it again",
+    ExitCode.OUTPUT: "the output or the ledger failed: mend what is named and run it again, it goes on from there",
     ExitCode.BUSY: "another process works on some orgs: call again",
     ExitCode.INTERRUPTED: "stopped by SIGINT: run it again to go on",
     ExitCode.TERMINATED: "stopped by SIGTERM: run it again to go on",
@@ -53,7 +53,7 @@ def show_result(result: RunResult, context: Context) -> None:
             console.print(doubt, soft_wrap=True)
         console.print(_closing(result), highlight=False, soft_wrap=True)
     if result.output_error is not None:
-        log.error("output.failed", message=str(result.output_error))
+        log.error("output.failed", message=str(result.output_error), next=_ADVICE[ExitCode.OUTPUT])
 
 
 def _log_result(result: RunResult) -> None:

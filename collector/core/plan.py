@@ -8,13 +8,25 @@ time and only when a request can leave, so that a later plan may react to what w
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Protocol
 
-from collector.core.windows import Calendar
+from collector.core.windows import Calendar, merge
 from collector.model import Org, Population, Slice, Window
+
+SPANS_KEPT = 8  # of what a population lacks: enough to see where in time that is
+
+Spans = Mapping[Population, Sequence[Window]]
+
+
+def spans_of(slices: Iterable[Slice]) -> dict[Population, list[Window]]:
+    """Return where in time slices lie, in as few spans as possible, oldest first; one more than is kept at most."""
+    windows: dict[Population, list[Window]] = {}
+    for slice_ in slices:
+        windows.setdefault(slice_.population, []).append(slice_.window)
+    return {population: merge(spans)[: SPANS_KEPT + 1] for population, spans in windows.items()}
 
 
 class Plan(Protocol):
@@ -33,6 +45,11 @@ class Plan(Protocol):
     @property
     def exhausted(self) -> bool:
         """Whether none will ever be issued again."""
+        ...
+
+    @property
+    def unissued(self) -> Spans:
+        """Where in time the slices lie that were not issued."""
         ...
 
     def __next__(self) -> Slice:
@@ -61,6 +78,11 @@ class ListedPlan:
         """Whether all were issued."""
         return not self.slices
 
+    @property
+    def unissued(self) -> Spans:
+        """Where in time the slices lie that were not issued."""
+        return spans_of(self.slices)
+
     def __next__(self) -> Slice:
         """Issue the next slice."""
         return self.slices.pop(0)
@@ -77,6 +99,7 @@ class BatchPlan:
     org: Org
     batch: deque[Slice] = field(default_factory=deque)
     more: bool = True  # batches may follow
+    beyond: Spans = field(default_factory=dict)  # where those that follow lie
     begun: Counter[Population] = field(default_factory=Counter)  # slices issued, each counted once
     last: Slice | None = None  # the last of them
     _ended: bool = False
@@ -97,21 +120,32 @@ class BatchPlan:
         self.begun[self.last.population] += 1
         return self.last
 
-    def refill(self, slices: Iterable[Slice], *, more: bool) -> None:
-        """Begin another batch."""
+    @property
+    def unissued(self) -> Spans:
+        """Where in time the slices lie that were not issued."""
+        batch = spans_of(self.batch)
+        return {
+            population: merge([*batch.get(population, ()), *self.beyond.get(population, ())])
+            for population in self.org.populations
+        }
+
+    def refill(self, slices: Iterable[Slice], *, beyond: Spans) -> None:
+        """Begin another batch; `beyond` is where those lie that follow it."""
         if not self._ended:
             self.batch = deque(slices)
-            self.more = more
+            self.beyond = beyond
+            self.more = any(beyond.values())
 
     def cut(self) -> None:
         """Take back what was not issued: it is planned again."""
         if self.batch:
+            self.beyond = self.unissued
             self.batch.clear()
             self.more = True
 
     def end(self) -> None:
         """Issue none any more, and take no other batch."""
-        self.batch.clear()
+        self.cut()
         self.more = False
         self._ended = True
 
@@ -125,6 +159,7 @@ class LanePlan:
     total: int = field(init=False)
     issued: int = field(init=False, default=0)
     _ended: bool = field(init=False, default=False)
+    _last: Slice | None = field(init=False, default=None)
     _slices: Iterator[Slice] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -151,11 +186,26 @@ class LanePlan:
         """Whether none will be issued again."""
         return not self.remaining
 
+    @property
+    def unissued(self) -> Spans:
+        """Where in time the slices lie that were not issued."""
+        if self.span is None or self.issued == self.total:
+            return {}
+        return {population: self._behind(population, self.span) for population in self.org.populations}
+
+    def _behind(self, population: Population, span: Window) -> list[Window]:
+        if self._last is None:
+            return [span]
+        order = self.org.populations.index
+        asked = order(population) <= order(self._last.population)
+        start = self._last.window.end if asked else self._last.window.start
+        return [Window(start, span.end)] if start < span.end else []
+
     def __next__(self) -> Slice:
         """Issue the next slice."""
-        slice_ = next(self._slices)
+        self._last = next(self._slices)
         self.issued += 1
-        return slice_
+        return self._last
 
     def end(self) -> None:
         """Issue none any more."""

@@ -10,14 +10,12 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from collector.core.plan import LanePlan
+from collector.core.plan import SPANS_KEPT, LanePlan
 from collector.core.suspicion import Flag
 from collector.core.windows import merge
 from collector.errors import REFUSED_CODES
 from collector.exitcodes import ExitCode
 from collector.model import Org, Population, SliceState, Window
-
-_SPANS_KEPT = 8
 
 
 @dataclass(slots=True)
@@ -35,8 +33,8 @@ class Cause:
         """Count slices, keeping where in time they lie as few spans, up to a bound."""
         self.slices += slices
         spans = merge([*self.spans, *windows])
-        self.more_spans = self.more_spans or len(spans) > _SPANS_KEPT
-        self.spans = spans[:_SPANS_KEPT]
+        self.more_spans = self.more_spans or len(spans) > SPANS_KEPT
+        self.spans = spans[:SPANS_KEPT]
 
 
 @dataclass(slots=True)
@@ -77,13 +75,12 @@ class PopulationSummary:
             own.add(*cause.spans, slices=cause.slices)
             own.more_spans = own.more_spans or cause.more_spans
 
-    def close(self, state: SliceState, code: str, message: str) -> None:
-        """Count the slices that were never issued."""
+    def close(self, state: SliceState, code: str, message: str, windows: Iterable[Window] = ()) -> None:
+        """Count the slices that were never issued, and where they lie."""
         rest = self.planned - self.states.total()
         if rest:
             self.states[state] += rest
-            cause = self.causes.setdefault((state, code), Cause(state, code, message))
-            cause.slices += rest
+            self.causes.setdefault((state, code), Cause(state, code, message)).add(*windows, slices=rest)
 
 
 @dataclass(slots=True)

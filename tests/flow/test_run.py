@@ -279,6 +279,8 @@ def test_the_summary_of_a_run_with_every_kind_of_org() -> None:
         ("org-2", "failed", "connection_lost"): 10,
         ("org-3", "failed", "http_400"): 10,
     }
+    # Where that is, is told of all of them: org-0 was refused at its first slice.
+    assert len({str(entry["windows"]) for entry in ran.manifest["not_complete"]}) == 1
 
 
 @pytest.mark.parametrize(

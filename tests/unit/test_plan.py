@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from itertools import groupby
 from zoneinfo import ZoneInfo
@@ -10,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.core.plan import LanePlan, ListedPlan
+from collector.core.plan import BatchPlan, LanePlan, ListedPlan, spans_of
 from collector.core.windows import Calendar, merge, start_of_date
 from collector.model import Granularity, Population, Slice, Window, Zone
 from tests.support.orgs import make_org, plan_days
@@ -175,3 +177,37 @@ def test_a_listed_plan_issues_its_slices_in_the_order_given() -> None:
     assert plan.remaining == 4
     assert [next(plan) for _ in range(4)] == slices
     assert plan.remaining == 0
+
+
+def test_what_was_not_issued_is_known_by_where_it_lies() -> None:
+    org = make_org()
+    slices = issued(plan_days(org, 3))
+    plans: dict[str, LanePlan | ListedPlan | BatchPlan] = {
+        "range": plan_days(org, 3),
+        "list": ListedPlan(org, list(slices)),
+        "batches": BatchPlan(org, batch=deque(slices[:4]), beyond=spans_of(slices[4:])),
+    }
+    for name, plan in plans.items():
+        for done in range(5):
+            left = {population: spans for population, spans in plan.unissued.items() if spans}
+            assert left == spans_of(slices[done:]), (name, done)
+            if done < 4:
+                next(plan)
+
+
+@pytest.mark.parametrize("end", [BatchPlan.cut, BatchPlan.end])
+def test_what_is_taken_back_of_a_batch_was_not_issued_either(end: Callable[[BatchPlan], None]) -> None:
+    org = make_org()
+    slices = issued(plan_days(org, 4))
+    plan = BatchPlan(org)
+    plan.refill(slices[:6], beyond=spans_of(slices[6:]))
+    next(plan)
+    end(plan)
+    assert plan.remaining == 0
+    assert plan.unissued == spans_of(slices[1:])
+
+
+def test_no_more_spans_are_kept_than_show_where_it_is() -> None:
+    org = make_org()
+    every_other = issued(plan_days(org, 60))[::4]
+    assert len(spans_of(every_other)[BOTH[0]]) == 9
