@@ -287,7 +287,7 @@ class Claims:
         if work.lane and batch.done:
             work.lane.forget(batch.done)
             work.plan.begun.subtract(s.population for s in batch.done)
-        work.plan.refill(batch.slices, beyond=batch.beyond)
+        work.plan.refill(batch.slices, behind=batch.left.total() - len(batch.slices), beyond=batch.beyond)
         begun = work.plan.begun + batch.left
         for population, summary in self._summary.org(work.org).populations.items():
             summary.planned = begun[population]

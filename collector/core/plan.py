@@ -48,8 +48,13 @@ class Plan(Protocol):
         ...
 
     @property
+    def left(self) -> int:
+        """How many slices were not issued, now or for later."""
+        ...
+
+    @property
     def unissued(self) -> Spans:
-        """Where in time the slices lie that were not issued."""
+        """Where in time they lie."""
         ...
 
     def __next__(self) -> Slice:
@@ -79,8 +84,13 @@ class ListedPlan:
         return not self.slices
 
     @property
+    def left(self) -> int:
+        """How many slices were not issued."""
+        return len(self.slices)
+
+    @property
     def unissued(self) -> Spans:
-        """Where in time the slices lie that were not issued."""
+        """Where in time they lie."""
         return spans_of(self.slices)
 
     def __next__(self) -> Slice:
@@ -99,7 +109,8 @@ class BatchPlan:
     org: Org
     batch: deque[Slice] = field(default_factory=deque)
     more: bool = True  # batches may follow
-    beyond: Spans = field(default_factory=dict)  # where those that follow lie
+    behind: int = 0  # slices that follow with them, as far as is known,
+    beyond: Spans = field(default_factory=dict)  # and where those lie
     begun: Counter[Population] = field(default_factory=Counter)  # slices issued, each counted once
     last: Slice | None = None  # the last of them
     _ended: bool = False
@@ -121,25 +132,30 @@ class BatchPlan:
         return self.last
 
     @property
+    def left(self) -> int:
+        """How many slices were not issued, now or for later."""
+        return len(self.batch) + self.behind
+
+    @property
     def unissued(self) -> Spans:
-        """Where in time the slices lie that were not issued."""
+        """Where in time they lie."""
         batch = spans_of(self.batch)
         return {
             population: merge([*batch.get(population, ()), *self.beyond.get(population, ())])
             for population in self.org.populations
         }
 
-    def refill(self, slices: Iterable[Slice], *, beyond: Spans) -> None:
-        """Begin another batch; `beyond` is where those lie that follow it."""
+    def refill(self, slices: Iterable[Slice], *, behind: int, beyond: Spans) -> None:
+        """Begin another batch; so many slices follow it, and lie there."""
         if not self._ended:
             self.batch = deque(slices)
-            self.beyond = beyond
-            self.more = any(beyond.values())
+            self.behind, self.beyond = behind, beyond
+            self.more = behind > 0
 
     def cut(self) -> None:
         """Take back what was not issued: it is planned again."""
         if self.batch:
-            self.beyond = self.unissued
+            self.behind, self.beyond = self.left, self.unissued
             self.batch.clear()
             self.more = True
 
@@ -187,8 +203,13 @@ class LanePlan:
         return not self.remaining
 
     @property
+    def left(self) -> int:
+        """How many slices were not issued."""
+        return self.total - self.issued
+
+    @property
     def unissued(self) -> Spans:
-        """Where in time the slices lie that were not issued."""
+        """Where in time they lie."""
         if self.span is None or self.issued == self.total:
             return {}
         return {population: self._behind(population, self.span) for population in self.org.populations}

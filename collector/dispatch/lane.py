@@ -220,7 +220,7 @@ class Lane:
         """End the lane: what was asked ends by what it found, the rest is never asked."""
         if self.end is not None:
             return []
-        self.end = LaneEnded(org=self.org, state=state, failure=failure, remaining=self.plan.remaining)
+        self.end = LaneEnded(org=self.org, state=state, failure=failure, remaining=self.plan.left)
         self.mood = Mood.ENDED
         waiting = [inquiry.outcome(self._state_of_asked()) for _, _, inquiry in sorted(self._waiting)]
         self._waiting.clear()

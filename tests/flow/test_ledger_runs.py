@@ -15,7 +15,7 @@ from collector.core.shards import Shard
 from collector.core.suspicion import Flag
 from collector.dispatch import Limits
 from collector.errors import ConfigError, LedgerError
-from collector.events import SliceBooked
+from collector.events import LaneEnded, SliceBooked
 from collector.exitcodes import ExitCode
 from collector.model import ApiRequest, Granularity, Org, Population, SliceState, Zone
 from collector.planning import Command, Scope
@@ -257,6 +257,20 @@ def test_a_backfill_goes_on_where_it_stopped_and_force_asks_again(world: World) 
     forced = world.backfill(NOON, "2026-05-01", "2026-05-31", force=True)
     assert len(world.api.asked) == 31 * 4
     assert world.records_of_run(forced) == []
+
+
+def test_all_that_a_refused_org_was_not_asked_is_told_with_where_it_lies(world: World) -> None:
+    world.orgs = [make_org("a")]
+    world.backfill(NOON, "2026-02-01", "2026-02-10")
+    world.api = FakeApi(script=lambda *_: status(401))
+    result = world.backfill(NOON, "2026-01-01", "2026-06-20")
+    (end,) = [event for event in world.events if isinstance(event, LaneEnded)]
+    assert end.remaining == (171 - 10) * 2 - 1
+    spans = [
+        [(s.start.date().isoformat(), s.end.date().isoformat()) for s in cause.spans]
+        for _, cause in result.summary.orgs["a"].causes
+    ]
+    assert spans == [[("2026-01-01", "2026-02-01"), ("2026-02-11", "2026-06-21")]] * 2
 
 
 def test_renaming_an_org_changes_no_record_id_and_asks_no_slice_again(world: World) -> None:

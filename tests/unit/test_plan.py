@@ -185,12 +185,12 @@ def test_what_was_not_issued_is_known_by_where_it_lies() -> None:
     plans: dict[str, LanePlan | ListedPlan | BatchPlan] = {
         "range": plan_days(org, 3),
         "list": ListedPlan(org, list(slices)),
-        "batches": BatchPlan(org, batch=deque(slices[:4]), beyond=spans_of(slices[4:])),
+        "batches": BatchPlan(org, batch=deque(slices[:4]), behind=2, beyond=spans_of(slices[4:])),
     }
     for name, plan in plans.items():
         for done in range(5):
             left = {population: spans for population, spans in plan.unissued.items() if spans}
-            assert left == spans_of(slices[done:]), (name, done)
+            assert (plan.left, left) == (6 - done, spans_of(slices[done:])), (name, done)
             if done < 4:
                 next(plan)
 
@@ -200,10 +200,10 @@ def test_what_is_taken_back_of_a_batch_was_not_issued_either(end: Callable[[Batc
     org = make_org()
     slices = issued(plan_days(org, 4))
     plan = BatchPlan(org)
-    plan.refill(slices[:6], beyond=spans_of(slices[6:]))
+    plan.refill(slices[:6], behind=2, beyond=spans_of(slices[6:]))
     next(plan)
     end(plan)
-    assert plan.remaining == 0
+    assert (plan.remaining, plan.left) == (0, 7)
     assert plan.unissued == spans_of(slices[1:])
 
 
