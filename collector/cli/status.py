@@ -13,12 +13,15 @@ from rich.text import Text
 
 from collector.adapters.clock import SystemClock
 from collector.adapters.ledger import AwaitedFile
+from collector.adapters.sinks.place import Whereabouts
 from collector.adapters.words import printable
 from collector.app import open_ledger
 from collector.cli.options import config_options, open_context, shard_option, state_option
 from collector.cli.streams import stdout_console
+from collector.config import Settings
 from collector.core.status import IN_DOUBT, MISSING, PopulationStatus, State
 from collector.exitcodes import ExitCode
+from collector.memory import output_directory
 from collector.model import SliceState, Window
 from collector.planning import has_ledger
 from collector.recovery import AWAITED
@@ -58,21 +61,21 @@ def status(strips: bool, as_json: bool, **options: Any) -> int:
     ledger = open_ledger(context.config.settings, "status", clock)
     try:
         orgs = org_statuses(ledger, context.config, context.scope.of(context.config.orgs), now=clock.now())
-        awaited = ledger.awaited()
+        awaited = [(one, _is_here(one, context.config.settings)) for one in ledger.awaited()]
     finally:
         ledger.close()
     if as_json:
         content = {
             "lacking": sum(org.lacking for org in orgs),
             "orgs": [_as_json(org) for org in orgs],
-            "awaited": [_awaited(one) for one in awaited],
+            "awaited": [_awaited(one, is_here=is_here) for one, is_here in awaited],
         }
         click.echo(orjson.dumps(content, option=orjson.OPT_INDENT_2))
     else:
         console = stdout_console()
         _show(console, orgs, strips=strips)
-        for one in awaited:
-            console.print(_await(one), soft_wrap=True, markup=False)
+        for one, is_here in awaited:
+            console.print(_await(one, is_here=is_here), soft_wrap=True, markup=False)
     return ExitCode.INCOMPLETE if awaited or any(org.lacking for org in orgs) else ExitCode.OK
 
 
@@ -133,20 +136,28 @@ def _word(state: State) -> str:
     return str(state).replace("_", " ")
 
 
-def _await(one: AwaitedFile) -> str:
+def _is_here(one: AwaitedFile, settings: Settings) -> bool:
+    """Say whether a run here would find the file, and finish it."""
+    directory = Whereabouts(output_directory(settings))(one.file)
+    return directory is not None and directory.is_dir()
+
+
+def _await(one: AwaitedFile, *, is_here: bool) -> str:
     file = one.file
     host = f" on {printable(file.host)}" if file.host else ""
     since = f" since {one.begun_at:%Y-%m-%d %H:%M} UTC" if one.begun_at else ""
-    return (
-        f"awaited{since}: {printable(file.name)} in {printable(file.directory)}{host}, {one.slices} slices. {AWAITED}"
-    )
+    where = f"{printable(file.name)} in {printable(file.directory)}{host}, {one.slices} slices"
+    if is_here:
+        return f"unsealed{since}: {where}: a run was killed, and the next one here seals what it wrote"
+    return f"awaited{since}: {where}. {AWAITED}"
 
 
-def _awaited(one: AwaitedFile) -> dict[str, Any]:
+def _awaited(one: AwaitedFile, *, is_here: bool) -> dict[str, Any]:
     return {
         "file": one.file.name,
         "directory": one.file.directory,
         "host": one.file.host,
+        "here": is_here,
         "slices": one.slices,
         "begun_at": one.begun_at.isoformat() if one.begun_at else None,
     }

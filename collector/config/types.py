@@ -21,7 +21,7 @@ from collector.model import Zone
 
 DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)?")
 UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-MAX_SECONDS = 36_525 * 86_400.0  # a hundred years
+MAX_DAYS = 36_525  # a hundred years
 SIZE = re.compile(r"([0-9]{1,15})(B|[kK]B|MB|GB|KiB|MiB|GiB)?")
 UNIT_BYTES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -38,8 +38,10 @@ def parse_duration(value: object) -> timedelta:
         seconds = value
     elif isinstance(value, str) and (found := DURATION.fullmatch(value)):
         seconds = float(found[1]) * UNIT_SECONDS[found[2] or "s"]
-    if not 0 <= seconds <= MAX_SECONDS:
+    if not seconds >= 0:  # also what is no number
         raise invalid(expected("a duration such as 30s, 500ms, 10m, 6h or 3d", value))
+    if seconds > MAX_DAYS * 86_400:
+        raise invalid(expected(f"a duration of at most {MAX_DAYS}d, which is a hundred years", value))
     return timedelta(seconds=seconds)
 
 

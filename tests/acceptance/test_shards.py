@@ -203,6 +203,15 @@ def in_doubt(status: dict[str, Any]) -> int:
     return sum(population["in_doubt"] for org in status["orgs"] for population in org["populations"])
 
 
+def test_what_a_killed_run_left_where_the_next_one_finds_it_needs_nobody(pods: Pods) -> None:
+    name = pods.killed("out-1")
+    code, status = pods.status()
+    assert (code, [(one["file"], one["here"]) for one in status["awaited"]]) == (3, [(name, True)])
+    table = " ".join(pods("status").stdout.split())
+    assert "a run was killed, and the next one here seals what it wrote" in table
+    assert "--lost" not in table
+
+
 def test_a_file_on_a_disk_that_is_away_is_awaited_and_sealed_where_that_is_mounted(pods: Pods, tmp_path: Path) -> None:
     name = pods.killed("out-1")
     with away(tmp_path / "out-1", "mounted-elsewhere") as elsewhere:
@@ -213,6 +222,7 @@ def test_a_file_on_a_disk_that_is_away_is_awaited_and_sealed_where_that_is_mount
         code, status = pods.status()
         assert code == 3
         assert [(one["file"], one["directory"]) for one in status["awaited"]] == [(name, str(tmp_path / "out-1"))]
+        assert not status["awaited"][0]["here"]
         assert in_doubt(status) == status["lacking"] == status["awaited"][0]["slices"] > 0
         table = pods("status")
         assert f"{name} in {tmp_path / 'out-1'} on " in " ".join(table.stdout.split())
