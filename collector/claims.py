@@ -11,70 +11,26 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import datetime
 
+from collector.binding import ASK_AGAIN_S, Binding, held_by
 from collector.core.coverage import outstanding
-from collector.core.plan import BatchPlan, Spans, spans_of
+from collector.core.plan import spans_of
 from collector.core.summary import RunSummary
-from collector.core.wanted import Since, Wanted, calendars_overlap
 from collector.dispatch import Dispatcher
-from collector.dispatch.identity import Identities
 from collector.dispatch.lane import Lane
-from collector.errors import Failure, LedgerError, RefusalReason, Refused, Rejected, Retriable
+from collector.errors import LedgerError, Rejected
 from collector.events import Event, LanePlanned
-from collector.model import Answer, Org, Population, Slice
+from collector.model import Org, Slice
 from collector.ports import Offload
-from collector.ports.ledger import CalendarChanged, Holder, Ledger, UnsealedFile
+from collector.ports.ledger import Holder
+from collector.work import Batch, Memory, Work
 
 _BATCH = 64  # slices
 _HOLD_S = 30.0  # an org is held no longer than that, and what is under way
-_ASK_AGAIN_S = 1.0  # for an org that another process holds
-_SAME_ROW = "the organization is being worked on under another name of the config"
 _HELD_PER_PERMIT = 4  # orgs held for each request that may be under way
-
-
-@dataclass(slots=True, eq=False)
-class Work:
-    """One org in this run. `key` is the ledger's own."""
-
-    plan: BatchPlan
-    key: int
-    lane: Lane | None = None
-    identified: bool = False
-    held_since: float = 0.0
-    busy_since: float | None = None
-
-    @property
-    def org(self) -> Org:
-        """Whose work it is."""
-        return self.plan.org
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
-    """What is asked of an org next: `left` counts all that is left to ask, these slices included."""
-
-    slices: Sequence[Slice] = ()
-    beyond: Spans = field(default_factory=dict)  # where those lie that follow
-    left: Counter[Population] = field(default_factory=Counter)
-    done: Sequence[Slice] = ()  # that wait for another try, and that another process has completed
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Memory:
-    """The ledger's part in a run: where orgs stand in it, and what the command wants of them."""
-
-    ledger: Ledger
-    works: Sequence[Work]
-    wanted: Wanted
-    identities: Identities
-    wait_s: float
-    directory: str  # the output's, where it has files
-    recovered: Sequence[UnsealedFile] = ()  # files of killed runs that were sealed before this one
-    place: str | None = None  # the directory's id, where paths don't tell
 
 
 class Claims:
@@ -97,7 +53,6 @@ class Claims:
         self._held: set[Work] = set()
         self._idle: set[Work] = set()
         self._wanted = memory.wanted
-        self._identities = memory.identities
         self._ledger = memory.ledger
         self._offload = offload
         self._flush = flush
@@ -108,6 +63,7 @@ class Claims:
         self._wait_s = memory.wait_s
         self._woken = asyncio.Event()
         self._dispatcher: Dispatcher | None = None
+        self.binding = Binding(memory, self._works, self._held, offload=offload, fail=fail)
 
     def attach(self, dispatcher: Dispatcher) -> None:
         """Take over the dispatch's lanes: nothing of them is asked before it is claimed."""
@@ -142,56 +98,8 @@ class Claims:
             await self._release(self._let_go(loop.time()))
             await self._claim(loop.time())
             with suppress(TimeoutError):
-                async with asyncio.timeout(_ASK_AGAIN_S):
+                async with asyncio.timeout(ASK_AGAIN_S):
                     await self._woken.wait()
-
-    async def settle(self, org: Org, answer: Answer) -> Failure | None:
-        """Bind an org to the organization that answered, before anything of it is booked."""
-        work = self._works[org.name]
-        if failure := self._identities.check(org, answer):
-            return failure
-        if work.identified:
-            return None
-        try:
-            key = await self._offload(lambda: self._identify(work, answer))
-        except LedgerError as error:
-            self._fail(error)
-            return Rejected(code="ledger", message=str(error))
-        except ValueError as error:  # another process was quicker to bind the org, to another organization
-            return Refused(reason=RefusalReason.IDENTITY, message=f"{error}: correct the credential, or set org_id")
-        match key:
-            case Holder():
-                return Retriable(code="busy", message=_held_by(key), retry_after_s=_ASK_AGAIN_S)
-            case CalendarChanged():
-                message = calendars_overlap(
-                    org, zone=key.zone, granularity=key.granularity, covered_until=key.covered_until
-                )
-                return Refused(reason=RefusalReason.CALENDAR, message=message)
-            case int():
-                pass
-        if key != work.key:
-            # The organization is known from another name: what was planned knew nothing of it.
-            work.key = key
-            work.plan.cut()
-        if any(other.key == key for other in self._held if other is not work):
-            return Retriable(code="busy", message=_SAME_ROW, retry_after_s=_ASK_AGAIN_S)
-        work.identified = True
-        return None
-
-    def _identify(self, work: Work, answer: Answer) -> int | Holder | CalendarChanged:
-        """Bind an org to the organization that answered; learn from when that is wanted. In the writer's thread."""
-        org = work.org
-        key = self._ledger.identify(work.key, name=org.name, org_id=answer.org_id, org_name=answer.org_name, entry=org)
-        if isinstance(key, int) and key != work.key:
-            standing = self._ledger.register([org], wanted_from={}, now=self._wanted.now)[org.name]
-            if isinstance(standing, CalendarChanged):
-                return standing
-            self._wanted.since[org.name] = Since(
-                wanted_from=standing.wanted_from,
-                ranges=self._ledger.wanted(key),
-                calendar_since=standing.calendar_since,
-            )
-        return key
 
     @property
     def _dispatch(self) -> Dispatcher:
@@ -305,15 +213,8 @@ class Claims:
             return
         self.busy[work.org.name] = holder
         if work.lane:
-            await self._dispatch.end(work.lane, Rejected(code="busy", message=_held_by(holder)))
+            await self._dispatch.end(work.lane, Rejected(code="busy", message=held_by(holder)))
 
 
 def _place(slice_: Slice) -> tuple[datetime, int]:
     return slice_.window.start, slice_.org.populations.index(slice_.population)
-
-
-def _held_by(holder: Holder) -> str:
-    return (
-        f"another process works on it: `{holder.command}`, pid {holder.pid} on {holder.host}, "
-        f"since {holder.since:%Y-%m-%d %H:%M} UTC; call again, or wait longer with --wait"
-    )

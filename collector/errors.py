@@ -46,6 +46,9 @@ class LedgerError(CollectorError):
     """The ledger can't be read or written: damaged, newer than we are, on a full disk. Exit 5."""
 
 
+OUTPUT_ERRORS = frozenset({OutputError.__name__, LedgerError.__name__})
+
+
 class RefusalReason(StrEnum):
     """Why a person is needed before an org can be collected."""
 

@@ -17,10 +17,9 @@ from collector.adapters.ledger import SqlLedger
 from collector.adapters.sinks.directory import hidden
 from collector.adapters.sinks.files import Files, OsFiles
 from collector.adapters.sinks.place import Whereabouts, mark
-from collector.claims import Memory, Work
 from collector.config import LoadedConfig, Settings
 from collector.core.plan import BatchPlan
-from collector.core.wanted import BackfillWanted, CollectWanted, Since, Wanted, calendars_overlap
+from collector.core.wanted import BackfillWanted, CollectWanted, Wanted, calendars_overlap
 from collector.dispatch.identity import Identities
 from collector.errors import ConfigError, Problem
 from collector.model import Org
@@ -28,6 +27,7 @@ from collector.planning import Command, ages_of, first_wanted
 from collector.ports import Clock
 from collector.ports.ledger import CalendarChanged, Ledger, Standing
 from collector.recovery import Recovered, recover, tell_awaited
+from collector.work import Memory, Work, since_of
 
 log = structlog.get_logger("collector")
 
@@ -126,14 +126,7 @@ def _wanted(
 ) -> Wanted:
     schedule = settings.schedule
     ranges = ledger.wanted_of([standings[org.name].key for org in orgs])
-    since = {
-        org.name: Since(
-            wanted_from=standings[org.name].wanted_from,
-            ranges=ranges.get(standings[org.name].key, ()),
-            calendar_since=standings[org.name].calendar_since,
-        )
-        for org in orgs
-    }
+    since = {org.name: since_of(standings[org.name], ranges.get(standings[org.name].key, ())) for org in orgs}
     if command.range_ is None:
         return CollectWanted(now=now, ages=ages_of(schedule), since=since)
     wanted = BackfillWanted(

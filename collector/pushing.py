@@ -1,7 +1,7 @@
 """The metrics of a command that ends: pushed to a Pushgateway, or written for a textfile collector.
 
-What can't be pushed is warned about and changes nothing else: no exit code, and the end of a
-run by a few seconds at most. Two groups go to the gateway: what a run did, by its command, so
+What can't be pushed is warned about and changes no exit code; a gateway is waited for some
+seconds, twice at most. Two groups go to the gateway: what a run did, by its command, so
 that a backfill never hides that no `collect` runs any more; and where each org stands, which
 whoever ended last knows best.
 """

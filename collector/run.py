@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from signal import Signals
 
 from collector.books import Books, Rules
-from collector.claims import Claims, Memory
+from collector.claims import Claims
 from collector.core.plan import LanePlan
 from collector.core.summary import RunSummary
 from collector.deliver import Writer
@@ -25,6 +25,7 @@ from collector.exitcodes import CAME_TO_ITS_END, ExitCode
 from collector.model import SliceState
 from collector.ports import Clock, Offload, SealedFile, Sink, Transport
 from collector.result import RunResult, manifest
+from collector.work import Memory
 
 _GATHER_S = 1.0  # for how long ends of slices are gathered into one commit
 OUTPUT_GRACE_S = 5.0  # behind the grace of the requests: for what they brought to be written
@@ -97,7 +98,7 @@ class Run:
             deliver=writer.put,
             emit=self.emit,
             rng=self.rng,
-            identities=claims,
+            identities=claims.binding if claims else None,
             on_idle=claims.on_idle if claims else None,
         )
 

@@ -29,7 +29,7 @@ from collector.planning import Command, Scope, has_ledger, lookback, make_plans
 from collector.ports import Clock
 from collector.result import RunResult
 from collector.run import Stop
-from collector.service.loop import COMMAND, Loop
+from collector.service.loop import COMMAND, RUNS_SHOWN, Loop
 from collector.service.metrics import ServiceMetrics, wanted_of
 from collector.service.site import ServiceSite
 from collector.service.snapshot import Snapshots
@@ -42,7 +42,6 @@ from collector.service.web.server import make_app, serving
 
 T = TypeVar("T")
 log = structlog.get_logger("collector")
-_RUNS_READ = 50
 _AGAIN_S = 10.0
 NEEDS_LEDGER = "serve needs a ledger: `state.url` is none, so it would not know what is there and what is missing"
 
@@ -74,7 +73,7 @@ class ServiceHost:
         return config
 
     async def accept(self, config: LoadedConfig) -> None:
-        """Hold a config against the ledger. Raises ConfigError for calendars that would overlap, and LedgerError."""
+        """Make the ledger know a config's orgs. Raises ConfigError for calendars that would overlap, and LedgerError."""
         orgs = self._scope.of(config.orgs)
         await self.read(config, lambda ledger: find_standings(ledger, config, orgs, self._clock.now()))
 
@@ -92,7 +91,7 @@ class ServiceHost:
     async def recent_runs(self, config: LoadedConfig) -> Sequence[RunView]:
         """Return the runs that the ledger knows of, newest first; those under way are left out. Raises LedgerError."""
         ours = Command(name=COMMAND, range_=None, scope=self._scope).label
-        runs = await self.read(config, lambda ledger: ledger.ended_runs(ours, _RUNS_READ))
+        runs = await self.read(config, lambda ledger: ledger.ended_runs(ours, RUNS_SHOWN))
         return [past_view(run, COMMAND) for run in runs]
 
     async def snapshot(self, config: LoadedConfig, snapshots: Snapshots, names: Iterable[str]) -> Mapping[str, OrgView]:

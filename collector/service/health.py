@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from collector.config import LoadedConfig
+from collector.errors import OUTPUT_ERRORS
 from collector.exitcodes import ExitCode
 from collector.service.view import Observed
 
 HUNG_AFTER_S = 120.0  # longer than any transaction, fsync or wait for another process's may take
-_OUTPUT_FAILED = frozenset({"OutputError", "LedgerError"})
 
 
 def unhealthy(hung_s: Callable[[], dict[str, float]]) -> str | None:
@@ -29,7 +29,7 @@ def unready(observed: Observed, config: LoadedConfig, *, trouble: str | None) ->
     if observed.snapshot_at is None and not observed.orgs:
         return "the ledger has not been read yet"
     last = observed.runs[0] if observed.runs else None
-    if last is not None and (last.exit_code == ExitCode.OUTPUT or last.exception in _OUTPUT_FAILED):
+    if last is not None and (last.exit_code == ExitCode.OUTPUT or last.exception in OUTPUT_ERRORS):
         return f"the last run failed: {' '.join(last.why.split())}"
     return _unwritable(config.settings.output.path)
 

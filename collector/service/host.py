@@ -22,7 +22,7 @@ class Host(Protocol):
         ...
 
     async def accept(self, config: LoadedConfig) -> None:
-        """Hold a config against the ledger. Raises ConfigError for calendars that would overlap, and LedgerError."""
+        """Make the ledger know a config's orgs. Raises ConfigError for calendars that would overlap, and LedgerError."""
         ...
 
     async def look(self, config: LoadedConfig) -> Fingerprint:

@@ -41,7 +41,7 @@ from collector.service.view import CurrentRun, Observed, RunView
 log = structlog.get_logger("collector")
 
 COMMAND = "serve"
-_RUNS_SHOWN = 50
+RUNS_SHOWN = 50
 
 
 class Loop:
@@ -71,7 +71,7 @@ class Loop:
         self.on_run: Callable[[RunView], None] = lambda _: None  # hears of each end of a run
         self._scope = scope
         self._rng = rng or random.SystemRandom()
-        self._runs: deque[RunView] = deque(maxlen=_RUNS_SHOWN)
+        self._runs: deque[RunView] = deque(maxlen=RUNS_SHOWN)
         self._woken = asyncio.Event()
         self._stop: Stop | None = None  # of the run under way
         self._signal: Signals | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import time
@@ -12,6 +13,7 @@ import pytest
 from tests.image.container import Container, Host
 from tests.support.commands import SimulatedApi, manifest_in, records_in
 
+PORT = 18080
 MAY_WRITE = ("/data/x", "/tmp/x")  # noqa: S108 - the container's own
 SLOWLY = {"COLLECTOR_API__RATE_LIMIT__REQUESTS": "10"}
 
@@ -99,17 +101,30 @@ def test_serve_is_healthy_ready_and_measured_and_drains_to_0(host: Host) -> None
     env = {
         "COLLECTOR_SCHEDULE__CRON": "* * * * *",
         "COLLECTOR_SCHEDULE__JITTER": "0",
-        "COLLECTOR_SERVICE__PORT": "18080",
+        "COLLECTOR_SERVICE__PORT": str(PORT),
     }
     with host.started("serve", "-o", "usage", env=env) as container:
         until(lambda: container.exec("collector", "healthcheck").code == 0, container)
         usage = host.directory / "data" / "usage"
         until(lambda: bool(list(usage.glob("run-*.json"))), container, timeout_s=90)
+        until(lambda: ask("/readyz") == (200, "ok\n"), container)
+        until(lambda: "collector_runs_total{" in ask("/metrics")[1], container)
         container.signal("TERM")
         done = container.ended()
     assert done.code == 0, done.stderr
     assert not list(usage.glob(".usage-*"))
     assert {r["org"] for r in records_in(usage)} == {f"org-00{n}" for n in range(1, 6)}
+
+
+def ask(path: str) -> tuple[int, str]:
+    """Ask the service, which shares this machine's network."""
+    connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=5)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    finally:
+        connection.close()
 
 
 def until(condition: object, container: Container, timeout_s: float = 30) -> None:

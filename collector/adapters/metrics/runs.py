@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from collector.adapters.metrics.labels import ANSWERED, WORDS, Bounded, word_of
 from collector.core.suspicion import Flag
-from collector.errors import RefusalReason, Refused
+from collector.errors import OUTPUT_ERRORS, RefusalReason, Refused
 from collector.events import (
     ApiDown,
     ApiUp,
@@ -32,7 +32,6 @@ from collector.model import Quality, SliceState
 _LATENCY_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _WAIT_S = (0.01, 0.1, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0)
 _DURATION_S = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1800.0, 3600.0, 10800.0, 43200.0)
-_OUTPUT_ERRORS = frozenset({"OutputError", "LedgerError"})
 _KINDS = 20  # of exceptions that are told apart
 
 
@@ -205,4 +204,4 @@ class _Runs:
 def _code(run: EndedRun, exception: str | None) -> int:
     if run.exit_code is not None:
         return int(run.exit_code)
-    return ExitCode.OUTPUT if exception in _OUTPUT_ERRORS else ExitCode.DEFECT
+    return ExitCode.OUTPUT if exception in OUTPUT_ERRORS else ExitCode.DEFECT

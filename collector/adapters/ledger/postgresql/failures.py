@@ -19,7 +19,7 @@ _MENDS = {
     "53100": "the server's disk is full: free some space there and call again",
     "53200": "the server is out of memory: see what works on it, and call again",
     "53300": "the server has too many connections: raise its max_connections or stop some clients (each collector "
-    "takes two), and call again",
+    "takes two, `serve` four), and call again",
     "55P03": "another process has kept it locked for too long: see what works on it, and call again",
     "57014": "the server took longer than a statement may (statement_timeout): see what slows it down, and call again",
     "25006": "the server is a standby, which can't be written: name the primary, or all hosts: host1,host2",
