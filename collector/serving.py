@@ -73,7 +73,7 @@ class ServiceHost:
         return config
 
     async def accept(self, config: LoadedConfig) -> None:
-        """Make the ledger know a config's orgs. Raises ConfigError for calendars that would overlap, and LedgerError."""
+        """Make a config's orgs known to the ledger. Raises ConfigError for overlapping calendars, and LedgerError."""
         orgs = self._scope.of(config.orgs)
         await self.read(config, lambda ledger: find_standings(ledger, config, orgs, self._clock.now()))
 

@@ -22,7 +22,7 @@ class Host(Protocol):
         ...
 
     async def accept(self, config: LoadedConfig) -> None:
-        """Make the ledger know a config's orgs. Raises ConfigError for calendars that would overlap, and LedgerError."""
+        """Make a config's orgs known to the ledger. Raises ConfigError for overlapping calendars, and LedgerError."""
         ...
 
     async def look(self, config: LoadedConfig) -> Fingerprint:
