@@ -10,7 +10,7 @@ import re
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.commands import COLLECTOR, SimulatedApi, environment, simulated_api
+from tests.support.commands import SimulatedApi, logging_to, simulated_api
 from tests.support.metrics import parsed
 from tests.support.monitoring import PROMETHEUS, RULES, queries
 from tests.support.servers import Prometheus, free_port, get, need, prometheus, until
@@ -88,18 +88,8 @@ class Service:
         new.write_text(text)
         new.replace(self.config)
 
-    @contextmanager
-    def running(self) -> Iterator[subprocess.Popen[bytes]]:
-        command = [*COLLECTOR, "serve", "-c", str(self.config)]
-        with (
-            (self.directory / "log").open("wb") as log,
-            subprocess.Popen(command, cwd=self.directory, env=environment(), stdout=log, stderr=log) as process,
-        ):
-            try:
-                yield process
-            finally:
-                if process.poll() is None:
-                    process.kill()
+    def running(self) -> AbstractContextManager[subprocess.Popen[str]]:
+        return logging_to(self.directory / "log", "serve", "-c", self.config, cwd=self.directory)
 
 
 @dataclass
@@ -156,7 +146,7 @@ class Teller:
             raise AssertionError(f"{error}; firing: {seen}\n{log}") from None
 
 
-def tell(service: Service, prometheus: Prometheus, process: subprocess.Popen[bytes]) -> Story:
+def tell(service: Service, prometheus: Prometheus, process: subprocess.Popen[str]) -> Story:
     """Let everything go wrong in turn, and be mended."""
     api, story = service.api, Story()
     now = Teller(service, prometheus, story)

@@ -6,7 +6,7 @@ import json
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import yaml
 from playwright.sync_api import expect
 
 from tests.browser.visits import Visitor, violations
-from tests.support.commands import COLLECTOR, SimulatedApi, collector, environment, simulated_api
+from tests.support.commands import SimulatedApi, collector, logging_to, simulated_api
 from tests.support.servers import free_port, get, until
 
 TOKEN = "a-token-of-the-test"
@@ -42,18 +42,8 @@ class Service:
         self.directory, self.config = directory, directory / "collector.yaml"
         self.config.write_text(yaml.safe_dump(content))
 
-    @contextmanager
-    def running(self) -> Iterator[subprocess.Popen[bytes]]:
-        command = [*COLLECTOR, "serve", "-c", str(self.config), "-o", "out"]
-        with (
-            (self.directory / "log").open("wb") as log,
-            subprocess.Popen(command, cwd=self.directory, env=environment(), stdout=log, stderr=log) as process,
-        ):
-            try:
-                yield process
-            finally:
-                if process.poll() is None:
-                    process.kill()
+    def running(self) -> AbstractContextManager[subprocess.Popen[str]]:
+        return logging_to(self.directory / "log", "serve", "-c", self.config, "-o", "out", cwd=self.directory)
 
     def answers(self) -> bool:
         try:

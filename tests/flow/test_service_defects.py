@@ -12,8 +12,8 @@ import structlog
 
 from collector.adapters.ledger import SqlLedger
 from collector.adapters.sinks import DirectorySink
+from collector.binding import Binding
 from collector.books import Books
-from collector.claims import Claims
 from collector.deliver import Writer
 from collector.dispatch.lane import Lane
 from collector.dispatch.limiter import Limiter
@@ -33,7 +33,7 @@ PARTS: list[tuple[type, str]] = [
     (SqlLedger, "book"),
     (SqlLedger, "release"),
     (SqlLedger, "end_run"),
-    (Claims, "settle"),
+    (Binding, "settle"),
     (Lane, "take"),
     (Lane, "settle"),
     (Limiter, "ready_at"),

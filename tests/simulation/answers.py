@@ -30,6 +30,8 @@ def check(world: World, histories: Sequence[Sequence[Row]]) -> None:
         before: Row | None = None
         for row in history:
             _check_row(world.scenario, row, before, given.get((row.run_id, row.slice), []))
+            if before is not None:
+                _check_shrunk(world.scenario, row, before)
             before = row
 
 
@@ -55,6 +57,12 @@ def _check_row(scenario: Scenario, row: Row, before: Row | None, answers: Sequen
     old = row.collected_at - row.slice.end > scenario.trust_zero_for + timedelta(hours=8)
     if before is None and old and row.quality == "measured" and told and told[-1].numbers.is_zero:
         raise Broken("false zero", f"{row} is measured, though older than zeros are trusted")
+
+
+def _check_shrunk(scenario: Scenario, row: Row, before: Row) -> None:
+    """What shrank is told downstream only while the window is young: later it may be retention."""
+    if _smaller(row.numbers, before.numbers) and row.collected_at - row.slice.end > _restate_for(scenario):
+        raise Broken("shrunk", f"{row} is smaller than {before.numbers}, and too old for that")
 
 
 def check_truth(world: World, newest: Mapping[SliceId, Mapping[str, Row]]) -> None:
@@ -88,12 +96,20 @@ def _is_held_back(world: World, row: Row, truth: tuple[int | None, ...], answer:
         raise Broken("truth", f"{row} is unavailable, but the answer was whole")
     if row.numbers == truth:
         return row.quality == "measured" and answer.numbers.is_zero
-    restate_for = timedelta(days=float(world.scenario.schedule["restate_for"].removesuffix("d")))
-    smaller = any(a is not None and b is not None and a < b for a, b in zip(truth, row.numbers, strict=True))
+    restate_for = _restate_for(world.scenario)
+    smaller = _smaller(truth, row.numbers)
     forgotten = answer.numbers.is_zero and age > world.scenario.trust_zero_for - timedelta(minutes=5)
     if smaller and (age > restate_for - timedelta(minutes=5) or forgotten):
         return True
     raise Broken("truth", f"{row} counts downstream, but the truth is {truth}")
+
+
+def _restate_for(scenario: Scenario) -> timedelta:
+    return timedelta(days=float(scenario.schedule["restate_for"].removesuffix("d")))
+
+
+def _smaller(new: Sequence[int | None], old: Sequence[int | None]) -> bool:
+    return any(a is not None and b is not None and a < b for a, b in zip(new, old, strict=True))
 
 
 def _values(metrics: Mapping[str, int]) -> tuple[int | None, ...]:

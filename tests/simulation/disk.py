@@ -36,7 +36,8 @@ class Disk:
     changes: list[dict[Path, File]] = field(default_factory=list)  # `names` as it was before each
     taken: dict[Path, bytes] = field(default_factory=dict)  # sealed files that readers have moved away
     losses: int = 0  # of power
-    cut: set[Path] = field(default_factory=set)  # hidden files that someone has cut
+    tampered: int = 0  # hidden files that someone has removed or cut
+    cut: set[Path] = field(default_factory=set)  # the latter
 
     def change(self) -> None:
         """Note that a name is about to change."""
@@ -93,6 +94,7 @@ class Disk:
             return None
         path = self.rng.choice(hidden)
         file = self.names[path]
+        self.tampered += 1
         removed = self.rng.random() < 0.5 or not file.content
         if removed and path.name.removeprefix(".").removesuffix(".unsealed") not in intended:
             del self.names[path]

@@ -13,6 +13,7 @@ from collector.core.retry import RetryPolicy
 from collector.core.shards import Shard
 from collector.dispatch import Limits, RateLimit
 from collector.model import Granularity, Population
+from tests.simulation.flavours import flavoured
 from tests.simulation.scenario import (
     Ending,
     Episode,
@@ -114,9 +115,7 @@ def scenario_of(seed: int) -> Scenario:
     orgs = _orgs(draw, start, steps=len(times))
     schedule = _schedule(draw, orgs)
     steps = tuple(_step(draw, at, start=start, orgs=orgs, schedule=schedule) for at in times)
-    if seed % _SHARDED == 0:
-        steps = _sharded(steps, random.Random(f"shards {seed}"))
-    return Scenario(
+    scenario = Scenario(
         seed=seed,
         start=start,
         orgs=orgs,
@@ -130,6 +129,10 @@ def scenario_of(seed: int) -> Scenario:
         machine=_machine(draw, times),
         steps=steps,
     )
+    scenario = flavoured(scenario)
+    if seed % _SHARDED == 0:
+        return replace(scenario, steps=_sharded(scenario.steps, random.Random(f"shards {seed}")))
+    return scenario
 
 
 def _sharded(steps: tuple[Step, ...], rng: random.Random) -> tuple[Step, ...]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from collector.dispatch import RateLimit
 from tests.simulation.trace import Broken
+from tests.simulation.truth import SliceId
 
 if TYPE_CHECKING:
     from tests.simulation.api import Request
@@ -27,6 +28,7 @@ def check(world: World, process: Process) -> None:
         _refusals(org_id, of_org)
         _pauses(org_id, of_org, limits.retry.budget_s)
     _attempts(world, requests)
+    _complete(world, process, requests)
     _healthy(world, process, requests)
 
 
@@ -88,6 +90,23 @@ def _attempts(world: World, requests: Sequence[Request]) -> None:
             raise Broken("pace", f"{request.slice} is asked again after {request.begun - before.ended:.3f} s")
         if before.answer is not None and not before.answer.partial:
             raise Broken("again", f"{request.slice} is asked again by {request.run} although it was complete")
+
+
+def _complete(world: World, process: Process, requests: Sequence[Request]) -> None:
+    """A backfill asks for nothing that another process has completed, unless it is told to."""
+    launch = process.launch
+    if launch.command != "backfill" or launch.force or world.disk.tampered:
+        return
+    booked = {p.run_id for p in world.processes if not (p.dead or p.failed_by or p.signalled)} - {process.run_id}
+    begun: dict[SliceId, float] = {}
+    for request in requests:
+        begun[request.slice] = request.begun  # its last try
+    for other in world.api.requests:
+        at = begun.get(other.slice)
+        if at is None or other.run not in booked or other.ended is None or other.ended >= at:
+            continue
+        if other.answer is not None and not other.answer.partial and other.answer.org_id == other.slice.org_id:
+            raise Broken("again", f"{other.slice} is asked by {process.run_id} although {other.run} had completed it")
 
 
 def _healthy(world: World, process: Process, requests: Sequence[Request]) -> None:

@@ -5,6 +5,7 @@ A mutation says which invariant it must break. They patch the collector from out
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from collector import claims, memory, recovery, run
 from collector.adapters.ledger import holders, leases, runs, unsealed
 from collector.adapters.sinks import DirectorySink
 from collector.books import Books
+from collector.claims import Claims
 from collector.core import coverage, emission, finding, normalise, response, retry, summary, wanted
 from collector.core.coverage import Known
 from collector.core.finding import Finding
@@ -28,6 +30,7 @@ from collector.dispatch.lane import Inquiry, Lane
 from collector.errors import Failure
 from collector.model import Answer, Org, Population, Slice, Window
 from collector.ports.ledger import Ledger, UnsealedFile
+from collector.work import Work
 from tests.simulation.disk import SimFiles
 
 Patch = AbstractContextManager[Any]
@@ -93,6 +96,17 @@ def _book_before_the_records() -> Sequence[Patch]:
 
 def _seal_without_intent() -> Sequence[Patch]:
     return [patch.object(unsealed, "intend_seal", _nothing)]
+
+
+def _name_never_durable() -> Sequence[Patch]:
+    sync = SimFiles.sync
+
+    def mutated(self: SimFiles, path: Any) -> None:
+        if path in self.disk.names:
+            self.disk.names[path].new = False
+        sync(self, path)
+
+    return [patch.object(SimFiles, "sync", mutated)]
 
 
 def _seal_told_before_the_rename() -> Sequence[Patch]:
@@ -164,11 +178,32 @@ def _lease_ignored() -> Sequence[Patch]:
     return [patch.object(leases, "claim", mutated)]
 
 
+def _released_before_it_is_booked() -> Sequence[Patch]:
+    release = Claims._release
+
+    async def mutated(self: Claims, works: list[Work]) -> None:
+        if works:
+            await self._offload(lambda: self._ledger.release([work.key for work in works]))
+        await release(self, works)
+
+    return [patch.object(Claims, "_release", mutated)]
+
+
 # --- what is emitted ------------------------------------------------------------------------
 
 
 def _emission_change(**mutated: Any) -> Callable[[], Sequence[Patch]]:
     return lambda: [patch.object(emission, name, value) for name, value in mutated.items()]
+
+
+def _collected_at_follows_the_clock() -> Sequence[Patch]:
+    change = normalise.change
+
+    def mutated(*args: Any, now: datetime, **kwargs: Any) -> Any:
+        changed = change(*args, now=now, **kwargs)
+        return replace(changed, emission=replace(changed.emission, emitted_at=now))
+
+    return [patch.object(normalise, "change", mutated)]
 
 
 def _equal_is_emitted_again() -> Sequence[Patch]:
@@ -188,6 +223,15 @@ def _equal_is_emitted_again() -> Sequence[Patch]:
             emitted={**changed.emitted, **again},
             emission=replace(changed.emission, products=products, emitted_at=at),
         )
+
+    return [patch.object(normalise, "change", mutated)]
+
+
+def _shrunk_is_always_restated() -> Sequence[Patch]:
+    change = normalise.change
+
+    def mutated(*args: Any, **kwargs: Any) -> Any:
+        return change(*args, **(kwargs | {"emit_shrunk": True}))
 
     return [patch.object(normalise, "change", mutated)]
 
@@ -243,6 +287,22 @@ def _failed_is_done() -> Sequence[Patch]:
 
 def _no_margin() -> Sequence[Patch]:
     return [patch.object(limiter, "_MARGIN_S", 0.0), patch.object(limiter, "_MARGIN_RATIO", 0.0)]
+
+
+def _permit_runs_out() -> Sequence[Patch]:
+    take = limiter.Limiter.take
+
+    def mutated(self: limiter.Limiter) -> limiter.Permit:
+        permit = take(self)
+        permit.sent(asyncio.get_running_loop().time())
+        return permit
+
+    def sent(self: limiter.Permit, now: float) -> None:
+        if self.unsent:
+            real(self, now)
+
+    real = limiter.Permit.sent
+    return [patch.object(limiter.Limiter, "take", mutated), patch.object(limiter.Permit, "sent", sent)]
 
 
 def _retries_at_once() -> Sequence[Patch]:
@@ -332,6 +392,7 @@ MUTATIONS = (
     Mutation("nothing is ever synced", {"again", "sealed", "lines", "revisions", "truth"}, _sync_never),
     Mutation("booked before the records are written", {"manifest", "again", "revisions"}, _book_before_the_records),
     Mutation("no intent before the rename", {"revisions"}, _seal_without_intent),
+    Mutation("the name of a new file is never made durable", {"lost"}, _name_never_durable),
     Mutation("told to be sealed before the rename", {"sealed", "revisions"}, _seal_told_before_the_rename),
     Mutation("what a killed run left is never finished", {"sealed", "revisions"}, _recovery_never),
     Mutation("recovery cuts nothing off", {"revisions", "lines"}, _recovery_cuts_nothing),
@@ -339,12 +400,15 @@ MUTATIONS = (
     Mutation("a lost file takes all revisions back", {"revisions"}, _lost_without_prior),
     Mutation("the dead keep their leases", {"coverage", "exit code", "sealed", "again"}, _leases_of_the_dead_stay),
     Mutation("a minute of work is gathered before it is booked", {"again"}, _gathered_for_a_minute),
+    Mutation("released before it is booked", {"again"}, _released_before_it_is_booked),
     Mutation("the lease is ignored", {"lease"}, _lease_ignored),
     Mutation(
         "a worse answer replaces a better",
         {"worse", "truth"},
         _emission_change(_RANK=dict.fromkeys(emission._RANK, 0)),
     ),
+    Mutation("collected_at follows the clock", {"collected_at"}, _collected_at_follows_the_clock),
+    Mutation("old windows that shrank are restated", {"shrunk"}, _shrunk_is_always_restated),
     Mutation("an equal record is emitted again", {"equal"}, _equal_is_emitted_again),
     Mutation("a partial answer's zero is measured", {"false zero"}, _partial_zero_is_measured),
     Mutation("a partial answer completes a slice", {"summary", "coverage", "exit code"}, _partial_is_complete),
@@ -352,6 +416,7 @@ MUTATIONS = (
     Mutation("complete windows are never looked at again", {"recheck"}, _never_rechecked),
     Mutation("a slice that failed counts as done", {"coverage"}, _failed_is_done),
     Mutation("the limits have no margin", {"rate"}, _no_margin),
+    Mutation("a permit counts from when it was taken", {"rate"}, _permit_runs_out),
     Mutation("slices are asked again at once", {"pace"}, _retries_at_once),
     Mutation("Retry-After is not heard", {"pace"}, _retry_after_is_unheard),
     Mutation("a refused org is asked on and on", {"refused"}, _refused_is_asked_on),

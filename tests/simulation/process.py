@@ -261,6 +261,8 @@ class SimLedger:
             result = method(*args, **kwargs)
             if name == "register":
                 process.world.registered(args[0])
+            if name == "lost" and not process.world.disk.tampered:
+                raise Broken("lost", f"what was booked of file {args[0]} isn't there, and nobody touched it")
             if process.ledger_refuses(Trouble.LEDGER_DOUBTFUL, name):
                 raise LedgerError("the ledger can't be used: the connection was lost, who knows when")
             process.point(f"ledger {name} done")

@@ -13,13 +13,17 @@ _AT_MOST = 12  # seeds, behind the one that is known to find it
 FOUND_BY = {
     "nothing is ever synced": 2,
     "no intent before the rename": 7,
+    "the name of a new file is never made durable": 12,
     "told to be sealed before the rename": 164,
     "recovery cuts nothing off": 2,
     "recovery takes a file that is too short": 67,
     "the dead keep their leases": 2,
     "a minute of work is gathered before it is booked": 2,
+    "released before it is booked": 6,
     "the lease is ignored": 2,
     "a worse answer replaces a better": 1,
+    "collected_at follows the clock": 3,
+    "old windows that shrank are restated": 3,
     "an equal record is emitted again": 1,
     "a partial answer's zero is measured": 27,
     "a partial answer completes a slice": 27,
@@ -27,6 +31,7 @@ FOUND_BY = {
     "complete windows are never looked at again": 1,
     "a slice that failed counts as done": 2,
     "the limits have no margin": 1,
+    "a permit counts from when it was taken": 9,
     "slices are asked again at once": 2,
     "Retry-After is not heard": 18,
     "a refused org is asked on and on": 4,
@@ -56,7 +61,7 @@ def test_the_simulation_finds_that(mutation: Mutation) -> None:
 
 
 def test_there_are_guards_of_every_kind() -> None:
-    assert len(MUTATIONS) >= 20
+    assert len(MUTATIONS) >= 31
     assert set(FOUND_BY) == {mutation.name for mutation in MUTATIONS}
     assert len({name for mutation in MUTATIONS for name in mutation.breaks}) >= 12
 

@@ -1,0 +1,113 @@
+"""Seeds that are about one thing, in which what usual seeds meet rarely happens all the time.
+
+Each takes what a seed has drawn and bends it, with a chance of its own: other seeds stay the stories they are.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from collector.dispatch import RateLimit
+from collector.model import Granularity
+from tests.simulation.scenario import Ending, Episode, Fault, Launch, OrgSpec, Scenario, Step, Usage
+
+_DAY = timedelta(days=1)
+_HOUR_S = 3600.0
+
+
+def flavoured(scenario: Scenario) -> Scenario:
+    """Bend the scenario of every sixth seed or so."""
+    flavour = _FLAVOURS.get(scenario.seed % 25)
+    return scenario if flavour is None else flavour(scenario, random.Random(f"flavour {scenario.seed}"))
+
+
+def _restating(scenario: Scenario, rng: random.Random) -> Scenario:
+    """Numbers grow and shrink all the time, everything is asked again and again, and clocks go back in between."""
+    usage = Usage(
+        idle=0.1,
+        late=1.0,
+        late_by=20 * timedelta(hours=1),
+        corrected=0.6,
+        forgets_after=rng.choice((4, 6)) * _DAY,
+        new_product_after=None,
+    )
+    steps = []
+    for step in scenario.steps:
+        again = _backfill(scenario, step, days=8, force=True)
+        steps.append(replace(step, launches=(again,), clock_jump=timedelta(0)))
+        later, back = rng.uniform(1, 5) * _HOUR_S, -rng.uniform(6, 12) * timedelta(hours=1)
+        steps.append(replace(step, begins=step.begins + later, launches=(again,), clock_jump=back))
+    return replace(
+        scenario,
+        orgs=_by_day(scenario, usage=usage),
+        schedule=scenario.schedule | {"settle": "6h", "recheck": ("6h", "36h"), "restate_for": "2d"},
+        trust_zero_for=60 * _DAY,
+        steps=_in_order(steps),
+    )
+
+
+def _crowded(scenario: Scenario, rng: random.Random) -> Scenario:
+    """Several processes fill the same gaps at the same time."""
+    steps = []
+    for step in scenario.steps:
+        one = _backfill(scenario, step, days=14)
+        beside = [replace(one, directory=rng.randint(0, 1), delay=rng.uniform(0.1, 8)) for _ in range(2)]
+        steps.append(replace(step, launches=(one, *beside), clock_jump=timedelta(0)))
+    limits = replace(scenario.limits, org_concurrency=2, org_rate=RateLimit(4, 1.0))
+    return replace(scenario, orgs=_by_day(scenario), limits=limits, machine=(), steps=tuple(steps))
+
+
+def _stalled(scenario: Scenario, rng: random.Random) -> Scenario:
+    """Connections take long, and then all leave at once."""
+    stalls = tuple(
+        Episode(fault=Fault.STALL, begins=step.begins + rng.uniform(0, 2), ends=step.begins + 120, org=None, share=1.0)
+        for step in scenario.steps
+    )
+    limits = replace(
+        scenario.limits,
+        concurrency=100,
+        rate=RateLimit(1000, 1.0),
+        org_concurrency=4,
+        org_rate=RateLimit(4, 2.0),
+    )
+    steps = [replace(step, launches=(_backfill(scenario, step, days=14),)) for step in scenario.steps]
+    orgs = _by_day(scenario, latency=0.03)
+    return replace(scenario, orgs=orgs, limits=limits, episodes=stalls, steps=tuple(steps))
+
+
+def _powerless(scenario: Scenario, rng: random.Random) -> Scenario:
+    """The power goes in the middle of long runs that have sealed nothing yet."""
+    limits = replace(scenario.limits, org_concurrency=2, org_rate=RateLimit(3, 1.0))
+    steps = []
+    for step in scenario.steps:
+        endings = tuple(Ending(at=rng.uniform(3, 9), power=True) for _ in range(3))
+        steps.append(replace(step, launches=(replace(_backfill(scenario, step, days=14), endings=endings),)))
+    orgs = _by_day(scenario)
+    return replace(scenario, orgs=orgs, limits=limits, seal_at=500_000, readers_every=0.0, steps=tuple(steps))
+
+
+def _backfill(scenario: Scenario, step: Step, *, days: int, force: bool = False) -> Launch:
+    today = (scenario.start + timedelta(seconds=step.begins)).date()
+    return Launch(command="backfill", first_day=today - days * _DAY, last_day=today, force=force)
+
+
+def _by_day(scenario: Scenario, **changes: Any) -> tuple[OrgSpec, ...]:
+    """Return few orgs of days, of both populations, so that there is enough to ask and not too much."""
+    days = [replace(org, granularity=Granularity.DAY, since=None, **changes) for org in scenario.orgs]
+    return tuple(days[:4])
+
+
+def _in_order(steps: list[Step]) -> tuple[Step, ...]:
+    return tuple(sorted(steps, key=lambda step: step.begins))
+
+
+_FLAVOURS: Mapping[int, Callable[[Scenario, random.Random], Scenario]] = {
+    3: _restating,
+    6: _crowded,
+    9: _stalled,
+    12: _powerless,
+}
