@@ -17,11 +17,10 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy import Engine, create_engine
 
-from collector.adapters.ledger import SqlLedger, slices
+from collector.adapters.ledger import SqlLedger
 from collector.adapters.ledger.sqlite import engine as ledger_engine
-from collector.adapters.ledger.statements import Insert
 
 _SHM = Path("/dev/shm")  # noqa: S108 - memory, where there is any: nothing here has to last
 SCRATCH = _SHM if _SHM.is_dir() else None
@@ -30,20 +29,8 @@ _first: list[Engine] = []
 
 @contextmanager
 def compiled_once() -> Iterator[None]:
-    """Let all ledgers that are opened meanwhile share what is built and compiled."""
-    build = slices._booking
-    built: dict[str, Insert] = {}
-
-    def booking(tx: Connection) -> Insert:
-        name = tx.dialect.name
-        if name not in built:
-            built[name] = build(tx)
-        return built[name]
-
-    with (
-        patch.object(ledger_engine, "create_engine", _create_engine),
-        patch.object(slices, "_booking", booking),
-    ):
+    """Let all ledgers that are opened meanwhile share what is compiled."""
+    with patch.object(ledger_engine, "create_engine", _create_engine):
         yield
 
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from collector.adapters.ledger import schema
 from collector.adapters.ledger.codec import instant_of, micros
@@ -21,6 +21,9 @@ from collector.errors import LedgerError
 from collector.ports.ledger import Holder
 
 _ROW = schema.holder.c
+# Made once: with each batch of slices they are executed some times.
+_MY_PID = select(_ROW.pid).where(_ROW.holder_id == bindparam("me"))
+_OTHERS = select(_ROW.holder_id, _ROW.server, _ROW.missed_since).where(_ROW.holder_id != bindparam("me"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +74,7 @@ def unregister(tx: Connection, me: Holder) -> None:
 
 def is_buried(tx: Connection, me: Holder) -> bool:
     """Say whether our row is gone."""
-    return tx.scalar(select(_ROW.pid).where(_ROW.holder_id == me.holder_id)) is None
+    return tx.scalar(_MY_PID, {"me": me.holder_id}) is None
 
 
 def expect_alive(tx: Connection, me: Holder) -> None:
@@ -85,10 +88,9 @@ def expect_alive(tx: Connection, me: Holder) -> None:
 
 def bury_dead(tx: Connection, me: Holder, liveness: Liveness) -> None:
     """Delete the rows of dead holders; their leases are free with them, and their files and runs are left behind."""
-    others = select(_ROW.holder_id, _ROW.server, _ROW.missed_since).where(_ROW.holder_id != me.holder_id)
     seen = [
         Seen(holder_id=holder_id, server=server, missed_since=since)
-        for holder_id, server, since in tx.execute(others).all()
+        for holder_id, server, since in tx.execute(_OTHERS, {"me": me.holder_id}).all()
     ]
     if dead := liveness.dead(tx, seen):
         tx.execute(delete(schema.holder).where(_ROW.holder_id.in_(dead)))

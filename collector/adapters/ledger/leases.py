@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from collector.adapters.ledger import schema
 from collector.adapters.ledger.holders import Liveness, bury_dead, expect_alive, holder_of
@@ -16,6 +16,12 @@ from collector.adapters.ledger.statements import batches
 from collector.errors import LedgerError
 from collector.ports.ledger import Holder
 
+# Made once: an org is claimed and released with each batch of its slices.
+_KEYS = org.c.id.in_(bindparam("keys", expanding=True))
+_TAKE = update(org).where(_KEYS, org.c.holder.is_(None)).values(holder=bindparam("me"))
+_HELD = select(org.c.id, schema.holder).join(schema.holder).where(_KEYS)
+_GIVE_BACK = update(org).where(_KEYS, org.c.holder == bindparam("me")).values(holder=None)
+
 
 def claim(tx: Connection, keys: Sequence[int], me: Holder, liveness: Liveness) -> dict[int, Holder]:
     """Take what is free; return who holds the rest. Raises LedgerError if an org is gone, or our row."""
@@ -23,10 +29,8 @@ def claim(tx: Connection, keys: Sequence[int], me: Holder, liveness: Liveness) -
     bury_dead(tx, me, liveness)
     holders: dict[int, Holder] = {}
     for batch in batches(keys):
-        chosen = org.c.id.in_(batch)
-        tx.execute(update(org).where(chosen, org.c.holder.is_(None)).values(holder=me.holder_id))
-        held = select(org.c.id, schema.holder).join(schema.holder).where(chosen)
-        holders.update((key, holder_of(row)) for key, *row in tx.execute(held))
+        tx.execute(_TAKE, {"keys": batch, "me": me.holder_id})
+        holders.update((key, holder_of(row)) for key, *row in tx.execute(_HELD, {"keys": batch}))
     if gone := set(keys) - holders.keys():
         raise LedgerError(
             f"{len(gone)} of the orgs are no more in the ledger under the number that they had: another process "
@@ -38,4 +42,4 @@ def claim(tx: Connection, keys: Sequence[int], me: Holder, liveness: Liveness) -
 def release(tx: Connection, keys: Iterable[int], me: Holder) -> None:
     """Give back what is ours."""
     for batch in batches(keys):
-        tx.execute(update(org).where(org.c.id.in_(batch), org.c.holder == me.holder_id).values(holder=None))
+        tx.execute(_GIVE_BACK, {"keys": batch, "me": me.holder_id})

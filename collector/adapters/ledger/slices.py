@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache, lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select, values
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, case, func, or_, select, union_all
 
 from collector.adapters.ledger.codec import (
     POPULATION,
@@ -20,11 +21,12 @@ from collector.adapters.ledger.codec import (
     usages_text,
 )
 from collector.adapters.ledger.schema import slice_
-from collector.adapters.ledger.statements import Insert, batches, insert_into
+from collector.adapters.ledger.statements import Insert, batches, insert_for
 from collector.core.coverage import Known
 from collector.model import Population, Window
 from collector.ports.ledger import Booking, SliceKey, SliceRow
 
+_ASKED_AT_ONCE = 256  # slices: SQLite takes no more than 500 parts of a UNION
 _HELD = (
     slice_.c.org,
     slice_.c.population,
@@ -36,59 +38,80 @@ _HELD = (
 )
 
 
+# Made once: making a statement costs as much as executing it.
+_COVERAGE = select(slice_.c.population, slice_.c.start, slice_.c.state, slice_.c.complete_at).where(
+    slice_.c.org == bindparam("org"),
+    slice_.c.population.in_(POPULATION.values()),
+    slice_.c.start >= bindparam("first"),
+    slice_.c.start < bindparam("before"),
+)
+_RECENT = (
+    select(*_HELD)
+    .where(
+        slice_.c.org == bindparam("org"),
+        slice_.c.population == bindparam("population"),
+        slice_.c.start < bindparam("before"),
+    )
+    .order_by(slice_.c.start.desc())
+    .limit(bindparam("limit"))
+)
+
+
 def coverage(tx: Connection, key: int, span: Window) -> dict[tuple[Population, datetime], Known]:
     """Return what is known of the slices that start within a span."""
-    query = select(slice_.c.population, slice_.c.start, slice_.c.state, slice_.c.complete_at).where(
-        slice_.c.org == key,
-        slice_.c.population.in_(POPULATION.values()),
-        slice_.c.start >= micros(span.start),
-        slice_.c.start < micros(span.end),
-    )
+    within = {"org": key, "first": micros(span.start), "before": micros(span.end)}
     return {
         (population_of(population), instant_of(start)): _known(state, complete_at)
-        for population, start, state, complete_at in tx.execute(query)
+        for population, start, state, complete_at in tx.execute(_COVERAGE, within)
     }
 
 
 def rows(tx: Connection, slices: Sequence[SliceKey]) -> dict[SliceKey, SliceRow]:
     """Return what is held of slices."""
     found: dict[SliceKey, SliceRow] = {}
-    for batch in batches(slices):
-        # Joined: SQLite would read all slices for a list of tuples (`IN (VALUES …)`).
-        asked = (
-            values(slice_.c.org, slice_.c.population, slice_.c.start, name="asked")
-            .data([(s.key, POPULATION[s.population], micros(s.start)) for s in batch])
-            .cte()
-        )
-        same = and_(*(slice_.c[name] == asked.c[name] for name in ("org", "population", "start")))
-        found.update(map(_held, tx.execute(select(*_HELD).join(asked, same))))
+    for batch in batches(slices, _ASKED_AT_ONCE):
+        size = 1 << (len(batch) - 1).bit_length()  # few statements do for all sizes: what is left over is asked again
+        asked: dict[str, int] = {}
+        for n in range(size):
+            one = batch[min(n, len(batch) - 1)]
+            asked |= {f"org{n}": one.key, f"population{n}": POPULATION[one.population], f"start{n}": micros(one.start)}
+        found.update(map(_held, tx.execute(_select_rows(size), asked)))
     return found
+
+
+@lru_cache(maxsize=16)
+def _select_rows(size: int) -> Select[Any]:
+    """Return the statement that finds so many slices by their keys.
+
+    Joined: SQLite would read all slices for a list of tuples (`IN (VALUES …)`). A UNION, as SQLAlchemy compiles
+    VALUES anew each time.
+    """
+    columns = (slice_.c.org, slice_.c.population, slice_.c.start)
+    one_of = [select(*(bindparam(f"{c.name}{n}", type_=c.type).label(c.name) for c in columns)) for n in range(size)]
+    asked = union_all(*one_of).cte("asked")
+    return select(*_HELD).join(asked, and_(*(c == asked.c[c.name] for c in columns)))
 
 
 def recent(tx: Connection, key: int, population: Population, before: datetime, limit: int) -> list[SliceRow]:
     """Return the slices that start before an instant, newest first."""
-    query = (
-        select(*_HELD)
-        .where(slice_.c.org == key, slice_.c.population == POPULATION[population], slice_.c.start < micros(before))
-        .order_by(slice_.c.start.desc())
-        .limit(limit)
-    )
-    return [row for _, row in map(_held, tx.execute(query))]
+    asked = {"org": key, "population": POPULATION[population], "before": micros(before), "limit": limit}
+    return [row for _, row in map(_held, tx.execute(_RECENT, asked))]
 
 
 def book(tx: Connection, bookings: Sequence[Booking], *, file_id: int | None) -> None:
     """Write slices. Those whose emission is new stand in the file, if there is one, until it is sealed."""
     if bookings:
-        tx.execute(_booking(tx), [_values(booking, file_id) for booking in bookings])
+        tx.execute(_booking(tx.dialect.name), [_values(booking, file_id) for booking in bookings])
 
 
-def _booking(tx: Connection) -> Insert:
+@cache
+def _booking(dialect: str) -> Insert:
     """Return the statement that writes a slice.
 
     Where nothing is emitted, what stands where stays as it is. A new emission that goes to the file that
     already holds the last one leaves `prior` as it was before either.
     """
-    statement = insert_into(slice_, tx)
+    statement = insert_for(slice_, dialect)
     new = statement.excluded
     changed: ColumnElement[bool] = and_(
         new.emission.is_not(None), or_(slice_.c.emission.is_(None), slice_.c.emission != new.emission)

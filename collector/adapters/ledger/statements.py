@@ -15,7 +15,12 @@ Insert = sqlite.Insert | postgresql.Insert
 
 def insert_into(table: Table, tx: Connection) -> Insert:
     """Return an INSERT that knows what to do on conflict, for the dialect of a connection."""
-    return postgresql.insert(table) if tx.dialect.name == "postgresql" else sqlite.insert(table)
+    return insert_for(table, tx.dialect.name)
+
+
+def insert_for(table: Table, dialect: str) -> Insert:
+    """Return the same by the name of a dialect."""
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
 
 
 def batches(items: Iterable[T], size: int = 1000) -> Iterator[list[T]]:
