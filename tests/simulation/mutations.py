@@ -389,9 +389,9 @@ def _identity_unchecked() -> Sequence[Patch]:
 
 
 MUTATIONS = (
-    Mutation("nothing is ever synced", {"again", "sealed", "lines", "revisions", "truth"}, _sync_never),
+    Mutation("nothing is ever synced", {"again", "lost", "sealed", "lines", "revisions", "truth"}, _sync_never),
     Mutation("booked before the records are written", {"manifest", "again", "revisions"}, _book_before_the_records),
-    Mutation("no intent before the rename", {"revisions"}, _seal_without_intent),
+    Mutation("no intent before the rename", {"lost", "revisions"}, _seal_without_intent),
     Mutation("the name of a new file is never made durable", {"lost"}, _name_never_durable),
     Mutation("told to be sealed before the rename", {"sealed", "revisions"}, _seal_told_before_the_rename),
     Mutation("what a killed run left is never finished", {"sealed", "revisions"}, _recovery_never),
