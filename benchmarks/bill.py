@@ -1,12 +1,13 @@
-"""The bill of a nightly run: CPU, peak memory and requests, for 100 and for 5,000 orgs.
+"""The bill of a nightly run, by `collect` and by `serve`: CPU, peak memory and requests, for 100 and for 5,000 orgs.
 
 Runs the real command over loopback with a ledger, limits raised so that it ends soon. A night asks three
 days of each org and population: the new one, and those to be rechecked after 1 and 3 days. Days before those
-are put into the ledger first (`--history`), by a backfill that isn't measured.
+are put into the ledger first (`--history`), by a backfill that isn't measured. `serve` is scraped all the while,
+and goes on until its page shows what the run has brought.
 
     python -m benchmarks.bill [--orgs 100 5000] [--history 7]
 
-What deploy/kubernetes asks for follows from the last row: memory requested is the peak and a quarter, the
+What deploy/kubernetes asks for follows from the last rows: memory requested is the peak and a quarter, the
 limit twice the peak, each up to the next 64 MiB; CPU requested is what a run needs that takes as long as the
 default limits make it take, and no CPU limit, as throttling would only stretch a drain.
 """
@@ -17,6 +18,7 @@ import argparse
 import math
 import os
 import resource
+import signal
 import sys
 import tempfile
 import time
@@ -26,6 +28,7 @@ from pathlib import Path
 
 from collector.config import Settings
 from tests.support.commands import COLLECTOR, SimulatedApi, environment, manifest_in, simulated_api
+from tests.support.servers import free_port, get, until
 
 NIGHT_DAYS = 3
 FAST = {
@@ -37,6 +40,7 @@ FAST = {
 
 @dataclass(frozen=True)
 class Bill:
+    command: str
     orgs: int
     requests: int
     records: int
@@ -65,7 +69,56 @@ def run(api: SimulatedApi, directory: Path, *args: str) -> resource.struct_rusag
     return usage
 
 
-def night(orgs: int, history: int) -> Bill:
+def serve(api: SimulatedApi, directory: Path) -> resource.struct_rusage:
+    """Run the service through one run and return what the kernel counted for it."""
+    port = free_port()
+    env = environment(
+        COLLECTOR_STATE__URL=f"sqlite:///{directory}/ledger.db",
+        COLLECTOR_SCHEDULE__CRON="* * * * *",
+        COLLECTOR_SCHEDULE__JITTER="0",
+        COLLECTOR_SERVICE__PORT=str(port),
+        COLLECTOR_LOGGING__LEVEL="error",
+        **FAST,
+    )
+    args = ["serve", "-c", str(api.config), "-o", str(directory / "usage")]
+    pid = os.posix_spawn(sys.executable, [*COLLECTOR, *args], env)
+    try:
+        until(lambda: bool(_scraped(port)), within_s=60, what="a scrape")
+        until(
+            lambda: _scraped(port) and bool(list((directory / "usage").glob("run-*.json"))),
+            within_s=600,
+            what="the end of a run",
+        )
+        until(
+            lambda: 'collector_orgs_lacking{state="missing"} 0.0' in _scraped(port),
+            within_s=120,
+            what="a page with all of it",
+        )
+    finally:
+        os.kill(pid, signal.SIGTERM)
+        _, status, usage = os.wait4(pid, 0)
+    if status:
+        raise SystemExit(f"serve ended with {os.waitstatus_to_exitcode(status)}")
+    return usage
+
+
+def _scraped(port: int) -> str:
+    time.sleep(1)
+    try:
+        return get(f"http://127.0.0.1:{port}/metrics").decode()
+    except OSError:
+        return ""
+
+
+def collect(api: SimulatedApi, directory: Path) -> resource.struct_rusage:
+    """Run `collect` and return what the kernel counted for it."""
+    return run(api, directory, "collect", "-o", str(directory / "usage"))
+
+
+COMMANDS = {"collect": collect, "serve": serve}
+
+
+def night(command: str, orgs: int, history: int) -> Bill:
     with tempfile.TemporaryDirectory() as name, simulated_api(Path(name), orgs=orgs) as api:
         directory = Path(name)
         last = datetime.now(UTC).date() - timedelta(days=NIGHT_DAYS + 2)  # noqa: TID251 - a benchmark has no port for the clock
@@ -73,9 +126,10 @@ def night(orgs: int, history: int) -> Bill:
         run(api, directory, "backfill", "--from", str(first), "--to", str(last), "-o", str(directory / "before"))
         asked = api.stats["total"]["asked"]
         began = time.monotonic()
-        usage = run(api, directory, "collect", "-o", str(directory / "usage"))
+        usage = COMMANDS[command](api, directory)
         seconds = time.monotonic() - began
         return Bill(
+            command=command,
             orgs=orgs,
             requests=api.stats["total"]["asked"] - asked,
             records=manifest_in(directory / "usage")["records"],
@@ -93,20 +147,25 @@ def main() -> int:
     parser.add_argument("--history", type=int, default=7, help="days in the ledger before")
     args = parser.parse_args()
     print(
-        "| orgs | requests | records | CPU | per request | peak memory | ledger | output | here | at default limits |"
+        "| command | orgs | requests | records | CPU | per request | peak memory "
+        "| ledger | output | at default limits |"
     )
-    print("|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|", flush=True)
-    for orgs in args.orgs:
-        bill = night(orgs, args.history)
-        print(
-            f"| {bill.orgs:,} | {bill.requests:,} | {bill.records:,} | {bill.cpu_s:.1f} s "
-            f"| {bill.cpu_s / bill.requests * 1e3:.2f} ms | {bill.peak_mb:.0f} MiB | {bill.ledger_mb:.0f} MB "
-            f"| {bill.output_mb:.0f} MB | {bill.seconds:.0f} s | {bill.usual_s / 60:.0f} min |",
-            flush=True,
-        )
-    request, limit = (math.ceil(bill.peak_mb * factor / 64) * 64 for factor in (1.25, 2))
-    print(f"\nso: requests {{cpu: {math.ceil(bill.cpu_s / bill.usual_s * 20) * 50}m, memory: {request}Mi}}, ", end="")
-    print(f"limits {{memory: {limit}Mi}}")
+    print("|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|", flush=True)
+    bills = []
+    for command in COMMANDS:
+        for orgs in args.orgs:
+            bill = night(command, orgs, args.history)
+            bills.append(bill)
+            print(
+                f"| `{bill.command}` | {bill.orgs:,} | {bill.requests:,} | {bill.records:,} | {bill.cpu_s:.1f} s "
+                f"| {bill.cpu_s / bill.requests * 1e3:.2f} ms | {bill.peak_mb:.0f} MiB | {bill.ledger_mb:.0f} MB "
+                f"| {bill.output_mb:.0f} MB | {bill.usual_s / 60:.0f} min |",
+                flush=True,
+            )
+    for bill in bills[len(args.orgs) - 1 :: len(args.orgs)]:
+        request, limit = (math.ceil(bill.peak_mb * factor / 64) * 64 for factor in (1.25, 2))
+        print(f"\n{bill.command}: requests {{cpu: {math.ceil(bill.cpu_s / bill.usual_s * 20) * 50}m, ", end="")
+        print(f"memory: {request}Mi}}, limits {{memory: {limit}Mi}}")
     return 0
 
 
