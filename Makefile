@@ -19,12 +19,12 @@ demo: .venv-run/ready ## the main job on the simulated API, end to end
 
 test: .venv/ready ## the tests, with branch coverage
 	$(DEV) -m coverage erase
-	$(DEV) -m coverage run -m pytest -n $(JOBS) --dist loadfile
+	$(DEV) -m coverage run -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 	$(DEV) -m coverage combine --quiet
 	$(DEV) -m coverage report
 
 test-313: .venv-313/ready ## the tests of the inside on Python 3.13, where that is there
-	SEEDS=50 .venv-313/bin/python -m pytest -n $(JOBS) --dist loadfile tests/unit tests/flow tests/adapters tests/simulation
+	SEEDS=50 .venv-313/bin/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder tests/unit tests/flow tests/adapters tests/simulation
 
 check: lint test ## all that CI asks for: format, lint, types, import rules, tests
 
