@@ -15,6 +15,7 @@ default limits make it take, and no CPU limit, as throttling would only stretch 
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import os
 import resource
@@ -27,7 +28,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from collector.config import Settings
-from tests.support.commands import COLLECTOR, SimulatedApi, environment, manifest_in, simulated_api
+from tests.support.commands import COLLECTOR, SimulatedApi, environment, simulated_api
 from tests.support.servers import free_port, get, until
 
 NIGHT_DAYS = 3
@@ -77,10 +78,9 @@ def serve(api: SimulatedApi, directory: Path) -> resource.struct_rusage:
         COLLECTOR_SCHEDULE__CRON="* * * * *",
         COLLECTOR_SCHEDULE__JITTER="0",
         COLLECTOR_SERVICE__PORT=str(port),
-        COLLECTOR_LOGGING__LEVEL="error",
         **FAST,
     )
-    args = ["serve", "-c", str(api.config), "-o", str(directory / "usage")]
+    args = ["serve", "--log-level", "error", "-c", str(api.config), "-o", str(directory / "usage")]
     pid = os.posix_spawn(sys.executable, [*COLLECTOR, *args], env)
     try:
         until(lambda: bool(_scraped(port)), within_s=60, what="a scrape")
@@ -132,7 +132,7 @@ def night(command: str, orgs: int, history: int) -> Bill:
             command=command,
             orgs=orgs,
             requests=api.stats["total"]["asked"] - asked,
-            records=manifest_in(directory / "usage")["records"],
+            records=sum(json.loads(run.read_text())["records"] for run in (directory / "usage").glob("run-*.json")),
             seconds=seconds,
             cpu_s=usage.ru_utime + usage.ru_stime,
             peak_mb=usage.ru_maxrss / 1024,
