@@ -45,7 +45,6 @@ class Bill:
     orgs: int
     requests: int
     records: int
-    seconds: float
     cpu_s: float
     peak_mb: float
     ledger_mb: float
@@ -125,15 +124,12 @@ def night(command: str, orgs: int, history: int) -> Bill:
         first = last - timedelta(days=history - 1)
         run(api, directory, "backfill", "--from", str(first), "--to", str(last), "-o", str(directory / "before"))
         asked = api.stats["total"]["asked"]
-        began = time.monotonic()
         usage = COMMANDS[command](api, directory)
-        seconds = time.monotonic() - began
         return Bill(
             command=command,
             orgs=orgs,
             requests=api.stats["total"]["asked"] - asked,
             records=sum(json.loads(run.read_text())["records"] for run in (directory / "usage").glob("run-*.json")),
-            seconds=seconds,
             cpu_s=usage.ru_utime + usage.ru_stime,
             peak_mb=usage.ru_maxrss / 1024,
             ledger_mb=sum(file.stat().st_size for file in directory.glob("ledger.db*") if file.is_file()) / 1e6,

@@ -139,9 +139,13 @@ class Claims:
         works = self._next_in_line()
         if not works:
             return
+        self._held.update(works)  # from now on: answers settle while the ledger is asked
         taken = await self._offload(lambda: self._ledger.claim([work.key for work in works]))
+        self._held.difference_update(work for work in works if work.key in taken)
         free = [work for work in works if work.key not in taken]
         planned = await self._offload(lambda: [self._plan(work) for work in free])
+        if self._dispatch.stopping:
+            return  # the run never came to them
         for work, batch in zip(free, planned, strict=True):
             self._begin(work, batch, now)
         await self._release([work for work in free if work.lane and work.lane.done])
@@ -191,7 +195,6 @@ class Claims:
     def _begin(self, work: Work, batch: Batch, now: float) -> None:
         work.busy_since = None
         work.held_since = now
-        self._held.add(work)
         if work.lane and batch.done:
             work.lane.forget(batch.done)
             work.plan.begun.subtract(s.population for s in batch.done)

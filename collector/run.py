@@ -20,7 +20,7 @@ from collector.core.plan import LanePlan
 from collector.core.summary import RunSummary
 from collector.deliver import Writer
 from collector.dispatch import RELOADED, STOPPED, Dispatcher, Event, Limits
-from collector.errors import CollectorError
+from collector.errors import CollectorError, Rejected
 from collector.exitcodes import CAME_TO_ITS_END, ExitCode
 from collector.model import SliceState
 from collector.ports import Clock, Offload, SealedFile, Sink, Transport
@@ -124,7 +124,9 @@ class Run:
         for timer in timers:
             timer.cancel()
         writer.settle()
-        _close_summary(summary, dispatcher, failure)
+        _close_summary(
+            summary, dispatcher, failure, RELOADED if self.stop.reloaded and self.stop.signal is None else STOPPED
+        )
         busy = bool(claims and claims.busy)
         result = self._result(started_at, summary, tuple(books.sealed), failure, busy=busy)
         try:
@@ -220,7 +222,7 @@ async def _feed(claims: Claims | None, dispatcher: Dispatcher) -> None:
         await claims.run()
 
 
-def _close_summary(summary: RunSummary, dispatcher: Dispatcher, failure: CollectorError | None) -> None:
+def _close_summary(summary: RunSummary, dispatcher: Dispatcher, failure: CollectorError | None, why: Rejected) -> None:
     """Account for the slices that no outcome was written of, by why their lane ended."""
     for lane in dispatcher.lanes:
         unissued = lane.plan.unissued
@@ -231,5 +233,4 @@ def _close_summary(summary: RunSummary, dispatcher: Dispatcher, failure: Collect
             elif lane.end is not None:
                 population.close(lane.end.state, lane.end.failure.code, lane.end.failure.message, windows)
             else:
-                why = RELOADED if dispatcher.winding_up else STOPPED
                 population.close(SliceState.NOT_ASKED, why.code, why.message, windows)

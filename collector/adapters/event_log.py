@@ -53,7 +53,7 @@ def _log_outcome(outcome: SliceOutcome) -> None:
     match outcome:
         case SliceOutcome(state=SliceState.COMPLETE):
             log.debug("slice.complete", asked=outcome.asked, **_names(outcome.slice))
-        case SliceOutcome(failure=Rejected(code="stopped" | "reloaded")):  # one line says it of all of them
+        case SliceOutcome(failure=Rejected(code="stopped")):  # one line says it of all of them
             log.debug("slice.stopped", asked=outcome.asked, **_names(outcome.slice))
         case _:
             reason = outcome.failure.code if outcome.failure else "partial"
@@ -70,7 +70,7 @@ def _log_flags(booked: SliceBooked) -> None:
 
 def _log_end(ended: LaneEnded) -> None:
     match ended.failure:
-        case Rejected(code="stopped" | "reloaded"):
+        case Rejected(code="stopped"):
             log.debug("org.stopped", org=ended.org.name, slices_not_asked=ended.remaining)
         case failure:
             log.error(

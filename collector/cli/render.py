@@ -33,7 +33,7 @@ _ADVICE = {
     ExitCode.OK: "every planned slice is complete",
     ExitCode.INCOMPLETE: "some slices are not complete: run it again, what can be repaired will be",
     ExitCode.REFUSED: "an org was refused: a person has to act on what stands beside its name",
-    ExitCode.OUTPUT: "the output or the ledger failed: mend what is named and run it again, it goes on from there",
+    ExitCode.OUTPUT: "the output or the ledger failed: mend what is named, and run it again",
     ExitCode.BUSY: "another process works on some orgs: call again",
     ExitCode.INTERRUPTED: "stopped by SIGINT: run it again to go on",
     ExitCode.TERMINATED: "stopped by SIGTERM: run it again to go on",

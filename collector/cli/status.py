@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -137,9 +138,9 @@ def _word(state: State) -> str:
 
 
 def _is_here(one: AwaitedFile, settings: Settings) -> bool:
-    """Say whether a run here would find the file, and finish it."""
+    """Say whether a run here would find the file's directory, and finish what was left in it."""
     directory = Whereabouts(output_directory(settings))(one.file)
-    return directory is not None and directory.is_dir()
+    return directory is not None and os.path.isdir(directory)  # noqa: PTH112 - `Path.is_dir` raises for a broken disk
 
 
 def _await(one: AwaitedFile, *, is_here: bool) -> str:
@@ -148,7 +149,7 @@ def _await(one: AwaitedFile, *, is_here: bool) -> str:
     since = f" since {one.begun_at:%Y-%m-%d %H:%M} UTC" if one.begun_at else ""
     where = f"{printable(file.name)} in {printable(file.directory)}{host}, {one.slices} slices"
     if is_here:
-        return f"unsealed{since}: {where}: a run was killed, and the next one here seals what it wrote"
+        return f"unsealed{since}: {where}: their run didn't come to its end; the next one here finishes what it left"
     return f"awaited{since}: {where}. {AWAITED}"
 
 

@@ -47,7 +47,8 @@ def normalise(
 
     Totals that shrank are only restated for windows that are not older than `restate_for`.
     """
-    age = collected_at - slice_.window.end
+    known_at = collected_at if previous is None else max(collected_at, previous.emitted_at)  # clocks go back
+    age = known_at - slice_.window.end
     changed = change(
         previous,
         finding,

@@ -72,16 +72,17 @@ class ListedPlan:
 
     org: Org
     slices: list[Slice]
+    _ended: bool = False
 
     @property
     def remaining(self) -> int:
-        """How many slices were not issued yet."""
-        return len(self.slices)
+        """How many slices may still be issued."""
+        return 0 if self._ended else len(self.slices)
 
     @property
     def exhausted(self) -> bool:
-        """Whether all were issued."""
-        return not self.slices
+        """Whether none will be issued again."""
+        return not self.remaining
 
     @property
     def left(self) -> int:
@@ -99,7 +100,7 @@ class ListedPlan:
 
     def end(self) -> None:
         """Issue none any more."""
-        self.slices.clear()
+        self._ended = True
 
 
 @dataclass(slots=True)
@@ -146,11 +147,12 @@ class BatchPlan:
         }
 
     def refill(self, slices: Iterable[Slice], *, behind: int, beyond: Spans) -> None:
-        """Begin another batch; so many slices follow it, and lie there."""
-        if not self._ended:
-            self.batch = deque(slices)
-            self.behind, self.beyond = behind, beyond
-            self.more = behind > 0
+        """Begin another batch; so many slices follow it, and lie there. A plan that has ended only takes note of it."""
+        self.batch = deque(slices)
+        self.behind, self.beyond = behind, beyond
+        self.more = behind > 0
+        if self._ended:
+            self.end()
 
     def cut(self) -> None:
         """Take back what was not issued: it is planned again."""

@@ -76,7 +76,7 @@ class PopulationSummary:
             own.more_spans = own.more_spans or cause.more_spans
 
     def close(self, state: SliceState, code: str, message: str, windows: Iterable[Window] = ()) -> None:
-        """Count the slices that were never issued, and where they lie."""
+        """Count the slices that have no end of their own, and where they lie, as far as that is known."""
         rest = self.planned - self.states.total()
         if rest:
             self.states[state] += rest

@@ -208,7 +208,7 @@ def test_what_a_killed_run_left_where_the_next_one_finds_it_needs_nobody(pods: P
     code, status = pods.status()
     assert (code, [(one["file"], one["here"]) for one in status["awaited"]]) == (3, [(name, True)])
     table = " ".join(pods("status").stdout.split())
-    assert "a run was killed, and the next one here seals what it wrote" in table
+    assert "the next one here finishes what it left" in table
     assert "--lost" not in table
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -9,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from collector.adapters.ledger import SqlLedger
-from collector.core.ranges import Last
+from collector.claims import Claims
+from collector.core.ranges import Between, Last, Moment
 from collector.core.retry import RetryPolicy
 from collector.core.shards import Shard
+from collector.core.summary import Cause
 from collector.core.suspicion import Flag
 from collector.dispatch import Limits
 from collector.errors import ConfigError, LedgerError
@@ -19,10 +22,13 @@ from collector.events import LaneEnded, SliceBooked
 from collector.exitcodes import ExitCode
 from collector.model import ApiRequest, Granularity, Org, Population, SliceState, Zone
 from collector.planning import Command, Scope
+from collector.run import Stop
+from collector.work import Batch, Work
 from tests.flow.harness import FAST
 from tests.flow.world import DAY, NOON, World
-from tests.support.fake_api import RESET, FakeApi, Script, Step, answer, for_org, status
+from tests.support.fake_api import RESET, FakeApi, FakeClock, Script, Step, answer, for_org, status
 from tests.support.orgs import make_org
+from tests.support.virtual_time import run_virtual
 
 COMPLETE, PARTIAL, FAILED = SliceState.COMPLETE, SliceState.PARTIAL, SliceState.FAILED
 FEW_TRIES = Limits(
@@ -266,11 +272,33 @@ def test_all_that_a_refused_org_was_not_asked_is_told_with_where_it_lies(world: 
     result = world.backfill(NOON, "2026-01-01", "2026-06-20")
     (end,) = [event for event in world.events if isinstance(event, LaneEnded)]
     assert end.remaining == (171 - 10) * 2 - 1
-    spans = [
-        [(s.start.date().isoformat(), s.end.date().isoformat()) for s in cause.spans]
-        for _, cause in result.summary.orgs["a"].causes
-    ]
+    spans = [spans_of_days(cause) for _, cause in result.summary.orgs["a"].causes]
     assert spans == [[("2026-01-01", "2026-02-01"), ("2026-02-11", "2026-06-21")]] * 2
+
+
+@pytest.mark.parametrize(("how", "lie"), [("reload", [("2026-06-01", "2026-06-11")]), ("stop", [])])
+def test_a_run_that_is_to_end_while_it_claims_says_what_it_never_came_to(
+    world: World, monkeypatch: pytest.MonkeyPatch, how: str, lie: list[tuple[str, str]]
+) -> None:
+    world.orgs, stop, plan = [make_org("a")], Stop(), Claims._plan
+
+    def planned(self: Claims, work: Work) -> Batch:
+        stop.reload() if how == "reload" else stop.request(signal.SIGTERM)
+        return plan(self, work)
+
+    monkeypatch.setattr(Claims, "_plan", planned)
+    range_ = Between(Moment.parse("2026-06-01"), Moment.parse("2026-06-10"))
+    running = world.run(Command(name="backfill", range_=range_), run_id="1", clock=FakeClock(NOON), stop=stop)
+    result = run_virtual(running)
+    causes = [cause for _, cause in result.summary.orgs["a"].causes]
+    assert world.api.asked == []
+    assert [spans_of_days(cause) for cause in causes] == [lie] * len(causes)
+    assert result.summary.planned == result.summary.count(SliceState.NOT_ASKED) == (20 if lie else 0)
+    assert {end.remaining for end in world.events if isinstance(end, LaneEnded)} <= {0}
+
+
+def spans_of_days(cause: Cause) -> list[tuple[str, str]]:
+    return [(span.start.date().isoformat(), span.end.date().isoformat()) for span in cause.spans]
 
 
 def test_renaming_an_org_changes_no_record_id_and_asks_no_slice_again(world: World) -> None:

@@ -26,7 +26,7 @@ from collector.core.coverage import Known
 from collector.model import Population, Window
 from collector.ports.ledger import Booking, SliceKey, SliceRow
 
-_ASKED_AT_ONCE = 256  # slices: SQLite takes no more than 500 parts of a UNION
+_ASKED_AT_ONCE = 64  # slices: PostgreSQL plans many parts of a UNION slowly, SQLite takes 500 at most
 _HELD = (
     slice_.c.org,
     slice_.c.population,

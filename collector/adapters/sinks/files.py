@@ -96,7 +96,7 @@ class OsFiles:
 
     def is_directory(self, path: Path) -> bool:
         """Say whether a directory is there."""
-        return path.is_dir()
+        return os.path.isdir(path)  # noqa: PTH112 - `Path.is_dir` raises for a disk that is broken
 
     def size(self, path: Path) -> int | None:
         """Return a file's size, None if it isn't there."""
