@@ -1,6 +1,6 @@
-"""What a ledger of 1,000,000 slices costs: its size, booking, and a `collect` that finds nothing to ask.
+"""What a ledger of 1,000,000 slices costs: its size, committing, and a `collect` that finds nothing to ask.
 
-Books 1,000 orgs x 2 populations x 500 days, then runs the real `collector collect` over them (nothing is
+Writer 1,000 orgs x 2 populations x 500 days, then runs the real `collector collect` over them (nothing is
 due, so no request is sent) and over a ledger of a tenth of the days, in one run of the benchmark. The first
 decision is the first org that is planned, timed from the start of the process, with the interpreter and all
 imports; a process that does nothing but `--version` is measured beside it.
@@ -21,11 +21,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from collector.adapters.ledger import SqlLedger
 from collector.config import load
 from collector.core.emission import Emission, Emitted
+from collector.core.ledger_entries import SliceCommit, SliceKey, Standing
+from collector.ledger import SqlLedger
 from collector.model import Population, ProductUsage, Quality, SliceState
-from collector.ports.ledger import Booking, SliceKey, Standing
 from tests.support.commands import COLLECTOR, environment
 
 ALLOWED_S = 2.0
@@ -58,12 +58,12 @@ def emission(n: int, now: datetime) -> Emission:
     return Emission(emitted_at=now, users=n % 40, products=products)
 
 
-def bookings(keys: list[int], days: int, until: datetime, now: datetime) -> Iterator[Booking]:
+def commits(keys: list[int], days: int, until: datetime, now: datetime) -> Iterator[SliceCommit]:
     for n in range(days):
         start = until - (days - n) * _DAY
         for key in keys:
             for population in Population:
-                yield Booking(
+                yield SliceCommit(
                     slice=SliceKey(key=key, population=population, start=start),
                     end=start + _DAY,
                     state=SliceState.COMPLETE,
@@ -85,13 +85,13 @@ def fill(config: Path, url: str, days: int) -> float:
         standings = ledger.register(orgs, wanted_from=begin, now=now).values()
         keys = [standing.key for standing in standings if isinstance(standing, Standing)]
         began, booked, batch = time.monotonic(), 0, []
-        for booking in bookings(keys, days, until, now):
-            batch.append(booking)
+        for commit in commits(keys, days, until, now):
+            batch.append(commit)
             if len(batch) == _BATCH:
-                ledger.book(batch, None)
+                ledger.commit(batch, None)
                 booked += len(batch)
                 batch = []
-        ledger.book(batch, None)
+        ledger.commit(batch, None)
         return (time.monotonic() - began) / max(1, booked) * _BATCH * 1000
     finally:
         ledger.close()

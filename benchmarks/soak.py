@@ -23,12 +23,12 @@ from datetime import timedelta
 from pathlib import Path
 
 from collector.adapters.heap import keep_giving_back
-from collector.adapters.ledger import SqlLedger
 from collector.config import LoadedConfig
 from collector.core.response import Reply
-from collector.dispatch import Limits, RateLimit
 from collector.errors import Failure
 from collector.events import Event
+from collector.fetch import Limits, RateLimit
+from collector.ledger import SqlLedger
 from collector.model import ApiRequest, BasicCredential, Org
 from collector.service.loop import Loop
 from collector.service.snapshot import Snapshots
@@ -107,7 +107,7 @@ class Soak(ServiceWorld):
     def soak(self, hours: int) -> None:
         async def look(loop: Loop) -> None:
             viewer = Viewer(
-                self, config=lambda: loop.config, observed=loop.observed, parking=loop.parking, clock=self.clock
+                self, config=lambda: loop.config, observed=loop.observed, quarantine=loop.quarantine, clock=self.clock
             )
             self.listeners.viewer = viewer
             beside = [asyncio.create_task(one) for one in (viewer.run(), self._scrape(), keep_giving_back())]

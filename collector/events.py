@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from collector.core.anomalies import Anomaly
 from collector.core.finding import Finding
 from collector.core.retry import PartialAnswer
-from collector.core.suspicion import Flag
 from collector.errors import Failure, Refused
 from collector.model import Org, Quality, Slice, SliceState
 
@@ -42,14 +42,14 @@ class RequestEnded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SliceBooked:
+class SliceCommitted:
     """The end of a slice is written and, where there is a ledger, booked."""
 
     outcome: SliceOutcome
     records: int
     restated: int = 0  # of the records
     qualities: Mapping[Quality, int] = field(default_factory=dict)  # of the records
-    flags: Mapping[Flag, Sequence[str]] = field(default_factory=dict)  # with the products that each is about, if any
+    flags: Mapping[Anomaly, Sequence[str]] = field(default_factory=dict)  # with the products that each is about, if any
 
     @property
     def unavailable(self) -> int:
@@ -97,4 +97,4 @@ class ApiUp:
     down_s: float
 
 
-Event = SliceOutcome | SliceBooked | LanePlanned | RequestEnded | RetryScheduled | LaneEnded | ApiDown | ApiUp
+Event = SliceOutcome | SliceCommitted | LanePlanned | RequestEnded | RetryScheduled | LaneEnded | ApiDown | ApiUp

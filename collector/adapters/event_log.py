@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import structlog
 
-from collector.core.suspicion import MEANING
+from collector.core.anomalies import MEANING
 from collector.errors import Rejected
 from collector.events import (
     ApiDown,
@@ -14,7 +14,7 @@ from collector.events import (
     LanePlanned,
     RequestEnded,
     RetryScheduled,
-    SliceBooked,
+    SliceCommitted,
     SliceOutcome,
 )
 from collector.model import Slice, SliceState
@@ -37,7 +37,7 @@ def log_event(event: Event) -> None:
             )
         case SliceOutcome():
             _log_outcome(event)
-        case SliceBooked():
+        case SliceCommitted():
             _log_flags(event)
         case LaneEnded():
             _log_end(event)
@@ -60,7 +60,7 @@ def _log_outcome(outcome: SliceOutcome) -> None:
             log.warning(f"slice.{outcome.state}", reason=reason, asked=outcome.asked, **_names(outcome.slice))
 
 
-def _log_flags(booked: SliceBooked) -> None:
+def _log_flags(booked: SliceCommitted) -> None:
     for flag, products in booked.flags.items():
         about = {"products": list(products)} if products else {}
         log.warning(

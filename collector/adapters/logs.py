@@ -8,7 +8,7 @@ from typing import Any, Literal, TextIO
 
 import structlog
 
-from collector.adapters.words import printable
+from collector.adapters.text import printable
 
 Format = Literal["auto", "console", "json"]
 

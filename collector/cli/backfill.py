@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from collector.app.command import Command
 from collector.cli.collect import run_and_show
 from collector.cli.options import (
     config_options,
@@ -18,7 +19,6 @@ from collector.cli.options import (
     wait_option,
 )
 from collector.core.ranges import Moment
-from collector.planning import Command
 
 
 @click.command(

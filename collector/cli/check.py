@@ -11,17 +11,17 @@ from rich.table import Table
 from rich.text import Text
 
 from collector.adapters.clock import SystemClock
-from collector.adapters.words import printable
-from collector.app import check_orgs, open_ledger_if_there
-from collector.check import OrgCheck
+from collector.adapters.text import printable
+from collector.app.check import OrgCheck
+from collector.app.command import has_ledger
+from collector.app.prepare import refuse_overlaps
+from collector.app.wiring import check_orgs, open_ledger_if_there
 from collector.cli.options import Context, config_options, open_context
 from collector.cli.progress import shown_progress
 from collector.cli.streams import stdout_console
 from collector.core.checks import Additivity
+from collector.core.exit_codes import ExitCode
 from collector.events import Event
-from collector.exitcodes import ExitCode
-from collector.memory import refuse_overlaps
-from collector.planning import has_ledger
 
 
 @click.command(

@@ -12,7 +12,8 @@ import structlog
 
 from collector.adapters.clock import SystemClock
 from collector.adapters.event_log import log_event
-from collector.app import mend_ledger, run_command
+from collector.app.command import Command, has_ledger, lookback, make_plans
+from collector.app.wiring import mend_ledger, run_command
 from collector.cli.options import (
     Context,
     config_options,
@@ -25,10 +26,9 @@ from collector.cli.options import (
 )
 from collector.cli.progress import shown_progress
 from collector.cli.render import show_result
+from collector.core.exit_codes import ExitCode
 from collector.core.ranges import Moment
-from collector.exitcodes import ExitCode
-from collector.planning import Command, has_ledger, lookback, make_plans
-from collector.pushing import leaving_metrics
+from collector.service.push import leaving_metrics
 
 log = structlog.get_logger("collector")
 

@@ -18,18 +18,18 @@ from rich.text import Text
 from collector.adapters.clock import SystemClock
 from collector.adapters.event_log import log_event
 from collector.adapters.logs import configure_logs, resolve_format
-from collector.app import run_command
+from collector.app.command import Command, make_plans
+from collector.app.wiring import run_command
 from collector.cli.options import Context
 from collector.cli.picture import usage_table
 from collector.cli.progress import shown_progress
 from collector.cli.render import show_result
 from collector.cli.streams import stdout_console
 from collector.config import LoadedConfig, load
+from collector.core.exit_codes import ExitCode
 from collector.core.ranges import Last
 from collector.errors import CollectorError
-from collector.exitcodes import ExitCode
-from collector.planning import Command, make_plans
-from collector.result import RunResult
+from collector.run.manifest import RunResult
 
 # What happens in the field, so that the demo shows what becomes of it.
 _FAULTS = (

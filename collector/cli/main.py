@@ -21,8 +21,8 @@ from collector.cli.serve import serve
 from collector.cli.simulate import simulate
 from collector.cli.status import status
 from collector.cli.streams import forget_stdout, guard_streams
+from collector.core.exit_codes import ExitCode
 from collector.errors import CollectorError, ConfigError, LedgerError, OutputError
-from collector.exitcodes import ExitCode
 
 EXIT_CODES = """\b
 Exit codes:

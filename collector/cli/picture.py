@@ -12,7 +12,7 @@ import orjson
 from rich.table import Table
 from rich.text import Text
 
-from collector.adapters.words import printable
+from collector.adapters.text import printable
 
 _BARS = "▁▂▃▄▅▆▇█"
 _ROWS = 25

@@ -12,8 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from collector.adapters.clock import SystemClock
-from collector.adapters.words import duration, printable
-from collector.app import limits_of, open_ledger_if_there
+from collector.adapters.text import duration, printable
+from collector.app.command import has_ledger, lookback, make_plans
+from collector.app.preview import Forecast, by_ledger, by_plans
+from collector.app.wiring import limits_of, open_ledger_if_there
 from collector.cli.options import (
     Context,
     config_options,
@@ -26,8 +28,6 @@ from collector.cli.options import (
 from collector.cli.streams import stdout_console
 from collector.core.estimate import Estimate, estimate
 from collector.core.ranges import Moment, Range
-from collector.forecast import Forecast, by_ledger, by_plans
-from collector.planning import has_ledger, lookback, make_plans
 
 _ROWS = 60
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from collector.events import Event
-from collector.progress import Progress as Counted
+from collector.run.progress import Progress as Counted
 
 Watch = Callable[[Event], None]
 

@@ -8,14 +8,14 @@ import structlog
 from rich.table import Table
 from rich.text import Text
 
-from collector.adapters.words import duration, printable
+from collector.adapters.text import duration, printable
 from collector.cli.options import Context
 from collector.cli.streams import stderr_console
+from collector.core.anomalies import MEANING
+from collector.core.exit_codes import ExitCode
 from collector.core.summary import Cause, OrgSummary, RunSummary
-from collector.core.suspicion import MEANING
-from collector.exitcodes import ExitCode
 from collector.model import Population, SliceState
-from collector.result import RunResult, in_words, local_spans
+from collector.run.manifest import RunResult, in_words, local_spans
 
 log = structlog.get_logger("collector")
 

@@ -8,10 +8,10 @@ from typing import Any
 import click
 import structlog
 
-from collector import serving
 from collector.adapters.event_log import log_event
 from collector.cli.options import config_options, open_context, service_options, shard_option
-from collector.exitcodes import ExitCode
+from collector.core.exit_codes import ExitCode
+from collector.service import serving
 
 log = structlog.get_logger("collector")
 

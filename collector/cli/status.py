@@ -13,20 +13,20 @@ from rich.table import Table
 from rich.text import Text
 
 from collector.adapters.clock import SystemClock
-from collector.adapters.ledger import AwaitedFile
-from collector.adapters.sinks.place import Whereabouts
-from collector.adapters.words import printable
-from collector.app import open_ledger
+from collector.adapters.sinks.directory_id import Whereabouts
+from collector.adapters.text import printable
+from collector.app.command import has_ledger
+from collector.app.coverage import OrgStatus, org_statuses
+from collector.app.prepare import output_directory
+from collector.app.wiring import open_ledger
 from collector.cli.options import config_options, open_context, shard_option, state_option
 from collector.cli.streams import stdout_console
 from collector.config import Settings
-from collector.core.status import IN_DOUBT, MISSING, PopulationStatus, State
-from collector.exitcodes import ExitCode
-from collector.memory import output_directory
+from collector.core.coverage_status import IN_DOUBT, MISSING, PopulationStatus, State
+from collector.core.exit_codes import ExitCode
+from collector.deliver.recovery import AWAITED
+from collector.ledger import AwaitedFile
 from collector.model import SliceState, Window
-from collector.planning import has_ledger
-from collector.recovery import AWAITED
-from collector.status import OrgStatus, org_statuses
 
 _STATES: dict[State, tuple[str, str]] = {  # the mark of a day, and its colour
     SliceState.COMPLETE: ("█", "green"),

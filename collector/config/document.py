@@ -15,10 +15,10 @@ from typing import ClassVar
 
 import yaml
 
+from collector.config.messages import Path as KeyPath
+from collector.config.messages import dotted
 from collector.config.syntax import syntax_problem
 from collector.config.values import NULL_TAG, Builder, is_merge
-from collector.config.wording import Path as KeyPath
-from collector.config.wording import dotted
 from collector.errors import ConfigError, Problem
 
 try:

@@ -11,9 +11,9 @@ from datetime import timedelta
 from pathlib import Path
 
 from collector.config.layers import Layers
+from collector.config.messages import duration_text, shown
 from collector.config.orgs import ReadOrg
 from collector.config.settings import Settings
-from collector.config.wording import duration_text, shown
 from collector.errors import Problem
 from collector.model import Granularity
 
@@ -41,7 +41,7 @@ def password_flaws(url: str, file: Path) -> Iterator[str]:
     """Yield why a ledger's password can't be in that file, if it can't."""
     if not url.startswith("postgresql://"):
         return  # the config's ledger, which an option has replaced
-    from collector.adapters.ledger.postgresql.place import Place, UrlError, read_password  # noqa: PLC0415 - its driver
+    from collector.ledger.postgresql.dsn import Place, UrlError, read_password  # noqa: PLC0415 - its driver
 
     try:
         read_password(file)

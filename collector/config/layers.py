@@ -15,8 +15,8 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from collector.config.document import Document
-from collector.config.wording import Path as KeyPath
-from collector.config.wording import dotted, nearest
+from collector.config.messages import Path as KeyPath
+from collector.config.messages import dotted, nearest
 from collector.errors import Problem
 
 PREFIX = "COLLECTOR_"

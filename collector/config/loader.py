@@ -15,13 +15,13 @@ from pydantic import BaseModel, ValidationError
 from collector.config.document import Document, read_document
 from collector.config.fitting import ca_flaws, doubts, password_flaws, span_flaws
 from collector.config.layers import Layers, section, unused_variables, variables_tree
+from collector.config.messages import Path as KeyPath
 from collector.config.org_files import entries_of_config, entries_of_file, find_org_files, matching_now
 from collector.config.orgs import Entry, ReadOrg, duplicates, read_org
 from collector.config.problems import findings
 from collector.config.secrets import Secrets
 from collector.config.settings import Settings
 from collector.config.urls import holds_password, ledger_url_of_file
-from collector.config.wording import Path as KeyPath
 from collector.errors import ConfigError, Problem
 from collector.model import Org
 

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from collector.config.document import Document, read_document
+from collector.config.messages import unknown_key
 from collector.config.orgs import Entry
 from collector.config.settings import Settings
-from collector.config.wording import unknown_key
 from collector.errors import ConfigError, Problem
 
 MAGIC = frozenset("*?[")

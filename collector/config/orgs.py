@@ -14,13 +14,13 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, WithJsonSchema
 
 from collector.config.document import Document
+from collector.config.messages import CONTROL, invalid, shown
+from collector.config.messages import Path as KeyPath
 from collector.config.problems import findings
 from collector.config.secrets import Secrets
 from collector.config.sections import Populations, Section, Text, key
 from collector.config.types import Date, ZoneName
 from collector.config.urls import ApiUrl
-from collector.config.wording import CONTROL, invalid, shown
-from collector.config.wording import Path as KeyPath
 from collector.errors import Problem
 from collector.model import Credential, Granularity
 

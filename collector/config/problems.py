@@ -12,9 +12,9 @@ from typing import get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from collector.config.messages import ERROR_TYPE, expected, nearest, shown, unknown_key
+from collector.config.messages import Path as KeyPath
 from collector.config.secrets import KEYS
-from collector.config.wording import ERROR_TYPE, expected, nearest, shown, unknown_key
-from collector.config.wording import Path as KeyPath
 
 HIDDEN = KEYS | {"url"}
 WANTED = {

@@ -14,7 +14,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, PlainValidator, WithJsonSchema
 
-from collector.config.wording import duration_text, expected, invalid, shown
+from collector.config.messages import duration_text, expected, invalid, shown
 from collector.config.zones import parse_zone
 from collector.core.schedule import cron_flaw
 from collector.model import Zone

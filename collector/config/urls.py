@@ -14,7 +14,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, PlainValidator, SecretStr, WithJsonSchema
 
-from collector.config.wording import expected, invalid, shown
+from collector.config.messages import expected, invalid, shown
 
 URL_CHARACTERS = re.compile(r"[^\s\\<>\"{}|^`\x00-\x20\x7f]+")
 HOST = re.compile(r"[\w.-]+|[0-9A-Fa-f:.]+")
@@ -77,7 +77,7 @@ def parse_ledger_url(value: object) -> SecretStr:
     if scheme == "postgresql" and not rest:
         raise invalid("a postgresql URL names a host and a database: postgresql://host/database")
     if scheme == "postgresql":
-        from collector.adapters.ledger.postgresql.place import Place, UrlError  # noqa: PLC0415 - loads its driver
+        from collector.ledger.postgresql.dsn import Place, UrlError  # noqa: PLC0415 - loads its driver
 
         try:
             Place.parse(text)
@@ -90,7 +90,7 @@ def ledger_url_of_file(url: str, directory: Path) -> str:
     """Return a ledger's URL as a file means it: certificates and the like that are relative lie beside that file."""
     if not url.startswith("postgresql://"):
         return url
-    from collector.adapters.ledger.postgresql.place import with_files_beside  # noqa: PLC0415 - loads its driver
+    from collector.ledger.postgresql.dsn import with_files_beside  # noqa: PLC0415 - loads its driver
 
     return with_files_beside(url, directory)
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import yaml
 
-from collector.config.wording import PLAIN_KEY, Hidden, dotted
-from collector.config.wording import Path as KeyPath
+from collector.config.messages import PLAIN_KEY, Hidden, dotted
+from collector.config.messages import Path as KeyPath
 from collector.errors import ConfigError, Problem
 
 MAX_VALUES = 2_000_000  # after aliases are expanded

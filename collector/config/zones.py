@@ -11,7 +11,7 @@ import re
 from functools import lru_cache
 from zoneinfo import available_timezones
 
-from collector.config.wording import expected, invalid, shown
+from collector.config.messages import expected, invalid, shown
 from collector.model import MAX_OFFSET, Zone
 
 LOOSE_OFFSET = re.compile(r"(?:UTC|GMT)?\s*([+-])?([0-9]{1,2}):?([0-9]{2})?", re.IGNORECASE)

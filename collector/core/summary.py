@@ -10,11 +10,11 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from collector.core.anomalies import Anomaly
+from collector.core.exit_codes import ExitCode
 from collector.core.plan import SPANS_KEPT, LanePlan
-from collector.core.suspicion import Flag
 from collector.core.windows import merge
 from collector.errors import REFUSED_CODES
-from collector.exitcodes import ExitCode
 from collector.model import Org, Population, SliceState, Window
 
 
@@ -47,9 +47,9 @@ class PopulationSummary:
     requests: int = 0
     restated: int = 0  # of the records
     causes: dict[tuple[SliceState, str], Cause] = field(default_factory=dict)
-    flags: Counter[Flag] = field(default_factory=Counter)  # slices
+    flags: Counter[Anomaly] = field(default_factory=Counter)  # slices
 
-    def flag(self, flags: Iterable[Flag], *, restated: int) -> None:
+    def flag(self, flags: Iterable[Anomaly], *, restated: int) -> None:
         """Count what was restated, and what is suspicious about a slice."""
         self.restated += restated
         self.flags.update(list(flags))  # a mapping would be taken for counts
@@ -112,9 +112,9 @@ class OrgSummary:
         return sum(population.requests for population in self.populations.values())
 
     @property
-    def flags(self) -> Counter[Flag]:
+    def flags(self) -> Counter[Anomaly]:
         """How many slices are suspicious, by what about them is."""
-        return sum((population.flags for population in self.populations.values()), Counter[Flag]())
+        return sum((population.flags for population in self.populations.values()), Counter[Anomaly]())
 
     @property
     def causes(self) -> list[tuple[Population, Cause]]:
@@ -190,9 +190,9 @@ class RunSummary:
         return sum(p.restated for org in self.orgs.values() for p in org.populations.values())
 
     @property
-    def flags(self) -> Counter[Flag]:
+    def flags(self) -> Counter[Anomaly]:
         """How many slices are suspicious, by what about them is."""
-        return sum((org.flags for org in self.orgs.values()), Counter[Flag]())
+        return sum((org.flags for org in self.orgs.values()), Counter[Anomaly]())
 
     @property
     def worst_first(self) -> list[OrgSummary]:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from collector.config import LoadedConfig
+from collector.core.exit_codes import ExitCode
 from collector.errors import OUTPUT_ERRORS
-from collector.exitcodes import ExitCode
 from collector.service.view import Observed
 
 HUNG_AFTER_S = 120.0  # longer than any transaction, fsync or wait for another process's may take

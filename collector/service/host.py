@@ -1,17 +1,17 @@
-"""What the loop needs of the world: wired by `collector.serving`, replaced in tests."""
+"""What the loop needs of the world: wired by `collector.service.serving`, replaced in tests."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from collector.app.command import Command
 from collector.config import LoadedConfig
-from collector.dispatch import Event
-from collector.planning import Command
-from collector.result import RunResult
-from collector.run import Stop
+from collector.fetch import Event
+from collector.run.manifest import RunResult
+from collector.run.run import Stop
 from collector.service.view import RunView
-from collector.service.watch import Fingerprint
+from collector.service.watcher import Fingerprint
 
 
 class Host(Protocol):

@@ -20,21 +20,21 @@ from signal import Signals
 import structlog
 
 from collector import __version__
+from collector.app.command import EVERYTHING, Command, Scope
 from collector.config import LoadedConfig
+from collector.core.exit_codes import CAME_TO_ITS_END, ExitCode
 from collector.core.schedule import Schedule
-from collector.dispatch import Event
 from collector.errors import CollectorError, Refused
 from collector.events import LaneEnded, RequestEnded
-from collector.exitcodes import CAME_TO_ITS_END, ExitCode
-from collector.planning import EVERYTHING, Command, Scope
+from collector.fetch import Event
 from collector.ports import Clock
-from collector.progress import Progress
-from collector.result import RunResult, in_words
-from collector.run import Stop
+from collector.run.manifest import RunResult, in_words
+from collector.run.progress import Progress
+from collector.run.run import Stop
+from collector.service.config_reload import ConfigReload
 from collector.service.host import Host
-from collector.service.keeper import Keeper
-from collector.service.parking import Parking, entry_of, touched
-from collector.service.tell import crashed, ended_view, kind_of, where
+from collector.service.quarantine import Quarantine, entry_of, touched
+from collector.service.run_views import crashed, ended_view, kind_of, where
 from collector.service.timetable import Timetable
 from collector.service.view import CurrentRun, Observed, RunView
 
@@ -59,11 +59,11 @@ class Loop:
         rng: random.Random | None = None,
     ) -> None:
         now = clock.now()
-        self.parking = Parking()
+        self.quarantine = Quarantine()
         self.observed = Observed(
             version=__version__, started_at=now, config_path=str(config.path), config_loaded_at=now
         )
-        self.keeper = Keeper(host, config, observed=self.observed, clock=clock, on_change=self._change)
+        self.keeper = ConfigReload(host, config, observed=self.observed, clock=clock, on_change=self._change)
         self._host = host
         self._clock = clock
         self._new_run_id = new_run_id
@@ -147,9 +147,9 @@ class Loop:
             self._touched |= names
 
     async def _run(self, names: set[str]) -> bool:
-        """Run once over these orgs, but for parked ones; return whether something of it is left to do at once."""
+        """Run once over these orgs, but for quarantined ones; return whether something of it is left to do at once."""
         now = self._clock.now()
-        names = names - self.parking.waiting(now)
+        names = names - self.quarantine.waiting(now)
         asked = tuple(org.name for org in self._scope.of(self.config.orgs) if org.name in names)
         if not asked:
             return False
@@ -181,9 +181,9 @@ class Loop:
     def _mind_refusals(self, event: Event) -> None:
         match event:
             case LaneEnded(failure=Refused() as refused):
-                self.parking.park(event.org.name, refused, self._clock.now())
+                self.quarantine.quarantine(event.org.name, refused, self._clock.now())
             case RequestEnded(result="ok" | "partial"):
-                self.parking.accepted(event.slice.org.name)
+                self.quarantine.accepted(event.slice.org.name)
             case _:
                 pass
 
@@ -222,10 +222,10 @@ class Loop:
         """Go on with another config: a run under way brings to its end what it has begun."""
         old, now = self.config, self._clock.now()
         names = touched(old.orgs, config.orgs)
-        self.parking.keep(org.name for org in config.orgs)
-        again = list(self.parking.parked) if asked else self.parking.of_others()
+        self.quarantine.keep(org.name for org in config.orgs)
+        again = list(self.quarantine.quarantined) if asked else self.quarantine.of_others()
         names = list(dict.fromkeys([*names, *again]))
-        self.parking.release(names, now)
+        self.quarantine.release(names, now)
         self._touched = {org.name for org in config.orgs} & (self._touched | set(names))
         self._times.change(*_schedule(config), now, chance=self._rng.random())
         differs = old.settings != config.settings or list(map(entry_of, old.orgs)) != list(map(entry_of, config.orgs))

@@ -9,19 +9,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from collector.adapters.ledger.history import Asking, History, PopulationHistory
-from collector.adapters.ledger.views import Organization
+from collector.app.command import ages_of
+from collector.app.coverage import since_of
 from collector.config.sections import Schedule
+from collector.core.coverage_status import MISSING, PopulationStatus, population_status, stranded
 from collector.core.emission import Emission
 from collector.core.grid import Grid
-from collector.core.status import MISSING, PopulationStatus, population_status, stranded
 from collector.core.wanted import due_spans, earliest
 from collector.core.windows import start_of_date
 from collector.errors import REFUSED_CODES, RefusalReason
+from collector.ledger.history import Asking, History, PopulationHistory
+from collector.ledger.views import Organization
 from collector.model import Granularity, Org, Population, ProductUsage, Quality, SliceState, Window
-from collector.planning import ages_of
 from collector.service.view import CredentialView, DayState, Gap, OrgView, PopulationView, Standing
-from collector.status import since_of
 
 DAYS = 90
 GAPS_KEPT = 40

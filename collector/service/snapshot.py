@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Set
 from datetime import date, datetime, timedelta
 
-from collector.adapters.ledger import SqlLedger
-from collector.adapters.ledger.history import Asked, Digest
-from collector.adapters.ledger.views import Organization
+from collector.app.command import EVERYTHING, Scope
+from collector.app.coverage import Grids
 from collector.config import LoadedConfig
+from collector.ledger import SqlLedger
+from collector.ledger.history import Asked, Digest
+from collector.ledger.views import Organization
 from collector.model import Granularity, Org
-from collector.planning import EVERYTHING, Scope
 from collector.service.org_view import Calendar, org_view
 from collector.service.view import OrgView
-from collector.status import Grids
 
 READ_ANEW = timedelta(hours=1)  # whatever happens: other processes may write to the same ledger
 LOCATE_ANEW = timedelta(minutes=1)

@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from collector.errors import Problem, RefusalReason
 from collector.model import Granularity, Population, ProductUsage, SliceState, Window
-from collector.progress import Progress
+from collector.run.progress import Progress
 
 
 class DayState(StrEnum):

@@ -13,14 +13,14 @@ from typing import Protocol
 
 import structlog
 
+from collector.app.command import EVERYTHING, Scope
 from collector.config import LoadedConfig
 from collector.errors import CollectorError
-from collector.events import Event, LaneEnded, SliceBooked
-from collector.planning import EVERYTHING, Scope
+from collector.events import Event, LaneEnded, SliceCommitted
 from collector.ports import Clock
-from collector.service.parking import Parking
+from collector.service.quarantine import Quarantine
+from collector.service.run_views import where
 from collector.service.snapshot import Snapshots, in_order
-from collector.service.tell import where
 from collector.service.view import CredentialView, Observed, OrgView, Standing
 
 log = structlog.get_logger("collector")
@@ -48,7 +48,7 @@ class Viewer:
         *,
         config: Callable[[], LoadedConfig],
         observed: Observed,
-        parking: Parking,
+        quarantine: Quarantine,
         clock: Clock,
         scope: Scope = EVERYTHING,
     ) -> None:
@@ -57,7 +57,7 @@ class Viewer:
         self._config_now = config
         self._config = config()
         self._observed = observed
-        self._parking = parking
+        self._parking = quarantine
         self._clock = clock
         self._snapshots = Snapshots(self._config, scope)
         self._views: dict[str, OrgView] = {}  # as the ledger has them
@@ -66,7 +66,7 @@ class Viewer:
     def note(self, event: Event) -> None:
         """Take note of an org whose state in the ledger has changed, or is about to."""
         match event:
-            case SliceBooked():
+            case SliceCommitted():
                 self._dirty[event.outcome.slice.org.name] = None
             case LaneEnded():
                 self._dirty[event.org.name] = None
@@ -121,7 +121,7 @@ class Viewer:
     def _is_out_of_date(self) -> bool:
         """Whether refusals that the loop knows of are to be shown, or shown no more."""
         shown = {name for name, view in self._observed.orgs.items() if view.credential.tried_again_at is not None}
-        return shown != self._parking.parked.keys() & self._views.keys()
+        return shown != self._parking.quarantined.keys() & self._views.keys()
 
     def _show(self) -> None:
         """Lay what the loop knows of refusals over what the ledger has."""
@@ -132,15 +132,15 @@ class Viewer:
 
     def _overlaid(self, view: OrgView) -> OrgView:
         before = self._observed.orgs.get(view.name)
-        parked = self._parking.parked.get(view.name)
-        if parked is None:
+        quarantined = self._parking.quarantined.get(view.name)
+        if quarantined is None:
             return view
         credential = CredentialView(
             standing=Standing.REFUSED,
-            reason=parked.refused.reason,
-            message=parked.refused.message,
-            since=parked.since,
-            tried_again_at=parked.again_at,
+            reason=quarantined.refused.reason,
+            message=quarantined.refused.message,
+            since=quarantined.since,
+            tried_again_at=quarantined.again_at,
         )
         overlaid = replace(view, credential=credential)
         return before if before == overlaid else overlaid  # metrics are written anew for other objects alone

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from collector.adapters.ledger.postgresql import locks
+from collector.ledger.postgresql import locks
 from tests.support.commands import Here, SimulatedApi, calm, environment, records_in, simulated_api, started, until
 from tests.support.postgresql import PASSWORD, Server, running_server
 
 DAYS = "20d"
 # As the command, but a server that went away is waited for for a second only.
 IMPATIENT = """
-from collector.adapters.ledger import SqlLedger
+from collector.ledger import SqlLedger
 SqlLedger.open.__func__.__kwdefaults__["patience_s"] = 1.0
 from collector.__main__ import main
 main()

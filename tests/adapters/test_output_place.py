@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from collector.adapters.sinks.directory import hidden
+from collector.adapters.sinks.directory_id import ID_FILE, Whereabouts, Within, id_of, is_being_written, mark
 from collector.adapters.sinks.files import OsFiles
-from collector.adapters.sinks.place import ID_FILE, Whereabouts, Within, id_of, is_being_written, mark
+from collector.core.ledger_entries import UnsealedFile
 from collector.errors import OutputError
-from collector.ports.ledger import UnsealedFile
 
 
 def file_in(directory: Path, place: str | None, *, seal_intended: bool = False) -> UnsealedFile:

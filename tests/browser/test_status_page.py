@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from collector.app.coverage import org_statuses
 from collector.errors import Problem, RefusalReason
-from collector.progress import Progress
+from collector.run.progress import Progress
 from collector.service.view import CredentialView, CurrentRun, Observed, OrgView, Standing
 from collector.service.web.guard import Guarding
-from collector.status import org_statuses
 from tests.browser.visits import NARROW, WIDE, Visitor, violations
 from tests.support.fleets import (
     FAILING,

@@ -13,7 +13,7 @@ import yaml
 
 from collector import __version__
 from collector.config import LoadedConfig
-from collector.run import OUTPUT_GRACE_S
+from collector.run.run import OUTPUT_GRACE_S
 from tests.deploy.support import DEPLOY, assert_taken, load_with_secrets
 from tests.support.commands import COLLECTOR, collector, environment, started
 

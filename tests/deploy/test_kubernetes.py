@@ -15,8 +15,8 @@ import yaml
 
 from collector import __version__
 from collector.config import LoadedConfig, load
-from collector.exitcodes import ExitCode
-from collector.run import OUTPUT_GRACE_S
+from collector.core.exit_codes import ExitCode
+from collector.run.run import OUTPUT_GRACE_S
 from tests.deploy.manifests import KUBERNETES, OVERLAYS, Built, Object, leaves
 from tests.deploy.support import assert_taken
 

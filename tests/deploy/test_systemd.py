@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from collector.exitcodes import ExitCode
-from collector.run import OUTPUT_GRACE_S
+from collector.core.exit_codes import ExitCode
+from collector.run.run import OUTPUT_GRACE_S
 from tests.deploy.support import DEPLOY, assert_taken, load_with_secrets
 
 UNITS = DEPLOY / "systemd"

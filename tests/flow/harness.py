@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from collector.core.plan import LanePlan
-from collector.dispatch import Dispatcher, Event, Limits, RateLimit, SliceOutcome
+from collector.fetch import Dispatcher, Event, Limits, RateLimit, SliceOutcome
 from collector.model import SliceState
 from tests.support.fake_api import FakeApi, FakeClock
 from tests.support.virtual_time import run_virtual

@@ -9,18 +9,18 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from signal import SIGTERM
 
-from collector.adapters.ledger import SqlLedger
+from collector.app.command import Command
 from collector.config import LoadedConfig
-from collector.dispatch import Event
 from collector.errors import ConfigError, LedgerError
-from collector.planning import Command
-from collector.result import RunResult
-from collector.run import Stop
+from collector.fetch import Event
+from collector.ledger import SqlLedger
+from collector.run.manifest import RunResult
+from collector.run.run import Stop
 from collector.service.loop import Loop
 from collector.service.metrics import ServiceMetrics
-from collector.service.tell import past_view
+from collector.service.run_views import past_view
 from collector.service.view import RunView
-from collector.service.watch import Fingerprint
+from collector.service.watcher import Fingerprint
 from tests.flow.world import World
 from tests.support.fake_api import FakeClock
 from tests.support.virtual_time import run_virtual

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.core.retry import RetryPolicy
-from collector.dispatch import Dispatcher, Limits, RateLimit, SliceOutcome
 from collector.errors import Retriable
 from collector.events import ApiDown, ApiUp, LaneEnded, RetryScheduled
+from collector.fetch import Dispatcher, Limits, RateLimit, SliceOutcome
 from collector.model import ApiRequest, Org, Population, SliceState
 from tests.flow.harness import FAST, dispatch
 from tests.support.fake_api import RESET, FakeApi, Script, Step, answer, for_org, replies, status

@@ -9,21 +9,21 @@ from pathlib import Path
 
 import pytest
 
-from collector.adapters.ledger import SqlLedger
-from collector.claims import Claims
+from collector.app.command import Command, Scope
+from collector.core.anomalies import Anomaly
+from collector.core.exit_codes import ExitCode
 from collector.core.ranges import Between, Last, Moment
 from collector.core.retry import RetryPolicy
 from collector.core.shards import Shard
 from collector.core.summary import Cause
-from collector.core.suspicion import Flag
-from collector.dispatch import Limits
 from collector.errors import ConfigError, LedgerError
-from collector.events import LaneEnded, SliceBooked
-from collector.exitcodes import ExitCode
+from collector.events import LaneEnded, SliceCommitted
+from collector.fetch import Limits
+from collector.ledger import SqlLedger
 from collector.model import ApiRequest, Granularity, Org, Population, SliceState, Zone
-from collector.planning import Command, Scope
-from collector.run import Stop
-from collector.work import Batch, Work
+from collector.run.leasing import Claims
+from collector.run.org_task import Batch, Work
+from collector.run.run import Stop
 from tests.flow.harness import FAST
 from tests.flow.world import DAY, NOON, World
 from tests.support.fake_api import RESET, FakeApi, FakeClock, Script, Step, answer, for_org, status
@@ -463,14 +463,14 @@ def test_an_answer_that_is_suspicious_is_kept_as_it_is_counted_and_told(world: W
         )
     )
     result = world.backfill(NOON, "2026-06-21", "2026-06-22")
-    assert result.summary.flags[Flag.SUDDENLY_ZERO] == 1
-    assert result.summary.flags[Flag.UNIT_CHANGED] == 1
+    assert result.summary.flags[Anomaly.SUDDENLY_ZERO] == 1
+    assert result.summary.flags[Anomaly.UNIT_CHANGED] == 1
     zero, leapt = world.records_of_run(result)
     assert (zero["quality"], zero["total_tests"]) == ("measured", 0)
     assert leapt["total_duration"] == 500_000
-    told = [event.flags for event in world.events if isinstance(event, SliceBooked)]
-    assert Flag.SUDDENLY_ZERO in told[-2]
-    assert Flag.UNIT_CHANGED in told[-1]
+    told = [event.flags for event in world.events if isinstance(event, SliceCommitted)]
+    assert Anomaly.SUDDENLY_ZERO in told[-2]
+    assert Anomaly.UNIT_CHANGED in told[-1]
 
 
 def test_the_same_totals_of_both_populations_are_told_also_if_the_other_one_came_in_an_earlier_run(
@@ -480,7 +480,7 @@ def test_the_same_totals_of_both_populations_are_told_also_if_the_other_one_came
     world.backfill(NOON, "2026-06-01", "2026-06-05")
     world.orgs = [make_org("a")]
     result = world.backfill(NOON, "2026-06-01", "2026-06-05")
-    assert result.summary.flags[Flag.SAME_TOTALS] == 5
+    assert result.summary.flags[Anomaly.SAME_TOTALS] == 5
 
 
 def test_totals_that_shrank_are_counted_also_where_nothing_is_emitted(world: World) -> None:
@@ -489,7 +489,7 @@ def test_totals_that_shrank_are_counted_also_where_nothing_is_emitted(world: Wor
     world.backfill(NOON, "2026-06-01", "2026-06-03")
     world.api = FakeApi(script=counting(40))
     result = world.backfill(NOON, "2026-06-01", "2026-06-03", force=True)
-    assert result.summary.flags[Flag.SHRUNK] == 3 * 2 * 2
+    assert result.summary.flags[Anomaly.SHRUNK] == 3 * 2 * 2
     assert result.summary.records == 0
 
 
@@ -498,7 +498,7 @@ def test_an_org_that_another_process_works_on_is_waited_for_and_then_left_with_6
     other = SqlLedger.open(world.ledger_url, command="collector backfill", now=lambda: NOON, durable=False)
     try:
         (key,) = [row.key for row in other.organizations() if row.name == "a"]
-        assert other.claim([key]) == {}
+        assert other.acquire([key]) == {}
         result = world.collect(NOON + DAY)
     finally:
         other.close()

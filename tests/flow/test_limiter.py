@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from asyncio_throttle.throttler import Throttler
 
-from collector.dispatch.limiter import Limiter
+from collector.fetch.limiter import Limiter
 from tests.support.virtual_time import VirtualLoop, run_virtual
 
 

@@ -12,9 +12,10 @@ import pytest
 
 from collector.adapters.sinks.directory import hidden
 from collector.adapters.sinks.files import OsFiles
+from collector.core.ledger_entries import UnsealedFile
+from collector.deliver.recovery import Recovered, recover
 from collector.errors import OutputError
-from collector.ports.ledger import Ledger, UnsealedFile
-from collector.recovery import Recovered, recover
+from collector.ports import Ledger
 
 LINES = b'{"n": 1}\n{"n": 2}\n'
 

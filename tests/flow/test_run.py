@@ -17,14 +17,14 @@ import pytest
 
 from collector import __version__
 from collector.adapters.sinks.jsonl import to_lines
+from collector.core.exit_codes import ExitCode
 from collector.core.plan import LanePlan
-from collector.dispatch import Event, Limits
 from collector.errors import OutputError
-from collector.exitcodes import ExitCode
+from collector.fetch import Event, Limits
 from collector.model import Population, Record, SliceState
 from collector.ports import Clock, SealedFile
-from collector.result import RunResult
-from collector.run import Run, Stop
+from collector.run.manifest import RunResult
+from collector.run.run import Run, Stop
 from tests.flow.harness import FAST
 from tests.support.fake_api import RESET, FakeApi, FakeClock, answer, for_org, status
 from tests.support.orgs import make_org, plan_days

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from collector.adapters.metrics import RunMetrics, new_registry
 from collector.events import ApiDown, Event, LaneEnded, RequestEnded, RetryScheduled
 from collector.model import Quality, SliceState
-from collector.result import RunResult
+from collector.run.manifest import RunResult
 from tests.flow.world import DAY, NOON, World
 from tests.support.fake_api import PRODUCTS, RESET, FakeApi, answer, for_org, status
 from tests.support.metrics import Samples, samples_of, total, value

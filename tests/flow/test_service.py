@@ -13,13 +13,13 @@ from signal import SIGTERM
 import pytest
 
 from collector.adapters.sinks import DirectorySink
+from collector.core.exit_codes import ExitCode
 from collector.errors import ConfigError, LedgerError, OutputError
-from collector.exitcodes import ExitCode
 from collector.model import ApiRequest, BasicCredential, Org, Zone
 from collector.ports import SealedFile
-from collector.service import keeper
+from collector.service import config_reload
 from collector.service.loop import Loop
-from collector.service.parking import PARK_FOR
+from collector.service.quarantine import QUARANTINE_FOR
 from tests.flow.service_world import ServiceWorld
 from tests.flow.world import NOON
 from tests.support.fake_api import FakeApi, Step, answer, status
@@ -112,11 +112,11 @@ def test_a_refused_org_is_parked_and_asked_again_within_seconds_of_its_secret_ch
 
     async def renew(loop: Loop) -> None:
         await asyncio.sleep(90 * 60)
-        assert set(loop.parking.parked) == {"a"}
+        assert set(loop.quarantine.quarantined) == {"a"}
         world.orgs = [renewed(world.orgs[0]), world.orgs[1]]
         world.version += 1
         await asyncio.sleep(10)
-        assert not loop.parking.parked
+        assert not loop.quarantine.quarantined
 
     world.serve(NOON, 95 * MINUTE, renew)
     assert [orgs for _, orgs in world.began] == [("a", "b"), ("b",), ("b",), ("a",)]
@@ -131,11 +131,11 @@ def test_a_parked_org_is_tried_again_after_a_while_and_at_a_hangup(world: Servic
         await asyncio.sleep(100)
         loop.reload()
 
-    world.serve(NOON, PARK_FOR + 2 * HOUR, hang_up)
+    world.serve(NOON, QUARANTINE_FOR + 2 * HOUR, hang_up)
     asked = world.api.times("a")
     assert len(asked) == 6  # twice each: at the start, at the hangup, and after a while
     assert asked[2] < 110
-    assert asked[4] >= PARK_FOR.total_seconds()
+    assert asked[4] >= QUARANTINE_FOR.total_seconds()
 
 
 def test_a_bad_config_is_refused_and_the_old_one_stays(world: ServiceWorld) -> None:
@@ -282,11 +282,11 @@ def test_an_org_that_was_refused_as_a_duplicate_is_asked_again_when_the_config_c
 
     async def allow(loop: Loop) -> None:
         await asyncio.sleep(60)
-        assert len(loop.parking.parked) == 1
+        assert len(loop.quarantine.quarantined) == 1
         world.same_organization = "allow"
         world.version += 1
         await asyncio.sleep(30)
-        assert not loop.parking.parked
+        assert not loop.quarantine.quarantined
 
     world.serve(NOON, 10 * MINUTE, allow)
 
@@ -305,7 +305,9 @@ def test_a_year_with_daylight_saving_restarts_and_outages_collects_each_window_o
     world: ServiceWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Twice a day on the wall, in a zone with daylight saving; down or restarted now and then; the API, too."""
-    monkeypatch.setattr(keeper, "LOOK_EVERY_S", 3600.0)  # nothing changes, and a year has 15 million times two seconds
+    monkeypatch.setattr(
+        config_reload, "LOOK_EVERY_S", 3600.0
+    )  # nothing changes, and a year has 15 million times two seconds
     zone = Zone.parse("Europe/Berlin")
     start, end = datetime(2026, 1, 5, 9, tzinfo=UTC), datetime(2027, 1, 5, 9, tzinfo=UTC)
     world.schedule = {"cron": "30 2,14 * * *", "timezone": zone.name, "jitter": "60s", "recheck": []}

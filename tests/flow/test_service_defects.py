@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 import structlog
 
-from collector.adapters.ledger import SqlLedger
 from collector.adapters.sinks import DirectorySink
-from collector.binding import Binding
-from collector.books import Books
-from collector.deliver import Writer
-from collector.dispatch.lane import Lane
-from collector.dispatch.limiter import Limiter
-from collector.exitcodes import ExitCode
-from collector.run import Run
+from collector.core.exit_codes import ExitCode
+from collector.deliver.write_queue import WriteQueue
+from collector.deliver.writer import Writer
+from collector.fetch.lane import Lane
+from collector.fetch.limiter import Limiter
+from collector.ledger import SqlLedger
+from collector.run.identity import Binding
+from collector.run.run import Run
 from tests.flow.service_world import ServiceWorld
 from tests.flow.world import NOON
 from tests.support.fake_api import FakeApi
@@ -27,10 +27,10 @@ SECRET = "do-not-show-me"
 PARTS: list[tuple[type, str]] = [
     (SqlLedger, "begin_run"),
     (SqlLedger, "register"),
-    (SqlLedger, "claim"),
+    (SqlLedger, "acquire"),
     (SqlLedger, "coverage"),
     (SqlLedger, "identify"),
-    (SqlLedger, "book"),
+    (SqlLedger, "commit"),
     (SqlLedger, "release"),
     (SqlLedger, "end_run"),
     (Binding, "settle"),
@@ -38,9 +38,9 @@ PARTS: list[tuple[type, str]] = [
     (Lane, "settle"),
     (Limiter, "ready_at"),
     (FakeApi, "fetch"),
-    (Writer, "put"),
-    (Books, "write"),
-    (Books, "seal"),
+    (WriteQueue, "put"),
+    (Writer, "write"),
+    (Writer, "seal"),
     (DirectorySink, "open"),
     (DirectorySink, "append"),
     (DirectorySink, "publish"),

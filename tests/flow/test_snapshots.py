@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 
-from collector.adapters.ledger import SqlLedger
+from collector.app.coverage import org_statuses
 from collector.config import LoadedConfig, Settings
 from collector.core.emission import Emission, Emitted
+from collector.core.ledger_entries import SliceCommit, SliceKey, Standing
 from collector.errors import RefusalReason
+from collector.ledger import SqlLedger
 from collector.model import Granularity, Org, Population, ProductUsage, Quality, SliceState, Window, Zone
-from collector.ports.ledger import Booking, SliceKey, Standing
 from collector.service.snapshot import Snapshots
 from collector.service.view import DayState, OrgView, PopulationView
 from collector.service.view import Standing as Credential
-from collector.status import org_statuses
 from tests.adapters.ledger.support import emission
 from tests.support.fleets import KINDS, NOW, make_fleet, numbered
 from tests.support.orgs import make_org
@@ -29,7 +29,7 @@ C, P, F, R, M = DayState.COMPLETE, DayState.PARTIAL, DayState.FAILED, DayState.R
 DUE, NOT = DayState.NOT_DUE, DayState.NOT_WANTED
 
 
-class Books:
+class Writer:
     """A ledger, one org of it, and the snapshots of it."""
 
     def __init__(self, directory: Path, org: Org, *, wanted_from: datetime, **schedule: Any) -> None:
@@ -44,7 +44,7 @@ class Books:
         self.key = standing.key
         self.snapshots = Snapshots(self.config)
 
-    def book(self, start: datetime, end: datetime, state: SliceState = SliceState.COMPLETE, **more: Any) -> None:
+    def commit(self, start: datetime, end: datetime, state: SliceState = SliceState.COMPLETE, **more: Any) -> None:
         complete = state is SliceState.COMPLETE
         asked_at = more.pop("asked_at", end + 7 * HOUR)
         values: dict[str, Any] = {
@@ -56,7 +56,7 @@ class Books:
             "complete_at": asked_at if complete else None,
             "emission": emission() if complete else None,
         }
-        self.ledger.book([Booking(**(values | more))], None)
+        self.ledger.commit([SliceCommit(**(values | more))], None)
 
     def view(self, now: datetime = NOW) -> OrgView:
         return self.snapshots.refresh(self.ledger, [self.org.name], now)[self.org.name]
@@ -67,10 +67,10 @@ class Books:
 
 @pytest.fixture
 def books(tmp_path: Path) -> Iterator[Any]:
-    opened: list[Books] = []
+    opened: list[Writer] = []
 
-    def open_(wanted_from: datetime, *, schedule: dict[str, Any] | None = None, **org: Any) -> Books:
-        opened.append(Books(tmp_path, make_org(**org), wanted_from=wanted_from, **(schedule or {})))
+    def open_(wanted_from: datetime, *, schedule: dict[str, Any] | None = None, **org: Any) -> Writer:
+        opened.append(Writer(tmp_path, make_org(**org), wanted_from=wanted_from, **(schedule or {})))
         return opened[-1]
 
     yield open_
@@ -82,7 +82,7 @@ def test_each_day_is_the_worst_of_its_windows_and_is_told_apart_from_what_is_not
     start = datetime(2026, 11, 18, tzinfo=UTC)
     ledger = books(start)
     for n, state in enumerate((SliceState.COMPLETE, SliceState.PARTIAL, SliceState.FAILED, SliceState.REFUSED)):
-        ledger.book(start + n * DAY, start + (n + 1) * DAY, state)
+        ledger.commit(start + n * DAY, start + (n + 1) * DAY, state)
     view = ledger.account()
     assert len(view.days) == len(view.tests) == 90
     assert view.days[-9:] == [NOT, NOT, C, P, F, R, M, M, DUE]
@@ -112,7 +112,7 @@ def test_a_day_of_hours_is_its_worst_hour_and_its_tests_are_known_only_when_all_
     ledger = books(start, granularity=Granularity.HOUR)
     for n in range(50):
         if n != 30:
-            ledger.book(start + n * HOUR, start + (n + 1) * HOUR)
+            ledger.commit(start + n * HOUR, start + (n + 1) * HOUR)
     view = ledger.account()
     assert view.days[-4:] == [NOT, C, M, M]
     assert view.tests[-4:] == [None, 24 * 7, None, None]
@@ -123,7 +123,7 @@ def test_a_day_of_hours_is_its_worst_hour_and_its_tests_are_known_only_when_all_
 def test_a_week_colours_each_of_its_days(books: Any) -> None:
     monday = datetime(2026, 11, 9, tzinfo=UTC)
     ledger = books(monday, granularity=Granularity.WEEK)
-    ledger.book(monday, monday + 7 * DAY)
+    ledger.commit(monday, monday + 7 * DAY)
     view = ledger.account()
     assert view.days[-17:] == [NOT] + [C] * 7 + [M] * 7 + [DUE] * 2
     assert view.tests[-16:] == [7] + [None] * 15
@@ -141,7 +141,7 @@ def test_days_are_those_of_the_orgs_own_calendar_also_where_clocks_change(books:
         datetime(2026, 11, 3, 5, tzinfo=UTC),
     ]
     for first, end in pairwise(edges):
-        ledger.book(first, end)
+        ledger.commit(first, end)
     view = ledger.account(datetime(2026, 11, 4, 4, 59, tzinfo=UTC))
     assert view.days[-6:] == [NOT, C, C, C, C, DUE]
     assert ledger.view(datetime(2026, 11, 4, 4, 59, tzinfo=UTC)).last_day.isoformat() == "2026-11-03"
@@ -152,37 +152,37 @@ def test_what_the_ledger_says_of_a_refused_credential_survives_a_restart(books: 
     start = datetime(2026, 11, 20, tzinfo=UTC)
     ledger = books(start)
     assert ledger.view().credential.standing is Credential.UNKNOWN
-    ledger.book(start, start + DAY)
+    ledger.commit(start, start + DAY)
     assert ledger.view().credential.standing is Credential.ACCEPTED
     first, second = start + 2 * DAY, start + 3 * DAY
-    ledger.book(start + DAY, first, SliceState.REFUSED, code="refused_not_admin", asked_at=first)
-    ledger.book(first, second, SliceState.REFUSED, code="refused_not_admin", asked_at=second)
+    ledger.commit(start + DAY, first, SliceState.REFUSED, code="refused_not_admin", asked_at=first)
+    ledger.commit(first, second, SliceState.REFUSED, code="refused_not_admin", asked_at=second)
     credential = ledger.view().credential
     assert (credential.standing, credential.reason) == (Credential.REFUSED, RefusalReason.NOT_ADMIN)
     assert credential.since == first
-    ledger.book(first, second, asked_at=second + HOUR)
+    ledger.commit(first, second, asked_at=second + HOUR)
     assert ledger.view().credential.standing is Credential.ACCEPTED
 
 
 def test_a_partial_slice_that_was_refused_when_asked_again_shows_the_refusal(books: Any) -> None:
     start = datetime(2026, 11, 20, tzinfo=UTC)
     ledger = books(start)
-    ledger.book(start, start + DAY, SliceState.PARTIAL, code="refused_credential")
+    ledger.commit(start, start + DAY, SliceState.PARTIAL, code="refused_credential")
     assert ledger.view().credential.reason is RefusalReason.CREDENTIAL
 
 
 def test_a_complete_slice_that_was_asked_again_in_vain_does_not_vouch_for_the_credential(books: Any) -> None:
     start = datetime(2026, 11, 20, tzinfo=UTC)
     ledger = books(start)
-    ledger.book(start, start + DAY, complete_at=start + DAY, asked_at=start + 2 * DAY)
+    ledger.commit(start, start + DAY, complete_at=start + DAY, asked_at=start + 2 * DAY)
     assert ledger.view().credential.standing is Credential.UNKNOWN
 
 
 def test_a_refusal_of_an_old_window_counts_when_it_is_the_newest_answer(books: Any) -> None:
     start = datetime(2026, 1, 1, tzinfo=UTC)
     ledger = books(start)
-    ledger.book(NOW - 3 * DAY, NOW - 2 * DAY)
-    ledger.book(start, start + DAY, SliceState.REFUSED, code="refused_credential", asked_at=NOW)
+    ledger.commit(NOW - 3 * DAY, NOW - 2 * DAY)
+    ledger.commit(start, start + DAY, SliceState.REFUSED, code="refused_credential", asked_at=NOW)
     assert ledger.view().credential.reason is RefusalReason.CREDENTIAL
 
 
@@ -194,7 +194,7 @@ def test_gaps_that_no_collect_asks_again_are_told_with_their_span(books: Any) ->
     for n in range(54):
         states = {3: None, 4: None, 40: SliceState.FAILED, 50: SliceState.FAILED}
         if state := states.get(n, SliceState.COMPLETE):
-            ledger.book(start + n * DAY, start + (n + 1) * DAY, state)
+            ledger.commit(start + n * DAY, start + (n + 1) * DAY, state)
     view = ledger.view()
     assert view.beyond_catch_up
     assert view.stranded == Window(start + 3 * DAY, start + 41 * DAY)  # day 50 is young enough to be repaired
@@ -205,14 +205,14 @@ def test_what_lies_long_ago_is_counted_and_read_again_only_when_it_was_booked(bo
     start = datetime(2025, 1, 1, tzinfo=UTC)
     ledger = books(start)
     for n in range(400):
-        ledger.book(start + n * DAY, start + (n + 1) * DAY)
+        ledger.commit(start + n * DAY, start + (n + 1) * DAY)
     before = ledger.account()
     assert before.counts == {"complete": 400, "missing": 292}
     assert before.oldest_usage == start
     digest = ledger.snapshots._digests[ledger.key]
     assert ledger.account() == before
     assert ledger.snapshots._digests[ledger.key] is digest
-    ledger.book(start + 200 * DAY, start + 201 * DAY, SliceState.FAILED, asked_at=NOW)
+    ledger.commit(start + 200 * DAY, start + 201 * DAY, SliceState.FAILED, asked_at=NOW)
     assert ledger.account().counts == {"complete": 399, "missing": 292, "failed": 1}
     assert ledger.snapshots._digests[ledger.key] is not digest
 
@@ -224,12 +224,12 @@ def test_numbers_that_are_not_known_are_never_shown_as_zero(books: Any) -> None:
     doubtful = Emission(
         emitted_at=NOW, users=0, products={"automation": Emitted(revision=1, quality=Quality.UNVERIFIED, usage=zero)}
     )
-    ledger.book(start, start + DAY, emission=doubtful)
+    ledger.commit(start, start + DAY, emission=doubtful)
     mixed = {
         "automation": Emitted(revision=1, quality=Quality.MEASURED, usage=ProductUsage(total_tests=4)),
         "realtime": Emitted(revision=1, quality=Quality.UNAVAILABLE, usage=ProductUsage()),
     }
-    ledger.book(
+    ledger.commit(
         start + DAY, start + 2 * DAY, SliceState.PARTIAL, emission=Emission(emitted_at=NOW, users=None, products=mixed)
     )
     view = ledger.account()
@@ -256,7 +256,7 @@ def test_an_org_is_read_again_when_something_falls_due_and_every_hour_whatever_h
 def test_an_identity_that_an_answer_told_is_seen_soon(books: Any) -> None:
     ledger = books(datetime(2026, 11, 20, tzinfo=UTC))
     assert ledger.view(NOW).org_id is None
-    ledger.ledger.claim([ledger.key])
+    ledger.ledger.acquire([ledger.key])
     ledger.ledger.identify(ledger.key, name="acme", org_id="12345", org_name="Acme Corp")
     assert ledger.view(NOW + timedelta(seconds=1)).org_id == "12345"
 

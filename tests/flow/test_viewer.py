@@ -14,7 +14,7 @@ from collector.config import LoadedConfig, Settings
 from collector.errors import LedgerError, Rejected
 from collector.events import LaneEnded
 from collector.model import Org, SliceState
-from collector.service.parking import Parking
+from collector.service.quarantine import Quarantine
 from collector.service.snapshot import Snapshots
 from collector.service.view import Observed, OrgView
 from collector.service.viewer import Viewer
@@ -51,7 +51,7 @@ def view(during: Callable[[Viewer, Reads, Observed], Awaitable[None]]) -> None:
     seen, reads = observed(), Reads({org.name: org_view(org.name) for org in ORGS})
 
     async def main() -> None:
-        viewer = Viewer(reads, config=lambda: config, observed=seen, parking=Parking(), clock=FakeClock(NOW))
+        viewer = Viewer(reads, config=lambda: config, observed=seen, quarantine=Quarantine(), clock=FakeClock(NOW))
         task = asyncio.create_task(viewer.run())
         await asyncio.sleep(5)
         await during(viewer, reads, seen)

@@ -15,18 +15,18 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-from collector.adapters.ledger import SqlLedger
 from collector.adapters.sinks import DirectorySink
+from collector.app.command import Command
+from collector.app.prepare import remember
 from collector.config import LoadedConfig, Settings
 from collector.core.ranges import Between, Last, Moment, Range
-from collector.dispatch import Limits
 from collector.events import Event
-from collector.memory import remember
+from collector.fetch import Limits
+from collector.ledger import SqlLedger
 from collector.model import Org
-from collector.planning import Command
 from collector.ports import Clock
-from collector.result import RunResult
-from collector.run import Run, Stop
+from collector.run.manifest import RunResult
+from collector.run.run import Run, Stop
 from tests.flow.harness import FAST
 from tests.support.fake_api import FakeApi, FakeClock
 from tests.support.orgs import make_org

@@ -8,10 +8,10 @@ from contextlib import closing
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from collector.adapters.ledger.codec import POPULATION, STATE, instant_of
 from collector.config.settings import Settings
+from collector.core.exit_codes import ExitCode
 from collector.core.windows import Calendar, start_of_date
-from collector.exitcodes import ExitCode
+from collector.ledger.codec import POPULATION, STATE, instant_of
 from collector.model import SliceState, Window, Zone
 from tests.simulation.scenario import Fault, OrgSpec
 from tests.simulation.trace import Broken

@@ -11,7 +11,7 @@ from typing import Any
 
 from collector.core.retry import RetryPolicy
 from collector.core.shards import Shard
-from collector.dispatch import Limits, RateLimit
+from collector.fetch import Limits, RateLimit
 from collector.model import Granularity, Population
 from tests.simulation.flavours import flavoured
 from tests.simulation.scenario import (

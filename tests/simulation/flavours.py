@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from collector.dispatch import RateLimit
+from collector.fetch import RateLimit
 from collector.model import Granularity
 from tests.simulation.scenario import Ending, Episode, Fault, Launch, OrgSpec, Scenario, Step, Usage
 

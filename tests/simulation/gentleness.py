@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from collector.dispatch import RateLimit
+from collector.fetch import RateLimit
 from tests.simulation.trace import Broken
 from tests.simulation.truth import SliceId
 

@@ -19,8 +19,8 @@ from unittest.mock import patch
 
 from sqlalchemy import Engine, create_engine
 
-from collector.adapters.ledger import SqlLedger
-from collector.adapters.ledger.sqlite import engine as ledger_engine
+from collector.ledger import SqlLedger
+from collector.ledger.sqlite import engine as ledger_engine
 
 _SHM = Path("/dev/shm")  # noqa: S108 - memory, where there is any: nothing here has to last
 SCRATCH = _SHM if _SHM.is_dir() else None

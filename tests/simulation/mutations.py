@@ -15,22 +15,25 @@ from unittest.mock import patch
 
 from sqlalchemy import update
 
-from collector import claims, memory, recovery, run
-from collector.adapters.ledger import holders, leases, runs, unsealed
 from collector.adapters.sinks import DirectorySink
-from collector.books import Books
-from collector.claims import Claims
+from collector.app import prepare
 from collector.core import coverage, emission, finding, normalise, response, retry, summary, wanted
 from collector.core.coverage import Known
 from collector.core.finding import Finding
-from collector.dispatch import dispatcher, lane, limiter
-from collector.dispatch.dispatcher import Dispatcher
-from collector.dispatch.identity import Identities
-from collector.dispatch.lane import Inquiry, Lane
+from collector.core.ledger_entries import UnsealedFile
+from collector.deliver import recovery
+from collector.deliver.writer import Writer
 from collector.errors import Failure
+from collector.fetch import dispatcher, lane, limiter
+from collector.fetch.dispatcher import Dispatcher
+from collector.fetch.identity import Identities
+from collector.fetch.lane import Inquiry, Lane
+from collector.ledger import holders, leases, runs, unsealed
 from collector.model import Answer, Org, Population, Slice, Window
-from collector.ports.ledger import Ledger, UnsealedFile
-from collector.work import Work
+from collector.ports import Ledger
+from collector.run import leasing, run
+from collector.run.leasing import Claims
+from collector.run.org_task import Work
 from tests.simulation.disk import SimFiles
 
 Patch = AbstractContextManager[Any]
@@ -68,7 +71,7 @@ def _sync_never() -> Sequence[Patch]:
 
 def _book_before_the_records() -> Sequence[Patch]:
     """The order of append and book turned round."""
-    append, book = DirectorySink.append, Books._position
+    append, position_of = DirectorySink.append, Writer._position
 
     held: dict[int, list[Any]] = {}
 
@@ -76,13 +79,13 @@ def _book_before_the_records() -> Sequence[Patch]:
         held.setdefault(id(self), []).extend(records)
         self._records += 1  # the file counts as begun
 
-    def position(self: Books) -> UnsealedFile | None:
-        return book(self)
+    def position(self: Writer) -> UnsealedFile | None:
+        return position_of(self)
 
-    write = Books.write
+    write = Writer.write
 
-    def mutated(self: Books, outcomes: Sequence[Any]) -> Any:
-        with patch.object(DirectorySink, "append", later), patch.object(Books, "_position", position):
+    def mutated(self: Writer, outcomes: Sequence[Any]) -> Any:
+        with patch.object(DirectorySink, "append", later), patch.object(Writer, "_position", position):
             written = write(self, outcomes)
         sink = self._sink
         assert isinstance(sink, DirectorySink)
@@ -91,7 +94,7 @@ def _book_before_the_records() -> Sequence[Patch]:
             append(sink, records)
         return written
 
-    return [patch.object(Books, "write", mutated)]
+    return [patch.object(Writer, "write", mutated)]
 
 
 def _seal_without_intent() -> Sequence[Patch]:
@@ -112,7 +115,7 @@ def _name_never_durable() -> Sequence[Patch]:
 def _seal_told_before_the_rename() -> Sequence[Patch]:
     publish = DirectorySink.publish
 
-    def seal(self: Books) -> Any:
+    def seal(self: Writer) -> Any:
         file = self._sink.close_file()
         if file is not None and self._ledger and self._file:
             self._ledger.sealed(self._file.file_id)
@@ -121,14 +124,14 @@ def _seal_told_before_the_rename() -> Sequence[Patch]:
             self.sealed.append(file)
         return tuple(self.sealed)
 
-    return [patch.object(Books, "seal", seal)]
+    return [patch.object(Writer, "seal", seal)]
 
 
 # --- what a crash leaves --------------------------------------------------------------------
 
 
 def _recovery_never() -> Sequence[Patch]:
-    return [patch.object(memory, "recover", lambda *_args, **_kwargs: recovery.Recovered())]
+    return [patch.object(prepare, "recover", lambda *_args, **_kwargs: recovery.Recovered())]
 
 
 def _recovery_cuts_nothing() -> Sequence[Patch]:
@@ -169,13 +172,13 @@ def _gathered_for_a_minute() -> Sequence[Patch]:
 
 
 def _lease_ignored() -> Sequence[Patch]:
-    claim = leases.claim
+    acquire = leases.acquire
 
     def mutated(*args: Any) -> dict[int, Any]:
-        claim(*args)
+        acquire(*args)
         return {}
 
-    return [patch.object(leases, "claim", mutated)]
+    return [patch.object(leases, "acquire", mutated)]
 
 
 def _released_before_it_is_booked() -> Sequence[Patch]:
@@ -256,14 +259,14 @@ def _partial_is_complete() -> Sequence[Patch]:
 
 def _cursor() -> Sequence[Patch]:
     """Coverage as the newest window that is complete: what is older is never asked again."""
-    outstanding = claims.outstanding
+    outstanding = leasing.outstanding
 
     def mutated(org: Org, span: Window, known: Mapping[tuple[Population, datetime], Known], asks: Any) -> list[Slice]:
         done = [start for (_, start), one in known.items() if one.state is coverage.SliceState.COMPLETE]
         newest = max(done, default=span.start)
         return [slice_ for slice_ in outstanding(org, span, known, asks) if slice_.window.start >= newest]
 
-    return [patch.object(claims, "outstanding", mutated)]
+    return [patch.object(leasing, "outstanding", mutated)]
 
 
 def _never_rechecked() -> Sequence[Patch]:

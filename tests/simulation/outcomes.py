@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from collector.exitcodes import ExitCode
+from collector.core.exit_codes import ExitCode
 from collector.model import SliceState
-from collector.result import RunResult
+from collector.run.manifest import RunResult
 from tests.simulation.trace import Broken
 
 if TYPE_CHECKING:

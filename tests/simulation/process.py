@@ -17,19 +17,19 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from sqlalchemy.util import await_only, greenlet_spawn
 
-from collector.adapters.ledger import SqlLedger
 from collector.adapters.sinks import DirectorySink
-from collector.app import limits_of
+from collector.app.command import Command, Scope
+from collector.app.prepare import remember
+from collector.app.wiring import limits_of
 from collector.config import LoadedConfig
+from collector.core.exit_codes import ExitCode
 from collector.core.ranges import Between, Moment, Range
 from collector.errors import CollectorError, ConfigError, LedgerError, OutputError
 from collector.events import ApiDown, Event, SliceOutcome
-from collector.exitcodes import ExitCode
-from collector.memory import remember
-from collector.planning import Command, Scope
-from collector.ports.ledger import Ledger
-from collector.result import RunResult
-from collector.run import Run, Stop
+from collector.ledger import SqlLedger
+from collector.ports import Ledger
+from collector.run.manifest import RunResult
+from collector.run.run import Run, Stop
 from tests.simulation.api import ApiTransport
 from tests.simulation.disk import SimFiles
 from tests.simulation.scenario import Ending, Launch, Trouble

@@ -13,7 +13,7 @@ from signal import Signals
 from typing import Any
 
 from collector.core.shards import Shard
-from collector.dispatch import Limits
+from collector.fetch import Limits
 from collector.model import Granularity, Population
 
 

@@ -11,8 +11,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from collector.adapters.ledger import SqlLedger
 from collector.config import LoadedConfig, Settings
+from collector.ledger import SqlLedger
 from collector.model import BasicCredential, Org, Zone
 from tests.simulation import coverage
 from tests.simulation.api import Api, number_of

@@ -13,11 +13,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from collector.adapters.ledger import SqlLedger
 from collector.config import LoadedConfig, Settings
 from collector.core.emission import Emission, Emitted
+from collector.core.ledger_entries import SliceCommit, SliceKey, Standing
+from collector.ledger import SqlLedger
 from collector.model import Org, Population, ProductUsage, Quality, SliceState
-from collector.ports.ledger import Booking, SliceKey, Standing
 from tests.support.orgs import make_org
 
 NOW = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
@@ -116,7 +116,7 @@ def make_fleet(
                 copies.append((key, first_of[kind.name]))
             else:
                 first_of[kind.name] = key
-                ledger.book(list(_bookings(key, kind, days, random.Random(kind.name))), None)
+                ledger.commit(list(_bookings(key, kind, days, random.Random(kind.name))), None)
     finally:
         ledger.close()
     named = [(keys[org.name], org_name(n)) for n, org in enumerate(orgs) if fleet.kinds[org.name] is not NEW]
@@ -148,8 +148,8 @@ def _copy(path: Path, copies: list[tuple[int, int]], named: list[tuple[int, str]
         database.close()
 
 
-def _bookings(key: int, kind: Kind, days: int, rng: random.Random) -> list[Booking]:
-    bookings = []
+def _bookings(key: int, kind: Kind, days: int, rng: random.Random) -> list[SliceCommit]:
+    commits = []
     for population in Population:
         ends = kind.ends(population)
         for ago in range(days, 0, -1):
@@ -161,8 +161,8 @@ def _bookings(key: int, kind: Kind, days: int, rng: random.Random) -> list[Booki
             if state is REFUSED:
                 asked_at = NOW - timedelta(minutes=10)
             complete = state is SliceState.COMPLETE
-            bookings.append(
-                Booking(
+            commits.append(
+                SliceCommit(
                     slice=SliceKey(key=key, population=population, start=start),
                     end=start + DAY,
                     state=state,
@@ -174,7 +174,7 @@ def _bookings(key: int, kind: Kind, days: int, rng: random.Random) -> list[Booki
                     else None,
                 )
             )
-    return bookings
+    return commits
 
 
 def emission(population: Population, start: datetime, rng: random.Random, *, complete: bool = True) -> Emission:

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from collector.adapters.metrics import RunMetrics, new_registry
+from collector.app.command import Command
 from collector.config import LoadedConfig, Settings
 from collector.errors import ConfigError, OutputError, Retriable
 from collector.events import ApiDown, Event
-from collector.planning import Command
-from collector.pushing import leaving_metrics
+from collector.service.push import leaving_metrics
 from tests.support.fake_api import FakeClock
 from tests.support.metrics import labels_of, parsed, value
 

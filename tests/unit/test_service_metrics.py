@@ -15,7 +15,7 @@ from collector.adapters.metrics import LoopLag, new_registry
 from collector.core.schedule import Schedule
 from collector.errors import RefusalReason
 from collector.model import Population, ProductUsage, Zone
-from collector.progress import Progress
+from collector.run.progress import Progress
 from collector.service.metrics import ServiceMetrics, longest_interval_s
 from collector.service.org_metrics import PRODUCTS, OrgMetrics
 from collector.service.org_text import Wanted

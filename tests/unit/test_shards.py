@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from collector.app.command import Scope
 from collector.core.shards import Shard, key_of, shard_of
-from collector.planning import Scope
 from tests.support.orgs import make_org
 
 KEYS = st.lists(st.text(min_size=1), min_size=1, max_size=50, unique=True)

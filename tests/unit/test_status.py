@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.core.coverage import Ages
+from collector.core.coverage_status import MISSING, State, population_status, stranded
 from collector.core.grid import Grid
-from collector.core.status import MISSING, State, population_status, stranded
 from collector.core.windows import Calendar, merge
 from collector.model import Granularity, Population, SliceState, Window, Zone
 

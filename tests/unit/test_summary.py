@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from collector.core.exit_codes import ExitCode
 from collector.core.plan import LanePlan
 from collector.core.summary import Cause, RunSummary
 from collector.core.windows import merge
 from collector.errors import RefusalReason, Refused
-from collector.exitcodes import ExitCode
 from collector.model import Population, SliceState, Window
 from tests.support.orgs import make_org, plan_days
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from collector.adapters.words import duration, printable
+from collector.adapters.text import duration, printable
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ from typing import Protocol
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from collector.adapters.metrics.labels import ANSWERED, WORDS, Bounded, word_of
-from collector.core.suspicion import Flag
+from collector.core.anomalies import Anomaly
+from collector.core.exit_codes import CAME_TO_ITS_END, ExitCode
 from collector.errors import OUTPUT_ERRORS, RefusalReason, Refused
 from collector.events import (
     ApiDown,
@@ -23,10 +24,9 @@ from collector.events import (
     LaneEnded,
     RequestEnded,
     RetryScheduled,
-    SliceBooked,
+    SliceCommitted,
     SliceOutcome,
 )
-from collector.exitcodes import CAME_TO_ITS_END, ExitCode
 from collector.model import Quality, SliceState
 
 _LATENCY_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -71,7 +71,7 @@ class RunMetrics:
         self._slices = counter("slices", "Slices that ended in a run", "state", SliceState)
         self._records = counter("records", "Records written", "quality", Quality)
         self._restatements = counter("restatements", "Records that differ from what was emitted before")
-        self._suspicious = counter("suspicious_slices", "Slices whose answer makes one doubt", "flag", Flag)
+        self._suspicious = counter("suspicious_slices", "Slices whose answer makes one doubt", "flag", Anomaly)
         self._refusals = counter("refusals", "Times an org was refused in a run", "reason", RefusalReason)
         self._api_down = Gauge(
             "collector_api_down", "1 from when every org fails until an answer comes", registry=registry
@@ -88,7 +88,7 @@ class RunMetrics:
                 self._retries.labels(word_of(event.reason.code)).inc()
             case SliceOutcome():
                 self._ended(event.state, 1)
-            case SliceBooked():
+            case SliceCommitted():
                 self._booked(event)
             case LaneEnded():
                 self._ended(event.state, event.remaining)
@@ -126,7 +126,7 @@ class RunMetrics:
         self._slices.labels(state).inc(slices)
         self._tally[state] += slices
 
-    def _booked(self, event: SliceBooked) -> None:
+    def _booked(self, event: SliceCommitted) -> None:
         for quality, records in event.qualities.items():
             self._records.labels(quality).inc(records)
         for flag in event.flags:

@@ -12,7 +12,7 @@ from collector.service.web.choice import Choice
 from collector.service.web.rows import PEOPLE, Row, row
 from collector.service.web.spark import Spark, spark
 from collector.service.web.strip import LACKING, MEANING, axis, in_words
-from collector.service.web.words import When, lag, maybe_when, name_text, window_text
+from collector.service.web.text import When, lag, maybe_when, name_text, window_text
 
 _CHART_HEIGHT = 60
 _WEEK = 7

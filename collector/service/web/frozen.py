@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
-from collector.progress import Progress
+from collector.run.progress import Progress
 from collector.service.view import CurrentRun, Observed
 
 

@@ -18,8 +18,8 @@ from collector.service.web.detail import detail
 from collector.service.web.rows import row
 from collector.service.web.runs import runs
 from collector.service.web.strip import MEANING, axis, shape
+from collector.service.web.text import name_text, plural, sentence
 from collector.service.web.verdict import tallies, verdict
-from collector.service.web.words import name_text, plural, sentence
 
 CELL = 12  # a day in a calendar or a legend, in pixels
 _LABELS_OFFERED = 200

@@ -13,8 +13,8 @@ from collector.service.web.advice import TELLING, Advice, advice
 from collector.service.web.choice import Choice
 from collector.service.web.spark import Spark, spark
 from collector.service.web.strip import Strip, strip
+from collector.service.web.text import When, lag, local_dates, maybe_when, name_text, shell_word
 from collector.service.web.verdict import Tone
-from collector.service.web.words import When, lag, local_dates, maybe_when, name_text, shell_word
 
 PEOPLE = {Population.ACCOUNT_USER: "human accounts", Population.SERVICE_USER: "service accounts"}
 _LABEL_SHOWN = 60

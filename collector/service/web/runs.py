@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from collector.adapters.words import duration
-from collector.exitcodes import ExitCode
+from collector.adapters.text import duration
+from collector.core.exit_codes import ExitCode
 from collector.model import SliceState
 from collector.service.view import CurrentRun, Observed, RunView
+from collector.service.web.text import When, maybe_when, name_text, plural, when
 from collector.service.web.verdict import Tone
-from collector.service.web.words import When, maybe_when, name_text, plural, when
 
 _TONES = {ExitCode.OK: Tone.GOOD, ExitCode.INCOMPLETE: Tone.WARN, ExitCode.BUSY: Tone.WARN}
 _STOPPED = (ExitCode.INTERRUPTED, ExitCode.TERMINATED)

@@ -16,7 +16,7 @@ from aiohttp.typedefs import Handler
 from multidict import MultiMapping
 
 from collector.errors import ConfigError
-from collector.service.tell import where
+from collector.service.run_views import where
 from collector.service.web.assets import Asset, load_assets
 from collector.service.web.choice import Choice
 from collector.service.web.frozen import frozen

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import groupby
 
-from collector.service.web.words import plural
+from collector.service.web.text import plural
 
 HEIGHT = 20
 

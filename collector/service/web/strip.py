@@ -14,7 +14,7 @@ from datetime import date, timedelta
 from itertools import groupby
 
 from collector.service.view import DayState
-from collector.service.web.words import dates, plural
+from collector.service.web.text import dates, plural
 
 HEIGHT = 12
 MEANING = {

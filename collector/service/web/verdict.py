@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from collector.service.view import DayState, Observed, OrgView, Standing
 from collector.service.web.choice import Choice, Shown, has_state
-from collector.service.web.words import When, maybe_when, plural
+from collector.service.web.text import When, maybe_when, plural
 
 
 class Tone(StrEnum):

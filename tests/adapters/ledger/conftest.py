@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from collector.adapters.ledger import SqlLedger
+from collector.ledger import SqlLedger
 from tests.adapters.ledger.support import open_ledger, registered, url_of
 from tests.support.orgs import make_org
 from tests.support.postgresql import Server

@@ -1,4 +1,4 @@
-"""Ledgers, slices and bookings to test with."""
+"""Ledgers, slices and commits to test with."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from collector.adapters.ledger import SqlLedger
 from collector.core.emission import Emission, Emitted
+from collector.core.ledger_entries import CalendarChanged, SliceCommit, SliceKey, Standing
+from collector.ledger import SqlLedger
 from collector.model import Org, Population, ProductUsage, Quality, SliceState, Window
-from collector.ports.ledger import Booking, CalendarChanged, SliceKey, Standing
 
 T0 = datetime(2026, 6, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -56,7 +56,7 @@ def emission(tests: int = 7, *, revision: int = 1, at: datetime = T0, product: s
     )
 
 
-def booking(key: int, n: int, state: SliceState = SliceState.COMPLETE, **more: Any) -> Booking:
+def commit(key: int, n: int, state: SliceState = SliceState.COMPLETE, **more: Any) -> SliceCommit:
     """A slice as it is booked; a complete one emitted something."""
     complete = state is SliceState.COMPLETE
     values: dict[str, Any] = {
@@ -68,4 +68,4 @@ def booking(key: int, n: int, state: SliceState = SliceState.COMPLETE, **more: A
         "complete_at": day(n + 2) if complete else None,
         "emission": emission() if complete else None,
     }
-    return Booking(**(values | more))
+    return SliceCommit(**(values | more))

@@ -7,14 +7,14 @@ from datetime import date
 
 import pytest
 
-from collector.adapters.ledger import SqlLedger
+from collector.core.ledger_entries import CalendarChanged, Standing
+from collector.ledger import SqlLedger
 from collector.model import Granularity, Org, SliceState, Zone
-from collector.ports.ledger import CalendarChanged, Standing
 from tests.adapters.ledger.support import (
     ALWAYS,
     SERVICE,
     T0,
-    booking,
+    commit,
     day,
     emission,
     registered,
@@ -37,7 +37,7 @@ def moved(since: date | None = None, **more: object) -> Org:
 @pytest.fixture
 def covered(ledger: SqlLedger, key: int) -> int:
     """An org whose first three days are covered."""
-    ledger.book([booking(key, n) for n in range(3)], None)
+    ledger.commit([commit(key, n) for n in range(3)], None)
     return key
 
 
@@ -111,13 +111,13 @@ def test_a_calendar_stays_begun(ledger: SqlLedger, covered: int) -> None:
 def test_the_old_calendar_isn_t_gone_back_to_over_what_is_covered(ledger: SqlLedger, covered: int) -> None:
     register(ledger, moved(date(2026, 6, 4)))
     start = slice_at(covered, 0).start.replace(day=4, hour=4)
-    ledger.book([booking(covered, 3, slice=replace(slice_at(covered, 3), start=start), end=day(4))], None)
+    ledger.commit([commit(covered, 3, slice=replace(slice_at(covered, 3), start=start), end=day(4))], None)
     back = register(ledger, ACME)
     assert back == CalendarChanged(zone="America/New_York", granularity="day", covered_until=day(4))
 
 
 def test_a_calendar_that_covers_nothing_yet_is_just_replaced(ledger: SqlLedger, key: int) -> None:
-    ledger.book([booking(key, 0, SliceState.FAILED), booking(key, 1, SliceState.REFUSED)], None)
+    ledger.commit([commit(key, 0, SliceState.FAILED), commit(key, 1, SliceState.REFUSED)], None)
     assert register(ledger, moved()) == Standing(key=key, org_id=None, wanted_from=T0, calendar_since=None)
     assert ledger.coverage(key, ALWAYS) == {}  # windows that are no more
     assert [org.zone for org in ledger.organizations()] == ["America/New_York"]
@@ -138,17 +138,17 @@ def test_a_calendar_that_never_covered_anything_gives_way_to_the_next(ledger: Sq
     [(SliceState.COMPLETE, True), (SliceState.PARTIAL, True), (SliceState.FAILED, False), (SliceState.REFUSED, False)],
 )
 def test_only_answers_cover(ledger: SqlLedger, key: int, state: SliceState, covers: bool) -> None:
-    ledger.book([booking(key, 4, state, slice=slice_at(key, 4, SERVICE))], None)
+    ledger.commit([commit(key, 4, state, slice=slice_at(key, 4, SERVICE))], None)
     assert isinstance(register(ledger, moved()), CalendarChanged) == covers
 
 
 def test_what_was_emitted_covers_whatever_came_after(ledger: SqlLedger, key: int) -> None:
-    ledger.book([booking(key, 4, SliceState.FAILED, emission=emission())], None)
+    ledger.commit([commit(key, 4, SliceState.FAILED, emission=emission())], None)
     assert register(ledger, moved()) == CalendarChanged(zone="UTC", granularity="day", covered_until=day(5))
 
 
 def test_failures_of_the_old_calendar_are_forgotten_where_the_new_one_reaches(ledger: SqlLedger, covered: int) -> None:
-    ledger.book([booking(covered, n, SliceState.FAILED) for n in range(3, 8)], None)
+    ledger.commit([commit(covered, n, SliceState.FAILED) for n in range(3, 8)], None)
     register(ledger, moved(date(2026, 6, 6)))
     assert [start for _, start in ledger.coverage(covered, ALWAYS)] == [day(n) for n in range(5)]
 
@@ -156,7 +156,7 @@ def test_failures_of_the_old_calendar_are_forgotten_where_the_new_one_reaches(le
 def test_many_calendars_change_at_once(ledger: SqlLedger) -> None:
     orgs = [make_org(f"org-{n}") for n in range(2500)]
     standings = registered(ledger, *orgs)
-    ledger.book([booking(standing.key, 0) for standing in standings[::2]], None)
+    ledger.commit([commit(standing.key, 0) for standing in standings[::2]], None)
     found = ledger.register([replace(org, zone=NEW_YORK) for org in orgs], wanted_from={}, now=T0)
     assert found.keys() == {org.name for org in orgs[::2]}
     assert all(isinstance(standing, CalendarChanged) for standing in found.values())

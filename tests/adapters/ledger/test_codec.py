@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.adapters.ledger import codec
 from collector.core.emission import Emission, Emitted
+from collector.ledger import codec
 from collector.model import Population, ProductUsage, Quality, SliceState
 
 INTEGERS = st.none() | st.integers(-(2**63), 2**63 - 1)

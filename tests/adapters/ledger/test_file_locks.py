@@ -8,7 +8,7 @@ import pytest
 
 from collector.errors import LedgerError
 from tests.adapters.ledger.conftest import Open
-from tests.adapters.ledger.support import T0, booking, registered, url_of
+from tests.adapters.ledger.support import T0, commit, registered, url_of
 from tests.support.orgs import make_org
 
 
@@ -25,13 +25,13 @@ def lock_of(path: Path, holder_id: str) -> Path:
 def test_a_lease_of_one_whose_lock_was_removed_is_free_and_it_books_no_more(opened: Open, path: Path) -> None:
     one, other = opened(holder_id="one"), opened()
     (standing,) = registered(one, make_org())
-    one.claim([standing.key])
+    one.acquire([standing.key])
     lock_of(path, "one").unlink()
-    assert other.claim([standing.key]) == {}
+    assert other.acquire([standing.key]) == {}
     with pytest.raises(LedgerError, match="took this one for dead"):
-        one.book([booking(standing.key, 0)], None)
+        one.commit([commit(standing.key, 0)], None)
     with pytest.raises(LedgerError, match="took this one for dead"):
-        one.claim([standing.key])
+        one.acquire([standing.key])
 
 
 def test_locks_of_the_dead_are_removed_and_those_of_the_living_stay(opened: Open, path: Path) -> None:
@@ -48,7 +48,7 @@ def test_who_was_taken_for_dead_between_two_runs_is_alive_again_with_the_next(op
     one, other = opened(holder_id="one"), opened()
     (standing,) = registered(one, make_org())
     lock_of(path, "one").unlink()
-    assert other.claim([]) == {}
+    assert other.acquire([]) == {}
     assert one.begin_run("run", "serve", T0) == []
-    assert one.claim([standing.key]) == {}
-    assert other.claim([standing.key]) == {standing.key: one.holder}
+    assert one.acquire([standing.key]) == {}
+    assert other.acquire([standing.key]) == {standing.key: one.holder}

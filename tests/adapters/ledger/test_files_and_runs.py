@@ -7,14 +7,14 @@ from dataclasses import replace
 
 import pytest
 
-from collector.adapters.ledger import SqlLedger
 from collector.core.coverage import Known
 from collector.core.emission import Emission, Emitted
+from collector.core.ledger_entries import UnsealedFile
 from collector.errors import LedgerError
+from collector.ledger import SqlLedger
 from collector.model import ProductUsage, Quality, SliceState
-from collector.ports.ledger import UnsealedFile
 from tests.adapters.ledger.conftest import Open
-from tests.adapters.ledger.support import ACCOUNT, ALWAYS, T0, booking, day, emission, registered, slice_at
+from tests.adapters.ledger.support import ACCOUNT, ALWAYS, T0, commit, day, emission, registered, slice_at
 from tests.support.orgs import make_org
 
 LOST = Known(state=SliceState.FAILED, complete_at=None)
@@ -50,7 +50,7 @@ def test_a_file_is_booked_empty(ledger: SqlLedger) -> None:
 def test_a_file_that_is_booked_again_before_anything_is_in_it_is_the_same(ledger: SqlLedger) -> None:
     file = begin(ledger)
     assert begin(ledger) == file  # a server may commit and go away before it says so
-    ledger.book([], replace(file, bytes=1))
+    ledger.commit([], replace(file, bytes=1))
     assert begin(ledger).file_id != file.file_id
 
 
@@ -59,7 +59,7 @@ def test_what_a_crash_left_is_taken_over_as_it_was_booked(opened: Open) -> None:
     key = registered(crashed, make_org())[0].key
     first, second = begin(crashed), begin(crashed, "usage-2.jsonl")
     first = replace(first, bytes=100, records=3)
-    crashed.book([booking(key, 0)], first)
+    crashed.commit([commit(key, 0)], first)
     crashed.intend_seal(first.file_id)
     crashed.abandon()
     assert taken_over(opened()) == [replace(first, seal_intended=True), second]
@@ -85,7 +85,7 @@ def test_what_was_taken_over_is_ours_now(opened: Open) -> None:
     crashed.abandon()
     assert taken_over(one) == [file]
     assert other.left_behind() == []
-    one.book([], replace(file, bytes=1))
+    one.commit([], replace(file, bytes=1))
     one.abandon()
     assert taken_over(other) == [replace(file, bytes=1)]
 
@@ -104,9 +104,9 @@ def test_a_file_that_nobody_took_over_is_awaited_and_its_slices_are_in_doubt(ope
     crashed, other = opened(), opened()
     key = registered(crashed, make_org())[0].key
     crashed.begin_run("run-1", "collect", T0)
-    crashed.book([booking(key, 0)], None)
+    crashed.commit([commit(key, 0)], None)
     file = begin(crashed)
-    crashed.book([booking(key, 1), booking(key, 2)], replace(file, bytes=9, records=2))
+    crashed.commit([commit(key, 1), commit(key, 2)], replace(file, bytes=9, records=2))
     assert other.awaited() == []
     assert [(s.slices, s.in_doubt) for s in other.stretches(key)] == [(3, False)]
     crashed.abandon()
@@ -131,7 +131,7 @@ def test_files_of_our_own_run_that_has_ended_are_left_behind(ledger: SqlLedger) 
 
 def test_a_sealed_file_is_forgotten_and_its_slices_stay(ledger: SqlLedger, key: int) -> None:
     file = begin(ledger)
-    ledger.book([booking(key, 0)], file)
+    ledger.commit([commit(key, 0)], file)
     ledger.sealed(file.file_id)
     assert ledger.lost(file.file_id) == 0
     assert emitted(ledger, key) == emission()
@@ -139,8 +139,8 @@ def test_a_sealed_file_is_forgotten_and_its_slices_stay(ledger: SqlLedger, key: 
 
 def test_slices_of_a_lost_file_are_asked_and_emitted_as_if_for_the_first_time(ledger: SqlLedger, key: int) -> None:
     file = begin(ledger)
-    ledger.book([booking(key, n) for n in range(3)], file)
-    ledger.book([booking(key, 7)], None)
+    ledger.commit([commit(key, n) for n in range(3)], file)
+    ledger.commit([commit(key, 7)], None)
     assert ledger.lost(file.file_id) == 3
     assert [ledger.coverage(key, ALWAYS)[ACCOUNT, day(n)] for n in range(3)] == [LOST] * 3
     assert emitted(ledger, key) is None
@@ -149,10 +149,10 @@ def test_slices_of_a_lost_file_are_asked_and_emitted_as_if_for_the_first_time(le
 
 
 def test_a_restatement_in_a_lost_file_is_taken_back_to_what_is_in_sealed_ones(ledger: SqlLedger, key: int) -> None:
-    ledger.book([booking(key, 0)], None)
+    ledger.commit([commit(key, 0)], None)
     file = begin(ledger)
-    ledger.book([booking(key, 0, emission=emission(8, revision=2))], file)
-    ledger.book([booking(key, 0, emission=emission(9, revision=3))], file)
+    ledger.commit([commit(key, 0, emission=emission(8, revision=2))], file)
+    ledger.commit([commit(key, 0, emission=emission(9, revision=3))], file)
     assert ledger.lost(file.file_id) == 1
     assert ledger.coverage(key, ALWAYS)[ACCOUNT, day(0)] == LOST
     assert emitted(ledger, key) == emission()
@@ -166,17 +166,17 @@ def test_products_that_were_not_restated_keep_their_revision_when_the_others_are
         changed = Emitted(revision=product, quality=Quality.MEASURED, usage=ProductUsage(total_tests=product))
         return Emission(emitted_at=T0, users=1, products={"automation": first, "realtime": changed})
 
-    ledger.book([booking(key, 0, emission=of(1))], None)
+    ledger.commit([commit(key, 0, emission=of(1))], None)
     file = begin(ledger)
-    ledger.book([booking(key, 0, emission=of(2))], file)
+    ledger.commit([commit(key, 0, emission=of(2))], file)
     ledger.lost(file.file_id)
     assert emitted(ledger, key) == of(1)
 
 
 def test_a_slice_that_was_asked_again_with_nothing_new_is_not_lost_with_the_file(ledger: SqlLedger, key: int) -> None:
-    ledger.book([booking(key, 0), booking(key, 1)], None)
+    ledger.commit([commit(key, 0), commit(key, 1)], None)
     file = begin(ledger)
-    ledger.book([booking(key, 0), booking(key, 1, SliceState.FAILED), booking(key, 2, SliceState.FAILED)], file)
+    ledger.commit([commit(key, 0), commit(key, 1, SliceState.FAILED), commit(key, 2, SliceState.FAILED)], file)
     assert ledger.lost(file.file_id) == 0
     assert ledger.coverage(key, ALWAYS)[ACCOUNT, day(0)].state is SliceState.COMPLETE
     assert emitted(ledger, key, 1) == emission()
@@ -184,16 +184,16 @@ def test_a_slice_that_was_asked_again_with_nothing_new_is_not_lost_with_the_file
 
 def test_a_slice_that_fails_after_it_was_emitted_is_still_lost_with_its_file(ledger: SqlLedger, key: int) -> None:
     file = begin(ledger)
-    ledger.book([booking(key, 0)], file)
-    ledger.book([booking(key, 0, SliceState.FAILED)], None)
+    ledger.commit([commit(key, 0)], file)
+    ledger.commit([commit(key, 0, SliceState.FAILED)], None)
     assert ledger.lost(file.file_id) == 1
     assert emitted(ledger, key) is None
 
 
 def test_a_slice_is_in_the_file_of_its_last_revision(ledger: SqlLedger, key: int) -> None:
     first, second = begin(ledger), begin(ledger, "usage-2.jsonl")
-    ledger.book([booking(key, 0)], first)
-    ledger.book([booking(key, 0, emission=emission(9, revision=2))], second)
+    ledger.commit([commit(key, 0)], first)
+    ledger.commit([commit(key, 0, emission=emission(9, revision=2))], second)
     ledger.sealed(first.file_id)
     ledger.lost(second.file_id)
     assert emitted(ledger, key) == emission()
@@ -204,7 +204,7 @@ def test_a_file_of_another_process_is_not_booked(opened: Open) -> None:
     key = registered(one, make_org())[0].key
     file = begin(one)
     with pytest.raises(LedgerError, match="isn't this process's any more"):
-        other.book([booking(key, 0)], replace(file, bytes=1))
+        other.commit([commit(key, 0)], replace(file, bytes=1))
     with pytest.raises(LedgerError, match="isn't this process's any more"):
         other.intend_seal(file.file_id)
     assert one.coverage(key, ALWAYS) == {}

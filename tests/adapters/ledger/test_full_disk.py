@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from collector.adapters.ledger import SqlLedger
 from collector.errors import LedgerError
+from collector.ledger import SqlLedger
 from tests.adapters.ledger.conftest import Open
-from tests.adapters.ledger.support import ALWAYS, booking, registered, url_of
+from tests.adapters.ledger.support import ALWAYS, commit, registered, url_of
 from tests.support.commands import unmeasured
 from tests.support.disks import small_disk_at
 from tests.support.orgs import make_org
@@ -37,7 +37,7 @@ def fill(ledger: SqlLedger, key: int) -> tuple[int, LedgerError]:
     """How many batches fit in, and what is said of the next."""
     for batch in range(1000):
         try:
-            ledger.book([booking(key, batch * BATCH + n) for n in range(BATCH)], None)
+            ledger.commit([commit(key, batch * BATCH + n) for n in range(BATCH)], None)
         except LedgerError as error:
             return batch, error
     raise AssertionError("the disk never filled")
@@ -53,7 +53,7 @@ def test_a_full_disk_is_told_and_once_there_is_space_all_goes_on(opened: Open, s
     assert str(error).startswith(f"the ledger {path} can't be used: the disk ")
     assert len(ledger.coverage(standing.key, ALWAYS)) == batches * BATCH
     ballast.unlink()
-    ledger.book([booking(standing.key, 10_000 + n) for n in range(BATCH)], None)
+    ledger.commit([commit(standing.key, 10_000 + n) for n in range(BATCH)], None)
     assert len(ledger.coverage(standing.key, ALWAYS)) == (batches + 1) * BATCH
 
 
@@ -62,7 +62,7 @@ def test_a_ledger_on_a_full_disk_can_be_closed_and_opened_again_later(opened: Op
     ballast = small_disk / "ballast"
     ledger = opened(path)
     (standing,) = registered(ledger, make_org())
-    ledger.claim([standing.key])
+    ledger.acquire([standing.key])
     ballast.write_bytes(bytes(300_000))
     batches, _ = fill(ledger, standing.key)
     with ballast.open("ab") as file, pytest.raises(OSError, match="No space"):
@@ -70,7 +70,7 @@ def test_a_ledger_on_a_full_disk_can_be_closed_and_opened_again_later(opened: Op
     ledger.close()
     ballast.unlink()
     again = opened(path)
-    assert again.claim([standing.key]) == {}
+    assert again.acquire([standing.key]) == {}
     assert len(again.coverage(standing.key, ALWAYS)) == batches * BATCH
 
 

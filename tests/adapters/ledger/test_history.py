@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from collector.adapters.ledger import SqlLedger
-from collector.adapters.ledger.history import Asked, History
 from collector.core.emission import Emission
+from collector.ledger import SqlLedger
+from collector.ledger.history import Asked, History
 from collector.model import SliceState, Window
-from tests.adapters.ledger.support import ACCOUNT, SERVICE, booking, day, days, emission, registered, slice_at
+from tests.adapters.ledger.support import ACCOUNT, SERVICE, commit, day, days, emission, registered, slice_at
 from tests.support.orgs import make_org
 
 COMPLETE, PARTIAL, FAILED, REFUSED = SliceState.COMPLETE, SliceState.PARTIAL, SliceState.FAILED, SliceState.REFUSED
@@ -23,8 +23,8 @@ def look(ledger: SqlLedger, key: int, *, recent_from: int, last: History | None 
 def test_old_and_recent_slices_are_one_history(ledger: SqlLedger, key: int) -> None:
     assert look(ledger, key, recent_from=5).populations == {}
     states = [COMPLETE, COMPLETE, FAILED, COMPLETE, COMPLETE, COMPLETE, PARTIAL]
-    ledger.book([booking(key, n, state) for n, state in enumerate(states)], None)
-    ledger.book([booking(key, 8, slice=slice_at(key, 8, SERVICE))], None)
+    ledger.commit([commit(key, n, state) for n, state in enumerate(states)], None)
+    ledger.commit([commit(key, 8, slice=slice_at(key, 8, SERVICE))], None)
     ledger.want(key, days(0, 3))
     for recent_from in range(10):
         history = look(ledger, key, recent_from=recent_from)
@@ -40,8 +40,8 @@ def test_old_and_recent_slices_are_one_history(ledger: SqlLedger, key: int) -> N
 
 
 def test_tests_reasons_and_the_newest_emission_are_those_of_recent_slices(ledger: SqlLedger, key: int) -> None:
-    ledger.book([booking(key, n, emission=emission(10 + n)) for n in range(4)], None)
-    ledger.book([booking(key, 4, FAILED, code="http_503"), booking(key, 5, FAILED, code="http_503")], None)
+    ledger.commit([commit(key, n, emission=emission(10 + n)) for n in range(4)], None)
+    ledger.commit([commit(key, 4, FAILED, code="http_503"), commit(key, 5, FAILED, code="http_503")], None)
     found = look(ledger, key, recent_from=2).populations[ACCOUNT]
     assert found.tests == {day(2): 12, day(3): 13}
     assert found.reasons == {"http_503": 2}
@@ -49,13 +49,13 @@ def test_tests_reasons_and_the_newest_emission_are_those_of_recent_slices(ledger
 
 
 def test_a_digest_holds_until_an_old_slice_is_booked_or_the_day_turns(ledger: SqlLedger, key: int) -> None:
-    ledger.book([booking(key, n) for n in range(6)], None)
+    ledger.commit([commit(key, n) for n in range(6)], None)
     first = look(ledger, key, recent_from=4)
-    ledger.book([booking(key, 6)], None)
+    ledger.commit([commit(key, 6)], None)
     again = look(ledger, key, recent_from=4, last=first)
     assert again.digest is first.digest
     assert again.populations[ACCOUNT].stretches[-1][1].end == day(7)
-    ledger.book([booking(key, 1, FAILED, asked_at=day(20))], None)
+    ledger.commit([commit(key, 1, FAILED, asked_at=day(20))], None)
     changed = look(ledger, key, recent_from=4, last=again)
     assert changed.digest is not first.digest
     assert FAILED in {state for state, _ in changed.populations[ACCOUNT].stretches}
@@ -64,7 +64,7 @@ def test_a_digest_holds_until_an_old_slice_is_booked_or_the_day_turns(ledger: Sq
 
 def test_a_slice_that_was_taken_back_is_noticed_although_nobody_asked_for_it(ledger: SqlLedger, key: int) -> None:
     file = ledger.open_file("run-1", "out", "usage-1.jsonl")
-    ledger.book([booking(key, n) for n in range(3)], replace(file, bytes=3, records=3))
+    ledger.commit([commit(key, n) for n in range(3)], replace(file, bytes=3, records=3))
     before = look(ledger, key, recent_from=10)
     assert ledger.lost(file.file_id) == 3
     after = look(ledger, key, recent_from=10, last=before)
@@ -73,10 +73,10 @@ def test_a_slice_that_was_taken_back_is_noticed_although_nobody_asked_for_it(led
 
 def test_an_org_was_refused_since_the_first_refusal_after_its_last_success(ledger: SqlLedger, key: int) -> None:
     def refused(n: int, at: int) -> None:
-        ledger.book([booking(key, n, REFUSED, code="refused_credential", asked_at=day(at))], None)
+        ledger.commit([commit(key, n, REFUSED, code="refused_credential", asked_at=day(at))], None)
 
     refused(0, 1)
-    ledger.book([booking(key, 1, asked_at=day(3), complete_at=day(3))], None)
+    ledger.commit([commit(key, 1, asked_at=day(3), complete_at=day(3))], None)
     assert look(ledger, key, recent_from=0).refused_since is None
     refused(2, 5)
     refused(3, 7)
@@ -91,11 +91,11 @@ def test_usage_is_whatever_was_counted_be_it_users_or_a_metric_that_nobody_knows
     nothing = Emission(emitted_at=day(1), users=0, products=emission(0).products)
     new = emission(0).products["automation"]
     minutes = replace(new, usage=replace(new.usage, extra={"totalMinutes": 3}))
-    ledger.book([booking(key, n, emission=nothing) for n in range(3)], None)
+    ledger.commit([commit(key, n, emission=nothing) for n in range(3)], None)
     assert look(ledger, key, recent_from=0).populations[ACCOUNT].oldest_usage is None
-    ledger.book([booking(key, 2, emission=replace(nothing, products={"automation": minutes}))], None)
+    ledger.commit([commit(key, 2, emission=replace(nothing, products={"automation": minutes}))], None)
     assert look(ledger, key, recent_from=0).populations[ACCOUNT].oldest_usage == days(2, 3)
-    ledger.book([booking(key, 1, emission=replace(nothing, users=1))], None)
+    ledger.commit([commit(key, 1, emission=replace(nothing, users=1))], None)
     for recent_from in (0, 2, 5):
         assert look(ledger, key, recent_from=recent_from).populations[ACCOUNT].oldest_usage == days(1, 2)
 

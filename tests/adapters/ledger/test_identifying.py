@@ -6,11 +6,11 @@ from datetime import timedelta
 
 import pytest
 
-from collector.adapters.ledger import SqlLedger
 from collector.errors import LedgerError
+from collector.ledger import SqlLedger
 from collector.model import BearerCredential, Org, SliceState
 from tests.adapters.ledger.conftest import Open
-from tests.adapters.ledger.support import ACCOUNT, ALWAYS, T0, booking, day, days, registered
+from tests.adapters.ledger.support import ACCOUNT, ALWAYS, T0, commit, day, days, registered
 from tests.support.orgs import make_org
 
 OLD = make_org("old", credential=BearerCredential(token="t"))
@@ -25,7 +25,7 @@ def bound(ledger: SqlLedger) -> int:
     """The key of an org whose organization is known, and that has a history."""
     (standing,) = registered(ledger, OLD)
     assert identify(ledger, standing.key) == standing.key
-    ledger.book([booking(standing.key, 0)], None)
+    ledger.commit([commit(standing.key, 0)], None)
     ledger.release([standing.key])
     return standing.key
 
@@ -47,7 +47,7 @@ def test_the_lease_of_an_identified_org_is_held(opened: Open) -> None:
     one, other = opened(), opened()
     key = bound(one)
     identify(one, key)
-    assert other.claim([key]) == {key: one.holder}
+    assert other.acquire([key]) == {key: one.holder}
     assert identify(other, key) == one.holder
 
 
@@ -61,7 +61,7 @@ def test_a_changed_organization_isn_t_decided_here(ledger: SqlLedger) -> None:
 def test_a_renamed_org_goes_on_with_the_row_that_it_had(ledger: SqlLedger) -> None:
     key = bound(ledger)
     fresh = registered(ledger, NEW)[0].key
-    ledger.claim([fresh])
+    ledger.acquire([fresh])
     assert identify(ledger, fresh, NEW) == key
     assert registered(ledger, NEW)[0].key == key
     assert [(org.key, org.name) for org in ledger.organizations()] == [(key, "new")]
@@ -72,21 +72,21 @@ def test_leases_are_right_after_a_merge(opened: Open) -> None:
     one, other = opened(), opened()
     key = bound(one)
     fresh = registered(one, NEW)[0].key
-    one.claim([fresh])
+    one.acquire([fresh])
     assert identify(one, fresh, NEW) == key
-    assert other.claim([key]) == {key: one.holder}
+    assert other.acquire([key]) == {key: one.holder}
     one.release([key])
-    assert other.claim([key]) == {}
+    assert other.acquire([key]) == {}
     with pytest.raises(LedgerError, match="call again"):
-        other.claim([fresh])
+        other.acquire([fresh])
 
 
 def test_nothing_changes_while_another_process_holds_the_row(opened: Open) -> None:
     one, other = opened(), opened()
     key = bound(one)
-    other.claim([key])
+    other.acquire([key])
     fresh = registered(one, NEW)[0].key
-    one.claim([fresh])
+    one.acquire([fresh])
     assert identify(one, fresh, NEW) == other.holder
     assert {org.key: (org.name, org.org_id) for org in one.organizations()} == {
         key: ("old", "111"),
@@ -118,7 +118,7 @@ def test_the_other_row_s_own_wish_stays_if_it_is_older(ledger: SqlLedger) -> Non
 def test_what_failed_before_the_organization_was_known_is_just_asked_again(ledger: SqlLedger) -> None:
     key = bound(ledger)
     fresh = registered(ledger, NEW)[0].key
-    ledger.book([booking(fresh, n, SliceState.FAILED) for n in range(3)], None)
+    ledger.commit([commit(fresh, n, SliceState.FAILED) for n in range(3)], None)
     assert identify(ledger, fresh, NEW) == key
     assert ledger.coverage(key, ALWAYS).keys() == {(ACCOUNT, day(0))}
 
@@ -126,7 +126,7 @@ def test_what_failed_before_the_organization_was_known_is_just_asked_again(ledge
 def test_a_row_that_something_was_emitted_for_isn_t_merged(ledger: SqlLedger) -> None:
     key = bound(ledger)
     fresh = registered(ledger, NEW)[0].key
-    ledger.book([booking(fresh, 5)], None)
+    ledger.commit([commit(fresh, 5)], None)
     with pytest.raises(ValueError, match="without an organization"):
         identify(ledger, fresh, NEW)
     assert [org.key for org in ledger.organizations()] == [fresh, key]

@@ -14,12 +14,12 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
-from collector.adapters.ledger import SqlLedger, versions
-from collector.adapters.ledger.schema import metadata
 from collector.errors import LedgerError
+from collector.ledger import SqlLedger, versions
+from collector.ledger.schema import metadata
 from collector.model import SliceState
 from tests.adapters.ledger.conftest import Open
-from tests.adapters.ledger.support import ACCOUNT, ALWAYS, booking, day, emission, registered, slice_at, url_of
+from tests.adapters.ledger.support import ACCOUNT, ALWAYS, commit, day, emission, registered, slice_at, url_of
 from tests.support.orgs import make_org
 
 HERE = Path(__file__).parent
@@ -112,8 +112,8 @@ def test_a_stored_old_ledger_is_used_as_if_it_were_ours(opened: Open, path: Path
     assert (file.name, file.bytes, file.seal_intended) == ("usage-run-1-0001.jsonl", 512, True)
     assert ledger.lost(file.file_id) == 1
     assert ledger.begin_run("run-2", "collect", day(9)) == ["run-1"]
-    assert ledger.claim([acme.key, beta.key]) == {}
-    ledger.book([booking(beta.key, 0)], None)
+    assert ledger.acquire([acme.key, beta.key]) == {}
+    ledger.commit([commit(beta.key, 0)], None)
     assert ledger.coverage(beta.key, ALWAYS).keys() == {(ACCOUNT, day(0))}
     assert query(path, "SELECT version_num FROM alembic_version") == [(versions.KNOWN[-1],)]
 

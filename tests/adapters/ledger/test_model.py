@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from sqlalchemy import Connection
 
-from collector.adapters.ledger import SqlLedger
 from collector.core.coverage import Known
 from collector.core.emission import Emission, Emitted
+from collector.core.ledger_entries import SliceCommit, SliceKey, SliceRow, UnsealedFile
+from collector.ledger import SqlLedger
 from collector.model import Population, ProductUsage, Quality, SliceState
-from collector.ports.ledger import Booking, SliceKey, SliceRow, UnsealedFile
 from tests.adapters.ledger.support import ALWAYS, DAY, day, days, open_ledger, registered
 from tests.support.orgs import make_org
 
@@ -65,17 +65,17 @@ class LedgerBesideModel(RuleBasedStateMachine):
         self.keys = [standing.key for standing in registered(self.ledger, make_org("a"), make_org("b"))]
 
     @rule(findings=st.lists(FINDINGS, max_size=6), to_file=st.booleans())
-    def book(self, findings: list[tuple[tuple[int, Population, int], SliceState, int | None]], to_file: bool) -> None:
+    def commit(self, findings: list[tuple[tuple[int, Population, int], SliceState, int | None]], to_file: bool) -> None:
         file = None
         if to_file:
             self.file = self.file or replace(self.ledger.open_file("run", "out", "name"), host=None)
             file = self.file = replace(self.file, bytes=self.file.bytes + 10, records=self.file.records + 1)
-        bookings = [self.booking(*finding, file=file) for finding in findings]
-        self.ledger.book(bookings, file)
+        commits = [self.one_commit(*finding, file=file) for finding in findings]
+        self.ledger.commit(commits, file)
 
-    def booking(
+    def one_commit(
         self, place: tuple[int, Population, int], state: SliceState, tests: int | None, file: UnsealedFile | None
-    ) -> Booking:
+    ) -> SliceCommit:
         org, population, n = place
         slice_ = SliceKey(key=self.keys[org], population=population, start=day(n))
         at = day(100) + next(self.ticks) * DAY
@@ -90,7 +90,7 @@ class LedgerBesideModel(RuleBasedStateMachine):
             after.file_id = file.file_id
             after.sealed = before.sealed if before and before.file_id == file.file_id else last
         self.held[slice_] = after
-        return Booking(
+        return SliceCommit(
             slice=slice_,
             end=day(n + 1),
             state=state,

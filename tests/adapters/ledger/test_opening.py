@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from collector.adapters.ledger import SqlLedger
-from collector.adapters.ledger.sqlite import Place, engine
 from collector.errors import LedgerError
+from collector.ledger import SqlLedger
+from collector.ledger.sqlite import Place, engine
 from tests.adapters.ledger.conftest import Open
-from tests.adapters.ledger.support import ALWAYS, T0, booking, open_ledger, registered, url_of
+from tests.adapters.ledger.support import ALWAYS, T0, commit, open_ledger, registered, url_of
 from tests.support.commands import unmeasured
 from tests.support.orgs import make_org
 
@@ -34,7 +34,7 @@ def filled(path: Path, slices: int = 2000) -> int:
     """A ledger of some size; the key of its org."""
     ledger = open_ledger(path)
     (standing,) = registered(ledger, make_org())
-    ledger.book([booking(standing.key, n) for n in range(slices)], None)
+    ledger.commit([commit(standing.key, n) for n in range(slices)], None)
     ledger.close()
     return standing.key
 
@@ -72,8 +72,8 @@ def test_who_comes_by_a_link_meets_the_others_at_the_same_locks(opened: Open, pa
     link.symlink_to(path)
     other = opened(link)
     (standing,) = registered(one, make_org())
-    one.claim([standing.key])
-    assert other.claim([standing.key]) == {standing.key: one.holder}
+    one.acquire([standing.key])
+    assert other.acquire([standing.key]) == {standing.key: one.holder}
 
 
 def test_closing_leaves_the_file_alone_in_its_place(opened: Open, path: Path) -> None:
@@ -177,7 +177,7 @@ def test_a_row_that_no_collector_wrote_is_damage(path: Path, opened: Open, chang
     connection.close()
     ledger = opened()
     with pytest.raises(LedgerError, match="is damaged"):
-        ledger.rows([booking(key, 0).slice])
+        ledger.rows([commit(key, 0).slice])
 
 
 def test_a_ledger_that_is_gone_beside_its_wal_isn_t_made_anew(path: Path) -> None:
@@ -295,13 +295,13 @@ def test_a_ledger_that_stays_locked_is_told(path: Path, opened: Open) -> None:
     blocker.execute("BEGIN IMMEDIATE")
     try:
         with pytest.raises(LedgerError, match="another process has kept it locked for too long"):
-            ledger.book([booking(standing.key, 0)], None)
+            ledger.commit([commit(standing.key, 0)], None)
         assert ledger.coverage(standing.key, ALWAYS) == {}  # readers don't wait for writers
         with pytest.raises(LedgerError, match="another process has kept it locked for too long"):
             opened(patience_s=0.05)
     finally:
         blocker.close()
-    ledger.book([booking(standing.key, 0)], None)
+    ledger.commit([commit(standing.key, 0)], None)
     assert len(ledger.coverage(standing.key, ALWAYS)) == 1
 
 

@@ -17,13 +17,13 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 
-from collector.adapters.ledger import SqlLedger, is_there, versions
-from collector.adapters.ledger.postgresql import Place, PostgresDatabase, UrlError
-from collector.adapters.ledger.postgresql.place import with_files_beside
-from collector.adapters.ledger.schema import metadata
 from collector.errors import LedgerError
+from collector.ledger import SqlLedger, is_there, versions
+from collector.ledger.postgresql import Place, PostgresDatabase, UrlError
+from collector.ledger.postgresql.dsn import with_files_beside
+from collector.ledger.schema import metadata
 from tests.adapters.ledger.conftest import Open
-from tests.adapters.ledger.support import ALWAYS, booking, registered
+from tests.adapters.ledger.support import ALWAYS, commit, registered
 from tests.support.certificates import Authority
 from tests.support.disks import small_disk_at
 from tests.support.orgs import make_org
@@ -73,14 +73,14 @@ def test_looking_whether_a_ledger_is_there_makes_none(server: Server, opened: Op
 def test_a_server_is_also_reached_by_its_socket(server: Server, opened: Open) -> None:
     server.sql("CREATE SCHEMA by_socket", DATABASE)
     ledger = opened(f"postgresql:///{DATABASE}?host={server.public}&port={server.port}&user=postgres&schema=by_socket")
-    assert ledger.claim([registered(ledger, make_org())[0].key]) == {}
+    assert ledger.acquire([registered(ledger, make_org())[0].key]) == {}
 
 
 def test_two_ledgers_in_one_database_know_nothing_of_each_other(server: Server, opened: Open) -> None:
     one, other = opened(), opened(server.fresh())
     keys = [registered(ledger, make_org())[0].key for ledger in (one, other)]
-    assert one.claim([keys[0]]) == other.claim([keys[1]]) == {}
-    assert one.claim([keys[0]]) == {}
+    assert one.acquire([keys[0]]) == other.acquire([keys[1]]) == {}
+    assert one.acquire([keys[0]]) == {}
 
 
 def test_migrations_make_the_tables_that_the_code_works_with(opened: Open) -> None:
@@ -103,7 +103,7 @@ def test_an_older_ledger_is_migrated_when_it_is_opened(monkeypatch: pytest.Monke
         PostgresDatabase.open(Place.of(url), durable=False).close()
     ledger = opened()
     assert ledger._database.read(versions.found) == versions.KNOWN[-1] != "0001"
-    assert ledger.claim([registered(ledger, make_org())[0].key]) == {}
+    assert ledger.acquire([registered(ledger, make_org())[0].key]) == {}
 
 
 def test_a_newer_ledger_is_refused_and_left_as_it_is(server: Server, opened: Open, url: str) -> None:
@@ -242,10 +242,10 @@ def test_a_ledger_that_stays_locked_is_told_and_readers_go_on(opened: Open, url:
     with psycopg.connect(url.partition("?")[0]) as blocker:
         blocker.execute("SELECT pg_advisory_xact_lock(%s)", [Place.of(url).lock_key("write")])
         with pytest.raises(LedgerError, match="another process has kept it locked for too long"):
-            ledger.book([booking(standing.key, 0)], None)
+            ledger.commit([commit(standing.key, 0)], None)
         assert ledger.coverage(standing.key, ALWAYS) == {}
         assert "another process has kept it locked for too long" in told(url, patience_s=0.2)
-    ledger.book([booking(standing.key, 0)], None)
+    ledger.commit([commit(standing.key, 0)], None)
     assert len(ledger.coverage(standing.key, ALWAYS)) == 1
 
 
@@ -260,7 +260,7 @@ def test_a_full_disk_of_the_server_is_told_and_once_there_is_space_all_goes_on(s
         held = len(ledger.coverage(standing.key, ALWAYS))
         assert held % 100 == 0
         ballast.unlink()
-        ledger.book([booking(standing.key, 10_000)], None)
+        ledger.commit([commit(standing.key, 10_000)], None)
         assert len(ledger.coverage(standing.key, ALWAYS)) == held + 1
         ledger.close()
 
@@ -273,7 +273,7 @@ def fill(ballast: Path) -> None:
 
 def book_many(ledger: SqlLedger, key: int) -> None:
     for batch in range(100):
-        ledger.book([booking(key, batch * 100 + n) for n in range(100)], None)
+        ledger.commit([commit(key, batch * 100 + n) for n in range(100)], None)
 
 
 @contextmanager
@@ -298,10 +298,10 @@ def test_a_row_that_no_collector_wrote_is_damage(
 ) -> None:
     ledger = opened()
     (standing,) = registered(ledger, make_org())
-    ledger.book([booking(standing.key, 0)], None)
+    ledger.commit([commit(standing.key, 0)], None)
     server.sql(f"UPDATE {schema_of(url)}.slice SET {change}", DATABASE)
     with pytest.raises(LedgerError, match=rf"is damaged \({damaged}.*restore a backup of it; or let it begin anew"):
-        ledger.rows([booking(standing.key, 0).slice])
+        ledger.rows([commit(standing.key, 0).slice])
 
 
 # TLS, and the password's file
@@ -359,7 +359,7 @@ def test_the_password_s_file_is_read_whenever_the_server_is_connected_to(
     try:
         file.write_text("another")
         server.sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{USER}'")
-        assert ledger.claim([standing.key]) == {}
+        assert ledger.acquire([standing.key]) == {}
     finally:
         server.sql(f"ALTER ROLE {USER} PASSWORD '{PASSWORD}'")
 
@@ -390,9 +390,9 @@ def test_a_failure_in_mid_transaction_leaves_nothing_of_it(opened: Open) -> None
 
     with pytest.raises(LookupError):
         ledger._database.write(fail)
-    assert ledger.claim([registered(ledger, make_org())[0].key]) == {}
+    assert ledger.acquire([registered(ledger, make_org())[0].key]) == {}
 
 
 def test_the_driver_is_not_loaded_for_a_ledger_in_sqlite() -> None:
-    code = "import sys, collector.adapters.ledger; sys.exit('psycopg' in sys.modules)"
+    code = "import sys, collector.ledger; sys.exit('psycopg' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

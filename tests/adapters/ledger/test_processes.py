@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from collector.adapters.ledger import SqlLedger
+from collector.ledger import SqlLedger
 from tests.adapters.ledger.conftest import Open, Worker
-from tests.adapters.ledger.support import ALWAYS, booking, registered
+from tests.adapters.ledger.support import ALWAYS, commit, registered
 from tests.adapters.ledger.worker import BATCH
 from tests.support.orgs import make_org
 
@@ -30,13 +30,13 @@ def test_a_living_process_keeps_its_leases_and_one_killed_loses_them_at_once(led
     other = worker()
     holder_id, pid = other.ask("hello").split()
     assert other.ask(f"claim {words(keys)}") == words(keys)
-    held = ledger.claim(keys)
+    held = ledger.acquire(keys)
     assert {(holder.holder_id, holder.pid, holder.command) for holder in held.values()} == {
         (holder_id, int(pid), "backfill")
     }
     assert held.keys() == set(keys)
     other.kill()
-    assert ledger.claim(keys) == {}
+    assert ledger.acquire(keys) == {}
 
 
 def test_a_killed_process_leaves_its_files_behind(ledger: SqlLedger, worker: Start) -> None:
@@ -102,5 +102,5 @@ def test_handles_of_one_process_that_come_and_go_leave_each_others_locks_in_forc
     other.ask("hello")
     other.end()
     assert path.with_name(f"{path.name}-wal").exists()
-    ledger.book([booking(key, n) for n in range(3)], None)
+    ledger.commit([commit(key, n) for n in range(3)], None)
     assert len(opened().coverage(key, ALWAYS)) == len(ledger.coverage(key, ALWAYS)) == 3

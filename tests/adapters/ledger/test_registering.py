@@ -8,11 +8,11 @@ from dataclasses import replace
 
 import pytest
 
-from collector.adapters.ledger import SqlLedger
-from collector.adapters.ledger.registry import fingerprint
-from collector.adapters.ledger.schema import metadata
+from collector.core.ledger_entries import Standing
+from collector.ledger import SqlLedger
+from collector.ledger.registry import fingerprint
+from collector.ledger.schema import metadata
 from collector.model import BasicCredential, BearerCredential, Org
-from collector.ports.ledger import Standing
 from tests.adapters.ledger.conftest import Open
 from tests.adapters.ledger.support import T0, day, registered
 from tests.support.orgs import make_org
@@ -188,4 +188,4 @@ def test_ten_thousand_orgs_are_registered_well_within_two_seconds(ledger: SqlLed
     assert ledger.register(orgs, wanted_from=wanted_from, now=T0) == first
     assert time.process_time() - began < 4
     assert len({standing.key for standing in first.values() if isinstance(standing, Standing)}) == 10_000
-    assert ledger.claim([standing.key for standing in first.values() if isinstance(standing, Standing)]) == {}
+    assert ledger.acquire([standing.key for standing in first.values() if isinstance(standing, Standing)]) == {}

@@ -9,11 +9,11 @@ from functools import partial
 
 import pytest
 
-from collector.adapters.ledger import SqlLedger
-from collector.adapters.ledger.postgresql import PostgresDatabase, locks
 from collector.errors import LedgerError
+from collector.ledger import SqlLedger
+from collector.ledger.postgresql import PostgresDatabase, locks
 from tests.adapters.ledger.conftest import Open, Worker
-from tests.adapters.ledger.support import ALWAYS, T0, booking, registered
+from tests.adapters.ledger.support import ALWAYS, T0, commit, registered
 from tests.support.commands import until
 from tests.support.orgs import make_org
 from tests.support.postgresql import Server, running_server
@@ -64,13 +64,13 @@ def kill(server: Server, pid: int) -> None:
 def test_a_lock_whose_session_broke_is_taken_again_and_the_leases_stay(server: Server, opened: Open) -> None:
     one, other = opened(), opened()
     (standing,) = registered(one, make_org())
-    one.claim([standing.key])
+    one.acquire([standing.key])
     before = lock_session(one)
     kill(server, before)
     until(lambda: is_held(server, one))
     assert lock_session(one) != before
-    assert other.claim([standing.key]) == {standing.key: one.holder}
-    one.book([booking(standing.key, 0)], None)
+    assert other.acquire([standing.key]) == {standing.key: one.holder}
+    one.commit([commit(standing.key, 0)], None)
 
 
 def test_one_that_was_buried_before_it_came_back_books_nothing_and_says_so(
@@ -80,13 +80,13 @@ def test_one_that_was_buried_before_it_came_back_books_nothing_and_says_so(
     one, other = opened(), opened()
     (standing,) = registered(one, make_org())
     file = one.open_file("run", "out", "name")
-    one.claim([standing.key])
+    one.acquire([standing.key])
     kill(server, lock_session(one))
     until(lambda: not is_held(server, one))
-    assert other.claim([standing.key]) == {}
+    assert other.acquire([standing.key]) == {}
     for attempt in (
-        lambda: one.book([booking(standing.key, 0)], None),
-        lambda: one.claim([standing.key]),
+        lambda: one.commit([commit(standing.key, 0)], None),
+        lambda: one.acquire([standing.key]),
         lambda: one.open_file("run", "out", "another"),
         lambda: one.take_over([file.file_id]),
     ):
@@ -101,9 +101,9 @@ def test_who_was_buried_between_two_runs_is_alive_again_with_the_next(server: Se
     (standing,) = registered(one, make_org())
     server.sql(f"DELETE FROM {one._database.where.partition('=')[2]}.holder", "usage")
     assert one.begin_run("run", "serve", T0) == []
-    assert one.claim([standing.key]) == {}
+    assert one.acquire([standing.key]) == {}
     assert other.begin_run("another", "serve", T0) == []
-    assert other.claim([standing.key]) == {standing.key: one.holder}
+    assert other.acquire([standing.key]) == {standing.key: one.holder}
 
 
 def test_a_session_that_works_is_opened_again_when_it_broke(server: Server, opened: Open) -> None:
@@ -111,7 +111,7 @@ def test_a_session_that_works_is_opened_again_when_it_broke(server: Server, open
     (standing,) = registered(ledger, make_org())
     pid = ledger._database.read(lambda tx: tx.exec_driver_sql("SELECT pg_backend_pid()").scalar_one())
     kill(server, pid)
-    ledger.book([booking(standing.key, 0)], None)
+    ledger.commit([commit(standing.key, 0)], None)
     kill(server, ledger._database.read(lambda tx: tx.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()))
     assert len(ledger.coverage(standing.key, ALWAYS)) == 1
 
@@ -121,13 +121,13 @@ def test_a_restart_of_the_server_takes_no_lease_from_the_living(server: Server, 
     holders = [opened() for _ in range(4)]
     keys = [standing.key for standing in registered(holders[0], *[make_org(f"org-{n}") for n in range(4)])]
     for ledger, key in zip(holders, keys, strict=True):
-        ledger.claim([key])
+        ledger.acquire([key])
     server.restart(mode)
     for ledger, key in zip(holders, keys, strict=True):  # the first asks before the others are back
-        assert ledger.claim(keys) == {
+        assert ledger.acquire(keys) == {
             key_: other.holder for other, key_ in zip(holders, keys, strict=True) if other is not ledger
         }
-        ledger.book([booking(key, 0)], None)
+        ledger.commit([commit(key, 0)], None)
 
 
 def test_one_that_does_not_come_back_after_a_restart_is_dead_after_a_while(
@@ -141,9 +141,9 @@ def test_one_that_does_not_come_back_after_a_restart_is_dead_after_a_while(
     server.stop("immediate")
     other.kill()
     server.start()
-    (holder,) = ledger.claim([standing.key]).values()
+    (holder,) = ledger.acquire([standing.key]).values()
     assert holder.pid == other.process.pid
-    until(lambda: not ledger.claim([standing.key]), within_s=5)
+    until(lambda: not ledger.acquire([standing.key]), within_s=5)
 
 
 def test_a_server_that_is_away_is_waited_for(server: Server, opened: Open) -> None:
@@ -153,7 +153,7 @@ def test_a_server_that_is_away_is_waited_for(server: Server, opened: Open) -> No
     server.stop("immediate")
     start = threading.Timer(1.0, server.start)
     start.start()
-    ledger.book([booking(standing.key, 0)], file)
+    ledger.commit([commit(standing.key, 0)], file)
     start.join()
     assert len(ledger.coverage(standing.key, ALWAYS)) == 1
 
@@ -161,12 +161,12 @@ def test_a_server_that_is_away_is_waited_for(server: Server, opened: Open) -> No
 def test_a_server_that_stays_away_is_told_and_later_all_goes_on(server: Server, opened: Open) -> None:
     ledger = opened(patience_s=0.5)
     (standing,) = registered(ledger, make_org())
-    ledger.claim([standing.key])
+    ledger.acquire([standing.key])
     server.stop()
     try:
         began = time.monotonic()
         with pytest.raises(LedgerError, match=r"no server answers, or it went away: see whether it runs.*call again"):
-            ledger.book([booking(standing.key, 0)], None)
+            ledger.commit([commit(standing.key, 0)], None)
         assert time.monotonic() - began < 10
         ledger._database._patience_s = 1000.0  # type: ignore[attr-defined]
         with pytest.raises(LedgerError, match="no server answers"):  # at once: it was waited for
@@ -175,7 +175,7 @@ def test_a_server_that_stays_away_is_told_and_later_all_goes_on(server: Server, 
             opened()
     finally:
         server.start()
-    ledger.book([booking(standing.key, 0)], None)
+    ledger.commit([commit(standing.key, 0)], None)
 
 
 def test_closing_while_the_server_is_away_takes_no_time_and_hinders_nobody(server: Server, opened: Open) -> None:
@@ -201,9 +201,9 @@ def test_a_process_that_stops_in_mid_transaction_holds_up_the_others_only_for_a_
     connection.commit()
     database._begin = database._write
     with connection.begin():
-        assert ledger.claim([standing.key]) == {}
+        assert ledger.acquire([standing.key]) == {}
         database._drop()
-    assert stuck.claim([standing.key]) == {standing.key: ledger.holder}
+    assert stuck.acquire([standing.key]) == {standing.key: ledger.holder}
 
 
 def test_nothing_of_a_handle_is_left_when_it_is_closed(server: Server, opened: Open) -> None:

@@ -1,4 +1,4 @@
-"""What the ledger holds of slices, and how a booking changes it."""
+"""What the ledger holds of slices, and how a commit changes it."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ from datetime import timedelta
 
 import pytest
 
-from collector.adapters.ledger import SqlLedger
 from collector.core.coverage import Known
+from collector.core.ledger_entries import SliceKey, SliceRow
 from collector.errors import LedgerError
+from collector.ledger import SqlLedger
 from collector.model import ProductUsage, SliceState, Window
-from collector.ports.ledger import Ledger, SliceKey, SliceRow
+from collector.ports import Ledger
 from tests.adapters.ledger.conftest import Open
 from tests.adapters.ledger.support import (
     ACCOUNT,
     ALWAYS,
     DAY,
     SERVICE,
-    booking,
+    commit,
     day,
     days,
     emission,
@@ -39,7 +40,7 @@ def test_what_was_never_asked_is_left_out(ledger: SqlLedger, key: int) -> None:
 
 
 def test_a_booked_slice_is_held_as_it_was_booked(ledger: SqlLedger, key: int) -> None:
-    ledger.book([booking(key, 0)], None)
+    ledger.commit([commit(key, 0)], None)
     known = Known(state=SliceState.COMPLETE, complete_at=day(2))
     assert ledger.coverage(key, ALWAYS) == {(ACCOUNT, day(0)): known}
     assert ledger.rows([slice_at(key, 0), slice_at(key, 1)]) == {
@@ -49,13 +50,13 @@ def test_a_booked_slice_is_held_as_it_was_booked(ledger: SqlLedger, key: int) ->
 
 @pytest.mark.parametrize("state", SliceState)
 def test_every_state_is_remembered(ledger: SqlLedger, key: int, state: SliceState) -> None:
-    ledger.book([booking(key, 0, state)], None)
+    ledger.commit([commit(key, 0, state)], None)
     assert ledger.coverage(key, ALWAYS)[ACCOUNT, day(0)].state is state
 
 
 def test_instants_are_kept_to_the_microsecond(ledger: SqlLedger, key: int) -> None:
     at = day(2) + timedelta(microseconds=123_457)
-    ledger.book([booking(key, 0, complete_at=at, emission=emission(at=at))], None)
+    ledger.commit([commit(key, 0, complete_at=at, emission=emission(at=at))], None)
     row = ledger.rows([slice_at(key, 0)])[slice_at(key, 0)]
     assert row.known.complete_at == at
     assert row.emission is not None
@@ -63,21 +64,21 @@ def test_instants_are_kept_to_the_microsecond(ledger: SqlLedger, key: int) -> No
 
 
 def test_a_failure_keeps_what_was_emitted(ledger: SqlLedger, key: int) -> None:
-    ledger.book([booking(key, 0)], None)
-    ledger.book([booking(key, 0, SliceState.FAILED, complete_at=day(2))], None)
+    ledger.commit([commit(key, 0)], None)
+    ledger.commit([commit(key, 0, SliceState.FAILED, complete_at=day(2))], None)
     row = ledger.rows([slice_at(key, 0)])[slice_at(key, 0)]
     assert row.known == Known(state=SliceState.FAILED, complete_at=day(2))
     assert row.emission == emission()
 
 
 def test_a_restatement_replaces_what_was_emitted(ledger: SqlLedger, key: int) -> None:
-    ledger.book([booking(key, 0)], None)
-    ledger.book([booking(key, 0, emission=emission(9, revision=2))], None)
+    ledger.commit([commit(key, 0)], None)
+    ledger.commit([commit(key, 0, emission=emission(9, revision=2))], None)
     assert ledger.rows([slice_at(key, 0)])[slice_at(key, 0)].emission == emission(9, revision=2)
 
 
 def test_coverage_is_of_the_slices_that_start_within_the_span(ledger: SqlLedger, key: int) -> None:
-    ledger.book([booking(key, n) for n in range(5)], None)
+    ledger.commit([commit(key, n) for n in range(5)], None)
     assert [start for _, start in ledger.coverage(key, days(1, 3))] == [day(1), day(2)]
     late = Window(day(1) + timedelta(microseconds=1), day(3) + timedelta(microseconds=1))
     assert [start for _, start in ledger.coverage(key, late)] == [day(2), day(3)]
@@ -85,8 +86,8 @@ def test_coverage_is_of_the_slices_that_start_within_the_span(ledger: SqlLedger,
 
 def test_orgs_and_populations_are_apart(ledger: SqlLedger) -> None:
     one, other = (standing.key for standing in registered(ledger, make_org("one"), make_org("other")))
-    ledger.book([booking(one, 0)], None)
-    ledger.book([booking(one, 0, SliceState.FAILED, slice=slice_at(one, 0, SERVICE))], None)
+    ledger.commit([commit(one, 0)], None)
+    ledger.commit([commit(one, 0, SliceState.FAILED, slice=slice_at(one, 0, SERVICE))], None)
     assert {place: known.state for place, known in ledger.coverage(one, ALWAYS).items()} == {
         (ACCOUNT, day(0)): SliceState.COMPLETE,
         (SERVICE, day(0)): SliceState.FAILED,
@@ -95,46 +96,46 @@ def test_orgs_and_populations_are_apart(ledger: SqlLedger) -> None:
 
 
 def test_a_slice_that_is_booked_twice_at_once_is_as_the_later_says(ledger: SqlLedger, key: int) -> None:
-    ledger.book([booking(key, 0, SliceState.FAILED), booking(key, 0)], None)
+    ledger.commit([commit(key, 0, SliceState.FAILED), commit(key, 0)], None)
     assert ledger.coverage(key, ALWAYS)[ACCOUNT, day(0)].state is SliceState.COMPLETE
 
 
 def test_a_smaller_answer_is_kept_beside_the_old_one(ledger: SqlLedger, key: int) -> None:
     smaller = {"automation": ProductUsage(total_tests=1, total_duration=2)}
-    ledger.book([booking(key, 0), booking(key, 1)], None)
-    ledger.book([booking(key, 0, shrunk=smaller)], None)
+    ledger.commit([commit(key, 0), commit(key, 1)], None)
+    ledger.commit([commit(key, 0, shrunk=smaller)], None)
     assert ledger.rows([slice_at(key, 0)])[slice_at(key, 0)].emission == emission()
     assert ledger.shrunk(key) == {(ACCOUNT, days(0, 1)): smaller}
 
 
 def test_a_smaller_answer_is_forgotten_with_one_that_isn_t_and_not_with_a_failure(ledger: SqlLedger, key: int) -> None:
-    ledger.book([booking(key, 0, shrunk={"automation": ProductUsage(total_tests=1)})], None)
-    ledger.book([booking(key, 0, SliceState.FAILED)], None)
+    ledger.commit([commit(key, 0, shrunk={"automation": ProductUsage(total_tests=1)})], None)
+    ledger.commit([commit(key, 0, SliceState.FAILED)], None)
     assert ledger.shrunk(key)
-    ledger.book([booking(key, 0)], None)
+    ledger.commit([commit(key, 0)], None)
     assert ledger.shrunk(key) == {}
 
 
 def test_recent_slices_come_newest_first(ledger: SqlLedger, key: int) -> None:
-    ledger.book([booking(key, n, emission=emission(n)) for n in range(6)], None)
-    ledger.book([booking(key, 3, slice=slice_at(key, 3, SERVICE))], None)
+    ledger.commit([commit(key, n, emission=emission(n)) for n in range(6)], None)
+    ledger.commit([commit(key, 3, slice=slice_at(key, 3, SERVICE))], None)
     found = ledger.recent(key, ACCOUNT, before=day(4), limit=3)
     assert [(row.end, row.emission) for row in found] == [(day(n + 1), emission(n)) for n in (3, 2, 1)]
 
 
 def test_a_booking_is_all_or_nothing(ledger: SqlLedger, key: int) -> None:
     with pytest.raises(LedgerError):
-        ledger.book([booking(key, 0), booking(key + 999, 0)], None)
+        ledger.commit([commit(key, 0), commit(key + 999, 0)], None)
     assert ledger.coverage(key, ALWAYS) == {}
 
 
 def test_what_was_booked_is_there_after_closing_and_after_a_crash(opened: Open) -> None:
     first = opened()
     key = registered(first, make_org())[0].key
-    first.book([booking(key, 0)], None)
+    first.commit([commit(key, 0)], None)
     first.close()
     second = opened()
-    second.book([booking(key, 1)], None)
+    second.commit([commit(key, 1)], None)
     second.abandon()
     assert len(opened().coverage(key, ALWAYS)) == 2
 
@@ -146,12 +147,12 @@ def test_twenty_thousand_slices_in_batches_of_five_hundred(ledger: SqlLedger) ->
     for first in range(0, len(slices), 500):
         batch = slices[first : first + 500]
         assert ledger.rows(batch) == {}
-        ledger.book([booking(of.key, 0, slice=of, end=of.start + DAY) for of in batch], None)
+        ledger.commit([commit(of.key, 0, slice=of, end=of.start + DAY) for of in batch], None)
         assert ledger.rows(batch).keys() == set(batch)
     assert all(len(ledger.coverage(key, ALWAYS)) == 1000 for key in keys)
 
 
 def test_more_slices_than_a_statement_takes_are_read(ledger: SqlLedger, key: int) -> None:
-    ledger.book([booking(key, n) for n in range(2500)], None)
+    ledger.commit([commit(key, n) for n in range(2500)], None)
     asked: list[SliceKey] = [slice_at(key, n) for n in range(5000)]
     assert ledger.rows(asked).keys() == set(asked[:2500])

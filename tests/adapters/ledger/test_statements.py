@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, event, text
 
-from collector.adapters.ledger import SqlLedger
-from tests.adapters.ledger.support import ACCOUNT, booking, day, days, slice_at
+from collector.ledger import SqlLedger
+from tests.adapters.ledger.support import ACCOUNT, commit, day, days, slice_at
 
 Executed = tuple[str, Any]  # a statement, and its parameters
 
@@ -32,7 +32,7 @@ def executed(ledger: SqlLedger) -> Iterator[list[Executed]]:
 def test_five_hundred_slices_are_a_handful_of_statements(ledger: SqlLedger, executed: list[Executed], key: int) -> None:
     file = ledger.open_file("run", "out", "name")
     executed.clear()
-    ledger.book([booking(key, n) for n in range(500)], file)
+    ledger.commit([commit(key, n) for n in range(500)], file)
     ledger.rows([slice_at(key, n) for n in range(500)])
     assert len(executed) <= 12
 
@@ -51,7 +51,7 @@ def looked_up(ledger: SqlLedger, executed: list[Executed], key: int) -> list[Exe
 
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 def test_slices_are_found_by_their_key_in_sqlite(ledger: SqlLedger, executed: list[Executed], key: int) -> None:
-    ledger.book([booking(key, n) for n in range(100)], None)
+    ledger.commit([commit(key, n) for n in range(100)], None)
     found = looked_up(ledger, executed, key)
 
     def explain(tx: Connection) -> list[str]:
@@ -67,8 +67,8 @@ def test_slices_are_found_by_their_key_in_sqlite(ledger: SqlLedger, executed: li
 def test_slices_are_found_by_their_key_in_postgresql(ledger: SqlLedger, executed: list[Executed], key: int) -> None:
     # A file and many slices beside those that are looked for: a small table is rather read whole.
     file = ledger.open_file("run", "out", "name")
-    ledger.book([booking(key, n) for n in range(3000)], None)
-    ledger.book([booking(key, 5000)], file)
+    ledger.commit([commit(key, n) for n in range(3000)], None)
+    ledger.commit([commit(key, 5000)], file)
     found = looked_up(ledger, executed, key)[:3] + looked_up(ledger, executed, key)[4:]
 
     def explain(tx: Connection) -> list[str]:

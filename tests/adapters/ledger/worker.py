@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 
-from collector.adapters.ledger import SqlLedger
-from tests.adapters.ledger.support import T0, booking
+from collector.ledger import SqlLedger
+from tests.adapters.ledger.support import T0, commit
 
 BATCH = 20
 
@@ -17,14 +17,14 @@ def main(url: str) -> None:
         command, *numbers = line.split()
         keys = [int(number) for number in numbers]
         match command:
-            case "claim":  # one by one, as greedily as can be
-                held = {key for key in keys if ledger.claim([key])}
+            case "acquire":  # one by one, as greedily as can be
+                held = {key for key in keys if ledger.acquire([key])}
                 _say(*[key for key in keys if key not in held])
             case "hello":
                 _say(ledger.holder.holder_id, ledger.holder.pid)
             case "open-file":
                 _say(ledger.open_file("run-1", "out", "usage-1.jsonl").file_id)
-            case "book":  # batch after batch, until it is killed
+            case "commit":  # batch after batch, until it is killed
                 _book(ledger, keys[0])
             case _:
                 raise ValueError(line)
@@ -36,7 +36,7 @@ def _book(ledger: SqlLedger, key: int) -> None:
     _say("begun")
     for batch in range(10_000):
         file = replace(file, bytes=file.bytes + BATCH, records=file.records + BATCH)
-        ledger.book([booking(key, batch * BATCH + n) for n in range(BATCH)], file)
+        ledger.commit([commit(key, batch * BATCH + n) for n in range(BATCH)], file)
         if batch % 5 == 0:
             _say(batch)
 

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_core import PydanticCustomError
 
+from collector.config.messages import duration_text
 from collector.config.types import MAX_DAYS, parse_duration, parse_size
 from collector.config.urls import is_loopback, parse_http_url
-from collector.config.wording import duration_text
 from collector.config.zones import ABBREVIATIONS, parse_zone
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from collector.errors import RefusalReason, Refused
 from collector.model import BasicCredential
-from collector.service.parking import PARK_FOR, Parking, entry_of, touched
+from collector.service.quarantine import QUARANTINE_FOR, Quarantine, entry_of, touched
 from tests.support.orgs import make_org
 
 NOON = datetime(2026, 6, 24, 12, tzinfo=UTC)
@@ -14,42 +14,42 @@ NO = Refused(reason=RefusalReason.CREDENTIAL, message="the credential is refused
 
 
 def test_a_refused_org_is_left_alone_for_a_while_and_then_tried_again() -> None:
-    parking = Parking()
-    parking.park("a", NO, NOON)
-    assert parking.waiting(NOON) == {"a"}
-    assert parking.waiting(NOON + PARK_FOR) == set()
+    quarantine = Quarantine()
+    quarantine.quarantine("a", NO, NOON)
+    assert quarantine.waiting(NOON) == {"a"}
+    assert quarantine.waiting(NOON + QUARANTINE_FOR) == set()
 
 
 def test_a_clock_that_is_set_back_prolongs_nothing() -> None:
-    parking = Parking()
-    parking.park("a", NO, NOON)
-    assert parking.waiting(NOON - 5 * PARK_FOR) == set()
+    quarantine = Quarantine()
+    quarantine.quarantine("a", NO, NOON)
+    assert quarantine.waiting(NOON - 5 * QUARANTINE_FOR) == set()
 
 
 def test_since_when_it_is_refused_survives_being_refused_again() -> None:
-    parking = Parking()
-    parking.park("a", NO, NOON)
-    parking.park("a", NO, NOON + PARK_FOR)
-    assert parking.parked["a"].since == NOON
-    assert parking.parked["a"].again_at == NOON + 2 * PARK_FOR
+    quarantine = Quarantine()
+    quarantine.quarantine("a", NO, NOON)
+    quarantine.quarantine("a", NO, NOON + QUARANTINE_FOR)
+    assert quarantine.quarantined["a"].since == NOON
+    assert quarantine.quarantined["a"].again_at == NOON + 2 * QUARANTINE_FOR
 
 
 def test_one_that_is_released_is_asked_at_once_and_stays_known_as_refused_until_it_is_answered() -> None:
-    parking = Parking()
-    parking.park("a", NO, NOON)
-    parking.release(["a", "never refused"], NOON)
-    assert parking.waiting(NOON) == set()
-    assert "a" in parking.parked
-    parking.accepted("a")
-    assert not parking.parked
+    quarantine = Quarantine()
+    quarantine.quarantine("a", NO, NOON)
+    quarantine.release(["a", "never refused"], NOON)
+    assert quarantine.waiting(NOON) == set()
+    assert "a" in quarantine.quarantined
+    quarantine.accepted("a")
+    assert not quarantine.quarantined
 
 
 def test_orgs_that_left_the_config_are_forgotten() -> None:
-    parking = Parking()
-    parking.park("a", NO, NOON)
-    parking.park("b", NO, NOON)
-    parking.keep(["b"])
-    assert set(parking.parked) == {"b"}
+    quarantine = Quarantine()
+    quarantine.quarantine("a", NO, NOON)
+    quarantine.quarantine("b", NO, NOON)
+    quarantine.keep(["b"])
+    assert set(quarantine.quarantined) == {"b"}
 
 
 def test_new_orgs_and_those_with_another_secret_are_touched_and_those_with_other_labels_are_not() -> None:

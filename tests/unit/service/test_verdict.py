@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from collector.exitcodes import ExitCode
+from collector.core.exit_codes import ExitCode
 from collector.model import SliceState
 from collector.service.view import CredentialView, Observed, OrgView, RunView, Standing
 from collector.service.web.choice import Choice, Shown

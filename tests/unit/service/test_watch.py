@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.service.watch import Watcher, fingerprint
+from collector.service.watcher import Watcher, fingerprint
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from collector.errors import RefusalReason
 from collector.model import Granularity, Window
 from collector.service.web.advice import advice
-from collector.service.web.words import dates, local_dates, relative, shell_word, when, window_text
+from collector.service.web.text import dates, local_dates, relative, shell_word, when, window_text
 
 README = Path(__file__).parents[3] / "README.md"
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)

@@ -1,0 +1,142 @@
+"""Checking orgs: one question each, and with `deep` a few more about what the documents leave open.
+
+Asks through the same dispatch as a run, with the same limits; books nothing.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+from collector.core.checks import (
+    DAYS_TRIED,
+    PARTS,
+    Additivity,
+    additivity,
+    last_due_days,
+    same_totals,
+    whole_and_parts,
+)
+from collector.core.finding import Finding
+from collector.core.plan import ListedPlan
+from collector.core.request import RangeEnd
+from collector.errors import Failure, Refused
+from collector.events import Event, SliceOutcome
+from collector.fetch import Dispatcher, Limits
+from collector.model import Org, Slice, SliceState, Window
+from collector.ports import Clock, Transport
+
+_OTHER_END = {RangeEnd.INCLUSIVE: RangeEnd.EXCLUSIVE, RangeEnd.EXCLUSIVE: RangeEnd.INCLUSIVE}
+
+
+@dataclass(slots=True)
+class OrgCheck:
+    """What is known of an org after asking it."""
+
+    org: Org
+    finding: Finding | None = None
+    failure: Failure | None = None
+    additivity: Additivity | None = None
+    same_totals: bool = False
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the API answered."""
+        return self.failure is None and self.finding is not None
+
+    @property
+    def refused(self) -> bool:
+        """Whether a person has to act."""
+        return isinstance(self.failure, Refused)
+
+
+@dataclass(slots=True, kw_only=True)
+class Checker:
+    """Asks orgs for past days."""
+
+    transport: Transport
+    clock: Clock
+    limits: Limits
+    settle: timedelta
+    emit: Callable[[Event], None]
+    rng: random.Random = field(default_factory=random.SystemRandom)
+
+    async def check(self, orgs: Sequence[Org], *, deep: bool) -> list[OrgCheck]:
+        """Ask every org once for its last due day; with `deep`, the accepted ones for more."""
+        checks = {org.name: OrgCheck(org) for org in orgs}
+        outcomes = await self._ask([[Slice(org, org.populations[0], self._days(org)[0])] for org in orgs])
+        for outcome in outcomes:
+            check = checks[outcome.slice.org.name]
+            check.finding, check.failure = outcome.finding, outcome.failure
+        if deep:
+            await self._deepen([check for check in checks.values() if check.accepted])
+        return list(checks.values())
+
+    async def _deepen(self, checks: list[OrgCheck]) -> None:
+        """Look for a day with usage, newest first, and ask it whole and in parts."""
+        for age in range(DAYS_TRIED):
+            asked = await self._ask_parts(checks, age, self.limits)
+            for check in checks:
+                whole, *parts = asked[check.org.name][: 1 + PARTS]
+                check.additivity = additivity(whole, parts)
+                check.same_totals = same_totals([whole, *asked[check.org.name][1 + PARTS :]])
+            await self._try_other_end([c for c in checks if c.additivity is Additivity.DIFFERS], age)
+            checks = [check for check in checks if check.additivity is Additivity.NO_USAGE]
+            if not checks:
+                return
+
+    async def _try_other_end(self, checks: list[OrgCheck], age: int) -> None:
+        if not checks:
+            return
+        limits = replace(self.limits, range_end=_OTHER_END[self.limits.range_end])
+        asked = await self._ask_parts(checks, age, limits)
+        for check in checks:
+            whole, *parts = asked[check.org.name][: 1 + PARTS]
+            if additivity(whole, parts) is Additivity.ADDS_UP:
+                check.additivity = Additivity.OTHER_END
+
+    async def _ask_parts(self, checks: list[OrgCheck], age: int, limits: Limits) -> dict[str, list[Finding | None]]:
+        lists: dict[str, list[Slice]] = {}
+        for check in checks:
+            org, day = check.org, self._days(check.org)[age]
+            first, *others = org.populations
+            lists[org.name] = [*whole_and_parts(org, first, day), *(Slice(org, p, day) for p in others)]
+        found = {
+            (o.slice.org.name, o.slice.population, o.slice.window): o.finding
+            for o in await self._ask(lists.values(), limits)
+        }
+        return {name: [found.get((name, s.population, s.window)) for s in slices] for name, slices in lists.items()}
+
+    async def _ask(self, lists: Iterable[Sequence[Slice]], limits: Limits | None = None) -> list[SliceOutcome]:
+        outcomes: list[SliceOutcome] = []
+
+        async def keep(outcome: SliceOutcome) -> None:
+            outcomes.append(outcome)
+
+        dispatcher = Dispatcher(
+            [ListedPlan(slices[0].org, list(slices)) for slices in lists],
+            limits=limits or self.limits,
+            transport=self.transport,
+            clock=self.clock,
+            deliver=keep,
+            emit=self.emit,
+            rng=self.rng,
+        )
+        await dispatcher.run()
+        answered = {outcome.slice.org.name for outcome in outcomes}
+        return outcomes + [
+            SliceOutcome(
+                slice=Slice(lane.org, lane.org.populations[0], self._days(lane.org)[0]),
+                state=SliceState.NOT_ASKED,
+                finding=None,
+                failure=lane.end.failure,
+                asked=0,
+            )
+            for lane in dispatcher.lanes
+            if lane.end is not None and lane.org.name not in answered
+        ]
+
+    def _days(self, org: Org) -> list[Window]:
+        return last_due_days(org, now=self.clock.now(), settle=self.settle)

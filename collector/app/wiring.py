@@ -1,0 +1,190 @@
+"""The composition root: from a config and a command's options to a run, everything wired.
+
+Owns which adapter stands behind which port, and what a command's range means for each
+org. Opens and closes everything; decides nothing about how slices are asked.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
+from pathlib import Path
+
+import structlog
+
+from collector.adapters.clock import SystemClock
+from collector.adapters.http import HttpTransport
+from collector.adapters.signals import draining
+from collector.adapters.sinks import DirectorySink, StdoutSink
+from collector.adapters.thread import WorkerThread
+from collector.app.check import Checker, OrgCheck
+from collector.app.command import Command, Plans, Scope, has_ledger
+from collector.app.leftovers import mend
+from collector.app.prepare import output_directory, recover_left, remember
+from collector.config import LoadedConfig, Settings
+from collector.core.request import RangeEnd
+from collector.core.retry import RetryPolicy
+from collector.errors import CollectorError, OutputError
+from collector.fetch import Event, Limits, RateLimit
+from collector.ledger import SqlLedger, is_there
+from collector.ports import Clock, Offload, Sink
+from collector.run.manifest import RunResult
+from collector.run.run import Run, Stop
+
+log = structlog.get_logger("collector")
+
+
+def limits_of(settings: Settings) -> Limits:
+    """Return the dispatch's limits as the config says them."""
+    api = settings.api
+    return Limits(
+        concurrency=api.concurrency,
+        rate=RateLimit(api.rate_limit.requests, api.rate_limit.period.total_seconds()),
+        org_concurrency=api.org_concurrency,
+        org_rate=RateLimit(api.org_rate_limit.requests, api.org_rate_limit.period.total_seconds()),
+        retry=RetryPolicy(
+            attempts=api.retry.attempts,
+            base_delay_s=api.retry.base_delay.total_seconds(),
+            max_delay_s=api.retry.max_delay.total_seconds(),
+            budget_s=api.retry.budget.total_seconds(),
+        ),
+        range_end=RangeEnd(api.range_end),
+        max_span=api.max_span,
+        allow_same_organization=settings.same_organization == "allow",
+    )
+
+
+def open_transport(settings: Settings) -> HttpTransport:
+    """Return the way to the API; enter it before use."""
+    return HttpTransport(
+        timeout_s=settings.api.timeout.total_seconds(),
+        connections=settings.api.concurrency,
+        ca_file=settings.api.ca_file,
+    )
+
+
+def open_sink(settings: Settings, run_id: str) -> Sink:
+    """Return where the records go. Raises OutputError if that can't be written."""
+    if settings.output.path == "-":
+        if sys.stdout is None:
+            raise OutputError("stdout is closed: give a directory with --output, or open it")
+        return StdoutSink()
+    return DirectorySink.open(Path(settings.output.path), run_id=run_id, seal_at=settings.output.seal_at)
+
+
+def new_run_id(clock: Clock) -> str:
+    """Return an id that sorts by time and is unique."""
+    return f"{clock.now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+
+
+async def run_command(
+    config: LoadedConfig, command: Command, *, plans: Plans, watch: Callable[[Event], None]
+) -> RunResult:
+    """Run once and end; drain on SIGINT and SIGTERM. Raises OutputError, LedgerError, ConfigError."""
+    stop, clock = Stop(), SystemClock()
+    async with WorkerThread() as offload:
+        with draining(stop.request):
+            return await run_once(
+                config, command, run_id=new_run_id(clock), plans=plans, offload=offload, stop=stop, watch=watch
+            )
+
+
+async def run_once(
+    config: LoadedConfig,
+    command: Command,
+    *,
+    run_id: str,
+    plans: Plans,
+    offload: Offload,
+    stop: Stop,
+    watch: Callable[[Event], None],
+) -> RunResult:
+    """Run into the configured output. Raises OutputError, LedgerError, ConfigError."""
+    settings, clock = config.settings, SystemClock()
+    async with AsyncExitStack() as stack:
+        memory, ledger = None, None
+        if has_ledger(config):
+            ledger = await offload(lambda: open_ledger(settings, command.name, clock))
+            stack.push_async_callback(offload, ledger.close)
+        sink = await offload(lambda: open_sink(settings, run_id))
+        stack.push_async_callback(offload, sink.close)
+        if ledger is not None:
+            memory = await offload(lambda: remember(ledger, config, command, run_id, clock))
+        transport = await stack.enter_async_context(open_transport(settings))
+        about: dict[str, object] = {} if memory else {"slices": plans.total}
+        if command.scope.shard:
+            about["shard"] = str(command.scope.shard)
+        log.info("run.started", command=command.name, run_id=run_id, orgs=len(plans.lanes), **about)
+        result = await Run(
+            run_id=run_id,
+            command=command.name,
+            plans=plans.lanes,
+            limits=limits_of(settings),
+            trust_zero_for=settings.trust_zero_for,
+            restate_for=settings.schedule.restate_for,
+            grace_s=settings.service.grace.total_seconds(),
+            transport=transport,
+            sink=sink,
+            offload=offload,
+            clock=clock,
+            emit=watch,
+            stop=stop,
+            memory=memory,
+        ).execute()
+        if memory is not None and stop.signal is None and result.output_error is None:
+            with suppress(CollectorError):  # the run is over and well; the next one tells
+                await offload(lambda: recover_left(memory.ledger, settings))
+        return result
+
+
+def mend_ledger(config: LoadedConfig, *, directories: Sequence[Path], lost: Sequence[str]) -> bool:
+    """Do what a person asks for about files that were left behind (`mending.mend`)."""
+    ledger = open_ledger(config.settings, "collect", SystemClock())
+    try:
+        own = output_directory(config.settings)
+        return mend(ledger, directories=[directory.resolve() for directory in directories], lost=lost, own=own)
+    finally:
+        ledger.close()
+
+
+def open_ledger(settings: Settings, command: str, clock: Clock) -> SqlLedger:
+    """Return the ledger of the config. Raises LedgerError that says what to do."""
+    state = settings.state
+    return SqlLedger.open(
+        state.url.get_secret_value(),
+        command=f"collector {command}",
+        now=clock.now,
+        password_file=state.password_file,
+    )
+
+
+def open_ledger_if_there(settings: Settings, command: str, clock: Clock) -> SqlLedger | None:
+    """Return the ledger of the config, without making one. Raises LedgerError that says what to do."""
+    state = settings.state
+    there = is_there(state.url.get_secret_value(), password_file=state.password_file)
+    return open_ledger(settings, command, clock) if there else None
+
+
+async def check_orgs(
+    config: LoadedConfig, scope: Scope, *, deep: bool, watch: Callable[[Event], None]
+) -> list[OrgCheck]:
+    """Ask every org in scope once, or a few times more with `deep`; asked again only a little."""
+    limits = limits_of(config.settings)
+    checker = Checker(
+        clock=SystemClock(),
+        limits=replace(limits, retry=_brief(limits.retry)),
+        settle=config.settings.schedule.settle,
+        transport=(transport := open_transport(config.settings)),
+        emit=watch,
+    )
+    orgs = [org for org in scope.of(config.orgs) if org.populations]
+    async with transport:
+        return await checker.check(orgs, deep=deep)
+
+
+def _brief(policy: RetryPolicy) -> RetryPolicy:
+    """Return a policy for someone who waits at a terminal."""
+    return replace(policy, attempts=min(policy.attempts, 3), budget_s=min(policy.budget_s, 30.0))

@@ -1,0 +1,108 @@
+"""What an answer makes one doubt, though it is kept as it is (each is warned about and counted).
+
+No document says whether counts are per population, what retention forgets, or that units
+never change. So an answer is looked at beside the other population's for the same window,
+and beside what the same population had in the last four weeks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from statistics import median
+
+from collector.core.emission import Emission
+from collector.core.finding import Finding
+from collector.model import ProductUsage, Window
+
+LOOK_BACK = timedelta(days=28)
+_NEARLY_ALL = timedelta(days=27)  # of them: months are not cut by weeks, and days have 23 hours
+_LEAP = 300.0  # a changed unit is a factor of a thousand; usage itself varies, but not by that
+_ENOUGH_TESTS = 10  # below, a mean says nothing
+
+
+class Anomaly(StrEnum):
+    """What is to be looked at, by the word that stands in logs, manifests and metrics."""
+
+    SAME_TOTALS = "same_totals"
+    SUDDENLY_ZERO = "suddenly_zero"
+    UNIT_CHANGED = "unit_changed"
+    SHRUNK = "shrunk"
+    PRODUCT_MISSING = "product_missing"
+
+
+MEANING = {
+    Anomaly.SAME_TOTALS: "both populations have the same totals: counts may be across all users, so don't add them up",
+    Anomaly.SUDDENLY_ZERO: "everything is zero, which no window of the last four weeks was",
+    Anomaly.UNIT_CHANGED: "the mean duration of a test leapt: its unit may have changed",
+    Anomaly.SHRUNK: "totals are smaller than before: retention, or a correction",
+    Anomaly.PRODUCT_MISSING: "a documented product is not in the answer",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Past:
+    """What is remembered of an earlier, complete slice of the same population."""
+
+    window: Window
+    zero: bool
+    means: Mapping[str, float]  # duration by test, of products with enough tests
+
+
+def past_of(window: Window, emission: Emission) -> Past:
+    """Return what is to be remembered of a complete slice."""
+    usages = {name: emitted.usage for name, emitted in emission.products.items()}
+    return Past(
+        window=window,
+        zero=not emission.users and all(usage.is_zero for usage in usages.values()),
+        means={name: mean for name, usage in usages.items() if (mean := _mean(usage)) is not None},
+    )
+
+
+def anomalies(window: Window, finding: Finding, *, past: Sequence[Past], twin: Emission | None) -> tuple[Anomaly, ...]:
+    """Return what is suspicious about a complete answer.
+
+    `past` are earlier slices of the population, in any order; `twin` is what was emitted of the other
+    population in the same window, if that is complete.
+    """
+    if not finding.complete:
+        return ()
+    recent = [one for one in past if window.start - LOOK_BACK < one.window.end <= window.start]
+    found = {
+        Anomaly.SAME_TOTALS: twin is not None and _same_totals(finding, twin),
+        Anomaly.SUDDENLY_ZERO: finding.is_zero and _never_zero(recent),
+        Anomaly.UNIT_CHANGED: any(_leapt(name, usage, recent) for name, usage in finding.products.items() if usage),
+    }
+    return tuple(flag for flag, suspected in found.items() if suspected)
+
+
+def forget_before(past: Iterable[Past], instant: datetime) -> list[Past]:
+    """Return those that may still matter to windows that start at an instant or later."""
+    return [one for one in past if one.window.end > instant - LOOK_BACK]
+
+
+def _same_totals(finding: Finding, twin: Emission) -> bool:
+    ours = {name: usage for name, usage in finding.products.items() if usage is not None and not usage.is_zero}
+    theirs = {name: emitted.usage for name, emitted in twin.products.items() if not emitted.usage.is_zero}
+    return bool(ours) and ours == theirs
+
+
+def _never_zero(recent: Sequence[Past]) -> bool:
+    known = sum((one.window.elapsed for one in recent), timedelta(0))
+    return known >= _NEARLY_ALL and not any(one.zero for one in recent)
+
+
+def _leapt(product: str, usage: ProductUsage, recent: Sequence[Past]) -> bool:
+    mean = _mean(usage)
+    before = [one.means[product] for one in recent if product in one.means]
+    if mean is None or not before:
+        return False
+    usual = median(before)
+    return mean >= usual * _LEAP or mean <= usual / _LEAP
+
+
+def _mean(usage: ProductUsage) -> float | None:
+    tests, duration = usage.total_tests or 0, usage.total_duration or 0
+    return duration / tests if tests >= _ENOUGH_TESTS and duration > 0 else None

@@ -1,0 +1,95 @@
+"""What the ledger holds, as values: organizations, slices, files and the processes that work on them.
+
+Instants are aware datetimes in UTC. Never reads or writes anything. `docs/ledger.md` is the theory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from collector.core.coverage import Known
+from collector.core.emission import Emission
+from collector.model import Population, ProductUsage, SliceState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What the ledger holds of an org, before it is asked anything."""
+
+    key: int  # the ledger's own
+    org_id: str | None  # None until an answer told it
+    wanted_from: datetime  # the start of what is wanted without end
+    calendar_since: datetime | None  # where the present calendar began, if another came before
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalendarChanged:
+    """The config has another zone or granularity for an org than the ledger: days would overlap."""
+
+    zone: str  # what the ledger holds
+    granularity: str
+    covered_until: datetime  # the end of its newest window that is complete or partial
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holder:
+    """A process that works on orgs."""
+
+    holder_id: str
+    host: str
+    pid: int
+    command: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SliceKey:
+    """Where a slice stands in the ledger."""
+
+    key: int
+    population: Population
+    start: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SliceRow:
+    """What the ledger holds of a slice."""
+
+    start: datetime
+    end: datetime
+    known: Known
+    emission: Emission | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SliceCommit:
+    """What is to be written of a slice. `shrunk` is a smaller answer that was kept beside the old one."""
+
+    slice: SliceKey
+    end: datetime
+    state: SliceState
+    code: str | None  # why it isn't complete
+    asked_at: datetime
+    complete_at: datetime | None
+    emission: Emission | None
+    shrunk: Mapping[str, ProductUsage] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnsealedFile:
+    """A file that a run began: `bytes` and `records` are what is booked; more than that is to be cut off.
+
+    It lies in the directory that has `place` as its id, whatever its path is by now; at its path where there is none.
+    """
+
+    file_id: int
+    run_id: str
+    directory: str
+    name: str  # the name that it will have when it is sealed
+    bytes: int
+    records: int
+    seal_intended: bool
+    host: str | None = None  # the machine that wrote it
+    place: str | None = None

@@ -1,0 +1,137 @@
+"""What a run left behind that was killed: its unsealed files are finished as they are booked.
+
+Looks at hidden files only, never at sealed ones: readers may have moved them. A hidden file
+holds what is booked, and maybe more that never was, which is cut off. If the seal was
+intended and the hidden file is gone, it was renamed (docs/ledger.md).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+
+from collector.core.ledger_entries import UnsealedFile
+from collector.errors import OutputError
+from collector.ports import Ledger
+
+log = structlog.get_logger("collector")
+
+AWAITED = (
+    "the slices in it are in doubt until it is sealed: by the next run where its directory is, or by "
+    "`collect --recover DIR` where that is mounted; if it is gone for good: `collect --lost FILE`"
+)
+
+
+class Files(Protocol):
+    """What is done to files; each raises OSError."""
+
+    def is_directory(self, path: Path) -> bool:
+        """Say whether a directory is there."""
+        ...
+
+    def size(self, path: Path) -> int | None:
+        """Return a file's size, None if it isn't there."""
+        ...
+
+    def truncate(self, path: Path, size: int) -> None:
+        """Cut a file to that many bytes, durably."""
+        ...
+
+    def rename(self, old: Path, new: Path) -> None:
+        """Rename within a directory, durably."""
+        ...
+
+    def remove(self, path: Path) -> None:
+        """Remove a file; no error if it isn't there."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovered:
+    """What became of the files that were left behind."""
+
+    sealed: list[UnsealedFile] = field(default_factory=list)
+    lost: list[UnsealedFile] = field(default_factory=list)
+    awaited: list[UnsealedFile] = field(default_factory=list)  # they lie where this process doesn't see them
+
+
+def at_its_path(file: UnsealedFile) -> Path | None:
+    """Return the directory that a file was written to."""
+    return Path(file.directory)
+
+
+def recover(
+    ledger: Ledger,
+    files: Files,
+    hidden: Callable[[Path, str], Path],
+    find: Callable[[UnsealedFile], Path | None] = at_its_path,
+    *,
+    own: Path | None = None,
+) -> Recovered:
+    """Finish every file that a process left which lives no more, and that can be found.
+
+    The others are awaited: their slices aren't asked again, since the file may still be sealed; so are those
+    in a directory other than our `own` that can't be written, which must not keep anybody from collecting.
+    Raises OutputError and LedgerError.
+    """
+    found: dict[int, Path] = {}
+    recovered = Recovered()
+    for file in ledger.left_behind():
+        directory = find(file)
+        if directory is None or not files.is_directory(directory):  # it may be a disk that isn't mounted
+            recovered.awaited.append(file)
+        else:
+            found[file.file_id] = directory
+    for file in ledger.take_over(found.keys()) if found else ():
+        try:
+            is_there = _finish(ledger, files, file, hidden(found[file.file_id], file.name))
+        except OSError as error:
+            why = f"{found[file.file_id]}/{file.name} can't be sealed: {os.strerror(error.errno or 0)}"
+            if found[file.file_id] == own:
+                raise OutputError(why) from error
+            log.warning("file.not_sealed", message=why)
+            recovered.awaited.append(file)
+            continue
+        (recovered.sealed if is_there else recovered.lost).append(file)
+    return recovered
+
+
+def _finish(ledger: Ledger, files: Files, file: UnsealedFile, path: Path) -> bool:
+    """Seal a file as it is booked, or take back what is booked of one that is gone; return whether it is there."""
+    final = path.with_name(file.name)
+    size = files.size(path)
+    if file.seal_intended and size is None:
+        ledger.sealed(file.file_id)  # it was renamed, and a reader may have moved it
+        log.info("file.recovered", file=file.name, records=file.records)
+    elif not file.records:
+        files.remove(path)
+        ledger.sealed(file.file_id)
+    elif size is not None and size >= file.bytes:
+        files.truncate(path, file.bytes)
+        ledger.intend_seal(file.file_id)
+        files.rename(path, final)
+        ledger.sealed(file.file_id)
+        log.info("file.recovered", file=file.name, records=file.records, cut_off=size - file.bytes)
+    else:
+        slices = ledger.lost(file.file_id)
+        log.error("file.lost", file=file.name, directory=file.directory, slices_asked_again=slices)
+        return False
+    return True
+
+
+def tell_awaited(awaited: Iterable[UnsealedFile]) -> None:
+    """Warn of files that lie where this process doesn't see them."""
+    for file in awaited:
+        log.warning(
+            "file.awaited",
+            file=file.name,
+            host=file.host,
+            directory=file.directory,
+            records=file.records,
+            message=AWAITED,
+        )

@@ -1,0 +1,72 @@
+"""The queue of lanes: those that may send now, first come first served, and those whose time will come."""
+
+from __future__ import annotations
+
+from collections import deque
+from heapq import heappop, heappush
+from itertools import count
+
+from collector.fetch.lane import Lane
+
+
+class Board:
+    """Every open lane is ready, asleep until an instant, or blocked by its own requests."""
+
+    def __init__(self, lanes: list[Lane]) -> None:
+        self.lanes = lanes
+        self._open = {lane for lane in lanes if not lane.done}
+        self._ready = deque(lane for lane in lanes if lane in self._open)
+        self._in_line = set(self._ready)
+        self._asleep: list[tuple[float, int, Lane]] = []
+        self._tickets = count()
+        self._ticket: dict[Lane, int] = {}  # of the entry in `_asleep` that counts: older ones are stale
+
+    @property
+    def open(self) -> bool:
+        """Whether any lane has something left to ask or to wait for."""
+        return bool(self._open)
+
+    def next(self, now: float) -> Lane | float | None:
+        """Take the lane that may send now; else say when one may, or None if only a result can tell."""
+        self._wake(now)
+        while self._ready:
+            lane = self._ready.popleft()
+            self._in_line.discard(lane)
+            when = lane.ready_at(now)
+            if when is not None and when <= now:
+                return lane
+            self._sleep(lane, when)
+        return self._asleep[0][0] if self._asleep else None
+
+    def put(self, lane: Lane, now: float) -> None:
+        """Queue a lane whose state has changed, at the end of the line; forget one that is done."""
+        if lane.done:
+            self._open.discard(lane)
+            self._ticket.pop(lane, None)
+        elif lane not in self._in_line:
+            when = lane.ready_at(now)
+            if when is not None and when <= now:
+                self._line_up(lane)
+            else:
+                self._sleep(lane, when)
+
+    def _line_up(self, lane: Lane) -> None:
+        self._ticket.pop(lane, None)
+        self._in_line.add(lane)
+        self._ready.append(lane)
+
+    def _sleep(self, lane: Lane, until: float | None) -> None:
+        self._ticket.pop(lane, None)
+        if until is not None:
+            self._ticket[lane] = ticket = next(self._tickets)
+            heappush(self._asleep, (until, ticket, lane))
+
+    def _wake(self, now: float) -> None:
+        while self._asleep:
+            until, ticket, lane = self._asleep[0]
+            stale = self._ticket.get(lane) != ticket
+            if not stale and until > now:
+                return
+            heappop(self._asleep)
+            if not stale:
+                self._line_up(lane)

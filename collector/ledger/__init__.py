@@ -1,0 +1,10 @@
+"""The ledger in SQL: what SQLite and PostgreSQL do differently has a room for each, the rest is shared.
+
+docs/ledger.md is the theory.
+"""
+
+from collector.ledger.opening import is_there
+from collector.ledger.sql_ledger import SqlLedger
+from collector.ledger.views import AwaitedFile, EndedRun, OpenRun, Organization, Stretch
+
+__all__ = ["AwaitedFile", "EndedRun", "OpenRun", "Organization", "SqlLedger", "Stretch", "is_there"]

@@ -1,0 +1,65 @@
+"""The organization behind an org: bound once, by the answer that told it.
+
+A row that was made for a name that is new, while the organization is known under another one, is
+merged into that one's row: it holds no slices that anything was emitted of.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, delete, select, update
+
+from collector.core.ledger_entries import CalendarChanged, Holder
+from collector.ledger import ranges
+from collector.ledger.calendars import Calendars
+from collector.ledger.holders import Liveness
+from collector.ledger.leases import acquire, release
+from collector.ledger.schema import alias, org, slice_
+from collector.model import Org
+
+
+def identify(
+    tx: Connection,
+    key: int,
+    *,
+    name: str,
+    org_id: str,
+    org_name: str,
+    me: Holder,
+    liveness: Liveness,
+    entry: Org | None = None,
+) -> int | Holder | CalendarChanged:
+    """Bind an org to the organization that answered (`Ledger.identify`)."""
+    row = tx.execute(select(org.c.org_id, org.c.org_name).where(org.c.id == key)).one_or_none()
+    if row is not None and row.org_id not in (None, org_id):
+        raise ValueError(f"org {name} is another organization than before: whether that is meant isn't decided here")
+    known = None
+    if row is None or row.org_id is None:
+        known = tx.scalar(select(org.c.id).where(org.c.org_id == org_id))
+    target = key if known is None else known
+    if holder := acquire(tx, [target], me, liveness).get(target):
+        return holder
+    if known is not None and entry is not None:
+        changed = Calendars(tx).settle({name: (known, entry)})[name]
+        if isinstance(changed, CalendarChanged):
+            release(tx, [known], me)
+            return changed
+    if known is not None:
+        _merge(tx, key, known, name)
+    if known is not None or row is None or (row.org_id, row.org_name) != (org_id, org_name):
+        tx.execute(update(org).where(org.c.id == target).values(org_id=org_id, org_name=org_name))
+    return target
+
+
+def _merge(tx: Connection, fresh: int, into: int, name: str) -> None:
+    """Move what was known of the fresh row; what failed of it is asked again under the other."""
+    if tx.scalar(select(slice_.c.org).where(slice_.c.org == fresh, slice_.c.emission.is_not(None)).limit(1)):
+        raise ValueError(f"org {name} has emitted slices without an organization")
+    since = tx.scalar(select(org.c.wanted_from).where(org.c.id == fresh))
+    if since is not None:  # else another process has merged it by now
+        tx.execute(update(org).where(org.c.id == into, org.c.wanted_from > since).values(wanted_from=since))
+    for span in ranges.wanted(tx, fresh):
+        ranges.want(tx, into, span)
+    tx.execute(update(alias).where(alias.c.org == fresh).values(org=into))
+    tx.execute(update(org).where(org.c.id == into).values(name=name))
+    tx.execute(delete(slice_).where(slice_.c.org == fresh))
+    tx.execute(delete(org).where(org.c.id == fresh))

@@ -1,0 +1,44 @@
+"""The ranges that backfills were asked for: they are wanted until they are complete."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sqlalchemy import Connection, delete, insert, select
+
+from collector.core.windows import merge
+from collector.ledger import schema
+from collector.ledger.codec import instant_of, micros
+from collector.ledger.statements import batches
+from collector.model import Window
+
+
+def wanted(tx: Connection, key: int) -> list[Window]:
+    """Return the ranges of an org, oldest first; none touches another."""
+    rows = tx.execute(
+        select(schema.wanted.c.start, schema.wanted.c.end)
+        .where(schema.wanted.c.org == key)
+        .order_by(schema.wanted.c.start)
+    )
+    return [Window(instant_of(start), instant_of(end)) for start, end in rows]
+
+
+def wanted_of(tx: Connection, keys: Iterable[int]) -> dict[int, list[Window]]:
+    """Return the ranges of orgs that have any, oldest first."""
+    found: dict[int, list[Window]] = {}
+    table = schema.wanted.c
+    for batch in batches(keys):
+        query = select(table.org, table.start, table.end).where(table.org.in_(batch)).order_by(table.org, table.start)
+        for key, start, end in tx.execute(query):
+            found.setdefault(key, []).append(Window(instant_of(start), instant_of(end)))
+    return found
+
+
+def want(tx: Connection, key: int, span: Window) -> None:
+    """Add a range."""
+    before = wanted(tx, key)
+    after = merge([*before, span])
+    if after != before:
+        tx.execute(delete(schema.wanted).where(schema.wanted.c.org == key))
+        rows = [{"org": key, "start": micros(window.start), "end": micros(window.end)} for window in after]
+        tx.execute(insert(schema.wanted), rows)

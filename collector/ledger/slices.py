@@ -1,0 +1,170 @@
+"""The slices: what is known of each, and what was last emitted for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import cache, lru_cache
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, case, func, or_, select, union_all
+
+from collector.core.coverage import Known
+from collector.core.ledger_entries import SliceCommit, SliceKey, SliceRow
+from collector.ledger.codec import (
+    POPULATION,
+    STATE,
+    emission_of,
+    emission_text,
+    instant_of,
+    micros,
+    population_of,
+    state_of,
+    usages_text,
+)
+from collector.ledger.schema import slice_
+from collector.ledger.statements import Insert, batches, insert_for
+from collector.model import Population, Window
+
+_ASKED_AT_ONCE = 64  # slices: PostgreSQL plans many parts of a UNION slowly, SQLite takes 500 at most
+_HELD = (
+    slice_.c.org,
+    slice_.c.population,
+    slice_.c.start,
+    slice_.c.end,
+    slice_.c.state,
+    slice_.c.complete_at,
+    slice_.c.emission,
+)
+
+
+# Made once: making a statement costs as much as executing it.
+_COVERAGE = select(slice_.c.population, slice_.c.start, slice_.c.state, slice_.c.complete_at).where(
+    slice_.c.org == bindparam("org"),
+    slice_.c.population.in_(POPULATION.values()),
+    slice_.c.start >= bindparam("first"),
+    slice_.c.start < bindparam("before"),
+)
+_RECENT = (
+    select(*_HELD)
+    .where(
+        slice_.c.org == bindparam("org"),
+        slice_.c.population == bindparam("population"),
+        slice_.c.start < bindparam("before"),
+    )
+    .order_by(slice_.c.start.desc())
+    .limit(bindparam("limit"))
+)
+
+
+def coverage(tx: Connection, key: int, span: Window) -> dict[tuple[Population, datetime], Known]:
+    """Return what is known of the slices that start within a span."""
+    within = {"org": key, "first": micros(span.start), "before": micros(span.end)}
+    return {
+        (population_of(population), instant_of(start)): _known(state, complete_at)
+        for population, start, state, complete_at in tx.execute(_COVERAGE, within)
+    }
+
+
+def rows(tx: Connection, slices: Sequence[SliceKey]) -> dict[SliceKey, SliceRow]:
+    """Return what is held of slices."""
+    found: dict[SliceKey, SliceRow] = {}
+    for batch in batches(slices, _ASKED_AT_ONCE):
+        size = 1 << (len(batch) - 1).bit_length()  # few statements do for all sizes: what is left over is asked again
+        asked: dict[str, int] = {}
+        for n in range(size):
+            one = batch[min(n, len(batch) - 1)]
+            asked |= {f"org{n}": one.key, f"population{n}": POPULATION[one.population], f"start{n}": micros(one.start)}
+        found.update(map(_held, tx.execute(_select_rows(size), asked)))
+    return found
+
+
+@lru_cache(maxsize=16)
+def _select_rows(size: int) -> Select[Any]:
+    """Return the statement that finds so many slices by their keys.
+
+    Joined: SQLite would read all slices for a list of tuples (`IN (VALUES …)`). A UNION, as SQLAlchemy compiles
+    VALUES anew each time.
+    """
+    columns = (slice_.c.org, slice_.c.population, slice_.c.start)
+    one_of = [select(*(bindparam(f"{c.name}{n}", type_=c.type).label(c.name) for c in columns)) for n in range(size)]
+    asked = union_all(*one_of).cte("asked")
+    return select(*_HELD).join(asked, and_(*(c == asked.c[c.name] for c in columns)))
+
+
+def recent(tx: Connection, key: int, population: Population, before: datetime, limit: int) -> list[SliceRow]:
+    """Return the slices that start before an instant, newest first."""
+    asked = {"org": key, "population": POPULATION[population], "before": micros(before), "limit": limit}
+    return [row for _, row in map(_held, tx.execute(_RECENT, asked))]
+
+
+def commit(tx: Connection, commits: Sequence[SliceCommit], *, file_id: int | None) -> None:
+    """Write slices. Those whose emission is new stand in the file, if there is one, until it is sealed."""
+    if commits:
+        tx.execute(_booking(tx.dialect.name), [_values(commit, file_id) for commit in commits])
+
+
+@cache
+def _booking(dialect: str) -> Insert:
+    """Return the statement that writes a slice.
+
+    Where nothing is emitted, what stands where stays as it is. A new emission that goes to the file that
+    already holds the last one leaves `prior` as it was before either.
+    """
+    statement = insert_for(slice_, dialect)
+    new = statement.excluded
+    changed: ColumnElement[bool] = and_(
+        new.emission.is_not(None), or_(slice_.c.emission.is_(None), slice_.c.emission != new.emission)
+    )
+    prior = case(
+        (~changed, slice_.c.prior),
+        (new.file.is_(None), None),
+        (slice_.c.file == new.file, slice_.c.prior),
+        else_=slice_.c.emission,
+    )
+    shrunk = case((new.emission.is_(None), func.coalesce(new.shrunk, slice_.c.shrunk)), else_=new.shrunk)
+    kept = {name: new[name] for name in ("end", "state", "code", "asked_at", "complete_at")}
+    return statement.on_conflict_do_update(
+        index_elements=[slice_.c.org, slice_.c.population, slice_.c.start],
+        set_=kept
+        | {
+            "emission": func.coalesce(new.emission, slice_.c.emission),
+            "shrunk": shrunk,
+            "file": case((changed, new.file), else_=slice_.c.file),
+            "prior": prior,
+        },
+    )
+
+
+def _values(commit: SliceCommit, file_id: int | None) -> dict[str, object]:
+    emission = None if commit.emission is None else emission_text(commit.emission)
+    return {
+        "org": commit.slice.key,
+        "population": POPULATION[commit.slice.population],
+        "start": micros(commit.slice.start),
+        "end": micros(commit.end),
+        "state": STATE[commit.state],
+        "code": commit.code,
+        "asked_at": micros(commit.asked_at),
+        "complete_at": None if commit.complete_at is None else micros(commit.complete_at),
+        "emission": emission,
+        "shrunk": None if commit.shrunk is None else usages_text(commit.shrunk),
+        "file": None if emission is None else file_id,
+    }
+
+
+def _held(row: Sequence[Any]) -> tuple[SliceKey, SliceRow]:
+    key, population, start, end, state, complete_at, emission = row
+    return (
+        SliceKey(key=key, population=population_of(population), start=instant_of(start)),
+        SliceRow(
+            start=instant_of(start),
+            end=instant_of(end),
+            known=_known(state, complete_at),
+            emission=None if emission is None else emission_of(emission),
+        ),
+    )
+
+
+def _known(state: int, complete_at: int | None) -> Known:
+    return Known(state=state_of(state), complete_at=None if complete_at is None else instant_of(complete_at))

@@ -1,0 +1,115 @@
+"""The files that are begun and not sealed: what of them is booked, and whether their seal is intended.
+
+A file whose process lives no more is left behind. It is taken over by whoever sees the directory
+that it lies in; until then it is awaited, and its slices are in doubt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, insert, or_, select, update
+
+from collector.core.ledger_entries import Holder, UnsealedFile
+from collector.errors import LedgerError
+from collector.ledger import schema
+from collector.ledger.codec import STATE
+from collector.ledger.holders import Liveness, bury_dead, expect_alive
+from collector.ledger.schema import slice_
+from collector.ledger.statements import batches
+from collector.model import SliceState
+
+_FILE = schema.file.c
+
+
+def open_file(tx: Connection, run_id: str, directory: str, name: str, *, place: str | None, me: Holder) -> UnsealedFile:
+    """Book a file before it is created; if that was booked already and nothing of it, it is the same file."""
+    expect_alive(tx, me)
+    same = (_FILE.holder == me.holder_id, _FILE.run_id == run_id, _FILE.directory == directory, _FILE.name == name)
+    row = tx.execute(select(schema.file).where(*same, _FILE.bytes == 0)).first()
+    if row is None:
+        values = {"run_id": run_id, "directory": directory, "name": name, "host": me.host, "place": place}
+        begun = insert(schema.file).values(**values, bytes=0, records=0, seal_intended=False, holder=me.holder_id)
+        row = tx.execute(begun.returning(schema.file)).one()
+    return file_of(row)
+
+
+def commit(tx: Connection, file: UnsealedFile, me: Holder) -> None:
+    """Write how far a file is booked."""
+    _change(tx, file.file_id, me, bytes=file.bytes, records=file.records)
+
+
+def intend_seal(tx: Connection, file_id: int, me: Holder) -> None:
+    """Book the intent."""
+    _change(tx, file_id, me, seal_intended=True)
+
+
+def sealed(tx: Connection, file_id: int) -> None:
+    """Forget a file, and that slices stand in it: they are safe."""
+    tx.execute(update(slice_).where(slice_.c.file == file_id).values(file=None, prior=None))
+    tx.execute(delete(schema.file).where(_FILE.id == file_id))
+
+
+def lost(tx: Connection, file_id: int) -> int:
+    """Forget a file that is gone, and what was emitted of slices into it."""
+    taken_back = tx.execute(
+        update(slice_)
+        .where(slice_.c.file == file_id)
+        .values(
+            state=STATE[SliceState.FAILED],
+            code="lost",
+            complete_at=None,
+            emission=slice_.c.prior,
+            shrunk=None,
+            file=None,
+            prior=None,
+        )
+    )
+    tx.execute(delete(schema.file).where(_FILE.id == file_id))
+    return taken_back.rowcount
+
+
+def left_behind(tx: Connection, me: Holder, liveness: Liveness) -> list[UnsealedFile]:
+    """Return the files of processes that live no more, and those of our own runs that have ended."""
+    bury_dead(tx, me, liveness)
+    return [file_of(row) for row in tx.execute(select(schema.file).where(_left_to(me)).order_by(_FILE.id))]
+
+
+def take_over(tx: Connection, file_ids: Collection[int], me: Holder) -> list[UnsealedFile]:
+    """Make files that were left behind ours, and return them; without those that another process was quicker with."""
+    expect_alive(tx, me)
+    taken: list[UnsealedFile] = []
+    for batch in batches(sorted(file_ids)):
+        free = and_(_FILE.id.in_(batch), or_(_FILE.holder.is_(None), _FILE.holder == me.holder_id))
+        tx.execute(update(schema.file).where(free).values(holder=me.holder_id))
+        taken += [file_of(row) for row in tx.execute(select(schema.file).where(free).order_by(_FILE.id))]
+    return taken
+
+
+def _left_to(me: Holder) -> ColumnElement[bool]:
+    ended = select(schema.run.c.run_id).where(schema.run.c.ended_at.is_not(None))
+    return or_(_FILE.holder.is_(None), and_(_FILE.holder == me.holder_id, _FILE.run_id.in_(ended)))
+
+
+def file_of(row: Any) -> UnsealedFile:
+    """Return the file of a row of its table."""
+    return UnsealedFile(
+        file_id=row.id,
+        run_id=row.run_id,
+        directory=row.directory,
+        name=row.name,
+        bytes=row.bytes,
+        records=row.records,
+        seal_intended=row.seal_intended,
+        host=row.host,
+        place=row.place,
+    )
+
+
+def _change(tx: Connection, file_id: int, me: Holder, **values: object) -> None:
+    ours = update(schema.file).where(_FILE.id == file_id, _FILE.holder == me.holder_id)
+    if tx.execute(ours.values(**values)).rowcount != 1:
+        raise LedgerError(
+            f"file {file_id} isn't this process's any more: another one took us for dead and took it over; call again"
+        )

@@ -1,0 +1,232 @@
+"""What the inside needs of the world, as Protocols: adapters fit them, tests fake them.
+
+Owns the shapes only. Elapsed time is not here: asyncio's own loop clock tells it, which
+tests replace as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+from collector.core.coverage import Coverage
+from collector.core.ledger_entries import (
+    CalendarChanged,
+    Holder,
+    SliceCommit,
+    SliceKey,
+    SliceRow,
+    Standing,
+    UnsealedFile,
+)
+from collector.core.response import Reply
+from collector.errors import Failure
+from collector.model import ApiRequest, Org, Population, Record, Window
+
+T = TypeVar("T")
+
+
+class Clock(Protocol):
+    """The wall clock."""
+
+    def now(self) -> datetime:
+        """Return the current instant, in UTC."""
+        ...
+
+
+class Transport(Protocol):
+    """The way to the API."""
+
+    async def fetch(self, org: Org, request: ApiRequest, *, on_sent: Callable[[], None]) -> Reply | Failure:
+        """Send one request and return what came back; never raises for what the network does.
+
+        `on_sent` is called when the request has left: limits count from then, not from the
+        moment a connection was asked for.
+        """
+        ...
+
+
+class Offload(Protocol):
+    """The writer's thread: whatever may block is done there, one after the other."""
+
+    def __call__(self, work: Callable[[], T], /) -> Awaitable[T]:
+        """Do the work there and return what it returns."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealedFile:
+    """A file that is whole and will never change."""
+
+    name: str
+    records: int
+    bytes: int
+    sha256: str
+
+
+class Sink(Protocol):
+    """Where records go. Synchronous, for the writer's thread; each method raises OutputError if it can't be done."""
+
+    def next_name(self) -> str | None:
+        """Return the name of the file that the next `append` begins; None if it begins none."""
+        ...
+
+    def append(self, records: Sequence[Record]) -> None:
+        """Write whole records, in order."""
+        ...
+
+    def sync(self) -> None:
+        """Make durable what was appended."""
+        ...
+
+    @property
+    def written(self) -> tuple[int, int]:
+        """The bytes and records in the file that is not sealed."""
+        ...
+
+    @property
+    def full(self) -> bool:
+        """Whether the file has the size at which it is to be sealed."""
+        ...
+
+    def close_file(self) -> SealedFile | None:
+        """End the file that is not sealed, durably; it still has its hidden name."""
+        ...
+
+    def publish(self, file: SealedFile) -> None:
+        """Give an ended file its name, durably."""
+        ...
+
+    def write_manifest(self, manifest: bytes) -> None:
+        """Publish the run's manifest, where the output keeps one: the last thing that is sealed."""
+        ...
+
+    def discard(self) -> None:
+        """Remove what is not sealed; what is sealed stays."""
+        ...
+
+    def close(self) -> None:
+        """Let go of everything, as it is: called at the end, whatever that is."""
+        ...
+
+    def abandon(self) -> None:
+        """Make a write that waits for its reader give up; the only method called from another thread."""
+        ...
+
+
+class Ledger(Protocol):
+    """The durable memory.
+
+    Called on the writer's thread only, in the writer's order, so that sink and ledger have one owner.
+    Every method is one transaction and raises LedgerError if it can't be written or read.
+    """
+
+    @property
+    def across_machines(self) -> bool:
+        """Whether those who share it may each see other files: then a file's path doesn't tell where it lies."""
+        ...
+
+    def register(
+        self,
+        orgs: Sequence[Org],
+        *,
+        wanted_from: Mapping[str, datetime],
+        now: datetime,
+        names: Collection[str] | None = None,
+    ) -> Mapping[str, Standing | CalendarChanged]:
+        """Find or make the row of each org, by name; `wanted_from` holds for those that have none yet.
+
+        A row is found by the pinned `org_id`, else by the name, else by the credential's user if the row's own
+        name is none of the given orgs' (it was renamed). A changed calendar without a `since` at or after the
+        end of what is covered is returned as such; then nothing is returned or written of any other.
+        """
+        ...
+
+    def identified(self) -> Mapping[str, str]:
+        """Return which organization is behind each name, for all orgs whose answer told it."""
+        ...
+
+    def acquire(self, keys: Sequence[int]) -> Mapping[int, Holder]:
+        """Take the leases of orgs for this process; return those that another, living one holds."""
+        ...
+
+    def release(self, keys: Iterable[int]) -> None:
+        """Give leases back."""
+        ...
+
+    def identify(
+        self, key: int, *, name: str, org_id: str, org_name: str, entry: Org | None = None
+    ) -> int | Holder | CalendarChanged:
+        """Bind an org to the organization that answered; return the key of its row, whose lease is now held.
+
+        That is another row if the organization is known from another name (a renamed org): if that one's lease
+        is held by another process, its holder is returned and nothing has changed; likewise if it was collected
+        by another calendar than the `entry` of the config has.
+        """
+        ...
+
+    def coverage(self, key: int, span: Window) -> Coverage:
+        """Return what is known of all slices of an org that start within a span."""
+        ...
+
+    def rows(self, slices: Sequence[SliceKey]) -> Mapping[SliceKey, SliceRow]:
+        """Return what is held of slices; those that were never asked are left out."""
+        ...
+
+    def want(self, key: int, span: Window) -> None:
+        """Remember a range that a backfill was asked for."""
+        ...
+
+    def wanted(self, key: int) -> Sequence[Window]:
+        """Return the ranges that backfills were asked for, oldest first."""
+        ...
+
+    def wanted_of(self, keys: Iterable[int]) -> Mapping[int, Sequence[Window]]:
+        """Return those of orgs that have any, in one look."""
+        ...
+
+    def recent(self, key: int, population: Population, *, before: datetime, limit: int) -> Sequence[SliceRow]:
+        """Return the slices that start before an instant, newest first."""
+        ...
+
+    def commit(self, commits: Sequence[SliceCommit], file: UnsealedFile | None) -> None:
+        """Write slices, and how far the unsealed file is booked, together."""
+        ...
+
+    def open_file(self, run_id: str, directory: str, name: str, *, place: str | None = None) -> UnsealedFile:
+        """Book a file before it is created."""
+        ...
+
+    def intend_seal(self, file_id: int) -> None:
+        """Book the intent before the rename."""
+        ...
+
+    def sealed(self, file_id: int) -> None:
+        """Forget a file that is sealed, and that its slices are in it."""
+        ...
+
+    def lost(self, file_id: int) -> int:
+        """Take back the slices that were booked in a file that is gone; return how many are asked again."""
+        ...
+
+    def left_behind(self) -> Sequence[UnsealedFile]:
+        """Return the files of processes that live no more, oldest first; they may lie where only others see them."""
+        ...
+
+    def take_over(self, file_ids: Collection[int]) -> Sequence[UnsealedFile]:
+        """Make files that were left behind ours; return those that no other process was quicker with."""
+        ...
+
+    def begin_run(self, run_id: str, command: str, now: datetime) -> Sequence[str]:
+        """Book the run; return the ids of earlier ones that never ended and whose process is gone, now ended."""
+        ...
+
+    def end_run(self, run_id: str, exit_code: int | None, now: datetime) -> None:
+        """Book the end of the run; without an exit code it was cut short, and is to be made up for."""
+        ...
+
+    def close(self) -> None:
+        """Give all leases back and let go of everything."""
+        ...

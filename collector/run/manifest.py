@@ -1,0 +1,128 @@
+"""The end of a run: its result, and the manifest that is sealed last beside the files."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+
+from collector import __version__
+from collector.core.exit_codes import ExitCode
+from collector.core.ledger_entries import UnsealedFile
+from collector.core.summary import Cause, OrgSummary, RunSummary
+from collector.errors import CollectorError
+from collector.model import SliceState, Window
+from collector.ports import SealedFile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult:
+    """What a run came to."""
+
+    run_id: str
+    command: str
+    started_at: datetime
+    ended_at: datetime
+    summary: RunSummary
+    files: tuple[SealedFile, ...]
+    exit_code: ExitCode
+    output_error: CollectorError | None = None
+    recovered: tuple[UnsealedFile, ...] = ()  # files of killed runs that were sealed before this one
+
+
+_LOGGED = 200  # causes
+
+
+def in_words(result: RunResult) -> dict[str, Any]:
+    """Return what a log line says of a run's end."""
+    summary = result.summary
+    lacking = [
+        {"org": org.org.name, "population": population.value, "state": cause.state.value, "slices": cause.slices}
+        | {"reason": cause.code, "message": cause.message, "windows": local_spans(cause, org)}
+        for org in summary.worst_first
+        for population, cause in org.causes
+    ]
+    return {
+        "run_id": result.run_id,
+        "exit_code": int(result.exit_code),
+        "planned": summary.planned,
+        **{state.value: summary.count(state) for state in SliceState},
+        "records": summary.records,
+        "restated": summary.restated,
+        "requests": summary.requests,
+        "suspicious": {flag.value: slices for flag, slices in summary.flags.items()},
+        "files": len(result.files),
+        "seconds": round((result.ended_at - result.started_at).total_seconds(), 3),
+        "not_complete": lacking[:_LOGGED],
+        "not_complete_left_out": max(0, len(lacking) - _LOGGED),
+    }
+
+
+def local_spans(cause: Cause, org: OrgSummary) -> str:
+    """Return the spans of a cause as local dates and times: `2026-06-01 to 2026-06-03`."""
+    zone = org.org.zone.tz
+    texts = []
+    for span in cause.spans:
+        start, last = span.start.astimezone(zone), (span.end - timedelta(seconds=1)).astimezone(zone)
+        if org.org.granularity == "hour":
+            texts.append(f"{start:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}")
+        elif start.date() == last.date():
+            texts.append(f"{start:%Y-%m-%d}")
+        else:
+            texts.append(f"{start:%Y-%m-%d} to {last:%Y-%m-%d}")
+    return ", ".join(texts) + (", and more" if cause.more_spans else "")
+
+
+def manifest(result: RunResult) -> bytes:
+    """Return the run's manifest as JSON: planned = complete + partial + failed + refused + not asked."""
+    summary = result.summary
+    content = {
+        "run_id": result.run_id,
+        "command": result.command,
+        "version": __version__,
+        "started_at": _utc(result.started_at),
+        "ended_at": _utc(result.ended_at),
+        "exit_code": int(result.exit_code),
+        "slices": {"planned": summary.planned} | {state.value: summary.count(state) for state in SliceState},
+        "records": summary.records,
+        "restated": summary.restated,
+        "requests": summary.requests,
+        "suspicious": {flag.value: slices for flag, slices in summary.flags.items()},
+        "files": [asdict(file) for file in result.files],
+        "recovered": [
+            {"name": file.name, "run_id": file.run_id, "records": file.records, "bytes": file.bytes}
+            for file in result.recovered
+        ],
+        "not_complete": [entry for org in summary.worst_first for entry in _entries(org)],
+    }
+    return orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+def _entries(org: OrgSummary) -> list[dict[str, Any]]:
+    return [
+        {
+            "org": org.org.name,
+            "population": population.value,
+            "state": cause.state.value,
+            "slices": cause.slices,
+            "reason": cause.code,
+            "message": cause.message,
+            "windows": _spans(cause, org),
+            "more_windows": cause.more_spans,
+        }
+        for population, cause in org.causes
+    ]
+
+
+def _spans(cause: Cause, org: OrgSummary) -> list[dict[str, str]]:
+    def local(window: Window) -> dict[str, str]:
+        zone = org.org.zone.tz
+        return {"start": window.start.astimezone(zone).isoformat(), "end": window.end.astimezone(zone).isoformat()}
+
+    return [local(window) for window in cause.spans]
+
+
+def _utc(instant: datetime) -> str:
+    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,0 +1,139 @@
+"""The metrics of a command that ends: pushed to a Pushgateway, or written for a textfile collector.
+
+What can't be pushed is warned about and changes no exit code; a gateway is waited for some
+seconds, twice at most. Two groups go to the gateway: what a run did, by its command, so
+that a backfill never hides that no `collect` runs any more; and where each org stands, which
+whoever ended last knows best.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+from prometheus_client import CollectorRegistry, ProcessCollector
+
+from collector.adapters.clock import SystemClock
+from collector.adapters.metrics import EndedRun, RunMetrics, new_registry, push, write_textfile
+from collector.app.command import Command, Scope, has_ledger
+from collector.app.wiring import open_ledger
+from collector.config import LoadedConfig
+from collector.errors import ConfigError
+from collector.events import Event
+from collector.ports import Clock
+from collector.service.org_metrics import OrgMetrics
+from collector.service.snapshot import Snapshots
+from collector.service.view import OrgView
+
+log = structlog.get_logger("collector")
+
+Watch = Callable[[Event], None]
+_TIMEOUT_S = 5.0  # of each push: behind the grace of a run that was told to stop
+_SIGNAL = 128
+_AT_ONCE = 100  # orgs in one look into the ledger
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Crashed:
+    """A run that an exception ended."""
+
+    command: str
+    started_at: datetime
+    ended_at: datetime
+    exit_code: None = None
+
+
+@dataclass(slots=True)
+class Leaving:
+    """What a run did, to be told when it is over. Set `result` once it is there."""
+
+    metrics: RunMetrics | None = None
+    result: EndedRun | None = None
+
+    def beside(self, watch: Watch) -> Watch:
+        """Return what tells the metrics of events, and another one."""
+        metrics = self.metrics
+        if metrics is None:
+            return watch
+
+        def both(event: Event) -> None:
+            watch(event)
+            metrics.note(event)
+
+        return both
+
+
+@contextmanager
+def leaving_metrics(config: LoadedConfig, command: Command, *, clock: Clock | None = None) -> Iterator[Leaving]:
+    """Yield what takes a run's events and result; at its end, also by an exception, push what `push` asks for."""
+    wanted = config.settings.push
+    if wanted.gateway is None and wanted.textfile is None:
+        yield Leaving()
+        return
+    clock = clock or SystemClock()
+    registry = new_registry()
+    ProcessCollector(registry=registry)
+    metrics = RunMetrics(registry)
+    leaving, started_at = Leaving(metrics), clock.now()
+    try:
+        yield leaving
+    except ConfigError:
+        raise  # nothing was asked: no run ended
+    except Exception as error:
+        crashed = _Crashed(command=command.name, started_at=started_at, ended_at=clock.now())
+        metrics.run_ended(crashed, exception=type(error).__name__)
+        _send(config, command, registry, None)
+        raise
+    if leaving.result is not None:
+        metrics.run_ended(leaving.result)
+        stopped = (leaving.result.exit_code or 0) > _SIGNAL  # whoever stopped it waits
+        _send(config, command, registry, None if stopped else _orgs(config, command, clock))
+
+
+def _orgs(config: LoadedConfig, command: Command, clock: Clock) -> OrgMetrics | None:
+    """Return where all orgs of the config or shard stand, whichever the run was about; None where that isn't known."""
+    orgs = None
+    if has_ledger(config):
+        with _warned("where orgs stand"):
+            orgs = _read(config, Scope(shard=command.scope.shard), clock)
+    return orgs
+
+
+def _read(config: LoadedConfig, scope: Scope, clock: Clock) -> OrgMetrics:
+    service = config.settings.service
+    views: dict[str, OrgView] = {}
+    names, snapshots = [org.name for org in scope.of(config.orgs)], Snapshots(config)
+    ledger = open_ledger(config.settings, "push", clock)
+    try:
+        for first in range(0, len(names), _AT_ONCE):  # so that no other process's ledger is held up for long
+            views |= snapshots.refresh(ledger, names[first : first + _AT_ONCE], clock.now())
+    finally:
+        ledger.close()
+    return OrgMetrics(orgs=views, per_org=service.org_metrics, usage=service.usage_metrics)
+
+
+def _send(config: LoadedConfig, command: Command, registry: CollectorRegistry, orgs: OrgMetrics | None) -> None:
+    wanted, shard = config.settings.push, command.scope.shard
+    group = {} if shard is None else {"instance": f"shard-{shard.index}-of-{shard.of}"}
+    if gateway := wanted.gateway:
+        with _warned("the push of what the run did"):
+            push(gateway, registry, grouping=group | {"command": command.name}, timeout_s=_TIMEOUT_S)
+        if orgs is not None:
+            with _warned("the push of where orgs stand"):
+                push(gateway, orgs, grouping=group, timeout_s=_TIMEOUT_S)
+    if wanted.textfile:
+        if orgs is not None:
+            registry.register(orgs)
+        with _warned("push.textfile"):
+            write_textfile(wanted.textfile, registry)
+
+
+@contextmanager
+def _warned(what: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - metrics never decide how a run ends
+        log.warning("metrics.not_pushed", what=what, message=str(error) or type(error).__name__)

@@ -1,0 +1,226 @@
+"""The composition root of the service: which threads, files and handles stand behind its loop.
+
+Two threads: the writer's, for runs, and the reader's, for the config and for looking into the
+ledger, so that reading a large config or ledger holds up neither the event loop nor a run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TypeVar
+
+import structlog
+
+from collector.adapters.clock import SystemClock
+from collector.adapters.heap import keep_giving_back
+from collector.adapters.signals import draining, hearing_hangup
+from collector.adapters.thread import WorkerThread
+from collector.adapters.token_file import TokenFile, read_token
+from collector.app.command import Command, Scope, has_ledger, lookback, make_plans
+from collector.app.prepare import find_standings
+from collector.app.wiring import new_run_id, open_ledger, run_once
+from collector.config import LoadedConfig, files_now
+from collector.config.sections import State
+from collector.errors import ConfigError, LedgerError
+from collector.fetch import Event
+from collector.ledger import SqlLedger
+from collector.ports import Clock
+from collector.run.manifest import RunResult
+from collector.run.run import Stop
+from collector.service.loop import COMMAND, RUNS_SHOWN, Loop
+from collector.service.metrics import ServiceMetrics, wanted_of
+from collector.service.run_views import past_view, where
+from collector.service.site import ServiceSite
+from collector.service.snapshot import Snapshots
+from collector.service.view import OrgView, RunView
+from collector.service.viewer import Viewer
+from collector.service.watcher import Fingerprint, fingerprint
+from collector.service.web.guard import Guarding
+from collector.service.web.server import make_app, serving
+
+T = TypeVar("T")
+log = structlog.get_logger("collector")
+_AGAIN_S = 10.0
+NEEDS_LEDGER = "serve needs a ledger: `state.url` is none, so it would not know what is there and what is missing"
+
+
+class ServiceHost:
+    """The loop's way to files, threads and the ledger (`collector.service.host.Host`)."""
+
+    def __init__(
+        self,
+        load: Callable[[], LoadedConfig],
+        *,
+        scope: Scope,
+        clock: Clock,
+        writer: WorkerThread,
+        reader: WorkerThread,
+    ) -> None:
+        self._load = load
+        self._scope = scope
+        self._clock = clock
+        self._writer = writer
+        self._reader = reader
+        self._ledger: SqlLedger | None = None
+        self._state: State | None = None  # as the ledger was opened
+
+    async def load(self) -> LoadedConfig:
+        """Read the config anew. Raises ConfigError with all that is wrong."""
+        config = await self._reader(self._load)
+        refuse_unfit(config)
+        return config
+
+    async def accept(self, config: LoadedConfig) -> None:
+        """Make a config's orgs known to the ledger. Raises ConfigError for overlapping calendars, and LedgerError."""
+        orgs = self._scope.of(config.orgs)
+        await self.read(config, lambda ledger: find_standings(ledger, config, orgs, self._clock.now()))
+
+    async def look(self, config: LoadedConfig) -> Fingerprint:
+        """Return the fingerprint of a config's files, and of those that its patterns match now."""
+        return await self._reader(lambda: fingerprint(files_now(config)))
+
+    async def run(
+        self, config: LoadedConfig, command: Command, *, run_id: str, stop: Stop, watch: Callable[[Event], None]
+    ) -> RunResult:
+        """Make one run. Raises whatever keeps it from being made."""
+        plans = make_plans(config, range_=lookback(config), scope=command.scope, clock=self._clock)
+        return await run_once(config, command, run_id=run_id, plans=plans, offload=self._writer, stop=stop, watch=watch)
+
+    async def recent_runs(self, config: LoadedConfig) -> Sequence[RunView]:
+        """Return the runs that the ledger knows of, newest first; those under way are left out. Raises LedgerError."""
+        ours = Command(name=COMMAND, range_=None, scope=self._scope).label
+        runs = await self.read(config, lambda ledger: ledger.ended_runs(ours, RUNS_SHOWN))
+        return [past_view(run, COMMAND) for run in runs]
+
+    async def snapshot(self, config: LoadedConfig, snapshots: Snapshots, names: Iterable[str]) -> Mapping[str, OrgView]:
+        """Return orgs as the ledger has them now. Raises LedgerError."""
+        return await self.read(config, lambda ledger: snapshots.refresh(ledger, names, self._clock.now()))
+
+    async def read(self, config: LoadedConfig, work: Callable[[SqlLedger], T]) -> T:
+        """Do something with a ledger handle of the reader's own, on its thread. Raises LedgerError."""
+
+        def on_thread() -> T:
+            try:
+                return work(self._handle(config))
+            except LedgerError:
+                self._forget()  # whatever is wrong with it: the next one who asks opens it anew
+                raise
+
+        return await self._reader(on_thread)
+
+    async def close(self) -> None:
+        """Let go of the ledger."""
+        await self._reader(self._forget)
+
+    def _handle(self, config: LoadedConfig) -> SqlLedger:
+        state = config.settings.state
+        if self._ledger is None or self._state != state:
+            self._forget()
+            self._ledger, self._state = open_ledger(config.settings, COMMAND, self._clock), state
+        return self._ledger
+
+    def _forget(self) -> None:
+        if self._ledger is not None:
+            self._ledger.close()
+            self._ledger = None
+
+
+def refuse_unfit(config: LoadedConfig) -> None:
+    """Raise ConfigError for a config that the service can't work with."""
+    if not has_ledger(config):
+        raise ConfigError(NEEDS_LEDGER)
+    if (token_file := config.settings.service.token_file) is not None:
+        read_token(token_file)
+
+
+async def serve(
+    config: LoadedConfig, *, load: Callable[[], LoadedConfig], scope: Scope, watch: Callable[[Event], None]
+) -> None:
+    """Run the service until SIGTERM or SIGINT. Raises ConfigError and LedgerError for what it can't start with."""
+    refuse_unfit(config)
+    clock = SystemClock()
+    async with AsyncExitStack() as stack:
+        writer = await stack.enter_async_context(WorkerThread("writer"))
+        reader = await stack.enter_async_context(WorkerThread("reader"))
+        host = ServiceHost(load, scope=scope, clock=clock, writer=writer, reader=reader)
+        stack.push_async_callback(host.close)
+        watching = Fan(watch)
+        loop = Loop(host, config, clock=clock, new_run_id=lambda: new_run_id(clock), watch=watching, scope=scope)
+        metrics = ServiceMetrics(loop.observed, lambda: wanted_of(loop.config.settings))
+        viewer = Viewer(
+            host,
+            config=lambda: loop.config,
+            observed=loop.observed,
+            quarantine=loop.quarantine,
+            clock=clock,
+            scope=scope,
+        )
+        watching.add(metrics.note, viewer.note)
+        loop.on_run = metrics.run_ended
+
+        def hung_s() -> dict[str, float]:
+            now = asyncio.get_running_loop().time()
+            return {"writer": writer.hung_s(now), "reader": reader.hung_s(now)}
+
+        site = ServiceSite(loop=loop, viewer=viewer, service_metrics=metrics, clock=clock, hung_s=hung_s)
+        stack.enter_context(draining(loop.stop))
+        stack.enter_context(hearing_hangup(loop.reload))
+        service = config.settings.service
+        app = make_app(site, guarding_by(lambda: loop.config))
+        port = await stack.enter_async_context(serving(app, host=service.host, port=service.port))
+        log.info("service.listening", host=service.host, port=port)
+        await stack.enter_async_context(running(viewer.run, metrics.loop_lag.measure, keep_giving_back))
+        await loop.run()
+
+
+def guarding_by(config: Callable[[], LoadedConfig]) -> Callable[[], Guarding]:
+    """Return what says who may see the page, by the config in force."""
+    file = TokenFile()
+
+    def guarding() -> Guarding:
+        service = config().settings.service
+        path = service.token_file
+        token = (lambda: None) if path is None else (lambda: file.token(path))
+        return Guarding(token=token, allowed_hosts=service.allowed_hosts)
+
+    return guarding
+
+
+@asynccontextmanager
+async def running(*endless: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+    """Run what goes on for ever beside the block, and cancel it at its end. What the block raises stays what it is."""
+    tasks = [asyncio.create_task(_again_and_again(one)) for one in endless]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+async def _again_and_again(endless: Callable[[], Awaitable[None]]) -> None:
+    """Begin it again after a defect, so that no page stands still unnoticed."""
+    while True:
+        try:
+            await endless()
+        except Exception as error:  # noqa: BLE001 - the service outlives it
+            log.error("task.crashed", exception=type(error).__name__, where=where(error))
+        await asyncio.sleep(_AGAIN_S)
+
+
+class Fan:
+    """Tells several of each event."""
+
+    def __init__(self, *watches: Callable[[Event], None]) -> None:
+        self._watches = list(watches)
+
+    def add(self, *watches: Callable[[Event], None]) -> None:
+        """Tell these, too."""
+        self._watches += watches
+
+    def __call__(self, event: Event) -> None:
+        """Tell them."""
+        for watch in self._watches:
+            watch(event)
