@@ -89,7 +89,7 @@ def test_wheel_holds_every_file_of_the_package_and_nothing_else(release: Release
     with zipfile.ZipFile(release.wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
     assert names == tracked("collector")
-    assert {"collector/py.typed", "collector/adapters/ledger/migrations/versions/v0001_first.py"} <= names
+    assert {"collector/py.typed", "collector/ledger/migrations/versions/v0001_first.py"} <= names
 
 
 def test_version_comes_from_one_place(release: Release) -> None:
