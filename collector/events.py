@@ -24,7 +24,7 @@ class SliceOutcome:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LanePlanned:
+class OrgPlanned:
     """How many slices of an org this run asks for, as far as is known now; a later one replaces it."""
 
     org: Org
@@ -97,4 +97,4 @@ class ApiUp:
     down_s: float
 
 
-Event = SliceOutcome | SliceCommitted | LanePlanned | RequestEnded | RetryScheduled | LaneEnded | ApiDown | ApiUp
+Event = SliceOutcome | SliceCommitted | OrgPlanned | RequestEnded | RetryScheduled | LaneEnded | ApiDown | ApiUp

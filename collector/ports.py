@@ -124,6 +124,11 @@ class Ledger(Protocol):
     """
 
     @property
+    def remembers(self) -> bool:
+        """Whether what is committed outlives the run: then the next one recovers an unsealed file."""
+        ...
+
+    @property
     def across_machines(self) -> bool:
         """Whether those who share it may each see other files: then a file's path doesn't tell where it lies."""
         ...

@@ -11,7 +11,7 @@ from collector.events import (
     ApiUp,
     Event,
     LaneEnded,
-    LanePlanned,
+    OrgPlanned,
     RequestEnded,
     RetryScheduled,
     SliceCommitted,
@@ -43,7 +43,7 @@ def log_event(event: Event) -> None:
             _log_end(event)
         case ApiDown():
             log.error("api.down", failures=event.failures, last=event.last.code, message=event.last.message)
-        case LanePlanned():
+        case OrgPlanned():
             log.debug("org.planned", org=event.org.name, slices=event.slices)
         case ApiUp():
             log.info("api.up", down_s=round(event.down_s, 1))

@@ -5,8 +5,9 @@ Asks through the same dispatch as a run, with the same limits; books nothing.
 
 from __future__ import annotations
 
+import asyncio
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
@@ -20,12 +21,13 @@ from collector.core.checks import (
     whole_and_parts,
 )
 from collector.core.finding import Finding
-from collector.core.plan import ListedPlan
+from collector.core.identities import Identities
+from collector.core.plan import Abandoned, Batch
 from collector.core.request import RangeEnd
 from collector.errors import Failure, Refused
-from collector.events import Event, SliceOutcome
-from collector.fetch import Dispatcher, Limits
-from collector.model import Org, Slice, SliceState, Window
+from collector.events import Event, OrgPlanned, SliceOutcome
+from collector.fetch import Dispatcher, Lane, Limits
+from collector.model import Answer, Org, Slice, SliceState, Window
 from collector.ports import Clock, Transport
 
 _OTHER_END = {RangeEnd.INCLUSIVE: RangeEnd.EXCLUSIVE, RangeEnd.EXCLUSIVE: RangeEnd.INCLUSIVE}
@@ -60,6 +62,7 @@ class Checker:
     clock: Clock
     limits: Limits
     settle: timedelta
+    allow_same: bool
     emit: Callable[[Event], None]
     rng: random.Random = field(default_factory=random.SystemRandom)
 
@@ -109,18 +112,30 @@ class Checker:
         }
         return {name: [found.get((name, s.population, s.window)) for s in slices] for name, slices in lists.items()}
 
-    async def _ask(self, lists: Iterable[Sequence[Slice]], limits: Limits | None = None) -> list[SliceOutcome]:
+    async def _ask(self, lists: Collection[Sequence[Slice]], limits: Limits | None = None) -> list[SliceOutcome]:
         outcomes: list[SliceOutcome] = []
 
         async def keep(outcome: SliceOutcome) -> None:
             outcomes.append(outcome)
 
+        identities = Identities(allow_same=self.allow_same)
+
+        async def verify(org: Org, answer: Answer) -> Failure | None:
+            return identities.check(org, answer)
+
+        limits, batches = limits or self.limits, asyncio.Queue[Batch | Abandoned]()
+        for slices in lists:
+            batches.put_nowait(Batch(org=slices[0].org, slices=slices))
+            self.emit(OrgPlanned(org=slices[0].org, slices=len(slices)))
         dispatcher = Dispatcher(
-            [ListedPlan(slices[0].org, list(slices)) for slices in lists],
-            limits=limits or self.limits,
+            [Lane.of(slices[0].org, limits) for slices in lists],
+            batches,
+            limits=limits,
             transport=self.transport,
             clock=self.clock,
+            verify=verify,
             deliver=keep,
+            on_idle=lambda: None,
             emit=self.emit,
             rng=self.rng,
         )

@@ -21,18 +21,21 @@ from collector.adapters.signals import draining
 from collector.adapters.sinks import DirectorySink, StdoutSink
 from collector.adapters.thread import WorkerThread
 from collector.app.check import Checker, OrgCheck
-from collector.app.command import Command, Plans, Scope, has_ledger
+from collector.app.command import Command, has_ledger
 from collector.app.leftovers import mend
-from collector.app.prepare import output_directory, recover_left, remember
+from collector.app.prepare import output_directory, prepare, recover_files
+from collector.app.scope import Scope
 from collector.config import LoadedConfig, Settings
 from collector.core.request import RangeEnd
 from collector.core.retry import RetryPolicy
 from collector.errors import CollectorError, OutputError
-from collector.fetch import Event, Limits, RateLimit
-from collector.ledger import SqlLedger, is_there
-from collector.ports import Clock, Offload, Sink
+from collector.events import Event
+from collector.fetch import Limits, RateLimit
+from collector.ledger import NoLedger, SqlLedger, is_there
+from collector.ports import Clock, Ledger, Offload, Sink
 from collector.run.manifest import RunResult
-from collector.run.run import Run, Stop
+from collector.run.run import Run, RunConfig
+from collector.run.stop import Stop
 
 log = structlog.get_logger("collector")
 
@@ -53,7 +56,6 @@ def limits_of(settings: Settings) -> Limits:
         ),
         range_end=RangeEnd(api.range_end),
         max_span=api.max_span,
-        allow_same_organization=settings.same_organization == "allow",
     )
 
 
@@ -80,16 +82,12 @@ def new_run_id(clock: Clock) -> str:
     return f"{clock.now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
 
 
-async def run_command(
-    config: LoadedConfig, command: Command, *, plans: Plans, watch: Callable[[Event], None]
-) -> RunResult:
+async def run_command(config: LoadedConfig, command: Command, *, watch: Callable[[Event], None]) -> RunResult:
     """Run once and end; drain on SIGINT and SIGTERM. Raises OutputError, LedgerError, ConfigError."""
     stop, clock = Stop(), SystemClock()
     async with WorkerThread() as offload:
         with draining(stop.request):
-            return await run_once(
-                config, command, run_id=new_run_id(clock), plans=plans, offload=offload, stop=stop, watch=watch
-            )
+            return await run_once(config, command, run_id=new_run_id(clock), offload=offload, stop=stop, watch=watch)
 
 
 async def run_once(
@@ -97,7 +95,6 @@ async def run_once(
     command: Command,
     *,
     run_id: str,
-    plans: Plans,
     offload: Offload,
     stop: Stop,
     watch: Callable[[Event], None],
@@ -105,39 +102,40 @@ async def run_once(
     """Run into the configured output. Raises OutputError, LedgerError, ConfigError."""
     settings, clock = config.settings, SystemClock()
     async with AsyncExitStack() as stack:
-        memory, ledger = None, None
-        if has_ledger(config):
-            ledger = await offload(lambda: open_ledger(settings, command.name, clock))
-            stack.push_async_callback(offload, ledger.close)
+        ledger = await offload(lambda: ledger_of_run(config, command.name, clock))
+        stack.push_async_callback(offload, ledger.close)
         sink = await offload(lambda: open_sink(settings, run_id))
         stack.push_async_callback(offload, sink.close)
-        if ledger is not None:
-            memory = await offload(lambda: remember(ledger, config, command, run_id, clock))
+        session = await offload(lambda: prepare(ledger, config, command, run_id, clock))
         transport = await stack.enter_async_context(open_transport(settings))
-        about: dict[str, object] = {} if memory else {"slices": plans.total}
-        if command.scope.shard:
-            about["shard"] = str(command.scope.shard)
-        log.info("run.started", command=command.name, run_id=run_id, orgs=len(plans.lanes), **about)
+        shard = {"shard": str(command.scope.shard)} if command.scope.shard else {}
+        log.info("run.started", command=command.name, run_id=run_id, orgs=len(session.orgs), **shard)
         result = await Run(
-            run_id=run_id,
-            command=command.name,
-            plans=plans.lanes,
-            limits=limits_of(settings),
-            trust_zero_for=settings.trust_zero_for,
-            restate_for=settings.schedule.restate_for,
-            grace_s=settings.service.grace.total_seconds(),
+            config=run_config(settings, command, run_id),
+            session=session,
             transport=transport,
             sink=sink,
             offload=offload,
             clock=clock,
             emit=watch,
             stop=stop,
-            memory=memory,
         ).execute()
-        if memory is not None and stop.signal is None and result.output_error is None:
-            with suppress(CollectorError):  # the run is over and well; the next one tells
-                await offload(lambda: recover_left(memory.ledger, settings))
+        if stop.signal is None and result.output_error is None:
+            with suppress(CollectorError):  # the run is over and well; the next one reports it
+                await offload(lambda: recover_files(ledger, settings))
         return result
+
+
+def run_config(settings: Settings, command: Command, run_id: str) -> RunConfig:
+    """Return what the config and the command say about a run."""
+    return RunConfig(
+        run_id=run_id,
+        command=command.name,
+        limits=limits_of(settings),
+        trust_zero_for=settings.trust_zero_for,
+        restate_for=settings.schedule.restate_for,
+        grace_s=settings.service.grace.total_seconds(),
+    )
 
 
 def mend_ledger(config: LoadedConfig, *, directories: Sequence[Path], lost: Sequence[str]) -> bool:
@@ -148,6 +146,11 @@ def mend_ledger(config: LoadedConfig, *, directories: Sequence[Path], lost: Sequ
         return mend(ledger, directories=[directory.resolve() for directory in directories], lost=lost, own=own)
     finally:
         ledger.close()
+
+
+def ledger_of_run(config: LoadedConfig, command: str, clock: Clock) -> Ledger:
+    """Return the ledger of the config, or one that remembers nothing (`state: none`). Raises LedgerError."""
+    return open_ledger(config.settings, command, clock) if has_ledger(config) else NoLedger()
 
 
 def open_ledger(settings: Settings, command: str, clock: Clock) -> SqlLedger:
@@ -178,6 +181,7 @@ async def check_orgs(
         limits=replace(limits, retry=_brief(limits.retry)),
         settle=config.settings.schedule.settle,
         transport=(transport := open_transport(config.settings)),
+        allow_same=config.settings.same_organization == "allow",
         emit=watch,
     )
     orgs = [org for org in scope.of(config.orgs) if org.populations]

@@ -39,8 +39,7 @@ def check(deep: bool, as_json: bool, **options: Any) -> int:
     """Validate the config and ask the API once per org: accepted, or refused and why."""
     context = open_context(**options)
     _hold_against_ledger(context)
-    slices = {org.name: 1 for org in context.scope.of(context.config.orgs)}
-    with shown_progress(slices, mode="auto", quiet=context.quiet, watch=_ignore) as watch:
+    with shown_progress(mode="auto", quiet=context.quiet, watch=_ignore) as watch:
         checks = asyncio.run(check_orgs(context.config, context.scope, deep=deep, watch=watch))
     code = _exit_code(checks)
     if as_json:

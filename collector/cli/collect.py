@@ -12,7 +12,8 @@ import structlog
 
 from collector.adapters.clock import SystemClock
 from collector.adapters.event_log import log_event
-from collector.app.command import Command, has_ledger, lookback, make_plans
+from collector.app.command import Command, has_ledger
+from collector.app.range_notes import range_notes
 from collector.app.wiring import mend_ledger, run_command
 from collector.cli.options import (
     Context,
@@ -91,17 +92,16 @@ def _mend(context: Context, directories: tuple[Path, ...], lost: tuple[str, ...]
 
 def run_and_show(context: Context, command: Command, *, progress: str) -> int:
     """Run a command with everything that people see of a run; return the exit code."""
-    range_ = command.range_ or lookback(context.config)
-    plans = make_plans(context.config, range_=range_, scope=context.scope, clock=SystemClock())
-    for note in plans.notes if command.range_ else ():
-        log.info("range.note", message=note)
+    orgs = context.scope.of(context.config.orgs)
+    if command.range_:
+        for note in range_notes(context.config, orgs, command.range_, now=SystemClock().now()):
+            log.info("range.note", message=note)
     for warning in context.config.warnings:
         log.warning("config.warning", message=str(warning))
-    slices = {} if has_ledger(context.config) else plans.slices
     with (
         leaving_metrics(context.config, command) as leaving,
-        shown_progress(slices, mode=progress, quiet=context.quiet, watch=leaving.beside(log_event)) as watch,
+        shown_progress(mode=progress, quiet=context.quiet, watch=leaving.beside(log_event)) as watch,
     ):
-        leaving.result = result = asyncio.run(run_command(context.config, command, plans=plans, watch=watch))
+        leaving.result = result = asyncio.run(run_command(context.config, command, watch=watch))
     show_result(result, context)
     return int(result.exit_code)

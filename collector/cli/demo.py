@@ -15,10 +15,9 @@ from pathlib import Path
 import click
 from rich.text import Text
 
-from collector.adapters.clock import SystemClock
 from collector.adapters.event_log import log_event
 from collector.adapters.logs import configure_logs, resolve_format
-from collector.app.command import Command, make_plans
+from collector.app.command import Command
 from collector.app.wiring import run_command
 from collector.cli.options import Context
 from collector.cli.picture import usage_table
@@ -86,9 +85,8 @@ def _collect(config: LoadedConfig, days: int) -> RunResult:
     configure_logs(level="error", format_=format_)
     command = Command(name="backfill", range_=Last(timedelta(days=days)))
     context = Context(config=config, reload=lambda: config, scope=command.scope, quiet=False, log_format=format_)
-    plans = make_plans(config, range_=Last(timedelta(days=days)), scope=command.scope, clock=SystemClock())
-    with shown_progress(plans.slices, mode="auto", quiet=False, watch=log_event) as watch:
-        result = asyncio.run(run_command(config, command, plans=plans, watch=watch))
+    with shown_progress(mode="auto", quiet=False, watch=log_event) as watch:
+        result = asyncio.run(run_command(config, command, watch=watch))
     show_result(result, context)
     return result
 

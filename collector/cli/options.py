@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 import click
 
 from collector.adapters.logs import configure_logs, resolve_format
-from collector.app.command import Scope
+from collector.app.scope import Scope
 from collector.config import LoadedConfig, find_config, load
 from collector.config.types import parse_duration
 from collector.core.ranges import Between, Last, Moment, Range

@@ -13,8 +13,9 @@ from rich.text import Text
 
 from collector.adapters.clock import SystemClock
 from collector.adapters.text import duration, printable
-from collector.app.command import has_ledger, lookback, make_plans
-from collector.app.preview import Forecast, by_ledger, by_plans
+from collector.app.command import has_ledger
+from collector.app.preview import OrgPreview, preview
+from collector.app.range_notes import range_notes
 from collector.app.wiring import limits_of, open_ledger_if_there
 from collector.cli.options import (
     Context,
@@ -27,7 +28,7 @@ from collector.cli.options import (
 )
 from collector.cli.streams import stdout_console
 from collector.core.estimate import Estimate, estimate
-from collector.core.ranges import Moment, Range
+from collector.core.ranges import Last, Moment, Range
 
 _ROWS = 60
 
@@ -51,40 +52,44 @@ def plan(from_: Moment | None, to: Moment | None, last: timedelta | None, as_jso
     Requests and time are the least: retries and partial answers add to them.
     """
     context = open_context(**options, sharded=True)
-    forecasts, notes = _forecast(context, read_range(from_, to, last))
+    previews, notes = _preview(context, read_range(from_, to, last))
     limits = limits_of(context.config.settings)
     whole = estimate(
-        [one.slices for one in forecasts],
+        [one.slices for one in previews],
         rate=(limits.rate.requests, limits.rate.period_s),
         org_rate=(limits.org_rate.requests, limits.org_rate.period_s),
     )
     if as_json:
-        click.echo(orjson.dumps(_as_json(forecasts, notes, whole), option=orjson.OPT_INDENT_2))
+        click.echo(orjson.dumps(_as_json(previews, notes, whole), option=orjson.OPT_INDENT_2))
         return
     console = stdout_console()
-    console.print(_table(forecasts, whole))
+    console.print(_table(previews, whole))
     for note in notes:
         console.print(Text(f"note: {printable(note, 400)}"), soft_wrap=True)
 
 
-def _forecast(context: Context, range_: Range | None) -> tuple[list[Forecast], list[str]]:
+def _preview(context: Context, range_: Range | None) -> tuple[list[OrgPreview], list[str]]:
     config, clock = context.config, SystemClock()
-    plans = make_plans(config, range_=range_ or lookback(config), scope=context.scope, clock=clock)
-    notes = plans.notes if range_ else []
+    orgs, now = context.scope.of(config.orgs), clock.now()
     if not has_ledger(config):
-        return by_plans(plans.lanes), plans.notes
+        range_ = range_ or Last(config.settings.schedule.lookback)
+        return preview(None, config, orgs, range_=range_, now=now), range_notes(config, orgs, range_, now=now)
+    notes = range_notes(config, orgs, range_, now=now) if range_ else []
     ledger = open_ledger_if_there(config.settings, "plan", clock)
     try:
-        forecasts = by_ledger(ledger, config, context.scope.of(config.orgs), range_=range_, now=clock.now())
+        previews = preview(ledger, config, orgs, range_=range_, now=now)
     finally:
         if ledger is not None:
             ledger.close()
-    known = sum(lane.total for lane in plans.lanes) - sum(one.slices for one in forecasts) if range_ else 0
-    return forecasts, notes + [f"{known} slices of the range are complete already: the ledger has them"] * (known > 0)
+    if range_:
+        whole = preview(None, config, orgs, range_=range_, now=now)
+        if known := sum(one.slices for one in whole) - sum(one.slices for one in previews):
+            notes.append(f"{known} slices of the range are complete already: the ledger has them")
+    return previews, notes
 
 
-def _as_json(forecasts: Sequence[Forecast], notes: Sequence[str], whole: Estimate) -> dict[str, Any]:
-    slices = sum(one.slices for one in forecasts)
+def _as_json(previews: Sequence[OrgPreview], notes: Sequence[str], whole: Estimate) -> dict[str, Any]:
+    slices = sum(one.slices for one in previews)
     orgs = [
         {
             "org": one.org.name,
@@ -97,7 +102,7 @@ def _as_json(forecasts: Sequence[Forecast], notes: Sequence[str], whole: Estimat
             "requests": one.slices,
             "seconds": round(seconds, 1),
         }
-        for one, seconds in zip(forecasts, whole.org_seconds, strict=True)
+        for one, seconds in zip(previews, whole.org_seconds, strict=True)
     ]
     return {
         "slices": slices,
@@ -108,7 +113,7 @@ def _as_json(forecasts: Sequence[Forecast], notes: Sequence[str], whole: Estimat
     }
 
 
-def _table(forecasts: Sequence[Forecast], whole: Estimate) -> Table:
+def _table(previews: Sequence[OrgPreview], whole: Estimate) -> Table:
     table = Table(title="What would be asked", title_justify="left", header_style="bold")
     table.add_column("org", overflow="fold", max_width=30)
     table.add_column("zone", overflow="fold")
@@ -117,7 +122,7 @@ def _table(forecasts: Sequence[Forecast], whole: Estimate) -> Table:
     table.add_column("windows", justify="right")
     table.add_column("requests", justify="right")
     table.add_column("at least", justify="right", no_wrap=True)
-    rows = sorted(zip(forecasts, whole.org_seconds, strict=True), key=lambda row: -row[0].slices)
+    rows = sorted(zip(previews, whole.org_seconds, strict=True), key=lambda row: -row[0].slices)
     shown = rows if len(rows) <= _ROWS else [row for row in rows[:_ROWS] if row[0].slices]
     for one, seconds in shown:
         table.add_row(
@@ -134,12 +139,12 @@ def _table(forecasts: Sequence[Forecast], whole: Estimate) -> Table:
             Text(f"{len(rest)} more orgs", style="dim"), "", "", "", "", str(sum(one.slices for one, _ in rest)), ""
         )
     table.add_section()
-    total = sum(one.slices for one in forecasts)
+    total = sum(one.slices for one in previews)
     table.add_row("all", "", "", "", "", str(total), duration(whole.seconds))
     return table
 
 
-def _ends(one: Forecast) -> tuple[str, str]:
+def _ends(one: OrgPreview) -> tuple[str, str]:
     if one.first is None or one.end is None:
         return "nothing to ask", ""
     form = "%Y-%m-%d %H:%M" if one.org.granularity == "hour" else "%Y-%m-%d"

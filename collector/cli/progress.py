@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -27,15 +27,12 @@ def _text(progress: Counted) -> str:
 
 
 @contextmanager
-def shown_progress(slices: Mapping[str, int], *, mode: str, quiet: bool, watch: Watch) -> Iterator[Watch]:
-    """Yield what to tell of events: `watch`, and the bar if there is one. On stderr, and only on a terminal.
-
-    `slices` is how many are planned of each org, as far as is known.
-    """
+def shown_progress(*, mode: str, quiet: bool, watch: Watch) -> Iterator[Watch]:
+    """Yield what to tell of events: `watch`, and the bar if there is one. On stderr, and only on a terminal."""
     if quiet or mode == "never" or (mode == "auto" and not sys.stderr.isatty()):
         yield watch
         return
-    counted = Counted.of(slices)
+    counted = Counted()
     console = Console(stderr=True, force_terminal=True if mode == "always" else None)
     bar = Progress(
         BarColumn(bar_width=12),

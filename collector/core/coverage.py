@@ -8,12 +8,11 @@ only bounds what is due; what is asked follows from what is known.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from collector.core.windows import Calendar
-from collector.model import Org, Population, Slice, SliceState, Window
+from collector.model import Population, SliceState, Window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,16 +62,3 @@ def _recheck_due(window: Window, complete_at: datetime, ages: Ages, *, now: date
 def to_backfill(known: Known | None, *, force: bool) -> bool:
     """Say whether a `backfill` asks for a window of its range: what isn't complete, by force all."""
     return force or known is None or known.state is not SliceState.COMPLETE
-
-
-def outstanding(
-    org: Org, span: Window, coverage: Coverage, asks: Callable[[Org, Window, Known | None], bool]
-) -> list[Slice]:
-    """Return the slices of a span that are asked for, oldest first, by what is known of each."""
-    calendar = Calendar(org.zone, org.granularity)
-    return [
-        Slice(org, population, window)
-        for window in calendar.split(span)
-        for population in org.populations
-        if asks(org, window, coverage.get((population, window.start)))
-    ]

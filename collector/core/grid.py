@@ -6,10 +6,11 @@ Owns counting windows without walking over them. Never knows what a window holds
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Iterator
 from datetime import datetime
 
 from collector.core.windows import Calendar
-from collector.model import Window
+from collector.model import Granularity, Org, Window
 
 
 class Grid:
@@ -25,6 +26,12 @@ class Grid:
         first, end = bisect_left(known, span.start), bisect_left(known, span.end)
         return (end - first, Window(known[first], known[end])) if first < end else None
 
+    def windows(self, span: Window) -> Iterator[Window]:
+        """Yield the windows that start within a span, oldest first."""
+        known = self._reach(span)
+        for place in range(bisect_left(known, span.start), bisect_left(known, span.end)):
+            yield Window(known[place], known[place + 1])
+
     def _reach(self, span: Window) -> list[datetime]:
         known, after = self._boundaries, self.calendar.after
         if not known:
@@ -37,3 +44,17 @@ class Grid:
         while known[-1] < span.end:
             known.append(after(known[-1]))
         return known
+
+
+class Grids:
+    """The calendars of orgs, each worked out once."""
+
+    def __init__(self) -> None:
+        self._grids: dict[tuple[str, Granularity], Grid] = {}
+
+    def of(self, org: Org) -> Grid:
+        """Return the calendar of an org."""
+        key = (org.zone.name, org.granularity)
+        if key not in self._grids:
+            self._grids[key] = Grid(Calendar(org.zone, org.granularity))
+        return self._grids[key]

@@ -1,119 +1,143 @@
-"""What a run asks of one org, in which order: lazily, so that a year costs no more memory than a day.
+"""The slices that a run fetches of one org: in batches, so that a year costs no more memory than a day.
 
-Owns the order of slices: oldest window first, its populations one after the other. Never
-knows how or when a slice is asked: that is `dispatch`'s. A plan is pulled one slice at a
-time and only when a request can leave, so that a later plan may react to what was answered.
+Owns the order of slices (oldest window first, its populations one after the other) and the arithmetic
+of batches: what is issued, what is left. Never knows when a slice is fetched (`fetch`), nor when the
+next batch is planned (`run.leasing`).
 """
 
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import Protocol
+from datetime import datetime
 
-from collector.core.windows import Calendar, merge
+from collector.core.coverage import Coverage, Known
+from collector.core.windows import merge
+from collector.errors import Failure
 from collector.model import Org, Population, Slice, Window
 
-SPANS_KEPT = 8  # of what a population lacks: enough to see where in time that is
+SPANS_KEPT = 8  # of each population: enough to see where in time slices are
 
 Spans = Mapping[Population, Sequence[Window]]
+Needs = Callable[[Org, Window, Known | None], bool]
 
 
 def spans_of(slices: Iterable[Slice]) -> dict[Population, list[Window]]:
-    """Return where in time slices lie, in as few spans as possible, oldest first; one more than is kept at most."""
+    """Return where in time slices are, oldest first; one span more than is kept at most."""
     windows: dict[Population, list[Window]] = {}
     for slice_ in slices:
         windows.setdefault(slice_.population, []).append(slice_.window)
     return {population: merge(spans)[: SPANS_KEPT + 1] for population, spans in windows.items()}
 
 
-class Plan(Protocol):
-    """What a lane needs of a plan."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rest:
+    """Slices that no batch holds yet: how many of each population, and where in time they are."""
 
-    @property
-    def org(self) -> Org:
-        """Whose slices they are."""
-        ...
+    counts: Counter[Population] = field(default_factory=Counter)
+    spans: Spans = field(default_factory=dict)
 
-    @property
-    def remaining(self) -> int:
-        """How many slices can be issued now."""
-        ...
+    def __len__(self) -> int:
+        return self.counts.total()
 
-    @property
-    def exhausted(self) -> bool:
-        """Whether none will ever be issued again."""
-        ...
-
-    @property
-    def left(self) -> int:
-        """How many slices were not issued, now or for later."""
-        ...
-
-    @property
-    def unissued(self) -> Spans:
-        """Where in time they lie."""
-        ...
-
-    def __next__(self) -> Slice:
-        """Issue the next slice."""
-        ...
-
-    def end(self) -> None:
-        """Issue none any more."""
-        ...
+    def before(self, slices: Collection[Slice]) -> Rest:
+        """Return these slices together with earlier ones."""
+        earlier = spans_of(slices)
+        return Rest(
+            counts=self.counts + Counter(slice_.population for slice_ in slices),
+            spans={
+                population: merge([*earlier.get(population, ()), *self.spans.get(population, ())])
+                for population in earlier.keys() | self.spans.keys()
+            },
+        )
 
 
-@dataclass(slots=True)
-class ListedPlan:
-    """Slices that were listed beforehand: what a check asks."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """The slices of an org that are fetched next."""
 
     org: Org
-    slices: list[Slice]
-    _ended: bool = False
+    slices: Sequence[Slice] = ()
+    behind: Rest = field(default_factory=Rest)  # what follows them
+    completed: Collection[Slice] = ()  # slices that wait for a retry, and that another process has completed
 
-    @property
-    def remaining(self) -> int:
-        """How many slices may still be issued."""
-        return 0 if self._ended else len(self.slices)
 
-    @property
-    def exhausted(self) -> bool:
-        """Whether none will be issued again."""
-        return not self.remaining
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Abandoned:
+    """An org of which this run fetches nothing more, and why."""
 
-    @property
-    def left(self) -> int:
-        """How many slices were not issued."""
-        return len(self.slices)
+    org: Org
+    failure: Failure
 
-    @property
-    def unissued(self) -> Spans:
-        """Where in time they lie."""
-        return spans_of(self.slices)
 
-    def __next__(self) -> Slice:
-        """Issue the next slice."""
-        return self.slices.pop(0)
+def needed(org: Org, windows: Iterable[Window], coverage: Coverage, needs: Needs) -> Iterator[Slice]:
+    """Yield the slices of the windows that need fetching, oldest first; `coverage` is what the ledger holds."""
+    for window in windows:
+        for population in org.populations:
+            if needs(org, window, coverage.get((population, window.start))):
+                yield Slice(org, population, window)
 
-    def end(self) -> None:
-        """Issue none any more."""
-        self._ended = True
+
+def next_batch(
+    org: Org,
+    windows: Iterable[Window],
+    coverage: Coverage,
+    needs: Needs,
+    *,
+    size: int,
+    after: Slice | None = None,
+    waiting: Iterable[Slice] = (),
+) -> Batch:
+    """Return up to `size` slices of the windows that need fetching, behind the slice `after`, and what follows them.
+
+    `coverage` is what the ledger holds now; `waiting` are the slices that wait for a retry.
+    """
+    slices: list[Slice] = []
+    counts: Counter[Population] = Counter()
+    spans: dict[Population, list[list[datetime]]] = {}
+    for slice_ in needed(org, windows, coverage, needs):
+        if after is not None and _position(slice_) <= _position(after):
+            continue
+        if len(slices) < size:
+            slices.append(slice_)
+        else:
+            counts[slice_.population] += 1
+            _extend(spans.setdefault(slice_.population, []), slice_.window)
+    behind = Rest(counts=counts, spans={p: [Window(*bounds) for bounds in found] for p, found in spans.items()})
+    completed = [s for s in waiting if not needs(org, s.window, coverage.get((s.population, s.window.start)))]
+    return Batch(org=org, slices=slices, behind=behind, completed=completed)
+
+
+def open_span(span: Window, *, after: Slice | None, waiting: Iterable[Slice]) -> Window | None:
+    """Return the part of a span that the next batch depends on: what was issued before is not looked at again."""
+    starts = [slice_.window.start for slice_ in waiting]
+    starts.append(span.start if after is None else after.window.start)
+    start = max(span.start, min(starts))
+    return Window(start, span.end) if start < span.end else None
+
+
+def _position(slice_: Slice) -> tuple[datetime, int]:
+    return slice_.window.start, slice_.org.populations.index(slice_.population)
+
+
+def _extend(spans: list[list[datetime]], window: Window) -> None:
+    if spans and spans[-1][1] == window.start:
+        spans[-1][1] = window.end
+    elif len(spans) <= SPANS_KEPT:
+        spans.append([window.start, window.end])
 
 
 @dataclass(slots=True)
-class BatchPlan:
-    """Slices that come a batch at a time, as the ledger lets this process work on the org."""
+class OrgPlan:
+    """The slices of one org in one run: those of the present batch are issued one at a time."""
 
     org: Org
     batch: deque[Slice] = field(default_factory=deque)
+    behind: Rest = field(default_factory=Rest)
     more: bool = True  # batches may follow
-    behind: int = 0  # slices that follow with them, as far as is known,
-    beyond: Spans = field(default_factory=dict)  # and where those lie
-    begun: Counter[Population] = field(default_factory=Counter)  # slices issued, each counted once
-    last: Slice | None = None  # the last of them
+    issued: Counter[Population] = field(default_factory=Counter)  # each slice once, however often it is requested
+    last: Slice | None = None  # the last one issued
     _ended: bool = False
 
     @property
@@ -123,126 +147,49 @@ class BatchPlan:
 
     @property
     def exhausted(self) -> bool:
-        """Whether none will ever be issued again."""
+        """Whether no slice will be issued again."""
         return not self.batch and not self.more
+
+    def planned_with(self, batch: Batch) -> Counter[Population]:
+        """Return how many slices the run fetches of each population if it goes on with a batch."""
+        planned = self.issued + Counter(slice_.population for slice_ in batch.slices) + batch.behind.counts
+        planned.subtract(slice_.population for slice_ in batch.completed)
+        return planned
+
+    @property
+    def left(self) -> Counter[Population]:
+        """How many slices were not issued, in this batch or behind it."""
+        return self.behind.counts + Counter(slice_.population for slice_ in self.batch)
+
+    @property
+    def unissued(self) -> Rest:
+        """The slices that were not issued, in this batch or behind it."""
+        return self.behind.before(self.batch)
 
     def __next__(self) -> Slice:
         """Issue the next slice of the batch."""
         self.last = self.batch.popleft()
-        self.begun[self.last.population] += 1
+        self.issued[self.last.population] += 1
         return self.last
 
-    @property
-    def left(self) -> int:
-        """How many slices were not issued, now or for later."""
-        return len(self.batch) + self.behind
-
-    @property
-    def unissued(self) -> Spans:
-        """Where in time they lie."""
-        batch = spans_of(self.batch)
-        return {
-            population: merge([*batch.get(population, ()), *self.beyond.get(population, ())])
-            for population in self.org.populations
-        }
-
-    def refill(self, slices: Iterable[Slice], *, behind: int, beyond: Spans) -> None:
-        """Begin another batch; so many slices follow it, and lie there. A plan that has ended only takes note of it."""
-        self.batch = deque(slices)
-        self.behind, self.beyond = behind, beyond
-        self.more = behind > 0
+    def begin(self, batch: Batch) -> None:
+        """Go on with another batch. A plan that has ended only notes what is left."""
+        self.issued.subtract(slice_.population for slice_ in batch.completed)
+        self.batch = deque(batch.slices)
+        self.behind = batch.behind
+        self.more = len(batch.behind) > 0
         if self._ended:
             self.end()
 
     def cut(self) -> None:
-        """Take back what was not issued: it is planned again."""
+        """Take back what was not issued: the next batch will hold it again."""
         if self.batch:
-            self.behind, self.beyond = self.left, self.unissued
+            self.behind = self.unissued
             self.batch.clear()
             self.more = True
 
     def end(self) -> None:
-        """Issue none any more, and take no other batch."""
+        """Issue no slice again, and hold no other batch."""
         self.cut()
         self.more = False
         self._ended = True
-
-
-@dataclass(slots=True)
-class LanePlan:
-    """The slices of one org: an iterator that knows how many there are and how many are left."""
-
-    org: Org
-    span: Window | None
-    total: int = field(init=False)
-    issued: int = field(init=False, default=0)
-    _ended: bool = field(init=False, default=False)
-    _last: Slice | None = field(init=False, default=None)
-    _slices: Iterator[Slice] = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        self.total = self.windows * len(self.org.populations)
-        self._slices = self._generate()
-
-    @property
-    def calendar(self) -> Calendar:
-        """The org's own calendar."""
-        return Calendar(self.org.zone, self.org.granularity)
-
-    @property
-    def windows(self) -> int:
-        """How many windows there are for each population."""
-        return _count(self.calendar, self.span) if self.span else 0
-
-    @property
-    def remaining(self) -> int:
-        """How many slices may still be issued."""
-        return 0 if self._ended else self.total - self.issued
-
-    @property
-    def exhausted(self) -> bool:
-        """Whether none will be issued again."""
-        return not self.remaining
-
-    @property
-    def left(self) -> int:
-        """How many slices were not issued."""
-        return self.total - self.issued
-
-    @property
-    def unissued(self) -> Spans:
-        """Where in time they lie."""
-        if self.span is None or self.issued == self.total:
-            return {}
-        return {population: self._behind(population, self.span) for population in self.org.populations}
-
-    def _behind(self, population: Population, span: Window) -> list[Window]:
-        if self._last is None:
-            return [span]
-        order = self.org.populations.index
-        asked = order(population) <= order(self._last.population)
-        start = self._last.window.end if asked else self._last.window.start
-        return [Window(start, span.end)] if start < span.end else []
-
-    def __next__(self) -> Slice:
-        """Issue the next slice."""
-        self._last = next(self._slices)
-        self.issued += 1
-        return self._last
-
-    def end(self) -> None:
-        """Issue none any more."""
-        self._ended = True
-
-    def _generate(self) -> Iterator[Slice]:
-        if self.span is None:
-            return
-        for window in self.calendar.split(self.span):
-            for population in self.org.populations:
-                yield Slice(self.org, population, window)
-
-
-@lru_cache(maxsize=4096)
-def _count(calendar: Calendar, span: Window) -> int:
-    """Orgs share calendars and spans: ten thousand of them cost a handful of counts."""
-    return sum(1 for _ in calendar.split(span))

@@ -7,15 +7,15 @@ Planned = complete + partial + failed + refused + not asked, always.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from collector.core.anomalies import Anomaly
 from collector.core.exit_codes import ExitCode
-from collector.core.plan import SPANS_KEPT, LanePlan
+from collector.core.plan import SPANS_KEPT
 from collector.core.windows import merge
 from collector.errors import REFUSED_CODES
-from collector.model import Org, Population, SliceState, Window
+from collector.model import Org, Population, Slice, SliceState, Window
 
 
 @dataclass(slots=True)
@@ -37,50 +37,65 @@ class Cause:
         self.spans = spans[:SPANS_KEPT]
 
 
-@dataclass(slots=True)
-class PopulationSummary:
-    """One population of one org."""
+@dataclass(slots=True, kw_only=True)
+class Tally:
+    """How slices of one population ended, and what was written of them."""
 
-    planned: int
     states: Counter[SliceState] = field(default_factory=Counter)
     records: int = 0
-    requests: int = 0
     restated: int = 0  # of the records
     causes: dict[tuple[SliceState, str], Cause] = field(default_factory=dict)
     flags: Counter[Anomaly] = field(default_factory=Counter)  # slices
 
-    def flag(self, flags: Iterable[Anomaly], *, restated: int) -> None:
-        """Count what was restated, and what is suspicious about a slice."""
-        self.restated += restated
-        self.flags.update(list(flags))  # a mapping would be taken for counts
+    def copy(self) -> Tally:
+        """Return a tally that counts on by itself."""
+        return replace(
+            self,
+            states=Counter(self.states),
+            causes={key: replace(cause) for key, cause in self.causes.items()},
+            flags=Counter(self.flags),
+        )
 
-    def end(self, state: SliceState, window: Window, *, why: tuple[str, str] | None, asked: int, records: int) -> None:
+
+@dataclass(slots=True)
+class PopulationSummary:
+    """One population of one org."""
+
+    planned: int = 0
+    requests: int = 0
+    tally: Tally = field(default_factory=Tally)
+    _marked: Tally = field(default_factory=Tally)
+
+    def end(self, state: SliceState, window: Window, *, why: tuple[str, str] | None, records: int) -> None:
         """Count the end of a slice; `why` is the code and message of what kept it from being complete."""
-        self.states[state] += 1
-        self.requests += asked
-        self.records += records
+        self.tally.states[state] += 1
+        self.tally.records += records
         if why is not None:
-            code, message = why
-            self.causes.setdefault((state, code), Cause(state, code, message)).add(window)
+            self._add(state, why, [window], 1)
 
-    def absorb(self, other: PopulationSummary) -> None:
-        """Count what another one of the same population has counted."""
-        self.states += other.states
-        self.requests += other.requests
-        self.restated += other.restated
-        self.flags += other.flags
-        self.records += other.records
-        for key, cause in other.causes.items():
-            own = self.causes.setdefault(key, Cause(cause.state, cause.code, cause.message))
-            own.add(*cause.spans, slices=cause.slices)
-            own.more_spans = own.more_spans or cause.more_spans
+    def flag(self, flags: Iterable[Anomaly], *, restated: int) -> None:
+        """Count what was restated, and the anomalies of a slice."""
+        self.tally.restated += restated
+        self.tally.flags.update(list(flags))  # a mapping would be taken for counts
+
+    def mark(self) -> None:
+        """Remember the present tally."""
+        self._marked = self.tally.copy()
+
+    def roll_back(self) -> None:
+        """Return to the tally that was marked last; requests stay counted."""
+        self.tally = self._marked.copy()
 
     def close(self, state: SliceState, code: str, message: str, windows: Iterable[Window] = ()) -> None:
-        """Count the slices that have no end of their own, and where they lie, as far as that is known."""
-        rest = self.planned - self.states.total()
+        """Count the slices that have no end of their own, and where they are, as far as that is known."""
+        rest = self.planned - self.tally.states.total()
         if rest:
-            self.states[state] += rest
-            self.causes.setdefault((state, code), Cause(state, code, message)).add(*windows, slices=rest)
+            self.tally.states[state] += rest
+            self._add(state, (code, message), windows, rest)
+
+    def _add(self, state: SliceState, why: tuple[str, str], windows: Iterable[Window], slices: int) -> None:
+        code, message = why
+        self.tally.causes.setdefault((state, code), Cause(state, code, message)).add(*windows, slices=slices)
 
 
 @dataclass(slots=True)
@@ -94,7 +109,7 @@ class OrgSummary:
 
     def count(self, state: SliceState) -> int:
         """Return how many slices ended so."""
-        return sum(population.states[state] for population in self.populations.values())
+        return sum(population.tally.states[state] for population in self.populations.values())
 
     @property
     def planned(self) -> int:
@@ -104,7 +119,7 @@ class OrgSummary:
     @property
     def records(self) -> int:
         """How many records were written."""
-        return sum(population.records for population in self.populations.values())
+        return sum(population.tally.records for population in self.populations.values())
 
     @property
     def requests(self) -> int:
@@ -114,12 +129,12 @@ class OrgSummary:
     @property
     def flags(self) -> Counter[Anomaly]:
         """How many slices are suspicious, by what about them is."""
-        return sum((population.flags for population in self.populations.values()), Counter[Anomaly]())
+        return sum((population.tally.flags for population in self.populations.values()), Counter[Anomaly]())
 
     @property
     def causes(self) -> list[tuple[Population, Cause]]:
         """Everything that kept slices from being complete."""
-        return [(name, cause) for name, population in self.populations.items() for cause in population.causes.values()]
+        return [(name, cause) for name, one in self.populations.items() for cause in one.tally.causes.values()]
 
     @property
     def refused(self) -> bool:
@@ -136,34 +151,44 @@ class OrgSummary:
 class RunSummary:
     """The whole run."""
 
-    orgs: dict[str, OrgSummary]
+    orgs: dict[str, OrgSummary] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, plans: Iterable[LanePlan]) -> RunSummary:
-        """Begin with what is planned."""
-        return cls(
-            {
-                plan.org.name: OrgSummary(
-                    plan.org, {population: PopulationSummary(plan.windows) for population in plan.org.populations}
-                )
-                for plan in plans
-            }
-        )
+    def of(cls, orgs: Iterable[Org]) -> RunSummary:
+        """Begin with these orgs, of which nothing is planned yet."""
+        summary = cls()
+        for org in orgs:
+            summary.org(org)
+        return summary
 
     def org(self, org: Org) -> OrgSummary:
         """Return the summary of an org, beginning it if need be."""
         if org.name not in self.orgs:
-            self.orgs[org.name] = OrgSummary(org, {p: PopulationSummary(0) for p in org.populations})
+            self.orgs[org.name] = OrgSummary(org, {p: PopulationSummary() for p in org.populations})
         return self.orgs[org.name]
 
-    def absorb(self, other: RunSummary) -> None:
-        """Count what another one has counted."""
-        for theirs in other.orgs.values():
-            own = self.org(theirs.org)
-            if theirs.org_id is not None:
-                own.org_id, own.org_name = theirs.org_id, theirs.org_name
-            for population, counted in theirs.populations.items():
-                own.populations[population].absorb(counted)
+    def of_slice(self, slice_: Slice) -> PopulationSummary:
+        """Return the summary of a slice's population."""
+        return self.org(slice_.org).populations[slice_.population]
+
+    def plan(self, org: Org, slices: Mapping[Population, int]) -> None:
+        """Note how many slices of an org the run fetches, as far as is known now."""
+        for population, summary in self.org(org).populations.items():
+            summary.planned = slices.get(population, 0)
+
+    def mark(self) -> None:
+        """Remember what is counted: nothing can take it back any more."""
+        for population in self._populations():
+            population.mark()
+
+    def roll_back(self) -> None:
+        """Return to what was counted when `mark` was called last: what was written since then is gone."""
+        for population in self._populations():
+            population.roll_back()
+
+    def _populations(self) -> Iterator[PopulationSummary]:
+        for org in self.orgs.values():
+            yield from org.populations.values()
 
     def count(self, state: SliceState) -> int:
         """Return how many slices ended so."""
@@ -187,7 +212,7 @@ class RunSummary:
     @property
     def restated(self) -> int:
         """How many of the records are restatements."""
-        return sum(p.restated for org in self.orgs.values() for p in org.populations.values())
+        return sum(p.tally.restated for org in self.orgs.values() for p in org.populations.values())
 
     @property
     def flags(self) -> Counter[Anomaly]:

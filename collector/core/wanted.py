@@ -34,14 +34,14 @@ class CollectWanted:
     since: dict[str, Since]  # by org name
 
     def span(self, org: Org) -> Window | None:
-        """Return the whole windows that are looked at."""
+        """Return the span of whole windows that the command is about; None if there is none."""
         calendar = Calendar(org.zone, org.granularity)
         start = max(calendar.floor(self.now - self.ages.horizon), earliest(org, self.since[org.name]))
         end = calendar.floor(self.now - self.ages.settle)
         return Window(start, end) if start < end else None
 
-    def asks(self, org: Org, window: Window, known: Known | None) -> bool:
-        """Say whether a window is asked for."""
+    def needs(self, org: Org, window: Window, known: Known | None) -> bool:
+        """Say whether a window needs fetching, by what the ledger holds of it."""
         since = self.since[org.name]
         wanted = window.start >= since.wanted_from or any(
             span.start <= window.start < span.end for span in since.ranges
@@ -60,7 +60,7 @@ class BackfillWanted:
     force: bool = False
 
     def span(self, org: Org) -> Window | None:
-        """Return the whole windows that are looked at."""
+        """Return the span of whole windows that the command is about; None if there is none."""
         calendar = Calendar(org.zone, org.granularity)
         span = select(self.range_, calendar, now=self.now, settle=self.settle, since=org.since).span
         began = self.since[org.name].calendar_since
@@ -68,8 +68,8 @@ class BackfillWanted:
             return span
         return Window(began, span.end) if began < span.end else None
 
-    def asks(self, org: Org, window: Window, known: Known | None) -> bool:
-        """Say whether a window is asked for."""
+    def needs(self, org: Org, window: Window, known: Known | None) -> bool:
+        """Say whether a window needs fetching, by what the ledger holds of it."""
         del org, window
         return to_backfill(known, force=self.force)
 

@@ -1,4 +1,4 @@
-"""What is remembered to doubt an answer by: each population's last four weeks, and its twin's same window.
+"""Recent history, for anomaly checks: each population's last four weeks, and the other population's same window.
 
 Read from the ledger once for each org that is worked on, and bounded: it doesn't grow with
 the range. Decides nothing: `core.suspicion` does.
@@ -31,9 +31,9 @@ class _Recent:
 
 
 class Baseline:
-    """The memory behind anomalies, for one run. Without a ledger it knows only what the run itself has seen."""
+    """The recent history of one run: what the ledger holds, and what the run itself has seen."""
 
-    def __init__(self, ledger: Ledger | None) -> None:
+    def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._recent: OrderedDict[tuple[str, Population], _Recent] = OrderedDict()
         self._seen: OrderedDict[tuple[str, Population, datetime], Emission] = OrderedDict()
@@ -41,7 +41,7 @@ class Baseline:
     def flags(
         self, slice_: Slice, key: SliceKey, finding: Finding, *, twins: dict[Population, Emission]
     ) -> tuple[Anomaly, ...]:
-        """Return what is suspicious about an answer; `twins` are other populations' complete emissions, as booked."""
+        """Return the anomalies of an answer; `twins` are other populations' complete emissions, as committed."""
         recent = self._past(slice_, key)
         start = slice_.window.start
         twin = next(
@@ -83,8 +83,6 @@ class Baseline:
         return recent
 
     def _load(self, slice_: Slice, key: SliceKey) -> dict[datetime, Past]:
-        if self._ledger is None:
-            return {}
         rows = self._ledger.recent(
             key.key, key.population, before=slice_.window.start, limit=_IN_FOUR_WEEKS[slice_.org.granularity]
         )

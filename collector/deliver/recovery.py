@@ -124,7 +124,7 @@ def _finish(ledger: Ledger, files: Files, file: UnsealedFile, path: Path) -> boo
     return True
 
 
-def tell_awaited(awaited: Iterable[UnsealedFile]) -> None:
+def log_awaited(awaited: Iterable[UnsealedFile]) -> None:
     """Warn of files that lie where this process doesn't see them."""
     for file in awaited:
         log.warning(

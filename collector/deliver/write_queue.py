@@ -1,7 +1,6 @@
-"""The writer's side of the event loop: outcomes queue up for the books, in the order in which they ended.
+"""The writing task: outcomes queue up for the writer, in the order in which their slices ended.
 
-The queue is bounded, so a slow output slows the asking. A slice counts as complete only
-once no failure of the output can take its records back: booked, sealed, or on stdout.
+The queue is bounded, so a slow output slows the fetching. A slice is counted when it is committed.
 """
 
 from __future__ import annotations
@@ -23,109 +22,103 @@ PARTIAL = ("partial", "the answers stayed partial: some products could not be fe
 
 
 class WriteQueue:
-    """Feeds the books. Run `run` beside the dispatch; end with `close`."""
+    """Feeds the writer. Run `run` beside the fetching; end with `close`."""
 
     def __init__(
         self,
-        books: Writer,
+        writer: Writer,
         *,
         offload: Offload,
         summary: RunSummary,
-        on_failure: Callable[[], None],
         emit: Callable[[Event], None],
-        gather_s: float = 0.0,
+        gather_s: float,
     ) -> None:
         self.failure: CollectorError | None = None
-        self._books = books
+        self.failed = asyncio.Event()
+        self._writer = writer
         self._offload = offload
         self._summary = summary
-        self._unsealed = RunSummary({})  # what is counted once it is kept
-        self._on_failure = on_failure
         self._emit = emit
         self._gather_s = gather_s
+        # An outcome; an event to set when all before it is committed; None at the end.
         self._queue: asyncio.Queue[SliceOutcome | asyncio.Event | None] = asyncio.Queue(_QUEUE)
 
     async def put(self, outcome: SliceOutcome) -> None:
-        """Hand over the end of a slice; waits while the output is behind."""
-        self._summary.org(outcome.slice.org).populations[outcome.slice.population].requests += outcome.asked
+        """Hand over the end of a slice; wait while the output is behind."""
+        self._summary.of_slice(outcome.slice).requests += outcome.asked
         if self.failure is None:
             await self._queue.put(outcome)
 
     def fail(self, error: CollectorError) -> None:
-        """Write nothing more, and say so to who asks."""
+        """Write nothing more, and set `failed`."""
         if self.failure is None:
             self.failure = error
-            self._on_failure()
+            self.failed.set()
 
     async def flush(self) -> None:
-        """Wait until all that was put so far is written and booked, or can't be."""
+        """Wait until everything that was put before is committed, or can't be."""
         if self.failure is None:
-            reached = asyncio.Event()
-            await self._queue.put(reached)
-            await reached.wait()
+            committed = asyncio.Event()
+            await self._queue.put(committed)
+            await committed.wait()
 
     async def close(self) -> None:
-        """Say that nothing follows."""
+        """Mark the end: nothing is put after it."""
         await self._queue.put(None)
 
     async def run(self) -> None:
         """Write until closed. After a failure the rest is taken and dropped, so that nobody waits."""
-        end: asyncio.Event | None = asyncio.Event()
-        while end is not None:
-            batch, end = await self._next_batch()
+        closed = False
+        while not closed:
+            batch, reached, closed = await self._next_batch()
             if batch and self.failure is None:
                 await self._write(batch)
-            if end is not None:
-                end.set()
+            if reached is not None:
+                reached.set()
 
-    async def _next_batch(self) -> tuple[list[SliceOutcome], asyncio.Event | None]:
-        """Take what is there, or comes while a batch is gathered: each costs a commit and an fsync or two.
+    async def _next_batch(self) -> tuple[list[SliceOutcome], asyncio.Event | None, bool]:
+        """Take what is there or comes within the gathering time: each batch costs a commit and an fsync or two.
 
-        With it goes who waits for it to be written, or None if it is the last.
+        Return it with the event to set behind it, if there is one, and whether the queue is closed.
         """
         loop = asyncio.get_running_loop()
         batch: list[SliceOutcome] = []
         until = None
-        nobody = asyncio.Event()
         while len(batch) < _BATCH:
             try:
                 async with asyncio.timeout_at(until):
                     item = await self._queue.get()
             except TimeoutError:
-                return batch, nobody
-            if not isinstance(item, SliceOutcome):
-                return batch, item
-            batch.append(item)
-            if until is None:
-                until = loop.time() + self._gather_s
-        return batch, nobody
+                break
+            match item:
+                case None:
+                    return batch, None, True
+                case asyncio.Event():
+                    return batch, item, False
+                case SliceOutcome():
+                    batch.append(item)
+                    until = until or loop.time() + self._gather_s
+        return batch, None, False
 
     async def _write(self, outcomes: list[SliceOutcome]) -> None:
         try:
-            booked = await self._offload(lambda: self._books.write(outcomes))
+            for commit in await self._offload(lambda: self._writer.write(outcomes)):
+                self._emit(commit)
+                self._count(commit)
+            if self._writer.full:
+                await self._offload(self._writer.seal)
+                self._summary.mark()
         except (OutputError, LedgerError) as error:
             self.fail(error)
-            return
-        for one in booked:
-            self._emit(one)
-            self._count(one)
-        self.settle()
 
-    def settle(self) -> None:
-        """Count what was written, if it is kept by now."""
-        if self._books.all_kept:
-            self._summary.absorb(self._unsealed)
-            self._unsealed = RunSummary({})
-
-    def _count(self, booked: SliceCommitted) -> None:
-        outcome = booked.outcome
-        org = self._unsealed.org(outcome.slice.org)
+    def _count(self, commit: SliceCommitted) -> None:
+        outcome = commit.outcome
         if outcome.finding is not None:
+            org = self._summary.org(outcome.slice.org)
             org.org_id, org.org_name = outcome.finding.org_id, outcome.finding.org_name
-        failure = outcome.failure
         why = None
         if outcome.state is not SliceState.COMPLETE:
-            why = (failure.code, failure.message) if failure is not None else PARTIAL
-        population = org.populations[outcome.slice.population]
-        population.end(outcome.state, outcome.slice.window, why=why, asked=0, records=booked.records)
-        population.flag(booked.flags, restated=booked.restated)
+            why = (outcome.failure.code, outcome.failure.message) if outcome.failure is not None else PARTIAL
+        population = self._summary.of_slice(outcome.slice)
+        population.end(outcome.state, outcome.slice.window, why=why, records=commit.records)
+        population.flag(commit.flags, restated=commit.restated)

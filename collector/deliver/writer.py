@@ -1,9 +1,9 @@
-"""The one owner of output and ledger: what is written and what is booked, in one order.
+"""The one owner of output and ledger: what is written and what is committed, in one order.
 
-For each batch of ended slices: look up what was emitted before, write the records that are
-new or differ, make them durable, and only then book the slices. A file is sealed by committing
-the intent, renaming, and committing that it is done. So a crash at any point leaves something
-that `recover` can finish without looking at sealed files (docs/ledger.md).
+For each batch of slices that ended: look up what was emitted before, write the records that are
+new or differ, make them durable, and only then commit the slices. A file is sealed by committing
+the intent, renaming, and committing that it is sealed. So a crash at any point leaves something
+that `recover` can finish without reading sealed files (docs/ledger.md).
 
 Synchronous, and called on the writer's thread only.
 """
@@ -22,7 +22,7 @@ from collector.core.ledger_entries import SliceCommit, SliceKey, SliceRow, Unsea
 from collector.core.normalise import Normalised, normalise
 from collector.deliver.baseline import Baseline
 from collector.events import SliceCommitted, SliceOutcome
-from collector.model import Org, Population, SliceState
+from collector.model import Org, Population, Record, SliceState
 from collector.ports import Clock, Ledger, SealedFile, Sink
 
 _TICK = timedelta(microseconds=1)
@@ -36,81 +36,79 @@ class Rules:
     trust_zero_for: timedelta
     restate_for: timedelta
     directory: str = ""  # the output's, where it has files
-    place: str | None = None  # the directory's id, where paths don't tell
+    directory_id: str | None = None  # where paths don't tell which directory it is
 
 
 class Writer:
-    """Sink and ledger of one run. Without a ledger nothing is known of before, and nothing is kept."""
+    """Sink and ledger of one run. `key_of` returns the ledger's key of an org."""
 
-    def __init__(
-        self,
-        sink: Sink,
-        *,
-        clock: Clock,
-        rules: Rules,
-        ledger: Ledger | None = None,
-        key_of: Callable[[Org], int] = lambda _org: 0,
-    ) -> None:
+    def __init__(self, sink: Sink, *, ledger: Ledger, key_of: Callable[[Org], int], clock: Clock, rules: Rules) -> None:
         self._sink = sink
-        self._clock = clock
-        self._rules = rules
         self._ledger = ledger
         self._key_of = key_of
-        self._doubts = Baseline(ledger)
+        self._clock = clock
+        self._rules = rules
+        self._baseline = Baseline(ledger)
         self._file: UnsealedFile | None = None
         self.sealed: list[SealedFile] = []
-        self.all_kept = True  # whether no failure of the output can take back what was written
         self._last_at: datetime | None = None
 
     def write(self, outcomes: Sequence[SliceOutcome]) -> list[SliceCommitted]:
-        """Write and book the ends of slices. Raises OutputError or LedgerError; then nothing of them is booked."""
+        """Write and commit the ends of slices. Raises OutputError or LedgerError; then none of them is committed."""
         keys = [self._slice_key(outcome) for outcome in outcomes]
-        rows = self._ledger.rows(_with_twins(outcomes, keys)) if self._ledger else {}
+        rows = self._ledger.rows(_with_twins(outcomes, keys))
         found = [self._normalise(outcome, rows.get(key)) for outcome, key in zip(outcomes, keys, strict=True)]
-        records = [record for one in found if one for record in one.records]
-        if records:
-            if self._ledger and (name := self._sink.next_name()) is not None:
-                rules = self._rules
-                self._file = self._ledger.open_file(rules.run_id, rules.directory, name, place=rules.place)
-            self._sink.append(records)
-        if self._ledger:
-            if records:
-                self._sink.sync()
-            commits = [
-                commit
-                for outcome, key, one in zip(outcomes, keys, found, strict=True)
-                if (commit := self._booking(outcome, key, one, rows.get(key)))
-            ]
-            self._ledger.commit(commits, self._position())
-        self.all_kept = self._ledger is not None or not self._sink.written[1]  # booked, or on stdout
-        if self._sink.full:
-            self.seal()
-        return [self._booked(outcome, key, one, rows) for outcome, key, one in zip(outcomes, keys, found, strict=True)]
+        if records := [record for one in found if one for record in one.records]:
+            self._append(records)
+        commits = [
+            self._commit(outcome, key, one, rows.get(key))
+            for outcome, key, one in zip(outcomes, keys, found, strict=True)
+        ]
+        self._ledger.commit(commits, self._position())
+        return [
+            self._committed(outcome, key, one, rows) for outcome, key, one in zip(outcomes, keys, found, strict=True)
+        ]
 
-    def seal(self) -> tuple[SealedFile, ...]:
-        """Seal the open file, if there is one, and return all sealed files of this run."""
+    @property
+    def full(self) -> bool:
+        """Whether the open file has the size at which it is to be sealed."""
+        return self._sink.full
+
+    def seal(self) -> None:
+        """Seal the open file, if there is one."""
         file = self._sink.close_file()
         if file is not None:
-            if self._ledger and self._file:
+            if self._file:
                 self._ledger.intend_seal(self._file.file_id)
             self._sink.publish(file)
-            if self._ledger and self._file:
+            if self._file:
                 self._ledger.sealed(self._file.file_id)
             self._file = None
-            self.all_kept = True
             self.sealed.append(file)
-        return tuple(self.sealed)
 
     def finish(self, manifest: bytes, exit_code: int | None) -> None:
-        """Seal the manifest, and book the end of the run."""
+        """Seal the manifest, and commit the end of the run."""
         self._sink.write_manifest(manifest)
-        if self._ledger:
-            self._ledger.end_run(self._rules.run_id, exit_code, self._clock.now())
+        self._ledger.end_run(self._rules.run_id, exit_code, self._clock.now())
+
+    @property
+    def lost(self) -> bool:
+        """Whether a failure now loses records that were written: those of an unsealed file that nobody can recover."""
+        return self._file is not None and not self._ledger.remembers
 
     def give_up(self) -> None:
-        """After a failure: leave what is booked to be recovered, remove what nobody knows of."""
-        if self._file is None:
+        """After a failure: leave what the next run recovers, and remove what it can't."""
+        if self._file is None or not self._ledger.remembers:
             self._sink.discard()
+
+    def _append(self, records: Sequence[Record]) -> None:
+        """Write records and make them durable; commit the name of a file before it is created."""
+        if (name := self._sink.next_name()) is not None:
+            rules = self._rules
+            self._file = self._ledger.open_file(rules.run_id, rules.directory, name, place=rules.directory_id)
+        self._sink.append(records)
+        if self._ledger.remembers:  # what is committed has to last; without a ledger, sealing makes it durable
+            self._sink.sync()
 
     def _normalise(self, outcome: SliceOutcome, row: SliceRow | None) -> Normalised | None:
         if outcome.finding is None:
@@ -125,9 +123,9 @@ class Writer:
             restate_for=self._rules.restate_for,
         )
 
-    def _booking(
+    def _commit(
         self, outcome: SliceOutcome, key: SliceKey, found: Normalised | None, row: SliceRow | None
-    ) -> SliceCommit | None:
+    ) -> SliceCommit:
         now = self._clock.now()
         before = row.known if row else None
         state, code = outcome.state, outcome.failure.code if outcome.failure else None
@@ -156,16 +154,16 @@ class Writer:
             shrunk=shrunk,
         )
 
-    def _booked(
+    def _committed(
         self, outcome: SliceOutcome, key: SliceKey, found: Normalised | None, rows: Mapping[SliceKey, SliceRow]
     ) -> SliceCommitted:
         finding = outcome.finding
         if found is None or finding is None:
             return SliceCommitted(outcome=outcome, records=0)
         about = {Anomaly.SHRUNK: found.change.shrunk, Anomaly.PRODUCT_MISSING: missing_products(finding)}
-        flags = self._doubts.flags(outcome.slice, key, finding, twins=_twins(outcome, key, rows))
+        flags = self._baseline.flags(outcome.slice, key, finding, twins=_twins(outcome, key, rows))
         if finding.complete:
-            self._doubts.note(outcome.slice, found.change.emission)
+            self._baseline.note(outcome.slice, found.change.emission)
         return SliceCommitted(
             outcome=outcome,
             records=len(found.records),

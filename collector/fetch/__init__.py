@@ -1,16 +1,15 @@
-"""Which slice goes next, and when: lanes, limits, coming back after a failure.
+"""Which slice is fetched next, and when: lanes, limits, retries, an API that is down.
 
-Theory of operation. Each org has a *lane*: its plan, the slices that wait for another
-try, its own limits, and what is known of its health. The *board* queues the lanes that
-may send now, first come first served, and wakes the others when their time has come. The
-*dispatcher* takes a lane off the board whenever the API-wide limits allow a request,
-pulls **one** slice from it and sends it: so a slice exists only while it is asked or
-waits for its retry, at most `concurrency` requests are under way, and memory doesn't grow
-with the plan. All decisions are synchronous methods that get `now`; only the dispatcher
-awaits anything.
+Theory of operation. Each org has a *lane*: its plan, the slices that wait for a retry, its own limits,
+and what is known of its health. The *board* queues the lanes that may send now, first come first served,
+and wakes the others when their time has come. The *dispatcher* takes a lane off the board whenever the
+API-wide limits allow a request, and sends **one** slice of it: so a slice exists only while it is
+requested or waits for its retry, at most `concurrency` requests are under way, and memory doesn't grow
+with the plan. All decisions are synchronous methods that get `now`; only the dispatcher awaits anything.
 """
 
-from collector.events import Event, SliceOutcome
-from collector.fetch.dispatcher import RELOADED, STOPPED, Dispatcher, Limits, RateLimit
+from collector.fetch.dispatcher import RELOADED, STOPPED, Batches, Dispatcher
+from collector.fetch.lane import Lane
+from collector.fetch.limits import Limits, RateLimit
 
-__all__ = ["RELOADED", "STOPPED", "Dispatcher", "Event", "Limits", "RateLimit", "SliceOutcome"]
+__all__ = ["RELOADED", "STOPPED", "Batches", "Dispatcher", "Lane", "Limits", "RateLimit"]

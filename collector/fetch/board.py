@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from heapq import heappop, heappush
 from itertools import count
 
@@ -12,8 +13,7 @@ from collector.fetch.lane import Lane
 class Board:
     """Every open lane is ready, asleep until an instant, or blocked by its own requests."""
 
-    def __init__(self, lanes: list[Lane]) -> None:
-        self.lanes = lanes
+    def __init__(self, lanes: Sequence[Lane]) -> None:
         self._open = {lane for lane in lanes if not lane.done}
         self._ready = deque(lane for lane in lanes if lane in self._open)
         self._in_line = set(self._ready)

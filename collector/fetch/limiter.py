@@ -1,13 +1,12 @@
 """A rate limit that is exact, first come first served, and costs no polling.
 
-Built on asyncio-throttle: its sliding log of requests is the truth here too. What it
-lacks is added: it polls every 10 ms per waiter and lets whoever wakes first go first;
-here the log itself says when the next permit is free.
+It owns an asyncio-throttle `Throttler`, whose sliding log of requests is the truth. The throttler's own
+waiting is not used: it polls every 10 ms per waiter and isn't first come, first served (docs/adr/0002).
+The log itself tells when the next permit is free.
 """
 
 from __future__ import annotations
 
-import asyncio
 from bisect import insort
 from collections import deque
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ _MARGIN_S = 0.02
 
 @dataclass(slots=True, eq=False)
 class Permit:
-    """A request's share of a limit: it counts as long as the request has not left, and for a period from then."""
+    """A request's share of a limit: it counts until the request has left, and for a period from then."""
 
     limiter: Limiter
     unsent: bool = True
@@ -41,35 +40,26 @@ class Permit:
             self.sent(now)
 
 
-class Limiter(Throttler):
+class Limiter:
     """At most `requests` in any window of `period_s` seconds (and a margin), by the loop's clock."""
 
-    rate_limit: int
-    period: float
-    _task_logs: deque[float]
-
     def __init__(self, requests: int, period_s: float) -> None:
-        super().__init__(rate_limit=requests, period=period_s * (1 + _MARGIN_RATIO) + _MARGIN_S)
+        self._throttler = Throttler(rate_limit=requests, period=period_s * (1 + _MARGIN_RATIO) + _MARGIN_S)
         self.unsent = 0  # permits of requests that have not left yet
-        self.stretch = 1.0  # of the period, while the other side says that it is too short
-        self._turn = asyncio.Lock()  # asyncio's locks are first come, first served
-
-    def flush(self) -> None:
-        """Forget the requests that no longer count."""
-        horizon = asyncio.get_running_loop().time() - self.period * self.stretch
-        while self._task_logs and self._task_logs[0] <= horizon:
-            self._task_logs.popleft()
+        self.stretch = 1.0  # of the period, while the API says that it is too short
 
     def ready_at(self, now: float) -> float | None:
         """Return when the next permit is free: `now`, or the instant at which a request leaves the window.
 
         None while that depends on requests that have not left: all of them may leave at once.
         """
-        self.flush()
-        over = len(self._task_logs) + self.unsent - self.rate_limit
+        log, period = self._log, self._throttler.period * self.stretch
+        while log and log[0] <= now - period:
+            log.popleft()
+        over = len(log) + self.unsent - self._throttler.rate_limit
         if over < 0:
             return now
-        return self._task_logs[over] + self.period * self.stretch if over < len(self._task_logs) else None
+        return log[over] + period if over < len(log) else None
 
     def take(self) -> Permit:
         """Take a permit, whether or not one is free."""
@@ -78,12 +68,9 @@ class Limiter(Throttler):
 
     def count(self, now: float) -> None:
         """Count a request that leaves now."""
-        insort(self._task_logs, now)
+        insort(self._log, now)
 
-    async def acquire(self) -> None:
-        """Wait for a permit and take it, for a request that leaves at once."""
-        loop = asyncio.get_running_loop()
-        async with self._turn:
-            while (free_at := self.ready_at(now := loop.time()) or now) > now:  # noqa: ASYNC110 - sleeps exactly as long
-                await asyncio.sleep(free_at - now)
-            self.count(loop.time())
+    @property
+    def _log(self) -> deque[float]:
+        """The instants at which requests left, oldest first."""
+        return self._throttler._task_logs  # noqa: SLF001 - it has no other way to its log

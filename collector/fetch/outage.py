@@ -20,7 +20,7 @@ class Outage:
     """Whether the API as a whole is down. All times are the loop's, in seconds."""
 
     policy: RetryPolicy
-    orgs: int
+    orgs: set[str] = field(default_factory=set)  # that this run has fetched anything of, by name
     down_since: float | None = None
     probe_at: float = 0.0
     failures: int = 0
@@ -50,7 +50,8 @@ class Outage:
         """Note a request that failed for want of the API; return whether that makes it down."""
         self.failures += 1
         self._failing.add(org)
-        enough = min(self.orgs, max(_ORGS, self.orgs // _SHARE))
+        orgs = len(self.orgs)
+        enough = min(orgs, max(_ORGS, orgs // _SHARE))
         if self.down or self.failures < _FAILURES or len(self._failing) < enough:
             return False
         self.down_since = now

@@ -3,8 +3,9 @@
 docs/ledger.md is the theory.
 """
 
+from collector.ledger.no_ledger import NoLedger
 from collector.ledger.opening import is_there
 from collector.ledger.sql_ledger import SqlLedger
 from collector.ledger.views import AwaitedFile, EndedRun, OpenRun, Organization, Stretch
 
-__all__ = ["AwaitedFile", "EndedRun", "OpenRun", "Organization", "SqlLedger", "Stretch", "is_there"]
+__all__ = ["AwaitedFile", "EndedRun", "NoLedger", "OpenRun", "Organization", "SqlLedger", "Stretch", "is_there"]

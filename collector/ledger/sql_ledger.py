@@ -82,6 +82,8 @@ class SqlLedger:
         """Who we are to other processes."""
         return self._me
 
+    remembers = True
+
     @property
     def across_machines(self) -> bool:
         """Whether those who share it may each see other files: then a file's path doesn't tell where it lies."""

@@ -1,223 +1,216 @@
-"""Working on orgs a batch at a time, as processes share a ledger.
+"""The leasing task: it acquires the leases of orgs, plans their batches, and releases them.
 
-An org is claimed, planned from what the ledger holds of it *now*, asked for a batch, booked,
-and released; then it lines up again if there is more. So a backfill of hours never holds up
-a `collect`, what one process completed the other doesn't ask, and only as many orgs are held
-as keep the dispatch busy. A slice is begun at most once in a run: plans go on behind the
-last one that was.
+An org's lease is acquired, a batch is planned from what the ledger holds of it *now*, and handed to the
+fetching. When the batch is fetched and committed, the lease is released, and the org queues again if there
+is more. So a backfill of hours never delays a `collect`, what one process completed no other fetches, and
+only as many orgs are leased as keep the fetching busy. A slice begins at most once in a run.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
-from collections.abc import Awaitable, Callable
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
-from datetime import datetime
 
-from collector.core.coverage import outstanding
+from collector.core.grid import Grids
 from collector.core.ledger_entries import Holder
-from collector.core.plan import spans_of
+from collector.core.plan import Abandoned, Batch, next_batch, open_span
 from collector.core.summary import RunSummary
-from collector.errors import LedgerError, Rejected
-from collector.events import Event, LanePlanned
-from collector.fetch import Dispatcher
-from collector.fetch.lane import Lane
-from collector.model import Org, Slice
+from collector.errors import CollectorError, Rejected
+from collector.events import Event, OrgPlanned
+from collector.fetch import Batches
 from collector.ports import Offload
-from collector.run.identity import ASK_AGAIN_S, Binding, held_by
-from collector.run.org_task import Batch, Memory, Work
+from collector.run.identity import BUSY_PAUSE_S, busy_message
+from collector.run.org_task import OrgTask, Stage
+from collector.run.session import LedgerSession
 
 _BATCH = 64  # slices
-_HOLD_S = 30.0  # an org is held no longer than that, and what is under way
-_HELD_PER_PERMIT = 4  # orgs held for each request that may be under way
+_LEASE_S = 30.0  # for which an org is leased at most, and for what is under way then
+_LEASED_PER_PERMIT = 4  # orgs leased for each request that may be under way
+_COUNT_S = 3.0
+_COUNTED_AT_ONCE = 100  # orgs
 
 
-class Claims:
-    """Feeds the dispatch's lanes with batches. Run `run` beside the dispatch, with `attach` before."""
+class Leasing:
+    """Feeds the fetching with batches. Run `run` beside it; it calls `wake` when a leased lane is idle."""
 
     def __init__(
         self,
-        memory: Memory,
+        session: LedgerSession,
+        tasks: Iterable[OrgTask],
+        batches: Batches,
         *,
         offload: Offload,
         flush: Callable[[], Awaitable[None]],
-        fail: Callable[[LedgerError], None],
         summary: RunSummary,
         emit: Callable[[Event], None],
         permits: int,
     ) -> None:
-        self.busy: dict[str, Holder] = {}  # orgs that were never let go, by name
-        self._works = {work.org.name: work for work in memory.works}
-        self._line = deque(self._works.values())
-        self._held: set[Work] = set()
-        self._idle: set[Work] = set()
-        self._wanted = memory.wanted
-        self._ledger = memory.ledger
+        self.busy: dict[str, Holder] = {}  # orgs whose lease another process kept, by name
+        self._ledger = session.ledger
+        self._wanted = session.wanted
+        self._wait_s = session.wait_s
+        self._tasks = {task.org.name: task for task in tasks}
+        self._queue = deque(self._tasks.values())
+        self._leased: list[OrgTask] = []
+        self._batches = batches
         self._offload = offload
         self._flush = flush
-        self._fail = fail
         self._summary = summary
         self._emit = emit
-        self._capacity = max(8, permits * _HELD_PER_PERMIT)
-        self._wait_s = memory.wait_s
+        self._capacity = max(8, permits * _LEASED_PER_PERMIT)
+        self._grids = Grids()
         self._woken = asyncio.Event()
-        self._dispatcher: Dispatcher | None = None
-        self.binding = Binding(memory, self._works, self._held, offload=offload, fail=fail)
+        self._winding_up = False
+        self._stopped = False
 
-    def attach(self, dispatcher: Dispatcher) -> None:
-        """Take over the dispatch's lanes: nothing of them is asked before it is claimed."""
-        self._dispatcher = dispatcher
-        for lane in dispatcher.lanes:
-            lane.hold(False, now=asyncio.get_running_loop().time())
-            self._works[lane.org.name].lane = lane
+    def wake(self) -> None:
+        """Look now for leases to release: the batch of a leased org is over."""
+        self._woken.set()
 
-    def key_of(self, org: Org) -> int:
-        """Return the ledger's key of an org."""
-        return self._works[org.name].key
+    def wind_up(self) -> None:
+        """Lease only orgs whose slices wait for a retry: nothing else begins any more."""
+        self._winding_up = True
+        self._woken.set()
 
-    def on_idle(self, lane: Lane) -> None:
-        """Hear that nothing of a lane is under way and its batch is begun."""
-        if lane.held:
-            self._idle.add(self._works[lane.org.name])
-            self._woken.set()
+    def stop(self) -> None:
+        """Lease nothing more."""
+        self._stopped = True
+        self._woken.set()
 
     async def run(self) -> None:
-        """Claim, plan and release until nothing is left, the dispatch stops, or the ledger fails."""
-        try:
-            await self._work()
-        except LedgerError as error:
-            self._fail(error)
-
-    async def _work(self) -> None:
-        loop = asyncio.get_running_loop()
-        while (self._line or self._held) and not self._dispatch.stopping:
+        """Acquire, plan and release until nothing is left or `stop` is called. Raises LedgerError."""
+        while (self._queue or self._leased) and not self._stopped:
             self._woken.clear()
-            if self._dispatch.winding_up:
-                self._line = deque(work for work in self._line if work.lane and work.lane.waiting)
-            await self._release(self._let_go(loop.time()))
-            await self._claim(loop.time())
+            if self._winding_up:
+                self._queue = deque(task for task in self._queue if task.lane.waiting)
+            now = asyncio.get_running_loop().time()
+            await self._release(self._over(now))
+            await self._acquire(now)
             with suppress(TimeoutError):
-                async with asyncio.timeout(ASK_AGAIN_S):
+                async with asyncio.timeout(BUSY_PAUSE_S):
                     await self._woken.wait()
 
-    @property
-    def _dispatch(self) -> Dispatcher:
-        if self._dispatcher is None:
-            raise RuntimeError("the claims are not attached to a dispatch")
-        return self._dispatcher
+    async def count_rest(self) -> None:
+        """Count what the ledger leaves to fetch of the orgs that the run never came to.
 
-    def _let_go(self, now: float) -> list[Work]:
-        """Return the orgs whose batch is over; cut those that were held for long, so that theirs soon is."""
-        for work in self._held:
-            if now - work.held_since >= _HOLD_S:
-                work.plan.cut()
-                if work.lane and work.lane.idle:
-                    self._idle.add(work)
-        return [work for work in self._idle if work.lane and work.lane.idle and not self._goes_on(work, now)]
-
-    def _goes_on(self, work: Work, now: float) -> bool:
-        """Say whether an org keeps its lease although no new slice can begin: retries are due soon."""
-        return bool(work.lane and work.lane.waiting) and now - work.held_since < _HOLD_S
-
-    async def _release(self, works: list[Work]) -> None:
-        if not works:
-            return
-        self._idle.difference_update(works)
-        for work in works:
-            if work.lane:
-                work.lane.hold(False, now=asyncio.get_running_loop().time())
-        await self._flush()
-        kept = {work.key for work in self._held.difference(works)}  # two names may be one organization
-        await self._offload(lambda: self._ledger.release([work.key for work in works if work.key not in kept]))
-        for work in works:
-            self._held.discard(work)
-            if work.lane and not work.lane.done:
-                self._line.append(work)
-
-    async def _claim(self, now: float) -> None:
-        works = self._next_in_line()
-        if not works:
-            return
-        self._held.update(works)  # from now on: answers settle while the ledger is asked
-        taken = await self._offload(lambda: self._ledger.acquire([work.key for work in works]))
-        self._held.difference_update(work for work in works if work.key in taken)
-        free = [work for work in works if work.key not in taken]
-        planned = await self._offload(lambda: [self._plan(work) for work in free])
-        if self._dispatch.stopping:
-            return  # the run never came to them
-        for work, batch in zip(free, planned, strict=True):
-            self._begin(work, batch, now)
-        await self._release([work for work in free if work.lane and work.lane.done])
-        for work in works:
-            if work.key in taken:
-                await self._wait_for(work, taken[work.key], now)
-
-    def _next_in_line(self) -> list[Work]:
-        """Take the orgs that are claimed next; of two that are one organization only one at a time."""
-        taken = {work.key for work in self._held}
-        works: list[Work] = []
-        for _ in range(len(self._line)):
-            if len(self._held) + len(works) >= self._capacity:
-                break
-            work = self._line.popleft()
-            if work.key in taken:
-                self._line.append(work)
-            else:
-                taken.add(work.key)
-                works.append(work)
-        return works
-
-    def _plan(self, work: Work) -> Batch:
-        """Return the next batch of an org, as the ledger holds it now.
-
-        In the writer's thread; the whole list is forgotten here, or memory would grow with the range.
+        For some seconds at most, since whoever stopped the run waits; orgs that are not reached count nothing.
         """
-        org = work.org
-        span = self._wanted.span(org)
+        rest = [task for task in self._tasks.values() if not task.planned]
+        until = asyncio.get_running_loop().time() + _COUNT_S
+        with suppress(CollectorError):
+            while rest and asyncio.get_running_loop().time() < until:
+                some, rest = rest[:_COUNTED_AT_ONCE], rest[_COUNTED_AT_ONCE:]
+                batches = await self._plan_all(some)
+                for task, batch in zip(some, batches, strict=True):
+                    self._note_plan(task, batch)
+                    task.lane.plan.begin(batch)
+                    task.lane.plan.cut()
+
+    def _over(self, now: float) -> list[OrgTask]:
+        """Return the tasks whose batch is over; cut the batches of those that were leased for long."""
+        over = []
+        for task in self._leased:
+            expired = now - task.leased_since >= _LEASE_S
+            if expired:
+                task.lane.plan.cut()
+            # While retries are due soon the lease is kept, although no new slice can begin.
+            if task.lane.leased and task.lane.idle and (expired or not task.lane.waiting):
+                over.append(task)
+        return over
+
+    async def _release(self, tasks: Sequence[OrgTask]) -> None:
+        """Give leases back, once everything that was fetched under them is committed."""
+        if not tasks:
+            return
+        for task in tasks:
+            task.lane.release()
+        await self._flush()
+        kept = {task.key for task in self._leased if task not in tasks}  # two names may be one organization
+        await self._offload(lambda: self._ledger.release([task.key for task in tasks if task.key not in kept]))
+        self._leased = [task for task in self._leased if task not in tasks]
+        for task in tasks:
+            if task.lane.done:
+                task.stage = Stage.ENDED
+            else:
+                self._enqueue(task)
+
+    async def _acquire(self, now: float) -> None:
+        """Acquire the leases of the orgs at the front of the queue, and hand their batches to the fetching."""
+        tasks = self._next_in_queue()
+        if not tasks:
+            return
+        busy = await self._offload(lambda: self._ledger.acquire([task.key for task in tasks]))
+        leased = [task for task in tasks if task.key not in busy]
+        batches = await self._plan_all(leased)
+        if self._stopped:
+            return  # the run never came to them
+        for task, batch in zip(leased, batches, strict=True):
+            self._begin(task, batch, now)
+        for task in tasks:
+            if task.key in busy:
+                self._wait_for(task, busy[task.key], now)
+
+    def _next_in_queue(self) -> list[OrgTask]:
+        """Take the orgs that are leased next; of two that are one organization only one at a time."""
+        keys = {task.key for task in self._leased}
+        tasks: list[OrgTask] = []
+        for _ in range(len(self._queue)):
+            if len(self._leased) + len(tasks) >= self._capacity:
+                break
+            task = self._queue.popleft()
+            if task.key in keys:
+                self._queue.append(task)
+            else:
+                keys.add(task.key)
+                task.stage = Stage.ACQUIRING
+                tasks.append(task)
+        return tasks
+
+    async def _plan_all(self, tasks: Sequence[OrgTask]) -> list[Batch]:
+        return await self._offload(lambda: [self._plan(task) for task in tasks])
+
+    def _plan(self, task: OrgTask) -> Batch:
+        """Return the next batch of an org, as the ledger holds it now. On the writer's thread."""
+        org, plan, waiting = task.org, task.lane.plan, task.lane.waiting
+        whole = self._wanted.span(org)
+        span = open_span(whole, after=plan.last, waiting=waiting) if whole else None
         if span is None:
-            return Batch()
-        coverage = self._ledger.coverage(work.key, span)
-        slices = outstanding(org, span, coverage, self._wanted.asks)
-        waiting = work.lane.waiting if work.lane else []
-        known = {s: coverage.get((s.population, s.window.start)) for s in waiting}
-        done = [s for s in waiting if not self._wanted.asks(org, s.window, known[s])]
-        last = work.plan.last
-        if last is not None:
-            slices = [s for s in slices if _place(s) > _place(last)]
-        return Batch(
-            slices=slices[:_BATCH],
-            beyond=spans_of(slices[_BATCH:]),
-            left=Counter(s.population for s in slices),
-            done=done,
+            return Batch(org=org)
+        return next_batch(
+            org,
+            self._grids.of(org).windows(span),
+            self._ledger.coverage(task.key, span),
+            self._wanted.needs,
+            size=_BATCH,
+            after=plan.last,
+            waiting=waiting,
         )
 
-    def _begin(self, work: Work, batch: Batch, now: float) -> None:
-        work.busy_since = None
-        work.held_since = now
-        if work.lane and batch.done:
-            work.lane.forget(batch.done)
-            work.plan.begun.subtract(s.population for s in batch.done)
-        work.plan.refill(batch.slices, behind=batch.left.total() - len(batch.slices), beyond=batch.beyond)
-        begun = work.plan.begun + batch.left
-        for population, summary in self._summary.org(work.org).populations.items():
-            summary.planned = begun[population]
-        self._emit(LanePlanned(org=work.org, slices=begun.total()))
-        if work.lane:
-            work.lane.hold(True, now=now)
-            self._dispatch.changed(work.lane)
+    def _begin(self, task: OrgTask, batch: Batch, now: float) -> None:
+        task.stage, task.leased_since, task.busy_since = Stage.LEASED, now, None
+        self._leased.append(task)
+        self._batches.put_nowait(batch)
+        self._note_plan(task, batch)
 
-    async def _wait_for(self, work: Work, holder: Holder, now: float) -> None:
-        """Line up again for an org that another process holds, or give it up after the longest wait."""
-        if work.busy_since is None:
-            work.busy_since = now
-        if now - work.busy_since < self._wait_s:
-            self._line.append(work)
+    def _note_plan(self, task: OrgTask, batch: Batch) -> None:
+        planned = task.lane.plan.planned_with(batch)
+        task.planned = True
+        self._summary.plan(task.org, planned)
+        self._emit(OrgPlanned(org=task.org, slices=planned.total()))
+
+    def _wait_for(self, task: OrgTask, holder: Holder, now: float) -> None:
+        """Queue an org again whose lease another process has, or abandon it after the longest wait."""
+        if task.busy_since is None:
+            task.busy_since = now
+        if now - task.busy_since < self._wait_s:
+            self._enqueue(task)
             return
-        self.busy[work.org.name] = holder
-        if work.lane:
-            await self._dispatch.end(work.lane, Rejected(code="busy", message=held_by(holder)))
+        task.stage = Stage.ENDED
+        self.busy[task.org.name] = holder
+        self._batches.put_nowait(Abandoned(org=task.org, failure=Rejected(code="busy", message=busy_message(holder))))
 
-
-def _place(slice_: Slice) -> tuple[datetime, int]:
-    return slice_.window.start, slice_.org.populations.index(slice_.population)
+    def _enqueue(self, task: OrgTask) -> None:
+        task.stage = Stage.QUEUED
+        self._queue.append(task)

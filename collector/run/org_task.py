@@ -1,61 +1,44 @@
-"""A run's part of the ledger: one piece of work for each org, and what the command wants of them."""
+"""One org in one run: its lane, its row in the ledger, and how far its leasing is."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from enum import Enum, auto
 
-from collector.core.ledger_entries import Standing, UnsealedFile
-from collector.core.plan import BatchPlan, Spans
-from collector.core.wanted import Since, Wanted
-from collector.fetch.identity import Identities
-from collector.fetch.lane import Lane
-from collector.model import Org, Population, Slice, Window
-from collector.ports import Ledger
+from collector.fetch import Lane
+from collector.model import Org
+
+
+class Stage(Enum):
+    """Where an org is between its first lease and its end.
+
+    queued → acquiring → leased → queued again, as long as there is more to fetch; then ended.
+    """
+
+    QUEUED = auto()  # waits for its lease
+    ACQUIRING = auto()  # the ledger is being asked for it
+    LEASED = auto()  # this process works on the org
+    ENDED = auto()  # nothing more of it is fetched in this run
+
+    @property
+    def active(self) -> bool:
+        """Whether this process has the lease, or is about to."""
+        return self in (Stage.ACQUIRING, Stage.LEASED)
 
 
 @dataclass(slots=True, eq=False)
-class Work:
-    """One org in this run. `key` is the ledger's own."""
+class OrgTask:
+    """The state of one org. `key` is the ledger's own; times are the loop's, in seconds."""
 
-    plan: BatchPlan
+    lane: Lane
     key: int
-    lane: Lane | None = None
-    identified: bool = False
-    held_since: float = 0.0
-    busy_since: float | None = None
+    identified: bool  # whether the ledger knows which organization it is
+    stage: Stage = Stage.QUEUED
+    planned: bool = False  # whether the ledger has told what is left to fetch of it
+    leased_since: float = 0.0
+    busy_since: float | None = None  # since when another process has had the lease
 
     @property
     def org(self) -> Org:
-        """Whose work it is."""
-        return self.plan.org
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
-    """What is asked of an org next: `left` counts all that is left to ask, these slices included."""
-
-    slices: Sequence[Slice] = ()
-    beyond: Spans = field(default_factory=dict)  # where those lie that follow
-    left: Counter[Population] = field(default_factory=Counter)
-    done: Sequence[Slice] = ()  # that wait for another try, and that another process has completed
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Memory:
-    """The ledger's part in a run: where orgs stand in it, and what the command wants of them."""
-
-    ledger: Ledger
-    works: Sequence[Work]
-    wanted: Wanted
-    identities: Identities
-    wait_s: float
-    directory: str  # the output's, where it has files
-    recovered: Sequence[UnsealedFile] = ()  # files of killed runs that were sealed before this one
-    place: str | None = None  # the directory's id, where paths don't tell
-
-
-def since_of(standing: Standing, ranges: Sequence[Window]) -> Since:
-    """Return from when on an org is wanted, by its row and the ranges that it was asked for."""
-    return Since(wanted_from=standing.wanted_from, ranges=ranges, calendar_since=standing.calendar_since)
+        """The org of the config."""
+        return self.lane.org

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from collector.events import ApiDown, ApiUp, Event, LaneEnded, LanePlanned, RetryScheduled, SliceOutcome
+from collector.events import ApiDown, ApiUp, Event, LaneEnded, OrgPlanned, RetryScheduled, SliceOutcome
 from collector.model import SliceState
 
 
@@ -22,12 +21,6 @@ class Progress:
     api_down: bool = False
     states: Counter[SliceState] = field(default_factory=Counter)
 
-    @classmethod
-    def of(cls, slices: Mapping[str, int]) -> Progress:
-        """Begin with all slices left."""
-        planned = {org: n for org, n in slices.items() if n}
-        return cls(left=dict(planned), planned=planned)
-
     def note(self, event: Event) -> None:
         """Count an event."""
         match event:
@@ -37,7 +30,7 @@ class Progress:
             case LaneEnded():
                 self.states[event.state] += event.remaining
                 self._end(event.org.name, event.remaining)
-            case LanePlanned():
+            case OrgPlanned():
                 self._plan(event.org.name, event.slices)
             case RetryScheduled():
                 self.retries += 1

@@ -1,236 +1,257 @@
 """One run: plan → fetch → normalise → deliver.
 
-Reads top to bottom: the dispatch asks and the writer writes, side by side; then what is
-there is sealed, and last of all the manifest says what the run came to.
+Three tasks, joined by queues: the leasing plans batches of orgs, the fetching fetches them, the writing
+writes and commits what came. Then the last file is sealed, and last of all the manifest.
+
+    leasing ──batches──► fetching ──outcomes──► writing
+       ▲───────idle────────┘  ▲──────failure──────┘
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from signal import Signals
 
 from collector.core.exit_codes import CAME_TO_ITS_END, ExitCode
-from collector.core.plan import LanePlan
+from collector.core.plan import Abandoned, Batch
 from collector.core.summary import RunSummary
 from collector.deliver.write_queue import WriteQueue
 from collector.deliver.writer import Rules, Writer
-from collector.errors import CollectorError, Rejected
-from collector.fetch import RELOADED, STOPPED, Dispatcher, Event, Limits
+from collector.errors import CollectorError, LedgerError
+from collector.events import Event
+from collector.fetch import RELOADED, STOPPED, Dispatcher, Lane, Limits
 from collector.model import SliceState
-from collector.ports import Clock, Offload, SealedFile, Sink, Transport
-from collector.run.leasing import Claims
+from collector.ports import Clock, Offload, Sink, Transport
+from collector.run.identity import IdentityCheck
+from collector.run.leasing import Leasing
 from collector.run.manifest import RunResult, manifest
-from collector.run.org_task import Memory
+from collector.run.org_task import OrgTask
+from collector.run.session import LedgerSession
+from collector.run.stop import Stop
 
-_GATHER_S = 1.0  # for how long ends of slices are gathered into one commit
-OUTPUT_GRACE_S = 5.0  # behind the grace of the requests: for what they brought to be written
+_GATHER_S = 1.0  # for which ends of slices are gathered into one commit
+OUTPUT_GRACE_S = 5.0  # behind the grace of the requests: for writing what they brought
 
 
-@dataclass(slots=True)
-class Stop:
-    """A request to end early: by a signal, or because the config changed. The run hears of it through the listeners."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunConfig:
+    """What the config and the command say about a run. Durations with `_s` are in seconds."""
 
-    signal: Signals | None = None
-    reloaded: bool = False
-    on_signal: Callable[[], None] | None = None
-    on_reload: Callable[[], None] | None = None
-
-    def request(self, signal_: Signals) -> None:
-        """Ask the run to drain and end: nothing more is sent."""
-        if self.signal is None:
-            self.signal = signal_
-            if self.on_signal is not None:
-                self.on_signal()
-
-    def reload(self) -> None:
-        """Ask the run to bring what it has begun to its end, and to begin nothing more."""
-        if not self.reloaded:
-            self.reloaded = True
-            if self.on_reload is not None:
-                self.on_reload()
+    run_id: str
+    command: str
+    limits: Limits
+    trust_zero_for: timedelta
+    restate_for: timedelta
+    grace_s: float  # for requests under way when the run is stopped
 
 
 @dataclass(slots=True, kw_only=True)
 class Run:
-    """Everything one run needs."""
+    """Everything one run needs. Call `execute` once, in an event loop."""
 
-    run_id: str
-    command: str
-    plans: Sequence[LanePlan]
-    limits: Limits
-    trust_zero_for: timedelta
-    restate_for: timedelta
-    grace_s: float
+    config: RunConfig
+    session: LedgerSession
     transport: Transport
     sink: Sink
     offload: Offload
     clock: Clock
     emit: Callable[[Event], None]
+    stop: Stop
     rng: random.Random = field(default_factory=random.SystemRandom)
-    stop: Stop = field(default_factory=Stop)
+    _summary: RunSummary = field(init=False)
+    _writer: Writer = field(init=False)
+    _writing: WriteQueue = field(init=False)
+    _leasing: Leasing = field(init=False)
+    _fetching: Dispatcher = field(init=False)
     _abandoned: bool = field(init=False, default=False)
-    memory: Memory | None = None  # without one, `plans` is asked as it is
 
     async def execute(self) -> RunResult:
         """Run to the end, whatever the API does; only a defect of ours raises."""
         started_at = self.clock.now()
-        summary = RunSummary.of(self.plans)
-        books = self._books()
-        writer = WriteQueue(
-            books,
-            offload=self.offload,
-            summary=summary,
-            on_failure=lambda: dispatcher.stop(0.0),
-            emit=self.emit,
-            gather_s=_GATHER_S if self.memory else 0.0,
+        self._wire()
+        async with asyncio.TaskGroup() as tasks:
+            watches = [
+                tasks.create_task(watch())
+                for watch in (self._drain_on_signal, self._wind_up_on_reload, self._end_on_failure)
+            ]
+            failure = await self._fetch_and_write()
+            for watch in watches:
+                watch.cancel()
+        await self._close_summary(failure)
+        return await self._finish(self._result(started_at, failure))
+
+    async def _fetch_and_write(self) -> CollectorError | None:
+        """Run the three tasks to their ends, and seal what they wrote; return what made the output fail, if it did."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._writing.run())
+            leasing = tasks.create_task(self._lease())
+            await self._fetching.run()
+            await leasing
+            await self._writing.close()
+        return await self._seal()
+
+    def _wire(self) -> None:
+        """Make the three tasks and the queues between them."""
+        config, session = self.config, self.session
+        tasks = {
+            org.name: OrgTask(
+                lane=Lane.of(org, config.limits),
+                key=session.standings[org.name].key,
+                identified=session.standings[org.name].org_id is not None,
+            )
+            for org in session.orgs
+        }
+        batches: asyncio.Queue[Batch | Abandoned] = asyncio.Queue()
+        self._summary = RunSummary.of(session.orgs)
+        rules = Rules(
+            run_id=config.run_id,
+            trust_zero_for=config.trust_zero_for,
+            restate_for=config.restate_for,
+            directory=session.directory,
+            directory_id=session.directory_id,
         )
-        claims = self._claims(writer, summary)
-        dispatcher = Dispatcher(
-            [work.plan for work in self.memory.works] if self.memory else self.plans,
-            limits=self.limits,
+        self._writer = Writer(
+            self.sink,
+            ledger=session.ledger,
+            key_of=lambda org: tasks[org.name].key,
+            clock=self.clock,
+            rules=rules,
+        )
+        self._writing = WriteQueue(
+            self._writer,
+            offload=self.offload,
+            summary=self._summary,
+            emit=self.emit,
+            gather_s=_GATHER_S if session.ledger.remembers else 0.0,
+        )
+        self._leasing = Leasing(
+            session,
+            tasks.values(),
+            batches,
+            offload=self.offload,
+            flush=self._writing.flush,
+            summary=self._summary,
+            emit=self.emit,
+            permits=config.limits.concurrency,
+        )
+        identity = IdentityCheck(session, tasks, offload=self.offload, fail=self._writing.fail)
+        self._fetching = Dispatcher(
+            [task.lane for task in tasks.values()],
+            batches,
+            limits=config.limits,
             transport=self.transport,
             clock=self.clock,
-            deliver=writer.put,
+            verify=identity.verify,
+            deliver=self._writing.put,
+            on_idle=self._leasing.wake,
             emit=self.emit,
             rng=self.rng,
-            identities=claims.binding if claims else None,
-            on_idle=claims.on_idle if claims else None,
         )
 
-        timers: list[asyncio.TimerHandle] = []
-
-        def drain() -> None:
-            dispatcher.stop(self.grace_s)
-            timers.append(asyncio.get_running_loop().call_later(self.grace_s + OUTPUT_GRACE_S, self._abandon))
-
-        self.stop.on_signal = drain
-        self.stop.on_reload = lambda: dispatcher.wind_up(self.grace_s)
-        if self.stop.signal is not None:
-            drain()
-        if self.stop.reloaded:
-            dispatcher.wind_up(self.grace_s)
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(writer.run())
-            feeding = tasks.create_task(_feed(claims, dispatcher))
-            await dispatcher.run()
-            await feeding
-            await writer.close()
-        failure = await self._seal(books, writer.failure)
-        for timer in timers:
-            timer.cancel()
-        writer.settle()
-        _close_summary(
-            summary, dispatcher, failure, RELOADED if self.stop.reloaded and self.stop.signal is None else STOPPED
-        )
-        busy = bool(claims and claims.busy)
-        result = self._result(started_at, summary, tuple(books.sealed), failure, busy=busy)
+    async def _lease(self) -> None:
         try:
-            # One that a new config cut short is made up for, like one that was killed.
-            booked = None if self.stop.reloaded and result.exit_code in CAME_TO_ITS_END else result.exit_code
-            await self.offload(lambda: books.finish(manifest(result), booked))
-        except CollectorError as error:
-            return replace(result, exit_code=ExitCode.OUTPUT, output_error=failure or error)
-        return result
+            await self._leasing.run()
+        except LedgerError as error:
+            self._writing.fail(error)
 
-    def _books(self) -> Writer:
-        memory = self.memory
-        keys = {work.org.name: work for work in memory.works} if memory else {}
-        return Writer(
-            self.sink,
-            clock=self.clock,
-            rules=Rules(
-                run_id=self.run_id,
-                trust_zero_for=self.trust_zero_for,
-                restate_for=self.restate_for,
-                directory=memory.directory if memory else "",
-                place=memory.place if memory else None,
-            ),
-            ledger=memory.ledger if memory else None,
-            key_of=lambda org: keys[org.name].key if keys else 0,
-        )
+    # -- ending early
 
-    def _claims(self, writer: WriteQueue, summary: RunSummary) -> Claims | None:
-        if self.memory is None:
-            return None
-        for work in self.memory.works:
-            summary.org(work.org)
-        return Claims(
-            self.memory,
-            offload=self.offload,
-            flush=writer.flush,
-            fail=writer.fail,
-            summary=summary,
-            emit=self.emit,
-            permits=self.limits.concurrency,
-        )
-
-    def _abandon(self) -> None:
+    async def _drain_on_signal(self) -> None:
+        """After a signal: send nothing more, and wait for what is under way only so long."""
+        await self.stop.signalled.wait()
+        self._send_nothing_more()
+        await asyncio.sleep(self.config.grace_s)
+        self._fetching.cut()
+        await asyncio.sleep(OUTPUT_GRACE_S)
         self._abandoned = True
         self.sink.abandon()
 
-    async def _seal(self, books: Writer, failure: CollectorError | None) -> CollectorError | None:
+    async def _wind_up_on_reload(self) -> None:
+        """After a reload: finish what was begun, retries included, and wait for it only so long."""
+        await self.stop.reloaded.wait()
+        self._fetching.wind_up()
+        self._leasing.wind_up()
+        await asyncio.sleep(self.config.grace_s)
+        self._send_nothing_more()
+        await asyncio.sleep(self.config.grace_s)
+        self._fetching.cut()
+
+    async def _end_on_failure(self) -> None:
+        """After a failure of output or ledger: what is under way can't be delivered."""
+        await self._writing.failed.wait()
+        self._send_nothing_more()
+        self._fetching.cut()
+
+    def _send_nothing_more(self) -> None:
+        self._fetching.stop()
+        self._leasing.stop()
+
+    # -- the end
+
+    async def _seal(self) -> CollectorError | None:
         """Seal what was written, or give up what a failing output left; return why, if so."""
+        failure = self._writing.failure
         if failure is None:
             try:
-                await self.offload(books.seal)
+                await self.offload(self._writer.seal)
             except CollectorError as error:
                 failure = error
         if failure is not None:
-            with suppress(CollectorError):  # why it is given up is told
-                await self.offload(books.give_up)
+            if self._writer.lost:
+                self._summary.roll_back()
+            with suppress(CollectorError):  # why it is given up is reported
+                await self.offload(self._writer.give_up)
         return failure
 
-    def _result(
-        self,
-        started_at: datetime,
-        summary: RunSummary,
-        files: tuple[SealedFile, ...],
-        failure: CollectorError | None,
-        *,
-        busy: bool,
-    ) -> RunResult:
-        code = summary.exit_code
+    async def _close_summary(self, failure: CollectorError | None) -> None:
+        """Account for the slices that no outcome was written of, by why their lane ended."""
+        if not isinstance(failure, LedgerError):
+            await self._leasing.count_rest()
+        why = RELOADED if self.stop.is_reload else STOPPED
+        for lane in self._fetching.lanes:
+            unissued = lane.plan.unissued.spans
+            for name, population in self._summary.org(lane.org).populations.items():
+                windows = unissued.get(name, ())
+                if failure is not None:  # of some of them it isn't known whether they were delivered
+                    population.close(SliceState.NOT_ASKED, "output", "the output failed before it was delivered")
+                elif lane.end is not None:
+                    population.close(lane.end.state, lane.end.failure.code, lane.end.failure.message, windows)
+                else:
+                    population.close(SliceState.NOT_ASKED, why.code, why.message, windows)
+
+    def _result(self, started_at: datetime, failure: CollectorError | None) -> RunResult:
+        code = self._summary.exit_code
         if self._abandoned:
             failure = None  # the output was given up because the run had to end
-        if busy and code is not ExitCode.REFUSED:
+        if self._leasing.busy and code is not ExitCode.REFUSED:
             code = ExitCode.BUSY
         if failure is not None:
             code = ExitCode.OUTPUT
         elif self.stop.signal is not None:
             code = ExitCode(128 + self.stop.signal)
         return RunResult(
-            run_id=self.run_id,
-            command=self.command,
+            run_id=self.config.run_id,
+            command=self.config.command,
             started_at=started_at,
             ended_at=self.clock.now(),
-            summary=summary,
-            files=files,
+            summary=self._summary,
+            files=tuple(self._writer.sealed),
             exit_code=code,
             output_error=failure,
-            recovered=tuple(self.memory.recovered) if self.memory else (),
+            recovered=tuple(self.session.recovered),
         )
 
-
-async def _feed(claims: Claims | None, dispatcher: Dispatcher) -> None:
-    if claims is not None:
-        claims.attach(dispatcher)
-        await claims.run()
-
-
-def _close_summary(summary: RunSummary, dispatcher: Dispatcher, failure: CollectorError | None, why: Rejected) -> None:
-    """Account for the slices that no outcome was written of, by why their lane ended."""
-    for lane in dispatcher.lanes:
-        unissued = lane.plan.unissued
-        for name, population in summary.orgs[lane.org.name].populations.items():
-            windows = unissued.get(name, ())
-            if failure is not None:  # of some of them it isn't known whether they were delivered
-                population.close(SliceState.NOT_ASKED, "output", "the output failed before it was delivered")
-            elif lane.end is not None:
-                population.close(lane.end.state, lane.end.failure.code, lane.end.failure.message, windows)
-            else:
-                population.close(SliceState.NOT_ASKED, why.code, why.message, windows)
+    async def _finish(self, result: RunResult) -> RunResult:
+        """Seal the manifest and commit the end of the run."""
+        # A run that a new config cut short is made up for, like one that was killed.
+        cut_short = self.stop.reloaded.is_set() and result.exit_code in CAME_TO_ITS_END
+        code = None if cut_short else result.exit_code
+        try:
+            await self.offload(lambda: self._writer.finish(manifest(result), code))
+        except CollectorError as error:
+            return replace(result, exit_code=ExitCode.OUTPUT, output_error=result.output_error or error)
+        return result

@@ -7,9 +7,9 @@ from typing import Protocol
 
 from collector.app.command import Command
 from collector.config import LoadedConfig
-from collector.fetch import Event
+from collector.events import Event
 from collector.run.manifest import RunResult
-from collector.run.run import Stop
+from collector.run.stop import Stop
 from collector.service.view import RunView
 from collector.service.watcher import Fingerprint
 

@@ -20,17 +20,17 @@ from signal import Signals
 import structlog
 
 from collector import __version__
-from collector.app.command import EVERYTHING, Command, Scope
+from collector.app.command import Command
+from collector.app.scope import EVERYTHING, Scope
 from collector.config import LoadedConfig
 from collector.core.exit_codes import CAME_TO_ITS_END, ExitCode
 from collector.core.schedule import Schedule
 from collector.errors import CollectorError, Refused
-from collector.events import LaneEnded, RequestEnded
-from collector.fetch import Event
+from collector.events import Event, LaneEnded, RequestEnded
 from collector.ports import Clock
 from collector.run.manifest import RunResult, in_words
 from collector.run.progress import Progress
-from collector.run.run import Stop
+from collector.run.stop import Stop
 from collector.service.config_reload import ConfigReload
 from collector.service.host import Host
 from collector.service.quarantine import Quarantine, entry_of, touched
@@ -156,7 +156,9 @@ class Loop:
         run_id = self._new_run_id()
         command = Command(name=COMMAND, range_=None, scope=replace(self._scope, orgs=asked))
         current = CurrentRun(run_id=run_id, started_at=now, progress=Progress())
-        stop = self._stop = Stop(signal=self._signal)
+        stop = self._stop = Stop()
+        if self._signal is not None:
+            stop.request(self._signal)
         self.observed.current = current
 
         def tell(event: Event) -> None:
@@ -172,11 +174,11 @@ class Loop:
             log.error("run.crashed", run_id=run_id, exception=kind_of(error), where=where(error))
             self._failed(current, kind_of(error), crashed(error))
         else:
-            self._ended(result, reloaded=stop.reloaded)
+            self._ended(result, reloaded=stop.reloaded.is_set())
         finally:
             self._stop = None
             self.observed.current = None
-        return stop.reloaded
+        return stop.reloaded.is_set()
 
     def _mind_refusals(self, event: Event) -> None:
         match event:

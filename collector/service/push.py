@@ -18,7 +18,8 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 
 from collector.adapters.clock import SystemClock
 from collector.adapters.metrics import EndedRun, RunMetrics, new_registry, push, write_textfile
-from collector.app.command import Command, Scope, has_ledger
+from collector.app.command import Command, has_ledger
+from collector.app.scope import Scope
 from collector.app.wiring import open_ledger
 from collector.config import LoadedConfig
 from collector.errors import ConfigError

@@ -18,17 +18,18 @@ from collector.adapters.heap import keep_giving_back
 from collector.adapters.signals import draining, hearing_hangup
 from collector.adapters.thread import WorkerThread
 from collector.adapters.token_file import TokenFile, read_token
-from collector.app.command import Command, Scope, has_ledger, lookback, make_plans
-from collector.app.prepare import find_standings
+from collector.app.command import Command, has_ledger
+from collector.app.prepare import register
+from collector.app.scope import Scope
 from collector.app.wiring import new_run_id, open_ledger, run_once
 from collector.config import LoadedConfig, files_now
 from collector.config.sections import State
 from collector.errors import ConfigError, LedgerError
-from collector.fetch import Event
+from collector.events import Event
 from collector.ledger import SqlLedger
 from collector.ports import Clock
 from collector.run.manifest import RunResult
-from collector.run.run import Stop
+from collector.run.stop import Stop
 from collector.service.loop import COMMAND, RUNS_SHOWN, Loop
 from collector.service.metrics import ServiceMetrics, wanted_of
 from collector.service.run_views import past_view, where
@@ -75,7 +76,7 @@ class ServiceHost:
     async def accept(self, config: LoadedConfig) -> None:
         """Make a config's orgs known to the ledger. Raises ConfigError for overlapping calendars, and LedgerError."""
         orgs = self._scope.of(config.orgs)
-        await self.read(config, lambda ledger: find_standings(ledger, config, orgs, self._clock.now()))
+        await self.read(config, lambda ledger: register(ledger, config, orgs, self._clock.now()))
 
     async def look(self, config: LoadedConfig) -> Fingerprint:
         """Return the fingerprint of a config's files, and of those that its patterns match now."""
@@ -85,8 +86,7 @@ class ServiceHost:
         self, config: LoadedConfig, command: Command, *, run_id: str, stop: Stop, watch: Callable[[Event], None]
     ) -> RunResult:
         """Make one run. Raises whatever keeps it from being made."""
-        plans = make_plans(config, range_=lookback(config), scope=command.scope, clock=self._clock)
-        return await run_once(config, command, run_id=run_id, plans=plans, offload=self._writer, stop=stop, watch=watch)
+        return await run_once(config, command, run_id=run_id, offload=self._writer, stop=stop, watch=watch)
 
     async def recent_runs(self, config: LoadedConfig) -> Sequence[RunView]:
         """Return the runs that the ledger knows of, newest first; those under way are left out. Raises LedgerError."""

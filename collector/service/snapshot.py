@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Set
 from datetime import date, datetime, timedelta
 
-from collector.app.command import EVERYTHING, Scope
 from collector.app.coverage import Grids
+from collector.app.scope import EVERYTHING, Scope
 from collector.config import LoadedConfig
 from collector.ledger import SqlLedger
 from collector.ledger.history import Asked, Digest

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import structlog
 
-from collector.app.command import EVERYTHING, Scope
+from collector.app.scope import EVERYTHING, Scope
 from collector.config import LoadedConfig
 from collector.errors import CollectorError
 from collector.events import Event, LaneEnded, SliceCommitted

@@ -9,9 +9,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from collector.core.plan import LanePlan
-from collector.fetch import Dispatcher, Event, Limits, RateLimit, SliceOutcome
-from collector.model import SliceState
+from collector.core.identities import Identities
+from collector.core.plan import Abandoned, Batch
+from collector.errors import Failure
+from collector.events import Event, SliceOutcome
+from collector.fetch import Dispatcher, Lane, Limits, RateLimit
+from collector.model import Answer, Org, SliceState
 from tests.support.fake_api import FakeApi, FakeClock
 from tests.support.virtual_time import run_virtual
 
@@ -27,6 +30,7 @@ class Dispatched:
     outcomes: list[tuple[float, SliceOutcome]] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     ended_at: float = 0.0
+    lanes: list[Lane] = field(default_factory=list)
 
     def states(self, org: str | None = None) -> Counter[SliceState]:
         return Counter(o.state for _, o in self.outcomes if org in (None, o.slice.org.name))
@@ -39,16 +43,21 @@ class Dispatched:
 
 
 def dispatch(
-    plans: list[LanePlan],
+    batches: list[Batch],
     api: FakeApi,
     limits: Limits = FAST,
     *,
     seed: int = 1,
     during: Callable[[Dispatcher], Awaitable[None]] | None = None,
     deliver: Callable[[SliceOutcome], Awaitable[None]] | None = None,
+    allow_same: bool = False,
 ) -> Dispatched:
-    """Dispatch the plans to their end; `during` runs beside it."""
+    """Dispatch a batch of each org to its end; `during` runs beside it."""
     result = Dispatched(api)
+    identities = Identities(allow_same=allow_same)
+
+    async def verify(org: Org, answer: Answer) -> Failure | None:
+        return identities.check(org, answer)
 
     async def take(outcome: SliceOutcome) -> None:
         result.outcomes.append((asyncio.get_running_loop().time(), outcome))
@@ -56,12 +65,19 @@ def dispatch(
             await deliver(outcome)
 
     async def main() -> None:
+        queue = asyncio.Queue[Batch | Abandoned]()
+        for batch in batches:
+            queue.put_nowait(batch)
+        result.lanes = [Lane.of(batch.org, limits) for batch in batches]
         dispatcher = Dispatcher(
-            plans,
+            result.lanes,
+            queue,
             limits=limits,
             transport=api,
             clock=FakeClock(),
+            verify=verify,
             deliver=take,
+            on_idle=lambda: None,
             emit=result.events.append,
             rng=random.Random(seed),
         )

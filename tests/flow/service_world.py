@@ -12,10 +12,10 @@ from signal import SIGTERM
 from collector.app.command import Command
 from collector.config import LoadedConfig
 from collector.errors import ConfigError, LedgerError
-from collector.fetch import Event
+from collector.events import Event
 from collector.ledger import SqlLedger
 from collector.run.manifest import RunResult
-from collector.run.run import Stop
+from collector.run.stop import Stop
 from collector.service.loop import Loop
 from collector.service.metrics import ServiceMetrics
 from collector.service.run_views import past_view

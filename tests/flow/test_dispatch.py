@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from collector.core.retry import RetryPolicy
 from collector.errors import Retriable
-from collector.events import ApiDown, ApiUp, LaneEnded, RetryScheduled
-from collector.fetch import Dispatcher, Limits, RateLimit, SliceOutcome
+from collector.events import ApiDown, ApiUp, LaneEnded, RetryScheduled, SliceOutcome
+from collector.fetch import Dispatcher, Lane, Limits, RateLimit
 from collector.model import ApiRequest, Org, Population, SliceState
 from tests.flow.harness import FAST, dispatch
 from tests.support.fake_api import RESET, FakeApi, Script, Step, answer, for_org, replies, status
@@ -37,9 +37,7 @@ def test_every_slice_ends_exactly_once() -> None:
 
 def test_an_org_without_windows_is_never_asked() -> None:
     api = FakeApi()
-    empty = plan_days(make_org("empty"), 1)
-    empty.__init__(empty.org, None)  # type: ignore[misc]
-    result = dispatch([empty], api)
+    result = dispatch([plan_days(make_org("empty"), 0)], api)
     assert not api.asked
     assert not result.outcomes
 
@@ -140,17 +138,20 @@ def test_a_slice_that_waits_for_its_retry_holds_no_permit() -> None:
 
 
 def test_a_run_holds_a_bounded_number_of_slices() -> None:
-    plans = [plan_days(make_org(f"org-{n}"), 200) for n in range(100)]
-    issued, ended, most = 0, 0, 0
+    ended, most, issued = 0, 0, 0
+    lanes: list[Lane] = []
+
+    async def keep(dispatcher: Dispatcher) -> None:
+        lanes.extend(dispatcher.lanes)
 
     async def count(_: SliceOutcome) -> None:
-        nonlocal ended, most
+        nonlocal ended, most, issued
         ended += 1
-        most = max(most, sum(plan.issued for plan in plans) - ended)
+        issued = sum(lane.plan.issued.total() for lane in lanes)
+        most = max(most, issued - ended)
 
     api = FakeApi(script=lambda org, _request, n: RESET if (n + int(org.name[4:])) % 3 == 1 else None)
-    dispatch(plans, api, deliver=count)
-    issued = sum(plan.issued for plan in plans)
+    dispatch([plan_days(make_org(f"org-{n}"), 200) for n in range(100)], api, during=keep, deliver=count)
     assert issued == ended == 100 * 200 * 2
     assert most <= 100 * 2 * 4  # orgs, permits, slices that may be outstanding for each permit
 
@@ -203,9 +204,7 @@ def test_two_orgs_of_one_organization_are_counted_once() -> None:
     assert result.states() == {COMPLETE: 6, REFUSED: 1}
     (end,) = result.of(LaneEnded)
     assert end.failure.code == "refused_duplicate"
-    both = dispatch(
-        [plan_days(make_org("a"), 3), plan_days(make_org("b"), 3)], api, Limits(allow_same_organization=True)
-    )
+    both = dispatch([plan_days(make_org("a"), 3), plan_days(make_org("b"), 3)], api, Limits(), allow_same=True)
     assert both.states() == {COMPLETE: 12}
 
 
@@ -371,8 +370,9 @@ def test_a_stop_sends_nothing_more_and_gives_those_under_way_their_grace() -> No
 
     async def stop(dispatcher: Dispatcher) -> None:
         await asyncio.sleep(12)
-        dispatcher.stop(grace_s=20)
-        dispatcher.stop(grace_s=20)
+        dispatcher.stop()
+        await asyncio.sleep(20)
+        dispatcher.cut()
 
     result = dispatch([plan_days(make_org("quick"), 10), plan_days(make_org("slow"), 10)], api, during=stop)
     assert max(at for at, _ in api.asked) <= 12

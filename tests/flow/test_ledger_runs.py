@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from collector.app.command import Command, Scope
+from collector.app.command import Command
+from collector.app.scope import Scope
 from collector.core.anomalies import Anomaly
 from collector.core.exit_codes import ExitCode
+from collector.core.plan import Batch
 from collector.core.ranges import Between, Last, Moment
 from collector.core.retry import RetryPolicy
 from collector.core.shards import Shard
@@ -21,9 +23,9 @@ from collector.events import LaneEnded, SliceCommitted
 from collector.fetch import Limits
 from collector.ledger import SqlLedger
 from collector.model import ApiRequest, Granularity, Org, Population, SliceState, Zone
-from collector.run.leasing import Claims
-from collector.run.org_task import Batch, Work
-from collector.run.run import Stop
+from collector.run.leasing import Leasing
+from collector.run.org_task import OrgTask
+from collector.run.stop import Stop
 from tests.flow.harness import FAST
 from tests.flow.world import DAY, NOON, World
 from tests.support.fake_api import RESET, FakeApi, FakeClock, Script, Step, answer, for_org, status
@@ -276,25 +278,25 @@ def test_all_that_a_refused_org_was_not_asked_is_told_with_where_it_lies(world: 
     assert spans == [[("2026-01-01", "2026-02-01"), ("2026-02-11", "2026-06-21")]] * 2
 
 
-@pytest.mark.parametrize(("how", "lie"), [("reload", [("2026-06-01", "2026-06-11")]), ("stop", [])])
-def test_a_run_that_is_to_end_while_it_claims_says_what_it_never_came_to(
-    world: World, monkeypatch: pytest.MonkeyPatch, how: str, lie: list[tuple[str, str]]
+@pytest.mark.parametrize("how", ["reload", "stop"])
+def test_a_run_that_is_to_end_while_it_acquires_leases_reports_what_it_never_came_to(
+    world: World, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    world.orgs, stop, plan = [make_org("a")], Stop(), Claims._plan
+    world.orgs, stop, plan = [make_org("a")], Stop(), Leasing._plan
 
-    def planned(self: Claims, work: Work) -> Batch:
+    def planned(self: Leasing, task: OrgTask) -> Batch:
         stop.reload() if how == "reload" else stop.request(signal.SIGTERM)
-        return plan(self, work)
+        return plan(self, task)
 
-    monkeypatch.setattr(Claims, "_plan", planned)
+    monkeypatch.setattr(Leasing, "_plan", planned)
     range_ = Between(Moment.parse("2026-06-01"), Moment.parse("2026-06-10"))
     running = world.run(Command(name="backfill", range_=range_), run_id="1", clock=FakeClock(NOON), stop=stop)
     result = run_virtual(running)
     causes = [cause for _, cause in result.summary.orgs["a"].causes]
     assert world.api.asked == []
-    assert [spans_of_days(cause) for cause in causes] == [lie] * len(causes)
-    assert result.summary.planned == result.summary.count(SliceState.NOT_ASKED) == (20 if lie else 0)
-    assert {end.remaining for end in world.events if isinstance(end, LaneEnded)} <= {0}
+    assert [spans_of_days(cause) for cause in causes] == [[("2026-06-01", "2026-06-11")]] * 2
+    assert result.summary.planned == result.summary.count(SliceState.NOT_ASKED) == 20
+    assert {end.remaining for end in world.events if isinstance(end, LaneEnded)} <= {0, 20}
 
 
 def spans_of_days(cause: Cause) -> list[tuple[str, str]]:
@@ -325,7 +327,7 @@ def test_a_credential_that_now_belongs_to_another_organization_is_refused_before
     assert result.exit_code == ExitCode.REFUSED
     assert world.records_of_run(result) == []
     (cause, *_) = [cause for _, cause in result.summary.orgs["a"].causes]
-    assert "set org_id: 'another' if it is meant" in cause.message
+    assert "set org_id: 'another' if the new one is right" in cause.message
 
 
 def test_a_ledger_that_fails_while_an_organization_is_bound_ends_the_run_with_5_and_not_as_a_defect(
@@ -504,3 +506,33 @@ def test_an_org_that_another_process_works_on_is_waited_for_and_then_left_with_6
         other.close()
     assert result.exit_code == ExitCode.BUSY
     assert {r["org"] for r in world.records_of_run(result)} == {"b"}
+
+
+def test_complete_windows_of_a_busy_org_are_not_planned(world: World) -> None:
+    """They once were: `planned 12, not_asked 12`, although the ledger left nothing to fetch."""
+    world.schedule = {"recheck": []}
+    world.collect(NOON)
+    other = SqlLedger.open(world.ledger_url, command="collector backfill", now=lambda: NOON, durable=False)
+    try:
+        assert other.acquire([row.key for row in other.organizations()]) == {}
+        result = world.collect(NOON)
+        assert (result.summary.planned, result.exit_code) == (0, ExitCode.BUSY)
+        incomplete = world.collect(NOON + DAY)
+    finally:
+        other.close()
+    assert incomplete.summary.planned == incomplete.summary.count(SliceState.NOT_ASKED) == 2 * 2
+    causes = [cause for org in incomplete.summary.orgs.values() for _, cause in org.causes]
+    assert {(cause.code, *spans_of_days(cause)) for cause in causes} == {("busy", ("2026-06-24", "2026-06-25"))}
+
+
+def test_a_run_that_is_stopped_before_its_start_plans_only_what_the_ledger_leaves_to_fetch(world: World) -> None:
+    world.backfill(NOON, "2026-06-01", "2026-06-10")
+    stop = Stop()
+    stop.request(signal.SIGTERM)
+    range_ = Between(Moment.parse("2026-06-01"), Moment.parse("2026-06-12"))
+    result = run_virtual(
+        world.run(Command(name="backfill", range_=range_), run_id="9", clock=FakeClock(NOON), stop=stop)
+    )
+    assert result.summary.planned == result.summary.count(SliceState.NOT_ASKED) == 2 * 2 * 2
+    causes = [cause for org in result.summary.orgs.values() for _, cause in org.causes]
+    assert {(cause.code, *spans_of_days(cause)) for cause in causes} == {("stopped", ("2026-06-11", "2026-06-13"))}

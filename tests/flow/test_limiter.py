@@ -1,33 +1,13 @@
-"""The rate limit: exact, fair, and free of polling."""
+"""The rate limit: exact, and free of polling."""
 
 from __future__ import annotations
 
 import asyncio
 
 import pytest
-from asyncio_throttle.throttler import Throttler
 
 from collector.fetch.limiter import Limiter
-from tests.support.virtual_time import VirtualLoop, run_virtual
-
-
-def test_waiters_are_served_exactly_in_their_order() -> None:
-    served: list[tuple[float, int]] = []
-
-    async def wait(limiter: Limiter, n: int) -> None:
-        async with limiter:
-            served.append((asyncio.get_running_loop().time(), n))
-
-    async def main() -> None:
-        limiter = Limiter(50, 1.0)
-        async with asyncio.TaskGroup() as tasks:
-            for n in range(500):
-                tasks.create_task(wait(limiter, n))
-
-    run_virtual(main())
-    assert [n for _, n in served] == list(range(500))
-    assert served[-1][0] == pytest.approx(9 * 1.07)
-    assert [at for at, _ in served] == [pytest.approx(n // 50 * 1.07) for n in range(500)]
+from tests.support.virtual_time import run_virtual
 
 
 def test_a_permit_counts_from_when_its_request_left() -> None:
@@ -72,26 +52,15 @@ def test_a_stretched_period_lets_fewer_pass() -> None:
     assert run_virtual(main()) == pytest.approx(4 * 1.07)
 
 
-def test_it_is_still_a_throttler() -> None:
-    assert isinstance(Limiter(1, 1.0), Throttler)
+def test_permits_are_free_in_exactly_the_bursts_that_the_limit_allows() -> None:
+    async def main() -> list[float]:
+        limiter, loop, left = Limiter(50, 1.0), asyncio.get_running_loop(), list[float]()
+        while len(left) < 500:
+            now = loop.time()
+            if (free_at := limiter.ready_at(now)) is not None and free_at > now:
+                await asyncio.sleep(free_at - now)
+            limiter.take().sent(loop.time())
+            left.append(loop.time())
+        return left
 
-
-def test_waiting_costs_no_polling() -> None:
-    """500 waiters once woke 100 times a second each; now the loop turns a few times per waiter, in all."""
-    turns = 0
-
-    class CountingLoop(VirtualLoop):
-        def _run_once(self) -> None:
-            nonlocal turns
-            turns += 1
-            super()._run_once()  # type: ignore[misc]
-
-    async def main() -> None:
-        limiter = Limiter(50, 1.0)
-        async with asyncio.TaskGroup() as tasks:
-            for _ in range(500):
-                tasks.create_task(limiter.acquire())
-
-    with asyncio.Runner(loop_factory=CountingLoop) as runner:
-        runner.run(main())
-    assert turns < 3 * 500
+    assert run_virtual(main()) == [pytest.approx(n // 50 * 1.07) for n in range(500)]

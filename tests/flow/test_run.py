@@ -1,4 +1,4 @@
-"""A whole run in virtual time, into an output in memory that fails when a test says so."""
+"""A whole run in virtual time, with and without a ledger, into an output in memory that fails when a test says so."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import asyncio
 import hashlib
 import json
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 from signal import SIGINT, SIGTERM, Signals
 from typing import Any, TypeVar
 
@@ -18,21 +20,29 @@ import pytest
 from collector import __version__
 from collector.adapters.sinks.jsonl import to_lines
 from collector.core.exit_codes import ExitCode
-from collector.core.plan import LanePlan
+from collector.core.identities import Identities
+from collector.core.ledger_entries import Standing
+from collector.core.ranges import Between, Moment
+from collector.core.wanted import BackfillWanted, Since
 from collector.errors import OutputError
-from collector.fetch import Event, Limits
-from collector.model import Population, Record, SliceState
-from collector.ports import Clock, SealedFile
+from collector.events import Event
+from collector.fetch import Limits
+from collector.ledger import NoLedger, SqlLedger
+from collector.model import Org, Population, Record, SliceState
+from collector.ports import Clock, Ledger, SealedFile
 from collector.run.manifest import RunResult
-from collector.run.run import Run, Stop
+from collector.run.run import Run, RunConfig
+from collector.run.session import LedgerSession
+from collector.run.stop import Stop
 from tests.flow.harness import FAST
 from tests.support.fake_api import RESET, FakeApi, FakeClock, answer, for_org, status
-from tests.support.orgs import make_org, plan_days
+from tests.support.orgs import START, make_org
 from tests.support.virtual_time import run_virtual
 
 T = TypeVar("T")
 COMPLETE, PARTIAL, FAILED, REFUSED, NOT_ASKED = SliceState
 FULL = OutputError("the disk is full")
+DAY = timedelta(days=1)
 
 
 @dataclass
@@ -94,6 +104,7 @@ class MemorySink:
     def publish(self, file: SealedFile) -> None:
         self._call("publish")
         self.sealed += self.ended
+        self.ended = []
         self.files.append(file)
 
     def write_manifest(self, manifest: bytes) -> None:
@@ -131,8 +142,41 @@ class Ran:
         return manifest
 
 
+@dataclass(frozen=True)
+class Days:
+    """So many days of some orgs: what a run is asked for."""
+
+    orgs: list[Org]
+    days: int
+
+    @property
+    def slices(self) -> int:
+        return self.days * sum(len(org.populations) for org in self.orgs)
+
+
+def session_of(asked: Days, ledger: Ledger, now: datetime) -> LedgerSession:
+    """Prepare a run over past days, as a command does."""
+    standings = ledger.register(asked.orgs, wanted_from=dict.fromkeys((org.name for org in asked.orgs), START), now=now)
+    known = {name: standing for name, standing in standings.items() if isinstance(standing, Standing)}
+    last = START.date() + max(0, asked.days - 1) * DAY
+    since = {name: Since(wanted_from=standing.wanted_from) for name, standing in known.items()}
+    return LedgerSession(
+        ledger=ledger,
+        orgs=asked.orgs,
+        standings=known,
+        wanted=BackfillWanted(
+            now=START + 400 * DAY if asked.days else START,  # no window has ended at the very start
+            settle=timedelta(0),
+            range_=Between(Moment(START.date()), Moment(last)),
+            since=since,
+        ),
+        identities=Identities(),
+        wait_s=1.0,
+    )
+
+
 def run(
-    plans: list[LanePlan],
+    asked: Days,
     api: FakeApi | None = None,
     sink: MemorySink | None = None,
     *,
@@ -141,8 +185,10 @@ def run(
     clock: Clock | None = None,
     limits: Limits = FAST,
     grace_s: float = 20.0,
+    ledger: Ledger | None = None,
 ) -> Ran:
     """Run to the end; a signal comes `stop_at` seconds after the start, or before it if that is negative."""
+    clock, ledger = clock or FakeClock(), ledger or NoLedger()
     api, sink, stop = api or FakeApi(), sink or MemorySink(), Stop()
     events: list[Event] = []
 
@@ -153,17 +199,19 @@ def run(
         elif stop_at is not None:
             loop.call_later(stop_at, stop.request, signal)
         result = await Run(
-            run_id="run-1",
-            command="collect",
-            plans=plans,
-            limits=limits,
-            trust_zero_for=timedelta(days=60),
-            restate_for=timedelta(days=30),
-            grace_s=grace_s,
+            config=RunConfig(
+                run_id="run-1",
+                command="collect",
+                limits=limits,
+                trust_zero_for=timedelta(days=60),
+                restate_for=timedelta(days=30),
+                grace_s=grace_s,
+            ),
+            session=session_of(asked, ledger, clock.now()),
             transport=api,
             sink=sink,
             offload=sink.offload,
-            clock=clock or FakeClock(),
+            clock=clock,
             emit=events.append,
             rng=random.Random(1),
             stop=stop,
@@ -173,8 +221,8 @@ def run(
     return run_virtual(main())
 
 
-def orgs(n: int, days: int = 5) -> list[LanePlan]:
-    return [plan_days(make_org(f"org-{i}"), days) for i in range(n)]
+def orgs(n: int, days: int = 5) -> Days:
+    return Days([make_org(f"org-{i}") for i in range(n)], days)
 
 
 def fails_at(method: str, n: int) -> MemorySink:
@@ -190,51 +238,89 @@ BAD = for_org(
         "org-3": lambda *_: status(400),
     }
 )
-CASES: dict[str, Callable[[], Ran]] = {
-    "healthy": lambda: run(orgs(5)),
-    "bad orgs": lambda: run(orgs(6), FakeApi(script=BAD)),
-    "no windows": lambda: run([LanePlan(make_org(), None)]),
-    "api down": lambda: run(orgs(5, 20), FakeApi(script=lambda *_: status(502))),
-    "api goes down": lambda: run(orgs(5, 20), FakeApi(script=lambda _o, _r, n: status(502) if n > 9 else None)),
-    "stopped": lambda: run(orgs(5, 20), FakeApi(latency_s=lambda _: 5.0), stop_at=12),
-    "stopped before the start": lambda: run(orgs(2), stop_at=-1),
-    "stopped without grace": lambda: run(orgs(5, 20), FakeApi(latency_s=lambda _: 5.0), stop_at=12, grace_s=0),
-    "first write fails": lambda: run(orgs(5, 20), None, fails_at("append", 1)),
-    "a later write fails": lambda: run(orgs(5, 20), None, fails_at("append", 5)),
-    "a write fails among bad orgs": lambda: run(orgs(6, 20), FakeApi(script=BAD), fails_at("append", 5)),
-    "a rename fails": lambda: run(orgs(5, 20), None, fails_at("publish", 2)),
-    "the last seal fails": lambda: run(orgs(5), None, fails_at("close_file", 1)),
-    "the manifest fails": lambda: run(orgs(5), None, fails_at("write_manifest", 1)),
-    "stopped while the output fails": lambda: run(orgs(5, 20), None, fails_at("append", 3), stop_at=0.2),
+CASES: dict[str, Callable[[], dict[str, Any]]] = {
+    "healthy": lambda: {"asked": orgs(5)},
+    "bad orgs": lambda: {"asked": orgs(6), "api": FakeApi(script=BAD)},
+    "no windows": lambda: {"asked": orgs(1, 0)},
+    "api down": lambda: {"asked": orgs(5, 20), "api": FakeApi(script=lambda *_: status(502))},
+    "api goes down": lambda: {
+        "asked": orgs(5, 20),
+        "api": FakeApi(script=lambda _o, _r, n: status(502) if n > 9 else None),
+    },
+    "stopped": lambda: {"asked": orgs(5, 20), "api": FakeApi(latency_s=lambda _: 5.0), "stop_at": 12},
+    "stopped before the start": lambda: {"asked": orgs(2), "stop_at": -1},
+    "stopped without grace": lambda: {
+        "asked": orgs(5, 20),
+        "api": FakeApi(latency_s=lambda _: 5.0),
+        "stop_at": 12,
+        "grace_s": 0,
+    },
+    "first write fails": lambda: {"asked": orgs(5, 20), "sink": fails_at("append", 1)},
+    "a later write fails": lambda: {"asked": orgs(5, 200), "sink": fails_at("append", 5)},
+    "a write fails among bad orgs": lambda: {
+        "asked": orgs(6, 200),
+        "api": FakeApi(script=BAD),
+        "sink": fails_at("append", 5),
+    },
+    "a rename fails": lambda: {"asked": orgs(5, 200), "sink": fails_at("publish", 2)},
+    "the last seal fails": lambda: {"asked": orgs(5), "sink": fails_at("close_file", 1)},
+    "the manifest fails": lambda: {"asked": orgs(5), "sink": fails_at("write_manifest", 1)},
+    "stopped while the output fails": lambda: {"asked": orgs(5, 200), "sink": fails_at("append", 3), "stop_at": 2.2},
 }
+KINDS = ("no ledger", "ledger")
+ENDINGS = [(case, kind) for case in CASES for kind in KINDS]
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_every_planned_slice_is_accounted_for_however_the_run_ends(case: str) -> None:
-    ran = CASES[case]()
+@pytest.fixture
+def end(tmp_path: Path) -> Iterator[Callable[[str, str], Ran]]:
+    """Run a case to its end, without a ledger or with one in a file."""
+    with ExitStack() as stack:
+
+        def ended(case: str, kind: str) -> Ran:
+            ledger: Ledger = NoLedger()
+            if kind == "ledger":
+                url, clock = f"sqlite:///{tmp_path}/ledger.db", FakeClock()
+                ledger = SqlLedger.open(url, command="collect", now=clock.now, durable=False)
+                stack.callback(ledger.close)
+            return run(**CASES[case](), ledger=ledger)
+
+        yield ended
+
+
+End = Callable[[str, str], Ran]
+
+
+@pytest.mark.parametrize(("case", "kind"), ENDINGS)
+def test_every_planned_slice_is_accounted_for_however_the_run_ends(case: str, kind: str, end: End) -> None:
+    ran = end(case, kind)
     summary = ran.result.summary
-    assert summary.planned == sum(ran.states.values())
+    assert summary.planned == sum(ran.states.values()) == CASES[case]()["asked"].slices
     for org in summary.orgs.values():
         for population in org.populations.values():
-            assert population.planned == population.states.total()
-            lacking = population.planned - population.states[COMPLETE]
-            assert sum(cause.slices for cause in population.causes.values()) == lacking
+            tally = population.tally
+            assert population.planned == tally.states.total()
+            incomplete = population.planned - tally.states[COMPLETE]
+            assert sum(cause.slices for cause in tally.causes.values()) == incomplete
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_what_is_counted_is_what_is_sealed_however_the_run_ends(case: str) -> None:
-    ran = CASES[case]()
+@pytest.mark.parametrize(("case", "kind"), ENDINGS)
+def test_what_is_counted_is_what_is_sealed_however_the_run_ends(case: str, kind: str, end: End) -> None:
+    ran = end(case, kind)
     summary, sink = ran.result.summary, ran.sink
-    sealed = {(r.org, r.population, r.window_start) for r in sink.sealed}
-    assert ran.states.get(COMPLETE, 0) + ran.states.get(PARTIAL, 0) == len(sealed)
-    assert summary.records == len(sink.sealed) == sum(file.records for file in ran.result.files)
+    kept = list(sink.sealed)
+    if kind == "ledger":  # the next run seals what is committed
+        kept += sink.ended + sink.unsealed
+    slices = {(r.org, r.population, r.window_start) for r in kept}
+    assert ran.states.get(COMPLETE, 0) + ran.states.get(PARTIAL, 0) == len(slices)
+    assert summary.records == len(kept)
+    assert sum(file.records for file in ran.result.files) == len(sink.sealed)
     assert ran.result.files == tuple(sink.files)
-    assert sink.unsealed == []
+    assert kind == "ledger" or sink.unsealed == []
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_the_manifest_says_what_the_result_says_and_is_sealed_last(case: str) -> None:
-    ran = CASES[case]()
+@pytest.mark.parametrize(("case", "kind"), ENDINGS)
+def test_the_manifest_says_what_the_result_says_and_is_sealed_last(case: str, kind: str, end: End) -> None:
+    ran = end(case, kind)
     if not ran.sink.manifests:
         assert ran.result.output_error is not None
         return
@@ -243,14 +329,14 @@ def test_the_manifest_says_what_the_result_says_and_is_sealed_last(case: str) ->
     assert slices.pop("planned") == summary.planned == sum(slices.values())
     assert slices == {state.value: summary.count(state) for state in SliceState}
     assert set(slices) == {"complete", "partial", "failed", "refused", "not_asked"}
-    assert manifest["records"] == sum(file["records"] for file in manifest["files"])
+    assert manifest["records"] == summary.records
     assert manifest["exit_code"] == ran.result.exit_code
     assert ran.sink.calls[-1][1] == "write_manifest"
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_every_request_is_counted(case: str) -> None:
-    ran = CASES[case]()
+@pytest.mark.parametrize(("case", "kind"), ENDINGS)
+def test_every_request_is_counted(case: str, kind: str, end: End) -> None:
+    ran = end(case, kind)
     if ran.result.output_error is None:
         assert ran.result.summary.requests == len(ran.api.asked)
 
@@ -301,7 +387,7 @@ def test_the_exit_code_says_the_worst_and_a_person_who_is_needed_wins(script: di
 
 def test_the_manifest_of_a_healthy_run_word_for_word() -> None:
     org = make_org("acme", populations=(Population.ACCOUNT_USER,))
-    ran = run([plan_days(org, 20)], None, MemorySink(seal_every=30))
+    ran = run(Days([org], 20), None, MemorySink(seal_every=30))
     files = ran.manifest.pop("files")
     assert ran.manifest == {
         "run_id": "run-1",
@@ -323,7 +409,7 @@ def test_the_manifest_of_a_healthy_run_word_for_word() -> None:
         assert (file["bytes"], file["sha256"]) == (len(lines), hashlib.sha256(lines).hexdigest())
 
 
-class Standing:
+class Still:
     """A clock that stands."""
 
     at = datetime(2026, 6, 24, 10, 20, tzinfo=UTC)
@@ -332,7 +418,7 @@ class Standing:
         return self.at
 
 
-class GoingBack(Standing):
+class GoingBack(Still):
     """A clock that someone keeps setting back."""
 
     def now(self) -> datetime:
@@ -340,7 +426,7 @@ class GoingBack(Standing):
         return self.at
 
 
-@pytest.mark.parametrize("clock", [FakeClock(), Standing(), GoingBack()])
+@pytest.mark.parametrize("clock", [FakeClock(), Still(), GoingBack()])
 def test_collected_at_rises_with_every_slice_whatever_the_clock_does(clock: Clock) -> None:
     ran = run(orgs(3), clock=clock)
     of_slice: dict[tuple[object, ...], set[datetime]] = {}

@@ -17,7 +17,7 @@ from collector.deliver.writer import Writer
 from collector.fetch.lane import Lane
 from collector.fetch.limiter import Limiter
 from collector.ledger import SqlLedger
-from collector.run.identity import Binding
+from collector.run.identity import IdentityCheck
 from collector.run.run import Run
 from tests.flow.service_world import ServiceWorld
 from tests.flow.world import NOON
@@ -33,7 +33,7 @@ PARTS: list[tuple[type, str]] = [
     (SqlLedger, "commit"),
     (SqlLedger, "release"),
     (SqlLedger, "end_run"),
-    (Binding, "settle"),
+    (IdentityCheck, "verify"),
     (Lane, "take"),
     (Lane, "settle"),
     (Limiter, "ready_at"),

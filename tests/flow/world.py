@@ -10,14 +10,15 @@ import json
 import random
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 from collector.adapters.sinks import DirectorySink
 from collector.app.command import Command
-from collector.app.prepare import remember
+from collector.app.prepare import prepare
+from collector.app.wiring import run_config
 from collector.config import LoadedConfig, Settings
 from collector.core.ranges import Between, Last, Moment, Range
 from collector.events import Event
@@ -26,7 +27,8 @@ from collector.ledger import SqlLedger
 from collector.model import Org
 from collector.ports import Clock
 from collector.run.manifest import RunResult
-from collector.run.run import Run, Stop
+from collector.run.run import Run
+from collector.run.stop import Stop
 from tests.flow.harness import FAST
 from tests.support.fake_api import FakeApi, FakeClock
 from tests.support.orgs import make_org
@@ -112,17 +114,12 @@ class World:
         with ExitStack() as stack:
             ledger = SqlLedger.open(self.ledger_url, command=command.name, now=clock.now, durable=False)
             stack.callback(ledger.close)
-            memory = remember(ledger, config, command, run_id, clock)
+            session = prepare(ledger, config, command, run_id, clock)
             sink = DirectorySink.open(self.directory / "out", run_id=run_id, seal_at=10**8)
             stack.callback(sink.close)
             return await Run(
-                run_id=run_id,
-                command=command.name,
-                plans=[],
-                limits=self.limits,
-                trust_zero_for=config.settings.trust_zero_for,
-                restate_for=config.settings.schedule.restate_for,
-                grace_s=20.0,
+                config=replace(run_config(config.settings, command, run_id), limits=self.limits),
+                session=session,
                 transport=self.api,
                 sink=sink,
                 offload=inline,
@@ -130,5 +127,4 @@ class World:
                 emit=emit or self.events.append,
                 rng=random.Random(1),
                 stop=stop,
-                memory=memory,
             ).execute()

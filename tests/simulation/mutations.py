@@ -6,7 +6,7 @@ A mutation says which invariant it must break. They patch the collector from out
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -17,23 +17,26 @@ from sqlalchemy import update
 
 from collector.adapters.sinks import DirectorySink
 from collector.app import prepare
-from collector.core import coverage, emission, finding, normalise, response, retry, summary, wanted
+from collector.core import coverage, emission, finding, normalise, plan, response, retry, summary, wanted
 from collector.core.coverage import Known
 from collector.core.finding import Finding
+from collector.core.identities import Identities
 from collector.core.ledger_entries import UnsealedFile
 from collector.deliver import recovery
 from collector.deliver.writer import Writer
 from collector.errors import Failure
-from collector.fetch import dispatcher, lane, limiter
+from collector.fetch import dispatcher, lane, limiter, slice_fetch
 from collector.fetch.dispatcher import Dispatcher
-from collector.fetch.identity import Identities
-from collector.fetch.lane import Inquiry, Lane
+from collector.fetch.lane import Lane, Mood
+from collector.fetch.limits import Limits
+from collector.fetch.org_pace import OrgPace
+from collector.fetch.slice_fetch import SliceFetch
 from collector.ledger import holders, leases, runs, unsealed
 from collector.model import Answer, Org, Population, Slice, Window
 from collector.ports import Ledger
-from collector.run import leasing, run
-from collector.run.leasing import Claims
-from collector.run.org_task import Work
+from collector.run import run
+from collector.run.leasing import Leasing
+from collector.run.org_task import OrgTask
 from tests.simulation.disk import SimFiles
 
 Patch = AbstractContextManager[Any]
@@ -181,15 +184,15 @@ def _lease_ignored() -> Sequence[Patch]:
     return [patch.object(leases, "acquire", mutated)]
 
 
-def _released_before_it_is_booked() -> Sequence[Patch]:
-    release = Claims._release
+def _released_before_it_is_committed() -> Sequence[Patch]:
+    release = Leasing._release
 
-    async def mutated(self: Claims, works: list[Work]) -> None:
-        if works:
-            await self._offload(lambda: self._ledger.release([work.key for work in works]))
-        await release(self, works)
+    async def mutated(self: Leasing, tasks: Sequence[OrgTask]) -> None:
+        if tasks:
+            await self._offload(lambda: self._ledger.release([task.key for task in tasks]))
+        await release(self, tasks)
 
-    return [patch.object(Claims, "_release", mutated)]
+    return [patch.object(Leasing, "_release", mutated)]
 
 
 # --- what is emitted ------------------------------------------------------------------------
@@ -247,7 +250,7 @@ def _partial_zero_is_measured() -> Sequence[Patch]:
         products = {name: usage or answer.products.get(name) for name, usage in found.products.items()}
         return replace(found, products=products)
 
-    return [patch.object(lane, "absorb", mutated)]
+    return [patch.object(slice_fetch, "absorb", mutated)]
 
 
 def _partial_is_complete() -> Sequence[Patch]:
@@ -259,14 +262,16 @@ def _partial_is_complete() -> Sequence[Patch]:
 
 def _cursor() -> Sequence[Patch]:
     """Coverage as the newest window that is complete: what is older is never asked again."""
-    outstanding = leasing.outstanding
+    needed = plan.needed
 
-    def mutated(org: Org, span: Window, known: Mapping[tuple[Population, datetime], Known], asks: Any) -> list[Slice]:
+    def mutated(
+        org: Org, windows: Iterable[Window], known: Mapping[tuple[Population, datetime], Known], needs: Any
+    ) -> list[Slice]:
         done = [start for (_, start), one in known.items() if one.state is coverage.SliceState.COMPLETE]
-        newest = max(done, default=span.start)
-        return [slice_ for slice_ in outstanding(org, span, known, asks) if slice_.window.start >= newest]
+        slices = list(needed(org, windows, known, needs))
+        return [slice_ for slice_ in slices if not done or slice_.window.start >= max(done)]
 
-    return [patch.object(leasing, "outstanding", mutated)]
+    return [patch.object(plan, "needed", mutated)]
 
 
 def _never_rechecked() -> Sequence[Patch]:
@@ -319,44 +324,41 @@ def _retries_at_once() -> Sequence[Patch]:
 
 
 def _retry_after_is_unheard() -> Sequence[Patch]:
-    def mutated(self: Lane, *_: object) -> None:
-        self._paused_until = 0.0
-
-    return [patch.object(Lane, "_mind_the_rate", mutated)]
+    return [patch.object(OrgPace, "failed", _nothing)]
 
 
 def _refused_is_asked_on() -> Sequence[Patch]:
-    park = Lane._park
+    refuse = Lane._refuse
 
-    def mutated(self: Lane, inquiry: Inquiry, refused: Any) -> Any:
+    def mutated(self: Lane, fetch: SliceFetch, refused: Any) -> Any:
         if self._refusals > 20:
-            return park(self, inquiry, refused)
-        return [self._wait(inquiry, refused, now=inquiry.sent_at + 10, delay_s=1.0)]
+            return refuse(self, fetch, refused)
+        self.mood = Mood.REFUSED_ONCE
+        return [self._retry(fetch, refused, now=fetch.sent_at + 10, delay_s=1.0)]
 
-    return [patch.object(Lane, "_park", mutated), patch.object(lane, "_ASKED_WHEN_REFUSED", 20)]
+    return [patch.object(Lane, "_refuse", mutated), patch.object(lane, "_REFUSALS", 20)]
 
 
 def _concurrency_ignored() -> Sequence[Patch]:
-    init = Dispatcher.__init__
+    of = Lane.of
 
-    def mutated(self: Dispatcher, *args: Any, limits: dispatcher.Limits, **kwargs: Any) -> None:
-        init(self, *args, limits=replace(limits, org_concurrency=limits.org_concurrency * 2), **kwargs)
+    def mutated(org: Org, limits: Limits) -> Lane:
+        return of(org, replace(limits, org_concurrency=limits.org_concurrency * 2))
 
-    return [patch.object(Dispatcher, "__init__", mutated)]
+    return [patch.object(Lane, "of", mutated)]
 
 
 def _waiting_holds_the_loop() -> Sequence[Patch]:
     """A Retry-After that one org is told pauses all of them."""
-    mind = Lane._mind_the_rate
+    failed, ready_at, init = OrgPace.failed, OrgPace.ready_at, Dispatcher.__init__
     paused = {"until": 0.0}
-    ready_at = Lane.ready_at
 
-    def minding(self: Lane, inquiry: Inquiry, failure: Failure, now: float) -> None:
-        mind(self, inquiry, failure, now)
-        paused["until"] = max(paused["until"], self._paused_until)
+    def failing(self: OrgPace, failure: Failure, **kwargs: float) -> None:
+        failed(self, failure, **kwargs)
+        paused["until"] = max(paused["until"], self.paused_until)
 
-    def ready(self: Lane, now: float) -> float | None:
-        when = ready_at(self, now)
+    def ready(self: OrgPace, now: float, **kwargs: int) -> float | None:
+        when = ready_at(self, now, **kwargs)
         until = paused["until"]
         return when if when is None or until > now + 700 else max(when, until)
 
@@ -364,10 +366,9 @@ def _waiting_holds_the_loop() -> Sequence[Patch]:
         paused["until"] = 0.0
         init(self, *args, **kwargs)
 
-    init = Dispatcher.__init__
     return [
-        patch.object(Lane, "_mind_the_rate", minding),
-        patch.object(Lane, "ready_at", ready),
+        patch.object(OrgPace, "failed", failing),
+        patch.object(OrgPace, "ready_at", ready),
         patch.object(Dispatcher, "__init__", begin),
     ]
 
@@ -381,7 +382,7 @@ def _not_asked_is_forgotten() -> Sequence[Patch]:
 
 def _identity_unchecked() -> Sequence[Patch]:
     def remember(self: Identities, org: Org, answer: Answer) -> None:
-        self._settled[org.name] = answer.org_id
+        self._known[org.name] = answer.org_id
 
     interpret = response.interpret
 
@@ -403,7 +404,7 @@ MUTATIONS = (
     Mutation("a lost file takes all revisions back", {"revisions"}, _lost_without_prior),
     Mutation("the dead keep their leases", {"coverage", "exit code", "sealed", "again"}, _leases_of_the_dead_stay),
     Mutation("a minute of work is gathered before it is booked", {"again"}, _gathered_for_a_minute),
-    Mutation("released before it is booked", {"again"}, _released_before_it_is_booked),
+    Mutation("released before it is booked", {"again"}, _released_before_it_is_committed),
     Mutation("the lease is ignored", {"lease"}, _lease_ignored),
     Mutation(
         "a worse answer replaces a better",

@@ -41,8 +41,9 @@ def _counts(world: World, process: Process, result: RunResult) -> None:
     for org in result.summary.orgs.values():
         spec = world.spec(org.org)
         for population, summary in org.populations.items():
-            if summary.planned != summary.states.total() or min([0, *summary.states.values()]) < 0:
-                raise Broken("summary", f"{org.org.name}: {summary.planned} planned, but {dict(summary.states)}")
+            states = summary.tally.states
+            if summary.planned != states.total() or min([0, *states.values()]) < 0:
+                raise Broken("summary", f"{org.org.name}: {summary.planned} planned, but {dict(states)}")
             if summary.planned < asked[spec.org_id, population.value]:
                 raise Broken("summary", f"{org.org.name}: more asked than the {summary.planned} planned")
     requests = len(world.api.of_run(process.run_id))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from sqlalchemy.util import await_only, greenlet_spawn
 
 from collector.adapters.sinks import DirectorySink
-from collector.app.command import Command, Scope
-from collector.app.prepare import remember
-from collector.app.wiring import limits_of
+from collector.app.command import Command
+from collector.app.prepare import prepare
+from collector.app.scope import Scope
+from collector.app.wiring import run_config
 from collector.config import LoadedConfig
 from collector.core.exit_codes import ExitCode
 from collector.core.ranges import Between, Moment, Range
@@ -29,7 +30,8 @@ from collector.events import ApiDown, Event, SliceOutcome
 from collector.ledger import SqlLedger
 from collector.ports import Ledger
 from collector.run.manifest import RunResult
-from collector.run.run import Run, Stop
+from collector.run.run import Run
+from collector.run.stop import Stop
 from tests.simulation.api import ApiTransport
 from tests.simulation.disk import SimFiles
 from tests.simulation.scenario import Ending, Launch, Trouble
@@ -148,21 +150,16 @@ class Process:
         try:
             handle = cast("Ledger", SimLedger(ledger, self))
             files = SimFiles(self.world.disk, self, self._disk_latency)
-            memory = await self.offload(lambda: remember(handle, config, command, self.run_id, self, files=files))
-            directory = Path(memory.directory)
+            session = await self.offload(lambda: prepare(handle, config, command, self.run_id, self, files=files))
+            directory = Path(session.directory)
             sink = await self.offload(
                 lambda: DirectorySink.open(
                     directory, run_id=self.run_id, seal_at=self.world.scenario.seal_at, files=files
                 )
             )
             return await Run(
-                run_id=self.run_id,
-                command=command.name,
-                plans=[],
-                limits=limits_of(config.settings),
-                trust_zero_for=config.settings.trust_zero_for,
-                restate_for=config.settings.schedule.restate_for,
-                grace_s=GRACE_S,
+                config=replace(run_config(config.settings, command, self.run_id), grace_s=GRACE_S),
+                session=session,
                 transport=ApiTransport(self.world.api, self.run_id, self.alive),
                 sink=sink,
                 offload=self.offload,
@@ -170,7 +167,6 @@ class Process:
                 emit=self._hear,
                 rng=self.rng,
                 stop=self.stop,
-                memory=memory,
             ).execute()
         finally:
             if not self.dead:

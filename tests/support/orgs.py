@@ -1,12 +1,13 @@
-"""Orgs and plans to test with."""
+"""Orgs and their slices to test with."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from collector.core.plan import LanePlan
-from collector.model import BasicCredential, Org, Window
+from collector.core.plan import Batch
+from collector.core.windows import Calendar
+from collector.model import BasicCredential, Org, Slice, Window
 
 START = datetime(2026, 6, 1, tzinfo=UTC)
 
@@ -20,5 +21,12 @@ def make_org(name: str = "acme", **changes: Any) -> Org:
     return Org(**(values | changes))
 
 
-def plan_days(org: Org, days: int, start: datetime = START) -> LanePlan:
-    return LanePlan(org, Window(start, start + timedelta(days=days)))
+def slices_of(org: Org, span: Window) -> list[Slice]:
+    """All slices of a span, oldest first."""
+    windows = Calendar(org.zone, org.granularity).split(span)
+    return [Slice(org, population, window) for window in windows for population in org.populations]
+
+
+def plan_days(org: Org, days: int, start: datetime = START) -> Batch:
+    """One batch with all slices of so many days."""
+    return Batch(org=org, slices=slices_of(org, Window(start, start + timedelta(days=days))) if days else ())

@@ -1,58 +1,59 @@
-"""Plans: as many slices as they say, oldest first, and none before it is asked for."""
+"""Plans: what needs fetching, in batches, oldest first, and nothing twice."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from collections import Counter
+from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
-from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.core.plan import BatchPlan, LanePlan, ListedPlan, spans_of
+from collector.core.coverage import Known
+from collector.core.grid import Grid
+from collector.core.plan import Batch, OrgPlan, Rest, needed, next_batch, open_span, spans_of
 from collector.core.windows import Calendar, merge, start_of_date
-from collector.model import Granularity, Population, Slice, Window, Zone
-from tests.support.orgs import make_org, plan_days
+from collector.model import Granularity, Org, Population, Slice, SliceState, Window, Zone
+from tests.support.orgs import START, make_org, plan_days, slices_of
 
+DAY = timedelta(days=1)
 DECADE = 3653
 BOTH = tuple(Population)
+PEOPLE, SERVICES = BOTH
+COMPLETE = Known(state=SliceState.COMPLETE, complete_at=START)
 spans = st.tuples(
     st.datetimes(datetime(2025, 1, 1), datetime(2027, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001
     st.timedeltas(timedelta(hours=1), timedelta(days=100)),
 )
 
 
-class CountingZone(tzinfo):
-    """A zone that counts how often it was asked."""
-
-    def __init__(self, name: str) -> None:
-        self._zone = ZoneInfo(name)
-        self.asked = 0
-
-    def utcoffset(self, dt: datetime | None) -> timedelta | None:
-        self.asked += 1
-        return self._zone.utcoffset(dt)
-
-    def dst(self, dt: datetime | None) -> timedelta | None:
-        return self._zone.dst(dt)
-
-    def tzname(self, dt: datetime | None) -> str | None:
-        return self._zone.tzname(dt)
-
-    def fromutc(self, dt: datetime) -> datetime:
-        self.asked += 1
-        return self._zone.fromutc(dt.replace(tzinfo=self._zone)).replace(tzinfo=self)
+def always(_org: Org, _window: Window, _known: Known | None) -> bool:
+    return True
 
 
-def issued(plan: LanePlan) -> list[Slice]:
-    return [next(plan) for _ in range(plan.total)]
+def unless_complete(_org: Org, _window: Window, known: Known | None) -> bool:
+    return known is not COMPLETE
+
+
+def days(n: int) -> Window:
+    return Window(START, START + n * DAY)
 
 
 def local_days(zone: str, first: date, last: date) -> Window:
     return Window(start_of_date(first, Zone.parse(zone)), start_of_date(last + timedelta(days=1), Zone.parse(zone)))
+
+
+def grid_of(org: Org) -> Grid:
+    return Grid(Calendar(org.zone, org.granularity))
+
+
+def known_of(slices: list[Slice]) -> dict[tuple[Population, datetime], Known]:
+    return {(slice_.population, slice_.window.start): COMPLETE for slice_ in slices}
+
+
+def issued(plan: OrgPlan) -> list[Slice]:
+    return [next(plan) for _ in range(plan.remaining)]
 
 
 @settings(deadline=None)
@@ -62,49 +63,18 @@ def local_days(zone: str, first: date, last: date) -> Window:
     span=spans,
     populations=st.sampled_from([BOTH, BOTH[:1], BOTH[1:], BOTH[::-1], ()]),
 )
-def test_a_plan_issues_exactly_as_many_slices_as_it_says_oldest_first(
+def test_all_slices_of_a_span_are_needed_oldest_first_where_nothing_is_known(
     granularity: Granularity, zone: Zone, span: tuple[datetime, timedelta], populations: tuple[Population, ...]
 ) -> None:
     start, length = span
     whole = Calendar(zone, granularity).widen(Window(start, start + length))
     org = make_org(zone=zone, granularity=granularity, populations=populations)
-    plan = LanePlan(org, whole)
-    assert plan.total == plan.remaining == plan.windows * len(populations)
-    slices = issued(plan)
-    assert plan.remaining == 0
-    with pytest.raises(StopIteration):
-        next(plan)
-    assert plan.remaining == 0
+    slices = list(needed(org, grid_of(org).windows(whole), {}, always))
     by_window = [(window, [s.population for s in group]) for window, group in groupby(slices, lambda s: s.window)]
     assert [window for window, _ in by_window] == sorted({s.window for s in slices}, key=lambda w: w.start)
     assert all(tuple(asked) == populations for _, asked in by_window)
     assert merge(window for window, _ in by_window) == ([whole] if populations else [])
-    assert {s.org.name for s in slices} <= {org.name}
-
-
-def test_the_populations_of_a_window_follow_one_another() -> None:
-    slices = issued(plan_days(make_org(), 2))
-    assert [(s.window.start.day, s.population.value) for s in slices] == [
-        (1, "account-user"),
-        (1, "service-user"),
-        (2, "account-user"),
-        (2, "service-user"),
-    ]
-
-
-def test_what_remains_falls_by_one_with_each_slice() -> None:
-    plan = plan_days(make_org(), 3)
-    for left in (5, 4, 3, 2, 1, 0):
-        next(plan)
-        assert plan.remaining == left
-    assert plan.total == 6
-
-
-def test_a_plan_without_a_span_is_empty() -> None:
-    plan = LanePlan(make_org(), None)
-    assert (plan.total, plan.windows, plan.remaining) == (0, 0, 0)
-    with pytest.raises(StopIteration):
-        next(plan)
+    assert slices == slices_of(org, whole)
 
 
 @pytest.mark.parametrize(
@@ -119,95 +89,123 @@ def test_a_plan_without_a_span_is_empty() -> None:
         ("Australia/Lord_Howe", Granularity.HOUR, date(2026, 4, 5), date(2026, 4, 5), 24),  # one of them 90 minutes
         ("Australia/Lord_Howe", Granularity.HOUR, date(2026, 10, 4), date(2026, 10, 4), 23),
         ("UTC", Granularity.DAY, date(2024, 1, 1), date(2024, 12, 31), 366),
-        ("UTC", Granularity.HOUR, date(2016, 1, 1), date(2025, 12, 31), DECADE * 24),
+        ("UTC", Granularity.DAY, date(2016, 1, 1), date(2025, 12, 31), DECADE),
     ],
 )
-def test_windows_are_counted_right_over_shifts_of_the_clock(
+def test_windows_are_right_over_shifts_of_the_clock(
     zone: str, granularity: Granularity, first: date, last: date, windows: int
 ) -> None:
-    plan = LanePlan(make_org(zone=Zone.parse(zone), granularity=granularity), local_days(zone, first, last))
-    assert plan.windows == windows
-    assert plan.total == windows * 2
+    grid = Grid(Calendar(Zone.parse(zone), granularity))
+    assert len(list(grid.windows(local_days(zone, first, last)))) == windows
 
 
-def test_issuing_a_slice_costs_the_same_in_a_plan_of_a_decade() -> None:
-    def cost(days: int) -> tuple[int, int]:
-        zone = CountingZone("America/New_York")
-        counted = Zone(f"counted {days}", zone)
-        span = Window(
-            start_of_date(date(2016, 1, 1), counted), start_of_date(date(2016, 1, 1) + timedelta(days), counted)
-        )
-        plan = LanePlan(make_org(zone=counted), span)
-        planned = zone.asked
+@given(
+    length=st.integers(0, 40),
+    done=st.sets(st.tuples(st.integers(0, 39), st.sampled_from(BOTH))),
+    size=st.integers(1, 20),
+    populations=st.sampled_from([BOTH, BOTH[:1], BOTH[::-1]]),
+)
+def test_batches_one_after_the_other_hold_each_needed_slice_once_and_in_order(
+    length: int, done: set[tuple[int, Population]], size: int, populations: tuple[Population, ...]
+) -> None:
+    org = make_org(populations=populations)
+    known = {(population, START + n * DAY): COMPLETE for n, population in done}
+    expected = [
+        s for s in (slices_of(org, days(length)) if length else []) if (s.population, s.window.start) not in known
+    ]
+    plan, got = OrgPlan(org), list[Slice]()
+    while plan.more:
+        span = open_span(days(length), after=plan.last, waiting=()) if length else None
+        windows = grid_of(org).windows(span) if span else ()
+        batch = next_batch(org, windows, known, unless_complete, size=size, after=plan.last)
+        assert len(batch.slices) <= size
+        assert plan.planned_with(batch) == Counter(s.population for s in expected)
+        assert batch.behind.spans == {
+            p: found for p, found in spans_of(expected[len(got) + len(batch.slices) :]).items() if found
+        }
+        plan.begin(batch)
+        got += issued(plan)
+    assert got == expected
+    assert plan.exhausted
+
+
+def test_what_another_process_completed_meanwhile_is_not_fetched_again() -> None:
+    org = make_org()
+    slices = slices_of(org, days(4))
+    plan = OrgPlan(org)
+    plan.begin(next_batch(org, grid_of(org).windows(days(4)), {}, unless_complete, size=3))
+    first = issued(plan)
+    known = known_of([slices[0], slices[4]])
+    batch = next_batch(
+        org, grid_of(org).windows(days(4)), known, unless_complete, size=9, after=plan.last, waiting=first[:2]
+    )
+    assert batch.completed == [slices[0]]
+    assert batch.slices == [slices[3], *slices[5:]]
+    assert plan.planned_with(batch) == {PEOPLE: 2, SERVICES: 4}
+    plan.begin(batch)
+    assert plan.issued == {PEOPLE: 1, SERVICES: 1}
+
+
+def test_what_was_issued_before_is_not_looked_at_again_but_for_retries() -> None:
+    slices = slices_of(make_org(), days(9))
+    assert open_span(days(9), after=None, waiting=()) == days(9)
+    assert open_span(days(9), after=slices[12], waiting=()) == Window(START + 6 * DAY, START + 9 * DAY)
+    assert open_span(days(9), after=slices[12], waiting=[slices[4]]) == Window(START + 2 * DAY, START + 9 * DAY)
+
+
+def test_a_plan_without_a_batch_waits_for_one() -> None:
+    plan = OrgPlan(make_org())
+    assert (plan.remaining, plan.exhausted) == (0, False)
+    plan.begin(Batch(org=plan.org))
+    assert plan.exhausted
+
+
+def test_what_remains_falls_by_one_with_each_slice() -> None:
+    batch = plan_days(make_org(), 3)
+    plan = OrgPlan(batch.org)
+    plan.begin(batch)
+    for left in (5, 4, 3, 2, 1, 0):
         next(plan)
-        return planned, zone.asked - planned
-
-    short, long = cost(10), cost(DECADE)
-    assert long[0] > 100 * short[0]  # counting is done once, when it is planned
-    assert long[1] == short[1] < 50
-
-
-def test_orgs_with_the_same_calendar_and_span_are_counted_once() -> None:
-    zone = CountingZone("America/New_York")
-    counted = Zone("counted once", zone)
-    span = Window(start_of_date(date(2016, 1, 1), counted), start_of_date(date(2026, 1, 1), counted))
-    LanePlan(make_org("first", zone=counted), span)
-    planned = zone.asked
-    assert [LanePlan(make_org(f"org-{n}", zone=counted), span).windows for n in range(50)] == [DECADE] * 50
-    assert zone.asked == planned
-
-
-def test_a_span_off_the_boundaries_is_no_plan() -> None:
-    span = Window(datetime(2026, 6, 1, 12, tzinfo=UTC), datetime(2026, 6, 3, tzinfo=UTC))
-    with pytest.raises(ValueError, match="does not begin and end on day boundaries of UTC"):
-        LanePlan(make_org(), span)
-
-
-def test_two_plans_of_one_org_do_not_share_where_they_are() -> None:
-    org = make_org()
-    first, second = plan_days(org, 2), plan_days(org, 2)
-    next(first)
-    assert (first.remaining, second.remaining) == (3, 4)
-
-
-def test_a_listed_plan_issues_its_slices_in_the_order_given() -> None:
-    org = make_org()
-    slices = issued(plan_days(org, 2))[::-1]
-    plan = ListedPlan(org, list(slices))
-    assert plan.remaining == 4
-    assert [next(plan) for _ in range(4)] == slices
-    assert plan.remaining == 0
+        assert (plan.remaining, plan.left.total()) == (left, left)
+    assert plan.exhausted
 
 
 def test_what_was_not_issued_is_known_by_where_it_lies() -> None:
     org = make_org()
-    slices = issued(plan_days(org, 3))
-    plans: dict[str, LanePlan | ListedPlan | BatchPlan] = {
-        "range": plan_days(org, 3),
-        "list": ListedPlan(org, list(slices)),
-        "batches": BatchPlan(org, batch=deque(slices[:4]), behind=2, beyond=spans_of(slices[4:])),
-    }
-    for name, plan in plans.items():
-        for done in range(5):
-            left = {population: spans for population, spans in plan.unissued.items() if spans}
-            assert (plan.left, left) == (6 - done, spans_of(slices[done:])), (name, done)
-            if done < 4:
-                next(plan)
+    slices = slices_of(org, days(3))
+    plan = OrgPlan(org)
+    plan.begin(Batch(org=org, slices=slices[:4], behind=Rest().before(slices[4:])))
+    for done in range(5):
+        left = {population: spans for population, spans in plan.unissued.spans.items() if spans}
+        assert (plan.left.total(), left) == (6 - done, spans_of(slices[done:]))
+        if done < 4:
+            next(plan)
 
 
-@pytest.mark.parametrize("end", [BatchPlan.cut, BatchPlan.end])
-def test_what_is_taken_back_of_a_batch_was_not_issued_either(end: Callable[[BatchPlan], None]) -> None:
+@pytest.mark.parametrize("end", ["cut", "end"])
+def test_what_is_taken_back_of_a_batch_was_not_issued_either(end: str) -> None:
     org = make_org()
-    slices = issued(plan_days(org, 4))
-    plan = BatchPlan(org)
-    plan.refill(slices[:6], behind=2, beyond=spans_of(slices[6:]))
+    slices = slices_of(org, days(4))
+    plan = OrgPlan(org)
+    plan.begin(Batch(org=org, slices=slices[:6], behind=Rest().before(slices[6:])))
     next(plan)
-    end(plan)
-    assert (plan.remaining, plan.left) == (0, 7)
-    assert plan.unissued == spans_of(slices[1:])
+    getattr(plan, end)()
+    assert (plan.remaining, plan.left.total()) == (0, 7)
+    assert plan.unissued.spans == spans_of(slices[1:])
+    assert plan.more is (end == "cut")
+
+
+def test_a_plan_that_has_ended_only_notes_what_is_left() -> None:
+    batch = plan_days(make_org(), 2)
+    plan = OrgPlan(batch.org)
+    plan.end()
+    plan.begin(batch)
+    assert (plan.remaining, plan.exhausted, plan.left.total()) == (0, True, 4)
 
 
 def test_no_more_spans_are_kept_than_show_where_it_is() -> None:
     org = make_org()
-    every_other = issued(plan_days(org, 60))[::4]
-    assert len(spans_of(every_other)[BOTH[0]]) == 9
+    every_other = slices_of(org, days(60))[::4]
+    assert len(spans_of(every_other)[PEOPLE]) == 9
+    behind = next_batch(org, [s.window for s in every_other], {}, lambda _o, w, _k: w.start.day % 2 == 1, size=1).behind
+    assert len(behind.spans[PEOPLE]) == 9

@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from collector.adapters.metrics import LoopLag, new_registry
 from collector.core.schedule import Schedule
 from collector.errors import RefusalReason
+from collector.events import OrgPlanned
 from collector.model import Population, ProductUsage, Zone
 from collector.run.progress import Progress
 from collector.service.metrics import ServiceMetrics, longest_interval_s
@@ -21,6 +22,7 @@ from collector.service.org_metrics import PRODUCTS, OrgMetrics
 from collector.service.org_text import Wanted
 from collector.service.view import CredentialView, CurrentRun, Observed, RunView, Standing
 from tests.support.metrics import Samples, labels_of, parsed, samples_of, value, who
+from tests.support.orgs import make_org
 from tests.support.views import DAY, NOW, observed, org_view, population_view
 from tests.support.virtual_time import run_virtual
 
@@ -161,7 +163,9 @@ def test_a_name_that_utf_8_cannot_hold_breaks_no_scrape() -> None:
 
 
 def test_next_run_queue_and_snapshot_are_shown() -> None:
-    progress = Progress.of({"a": 5, "b": 2})
+    progress = Progress()
+    progress.note(OrgPlanned(org=make_org("a"), slices=5))
+    progress.note(OrgPlanned(org=make_org("b"), slices=2))
     seen = observed(org_view("a"), current=CurrentRun(run_id="1", started_at=NOW, progress=progress))
     samples = scraped(seen)
     assert value(samples, "next_run_timestamp_seconds") == (NOW + timedelta(minutes=20)).timestamp()

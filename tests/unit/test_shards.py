@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.app.command import Scope
+from collector.app.scope import Scope
 from collector.core.shards import Shard, key_of, shard_of
 from tests.support.orgs import make_org
 

@@ -9,12 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.core.exit_codes import ExitCode
-from collector.core.plan import LanePlan
 from collector.core.summary import Cause, RunSummary
 from collector.core.windows import merge
 from collector.errors import RefusalReason, Refused
-from collector.model import Population, SliceState, Window
-from tests.support.orgs import make_org, plan_days
+from collector.model import Org, Population, SliceState, Window
+from tests.support.orgs import make_org
 
 START = datetime(2026, 6, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -33,7 +32,7 @@ def day(n: int) -> Window:
 def ended(summary: RunSummary, *ends: tuple[SliceState, int], org: str = "acme", who: Population = PEOPLE) -> None:
     for state, n in ends:
         why = None if state is COMPLETE else ("http_500", "the API answered 500")
-        summary.orgs[org].populations[who].end(state, day(n), why=why, asked=2, records=6)
+        summary.orgs[org].populations[who].end(state, day(n), why=why, records=6)
 
 
 def close_all(summary: RunSummary, state: SliceState = NOT_ASKED) -> None:
@@ -43,7 +42,14 @@ def close_all(summary: RunSummary, state: SliceState = NOT_ASKED) -> None:
 
 
 def of(*orgs: str, days: int = 2) -> RunSummary:
-    return RunSummary.of([plan_days(make_org(org), days) for org in orgs])
+    return planned(*(make_org(org) for org in orgs), days=days)
+
+
+def planned(*orgs: Org, days: int) -> RunSummary:
+    summary = RunSummary.of(orgs)
+    for org in orgs:
+        summary.plan(org, dict.fromkeys(org.populations, days))
+    return summary
 
 
 @given(
@@ -55,26 +61,21 @@ def test_planned_is_complete_and_partial_and_failed_and_refused_and_not_asked(
     orgs: list[list[tuple[SliceState, str]]], spare: int, closing: SliceState
 ) -> None:
     days = max(map(len, orgs)) + spare
-    plans = [
-        plan_days(make_org(f"org-{n}"), days) if days else LanePlan(make_org(f"org-{n}"), None)
-        for n in range(len(orgs))
-    ]
-    summary = RunSummary.of(plans)
-    assert summary.planned == sum(plan.total for plan in plans) == len(orgs) * days * 2
+    summary = of(*(f"org-{n}" for n in range(len(orgs))), days=days)
+    assert summary.planned == len(orgs) * days * 2
     for n, ends in enumerate(orgs):
         for at, (state, code) in enumerate(ends):
             why = None if state is COMPLETE else (code, code)
-            summary.orgs[f"org-{n}"].populations[SERVICES].end(state, day(at), why=why, asked=1, records=at)
+            summary.orgs[f"org-{n}"].populations[SERVICES].end(state, day(at), why=why, records=at)
     close_all(summary, closing)
     assert sum(summary.count(state) for state in SliceState) == summary.planned
     for org in summary.orgs.values():
         assert sum(org.count(state) for state in SliceState) == org.planned
         for population in org.populations.values():
-            caused = sum(cause.slices for cause in population.causes.values())
-            assert caused == population.planned - population.states[COMPLETE]
-            for (state, _), cause in population.causes.items():
+            caused = sum(cause.slices for cause in population.tally.causes.values())
+            assert caused == population.planned - population.tally.states[COMPLETE]
+            for (state, _), cause in population.tally.causes.items():
                 assert cause.state is state
-    assert summary.requests == sum(map(len, orgs))
     assert summary.records == sum(sum(range(len(ends))) for ends in orgs)
 
 
@@ -139,7 +140,7 @@ def test_the_exit_code_says_the_worst_and_a_refusal_wins(
     ends: list[tuple[SliceState, int]], exit_code: ExitCode
 ) -> None:
     org = make_org(populations=(PEOPLE,))
-    summary = RunSummary.of([plan_days(org, 2)])
+    summary = planned(org, days=2)
     ended(summary, *ends)
     close_all(summary)
     assert summary.exit_code is exit_code
@@ -147,7 +148,7 @@ def test_the_exit_code_says_the_worst_and_a_refusal_wins(
 
 
 def test_a_run_without_anything_to_ask_is_fine() -> None:
-    summary = RunSummary.of([LanePlan(make_org(), None)])
+    summary = planned(make_org(), days=0)
     close_all(summary)
     assert summary.exit_code is ExitCode.OK
     assert not summary.orgs["acme"].causes
@@ -163,9 +164,9 @@ def test_an_org_that_is_refused_before_anything_was_asked_needs_a_person() -> No
 
 
 def test_an_org_that_is_refused_after_its_last_slice_came_in_part_needs_a_person() -> None:
-    summary = RunSummary.of([plan_days(make_org(populations=(PEOPLE,)), 1)])
+    summary = planned(make_org(populations=(PEOPLE,)), days=1)
     why = (REFUSAL.code, REFUSAL.message)
-    summary.orgs["acme"].populations[PEOPLE].end(PARTIAL, day(0), why=why, asked=3, records=6)
+    summary.orgs["acme"].populations[PEOPLE].end(PARTIAL, day(0), why=why, records=6)
     close_all(summary, REFUSED)
     assert summary.count(PARTIAL) == summary.planned
     assert summary.exit_code is ExitCode.REFUSED
@@ -185,7 +186,7 @@ def test_causes_are_told_apart_by_state_and_code() -> None:
     summary = of("acme", days=4)
     population = summary.orgs["acme"].populations[PEOPLE]
     for n, (state, code) in enumerate([(PARTIAL, "partial"), (PARTIAL, "timeout"), (FAILED, "timeout")]):
-        population.end(state, day(n), why=(code, f"because of {code}"), asked=1, records=0)
+        population.end(state, day(n), why=(code, f"because of {code}"), records=0)
     close_all(summary)
     assert [(c.state, c.code, c.slices) for _, c in summary.orgs["acme"].causes[:4]] == [
         (PARTIAL, "partial", 1),
@@ -204,3 +205,18 @@ def test_who_needs_a_person_comes_first_then_who_lacks_most() -> None:
     ended(summary, (FAILED, 0), (PARTIAL, 1), org="lacks-two")
     ended(summary, (COMPLETE, 0), (REFUSED, 1), org="refused")
     assert [org.org.name for org in summary.worst_first] == ["refused", "lacks-two", "lacks-one", "fine"]
+
+
+def test_what_is_rolled_back_is_what_was_counted_since_the_last_mark() -> None:
+    summary = of("acme", days=4)
+    population = summary.orgs["acme"].populations[PEOPLE]
+    ended(summary, (COMPLETE, 0), (FAILED, 1))
+    summary.mark()
+    ended(summary, (COMPLETE, 2), (FAILED, 3))
+    population.requests += 4
+    summary.roll_back()
+    assert (summary.count(COMPLETE), summary.count(FAILED), summary.records, summary.requests) == (1, 1, 12, 4)
+    assert [(cause.slices, cause.spans) for _, cause in summary.orgs["acme"].causes] == [(1, [day(1)])]
+    ended(summary, (FAILED, 2))
+    summary.roll_back()
+    assert summary.count(FAILED) == 1

@@ -1,0 +1,53 @@
+"""The slices of one org that wait for another request, by when it is due."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from heapq import heapify, heappop, heappush
+from itertools import count
+
+from collector.fetch.slice_fetch import SliceFetch
+from collector.model import Slice
+
+
+class RetryQueue:
+    """Slices that wait hold no permit and no worker. All times are the loop's, in seconds."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, SliceFetch]] = []
+        self._tickets = count()
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    @property
+    def slices(self) -> list[Slice]:
+        """The slices that wait."""
+        return [fetch.slice for _, _, fetch in self._heap]
+
+    @property
+    def next_at(self) -> float | None:
+        """When the first of them is due; None if none waits."""
+        return self._heap[0][0] if self._heap else None
+
+    def put(self, fetch: SliceFetch, due_at: float) -> None:
+        """Let a slice wait until an instant."""
+        heappush(self._heap, (due_at, next(self._tickets), fetch))
+
+    def take_due(self, now: float) -> tuple[SliceFetch, float] | None:
+        """Take the slice that is due first, and when it was due; None if none is due yet."""
+        if not self._heap or self._heap[0][0] > now:
+            return None
+        due_at, _, fetch = heappop(self._heap)
+        return fetch, due_at
+
+    def drop(self, slices: Collection[Slice]) -> None:
+        """Drop slices: nothing is fetched of them any more."""
+        self._heap = [entry for entry in self._heap if entry[2].slice not in slices]
+        heapify(self._heap)
+
+    def take_all(self) -> list[SliceFetch]:
+        """Take all slices, those that are due first at the front."""
+        fetches = [fetch for _, _, fetch in sorted(self._heap)]
+        self._heap.clear()
+        return fetches

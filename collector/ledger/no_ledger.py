@@ -1,0 +1,136 @@
+"""The ledger of `state: none`: it remembers nothing, and so every run fetches all of its range."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+
+from collector.core.coverage import Coverage
+from collector.core.ledger_entries import (
+    CalendarChanged,
+    Holder,
+    SliceCommit,
+    SliceKey,
+    SliceRow,
+    Standing,
+    UnsealedFile,
+)
+from collector.model import Org, Population, Window
+
+
+class NoLedger:
+    """A ledger without a file, for one run of one process (`collector.ports.Ledger`)."""
+
+    remembers = False
+    across_machines = False
+
+    def register(
+        self,
+        orgs: Sequence[Org],
+        *,
+        wanted_from: Mapping[str, datetime],
+        now: datetime,
+        names: Collection[str] | None = None,
+    ) -> Mapping[str, Standing | CalendarChanged]:
+        """Return orgs of which nothing is known."""
+        return {
+            org.name: Standing(key=key, org_id=None, wanted_from=wanted_from[org.name], calendar_since=None)
+            for key, org in enumerate(orgs)
+        }
+
+    def identified(self) -> Mapping[str, str]:
+        """Return no organization."""
+        return {}
+
+    def acquire(self, keys: Sequence[int]) -> Mapping[int, Holder]:
+        """Return nobody: no other process has a lease."""
+        return {}
+
+    def release(self, keys: Iterable[int]) -> None:
+        """Do nothing: there are no leases."""
+
+    def identify(
+        self,
+        key: int,
+        *,
+        name: str,
+        org_id: str,
+        org_name: str,
+        entry: Org | None = None,
+    ) -> int | Holder | CalendarChanged:
+        """Return the same key: no other name of the organization is known."""
+        return key
+
+    def coverage(self, key: int, span: Window) -> Coverage:
+        """Return that nothing was fetched before."""
+        return {}
+
+    def rows(self, slices: Sequence[SliceKey]) -> Mapping[SliceKey, SliceRow]:
+        """Return that nothing was emitted before."""
+        return {}
+
+    def want(self, key: int, span: Window) -> None:
+        """Do nothing."""
+
+    def wanted(self, key: int) -> Sequence[Window]:
+        """Return no range."""
+        return ()
+
+    def wanted_of(self, keys: Iterable[int]) -> Mapping[int, Sequence[Window]]:
+        """Return no range."""
+        return {}
+
+    def recent(
+        self,
+        key: int,
+        population: Population,
+        *,
+        before: datetime,
+        limit: int,
+    ) -> Sequence[SliceRow]:
+        """Return no history."""
+        return ()
+
+    def commit(self, commits: Sequence[SliceCommit], file: UnsealedFile | None) -> None:
+        """Do nothing."""
+
+    def open_file(self, run_id: str, directory: str, name: str, *, place: str | None = None) -> UnsealedFile:
+        """Return a file that nobody will recover."""
+        return UnsealedFile(
+            file_id=0,
+            run_id=run_id,
+            directory=directory,
+            name=name,
+            bytes=0,
+            records=0,
+            seal_intended=False,
+            place=place,
+        )
+
+    def intend_seal(self, file_id: int) -> None:
+        """Do nothing."""
+
+    def sealed(self, file_id: int) -> None:
+        """Do nothing."""
+
+    def lost(self, file_id: int) -> int:
+        """Return that no slice has to be fetched again."""
+        return 0
+
+    def left_behind(self) -> Sequence[UnsealedFile]:
+        """Return no file."""
+        return ()
+
+    def take_over(self, file_ids: Collection[int]) -> Sequence[UnsealedFile]:
+        """Return no file."""
+        return ()
+
+    def begin_run(self, run_id: str, command: str, now: datetime) -> Sequence[str]:
+        """Return no interrupted run."""
+        return ()
+
+    def end_run(self, run_id: str, exit_code: int | None, now: datetime) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""

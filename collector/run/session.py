@@ -1,0 +1,32 @@
+"""The ledger's part in a run: what it holds of each org, and what the command wants of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from collector.core.identities import Identities
+from collector.core.ledger_entries import Standing, UnsealedFile
+from collector.core.wanted import Since, Wanted
+from collector.model import Org, Window
+from collector.ports import Ledger
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerSession:
+    """Made by `app.prepare`, for one run. `standings` are by org name."""
+
+    ledger: Ledger
+    orgs: Sequence[Org]
+    standings: Mapping[str, Standing]
+    wanted: Wanted
+    identities: Identities
+    wait_s: float  # for an org whose lease another process has
+    directory: str = ""  # the output's, where it has files
+    directory_id: str | None = None  # where paths don't tell which directory it is
+    recovered: Sequence[UnsealedFile] = ()  # files of killed runs that were sealed before this one
+
+
+def since_of(standing: Standing, ranges: Sequence[Window]) -> Since:
+    """Return from when on an org is wanted, by its row in the ledger and the ranges that were wanted of it."""
+    return Since(wanted_from=standing.wanted_from, ranges=ranges, calendar_since=standing.calendar_since)
