@@ -20,7 +20,7 @@ class SliceOutcome:
     state: SliceState
     finding: Finding | None
     failure: Failure | None
-    asked: int
+    requests: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +63,7 @@ class RetryScheduled:
 
     slice: Slice
     reason: Failure | PartialAnswer
-    asked: int
+    requests: int
     delay_s: float
 
 

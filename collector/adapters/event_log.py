@@ -31,7 +31,7 @@ def log_event(event: Event) -> None:
             log.info(
                 "slice.retry_scheduled",
                 reason=event.reason.code,
-                asked=event.asked,
+                asked=event.requests,
                 delay_s=round(event.delay_s, 2),
                 **_names(event.slice),
             )
@@ -52,12 +52,12 @@ def log_event(event: Event) -> None:
 def _log_outcome(outcome: SliceOutcome) -> None:
     match outcome:
         case SliceOutcome(state=SliceState.COMPLETE):
-            log.debug("slice.complete", asked=outcome.asked, **_names(outcome.slice))
+            log.debug("slice.complete", asked=outcome.requests, **_names(outcome.slice))
         case SliceOutcome(failure=Rejected(code="stopped")):  # one line says it of all of them
-            log.debug("slice.stopped", asked=outcome.asked, **_names(outcome.slice))
+            log.debug("slice.stopped", asked=outcome.requests, **_names(outcome.slice))
         case _:
             reason = outcome.failure.code if outcome.failure else "partial"
-            log.warning(f"slice.{outcome.state}", reason=reason, asked=outcome.asked, **_names(outcome.slice))
+            log.warning(f"slice.{outcome.state}", reason=reason, asked=outcome.requests, **_names(outcome.slice))
 
 
 def _log_flags(booked: SliceCommitted) -> None:

@@ -147,7 +147,7 @@ class Checker:
                 state=SliceState.NOT_ASKED,
                 finding=None,
                 failure=lane.end.failure,
-                asked=0,
+                requests=0,
             )
             for lane in dispatcher.lanes
             if lane.end is not None and lane.org.name not in answered

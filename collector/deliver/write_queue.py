@@ -45,7 +45,7 @@ class WriteQueue:
 
     async def put(self, outcome: SliceOutcome) -> None:
         """Hand over the end of a slice; wait while the output is behind."""
-        self._summary.of_slice(outcome.slice).requests += outcome.asked
+        self._summary.of_slice(outcome.slice).requests += outcome.requests
         if self.failure is None:
             await self._queue.put(outcome)
 

@@ -255,7 +255,7 @@ class Lane:
         self, fetch: SliceFetch, reason: Failure | PartialAnswer, *, now: float, delay_s: float
     ) -> RetryScheduled:
         self._retries.put(fetch, now + delay_s)
-        return RetryScheduled(slice=fetch.slice, reason=reason, asked=fetch.requests, delay_s=delay_s)
+        return RetryScheduled(slice=fetch.slice, reason=reason, requests=fetch.requests, delay_s=delay_s)
 
     def _refuse(self, fetch: SliceFetch, refused: Refused) -> list[Step]:
         fetch.failure = refused

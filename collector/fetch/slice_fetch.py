@@ -51,5 +51,5 @@ class SliceFetch:
             state=state,
             finding=self.finding,
             failure=self.failure,
-            asked=self.requests + self.probes,
+            requests=self.requests + self.probes,
         )

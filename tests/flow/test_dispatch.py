@@ -213,7 +213,7 @@ def test_retries_are_limited_in_number() -> None:
     result = dispatch([plan_days(make_org("a"), 1), plan_days(make_org("b"), 1)], api)
     assert result.states("a") == {FAILED: 2}
     assert api.count["a"] == 12
-    assert {o.asked for _, o in result.outcomes if o.slice.org.name == "a"} == {6}
+    assert {o.requests for _, o in result.outcomes if o.slice.org.name == "a"} == {6}
 
 
 def test_a_failing_org_is_given_up_after_its_budget_and_the_rest_not_asked() -> None:
@@ -284,7 +284,7 @@ def test_partial_answers_are_asked_again_and_merged() -> None:
         "automation": False,
         "smartui": False,
     }
-    assert {o.asked for _, o in result.outcomes} == {3}
+    assert {o.requests for _, o in result.outcomes} == {3}
 
 
 def test_a_partial_answer_that_heals_is_complete() -> None:

@@ -137,7 +137,7 @@ def test_one_that_does_not_come_back_after_a_restart_is_dead_after_a_while(
     ledger = opened()
     (standing,) = registered(ledger, make_org())
     other = worker()
-    assert other.ask(f"claim {standing.key}") == str(standing.key)
+    assert other.ask(f"acquire {standing.key}") == str(standing.key)
     server.stop("immediate")
     other.kill()
     server.start()
