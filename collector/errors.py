@@ -7,6 +7,7 @@ failure must not hurt another's). No message here ever holds a secret or a body.
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -104,3 +105,28 @@ class Rejected:
 
 
 Failure = Refused | Retriable | Broken | Rejected
+
+
+def kind_of(error: BaseException) -> str:
+    """Return the kind of an exception, or of the first one in a group."""
+    while isinstance(error, BaseExceptionGroup) and error.exceptions:
+        error = error.exceptions[0]
+    return type(error).__name__
+
+
+def place_of(error: BaseException) -> str:
+    """Return the innermost place of ours that an exception came through; its text may hold a secret, its place none."""
+    while isinstance(error, BaseExceptionGroup) and error.exceptions:
+        error = error.exceptions[0]
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if "collector" in frame.filename] or list(frames)
+    if not ours:
+        return "nowhere"
+    last = ours[-1]
+    module = last.filename.rpartition("collector/")[2] if "collector/" in last.filename else last.filename
+    return f"{module}:{last.lineno} in {last.name}"
+
+
+def defect(error: BaseException) -> Rejected:
+    """Return the failure of a slice that a defect of ours kept from being fetched or written."""
+    return Rejected(code="defect", message=f"a defect of the collector ({kind_of(error)}): please report it")

@@ -42,6 +42,15 @@ class RequestEnded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SliceDefect:
+    """A defect of ours kept a slice from being fetched or written. The run goes on."""
+
+    slice: Slice
+    kind: str  # of the exception
+    place: str  # in our code
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SliceCommitted:
     """The end of a slice is written and, where there is a ledger, booked."""
 
@@ -84,17 +93,29 @@ class LaneEnded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiDown:
-    """Every org fails: from now on one request at a time probes the API."""
+    """All orgs of a host fail: from now on one request at a time probes it."""
 
+    host: str
     failures: int
     last: Failure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiUp:
-    """The API answers again."""
+    """A host answers again."""
 
+    host: str
     down_s: float
 
 
-Event = SliceOutcome | SliceCommitted | OrgPlanned | RequestEnded | RetryScheduled | LaneEnded | ApiDown | ApiUp
+Event = (
+    SliceOutcome
+    | SliceCommitted
+    | SliceDefect
+    | OrgPlanned
+    | RequestEnded
+    | RetryScheduled
+    | LaneEnded
+    | ApiDown
+    | ApiUp
+)

@@ -15,6 +15,7 @@ from collector.events import (
     RequestEnded,
     RetryScheduled,
     SliceCommitted,
+    SliceDefect,
     SliceOutcome,
 )
 from collector.model import Slice, SliceState
@@ -39,14 +40,18 @@ def log_event(event: Event) -> None:
             _log_outcome(event)
         case SliceCommitted():
             _log_flags(event)
+        case SliceDefect():
+            log.error("slice.defect", exception=event.kind, where=event.place, **_names(event.slice))
         case LaneEnded():
             _log_end(event)
         case ApiDown():
-            log.error("api.down", failures=event.failures, last=event.last.code, message=event.last.message)
+            log.error(
+                "api.down", host=event.host, failures=event.failures, last=event.last.code, message=event.last.message
+            )
         case OrgPlanned():
             log.debug("org.planned", org=event.org.name, slices=event.slices)
         case ApiUp():
-            log.info("api.up", down_s=round(event.down_s, 1))
+            log.info("api.up", host=event.host, down_s=round(event.down_s, 1))
 
 
 def _log_outcome(outcome: SliceOutcome) -> None:

@@ -26,7 +26,7 @@ from collector.core.plan import Abandoned, Batch
 from collector.core.request import RangeEnd
 from collector.errors import Failure, Refused
 from collector.events import Event, OrgPlanned, SliceOutcome
-from collector.fetch import Dispatcher, Lane, Limits
+from collector.fetch import Dispatcher, Limits, lanes_of
 from collector.model import Answer, Org, Slice, SliceState, Window
 from collector.ports import Clock, Transport
 
@@ -128,7 +128,7 @@ class Checker:
             batches.put_nowait(Batch(org=slices[0].org, slices=slices))
             self.emit(OrgPlanned(org=slices[0].org, slices=len(slices)))
         dispatcher = Dispatcher(
-            [Lane.of(slices[0].org, limits) for slices in lists],
+            lanes_of((slices[0].org for slices in lists), limits),
             batches,
             limits=limits,
             transport=self.transport,

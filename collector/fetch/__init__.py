@@ -9,7 +9,7 @@ with the plan. All decisions are synchronous methods that get `now`; only the di
 """
 
 from collector.fetch.dispatcher import RELOADED, STOPPED, Batches, Dispatcher
-from collector.fetch.lane import Lane
+from collector.fetch.lane import Lane, lanes_of
 from collector.fetch.limits import Limits, RateLimit
 
-__all__ = ["RELOADED", "STOPPED", "Batches", "Dispatcher", "Lane", "Limits", "RateLimit"]
+__all__ = ["RELOADED", "STOPPED", "Batches", "Dispatcher", "Lane", "Limits", "RateLimit", "lanes_of"]

@@ -11,26 +11,33 @@ from collector.fetch.lane import Lane
 
 
 class Board:
-    """Every open lane is ready, asleep until an instant, or blocked by its own requests."""
+    """Every open lane is ready, asleep until an instant, or blocked until a result comes.
+
+    Ready lanes queue in two lines, trusted ones (`Lane.trusted`) and others, so that the dispatcher may
+    keep permits for the trusted.
+    """
 
     def __init__(self, lanes: Sequence[Lane]) -> None:
         self._open = {lane for lane in lanes if not lane.done}
-        self._ready = deque(lane for lane in lanes if lane in self._open)
-        self._in_line = set(self._ready)
+        self._lines: dict[bool, deque[tuple[int, Lane]]] = {True: deque(), False: deque()}
+        self._in_line: set[Lane] = set()
         self._asleep: list[tuple[float, int, Lane]] = []
         self._tickets = count()
         self._ticket: dict[Lane, int] = {}  # of the entry in `_asleep` that counts: older ones are stale
+        for lane in lanes:
+            if lane in self._open:
+                self._line_up(lane)
 
     @property
     def open(self) -> bool:
-        """Whether any lane has something left to ask or to wait for."""
+        """Whether any lane has something left to fetch or to wait for."""
         return bool(self._open)
 
-    def next(self, now: float) -> Lane | float | None:
-        """Take the lane that may send now; else say when one may, or None if only a result can tell."""
+    def next(self, now: float, *, trusted_only: bool) -> Lane | float | None:
+        """Take the lane that may send now; else return when one may, or None if only a result can tell."""
         self._wake(now)
-        while self._ready:
-            lane = self._ready.popleft()
+        while line := self._first_line(trusted_only=trusted_only):
+            _, lane = line.popleft()
             self._in_line.discard(lane)
             when = lane.ready_at(now)
             if when is not None and when <= now:
@@ -39,7 +46,7 @@ class Board:
         return self._asleep[0][0] if self._asleep else None
 
     def put(self, lane: Lane, now: float) -> None:
-        """Queue a lane whose state has changed, at the end of the line; forget one that is done."""
+        """Queue a lane whose state has changed, at the end of its line; forget one that is done."""
         if lane.done:
             self._open.discard(lane)
             self._ticket.pop(lane, None)
@@ -50,10 +57,15 @@ class Board:
             else:
                 self._sleep(lane, when)
 
+    def _first_line(self, *, trusted_only: bool) -> deque[tuple[int, Lane]] | None:
+        """Return the line whose first lane came first; None if nobody stands in one."""
+        lines = [self._lines[True]] if trusted_only else list(self._lines.values())
+        return min((line for line in lines if line), key=lambda line: line[0][0], default=None)
+
     def _line_up(self, lane: Lane) -> None:
         self._ticket.pop(lane, None)
         self._in_line.add(lane)
-        self._ready.append(lane)
+        self._lines[lane.trusted].append((next(self._tickets), lane))
 
     def _sleep(self, lane: Lane, until: float | None) -> None:
         self._ticket.pop(lane, None)

@@ -15,15 +15,15 @@ from contextlib import suppress
 from collector.core.plan import Abandoned, Batch
 from collector.core.request import build_request
 from collector.core.response import Reply, interpret
-from collector.errors import Broken, Failure, Rejected, Retriable
-from collector.events import ApiDown, ApiUp, Event, RequestEnded, SliceOutcome
+from collector.errors import Broken, Failure, Rejected, Retriable, defect, kind_of, place_of
+from collector.events import ApiDown, ApiUp, Event, RequestEnded, SliceDefect, SliceOutcome
 from collector.fetch.board import Board
 from collector.fetch.lane import Lane, Step
 from collector.fetch.limiter import Limiter, Permit
 from collector.fetch.limits import Limits
 from collector.fetch.outage import Outage
 from collector.fetch.slice_fetch import SliceFetch
-from collector.model import Answer, Org, SliceState
+from collector.model import Answer, ApiRequest, Org, SliceState
 from collector.ports import Clock, Transport
 
 RELOADED = Rejected(code="reloaded", message="the config changed: the next run goes on with it")
@@ -60,7 +60,8 @@ class Dispatcher:
         self._board = Board(lanes)
         self._limits = limits
         self._limiter = Limiter(limits.rate.requests, limits.rate.period_s)
-        self._outage = Outage(limits.retry)
+        self._outages = {lane.outage.host: lane.outage for lane in lanes}
+        self._trusted: set[Lane] = set()  # that have something left to fetch
         self._transport = transport
         self._clock = clock
         self._verify = verify
@@ -69,6 +70,7 @@ class Dispatcher:
         self._emit = emit
         self._rng = rng
         self._in_flight = 0
+        self._untrusted_in_flight = 0
         self._fetches: set[asyncio.Timeout] = set()
         self._changed = asyncio.Event()
         self.stopping = False  # nothing more is sent
@@ -98,9 +100,9 @@ class Dispatcher:
             taking = tasks.create_task(self._take_batches(tasks))
             while self._board.open and not self.stopping:
                 self._changed.clear()
-                if self._outage.spent(loop.time()):
-                    await self._give_up_on_api(loop.time())
-                    continue
+                for outage in self._outages.values():
+                    if outage.spent(loop.time()):
+                        await self._give_up_on(outage, loop.time())
                 turn = self._next(loop.time())
                 if isinstance(turn, Lane):
                     tasks.create_task(self._begin(turn, loop.time()))
@@ -126,7 +128,7 @@ class Dispatcher:
             case Batch():
                 lane.begin(item, now=asyncio.get_running_loop().time())
                 if item.slices:
-                    self._outage.orgs.add(item.org.name)
+                    lane.outage.orgs.add(item.org.name)
             case Abandoned(failure=failure):
                 steps = lane.close(SliceState.NOT_ASKED, failure)
         self._look_again(lane)
@@ -134,6 +136,10 @@ class Dispatcher:
 
     def _look_again(self, lane: Lane) -> None:
         """Queue a lane whose state has changed."""
+        if lane.trusted and not lane.done:
+            self._trusted.add(lane)
+        else:
+            self._trusted.discard(lane)
         self._board.put(lane, asyncio.get_running_loop().time())
         self._changed.set()
         if lane.leased and lane.idle:
@@ -141,30 +147,37 @@ class Dispatcher:
 
     def _next(self, now: float) -> Lane | float | None:
         """Return the lane that sends now, or until when to wait (None: until something changes)."""
-        if self._in_flight >= (1 if self._outage.down else self._limits.concurrency):
+        if self._in_flight >= self._limits.concurrency:
             return None
         when = self._limiter.ready_at(now)
-        if when is None:
-            return None
-        if self._outage.down:
-            when = max(when, self._outage.probe_at)
-        return when if when > now else self._board.next(now)
+        if when is None or when > now:
+            return when
+        # Half of the permits are kept for lanes whose last request was answered, as long as there are any.
+        most_untrusted = max(1, self._limits.concurrency // 2)
+        trusted_only = bool(self._trusted) and self._untrusted_in_flight >= most_untrusted
+        return self._board.next(now, trusted_only=trusted_only)
 
     async def _wait_until(self, when: float | None) -> None:
-        moments = [moment for moment in (when, self._outage.ends_at) if moment is not None]
+        ends = (outage.ends_at for outage in self._outages.values())
+        moments = [moment for moment in (when, *ends) if moment is not None]
         with suppress(TimeoutError):
             async with asyncio.timeout_at(min(moments, default=None)):
                 await self._changed.wait()
 
     def _begin(self, lane: Lane, now: float) -> Coroutine[None, None, None]:
         """Take the permits at once, so that the next turn sees them taken; then send the request."""
+        outage, untrusted = lane.outage, not lane.trusted
         self._in_flight += 1
-        fetch = lane.take(now, uptime=self._outage.uptime(now))
+        self._untrusted_in_flight += untrusted
+        outage.tried.add(lane.org.name)
+        probe = outage.down
+        outage.probing = outage.probing or probe
+        fetch = lane.take(now)
         permit = self._limiter.take()
         self._board.put(lane, now)
-        return self._fetch(lane, fetch, permit, probe=self._outage.down)
+        return self._fetch(lane, fetch, permit, probe=probe, untrusted=untrusted)
 
-    async def _fetch(self, lane: Lane, fetch: SliceFetch, permit: Permit, *, probe: bool) -> None:
+    async def _fetch(self, lane: Lane, fetch: SliceFetch, permit: Permit, *, probe: bool, untrusted: bool) -> None:
         loop = asyncio.get_running_loop()
         began = loop.time()
         result = await self._request(lane, fetch, permit)
@@ -173,17 +186,28 @@ class Dispatcher:
         self._emit(
             RequestEnded(slice=fetch.slice, result=_name(result), latency_s=now - began, waited_s=fetch.waited_s)
         )
-        self._watch_api(lane, result, now, probe=probe)
-        steps = lane.settle(
-            fetch, result, now=now, uptime=self._outage.uptime(now), jitter=self._rng.random(), probe=probe
-        )
-        await self._follow(steps)
+        changed = self._watch_host(lane, result, now, probe=probe)
+        await self._follow(lane.settle(fetch, result, now=now, jitter=self._rng.random(), probe=probe))
         self._in_flight -= 1
+        self._untrusted_in_flight -= untrusted
+        if changed:
+            self._look_at_host(lane.outage)
         self._look_again(lane)
 
     async def _request(self, lane: Lane, fetch: SliceFetch, permit: Permit) -> Answer | Failure:
+        """Return what a request brings. Whatever goes wrong with one slice is that slice's failure, never the run's."""
+        try:
+            request = build_request(fetch.slice, range_end=self._limits.range_end, max_span=self._limits.max_span)
+        except ValueError as error:
+            return Rejected(code="window", message=f"the window can't be requested: {error}")
+        try:
+            return await self._send(lane, fetch, request, permit)
+        except Exception as error:  # noqa: BLE001 - a defect of ours in one org's slice hurts no other
+            self._emit(SliceDefect(slice=fetch.slice, kind=kind_of(error), place=place_of(error)))
+            return defect(error)
+
+    async def _send(self, lane: Lane, fetch: SliceFetch, request: ApiRequest, permit: Permit) -> Answer | Failure:
         loop = asyncio.get_running_loop()
-        request = build_request(fetch.slice, range_end=self._limits.range_end, max_span=self._limits.max_span)
 
         def sent() -> None:
             lane.sent(fetch, loop.time())
@@ -206,28 +230,47 @@ class Dispatcher:
             return await self._verify(lane.org, result) or result
         return result
 
-    def _watch_api(self, lane: Lane, result: Answer | Failure, now: float, *, probe: bool) -> None:
-        """Tell an API that is down from an org that fails."""
+    def _watch_host(self, lane: Lane, result: Answer | Failure, now: float, *, probe: bool) -> bool:
+        """Tell a host that is down from an org that fails; return whether other lanes of the host may send now."""
+        outage = lane.outage
+        if probe:
+            outage.probing = False
+        came_back = False
         match result:
             case Broken() | Retriable(rate_limited=False):
-                if self._outage.failed(lane.org.name, now):
-                    self._emit(ApiDown(failures=self._outage.failures, last=result))
-                if probe or self._outage.down:
-                    self._outage.probed(now, self._rng.random())
+                if outage.failed(lane.org.name, now, hung=result.code == "timeout"):
+                    self._emit(ApiDown(host=outage.host, failures=outage.failures, last=result))
+                if probe or outage.down:
+                    outage.probed(now, self._rng.random())
             case _:
-                down_s = self._outage.alive(now)
+                down_s = outage.alive(now)
                 if down_s is not None:
-                    self._emit(ApiUp(down_s=down_s))
+                    came_back = True
+                    self._emit(ApiUp(host=outage.host, down_s=down_s))
+        return probe or came_back
 
-    async def _give_up_on_api(self, now: float) -> None:
+    def _look_at_host(self, outage: Outage) -> None:
+        """Queue the lanes of a host again: first those that have not failed, each by its last request.
+
+        So probes go round over all of them, and begin with orgs that were not tried or that were answered last.
+        """
+        lanes = [lane for lane in self.lanes if lane.outage is outage and not lane.done]
+        for lane in sorted(lanes, key=lambda lane: (lane.failed, lane.requested_at)):
+            self._look_again(lane)
+
+    async def _give_up_on(self, outage: Outage, now: float) -> None:
         failure = Retriable(
             code="api_down",
-            message="every org failed until the budget for retries was spent: the API or the way to it is down",
+            message=(
+                f"{outage.host} is down, or the way to it: none of the {len(outage.tried)} orgs that were tried was "
+                "answered until the budget for retries was spent"
+            ),
         )
         for lane in self.lanes:
-            await self._follow(lane.close(SliceState.NOT_ASKED, failure))
-            self._look_again(lane)
-        self._outage.alive(now)
+            if lane.outage is outage:
+                await self._follow(lane.close(SliceState.NOT_ASKED, failure))
+                self._look_again(lane)
+        outage.alive(now)
 
     async def _follow(self, steps: list[Step]) -> None:
         for step in steps:

@@ -11,12 +11,15 @@ Theory of operation. A lane is in one mood, and each result of a request moves i
 | ended | nothing: the org is refused, or given up after failing for the whole budget |
 
 A lane that waits holds no permit of the API-wide limits, so a bad org's lane costs the others nothing.
+While its host is down (`outage`), one lane at a time sends one request: a probe.
 All methods are synchronous and get `now`; times are the loop's, in seconds.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import Enum, auto
+from urllib.parse import urlsplit
 
 from collector.core.plan import Batch, OrgPlan
 from collector.core.retry import GiveUp, PartialAnswer, RetryIn, RetryPolicy, backoff_s, decide
@@ -25,6 +28,7 @@ from collector.events import LaneEnded, RetryScheduled, SliceOutcome
 from collector.fetch.limiter import Limiter
 from collector.fetch.limits import Limits
 from collector.fetch.org_pace import OrgPace
+from collector.fetch.outage import Outage
 from collector.fetch.retry_queue import RetryQueue
 from collector.fetch.slice_fetch import SliceFetch
 from collector.model import Answer, Org, Slice, SliceState
@@ -93,8 +97,10 @@ Step = SliceOutcome | RetryScheduled | LaneEnded
 class Lane:
     """The state of one org in one run."""
 
-    def __init__(self, org: Org, *, pace: OrgPace, policy: RetryPolicy) -> None:
+    def __init__(self, org: Org, *, pace: OrgPace, policy: RetryPolicy, outage: Outage) -> None:
         self.org = org
+        self.outage = outage  # of its host, shared with other lanes
+        self.requested_at = float("-inf")  # when its last request was sent
         self.plan = OrgPlan(org)
         self.mood = Mood.UNSETTLED
         self.end: LaneEnded | None = None
@@ -109,11 +115,11 @@ class Lane:
         self._failing_since: float | None = None
 
     @classmethod
-    def of(cls, org: Org, limits: Limits) -> Lane:
-        """Return the lane of an org under these limits."""
+    def of(cls, org: Org, limits: Limits, outage: Outage) -> Lane:
+        """Return the lane of an org under these limits, on a host."""
         limiter = Limiter(limits.org_rate.requests, limits.org_rate.period_s)
         pace = OrgPace(limiter, permits=limits.org_concurrency, policy=limits.retry)
-        return cls(org, pace=pace, policy=limits.retry)
+        return cls(org, pace=pace, policy=limits.retry, outage=outage)
 
     # -- what others may know of it
 
@@ -128,6 +134,16 @@ class Lane:
         return not self._pace.in_flight and (self.mood is Mood.ENDED or not self.plan.remaining)
 
     @property
+    def trusted(self) -> bool:
+        """Whether its last request was answered: such a lane is not delayed by others that are not."""
+        return self.mood is Mood.STEADY and not self.failed
+
+    @property
+    def failed(self) -> bool:
+        """Whether its last request brought no answer."""
+        return self._failures > 0
+
+    @property
     def waiting(self) -> list[Slice]:
         """The slices that wait for a retry."""
         return self._retries.slices
@@ -138,7 +154,11 @@ class Lane:
             return None
         due_at = now if self._may_begin() else self._retries.next_at
         free_at = self._pace.ready_at(now, permits=self._permits)
-        return None if due_at is None or free_at is None else max(due_at, free_at)
+        if due_at is None or free_at is None:
+            return None
+        if not self.outage.down:
+            return max(due_at, free_at)
+        return None if self.outage.probing else max(due_at, free_at, self.outage.probe_at)
 
     # -- the lease
 
@@ -155,18 +175,18 @@ class Lane:
 
     # -- requests
 
-    def take(self, now: float, *, uptime: float) -> SliceFetch:
+    def take(self, now: float) -> SliceFetch:
         """Return the slice that is requested next (a retry that is due goes first), with a permit of the org's."""
         able_since = max(self._able_since, self._pace.paused_until)
         if due := self._retries.take_due(now):
             fetch, due_at = due
             able_since = max(able_since, due_at)
         else:
-            fetch = SliceFetch(next(self.plan), since_s=uptime)
+            fetch = SliceFetch(next(self.plan), since_s=self.outage.uptime(now))
         fetch.waited_s = max(0.0, now - able_since)
         fetch.last_chance = self._refused_by is not None
         fetch.permit = self._pace.take()
-        fetch.sent_at = self._able_since = now
+        fetch.sent_at = self._able_since = self.requested_at = now
         return fetch
 
     def sent(self, fetch: SliceFetch, now: float) -> None:
@@ -176,12 +196,13 @@ class Lane:
         fetch.sent_at = now
 
     def settle(
-        self, fetch: SliceFetch, result: Answer | Failure, *, now: float, uptime: float, jitter: float, probe: bool
+        self, fetch: SliceFetch, result: Answer | Failure, *, now: float, jitter: float, probe: bool
     ) -> list[Step]:
         """Take a request's result and return what follows from it.
 
-        A failed `probe` of an API that is down says nothing about the org: it isn't counted.
+        A failed `probe` of a host that is down says nothing about the org: it isn't counted.
         """
+        uptime = self.outage.uptime(now)
         self._able_since = now
         if fetch.permit is not None:
             self._pace.end(fetch.permit, now)
@@ -279,6 +300,16 @@ class Lane:
     def _state_of_begun(self) -> SliceState:
         """Return how a slice ends that was begun and has no finding."""
         return SliceState.REFUSED if self.end and self.end.refused else SliceState.FAILED
+
+
+def lanes_of(orgs: Iterable[Org], limits: Limits) -> list[Lane]:
+    """Return the lanes of orgs; those on one host share what is known of it."""
+    outages: dict[str, Outage] = {}
+    lanes = []
+    for org in orgs:
+        host = urlsplit(org.base_url).netloc.rpartition("@")[2]
+        lanes.append(Lane.of(org, limits, outages.setdefault(host, Outage(host, limits.retry))))
+    return lanes
 
 
 def _reason_to_retry(result: Answer | Failure) -> Failure | PartialAnswer | None:

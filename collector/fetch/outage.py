@@ -1,7 +1,8 @@
-"""Telling an API that is down from orgs that fail: then one request at a time probes it.
+"""Telling a host that is down from orgs that fail: then one request at a time probes it.
 
-While it is down its slices' clocks stand still (`uptime`) and probes don't count as their
-attempts, so that an outage of minutes costs no slice its budget.
+While a host is down, the clocks of its slices stand still (`uptime`) and probes don't count as their
+attempts, so that an outage of minutes costs no slice its budget. Each host of the config is judged by
+itself: orgs on another host go on.
 """
 
 from __future__ import annotations
@@ -15,13 +16,16 @@ _ORGS = 10  # that they came from at least, or all if there are fewer,
 _SHARE = 20  # or one in so many: orgs that fail for good are left over at the end of a run
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Outage:
-    """Whether the API as a whole is down. All times are the loop's, in seconds."""
+    """Whether one host is down. All times are the loop's, in seconds."""
 
+    host: str
     policy: RetryPolicy
-    orgs: set[str] = field(default_factory=set)  # that this run has fetched anything of, by name
+    orgs: set[str] = field(default_factory=set)  # of which this run has slices to fetch, by name
+    tried: set[str] = field(default_factory=set)  # that any request was sent for
     down_since: float | None = None
+    probing: bool = False  # whether a probe is under way
     probe_at: float = 0.0
     failures: int = 0
     _failing: set[str] = field(default_factory=set)
@@ -30,24 +34,29 @@ class Outage:
 
     @property
     def down(self) -> bool:
-        """Whether it is."""
+        """Whether the host is down."""
         return self.down_since is not None
 
     def uptime(self, now: float) -> float:
-        """Return a clock, in seconds, that stands still while the API is down."""
+        """Return a clock, in seconds, that stands still while the host is down."""
         return (self.down_since if self.down_since is not None else now) - self._downtime_s
 
     @property
     def ends_at(self) -> float | None:
-        """Until when it is waited for."""
+        """When the host is given up; None while it is not down."""
         return None if self.down_since is None else self.down_since + self.policy.budget_s
 
     def spent(self, now: float) -> bool:
-        """Whether it has been down for as long as the budget allows."""
+        """Return whether the host has been down for as long as the budget allows."""
         return self.ends_at is not None and now >= self.ends_at
 
-    def failed(self, org: str, now: float) -> bool:
-        """Note a request that failed for want of the API; return whether that makes it down."""
+    def failed(self, org: str, now: float, *, hung: bool) -> bool:
+        """Note a request that brought no answer; return whether the host counts as down from now on.
+
+        A request that hung says little as long as there are orgs that were not tried: theirs may be answered.
+        """
+        if hung and not self.down and len(self.tried) < len(self.orgs):
+            return False
         self.failures += 1
         self._failing.add(org)
         orgs = len(self.orgs)
@@ -64,7 +73,7 @@ class Outage:
         self.probe_at = now + backoff_s(self._probes, policy=self.policy, jitter=jitter)
 
     def alive(self, now: float) -> float | None:
-        """Note a sign of life; return for how long it was down, if it was."""
+        """Note a sign of life; return for how many seconds the host was down, if it was."""
         self.failures = 0
         self._failing.clear()
         if self.down_since is None:

@@ -18,7 +18,7 @@ class Progress:
     done: int = 0
     orgs_done: int = 0  # with nothing left
     retries: int = 0
-    api_down: bool = False
+    hosts_down: set[str] = field(default_factory=set)
     states: Counter[SliceState] = field(default_factory=Counter)
 
     def note(self, event: Event) -> None:
@@ -35,11 +35,16 @@ class Progress:
             case RetryScheduled():
                 self.retries += 1
             case ApiDown():
-                self.api_down = True
+                self.hosts_down.add(event.host)
             case ApiUp():
-                self.api_down = False
+                self.hosts_down.discard(event.host)
             case _:
                 pass
+
+    @property
+    def api_down(self) -> bool:
+        """Whether a host is down, and probed."""
+        return bool(self.hosts_down)
 
     @property
     def orgs(self) -> int:

@@ -23,7 +23,7 @@ from collector.deliver.write_queue import WriteQueue
 from collector.deliver.writer import Rules, Writer
 from collector.errors import CollectorError, LedgerError
 from collector.events import Event
-from collector.fetch import RELOADED, STOPPED, Dispatcher, Lane, Limits
+from collector.fetch import RELOADED, STOPPED, Dispatcher, Limits, lanes_of
 from collector.model import SliceState
 from collector.ports import Clock, Offload, Sink, Transport
 from collector.run.identity import IdentityCheck
@@ -97,14 +97,10 @@ class Run:
     def _wire(self) -> None:
         """Make the three tasks and the queues between them."""
         config, session = self.config, self.session
-        tasks = {
-            org.name: OrgTask(
-                lane=Lane.of(org, config.limits),
-                key=session.standings[org.name].key,
-                identified=session.standings[org.name].org_id is not None,
-            )
-            for org in session.orgs
-        }
+        tasks = {}
+        for lane in lanes_of(session.orgs, config.limits):
+            standing = session.standings[lane.org.name]
+            tasks[lane.org.name] = OrgTask(lane=lane, key=standing.key, identified=standing.org_id is not None)
         batches: asyncio.Queue[Batch | Abandoned] = asyncio.Queue()
         self._summary = RunSummary.of(session.orgs)
         rules = Rules(

@@ -12,10 +12,9 @@ from collections.abc import Callable
 import structlog
 
 from collector.config import LoadedConfig
-from collector.errors import CollectorError, ConfigError
+from collector.errors import CollectorError, ConfigError, place_of
 from collector.ports import Clock
 from collector.service.host import Host
-from collector.service.run_views import where
 from collector.service.view import Observed
 from collector.service.watcher import Watcher
 
@@ -64,7 +63,7 @@ class ConfigReload:
                     await self._load()
             except Exception as error:  # noqa: BLE001 - the service outlives it, with the config that it has
                 self._failed = True
-                log.error("config.not_loaded", exception=type(error).__name__, where=where(error))
+                log.error("config.not_loaded", exception=type(error).__name__, where=place_of(error))
 
     async def _is_wanted(self, *, since_s: float) -> bool:
         changed = self._watcher.changed(await self._host.look(self.config))

@@ -25,7 +25,7 @@ from collector.app.scope import EVERYTHING, Scope
 from collector.config import LoadedConfig
 from collector.core.exit_codes import CAME_TO_ITS_END, ExitCode
 from collector.core.schedule import Schedule
-from collector.errors import CollectorError, Refused
+from collector.errors import CollectorError, Refused, kind_of, place_of
 from collector.events import Event, LaneEnded, RequestEnded
 from collector.ports import Clock
 from collector.run.manifest import RunResult, in_words
@@ -34,7 +34,7 @@ from collector.run.stop import Stop
 from collector.service.config_reload import ConfigReload
 from collector.service.host import Host
 from collector.service.quarantine import Quarantine, entry_of, touched
-from collector.service.run_views import crashed, ended_view, kind_of, where
+from collector.service.run_views import crashed, ended_view
 from collector.service.timetable import Timetable
 from collector.service.view import CurrentRun, Observed, RunView
 
@@ -171,7 +171,7 @@ class Loop:
         except CollectorError as error:
             self._failed(current, kind_of(error), str(error))
         except Exception as error:  # noqa: BLE001 - the service outlives every defect of a run
-            log.error("run.crashed", run_id=run_id, exception=kind_of(error), where=where(error))
+            log.error("run.crashed", run_id=run_id, exception=kind_of(error), where=place_of(error))
             self._failed(current, kind_of(error), crashed(error))
         else:
             self._ended(result, reloaded=stop.reloaded.is_set())

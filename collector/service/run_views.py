@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import traceback
-
 from collector.core.exit_codes import ExitCode
+from collector.errors import kind_of, place_of
 from collector.ledger import EndedRun
 from collector.model import SliceState
 from collector.run.manifest import RunResult
@@ -62,26 +61,6 @@ def ended_view(result: RunResult, *, reloaded: bool) -> RunView:
     )
 
 
-def where(error: BaseException) -> str:
-    """Return the innermost place of ours that an exception came through: its text may hold what nobody may see."""
-    frames = traceback.extract_tb(error.__traceback__)
-    ours = [frame for frame in frames if "collector" in frame.filename] or list(frames)
-    if isinstance(error, BaseExceptionGroup) and error.exceptions:
-        return where(error.exceptions[0])
-    if not ours:
-        return "nowhere"
-    last = ours[-1]
-    module = last.filename.rpartition("collector/")[2] if "collector/" in last.filename else last.filename
-    return f"{module}:{last.lineno} in {last.name}"
-
-
-def kind_of(error: BaseException) -> str:
-    """Return the kind of an exception, or of the first one in a group."""
-    while isinstance(error, BaseExceptionGroup) and error.exceptions:
-        error = error.exceptions[0]
-    return type(error).__name__
-
-
 def crashed(error: BaseException) -> str:
     """Return what to say of a defect."""
-    return f"a defect of the collector: {kind_of(error)} at {where(error)}; please report it"
+    return f"a defect of the collector: {kind_of(error)} at {place_of(error)}; please report it"

@@ -24,7 +24,7 @@ from collector.app.scope import Scope
 from collector.app.wiring import new_run_id, open_ledger, run_once
 from collector.config import LoadedConfig, files_now
 from collector.config.sections import State
-from collector.errors import ConfigError, LedgerError
+from collector.errors import ConfigError, LedgerError, place_of
 from collector.events import Event
 from collector.ledger import SqlLedger
 from collector.ports import Clock
@@ -32,7 +32,7 @@ from collector.run.manifest import RunResult
 from collector.run.stop import Stop
 from collector.service.loop import COMMAND, RUNS_SHOWN, Loop
 from collector.service.metrics import ServiceMetrics, wanted_of
-from collector.service.run_views import past_view, where
+from collector.service.run_views import past_view
 from collector.service.site import ServiceSite
 from collector.service.snapshot import Snapshots
 from collector.service.view import OrgView, RunView
@@ -206,7 +206,7 @@ async def _again_and_again(endless: Callable[[], Awaitable[None]]) -> None:
         try:
             await endless()
         except Exception as error:  # noqa: BLE001 - the service outlives it
-            log.error("task.crashed", exception=type(error).__name__, where=where(error))
+            log.error("task.crashed", exception=type(error).__name__, where=place_of(error))
         await asyncio.sleep(_AGAIN_S)
 
 

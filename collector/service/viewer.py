@@ -15,11 +15,10 @@ import structlog
 
 from collector.app.scope import EVERYTHING, Scope
 from collector.config import LoadedConfig
-from collector.errors import CollectorError
+from collector.errors import CollectorError, place_of
 from collector.events import Event, LaneEnded, SliceCommitted
 from collector.ports import Clock
 from collector.service.quarantine import Quarantine
-from collector.service.run_views import where
 from collector.service.snapshot import Snapshots, in_order
 from collector.service.view import CredentialView, Observed, OrgView, Standing
 
@@ -106,7 +105,7 @@ class Viewer:
             self._failed(str(error), names)
             return _AGAIN_AFTER_S
         except Exception as error:  # noqa: BLE001 - the service outlives it, and shows what it saw before
-            log.error("status.crashed", exception=type(error).__name__, where=where(error))
+            log.error("status.crashed", exception=type(error).__name__, where=place_of(error))
             self._failed(f"a defect of the collector: {type(error).__name__}", names)
             return _AGAIN_AFTER_S
         self._show()

@@ -240,7 +240,12 @@ def test_when_the_service_is_gone_the_page_says_so_and_keeps_what_it_showed(
 def test_a_run_under_way_and_a_refused_config_are_shown(visit: Visitor, small: tuple[str, FakeSite]) -> None:
     url, site = small
     progress = Progress(
-        left={"a": 3, "b": 0}, planned={"a": 10, "b": 7}, done=14, orgs_done=1, retries=2, api_down=True
+        left={"a": 3, "b": 0},
+        planned={"a": 10, "b": 7},
+        done=14,
+        orgs_done=1,
+        retries=2,
+        hosts_down={"api.example.test"},
     )
     site.seen.current = CurrentRun(run_id="r", started_at=NOW - timedelta(minutes=3), progress=progress)
     site.seen.config_problems = [Problem(message="unknown key <b>`cron`</b>", file="c.yaml", line=7, path="schedul")]

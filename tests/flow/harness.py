@@ -13,7 +13,7 @@ from collector.core.identities import Identities
 from collector.core.plan import Abandoned, Batch
 from collector.errors import Failure
 from collector.events import Event, SliceOutcome
-from collector.fetch import Dispatcher, Lane, Limits, RateLimit
+from collector.fetch import Dispatcher, Lane, Limits, RateLimit, lanes_of
 from collector.model import Answer, Org, SliceState
 from tests.support.fake_api import FakeApi, FakeClock
 from tests.support.virtual_time import run_virtual
@@ -68,7 +68,7 @@ def dispatch(
         queue = asyncio.Queue[Batch | Abandoned]()
         for batch in batches:
             queue.put_nowait(batch)
-        result.lanes = [Lane.of(batch.org, limits) for batch in batches]
+        result.lanes = lanes_of((batch.org for batch in batches), limits)
         dispatcher = Dispatcher(
             result.lanes,
             queue,

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from datetime import date, timedelta
+from zlib import crc32
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from collector.core.plan import Batch
 from collector.core.retry import RetryPolicy
+from collector.core.windows import Calendar, start_of_date
 from collector.errors import Retriable
-from collector.events import ApiDown, ApiUp, LaneEnded, RetryScheduled, SliceOutcome
+from collector.events import ApiDown, ApiUp, LaneEnded, RetryScheduled, SliceDefect, SliceOutcome
 from collector.fetch import Dispatcher, Lane, Limits, RateLimit
-from collector.model import ApiRequest, Org, Population, SliceState
+from collector.model import ApiRequest, Granularity, Org, Population, Slice, SliceState, Window, Zone
 from tests.flow.harness import FAST, dispatch
 from tests.support.fake_api import RESET, FakeApi, Script, Step, answer, for_org, replies, status
 from tests.support.orgs import make_org, plan_days
@@ -150,7 +154,7 @@ def test_a_run_holds_a_bounded_number_of_slices() -> None:
         issued = sum(lane.plan.issued.total() for lane in lanes)
         most = max(most, issued - ended)
 
-    api = FakeApi(script=lambda org, _request, n: RESET if (n + int(org.name[4:])) % 3 == 1 else None)
+    api = FakeApi(script=lambda org, _request, n: RESET if crc32(f"{org.name} {n}".encode()) % 3 == 1 else None)
     dispatch([plan_days(make_org(f"org-{n}"), 200) for n in range(100)], api, during=keep, deliver=count)
     assert issued == ended == 100 * 200 * 2
     assert most <= 100 * 2 * 4  # orgs, permits, slices that may be outstanding for each permit
@@ -392,3 +396,89 @@ def test_a_slow_output_slows_the_asking() -> None:
     api = FakeApi()
     dispatch([plan_days(make_org(f"org-{n}"), 2) for n in range(20)], api, FAST, deliver=slowly)
     assert api.busiest(9.0) <= 16
+
+
+def on_two_hosts(down: int, healthy: int, days: int = 3) -> list[Batch]:
+    """Orgs on a host that will be down, listed before those on a healthy one."""
+    first = [plan_days(make_org(f"down-{n}", base_url="http://127.0.0.1:1"), days) for n in range(down)]
+    return first + [plan_days(make_org(f"up-{n}", base_url="http://127.0.0.1:2"), days) for n in range(healthy)]
+
+
+@pytest.mark.parametrize("how", ["503", "refused", "hangs"])
+def test_a_host_that_is_down_delays_no_org_on_another_one(how: str) -> None:
+    """40 orgs on a host that was down once kept 10 on a healthy one from ever being requested: `every org failed`."""
+    failures: dict[str, Step] = {
+        "503": status(503),
+        "refused": RESET,
+        "hangs": Retriable(code="timeout", message="no answer"),
+    }
+    failure = failures[how]
+    api = FakeApi(
+        script=lambda org, _request, _n: failure if org.name.startswith("down") else None,
+        latency_s=lambda org: 30.0 if how == "hangs" and org.name.startswith("down") else 0.1,
+    )
+    result = dispatch(on_two_hosts(40, 10), api, DEFAULTS)
+    for n in range(10):
+        assert result.states(f"up-{n}") == {COMPLETE: 6}
+    assert max(result.finished_at(f"up-{n}") for n in range(10)) < (140 if how == "hangs" else 30)
+    assert [event.host for event in result.of(ApiDown)] == ["127.0.0.1:1"]
+    ends = result.of(LaneEnded)
+    assert {end.failure.code for end in ends} == {"api_down"}
+    assert len(ends) == 40
+    tried = {name for _, name in api.asked if name.startswith("down")}
+    assert f"none of the {len(tried)} orgs that were tried" in ends[0].failure.message
+    assert {end.remaining for end in ends if end.org.name not in tried} <= {6}
+    assert not any(result.states(end.org.name) for end in ends if end.org.name not in tried)
+
+
+def test_probes_go_round_over_the_orgs_of_a_host_that_is_down() -> None:
+    api = FakeApi(script=lambda *_: status(503))
+    result = dispatch([plan_days(make_org(f"org-{n}"), 3) for n in range(40)], api, DEFAULTS)
+    (down,) = [event for event in result.events if isinstance(event, ApiDown)]
+    probes = [name for at, name in api.asked][down.failures + DEFAULTS.concurrency :]
+    assert len(probes) >= 8
+    assert len(set(probes)) == len(probes)
+
+
+def test_orgs_that_hang_take_only_half_of_the_permits_while_others_are_answered() -> None:
+    """40 hanging orgs of 50 on one host once left the ten healthy ones almost nothing."""
+    hanging = {f"org-{n}" for n in range(40)}
+    api = FakeApi(
+        script=lambda org, _request, _n: Retriable(code="timeout", message="") if org.name in hanging else None,
+        latency_s=lambda org: 30.0 if org.name in hanging else 0.1,
+    )
+    result = dispatch([plan_days(make_org(f"org-{n}"), 30) for n in range(50)], api, DEFAULTS)
+    healthy_end = max(result.finished_at(f"org-{n}") for n in range(40, 50))
+    assert healthy_end < 40 / 16 * 30 + 600 / 10 * 1.07 + 30  # the first requests of all, then the pace of the limits
+    assert all(result.states(f"org-{n}") == {COMPLETE: 60} for n in range(40, 50))
+
+
+def test_a_defect_in_one_org_s_request_is_that_slice_s_failure_and_hurts_no_other() -> None:
+    def script(org: Org, _request: ApiRequest, _n: int) -> Step:
+        if org.name == "odd":
+            raise KeyError("do-not-show-me")
+        return None
+
+    result = dispatch([plan_days(make_org("odd"), 2), plan_days(make_org("even"), 2)], FakeApi(script=script))
+    assert result.states() == {FAILED: 4, COMPLETE: 4}
+    messages = {o.failure.message for _, o in result.outcomes if o.failure}
+    assert messages == {"a defect of the collector (KeyError): please report it"}
+    assert {(event.kind, event.slice.org.name) for event in result.of(SliceDefect)} == {("KeyError", "odd")}
+
+
+def test_a_window_that_is_longer_than_the_api_allows_fails_alone() -> None:
+    limits = Limits(max_span=timedelta(hours=25))
+    zone = Zone.parse("Antarctica/Troll")
+    odd = make_org("odd", zone=zone)
+    days = list(
+        Calendar(zone, Granularity.DAY).split(
+            Window(start_of_date(date(2026, 10, 23), zone), start_of_date(date(2026, 10, 27), zone))
+        )
+    )
+    result = dispatch(
+        [Batch(org=odd, slices=[Slice(odd, Population.ACCOUNT_USER, day) for day in days])], FakeApi(), limits
+    )
+    assert result.states() == {COMPLETE: 3, FAILED: 1}
+    (failure,) = {o.failure for _, o in result.outcomes if o.failure}
+    assert failure.code == "window"
+    assert "longer than" in failure.message

@@ -29,15 +29,12 @@ PARTS: list[tuple[type, str]] = [
     (SqlLedger, "register"),
     (SqlLedger, "acquire"),
     (SqlLedger, "coverage"),
-    (SqlLedger, "identify"),
     (SqlLedger, "commit"),
     (SqlLedger, "release"),
     (SqlLedger, "end_run"),
-    (IdentityCheck, "verify"),
     (Lane, "take"),
     (Lane, "settle"),
     (Limiter, "ready_at"),
-    (FakeApi, "fetch"),
     (WriteQueue, "put"),
     (Writer, "write"),
     (Writer, "seal"),
@@ -47,6 +44,7 @@ PARTS: list[tuple[type, str]] = [
     (DirectorySink, "write_manifest"),
     (Run, "_result"),
 ]
+IN_ONE_SLICE: list[tuple[type, str]] = [(SqlLedger, "identify"), (IdentityCheck, "verify"), (FakeApi, "fetch")]
 
 
 class PlantedError(Exception):
@@ -85,5 +83,21 @@ def test_the_service_goes_on_after_an_exception_in(
     assert all(line["where"] for line in logs if line["event"] == "run.crashed")
     assert SECRET not in str(logs) + str(world.ended)
     assert 'exception="PlantedError"' in world.metrics.text().decode()
+    slices = [(r["org"], r["population"], r["window_start"], r["product"], r["revision"]) for r in world.records]
+    assert len(slices) == len(set(slices)) == 2 * 2 * 3 * 2
+
+
+@pytest.mark.parametrize(("where", "method"), IN_ONE_SLICE, ids=lambda part: getattr(part, "__name__", part))
+def test_an_exception_about_one_slice_fails_that_slice_and_the_next_run_fetches_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: type, method: str
+) -> None:
+    world = ServiceWorld(tmp_path, schedule={"cron": "20 * * * *", "jitter": "0"})
+    raised = fail_once(monkeypatch, where, method)
+    with structlog.testing.capture_logs() as logs:
+        world.serve(NOON, timedelta(hours=1, minutes=30))
+    assert raised
+    assert [view.exit_code for view in world.ended] == [ExitCode.INCOMPLETE] + [ExitCode.OK] * (len(world.ended) - 1)
+    assert len(world.ended) >= 2
+    assert SECRET not in str(logs) + str(world.ended)
     slices = [(r["org"], r["population"], r["window_start"], r["product"], r["revision"]) for r in world.records]
     assert len(slices) == len(set(slices)) == 2 * 2 * 3 * 2

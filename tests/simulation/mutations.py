@@ -30,6 +30,7 @@ from collector.fetch.dispatcher import Dispatcher
 from collector.fetch.lane import Lane, Mood
 from collector.fetch.limits import Limits
 from collector.fetch.org_pace import OrgPace
+from collector.fetch.outage import Outage
 from collector.fetch.slice_fetch import SliceFetch
 from collector.ledger import holders, leases, runs, unsealed
 from collector.model import Answer, Org, Population, Slice, Window
@@ -342,8 +343,8 @@ def _refused_is_asked_on() -> Sequence[Patch]:
 def _concurrency_ignored() -> Sequence[Patch]:
     of = Lane.of
 
-    def mutated(org: Org, limits: Limits) -> Lane:
-        return of(org, replace(limits, org_concurrency=limits.org_concurrency * 2))
+    def mutated(org: Org, limits: Limits, outage: Outage) -> Lane:
+        return of(org, replace(limits, org_concurrency=limits.org_concurrency * 2), outage)
 
     return [patch.object(Lane, "of", mutated)]
 

@@ -19,7 +19,7 @@ from tests.support.fake_api import FakeClock
 from tests.support.metrics import labels_of, parsed, value
 
 COLLECT = Command(name="collect", range_=None)
-DOWN = ApiDown(failures=10, last=Retriable(code="dns", message=""))
+DOWN = ApiDown(host="api.example.test", failures=10, last=Retriable(code="dns", message=""))
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ def _frozen_run(run: CurrentRun) -> CurrentRun:
         done=seen.done,
         orgs_done=seen.orgs_done,
         retries=seen.retries,
-        api_down=seen.api_down,
+        hosts_down=set(seen.hosts_down),
         states=Counter(seen.states),
     )
     return replace(run, progress=progress)

@@ -15,8 +15,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from multidict import MultiMapping
 
-from collector.errors import ConfigError
-from collector.service.run_views import where
+from collector.errors import ConfigError, place_of
 from collector.service.web.assets import Asset, load_assets
 from collector.service.web.choice import Choice
 from collector.service.web.frozen import frozen
@@ -141,7 +140,7 @@ async def _unfailing(request: web.Request, handler: Handler) -> web.StreamRespon
     except web.HTTPException as error:
         return web.Response(status=error.status, text=f"{error.status}: {error.reason}\n")
     except Exception as error:  # noqa: BLE001 - told without its text, which may hold anything
-        log.error("page.failed", path=request.path, exception=type(error).__name__, where=where(error))
+        log.error("page.failed", path=request.path, exception=type(error).__name__, where=place_of(error))
         return web.Response(status=500, text="This page failed; what happened stands in the log.\n")
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collector.service.run_views import crashed, kind_of
+from collector.errors import kind_of
+from collector.service.run_views import crashed
 
 
 def test_an_exception_in_task_groups_is_named_by_its_own_kind() -> None:
