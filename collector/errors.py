@@ -43,11 +43,15 @@ class OutputError(CollectorError):
     """The output can't be written, or its reader went away. Exit 5."""
 
 
+class NotRenamedError(OutputError):
+    """A file could not be sealed, and is known to have kept its hidden name or to be gone."""
+
+
 class LedgerError(CollectorError):
     """The ledger can't be read or written: damaged, newer than we are, on a full disk. Exit 5."""
 
 
-OUTPUT_ERRORS = frozenset({OutputError.__name__, LedgerError.__name__})
+OUTPUT_ERRORS = frozenset(error.__name__ for error in (OutputError, NotRenamedError, LedgerError))
 
 
 class RefusalReason(StrEnum):

@@ -96,7 +96,7 @@ class Sink(Protocol):
         ...
 
     def publish(self, file: SealedFile) -> None:
-        """Give an ended file its name, durably."""
+        """Give an ended file its name, durably. Raises NotRenamedError if it is known not to have got it."""
         ...
 
     def write_manifest(self, manifest: bytes) -> None:
@@ -206,6 +206,10 @@ class Ledger(Protocol):
 
     def intend_seal(self, file_id: int) -> None:
         """Book the intent before the rename."""
+        ...
+
+    def withdraw_seal(self, file_id: int) -> None:
+        """Take the intent back: the file was not renamed."""
         ...
 
     def sealed(self, file_id: int) -> None:

@@ -17,6 +17,7 @@ from collector.model import ProductUsage, Quality
 
 _BEST_FIRST = (Quality.MEASURED, Quality.INFERRED, Quality.UNVERIFIED, Quality.UNAVAILABLE)
 _RANK = {quality: rank for rank, quality in enumerate(_BEST_FIRST)}
+_UNKNOWN = frozenset({Quality.UNAVAILABLE, Quality.UNVERIFIED})  # what a partial answer may still add to
 _TICK = timedelta(microseconds=1)
 
 
@@ -54,8 +55,10 @@ def change(
     """Return what a finding changes about a slice.
 
     `quality` is that of the finding's known numbers. A product that shrank keeps its old
-    numbers unless `emit_shrunk`. `emitted_at` always rises, whatever the clock does.
+    numbers unless `emit_shrunk`. After a complete answer, partial ones only add what was unknown:
+    they never replace what the complete one said. `emitted_at` always rises, whatever the clock does.
     """
+    settled = previous is not None and previous.users is not None and not finding.complete
     before = previous.products if previous else {}
     products = dict(before)
     emitted: dict[str, Emitted] = {}
@@ -64,6 +67,8 @@ def change(
     for product, usage in finding.products.items():
         old = before.get(product)
         new = (quality if usage is not None else Quality.UNAVAILABLE, usage or ProductUsage())
+        if old is not None and settled and old.quality not in _UNKNOWN:
+            continue
         if old is not None:
             smaller = usage is not None and is_smaller(usage, old.usage)
             if smaller:

@@ -114,7 +114,12 @@ def _finish(ledger: Ledger, files: Files, file: UnsealedFile, path: Path) -> boo
     elif size is not None and size >= file.bytes:
         files.truncate(path, file.bytes)
         ledger.intend_seal(file.file_id)
-        files.rename(path, final)
+        try:
+            files.rename(path, final)
+        except OSError:
+            if files.size(path) is not None or files.size(final) is None:  # it was not renamed
+                ledger.withdraw_seal(file.file_id)
+            raise
         ledger.sealed(file.file_id)
         log.info("file.recovered", file=file.name, records=file.records, cut_off=size - file.bytes)
     else:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -21,6 +22,7 @@ from collector.core.finding import missing_products
 from collector.core.ledger_entries import SliceCommit, SliceKey, SliceRow, UnsealedFile
 from collector.core.normalise import Normalised, normalise
 from collector.deliver.baseline import Baseline
+from collector.errors import LedgerError, NotRenamedError
 from collector.events import SliceCommitted, SliceOutcome
 from collector.model import Org, Population, Record, SliceState
 from collector.ports import Clock, Ledger, SealedFile, Sink
@@ -80,11 +82,21 @@ class Writer:
         if file is not None:
             if self._file:
                 self._ledger.intend_seal(self._file.file_id)
-            self._sink.publish(file)
+            self._publish(file)
             if self._file:
                 self._ledger.sealed(self._file.file_id)
             self._file = None
             self.sealed.append(file)
+
+    def _publish(self, file: SealedFile) -> None:
+        """Rename a file. If it is known to have kept its name or to be gone, take the intent back."""
+        try:
+            self._sink.publish(file)
+        except NotRenamedError:
+            if self._file:
+                with suppress(LedgerError):  # the failure of the output is reported
+                    self._ledger.withdraw_seal(self._file.file_id)
+            raise
 
     def finish(self, manifest: bytes, exit_code: int | None) -> None:
         """Seal the manifest, and commit the end of the run."""

@@ -110,6 +110,9 @@ class NoLedger:
     def intend_seal(self, file_id: int) -> None:
         """Do nothing."""
 
+    def withdraw_seal(self, file_id: int) -> None:
+        """Do nothing."""
+
     def sealed(self, file_id: int) -> None:
         """Do nothing."""
 

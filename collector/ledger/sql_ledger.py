@@ -175,6 +175,10 @@ class SqlLedger:
         """Book the intent before the rename."""
         self._database.write(lambda tx: unsealed.intend_seal(tx, file_id, self._me))
 
+    def withdraw_seal(self, file_id: int) -> None:
+        """Take the intent back: the file was not renamed."""
+        self._database.write(lambda tx: unsealed.withdraw_seal(tx, file_id, self._me))
+
     def sealed(self, file_id: int) -> None:
         """Forget a file that is sealed, and that its slices are in it."""
         self._database.write(lambda tx: unsealed.sealed(tx, file_id))

@@ -45,6 +45,11 @@ def intend_seal(tx: Connection, file_id: int, me: Holder) -> None:
     _change(tx, file_id, me, seal_intended=True)
 
 
+def withdraw_seal(tx: Connection, file_id: int, me: Holder) -> None:
+    """Take the intent back: the file was not renamed, so that one that is gone is lost and not sealed."""
+    _change(tx, file_id, me, seal_intended=False)
+
+
 def sealed(tx: Connection, file_id: int) -> None:
     """Forget a file, and that slices stand in it: they are safe."""
     tx.execute(update(slice_).where(slice_.c.file == file_id).values(file=None, prior=None))

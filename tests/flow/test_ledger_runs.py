@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from collector.core.shards import Shard
 from collector.core.summary import Cause
 from collector.errors import ConfigError, LedgerError
 from collector.events import LaneEnded, SliceCommitted
-from collector.fetch import Limits
+from collector.fetch import Limits, RateLimit
 from collector.ledger import SqlLedger
 from collector.model import ApiRequest, Granularity, Org, Population, SliceState, Zone
 from collector.run.leasing import Leasing
@@ -536,3 +537,49 @@ def test_a_run_that_is_stopped_before_its_start_plans_only_what_the_ledger_leave
     assert result.summary.planned == result.summary.count(SliceState.NOT_ASKED) == 2 * 2 * 2
     causes = [cause for org in result.summary.orgs.values() for _, cause in org.causes]
     assert {(cause.code, *spans_of_days(cause)) for cause in causes} == {("stopped", ("2026-06-11", "2026-06-13"))}
+
+
+def test_a_partial_answer_after_a_complete_one_only_adds_what_was_unknown(world: World) -> None:
+    """Complete 100, then a partial answer with 7 once made revision 2, measured, 7."""
+    world.orgs = [make_org("a", populations=(Population.ACCOUNT_USER,))]
+
+    def answering(tests: int, more: dict[str, dict[str, int]], *, partial: bool) -> FakeApi:
+        products = {"automation": {"totalTests": tests, "totalDuration": tests}, **more}
+        return FakeApi(script=lambda org, request, _n: answer(org, request, products=products, partial=partial))
+
+    world.api = answering(100, {}, partial=False)
+    world.backfill(NOON, "2026-06-01", "2026-06-01")
+    for tests in (7, 700):
+        world.api = answering(tests, {"realtime": {"totalTests": 3, "totalDuration": 3}}, partial=True)
+        result = world.backfill(NOON, "2026-06-01", "2026-06-01", force=True)
+        assert result.summary.count(SliceState.PARTIAL) == 1
+    assert [(r["product"], r["revision"], r["quality"], r["total_tests"], r["org_users"]) for r in world.records] == [
+        ("automation", 1, "measured", 100, 3),
+        ("realtime", 1, "measured", 3, 3),
+    ]
+
+
+@pytest.mark.parametrize("how", ["the directory is moved", "the hidden file is removed"])
+def test_records_whose_file_went_away_in_mid_run_are_fetched_again(world: World, how: str) -> None:
+    """The rename failed but its intent stayed, so that the next run took the file for sealed: 360 records were lost."""
+    out = world.directory / "out"
+
+    def going(org: Org, _request: ApiRequest, n: int) -> Step:
+        if org.name == "b" and n == 40:
+            if how == "the directory is moved":
+                out.rename(world.directory / "moved")
+            else:
+                (hidden,) = out.glob(".usage-*.unsealed")
+                hidden.unlink()
+        return None
+
+    world.limits = replace(FAST, org_rate=RateLimit(4, 1.0))
+    world.api = FakeApi(script=going)
+    failed = world.backfill(NOON, "2026-05-01", "2026-05-30")
+    assert failed.exit_code == ExitCode.OUTPUT
+    world.api = FakeApi()
+    again = world.backfill(NOON, "2026-05-01", "2026-05-30")
+    assert again.exit_code == ExitCode.OK
+    assert not again.recovered
+    slices = [(r["org"], r["population"], r["window_start"], r["product"]) for r in world.records]
+    assert len(slices) == len(set(slices)) == 2 * 2 * 30 * 2

@@ -114,9 +114,9 @@ class World:
         with ExitStack() as stack:
             ledger = SqlLedger.open(self.ledger_url, command=command.name, now=clock.now, durable=False)
             stack.callback(ledger.close)
-            session = prepare(ledger, config, command, run_id, clock)
             sink = DirectorySink.open(self.directory / "out", run_id=run_id, seal_at=10**8)
             stack.callback(sink.close)
+            session = prepare(ledger, config, command, run_id, clock)
             return await Run(
                 config=replace(run_config(config.settings, command, run_id), limits=self.limits),
                 session=session,

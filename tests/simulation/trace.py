@@ -9,7 +9,7 @@ from collections.abc import Callable
 TAIL = 60
 
 
-class Broken(BaseException):  # not an Exception: the collector makes those the failure of a slice  # noqa: N818 - an invariant is broken; the word says so
+class Broken(BaseException):  # not an Exception: the collector makes those the failure of a slice
     """An invariant does not hold."""
 
     def __init__(self, invariant: str, message: str) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from collector.adapters.sinks.files import Files, OsFiles
 from collector.adapters.sinks.jsonl import to_lines
-from collector.errors import OutputError
+from collector.errors import NotRenamedError, OutputError
 from collector.model import Record
 from collector.ports import SealedFile
 
@@ -88,9 +88,16 @@ class DirectorySink:
         return file
 
     def publish(self, file: SealedFile) -> None:
-        """Rename the hidden file to its name, durably."""
-        with self._explained():
-            self._files.rename(hidden(self.directory, file.name), self.directory / file.name)
+        """Rename the hidden file to its name, durably. Raises NotRenamedError if it is known not to have got it."""
+        old, new = hidden(self.directory, file.name), self.directory / file.name
+        try:
+            with self._explained():
+                self._files.rename(old, new)
+        except OutputError as error:
+            with suppress(OSError):  # where that can't be told, it may have been renamed
+                if self._files.size(old) is not None or self._files.size(new) is None:
+                    raise NotRenamedError(str(error)) from error
+            raise
 
     def write_manifest(self, manifest: bytes) -> None:
         """Seal the manifest: the last file of the run."""
