@@ -54,6 +54,10 @@ class LedgerError(CollectorError):
 OUTPUT_ERRORS = frozenset(error.__name__ for error in (OutputError, NotRenamedError, LedgerError))
 
 
+class ClockError(CollectorError):
+    """Our clock and the API's differ so much that what is due can't be known. Exit 5."""
+
+
 class RefusalReason(StrEnum):
     """Why a person is needed before an org can be collected."""
 

@@ -28,7 +28,7 @@ from collector.model import ApiRequest, Org
 
 MAX_BODY = 1024 * 1024  # bytes; a documented answer has about a thousand
 USER_AGENT = f"usage-collector/{__version__}"
-_KEPT_HEADERS = ("retry-after",)
+_KEPT_HEADERS = ("retry-after", "date", "age")
 
 
 class HttpTransport:

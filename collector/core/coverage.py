@@ -48,17 +48,26 @@ def to_collect(window: Window, known: Known | None, ages: Ages, *, now: datetime
         return age <= ages.catch_up
     match known.state:
         case SliceState.COMPLETE:
-            return known.complete_at is None or _recheck_due(window, known.complete_at, ages, now=now)
+            return (
+                known.complete_at is None
+                or by_wrong_clock(known, now=now)
+                or _recheck_due(window, known.complete_at, ages, now=now)
+            )
         case SliceState.PARTIAL | SliceState.FAILED:
             return age <= ages.repair_for
         case _:
             return age <= ages.catch_up
 
 
+def by_wrong_clock(known: Known, *, now: datetime) -> bool:
+    """Say whether a complete answer came by a clock that was ahead: then its window may not have ended by then."""
+    return known.complete_at is not None and known.complete_at > now
+
+
 def _recheck_due(window: Window, complete_at: datetime, ages: Ages, *, now: datetime) -> bool:
     return any(complete_at < window.end + age <= now for age in ages.recheck)
 
 
-def to_backfill(known: Known | None, *, force: bool) -> bool:
-    """Say whether a `backfill` asks for a window of its range: what isn't complete, by force all."""
-    return force or known is None or known.state is not SliceState.COMPLETE
+def to_backfill(known: Known | None, *, force: bool, now: datetime) -> bool:
+    """Say whether a `backfill` fetches a window of its range: what isn't complete, by force all."""
+    return force or known is None or known.state is not SliceState.COMPLETE or by_wrong_clock(known, now=now)

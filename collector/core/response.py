@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Annotated, Literal
 
@@ -98,6 +98,20 @@ def interpret(
             retry_after_s=parse_retry_after(reply.headers.get("retry-after"), now=now),
         )
     return _rejected(status, reply.body)
+
+
+def clock_skew(reply: Reply, *, now: datetime) -> timedelta | None:
+    """Return how far our clock is ahead of the other side's, by its `Date` header (RFC 9110, 6.6.1).
+
+    Negative if ours is behind; None if the header says nothing. A cache adds the `Age` of what it answers.
+    """
+    try:
+        date = parsedate_to_datetime(reply.headers.get("date", ""))
+        age = timedelta(seconds=int(reply.headers.get("age", "0")))
+    except (ValueError, IndexError, OverflowError):
+        return None
+    date = date.replace(tzinfo=UTC) if date.tzinfo is None else date
+    return now - (date + age)
 
 
 def parse_retry_after(value: str | None, *, now: datetime) -> float | None:

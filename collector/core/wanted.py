@@ -71,7 +71,7 @@ class BackfillWanted:
     def needs(self, org: Org, window: Window, known: Known | None) -> bool:
         """Say whether a window needs fetching, by what the ledger holds of it."""
         del org, window
-        return to_backfill(known, force=self.force)
+        return to_backfill(known, force=self.force, now=self.now)
 
 
 Wanted = CollectWanted | BackfillWanted

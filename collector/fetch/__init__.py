@@ -8,8 +8,8 @@ requested or waits for its retry, at most `concurrency` requests are under way, 
 with the plan. All decisions are synchronous methods that get `now`; only the dispatcher awaits anything.
 """
 
-from collector.fetch.dispatcher import RELOADED, STOPPED, Batches, Dispatcher
+from collector.fetch.dispatcher import CLOCK, RELOADED, STOPPED, Batches, Dispatcher
 from collector.fetch.lane import Lane, lanes_of
 from collector.fetch.limits import Limits, RateLimit
 
-__all__ = ["RELOADED", "STOPPED", "Batches", "Dispatcher", "Lane", "Limits", "RateLimit", "lanes_of"]
+__all__ = ["CLOCK", "RELOADED", "STOPPED", "Batches", "Dispatcher", "Lane", "Limits", "RateLimit", "lanes_of"]

@@ -11,10 +11,11 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
+from datetime import timedelta
 
 from collector.core.plan import Abandoned, Batch
 from collector.core.request import build_request
-from collector.core.response import Reply, interpret
+from collector.core.response import Reply, clock_skew, interpret
 from collector.errors import Broken, Failure, Rejected, Retriable, defect, kind_of, place_of
 from collector.events import ApiDown, ApiUp, Event, RequestEnded, SliceDefect, SliceOutcome
 from collector.fetch.board import Board
@@ -28,6 +29,9 @@ from collector.ports import Clock, Transport
 
 RELOADED = Rejected(code="reloaded", message="the config changed: the next run goes on with it")
 STOPPED = Rejected(code="stopped", message="the run was stopped before an answer came")
+
+CLOCK = "clock"
+MAX_CLOCK_SKEW = timedelta(minutes=10)  # between our clock and the `Date` of an answer
 
 Batches = asyncio.Queue[Batch | Abandoned]
 Verify = Callable[[Org, Answer], Awaitable[Failure | None]]
@@ -187,6 +191,8 @@ class Dispatcher:
             RequestEnded(slice=fetch.slice, result=_name(result), latency_s=now - began, waited_s=fetch.waited_s)
         )
         changed = self._watch_host(lane, result, now, probe=probe)
+        if isinstance(result, Rejected) and result.code == CLOCK:
+            await self._close_host(lane.outage, result)
         await self._follow(lane.settle(fetch, result, now=now, jitter=self._rng.random(), probe=probe))
         self._in_flight -= 1
         self._untrusted_in_flight -= untrusted
@@ -225,6 +231,9 @@ class Dispatcher:
             self._fetches.discard(timeout)
         if not isinstance(reply, Reply):
             return reply
+        skew = clock_skew(reply, now=self._clock.now())
+        if skew is not None and abs(skew) > MAX_CLOCK_SKEW:
+            return _wrong_clock(lane, skew)
         result = interpret(reply, request, now=self._clock.now(), pinned_org_id=lane.org.org_id)
         if isinstance(result, Answer):
             return await self._verify(lane.org, result) or result
@@ -266,17 +275,32 @@ class Dispatcher:
                 "answered until the budget for retries was spent"
             ),
         )
+        await self._close_host(outage, failure)
+        outage.alive(now)
+
+    async def _close_host(self, outage: Outage, failure: Failure) -> None:
+        """Fetch nothing more of a host's orgs in this run."""
         for lane in self.lanes:
             if lane.outage is outage:
                 await self._follow(lane.close(SliceState.NOT_ASKED, failure))
                 self._look_again(lane)
-        outage.alive(now)
 
     async def _follow(self, steps: list[Step]) -> None:
         for step in steps:
             self._emit(step)
             if isinstance(step, SliceOutcome):
                 await self._deliver(step)
+
+
+def _wrong_clock(lane: Lane, skew: timedelta) -> Rejected:
+    side = "ahead of" if skew > timedelta(0) else "behind"
+    return Rejected(
+        code=CLOCK,
+        message=(
+            f"this machine's clock is {abs(skew)} {side} that of {lane.outage.host}: nothing is committed, since what "
+            "is due can't be known; set the clock (NTP), then run again"
+        ),
+    )
 
 
 def _name(result: Answer | Failure) -> str:

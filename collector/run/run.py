@@ -21,9 +21,9 @@ from collector.core.plan import Abandoned, Batch
 from collector.core.summary import RunSummary
 from collector.deliver.write_queue import WriteQueue
 from collector.deliver.writer import Rules, Writer
-from collector.errors import CollectorError, LedgerError
+from collector.errors import ClockError, CollectorError, LedgerError
 from collector.events import Event
-from collector.fetch import RELOADED, STOPPED, Dispatcher, Limits, lanes_of
+from collector.fetch import CLOCK, RELOADED, STOPPED, Dispatcher, Limits, lanes_of
 from collector.model import SliceState
 from collector.ports import Clock, Offload, Sink, Transport
 from collector.run.identity import IdentityCheck
@@ -223,6 +223,7 @@ class Run:
         code = self._summary.exit_code
         if self._abandoned:
             failure = None  # the output was given up because the run had to end
+        failure = failure or self._clock_error()
         if self._leasing.busy and code is not ExitCode.REFUSED:
             code = ExitCode.BUSY
         if failure is not None:
@@ -240,6 +241,11 @@ class Run:
             output_error=failure,
             recovered=tuple(self.session.recovered),
         )
+
+    def _clock_error(self) -> ClockError | None:
+        """Return that a host's clock and ours differ too much, if one does."""
+        ends = [lane.end.failure for lane in self._fetching.lanes if lane.end is not None]
+        return next((ClockError(failure.message) for failure in ends if failure.code == CLOCK), None)
 
     async def _finish(self, result: RunResult) -> RunResult:
         """Seal the manifest and commit the end of the run."""

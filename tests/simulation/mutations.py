@@ -287,7 +287,7 @@ def _failed_is_done() -> Sequence[Patch]:
 
     return [
         patch.object(wanted, "to_collect", mutated),
-        patch.object(wanted, "to_backfill", lambda known, *, force: force or known is None),
+        patch.object(wanted, "to_backfill", lambda known, *, force, **_: force or known is None),
     ]
 
 
