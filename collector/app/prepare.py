@@ -14,7 +14,7 @@ from pathlib import Path
 import structlog
 
 from collector.adapters.sinks.directory import hidden
-from collector.adapters.sinks.directory_id import Whereabouts, mark
+from collector.adapters.sinks.directory_id import VisibleDirectories, ensure_id
 from collector.adapters.sinks.files import Files, OsFiles
 from collector.app.command import Command, ages_of, first_wanted
 from collector.config import LoadedConfig, Settings
@@ -38,7 +38,7 @@ def remember(
     """Finish what an earlier run left, find where each org stands, and say what the command wants of them."""
     settings, now = config.settings, clock.now()
     directory = output_directory(settings)
-    place = mark(directory) if directory and ledger.across_machines else None
+    place = ensure_id(directory) if directory and ledger.across_machines else None
     recovered = recover_left(ledger, settings, files)
     tell_awaited(recovered.awaited)
     orgs = command.scope.of(config.orgs)
@@ -80,7 +80,7 @@ def recover_left(ledger: Ledger, settings: Settings, files: Files | None = None)
     Before a run, and after it: who was just taken for alive may be known to be dead by then.
     """
     own = output_directory(settings)
-    return recover(ledger, files or OsFiles(), hidden, Whereabouts(own), own=own)
+    return recover(ledger, files or OsFiles(), hidden, VisibleDirectories(own), own=own)
 
 
 def output_directory(settings: Settings) -> Path | None:

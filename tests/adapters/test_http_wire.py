@@ -1,4 +1,4 @@
-"""The transport on the wire: what it sends, byte for byte, and what it makes of what comes back."""
+"""The transport on the wire: the bytes that it sends, and what it returns for the server's bytes."""
 
 from __future__ import annotations
 
@@ -51,16 +51,16 @@ def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name.upper(), raising=False)
 
 
-# --- what is sent ---------------------------------------------------------------------------
+# --- requests -------------------------------------------------------------------------------
 
 
-async def test_the_query_reaches_a_server_with_its_plus_as_2b_and_no_raw_space() -> None:
+async def test_a_plus_and_a_space_in_the_query_are_percent_encoded() -> None:
     async with raw_server(answering(response())) as server, asking(server.base_url) as asker:
         assert await asker.ask() == OK
     assert server.request_lines == [f"GET {PATH}?{QUERY} HTTP/1.1"]
 
 
-async def test_the_simulated_api_sees_the_same_query_and_understands_it() -> None:
+async def test_the_simulated_api_parses_the_same_query() -> None:
     async with running_simulator(Scenario(orgs=1)) as simulator, asking(simulator.base_url) as asker:
         of = simulator.org("org-001")
         credential = BasicCredential(username=of.username, access_key=of.access_key)
@@ -71,7 +71,7 @@ async def test_the_simulated_api_sees_the_same_query_and_understands_it() -> Non
     assert (entry.query, entry.path, entry.auth_scheme) == (QUERY, PATH, "basic")
 
 
-async def test_a_base_url_with_a_path_keeps_it() -> None:
+async def test_the_path_of_a_base_url_is_kept() -> None:
     async with raw_server(answering(response())) as server, asking(f"{server.base_url}/gateway") as asker:
         await asker.ask()
     assert server.request_lines[0].startswith(f"GET /gateway{PATH}?type=")
@@ -87,7 +87,7 @@ async def test_a_base_url_with_a_path_keeps_it() -> None:
         (BearerCredential(token="t0ken.x-y_z"), "Bearer t0ken.x-y_z"),
     ],
 )
-async def test_the_credential_travels_in_the_header_and_nowhere_else(
+async def test_the_credential_is_sent_in_the_header_only(
     credential: BasicCredential | BearerCredential, header: str
 ) -> None:
     async with raw_server(answering(response())) as server, asking(server.base_url) as asker:
@@ -97,7 +97,7 @@ async def test_the_credential_travels_in_the_header_and_nowhere_else(
     assert "@" not in server.request_lines[0]
 
 
-async def test_a_request_says_who_asks_and_what_it_takes() -> None:
+async def test_a_request_has_a_user_agent_and_an_accept_header() -> None:
     async with raw_server(answering(response())) as server, asking(server.base_url) as asker:
         await asker.ask()
     headers = server.headers()
@@ -114,7 +114,7 @@ async def test_cookies_are_not_kept() -> None:
     assert b"ookie" not in server.heads[1]
 
 
-async def test_netrc_has_no_say_in_the_credential(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_netrc_is_not_used_for_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     netrc = tmp_path / ".netrc"
     netrc.write_text("machine 127.0.0.1 login someone password else\ndefault login someone password else\n")
     netrc.chmod(0o600)
@@ -125,7 +125,7 @@ async def test_netrc_has_no_say_in_the_credential(tmp_path: Path, monkeypatch: p
     assert server.headers()["authorization"] == asker.org.credential.authorization()
 
 
-async def test_one_connection_serves_many_requests_one_after_the_other() -> None:
+async def test_a_connection_is_reused_for_sequential_requests() -> None:
     async with running_simulator(Scenario(orgs=1)) as simulator, asking(simulator.base_url) as asker:
         for _ in range(50):
             assert isinstance(await asker.ask(), Reply)
@@ -142,7 +142,7 @@ async def test_there_are_never_more_connections_than_allowed() -> None:
         assert simulator.journal.connections <= 3
 
 
-# --- what comes back ------------------------------------------------------------------------
+# --- answers --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def flooding(head: bytes, piece: bytes) -> Behaviour:
     ],
     ids=["content-length", "until-close", "chunked", "tiny-chunks", "gzip-bomb"],
 )
-async def test_a_body_that_is_too_large_is_refused_and_never_held(behave: Behaviour) -> None:
+async def test_a_body_that_is_too_large_is_rejected_and_not_kept_in_memory(behave: Behaviour) -> None:
     async with raw_server(behave) as server, asking(server.base_url) as asker:
         with at_most_mb(16):
             result = await asker.ask()
@@ -216,12 +216,12 @@ async def test_a_body_that_is_too_large_is_refused_and_never_held(behave: Behavi
 @pytest.mark.parametrize(
     ("size", "result"), [(MAX_BODY, Reply(status=200, body=bytes(MAX_BODY))), (MAX_BODY + 1, TOO_LARGE)]
 )
-async def test_the_largest_body_is_taken_and_one_byte_more_is_not(size: int, result: Reply | Rejected) -> None:
+async def test_the_maximum_size_of_a_body_is_exact(size: int, result: Reply | Rejected) -> None:
     async with raw_server(answering(response(bytes(size)))) as server, asking(server.base_url) as asker:
         assert await asker.ask() == result
 
 
-# --- what goes wrong ------------------------------------------------------------------------
+# --- failures -------------------------------------------------------------------------------
 
 
 async def reset(peer: Peer) -> None:
@@ -294,19 +294,19 @@ async def slow_body(peer: Peer) -> None:
 
 
 @pytest.mark.parametrize("behave", [slow_headers, slow_body, Peer.say_nothing])
-async def test_the_timeout_is_that_of_the_whole_attempt_however_the_server_drips(behave: Behaviour) -> None:
+async def test_the_timeout_limits_the_whole_attempt_with_a_slow_server(behave: Behaviour) -> None:
     async with raw_server(behave) as server, asking(server.base_url, timeout_s=0.2) as asker:
         started = time.monotonic()
         result = await asker.ask()
         elapsed_s = time.monotonic() - started
-        assert result == Retriable(code="timeout", message="no whole answer within 0.2 s")
+        assert result == Retriable(code="timeout", message="no complete answer within 0.2 s")
         assert 0.2 <= elapsed_s < 1.5
         await server.until_all_ended()
 
 
 async def test_a_refused_connection_is_not_counted_as_a_request() -> None:
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))  # and never listens
+        taken.bind(("127.0.0.1", 0))  # but doesn't listen
         async with asking(f"http://127.0.0.1:{taken.getsockname()[1]}") as asker:
             result = await asker.ask()
     assert result == Retriable(code="connect", message="no connection could be made")
@@ -320,12 +320,12 @@ async def test_a_name_that_does_not_resolve_is_not_counted_as_a_request(monkeypa
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     async with asking("https://api.invalid") as asker:
         result = await asker.ask()
-    assert result == Retriable(code="dns", message="the host's name could not be resolved")
+    assert result == Retriable(code="dns", message="the host name could not be resolved")
     assert asker.sent == 0
 
 
-async def test_a_kept_connection_that_the_server_closes_is_never_asked_twice() -> None:
-    """aiohttp would repeat the GET by itself, unseen by every limit."""
+async def test_a_request_on_a_closed_connection_is_not_repeated() -> None:
+    """aiohttp would repeat the GET by itself, without any limit counting it."""
 
     async def answer_once(peer: Peer) -> None:
         if len(server.heads) == 2:
@@ -344,7 +344,7 @@ async def test_a_connection_that_was_closed_while_idle_is_replaced() -> None:
         for _ in range(3):
             assert await asker.ask() == OK
             await server.until_all_ended()
-            await asyncio.sleep(0.02)  # for the client to hear of it
+            await asyncio.sleep(0.02)  # for the client to notice it
     assert len(server.heads) == server.connections == asker.sent == 3
 
 
@@ -365,7 +365,7 @@ async def test_a_cancelled_request_leaves_no_connection_and_no_task(behave: Beha
     gc.collect()  # an unclosed connection would warn, and a warning is an error
 
 
-async def test_a_transport_outside_of_its_context_is_a_defect_and_not_a_failure_of_the_api() -> None:
+async def test_a_transport_outside_its_context_raises() -> None:
     transport = HttpTransport(timeout_s=1, connections=1)
-    with pytest.raises(RuntimeError, match="outside of its context"):
+    with pytest.raises(RuntimeError, match="outside its context"):
         await transport.fetch(make_org(), REQUEST, on_sent=lambda: None)
