@@ -1,7 +1,7 @@
-"""The language in which faults are asked for: `PATTERN:KIND[=VALUE][,OPTION=VALUE…]`.
+"""The syntax of faults: `PATTERN:KIND[=VALUE][,OPTION=VALUE…]`.
 
-Owns the grammar, the kinds and the messages for what is no fault. Never injects anything:
-`fault_book` says which faults meet a request, `endpoint` and `answer` act on them.
+Owns the grammar, the kinds of faults and the messages for syntax errors. Applies nothing: `fault_script`
+decides which faults a request has, `endpoint` and `answer` apply them.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from collector.simulator.durations import parse_duration
 
 
 class FaultError(ValueError):
-    """A text that is no fault; the message says what would be."""
+    """A text is not a valid fault. The message says what is valid."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Value:
-    """What stands behind the kind's equals sign: each kind uses its own part of it."""
+    """The value of a fault, after the equals sign. Each kind uses one or two of the fields."""
 
     probability: float = 1.0
     duration_s: float = 0.0
@@ -30,7 +30,7 @@ class Value:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """One fault as it was asked for."""
+    """One fault, parsed."""
 
     text: str
     pattern: str
@@ -38,18 +38,18 @@ class Fault:
     value: Value
     body: str | None = None  # json, html, empty
     retry_after: str | None = None  # seconds, or "date"
-    group: str | None = None  # which product group a partial answer lacks
-    first: int | None = None  # only the first so many requests of an org
-    after: int = 0  # only later requests than so many
+    group: str | None = None  # the product group that is missing in a partial answer
+    first: int | None = None  # applies to the first so many requests of an org
+    after: int = 0  # doesn't apply to the first so many requests of an org
 
-    def concerns(self, org: str) -> bool:
-        """Say whether the fault is for that org."""
+    def applies_to(self, org: str) -> bool:
+        """Return whether the pattern matches that org."""
         return fnmatchcase(org, self.pattern)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
-    """One kind of fault: how its value is read, and which options it has beside first and after."""
+    """One kind of fault: how its value is parsed, and its options besides first and after."""
 
     example: str
     meaning: str
@@ -63,7 +63,7 @@ def _probability(text: str | None) -> Value:
     except ValueError:
         number = -1.0
     if not 0 <= number <= 1:
-        raise FaultError(f"{text!r} is no probability from 0 to 1")
+        raise FaultError(f"{text!r} is not a probability from 0 to 1")
     return Value(probability=number)
 
 
@@ -71,7 +71,7 @@ def _duration(default: str | None = None) -> Callable[[str | None], Value]:
     def read(text: str | None) -> Value:
         seconds = parse_duration(text or default or "")
         if seconds is None:
-            raise FaultError(f"{text or ''!r} is no duration such as 200ms, 20s or 30d")
+            raise FaultError(f"{text or ''!r} is not a duration such as 200ms, 20s or 30d")
         return Value(duration_s=seconds)
 
     return read
@@ -88,7 +88,7 @@ def _late(text: str | None) -> Value:
 def _word(*words: str) -> Callable[[str | None], Value]:
     def read(text: str | None) -> Value:
         if text is not None and text not in words:
-            raise FaultError(f"{text!r} is none of {', '.join(words)}")
+            raise FaultError(f"{text!r} is not one of {', '.join(words)}")
         return Value(word=text or words[-1])
 
     return read
@@ -102,7 +102,7 @@ def _nothing(text: str | None) -> Value:
 
 def _org(text: str | None) -> Value:
     if not text:
-        raise FaultError("it takes the name of an org")
+        raise FaultError("it requires the name of an org")
     return Value(word=text)
 
 
@@ -120,45 +120,45 @@ def _status(meaning: str, example: str) -> Kind:
 
 
 KINDS: dict[str, Kind] = {
-    "latency": Kind(example="latency=200ms", meaning="answers after that long", read=_duration()),
+    "latency": Kind(example="latency=200ms", meaning="the answer is delayed", read=_duration()),
     "429": _status("too many requests", "429=0.2,retry-after=2"),
     "500": _status("failed to resolve org users", "500=0.1"),
     "502": _status("bad gateway", "502=0.1,body=html"),
     "503": _status("service unavailable", "503=1,first=2"),
     "504": _status("gateway timeout", "504=0.1"),
-    "reset": Kind(example="reset=0.1", meaning="the connection is aborted", read=_probability),
-    "slow-body": Kind(example="slow-body=5s", meaning="headers at once, then the body in drops", read=_duration("5s")),
-    "truncate": Kind(example="truncate=0.1", meaning="less body than Content-Length says", read=_probability),
-    "garbage": Kind(example="garbage=0.1", meaning="a 200 with HTML", read=_probability),
+    "reset": Kind(example="reset=0.1", meaning="the connection is reset", read=_probability),
+    "slow-body": Kind(
+        example="slow-body=5s", meaning="headers at once, then the body piece by piece", read=_duration("5s")
+    ),
+    "truncate": Kind(example="truncate=0.1", meaning="the body is shorter than Content-Length", read=_probability),
+    "garbage": Kind(example="garbage=0.1", meaning="status 200 with HTML", read=_probability),
     "partial": Kind(
         example="partial=once",
-        meaning="one product group is zero: once per query, often, always",
+        meaning="one product group is missing: once per query, often, always",
         read=_word("once", "often", "always"),
         options=frozenset({"group"}),
     ),
-    "refused": Kind(example="refused", meaning="401", read=_nothing),
+    "refused": Kind(example="refused", meaning="401, credential refused", read=_nothing),
     "not-admin": Kind(example="not-admin", meaning="403, admin access required", read=_nothing),
-    "no-permission": Kind(example="no-permission", meaning="403, the role lacks a permission", read=_nothing),
-    "late": Kind(example="late=3d:0.7", meaning="the last 3 days are counted at 70 %", read=_late),
+    "no-permission": Kind(example="no-permission", meaning="403, the role has no permission", read=_nothing),
+    "late": Kind(example="late=3d:0.7", meaning="usage of the last 3 days is counted at 70 %", read=_late),
     "range-end": Kind(
-        example="range-end=exclusive", meaning="`to` is the first second left out", read=_word("exclusive")
+        example="range-end=exclusive", meaning="the second of `to` is not included", read=_word("exclusive")
     ),
-    "not-additive": Kind(example="not-additive", meaning="counts of parts don't add up", read=_nothing),
-    "retention": Kind(example="retention=30d", meaning="older usage is answered with zeros", read=_duration("30d")),
-    "same-types": Kind(example="same-types", meaning="both types answer the sum of both", read=_nothing),
+    "not-additive": Kind(example="not-additive", meaning="counts of parts don't add up to the whole", read=_nothing),
+    "retention": Kind(example="retention=30d", meaning="older usage is zero", read=_duration("30d")),
+    "same-types": Kind(example="same-types", meaning="each type returns the sum of both", read=_nothing),
     "same-as": Kind(example="same-as=org-002", meaning="the credential answers as another org", read=_org),
-    "extra-product": Kind(
-        example="extra-product", meaning="a product and a metric that no document knows", read=_nothing
-    ),
+    "extra-product": Kind(example="extra-product", meaning="adds an undocumented product and metric", read=_nothing),
 }
 _COMMON = ("first", "after")
 
 
 def parse_fault(text: str) -> Fault:
-    """Return the fault that the text asks for. Raises FaultError, which says what would be right."""
+    """Parse a fault. Raises FaultError, whose message says what is valid."""
     pattern, colon, rest = text.partition(":")
     if not colon or not pattern.strip() or not rest.strip():
-        raise FaultError(f"{text!r} is no fault: write PATTERN:KIND[=VALUE][,OPTION=VALUE...]; {kinds_line()}")
+        raise FaultError(f"{text!r} is not a fault: write PATTERN:KIND[=VALUE][,OPTION=VALUE...]; {kinds_line()}")
     first, *others = (part.strip() for part in rest.split(","))
     name, value = _split(first)
     kind = KINDS.get(name)
@@ -184,7 +184,7 @@ def parse_fault(text: str) -> Fault:
             after=_count("after", options) or 0,
         )
     except FaultError as error:
-        raise FaultError(f"{text!r}: {error}; right would be PATTERN:{kind.example}") from None
+        raise FaultError(f"{text!r}: {error}; write it like PATTERN:{kind.example}") from None
 
 
 def kinds_line() -> str:
@@ -207,14 +207,14 @@ def _one_of(option: str, options: dict[str, str | None], words: Iterable[str]) -
         return None
     word = options[option] or ""
     if word not in words:
-        raise FaultError(f"{option} is one of {', '.join(words)}")
+        raise FaultError(f"{option} must be one of {', '.join(words)}")
     return word
 
 
 def _retry_after(options: dict[str, str | None]) -> str | None:
     text = options.get("retry-after")
     if "retry-after" in options and not (text == "date" or (text and text.isascii() and text.isdigit())):
-        raise FaultError("retry-after is a number of seconds, or date")
+        raise FaultError("retry-after must be a number of seconds, or date")
     return text
 
 
@@ -223,5 +223,5 @@ def _count(option: str, options: dict[str, str | None]) -> int | None:
         return None
     text = options[option] or ""
     if not (text.isascii() and text.isdigit()):
-        raise FaultError(f"{option} is a number of requests")
+        raise FaultError(f"{option} must be a number of requests")
     return int(text)

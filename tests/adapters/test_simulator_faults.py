@@ -25,7 +25,9 @@ from tests.support.simulated import DAY, START, counts, simulated
         ("503,body=json", 503, "service unavailable"),
     ],
 )
-async def test_a_fault_meets_its_org_alone_with_the_documented_message(fault: str, status: int, message: str) -> None:
+async def test_a_fault_applies_to_its_org_only_with_the_documented_message(
+    fault: str, status: int, message: str
+) -> None:
     async with simulated(f"org-002:{fault}") as client:
         hit, other = await client.ask("org-002"), await client.ask("org-001")
     assert hit.status == status
@@ -42,20 +44,20 @@ async def test_a_fault_meets_its_org_alone_with_the_documented_message(fault: st
         ("garbage", "text/html", b"<html>"),
     ],
 )
-async def test_gateways_answer_in_html_or_not_at_all(fault: str, content_type: str, body: bytes) -> None:
+async def test_gateway_errors_have_the_body_that_was_set(fault: str, content_type: str, body: bytes) -> None:
     async with simulated(f"*:{fault}") as client:
         reply = await client.ask()
     assert reply.headers.get("Content-Type", "application/octet-stream").startswith(content_type)
     assert reply.body[:6] == body
 
 
-async def test_retry_after_comes_in_every_form_that_was_asked_for() -> None:
+async def test_retry_after_is_sent_in_every_form() -> None:
     async with simulated(
         "org-001:429", "org-002:429,retry-after=0", "org-003:503,retry-after=7", "org-004:429,retry-after=date", orgs=4
     ) as client:
         got = [(await client.ask(f"org-00{number}")).headers.get("Retry-After") for number in (1, 2, 3, 4)]
     assert got[:3] == [None, "0", "7"]
-    ahead = parsedate_to_datetime(got[3] or "") - datetime.now(UTC)  # noqa: TID251 -- HTTP dates are of the real clock
+    ahead = parsedate_to_datetime(got[3] or "") - datetime.now(UTC)  # noqa: TID251 -- HTTP dates use the real clock
     assert timedelta(0) < ahead <= timedelta(seconds=2)
 
 
@@ -65,7 +67,7 @@ async def test_a_sequence_can_be_scripted_with_first_and_after() -> None:
         assert (await client.ask("org-002")).status == 429
 
 
-async def test_chance_is_the_same_in_every_run_of_a_seed() -> None:
+async def test_random_faults_are_the_same_in_every_run_of_a_seed() -> None:
     runs = []
     for seed in (1, 1, 2):
         async with simulated("*:500=0.5", seed=seed) as client:
@@ -74,7 +76,7 @@ async def test_chance_is_the_same_in_every_run_of_a_seed() -> None:
     assert {200, 500} == set(runs[0])
 
 
-async def test_latency_delays_its_org_alone() -> None:
+async def test_latency_delays_its_org_only() -> None:
     async with simulated("org-002:latency=200ms") as client:
         started = time.monotonic()
         await client.ask("org-001")
@@ -97,7 +99,7 @@ async def test_a_truncated_body_is_shorter_than_its_length_says() -> None:
             await client.ask()
 
 
-async def test_a_slow_body_sends_its_headers_at_once_and_is_whole_in_the_end() -> None:
+async def test_a_slow_body_sends_its_headers_at_once_and_is_complete_at_the_end() -> None:
     async with simulated("*:slow-body=200ms") as client:
         org = client.simulator.org("org-001")
         auth = {"Authorization": aiohttp.encode_basic_auth(org.username, org.access_key)}
@@ -109,13 +111,13 @@ async def test_a_slow_body_sends_its_headers_at_once_and_is_whole_in_the_end() -
     assert body["status"] == "success"
 
 
-async def test_partial_once_is_whole_the_second_time_for_every_query() -> None:
+async def test_partial_once_is_complete_the_second_time_for_every_query() -> None:
     async with simulated("*:partial=once") as client:
         seen = [(await client.ask(query={"type": of})).partial for of in ("account-user", "service-user") * 2]
     assert seen == [True, True, False, False]
 
 
-async def test_partial_always_lacks_the_same_group_each_time() -> None:
+async def test_partial_always_omits_the_same_group_each_time() -> None:
     async with simulated("org-001:partial=always", "org-002:partial,group=automation") as client:
         replies = [await client.ask() for _ in range(5)]
         automation = await client.ask("org-002")
@@ -126,14 +128,14 @@ async def test_partial_always_lacks_the_same_group_each_time() -> None:
     assert counts(automation.products)[8:] == counts(truth.products)[8:]
 
 
-async def test_partial_often_lacks_now_one_group_and_now_another() -> None:
+async def test_partial_often_omits_varying_groups() -> None:
     async with simulated("*:partial=often") as client:
         replies = [await client.ask() for _ in range(40)]
     assert len({reply.body for reply in replies if reply.partial}) > 1
     assert 5 < sum(reply.partial for reply in replies) < 35
 
 
-async def test_late_usage_is_counted_in_part() -> None:
+async def test_late_usage_is_counted_in_part_only() -> None:
     async with simulated("org-001:late=3d:0.5") as client:
         last, before = (
             await client.ask(),
@@ -145,7 +147,7 @@ async def test_late_usage_is_counted_in_part() -> None:
         assert before.products == usage.totals("org-001", "account-user", START - 86_400, START).products
 
 
-async def test_an_exclusive_end_leaves_the_last_second_out() -> None:
+async def test_an_exclusive_end_excludes_the_last_second() -> None:
     second = {"from": "2026-11-17 11:59:59", "to": "2026-11-17 12:00:00"}
     async with simulated("org-001:range-end=exclusive") as client:
         reply = await client.ask(query=second)
@@ -166,7 +168,7 @@ async def test_parts_that_do_not_add_up_differ_from_the_whole() -> None:
     assert sum(whole) < sum(map(sum, parts))
 
 
-async def test_retention_answers_zeros_for_what_is_too_old() -> None:
+async def test_retention_returns_zeros_for_old_usage() -> None:
     async with simulated("*:retention=3d") as client:
         old = await client.ask(query={"from": "2026-11-16 00:00:00", "to": "2026-11-16 23:59:59"})
         young = await client.ask()
@@ -175,7 +177,7 @@ async def test_retention_answers_zeros_for_what_is_too_old() -> None:
     assert sum(counts(young.products)) > 0
 
 
-async def test_same_types_answers_both_types_with_the_sum() -> None:
+async def test_same_types_returns_the_sum_for_both_types() -> None:
     async with simulated("org-002:same-types") as client:
         humans, machines = [await client.ask("org-002", {"type": of}) for of in ("account-user", "service-user")]
         usage = client.simulator.usage
@@ -186,7 +188,7 @@ async def test_same_types_answers_both_types_with_the_sum() -> None:
     ]
 
 
-async def test_same_as_answers_as_the_other_org() -> None:
+async def test_same_as_returns_the_answer_of_the_other_org() -> None:
     async with simulated("org-003:same-as=org-001") as client:
         assert (await client.ask("org-003")).body == (await client.ask("org-001")).body
         assert [entry.org for entry in client.simulator.journal.requests()] == ["org-003", "org-001"]
@@ -199,14 +201,14 @@ async def test_an_extra_product_and_metric_are_added() -> None:
     assert products["automation"]["totalMinutes"] > 0
 
 
-async def test_faults_of_no_org_are_refused_at_once() -> None:
-    for fault in ("org-9*:refused", "org-001:same-as=org-999"):
-        with pytest.raises(FaultError, match="none of the orgs org-001 to org-003"):
+async def test_faults_that_match_no_org_are_refused() -> None:
+    for fault, problem in (("org-9*:refused", "matches none of"), ("org-001:same-as=org-999", "is not one of")):
+        with pytest.raises(FaultError, match=f"{problem} the orgs org-001 to org-003"):
             async with simulated(fault):
                 pass
 
 
-async def test_faults_are_replaced_while_it_runs_and_counting_goes_on_for_those_that_stay() -> None:
+async def test_replacing_faults_keeps_the_counting_of_those_that_stay() -> None:
     async with simulated("org-001:refused", "org-002:500,first=2") as client:
         assert [(await client.ask(org)).status for org in ("org-001", "org-002")] == [401, 500]
         now = await client.control(
@@ -218,7 +220,7 @@ async def test_faults_are_replaced_while_it_runs_and_counting_goes_on_for_those_
 
 
 @pytest.mark.parametrize("body", ["refused", [1], ["org-001:refusd"], {"faults": []}])
-async def test_bad_faults_change_nothing(body: object) -> None:
+async def test_invalid_faults_change_nothing(body: object) -> None:
     async with simulated("org-001:refused") as client:
         refused = await client.control("/_simulator/faults", method="PUT", body=body)
         assert refused["status"] == "error"
