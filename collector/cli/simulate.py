@@ -21,7 +21,7 @@ _HELP = """\
 Serve a simulated usage report API on this machine, as the API's documents describe it.
 
 It has any number of invented organizations. Their usage depends only on the seed, and the totals of
-short windows add up to those of long ones. Faults can be added. Stop it with Ctrl-C.
+short windows add up to those of long ones. Add faults with --fault. Stop it with Ctrl-C.
 
 \b
 Examples:

@@ -64,7 +64,7 @@ class Reporter:
 
     def _answering(self, caller: Org, faults: RequestFaults) -> Org:
         same_as = faults.get("same-as")
-        return (self.directory.get(same_as.value.word) if same_as else None) or caller
+        return (self.directory.get(same_as.value.choice) if same_as else None) or caller
 
     def _totals(self, org: Org, query: UsageQuery, faults: RequestFaults, now_s: int) -> Totals:
         start_s, end_s = query.start_s, min(query.end_s, now_s)
@@ -86,10 +86,10 @@ class Reporter:
         if partial is None:
             return None
         text = f"{query.population} {query.start_s} {query.end_s}"
-        ordinal = faults.ordinal if partial.value.word == "often" else 0
-        if partial.value.word == "once" and not self.script.is_new(caller.name, text):
+        ordinal = faults.ordinal if partial.value.choice == "often" else 0
+        if partial.value.choice == "once" and not self.script.is_new(caller.name, text):
             return None
-        if partial.value.word == "often" and self.script.draw("partial", caller.name, ordinal) < 0.5:
+        if partial.value.choice == "often" and self.script.draw("partial", caller.name, ordinal) < 0.5:
             return None
         groups = tuple(GROUPS)
         return partial.group or groups[int(self.script.draw("group", caller.name, text, ordinal) * len(groups))]

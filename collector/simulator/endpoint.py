@@ -99,7 +99,7 @@ class Endpoint:
                 return replies.error(status, message)
         range_end = faults.get("range-end")
         try:
-            usage_query = query.read(given, range_end=range_end.value.word if range_end else "inclusive")
+            usage_query = query.read(given, range_end=range_end.value.choice if range_end else "inclusive")
         except query.BadQueryError as error:
             return replies.error(400, str(error))
         answered = self.reporter.answer(caller.org, usage_query, faults, now_s=self.now_s())

@@ -121,6 +121,6 @@ class FaultScript:
         names = [org.name for org in self._directory.orgs]
         if not any(map(fault.applies_to, names)):
             raise FaultError(f"{fault.text!r}: {fault.pattern!r} matches none of the orgs {names[0]} to {names[-1]}")
-        if fault.kind == "same-as" and fault.value.word not in names:
-            raise FaultError(f"{fault.text!r}: {fault.value.word!r} is not one of the orgs {names[0]} to {names[-1]}")
+        if fault.kind == "same-as" and fault.value.choice not in names:
+            raise FaultError(f"{fault.text!r}: {fault.value.choice!r} is not one of the orgs {names[0]} to {names[-1]}")
         return fault

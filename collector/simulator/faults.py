@@ -25,7 +25,7 @@ class Value:
     probability: float = 1.0
     duration_s: float = 0.0
     percent: int = 100
-    word: str = ""
+    choice: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,11 +85,11 @@ def _late(text: str | None) -> Value:
     )
 
 
-def _word(*words: str) -> Callable[[str | None], Value]:
+def _choice(*choices: str) -> Callable[[str | None], Value]:
     def read(text: str | None) -> Value:
-        if text is not None and text not in words:
-            raise FaultError(f"{text!r} is not one of {', '.join(words)}")
-        return Value(word=text or words[-1])
+        if text is not None and text not in choices:
+            raise FaultError(f"{text!r} is not one of {', '.join(choices)}")
+        return Value(choice=text or choices[-1])
 
     return read
 
@@ -103,7 +103,7 @@ def _nothing(text: str | None) -> Value:
 def _org(text: str | None) -> Value:
     if not text:
         raise FaultError("it requires the name of an org")
-    return Value(word=text)
+    return Value(choice=text)
 
 
 BODIES = ("json", "html", "empty")
@@ -135,7 +135,7 @@ KINDS: dict[str, Kind] = {
     "partial": Kind(
         example="partial=once",
         meaning="one product group is missing: once per query, often, always",
-        read=_word("once", "often", "always"),
+        read=_choice("once", "often", "always"),
         options=frozenset({"group"}),
     ),
     "refused": Kind(example="refused", meaning="401, credential refused", read=_nothing),
@@ -143,7 +143,7 @@ KINDS: dict[str, Kind] = {
     "no-permission": Kind(example="no-permission", meaning="403, the role has no permission", read=_nothing),
     "late": Kind(example="late=3d:0.7", meaning="usage of the last 3 days is counted at 70 %", read=_late),
     "range-end": Kind(
-        example="range-end=exclusive", meaning="the second of `to` is not included", read=_word("exclusive")
+        example="range-end=exclusive", meaning="the second of `to` is not included", read=_choice("exclusive")
     ),
     "not-additive": Kind(example="not-additive", meaning="counts of parts don't add up to the whole", read=_nothing),
     "retention": Kind(example="retention=30d", meaning="older usage is zero", read=_duration("30d")),
@@ -202,13 +202,13 @@ def _nearest(name: str, known: Iterable[str]) -> str:
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
-def _one_of(option: str, options: dict[str, str | None], words: Iterable[str]) -> str | None:
+def _one_of(option: str, options: dict[str, str | None], choices: Iterable[str]) -> str | None:
     if option not in options:
         return None
-    word = options[option] or ""
-    if word not in words:
-        raise FaultError(f"{option} must be one of {', '.join(words)}")
-    return word
+    choice = options[option] or ""
+    if choice not in choices:
+        raise FaultError(f"{option} must be one of {', '.join(choices)}")
+    return choice
 
 
 def _retry_after(options: dict[str, str | None]) -> str | None:

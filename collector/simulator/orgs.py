@@ -108,12 +108,12 @@ def _org(seed: int, number: int) -> Org:
     name = f"org-{number:03d}"
     identity = keyed_int(seed, "identity", name)
     secret = "".join(f"{keyed_int(seed, 'secret', name, part):016x}" for part in range(3))
-    words = (table[identity // 100**position % len(table)] for position, table in enumerate((_FIRST, _SECOND, _FORM)))
+    parts = (table[identity // 100**position % len(table)] for position, table in enumerate((_FIRST, _SECOND, _FORM)))
     return Org(
         name=name,
         # The number at the start makes the id unique.
         org_id=f"{1000 + number}{identity % 1000:03d}",
-        display_name=" ".join(words),
+        display_name=" ".join(parts),
         username=f"{name}@example.test",
         access_key=f"sim-{secret[:24]}",
         token=f"sim-token-{secret[24:]}",

@@ -12,7 +12,7 @@ from collector.adapters.http import HttpTransport
 from collector.core.response import Reply
 from collector.errors import ConfigError, Rejected, Retriable
 from tests.support.certificates import Authority
-from tests.support.raw_server import Behaviour, Peer, answering, asking, raw_server, response
+from tests.support.raw_server import Behaviour, Peer, answering, client_of, raw_server, response
 
 OK = Reply(status=200, body=b"{}")
 NOT_TRUSTED = Rejected(
@@ -32,9 +32,9 @@ def good(authority: Authority) -> ssl.SSLContext:
 
 
 async def test_nothing_is_sent_to_a_server_with_an_untrusted_certificate(good: ssl.SSLContext) -> None:
-    async with raw_server(answering(response()), tls=good) as server, asking(server.base_url) as asker:
-        assert await asker.ask() == NOT_TRUSTED
-    assert (server.heads, asker.sent) == ([], 0)
+    async with raw_server(answering(response()), tls=good) as server, client_of(server.base_url) as client:
+        assert await client.fetch() == NOT_TRUSTED
+    assert (server.heads, client.sent) == ([], 0)
 
 
 async def test_a_certificate_of_the_ca_file_is_trusted_and_the_connection_reused(
@@ -42,20 +42,20 @@ async def test_a_certificate_of_the_ca_file_is_trusted_and_the_connection_reused
 ) -> None:
     async with (
         raw_server(answering(response()), tls=good) as server,
-        asking(server.base_url, ca_file=authority.ca_file) as asker,
+        client_of(server.base_url, ca_file=authority.ca_file) as client,
     ):
-        assert [await asker.ask() for _ in range(5)] == [OK] * 5
-    assert (server.connections, len(server.heads), asker.sent) == (1, 5, 5)
+        assert [await client.fetch() for _ in range(5)] == [OK] * 5
+    assert (server.connections, len(server.heads), client.sent) == (1, 5, 5)
 
 
 async def test_a_ca_file_of_another_authority_does_not_help(good: ssl.SSLContext, tmp_path: Path) -> None:
     other = Authority(tmp_path)
     async with (
         raw_server(answering(response()), tls=good) as server,
-        asking(server.base_url, ca_file=other.ca_file) as asker,
+        client_of(server.base_url, ca_file=other.ca_file) as client,
     ):
-        assert await asker.ask() == NOT_TRUSTED
-    assert (server.heads, asker.sent) == ([], 0)
+        assert await client.fetch() == NOT_TRUSTED
+    assert (server.heads, client.sent) == ([], 0)
 
 
 @pytest.mark.parametrize("san", ["DNS:other.example.test", "IP:127.0.0.2", "DNS:127.0.0.1"])
@@ -63,20 +63,20 @@ async def test_a_certificate_for_another_host_is_refused(authority: Authority, s
     tls = authority.issue(san).server_context()
     async with (
         raw_server(answering(response()), tls=tls) as server,
-        asking(server.base_url, ca_file=authority.ca_file) as asker,
+        client_of(server.base_url, ca_file=authority.ca_file) as client,
     ):
-        assert await asker.ask() == NOT_TRUSTED
-    assert (server.heads, asker.sent) == ([], 0)
+        assert await client.fetch() == NOT_TRUSTED
+    assert (server.heads, client.sent) == ([], 0)
 
 
 async def test_an_expired_certificate_is_refused(authority: Authority) -> None:
     tls = authority.issue(expired=True).server_context()
     async with (
         raw_server(answering(response()), tls=tls) as server,
-        asking(server.base_url, ca_file=authority.ca_file) as asker,
+        client_of(server.base_url, ca_file=authority.ca_file) as client,
     ):
-        assert await asker.ask() == NOT_TRUSTED
-    assert (server.heads, asker.sent) == ([], 0)
+        assert await client.fetch() == NOT_TRUSTED
+    assert (server.heads, client.sent) == ([], 0)
 
 
 async def test_an_unsafe_version_of_tls_is_refused(authority: Authority) -> None:
@@ -87,12 +87,12 @@ async def test_an_unsafe_version_of_tls_is_refused(authority: Authority) -> None
         old.maximum_version = ssl.TLSVersion.TLSv1_1
     async with (
         raw_server(answering(response()), tls=old) as server,
-        asking(server.base_url, ca_file=authority.ca_file) as asker,
+        client_of(server.base_url, ca_file=authority.ca_file) as client,
     ):
-        result = await asker.ask()
+        result = await client.fetch()
     assert isinstance(result, Retriable)
     assert result.code in {"tls", "connect"}  # the error depends on the version of OpenSSL
-    assert (server.heads, asker.sent) == ([], 0)
+    assert (server.heads, client.sent) == ([], 0)
 
 
 async def answer_in_plain_http(peer: Peer) -> None:
@@ -118,11 +118,11 @@ async def test_a_server_without_tls_is_a_typed_failure_and_gets_no_request(
 ) -> None:
     async with (
         raw_server(behave, at_once=True) as server,
-        asking(f"https://127.0.0.1:{server.port}", timeout_s=0.3) as asker,
+        client_of(f"https://127.0.0.1:{server.port}", timeout_s=0.3) as client,
     ):
-        assert await asker.ask() == failure
+        assert await client.fetch() == failure
         await server.until_all_ended()
-    assert asker.sent == 0
+    assert client.sent == 0
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\xff\x00garbage", b"-----BEGIN CERTIFICATE-----\nabc\n"])

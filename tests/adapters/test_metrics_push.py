@@ -66,9 +66,9 @@ def test_a_push_to_a_gateway_that_never_finishes_times_out(answer: Answer) -> No
         assert time.monotonic() - began < 3
 
 
-@pytest.mark.parametrize(("answer", "words"), [(refusing, "400"), (redirecting, "307")])
-def test_a_gateway_that_refuses_the_push_raises(answer: Answer, words: str) -> None:
-    with gateway(answer) as url, pytest.raises(OSError, match=words):
+@pytest.mark.parametrize(("answer", "message"), [(refusing, "400"), (redirecting, "307")])
+def test_a_gateway_that_refuses_the_push_raises(answer: Answer, message: str) -> None:
+    with gateway(answer) as url, pytest.raises(OSError, match=message):
         push(url, new_registry(), grouping={"command": "collect"}, timeout_s=5)
 
 

@@ -134,17 +134,17 @@ def test_files_are_sealed_at_the_set_size_and_match_their_description(tmp_path: 
 
 
 def test_readers_may_move_sealed_files_away_during_a_run(tmp_path: Path) -> None:
-    taken = tmp_path / "taken"
-    taken.mkdir()
+    moved = tmp_path / "moved"
+    moved.mkdir()
     out = tmp_path / "out"
     sink = open_sink(out, seal_at=1)
     for day in range(3):
         sink.write(records(2, day))
         (name,) = names(out)
-        os.replace(out / name, taken / name)  # noqa: PTH105 -- as another process would
+        os.replace(out / name, moved / name)  # noqa: PTH105 -- as another process would
     sealed = sink.seal()
     sink.finish(b"{}")
-    assert names(taken) == [file.name for file in sealed] == [f"usage-{RUN_ID}-{n:04}.jsonl" for n in (1, 2, 3)]
+    assert names(moved) == [file.name for file in sealed] == [f"usage-{RUN_ID}-{n:04}.jsonl" for n in (1, 2, 3)]
     assert names(out) == [f"run-{RUN_ID}.json"]
 
 

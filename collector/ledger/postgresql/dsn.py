@@ -71,7 +71,7 @@ class Dsn:
             raise UrlError("must not set a search_path: name the ledger's schema with ?schema=…")
         if password_file is not None and "password" in params:
             raise UrlError(
-                "holds a password, and state.password_file is set as well: give the password in one place only"
+                "contains a password, and state.password_file is set as well: give the password in one place only"
             )
         return cls(params, schemas[0] if schemas else SCHEMA, password_file)
 

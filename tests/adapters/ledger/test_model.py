@@ -123,9 +123,9 @@ class LedgerBesideModel(RuleBasedStateMachine):
     @rule()
     def lose(self) -> None:
         assert self.file is not None
-        gone = [expected for expected in self.expected.values() if expected.file_id == self.file.file_id]
-        assert self.ledger.lost(self.file.file_id) in {len(gone), self.lost_again}
-        for expected in gone:
+        lost = [expected for expected in self.expected.values() if expected.file_id == self.file.file_id]
+        assert self.ledger.lost(self.file.file_id) in {len(lost), self.lost_again}
+        for expected in lost:
             expected.known = Known(state=SliceState.FAILED, complete_at=None)
             expected.emission, expected.sealed, expected.file_id = expected.sealed, None, None
         self.file = None
@@ -138,9 +138,9 @@ class LedgerBesideModel(RuleBasedStateMachine):
 
     def taken_over(self) -> list[UnsealedFile]:
         left = self.ledger.left_behind()
-        taken = self.ledger.take_over([file.file_id for file in left])
-        assert taken == left
-        return [replace(file, host=None) for file in taken]
+        files = self.ledger.take_over([file.file_id for file in left])
+        assert files == left
+        return [replace(file, host=None) for file in files]
 
     @rule(first=st.integers(0, SLICES), length=st.integers(1, SLICES))
     def read_coverage_of_a_span(self, first: int, length: int) -> None:

@@ -359,7 +359,7 @@ CASES = (
         files={"password": SECRET},
         told=(
             (
-                "collector.yaml:3: state.password_file: the URL holds a password, and state.password_file is "
+                "collector.yaml:3: state.password_file: the URL contains a password, and state.password_file is "
                 "set as well: give the password in one place only"
             ),
         ),
