@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from collector.simulator.config_file import ForeignFileError
-from collector.simulator.faults import KINDS, FaultError
+from collector.simulator.fault_kinds import KINDS, FaultError
 from collector.simulator.limits import Limit
 from collector.simulator.scenario import DEFAULT_PORT, MAX_ORGS, Scenario
 from collector.simulator.server import Options, Simulator, serve

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from collector.simulator.fault_kinds import GROUPS
 from collector.simulator.fault_script import FaultScript, RequestFaults
-from collector.simulator.faults import GROUPS
 from collector.simulator.habits import POPULATIONS, Population
 from collector.simulator.orgs import Directory, Org
 from collector.simulator.query import UsageQuery

@@ -16,8 +16,8 @@ import collector
 from collector.simulator import openapi, replies
 from collector.simulator.answer import Reporter
 from collector.simulator.endpoint import PATH
+from collector.simulator.fault_kinds import FaultError
 from collector.simulator.fault_script import FaultScript
-from collector.simulator.faults import FaultError
 from collector.simulator.habits import Population
 from collector.simulator.journal import Journal
 from collector.simulator.orgs import Directory

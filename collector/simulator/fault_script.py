@@ -11,7 +11,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from collector.simulator.faults import Fault, FaultError, parse_fault
+from collector.simulator.fault_kinds import FaultError
+from collector.simulator.faults import Fault, parse_fault
 from collector.simulator.habits import keyed_int
 from collector.simulator.orgs import Directory
 

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from collector.simulator.endpoint import PATH
-from collector.simulator.faults import FaultError
+from collector.simulator.fault_kinds import FaultError
 from tests.support.simulated import DAY, START, counts, simulated
 
 

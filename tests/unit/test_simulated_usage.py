@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.simulator.faults import KINDS, FaultError, Kind, parse_fault
+from collector.simulator.fault_kinds import KINDS, FaultError, Kind
+from collector.simulator.faults import parse_fault
 from collector.simulator.habits import POPULATIONS
 from collector.simulator.limits import Limit, SlidingWindow
 from collector.simulator.query import BadQueryError, parameters, read
