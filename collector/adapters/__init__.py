@@ -1,1 +1,1 @@
-"""The world: HTTP, clocks, files, terminals. Adapters translate and decide nothing."""
+"""Adapters to the outside: HTTP, clocks, files, terminals. They translate and decide nothing."""

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 
 class SystemClock:
-    """The machine's clock: the one place that reads it."""
+    """The machine's clock. No other module reads it."""
 
     def now(self) -> datetime:
         """Return the current instant, in UTC."""
-        return datetime.now(UTC)  # noqa: TID251 - this is the port's adapter
+        return datetime.now(UTC)  # noqa: TID251 - the adapter of the Clock port

@@ -1,4 +1,4 @@
-"""The run's events as log lines; org, population and window name every slice."""
+"""Log the events of a run. Every line about a slice names its org, population and window."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ log = structlog.get_logger("collector")
 
 
 def log_event(event: Event) -> None:
-    """Write one event of the dispatch as a log line."""
+    """Log one event of a run."""
     match event:
         case RequestEnded():
             log.debug("request.ended", result=event.result, latency_s=round(event.latency_s, 3), **_names(event.slice))
@@ -39,7 +39,7 @@ def log_event(event: Event) -> None:
         case SliceOutcome():
             _log_outcome(event)
         case SliceCommitted():
-            _log_flags(event)
+            _log_anomalies(event)
         case SliceDefect():
             log.error("slice.defect", exception=event.kind, where=event.place, **_names(event.slice))
         case LaneEnded():
@@ -58,18 +58,18 @@ def _log_outcome(outcome: SliceOutcome) -> None:
     match outcome:
         case SliceOutcome(state=SliceState.COMPLETE):
             log.debug("slice.complete", asked=outcome.requests, **_names(outcome.slice))
-        case SliceOutcome(failure=Rejected(code="stopped")):  # one line says it of all of them
+        case SliceOutcome(failure=Rejected(code="stopped")):  # LaneEnded logs one line for all of them
             log.debug("slice.stopped", asked=outcome.requests, **_names(outcome.slice))
         case _:
             reason = outcome.failure.code if outcome.failure else "partial"
             log.warning(f"slice.{outcome.state}", reason=reason, asked=outcome.requests, **_names(outcome.slice))
 
 
-def _log_flags(booked: SliceCommitted) -> None:
-    for flag, products in booked.flags.items():
+def _log_anomalies(committed: SliceCommitted) -> None:
+    for flag, products in committed.flags.items():
         about = {"products": list(products)} if products else {}
         log.warning(
-            "answer.suspicious", flag=flag.value, message=MEANING[flag], **about, **_names(booked.outcome.slice)
+            "answer.suspicious", flag=flag.value, message=MEANING[flag], **about, **_names(committed.outcome.slice)
         )
 
 

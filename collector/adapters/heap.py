@@ -1,4 +1,4 @@
-"""Memory that was freed, given back to the system: a service is idle for most of its hour."""
+"""Return freed memory to the operating system: a service is idle for most of each hour."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _EVERY_S = 60.0
 
 
 def give_back() -> None:
-    """Ask the C library to release what is free; one that can't (musl, macOS) is left alone.
+    """Return free heap memory to the system. Do nothing if the C library has no `malloc_trim` (musl, macOS).
 
-    The library itself gives back no more than the end of its heap, and a run leaves holes all over it.
+    By itself, the C library returns only the end of its heap, and a run leaves free blocks all over the heap.
     """
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
@@ -20,7 +20,7 @@ def give_back() -> None:
 
 
 async def keep_giving_back() -> NoReturn:
-    """Do so every minute (milliseconds), until cancelled: runs, scrapes and the page all leave holes."""
+    """Call `give_back` every minute until cancelled; each call takes milliseconds."""
     while True:
         await asyncio.sleep(_EVERY_S)
         give_back()

@@ -1,8 +1,8 @@
-"""The API over HTTP: one aiohttp session, and every way in which a request can go wrong as a value.
+"""The API over HTTP: one aiohttp session. Every failure of a request is returned as a value.
 
-TLS is verified, redirects are refused, bodies are bounded, and the credential travels in
-one header of one request only. Exceptions of aiohttp carry URLs, headers and the proxy's
-password: none of their texts is passed on, only what kind they are.
+TLS is verified, redirects are refused, bodies have a maximum size, and the credential is sent in one
+header of one request only. Exceptions of aiohttp contain URLs, headers and the proxy's password: only
+their kind is passed on, never their text.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from collector.core.response import Reply
 from collector.errors import ConfigError, Failure, Rejected, Retriable
 from collector.model import ApiRequest, Org
 
-MAX_BODY = 1024 * 1024  # bytes; a documented answer has about a thousand
+MAX_BODY = 1024 * 1024  # bytes; a documented answer has about 1,000
 USER_AGENT = f"usage-collector/{__version__}"
 _KEPT_HEADERS = ("retry-after", "date", "age")
 
 
 class HttpTransport:
-    """A pool of connections to the API. Enter it before `fetch`."""
+    """A pool of connections to the API. Enter its context before `fetch`."""
 
     def __init__(self, *, timeout_s: float, connections: int, ca_file: Path | None = None) -> None:
         self._timeout_s = timeout_s
@@ -43,17 +43,17 @@ class HttpTransport:
 
     async def __aenter__(self) -> Self:
         tracing = aiohttp.TraceConfig()
-        tracing.on_request_headers_sent.append(_tell_sent)
+        tracing.on_request_headers_sent.append(_report_sent)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=self._connections, ssl=self._tls, ttl_dns_cache=60),
-            # asyncio.timeout below bounds the whole attempt; aiohttp's own would leave out parts of it.
+            # asyncio.timeout in `fetch` limits the whole attempt; aiohttp's timeout doesn't cover all of it.
             timeout=aiohttp.ClientTimeout(total=None),
             headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
             cookie_jar=aiohttp.DummyCookieJar(),
             trace_configs=[tracing],
         )
-        # aiohttp repeats a GET by itself when a reused connection turns out to be closed: a request that no
-        # limit has seen. It has no public switch for that; a test holds this one.
+        # aiohttp repeats a GET by itself when the server has closed a reused connection. No limit counts that
+        # request. There is no public option to switch it off; a test checks that this attribute works.
         self._session._retry_connection = False  # noqa: SLF001
         return self
 
@@ -65,8 +65,8 @@ class HttpTransport:
             self._session = None
 
     async def fetch(self, org: Org, request: ApiRequest, *, on_sent: Callable[[], None]) -> Reply | Failure:
-        """Send one request and return what came back; never raises for what the network does."""
-        # A space as %20 and a plus as %2B: right however the other side decodes a query.
+        """Send one request and return the reply, or the failure as a value. Network errors are never raised."""
+        # A space becomes %20 and a plus %2B: every server decodes these correctly.
         url = URL(f"{org.base_url}{PATH}?{urlencode(request.query(), quote_via=quote, safe=':')}", encoded=True)
         proxy = self._proxy_for(url)
         if isinstance(proxy, Rejected):
@@ -75,13 +75,13 @@ class HttpTransport:
             async with asyncio.timeout(self._timeout_s):
                 return await self._exchange(url, proxy, org, on_sent)
         except TimeoutError:
-            return Retriable(code="timeout", message=f"no whole answer within {self._timeout_s:g} s")
+            return Retriable(code="timeout", message=f"no complete answer within {self._timeout_s:g} s")
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return _failure(error, proxied=proxy is not None)
 
     async def _exchange(self, url: URL, proxy: URL | None, org: Org, on_sent: Callable[[], None]) -> Reply | Failure:
         if self._session is None:
-            raise RuntimeError("the transport is used outside of its context")
+            raise RuntimeError("the transport was used outside its context")
         async with self._session.get(
             url,
             headers={"Authorization": org.credential.authorization()},
@@ -106,9 +106,9 @@ class HttpTransport:
 
 
 def _proxy_of_environment(url: URL) -> URL | Rejected | None:
-    """Return the proxy that the environment names for a URL; loopback never has one.
+    """Return the proxy that the environment sets for a URL; None for loopback.
 
-    Not by aiohttp's `trust_env`, which would also let ~/.netrc have a say in credentials.
+    aiohttp's `trust_env` isn't used: it would also take credentials from ~/.netrc.
     """
     host = url.host or ""
     if is_loopback(host) or proxy_bypass(host) or proxy_bypass(f"{host}:{url.port}"):
@@ -118,21 +118,21 @@ def _proxy_of_environment(url: URL) -> URL | Rejected | None:
     if not named:
         return None
     try:
-        proxy = URL(named if "://" in named else f"http://{named}")  # without a scheme, as curl and others take it
+        proxy = URL(named if "://" in named else f"http://{named}")  # curl and others accept a proxy without a scheme
     except ValueError:
         return _PROXY_UNUSABLE
     return proxy if proxy.scheme in ("http", "https") and proxy.host else _PROXY_UNUSABLE
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine."""
+    """Return whether a host is this machine."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
 
 
-async def _tell_sent(
+async def _report_sent(
     session: aiohttp.ClientSession, context: SimpleNamespace, params: aiohttp.TraceRequestHeadersSentParams
 ) -> None:
     del session, params
@@ -145,35 +145,42 @@ def _tls_context(ca_file: Path | None) -> ssl.SSLContext:
         try:
             context.load_verify_locations(cafile=ca_file)
         except (OSError, ssl.SSLError) as error:
-            raise ConfigError(f"api.ca_file: {ca_file} holds no certificates in PEM form") from error
+            raise ConfigError(f"api.ca_file: {ca_file} contains no certificates in PEM format") from error
     return context
 
 
-_PROXY = Retriable(code="proxy", message="the proxy can't be reached or doesn't connect: check the proxy's variables")
-_PROXY_UNUSABLE = Rejected(
-    code="proxy", message="the proxy's variables name no http:// or https:// proxy: no other kind can be used"
+_PROXY = Retriable(
+    code="proxy",
+    message="the proxy is unreachable or refuses to connect: check the proxy variables (HTTPS_PROXY and the like)",
 )
-_PROXY_CREDENTIAL = Rejected(code="http_407", message="the proxy wants a credential (407): check the proxy's variables")
+_PROXY_UNUSABLE = Rejected(
+    code="proxy",
+    message="the proxy variables (HTTPS_PROXY and the like) name no http:// or https:// proxy: use one of these",
+)
+_PROXY_CREDENTIAL = Rejected(
+    code="http_407",
+    message="the proxy requires a credential (407): check the proxy variables (HTTPS_PROXY and the like)",
+)
 
-# The first class that fits: aiohttp's inherit from one another.
+# The first entry that matches counts, since aiohttp's classes inherit from one another.
 _FAILURES: tuple[tuple[tuple[type[Exception], ...], Failure], ...] = (
     (
         (aiohttp.ClientConnectorCertificateError, aiohttp.ServerFingerprintMismatch),
         Rejected(
             code="tls_certificate",
-            message="the server's certificate is not trusted: set api.ca_file if a proxy of yours signs it",
+            message="the server's certificate is not trusted: if your proxy signs it, set api.ca_file",
         ),
     ),
-    ((aiohttp.ClientConnectorDNSError,), Retriable(code="dns", message="the host's name could not be resolved")),
+    ((aiohttp.ClientConnectorDNSError,), Retriable(code="dns", message="the host name could not be resolved")),
     ((aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError), _PROXY),
-    ((aiohttp.ClientConnectorSSLError,), Retriable(code="tls", message="no TLS connection could be made")),
+    ((aiohttp.ClientConnectorSSLError,), Retriable(code="tls", message="the TLS handshake failed")),
     ((aiohttp.ClientConnectorError,), Retriable(code="connect", message="no connection could be made")),
     (
         (aiohttp.ClientPayloadError,),
-        Retriable(code="truncated", message="the answer broke off or could not be decoded"),
+        Retriable(code="truncated", message="the answer was incomplete or could not be decoded"),
     ),
-    ((aiohttp.ClientResponseError,), Retriable(code="not_http", message="what came back is not HTTP")),
-    ((aiohttp.InvalidURL,), Rejected(code="url", message="the base_url can't be asked")),
+    ((aiohttp.ClientResponseError,), Retriable(code="not_http", message="the answer is not HTTP")),
+    ((aiohttp.InvalidURL,), Rejected(code="url", message="the base_url can't be requested: check it")),
     (
         (aiohttp.ClientConnectionError, OSError),
         Retriable(code="connection_lost", message="the connection was lost"),
@@ -182,12 +189,12 @@ _FAILURES: tuple[tuple[tuple[type[Exception], ...], Failure], ...] = (
 
 
 def _failure(error: Exception, *, proxied: bool) -> Failure:
-    """Name the kind of a failure. Unknown ones are not retried."""
+    """Return the failure for an exception. Unknown kinds are not retried."""
     if isinstance(error, aiohttp.ClientHttpProxyError) and error.status == 407:
         return _PROXY_CREDENTIAL
     if proxied and isinstance(error, aiohttp.ClientConnectorDNSError):
-        return _PROXY  # with a proxy, its own name is the only one that is looked up here
+        return _PROXY  # with a proxy, only the proxy's own name is resolved here
     for classes, failure in _FAILURES:
         if isinstance(error, classes):
             return failure
-    return Rejected(code="client", message=f"an unknown failure of the client ({type(error).__name__})")
+    return Rejected(code="client", message=f"unknown error of the HTTP client ({type(error).__name__})")

@@ -1,4 +1,4 @@
-"""Logs on stderr: readable on a terminal, JSON elsewhere."""
+"""Logs on stderr: readable text on a terminal, JSON elsewhere."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Format = Literal["auto", "console", "json"]
 
 
 class _CurrentStderr:
-    """Whatever sys.stderr is when a line is written: a progress bar replaces it while it is drawn."""
+    """Writes to the current sys.stderr: a progress bar replaces sys.stderr while it is shown."""
 
     def write(self, text: str) -> int:
         return sys.stderr.write(text)
@@ -24,14 +24,14 @@ class _CurrentStderr:
 
 
 def resolve_format(format_: Format, stream: TextIO) -> Literal["console", "json"]:
-    """Return what `auto` means for a stream."""
+    """Return the format; `auto` means console on a terminal, else JSON."""
     if format_ == "auto":
         return "console" if stream.isatty() else "json"
     return format_
 
 
 def configure_logs(*, level: str, format_: Literal["console", "json"]) -> None:
-    """Send all logs to stderr, from that level on."""
+    """Send all logs of at least that level to stderr."""
     renderer: Any = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()) if format_ == "console" else None
     structlog.configure(
         processors=[
@@ -46,12 +46,12 @@ def configure_logs(*, level: str, format_: Literal["console", "json"]) -> None:
         logger_factory=structlog.PrintLoggerFactory(_CurrentStderr()),  # type: ignore[arg-type]
         cache_logger_on_first_use=False,
     )
-    # Libraries log through the standard module; only what they warn of concerns an operator.
+    # Libraries use the standard logging module; only their warnings matter to an operator.
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(name)s: %(message)s", force=True)
     logging.getLogger("asyncio").setLevel(logging.ERROR)
 
 
 def _make_visible(logger: object, method: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
-    """Show what would steer a terminal, in texts that come from the API or the config."""
+    """Escape terminal control characters in values, which may come from the API or the config."""
     del logger, method
     return {key: printable(value, 1000) if isinstance(value, str) else value for key, value in event.items()}

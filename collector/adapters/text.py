@@ -1,4 +1,4 @@
-"""Texts for people: durations, and what others wrote, made safe to print."""
+"""Text for people: durations, and text from outside that is made safe to print."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})  # controls, dir
 
 
 def printable(text: str, longest: int = _LONGEST) -> str:
-    """Return a text from outside with what would steer a terminal made visible, and cut where it is endless."""
+    """Return a text from outside with control characters escaped, shortened if it is longer than `longest`."""
     shown = "".join(
         character if unicodedata.category(character) not in _HIDDEN else f"\\u{ord(character):04x}"
         for character in text[: longest + 1]
@@ -18,7 +18,7 @@ def printable(text: str, longest: int = _LONGEST) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a duration in the two units that say most: `42 s`, `3 min 20 s`, `2 h 10 min`, `4 d 3 h`."""
+    """Return a duration in its two largest units: `42 s`, `3 min 20 s`, `2 h 10 min`, `4 d 3 h`."""
     whole = round(seconds)
     if whole < 1:
         return "0 s" if seconds <= 0 else "1 s"

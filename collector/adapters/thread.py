@@ -1,4 +1,4 @@
-"""A thread for what may block: the writer's, for output and ledger, or the service's reader's."""
+"""A thread for blocking calls: the writer's (output and ledger), or the reader's of the service."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ T = TypeVar("T")
 
 
 class WorkerThread:
-    """One thread; what is called on it is done in the order of the calls."""
+    """One thread. It runs the calls in their order."""
 
     def __init__(self, name: str = "writer") -> None:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix=name)
-        self._waiting: dict[object, float] = {}  # what was called and isn't done, by when
-        self._done_at = float("-inf")  # when it last came to the end of something
+        self._waiting: dict[object, float] = {}  # start times of the calls that aren't done
+        self._done_at = float("-inf")  # when the last call was done
 
     async def __call__(self, work: Callable[[], T], /) -> T:
-        """Do the work there and return what it returns."""
+        """Run the work in the thread and return its result."""
         loop, call = asyncio.get_running_loop(), object()
         self._waiting[call] = loop.time()
         try:
@@ -30,7 +30,7 @@ class WorkerThread:
             self._done_at = loop.time()
 
     def hung_s(self, now: float) -> float:
-        """Return for how many seconds it has been at one thing; `now` is the event loop's time."""
+        """Return for how many seconds the current call has been running; `now` is the event loop's time."""
         return now - max(min(self._waiting.values(), default=now), self._done_at)
 
     async def __aenter__(self) -> Self:

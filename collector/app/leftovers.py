@@ -12,7 +12,7 @@ from pathlib import Path
 import structlog
 
 from collector.adapters.sinks.directory import hidden
-from collector.adapters.sinks.directory_id import Whereabouts, Within, id_of
+from collector.adapters.sinks.directory_id import OneDirectory, VisibleDirectories, id_of
 from collector.adapters.sinks.files import OsFiles
 from collector.deliver.recovery import recover
 from collector.errors import ConfigError, LedgerError
@@ -39,7 +39,7 @@ def mend(ledger: SqlLedger, *, directories: Sequence[Path], lost: Sequence[str],
 
 
 def _recover(ledger: SqlLedger, directory: Path) -> list[Path]:
-    recovered = recover(ledger, OsFiles(), hidden, Within(directory), own=directory)
+    recovered = recover(ledger, OsFiles(), hidden, OneDirectory(directory), own=directory)
     rest = sorted(directory.glob(hidden(directory, "usage-*").name))
     if not (recovered.sealed or recovered.lost or rest or id_of(directory)):
         raise ConfigError(f"--recover: {directory} holds nothing that a collector left behind")
@@ -54,7 +54,7 @@ def _lose(ledger: SqlLedger, name: str, own: Path | None) -> None:
     if file is None:
         names = ", ".join(sorted(awaited)) or "none"
         raise ConfigError(f"--lost: no file {name!r} is awaited; those that are: {names}")
-    directory = Whereabouts(own)(file)
+    directory = VisibleDirectories(own)(file)
     if directory is not None and hidden(directory, name).exists():
         raise ConfigError(
             f"--lost: {name} is there, in {directory}: the next `collect` seals it, or --recover {directory}"

@@ -13,7 +13,7 @@ from pathlib import Path
 import structlog
 
 from collector.adapters.sinks.directory import hidden
-from collector.adapters.sinks.directory_id import Whereabouts, mark
+from collector.adapters.sinks.directory_id import VisibleDirectories, ensure_id
 from collector.adapters.sinks.files import Files, OsFiles
 from collector.app.command import Command, ages_of, first_wanted
 from collector.config import LoadedConfig, Settings
@@ -41,7 +41,7 @@ def prepare(
     settings, now = config.settings, clock.now()
     directory = output_directory(settings)
     orgs = command.scope.of(config.orgs)
-    directory_id = mark(directory) if directory and ledger.across_machines else None
+    directory_id = ensure_id(directory) if directory and ledger.across_machines else None
     recovered = recover_files(ledger, settings, files)
     log_awaited(recovered.awaited)
     standings = register(ledger, config, orgs, now)  # a run that is refused for a calendar hasn't begun
@@ -70,7 +70,7 @@ def recover_files(ledger: Ledger, settings: Settings, files: Files | None = None
     Before a run, and after it: by then a process that seemed alive may be known to be dead.
     """
     own = output_directory(settings)
-    return recover(ledger, files or OsFiles(), hidden, Whereabouts(own), own=own)
+    return recover(ledger, files or OsFiles(), hidden, VisibleDirectories(own), own=own)
 
 
 def register(ledger: Ledger, config: LoadedConfig, orgs: Sequence[Org], now: datetime) -> dict[str, Standing]:

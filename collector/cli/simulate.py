@@ -1,7 +1,6 @@
-"""`collector simulate`: the simulated API on loopback.
+"""`collector simulate`: serve the simulated API on loopback.
 
-Owns the options and what is wrong with them. Never simulates anything: that is
-`collector.simulator`.
+Parses and checks the options, and prints where the simulator listens.
 """
 
 from __future__ import annotations
@@ -13,16 +12,16 @@ from pathlib import Path
 import click
 
 from collector.simulator.config_file import ForeignFileError
-from collector.simulator.faults import KINDS, FaultError
+from collector.simulator.fault_kinds import KINDS, FaultError
 from collector.simulator.limits import Limit
 from collector.simulator.scenario import DEFAULT_PORT, MAX_ORGS, Scenario
 from collector.simulator.server import Options, Simulator, serve
 
 _HELP = """\
-Serve the usage report API as its documents describe it, on this machine alone.
+Serve a simulated usage report API on this machine, as the API's documents describe it.
 
-Any number of invented organizations, with usage that follows from a seed and adds up over
-any windows; faults on demand. Stop it with Ctrl-C.
+It has any number of invented organizations. Their usage depends only on the seed, and the totals of
+short windows add up to those of long ones. Add faults with --fault. Stop it with Ctrl-C.
 
 \b
 Examples:
@@ -32,15 +31,16 @@ Examples:
   collector simulate --limit 2/1s --limit-all 10/1s --enforce
 
 \b
-Faults: --fault 'PATTERN:KIND[=VALUE][,OPTION=VALUE...]', PATTERN a glob over org names,
-VALUE of 429, 500, reset and the like a probability (1 if left out).
+Faults: --fault 'PATTERN:KIND[=VALUE][,OPTION=VALUE...]'. PATTERN is a glob for names of orgs.
+For 429, 500, reset and similar kinds, VALUE is a probability (default 1).
 """
 _EPILOG_END = """\
 \b
-Options of every kind: first=N (only the first N requests of the org), after=N (only later
-ones). Of statuses: body=json|html|empty, retry-after=SECONDS|date. Of partial:
-group=automation|realdevice|smartui.
-While it runs: GET /_simulator/stats, GET /_simulator/requests, PUT /_simulator/faults; GET / tells more.
+Options of every kind: first=N (only the first N requests of the org), after=N (not the first
+N requests). Options of statuses: body=json|html|empty, retry-after=SECONDS|date. Option of
+partial: group=automation|realdevice|smartui.
+While it runs: GET /_simulator/stats, GET /_simulator/requests, PUT /_simulator/faults. GET /
+shows all URLs.
 """
 
 
@@ -60,7 +60,7 @@ def _instant(_: click.Context, __: click.Parameter, text: str | None) -> datetim
     try:
         instant = None if text is None else datetime.fromisoformat(text)
     except ValueError:
-        raise click.BadParameter(f"{text!r} is no instant such as 2026-06-23T12:00:00Z") from None
+        raise click.BadParameter(f"{text!r} is not an instant such as 2026-06-23T12:00:00Z") from None
     return instant if instant is None or instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
@@ -68,24 +68,36 @@ def _instant(_: click.Context, __: click.Parameter, text: str | None) -> datetim
     help=_HELP, epilog=f"\b\nKinds of faults:\n{_kinds()}\n\n{_EPILOG_END}", short_help="Serve a simulated API."
 )
 @click.option("--orgs", type=click.IntRange(1, MAX_ORGS), default=12, show_default=True, help="How many organizations.")
-@click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same world.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="A loopback address.")
 @click.option(
-    "--port", type=click.IntRange(0, 65_535), default=DEFAULT_PORT, show_default=True, help="0 is any free port."
+    "--seed", type=int, default=1, show_default=True, help="The same seed gives the same organizations and usage."
 )
-@click.option("--fault", "faults", multiple=True, metavar="FAULT", help="Repeatable; see above and below.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Loopback address to listen on.")
 @click.option(
-    "--limit", metavar="N/PERIOD", callback=_limit, help="Of each org, such as 2/1s: counted, and see --enforce."
+    "--port",
+    type=click.IntRange(0, 65_535),
+    default=DEFAULT_PORT,
+    show_default=True,
+    help="Port to listen on; 0 is any free port.",
 )
-@click.option("--limit-all", metavar="N/PERIOD", callback=_limit, help="Of all orgs together.")
+@click.option("--fault", "faults", multiple=True, metavar="FAULT", help="Add a fault; repeatable. See above and below.")
+@click.option(
+    "--limit",
+    metavar="N/PERIOD",
+    callback=_limit,
+    help="Rate limit of each org, such as 2/1s. Requests above it are counted; see --enforce.",
+)
+@click.option("--limit-all", metavar="N/PERIOD", callback=_limit, help="Rate limit of all orgs together.")
 @click.option("--enforce/--no-enforce", default=False, help="Answer 429 above the limits.")
 @click.option(
-    "--now", metavar="INSTANT", callback=_instant, help="Stop the simulator's clock, as at 2026-06-23T12:00:00Z."
+    "--now",
+    metavar="INSTANT",
+    callback=_instant,
+    help="Stop the simulator's clock at this time, such as 2026-06-23T12:00:00Z.",
 )
 @click.option(
     "--config-out",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write a collector config that fits, mode 0600.",
+    help="Write a collector config for this simulator, with mode 0600.",
 )
 @click.option("--until-eof", is_flag=True, help="Stop when stdin ends.")
 @click.pass_context
@@ -131,20 +143,20 @@ def simulate(
 
 
 def _announce(simulator: Simulator, config: Path | None) -> None:
-    """Tell people on stderr, and programs on stdout, that connections are accepted."""
+    """Print on stderr for people, and as JSON on stdout for programs, that the simulator accepts connections."""
     orgs = simulator.orgs
     click.echo(
         f"Simulated API at {simulator.base_url}: {len(orgs)} organizations, {orgs[0].name} to {orgs[-1].name}",
         err=True,
     )
     if config is None:
-        click.echo("For a config that fits it: --config-out FILE", err=True)
+        click.echo("To get a config for it, add --config-out FILE.", err=True)
     else:
-        click.echo(f"Config: {config}. Try next:", err=True)
+        click.echo(f"Config written to {config}. Next, try:", err=True)
         for command in ("check", "collect"):
             click.echo(f"  collector {command} -c {config}", err=True)
     click.echo(
-        f"What this is: {simulator.base_url}/  What it was asked: {simulator.base_url}/_simulator/stats", err=True
+        f"Overview: {simulator.base_url}/  Counters of requests: {simulator.base_url}/_simulator/stats", err=True
     )
     facts = {
         "base_url": simulator.base_url,
@@ -152,4 +164,4 @@ def _announce(simulator: Simulator, config: Path | None) -> None:
         "seed": simulator.scenario.seed,
         "config": None if config is None else str(config),
     }
-    click.echo(json.dumps(facts))  # click flushes: programs wait for this line
+    click.echo(json.dumps(facts))  # click flushes this line, which programs wait for

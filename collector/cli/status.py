@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from collector.adapters.clock import SystemClock
-from collector.adapters.sinks.directory_id import Whereabouts
+from collector.adapters.sinks.directory_id import VisibleDirectories
 from collector.adapters.text import printable
 from collector.app.command import has_ledger
 from collector.app.coverage import OrgStatus, org_statuses
@@ -139,7 +139,7 @@ def _word(state: State) -> str:
 
 def _is_here(one: AwaitedFile, settings: Settings) -> bool:
     """Say whether a run here would find the file's directory, and finish what was left in it."""
-    directory = Whereabouts(output_directory(settings))(one.file)
+    directory = VisibleDirectories(output_directory(settings))(one.file)
     return directory is not None and os.path.isdir(directory)  # noqa: PTH112 - `Path.is_dir` raises for a broken disk
 
 

@@ -41,14 +41,14 @@ def password_flaws(url: str, file: Path) -> Iterator[str]:
     """Yield why a ledger's password can't be in that file, if it can't."""
     if not url.startswith("postgresql://"):
         return  # the config's ledger, which an option has replaced
-    from collector.ledger.postgresql.dsn import Place, UrlError, read_password  # noqa: PLC0415 - its driver
+    from collector.ledger.postgresql.dsn import Dsn, UrlError, read_password  # noqa: PLC0415 - its driver
 
     try:
         read_password(file)
     except UrlError as error:
         yield str(error)
     try:
-        Place.parse(url, password_file=file)
+        Dsn.parse(url, password_file=file)
     except UrlError as error:
         yield f"the URL {error}"
 

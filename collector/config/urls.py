@@ -77,10 +77,10 @@ def parse_ledger_url(value: object) -> SecretStr:
     if scheme == "postgresql" and not rest:
         raise invalid("a postgresql URL names a host and a database: postgresql://host/database")
     if scheme == "postgresql":
-        from collector.ledger.postgresql.dsn import Place, UrlError  # noqa: PLC0415 - loads its driver
+        from collector.ledger.postgresql.dsn import Dsn, UrlError  # noqa: PLC0415 - loads its driver
 
         try:
-            Place.parse(text)
+            Dsn.parse(text)
         except UrlError as error:
             raise invalid(f"the URL {error}") from None
     return SecretStr(text)

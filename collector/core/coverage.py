@@ -14,6 +14,8 @@ from datetime import datetime, timedelta
 
 from collector.model import Population, SliceState, Window
 
+CLOCK_TOLERANCE = timedelta(minutes=10)  # by which two clocks may differ and still count as right
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
@@ -61,7 +63,7 @@ def to_collect(window: Window, known: Known | None, ages: Ages, *, now: datetime
 
 def by_wrong_clock(known: Known, *, now: datetime) -> bool:
     """Say whether a complete answer came by a clock that was ahead: then its window may not have ended by then."""
-    return known.complete_at is not None and known.complete_at > now
+    return known.complete_at is not None and known.complete_at > now + CLOCK_TOLERANCE
 
 
 def _recheck_due(window: Window, complete_at: datetime, ages: Ages, *, now: datetime) -> bool:

@@ -281,5 +281,8 @@ def _rejected(status: int, body: bytes) -> Rejected:
     if status == 404:
         return Rejected(code="http_404", message="the endpoint was not found (404): check base_url")
     if status == 407:
-        return Rejected(code="http_407", message="the proxy wants a credential (407): check the proxy's variables")
+        return Rejected(
+            code="http_407",
+            message="the proxy requires a credential (407): check the proxy variables (HTTPS_PROXY and the like)",
+        )
     return Rejected(code=f"http_{status}", message=f"the API answered {status}, which is not documented")

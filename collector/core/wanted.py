@@ -77,9 +77,14 @@ class BackfillWanted:
 Wanted = CollectWanted | BackfillWanted
 
 
-def wanted_since(org: Org, known: datetime) -> datetime:
-    """Return from when an org is wanted that is `known` to be wanted from an instant: its `since` may say earlier."""
-    return known if org.since is None else min(known, start_of_date(org.since, org.zone))
+def wanted_since(org: Org, known: datetime, *, first: datetime | None = None) -> datetime:
+    """Return from when an org is wanted that is `known` to be wanted from an instant.
+
+    Its `since` may be earlier. So may be what a first `collect` would want now (`first`): then the clock was
+    ahead when the org was registered.
+    """
+    instants = [known] if first is None else [known, first]
+    return min(instants if org.since is None else [*instants, start_of_date(org.since, org.zone)])
 
 
 def earliest(org: Org, since: Since) -> datetime:

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from datetime import timedelta
 
+from collector.core.coverage import CLOCK_TOLERANCE
 from collector.core.plan import Abandoned, Batch
 from collector.core.request import build_request
 from collector.core.response import Reply, clock_skew, interpret
@@ -31,8 +32,6 @@ RELOADED = Rejected(code="reloaded", message="the config changed: the next run g
 STOPPED = Rejected(code="stopped", message="the run was stopped before an answer came")
 
 CLOCK = "clock"
-MAX_CLOCK_SKEW = timedelta(minutes=10)  # between our clock and the `Date` of an answer
-
 Batches = asyncio.Queue[Batch | Abandoned]
 Verify = Callable[[Org, Answer], Awaitable[Failure | None]]
 
@@ -232,7 +231,7 @@ class Dispatcher:
         if not isinstance(reply, Reply):
             return reply
         skew = clock_skew(reply, now=self._clock.now())
-        if skew is not None and abs(skew) > MAX_CLOCK_SKEW:
+        if skew is not None and abs(skew) > CLOCK_TOLERANCE:
             return _wrong_clock(lane, skew)
         result = interpret(reply, request, now=self._clock.now(), pinned_org_id=lane.org.org_id)
         if isinstance(result, Answer):

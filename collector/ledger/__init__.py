@@ -1,6 +1,6 @@
-"""The ledger in SQL: what SQLite and PostgreSQL do differently has a room for each, the rest is shared.
+"""The ledger in SQL. `sqlite` and `postgresql` hold what differs between the two databases; the rest is shared.
 
-docs/ledger.md is the theory.
+docs/ledger.md describes the theory of operation.
 """
 
 from collector.ledger.no_ledger import NoLedger

@@ -1,6 +1,6 @@
-"""The calendars of each org: a zone and a granularity from an instant on, until the next one begins.
+"""The calendars of each org: a time zone and a granularity, valid from an instant until the next calendar begins.
 
-Days of two calendars overlap, and would count twice: a new one begins where nothing is covered.
+Days of two calendars overlap and would be counted twice. So a new calendar begins only where nothing is covered.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collector.ledger.schema import BEGINNING, calendar, slice_
 from collector.ledger.statements import batches
 from collector.model import Org, SliceState
 
-# A slice that was taken back ("lost") may still have revisions in sealed files.
+# A slice that was reset because its file was lost may still have revisions in sealed files.
 _COVERED = or_(
     slice_.c.state == STATE[SliceState.COMPLETE],
     slice_.c.state == STATE[SliceState.PARTIAL],
@@ -26,48 +26,48 @@ _COVERED = or_(
 
 
 class Calendars:
-    """The present calendar of each org of the ledger."""
+    """The current calendar of each org in the ledger."""
 
     def __init__(self, tx: Connection) -> None:
         self._tx = tx
         rows = tx.execute(select(calendar).order_by(calendar.c.org, calendar.c.since))
-        self._begun: dict[int, dict[str, object]] = {}
-        self._present = {row.org: (row.since, row.zone, row.granularity) for row in rows}
+        self._new: dict[int, dict[str, object]] = {}
+        self._current = {row.org: (row.since, row.zone, row.granularity) for row in rows}
 
-    def begin(self, orgs: Mapping[int, Org]) -> None:
+    def add_first(self, orgs: Mapping[int, Org]) -> None:
         """Write the first calendar of new orgs."""
         if orgs:
             self._tx.execute(insert(calendar), [_row(key, BEGINNING, org) for key, org in orgs.items()])
 
-    def settle(self, orgs: Mapping[str, tuple[int, Org]]) -> dict[str, datetime | CalendarChanged | None]:
-        """Return since when each org has its present calendar, or that the config has another one."""
-        settled = self.look(orgs)
+    def update(self, orgs: Mapping[str, tuple[int, Org]]) -> dict[str, datetime | CalendarChanged | None]:
+        """Begin the calendar of the config where it is new; return when each org's calendar began, or a conflict."""
+        results = self.preview(orgs)
         self._write()
-        return settled
+        return results
 
-    def look(self, orgs: Mapping[str, tuple[int, Org]]) -> dict[str, datetime | CalendarChanged | None]:
-        """Return what `settle` would, and write nothing."""
+    def preview(self, orgs: Mapping[str, tuple[int, Org]]) -> dict[str, datetime | CalendarChanged | None]:
+        """Return what `update` would return, and write nothing."""
         changed = [key for key, org in orgs.values() if self._differs(key, org)]
         covered = self._covered(changed)
-        return {name: self._settle(key, org, covered.get(key)) for name, (key, org) in orgs.items()}
+        return {name: self._resolve(key, org, covered.get(key)) for name, (key, org) in orgs.items()}
 
-    def _settle(self, key: int, org: Org, covered: int | None) -> datetime | CalendarChanged | None:
+    def _resolve(self, key: int, org: Org, covered: int | None) -> datetime | CalendarChanged | None:
         if self._differs(key, org):
             begins = BEGINNING
             if covered is not None:
                 begins = _cut_over(org)
                 if begins < covered:
-                    _, zone, granularity = self._present[key]
+                    _, zone, granularity = self._current[key]
                     return CalendarChanged(zone=zone, granularity=granularity, covered_until=instant_of(covered))
             self._change(key, org, begins)
-        since, *_ = self._present[key]
+        since, *_ = self._current[key]
         return None if since == BEGINNING else instant_of(since)
 
     def _differs(self, key: int, org: Org) -> bool:
-        return self._present[key][1:] != (org.zone.name, org.granularity.value)
+        return self._current[key][1:] != (org.zone.name, org.granularity.value)
 
     def _covered(self, keys: Sequence[int]) -> dict[int, int]:
-        """Return the end of what is covered of each org that has anything covered."""
+        """Return the end of the newest covered slice of each org that has one."""
         ends: dict[int, int] = {}
         for batch in batches(keys):
             of_batch = slice_.c.org.in_(batch)
@@ -76,21 +76,21 @@ class Calendars:
         return ends
 
     def _change(self, key: int, org: Org, since: int) -> None:
-        self._present[key] = (since, org.zone.name, org.granularity.value)
-        self._begun[key] = _row(key, since, org)
+        self._current[key] = (since, org.zone.name, org.granularity.value)
+        self._new[key] = _row(key, since, org)
 
     def _write(self) -> None:
-        """Let calendars begin, and forget what failed of windows that are no more."""
-        if self._begun:
-            begun = [{"of": row["org"], "from": row["since"]} for row in self._begun.values()]
+        """Write the new calendars, and delete failed slices of windows that no longer exist."""
+        if self._new:
+            keys = [{"of": row["org"], "from": row["since"]} for row in self._new.values()]
             of, from_ = bindparam("of", type_=Integer), bindparam("from", type_=BigInteger)
-            self._tx.execute(delete(calendar).where(calendar.c.org == of, calendar.c.since >= from_), begun)
-            self._tx.execute(insert(calendar), list(self._begun.values()))
-            self._tx.execute(delete(slice_).where(slice_.c.org == of, slice_.c.end > from_, ~_COVERED), begun)
+            self._tx.execute(delete(calendar).where(calendar.c.org == of, calendar.c.since >= from_), keys)
+            self._tx.execute(insert(calendar), list(self._new.values()))
+            self._tx.execute(delete(slice_).where(slice_.c.org == of, slice_.c.end > from_, ~_COVERED), keys)
 
 
 def _cut_over(org: Org) -> int:
-    """Return where the calendar of an entry may begin: at its `since`, else nowhere."""
+    """Return the first window boundary from the org's `since` on; BEGINNING if it has no `since`."""
     if org.since is None:
         return BEGINNING
     return micros(Calendar(org.zone, org.granularity).ceil(start_of_date(org.since, org.zone)))

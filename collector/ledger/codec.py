@@ -1,7 +1,7 @@
-"""Values to columns and back: instants, enums, and emissions as compact JSON.
+"""Convert values to columns and back: instants, enums, and emissions as compact JSON.
 
-An emission is `[emitted_at, users, {product: [revision, quality, tests, duration, screenshots, extra]}]`,
-where what is null at the end of a product is left out. The same emission is always the same text.
+An emission is `[emitted_at, users, {product: [revision, quality, tests, duration, screenshots, extra]}]`.
+Nulls at the end of a product's list are left out. The same emission always gives the same text.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ T = TypeVar("T")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
-# What stands in ledgers, for ever.
+# These codes are stored in ledgers: never change one.
 POPULATION = {Population.ACCOUNT_USER: 0, Population.SERVICE_USER: 1}
 STATE = {
     SliceState.COMPLETE: 0,
@@ -37,7 +37,7 @@ _QUALITY_OF = {code: quality for quality, code in _QUALITY.items()}
 
 
 class DamagedError(Exception):
-    """A row holds what no collector wrote."""
+    """A row holds a value that no collector wrote."""
 
 
 def micros(instant: datetime) -> int:
@@ -50,17 +50,17 @@ def instant_of(value: int) -> datetime:
     try:
         return _EPOCH + timedelta(microseconds=value)
     except (TypeError, OverflowError) as error:
-        raise DamagedError(f"{value!r} is no instant") from error
+        raise DamagedError(f"{value!r} is not an instant") from error
 
 
 def population_of(code: int) -> Population:
     """Return the population of a code."""
-    return _known(_POPULATION_OF, code)
+    return _lookup(_POPULATION_OF, code)
 
 
 def state_of(code: int) -> SliceState:
     """Return the state of a code."""
-    return _known(_STATE_OF, code)
+    return _lookup(_STATE_OF, code)
 
 
 def emission_text(emission: Emission) -> str:
@@ -73,7 +73,7 @@ def emission_text(emission: Emission) -> str:
 
 
 def emission_of(text: str) -> Emission:
-    """Return the emission of a text that `emission_text` made; raises DamagedError for any other."""
+    """Return the emission of a text that `emission_text` made. Raises DamagedError for any other text."""
     try:
         emitted_at, users, products = orjson.loads(text)
         return Emission(
@@ -85,13 +85,15 @@ def emission_of(text: str) -> Emission:
             },
         )
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise DamagedError(f"an emission isn't as a collector writes it: {type(error).__name__}") from error
+        raise DamagedError(
+            f"an emission doesn't have the format that a collector writes: {type(error).__name__}"
+        ) from error
 
 
 def tests_of(text: str) -> tuple[int | None, bool]:
-    """Return all products' tests in an emission, None if any is unknown, and whether anything was counted.
+    """Return the tests of all products (None if any number is unknown), and whether the emission has any usage.
 
-    For pages that read a hundred thousand of them: what `emission_of` makes of it would take five times as long.
+    The status page reads a hundred thousand emissions: `emission_of` would take five times as long.
     """
     try:
         _, users, products = orjson.loads(text)
@@ -104,7 +106,9 @@ def tests_of(text: str) -> tuple[int | None, bool]:
                 used = used or not _usage(values).is_zero
         return tests if known else None, used
     except (ValueError, TypeError, AttributeError) as error:
-        raise DamagedError(f"an emission isn't as a collector writes it: {type(error).__name__}") from error
+        raise DamagedError(
+            f"an emission doesn't have the format that a collector writes: {type(error).__name__}"
+        ) from error
 
 
 def usages_text(usages: Mapping[str, ProductUsage]) -> str:
@@ -113,11 +117,11 @@ def usages_text(usages: Mapping[str, ProductUsage]) -> str:
 
 
 def usages_of(text: str) -> dict[str, ProductUsage]:
-    """Return the totals of a text that `usages_text` made; raises DamagedError for any other."""
+    """Return the totals of a text that `usages_text` made. Raises DamagedError for any other text."""
     try:
         return {product: _usage(values) for product, values in orjson.loads(text).items()}
     except (ValueError, TypeError, AttributeError) as error:
-        raise DamagedError(f"totals aren't as a collector writes them: {type(error).__name__}") from error
+        raise DamagedError(f"totals don't have the format that a collector writes: {type(error).__name__}") from error
 
 
 def _usage_values(usage: ProductUsage) -> tuple[Any, ...]:
@@ -136,8 +140,8 @@ def _trimmed(values: Iterable[Any]) -> list[Any]:
     return trimmed
 
 
-def _known(names: Mapping[int, T], code: int) -> T:
+def _lookup(values: Mapping[int, T], code: int) -> T:
     try:
-        return names[code]
+        return values[code]
     except KeyError as error:
         raise DamagedError(f"the code {code!r} is unknown") from error

@@ -1,4 +1,4 @@
-"""What the shared rooms need of a database, whichever it is: transactions, and who lives."""
+"""The database port: what the shared modules need from SQLite or PostgreSQL (transactions, liveness)."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ PATIENCE_S = 30.0
 
 
 class Database(Protocol):
-    """One open ledger; for one thread at a time. What goes wrong is raised as a LedgerError in words."""
+    """One open ledger, for one thread at a time. Failures are raised as a LedgerError that says what to do."""
 
-    where: str  # for people: no secret is in it
-    across_machines: bool  # whether those who share it may each see other files
+    where: str  # shown in messages; holds no secret
+    across_machines: bool  # whether processes that share it may see different file systems
 
     @property
     def liveness(self) -> Liveness:
-        """Who tells that its processes live."""
+        """The check which processes are alive."""
         ...
 
     def read(self, work: Callable[[Connection], T]) -> T:
-        """Do something in a transaction that sees one state of the ledger and writes nothing."""
+        """Run `work` in a read-only transaction that sees one consistent state of the ledger."""
         ...
 
     def write(self, work: Callable[[Connection], T], *, patient: bool = True) -> T:
-        """Do something in a transaction that is the only one to write; all of it is committed, or nothing.
+        """Run `work` in the only transaction that writes at that time, and commit all of it or nothing.
 
-        A server that goes away may have committed it and not said so: what is done must be such that
-        it can be done again. Whoever isn't `patient` doesn't wait for the server to come back.
+        A server that fails may have committed without reporting it. Then `work` is run again: it must be
+        idempotent. Without `patient` the call doesn't wait for an unreachable server.
         """
         ...
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the connection."""
         ...

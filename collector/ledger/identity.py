@@ -1,7 +1,7 @@
-"""The organization behind an org: bound once, by the answer that told it.
+"""The identity of an org: which organization answers for it. The first answer sets it, once.
 
-A row that was made for a name that is new, while the organization is known under another one, is
-merged into that one's row: it holds no slices that anything was emitted of.
+A renamed org first gets a new row. When its answer shows an organization that the ledger already knows,
+the new row is merged into the old one. The new row has no slice that anything was emitted for.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ def identify(
     liveness: Liveness,
     entry: Org | None = None,
 ) -> int | Holder | CalendarChanged:
-    """Bind an org to the organization that answered (`Ledger.identify`)."""
+    """Set the identity of an org (`Ledger.identify`)."""
     row = tx.execute(select(org.c.org_id, org.c.org_name).where(org.c.id == key)).one_or_none()
     if row is not None and row.org_id not in (None, org_id):
-        raise ValueError(f"org {name} is another organization than before: whether that is meant isn't decided here")
+        raise ValueError(f"org {name} is another organization than before: the caller has to refuse it")
     known = None
     if row is None or row.org_id is None:
         known = tx.scalar(select(org.c.id).where(org.c.org_id == org_id))
@@ -39,7 +39,7 @@ def identify(
     if holder := acquire(tx, [target], me, liveness).get(target):
         return holder
     if known is not None and entry is not None:
-        changed = Calendars(tx).settle({name: (known, entry)})[name]
+        changed = Calendars(tx).update({name: (known, entry)})[name]
         if isinstance(changed, CalendarChanged):
             release(tx, [known], me)
             return changed
@@ -51,11 +51,11 @@ def identify(
 
 
 def _merge(tx: Connection, fresh: int, into: int, name: str) -> None:
-    """Move what was known of the fresh row; what failed of it is asked again under the other."""
+    """Move ranges and aliases of the fresh row to the other; its failed slices are deleted and fetched again."""
     if tx.scalar(select(slice_.c.org).where(slice_.c.org == fresh, slice_.c.emission.is_not(None)).limit(1)):
         raise ValueError(f"org {name} has emitted slices without an organization")
     since = tx.scalar(select(org.c.wanted_from).where(org.c.id == fresh))
-    if since is not None:  # else another process has merged it by now
+    if since is not None:  # else another process has already merged it
         tx.execute(update(org).where(org.c.id == into, org.c.wanted_from > since).values(wanted_from=since))
     for span in ranges.wanted(tx, fresh):
         ranges.want(tx, into, span)

@@ -1,4 +1,4 @@
-"""Which database a ledger's URL names."""
+"""Choose the database that a ledger's URL names."""
 
 from __future__ import annotations
 
@@ -9,20 +9,19 @@ from collector.ledger.database import Database
 
 
 def open_database(url: str, *, durable: bool, patience_s: float, password_file: Path | None) -> Database:
-    """Open the ledger of a URL: a new one is created, an older one migrated. Raises LedgerError."""
-    if url.startswith("postgresql://"):
-        # Its driver is loaded only where it is used.
-        from collector.ledger import postgresql  # noqa: PLC0415
-
-        place = postgresql.Place.of(url, password_file=password_file)
-        return postgresql.PostgresDatabase.open(place, durable=durable, patience_s=patience_s)
-    return sqlite.SqliteDatabase.open(sqlite.Place.of(url), durable=durable, patience_s=patience_s)
-
-
-def is_there(url: str, *, password_file: Path | None = None) -> bool:
-    """Say whether opening the ledger of a URL would make nothing. Raises LedgerError for one that can't be a ledger."""
+    """Open the ledger of a URL; create it if it is new, migrate it if it is older. Raises LedgerError."""
     if url.startswith("postgresql://"):
         from collector.ledger import postgresql  # noqa: PLC0415 - loads its driver
 
-        return postgresql.PostgresDatabase.exists(postgresql.Place.of(url, password_file=password_file))
-    return sqlite.Place.of(url).exists()
+        dsn = postgresql.Dsn.of(url, password_file=password_file)
+        return postgresql.PostgresDatabase.open(dsn, durable=durable, patience_s=patience_s)
+    return sqlite.SqliteDatabase.open(sqlite.DatabaseFile.of(url), durable=durable, patience_s=patience_s)
+
+
+def is_there(url: str, *, password_file: Path | None = None) -> bool:
+    """Return whether the ledger of a URL exists already. Raises LedgerError if it can't be a ledger."""
+    if url.startswith("postgresql://"):
+        from collector.ledger import postgresql  # noqa: PLC0415 - loads its driver
+
+        return postgresql.PostgresDatabase.exists(postgresql.Dsn.of(url, password_file=password_file))
+    return sqlite.DatabaseFile.of(url).exists()

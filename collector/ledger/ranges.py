@@ -1,4 +1,4 @@
-"""The ranges that backfills were asked for: they are wanted until they are complete."""
+"""The ranges that backfills requested: they are wanted until they are complete."""
 
 from __future__ import annotations
 
@@ -14,17 +14,12 @@ from collector.model import Window
 
 
 def wanted(tx: Connection, key: int) -> list[Window]:
-    """Return the ranges of an org, oldest first; none touches another."""
-    rows = tx.execute(
-        select(schema.wanted.c.start, schema.wanted.c.end)
-        .where(schema.wanted.c.org == key)
-        .order_by(schema.wanted.c.start)
-    )
-    return [Window(instant_of(start), instant_of(end)) for start, end in rows]
+    """Return the ranges of an org, oldest first. No two of them touch."""
+    return wanted_of(tx, [key]).get(key, [])
 
 
 def wanted_of(tx: Connection, keys: Iterable[int]) -> dict[int, list[Window]]:
-    """Return the ranges of orgs that have any, oldest first."""
+    """Return the ranges of those orgs that have any, oldest first."""
     found: dict[int, list[Window]] = {}
     table = schema.wanted.c
     for batch in batches(keys):
@@ -35,7 +30,7 @@ def wanted_of(tx: Connection, keys: Iterable[int]) -> dict[int, list[Window]]:
 
 
 def want(tx: Connection, key: int, span: Window) -> None:
-    """Add a range."""
+    """Add a range, merged with those that it touches."""
     before = wanted(tx, key)
     after = merge([*before, span])
     if after != before:

@@ -1,7 +1,7 @@
-"""Which row of the ledger an org of the config is.
+"""Find the row of the ledger that belongs to an org of the config.
 
-An org is found again by the organization that its entry pins, by its name, or by its credential's
-user: renaming it in the config asks no slice again.
+An org is found by the organization that its config entry pins, else by its name, else by the user of its
+credential. So after a rename in the config, no slice is fetched again.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from collector.model import BasicCredential, Org
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """An org as the ledger has it."""
+    """An org's row."""
 
     key: int
     org_id: str | None
@@ -34,14 +34,14 @@ class _Row:
 
 @dataclass(frozen=True, slots=True)
 class _Alias:
-    """A name that an org has or had, and the user that it then was."""
+    """A name that an org has or had, and the fingerprint of its credential's user at that time."""
 
     key: int
     fingerprint: str | None
 
 
 def fingerprint(org_: Org) -> str | None:
-    """Return what tells a credential's user from others; None for a token, which has no name."""
+    """Return a hash of the credential's user and base URL; None for a token, which has no user name."""
     match org_.credential:
         case BasicCredential(username=username):
             return hashlib.sha256(f"{org_.base_url}\0{username}".encode()).hexdigest()
@@ -56,55 +56,59 @@ def register(
     wanted_from: Mapping[str, datetime],
     names: Collection[str],
 ) -> dict[str, Standing | CalendarChanged]:
-    """Find or make the row of each org (`Ledger.register`); `names` are all that the config has."""
+    """Find or create the row of each org (`Ledger.register`). `names` are the names of all orgs in the config."""
     registry = _Registry(tx, names)
     calendars = Calendars(tx)
     found = registry.find(orgs)
     entries = {org_.name: (found[org_.name].key, org_) for org_ in orgs if org_.name in found}
-    refused = {name: one for name, one in Calendars(tx).look(entries).items() if isinstance(one, CalendarChanged)}
+    refused = {name: one for name, one in Calendars(tx).preview(entries).items() if isinstance(one, CalendarChanged)}
     if refused:
-        return dict(refused)  # the config is refused whole, so that the one before still fits
+        return dict(refused)  # nothing is written: the whole config is refused, and the last one still fits
     new = [org_ for org_ in orgs if org_.name not in found]
-    made = _insert(tx, new, wanted_from)
-    calendars.begin({made[org_.name].key: org_ for org_ in new})
-    settled = calendars.settle(entries)
+    created = _insert(tx, new, wanted_from)
+    calendars.add_first({created[org_.name].key: org_ for org_ in new})
+    calendars_since = calendars.update(entries)
     standings: dict[str, Standing | CalendarChanged] = {}
-    kept: list[tuple[Org, _Row]] = []
+    matched: list[tuple[Org, _Row]] = []
     for org_ in orgs:
-        row = made.get(org_.name) or found[org_.name]
-        since = settled.get(org_.name)
-        kept.append((org_, row))
+        row = created.get(org_.name) or found[org_.name]
+        since = calendars_since.get(org_.name)
+        matched.append((org_, row))
         standings[org_.name] = Standing(
             key=row.key,
             org_id=row.org_id,
-            wanted_from=wanted_since(org_, instant_of(row.wanted_from)),
+            wanted_from=wanted_since(org_, instant_of(row.wanted_from), first=wanted_from.get(org_.name)),
             calendar_since=None if isinstance(since, CalendarChanged) else since,
         )
-    registry.name(kept)
-    registry.want(kept)
+    registry.write_names(matched)
+    registry.write_wanted_from([(row, standings[org_.name]) for org_, row in matched])
     return standings
 
 
 def identified(tx: Connection) -> dict[str, str]:
-    """Return the organization behind each name that a row is now known by, where an answer told it."""
-    told = select(org.c.name, org.c.org_id).where(org.c.org_id.is_not(None))
-    return {row.name: row.org_id for row in tx.execute(told)}
+    """Return the organization id of each org by its current name, for all orgs that are identified."""
+    query = select(org.c.name, org.c.org_id).where(org.c.org_id.is_not(None))
+    return {row.name: row.org_id for row in tx.execute(query)}
 
 
 def locate(tx: Connection, orgs: Sequence[Org], names: Collection[str]) -> dict[str, int]:
-    """Return the key of the row that the next run will find for each org, by name; writes nothing."""
+    """Return the key of the row that the next run will find for each org, by name. Writes nothing."""
     return {name: row.key for name, row in _Registry(tx, names).find(orgs).items()}
 
 
 def overlaps(tx: Connection, orgs: Sequence[Org], names: Collection[str]) -> dict[str, CalendarChanged]:
-    """Return the orgs whose calendar `register` would refuse, by name; writes nothing."""
+    """Return the orgs whose calendar `register` would refuse, by name. Writes nothing."""
     found = _Registry(tx, names).find(orgs)
-    looked = Calendars(tx).look({org_.name: (found[org_.name].key, org_) for org_ in orgs if org_.name in found})
-    return {name: changed for name, changed in looked.items() if isinstance(changed, CalendarChanged)}
+    entries = {org_.name: (found[org_.name].key, org_) for org_ in orgs if org_.name in found}
+    return {
+        name: changed
+        for name, changed in Calendars(tx).preview(entries).items()
+        if isinstance(changed, CalendarChanged)
+    }
 
 
 class _Registry:
-    """All orgs and aliases of the ledger, which are few, by what they are found by."""
+    """All orgs and aliases of the ledger (few enough for memory), indexed by pin, name and user."""
 
     def __init__(self, tx: Connection, names: Collection[str]) -> None:
         self._tx = tx
@@ -119,19 +123,20 @@ class _Registry:
                 self._by_user.setdefault(known.fingerprint, set()).add(known.key)
 
     def find(self, orgs: Sequence[Org]) -> dict[str, _Row]:
-        """Return the rows of those that have one, by name; the surest way first, for all of them."""
+        """Return the rows of the orgs that have one, by name. Each lookup runs for all orgs, the most certain first."""
         found: dict[str, _Row] = {}
-        for way in (self._by_pin, self._by_name, self._by_user_renamed):
+        for look_up in (self._by_pin, self._by_name, self._by_user_renamed):
             for org_ in orgs:
-                if org_.name not in found and (row := way(org_)) is not None:
+                if org_.name not in found and (row := look_up(org_)) is not None:
                     found[org_.name] = row
-                    self._rows[row.key] = replace(row, name=org_.name)  # no other is a renamed one of this now
+                    # With the new name, no other org is found as a rename of this one.
+                    self._rows[row.key] = replace(row, name=org_.name)
         return found
 
-    def name(self, kept: Sequence[tuple[Org, _Row]]) -> None:
-        """Write the names by which the rows are now known."""
+    def write_names(self, matched: Sequence[tuple[Org, _Row]]) -> None:
+        """Write the current name of each row, and the aliases."""
         names, renamed = [], []
-        for org_, row in kept:
+        for org_, row in matched:
             now_known = _Alias(row.key, fingerprint(org_))
             if self._aliases.get(org_.name) != now_known:
                 names.append({"name": org_.name, "org": now_known.key, "fingerprint": now_known.fingerprint})
@@ -148,12 +153,12 @@ class _Registry:
         if renamed:
             self._tx.execute(update(org).where(org.c.id == bindparam("key")).values(name=bindparam("to")), renamed)
 
-    def want(self, kept: Sequence[tuple[Org, _Row]]) -> None:
-        """Write from when orgs are wanted whose `since` is earlier than what was known."""
+    def write_wanted_from(self, matched: Sequence[tuple[_Row, Standing | CalendarChanged]]) -> None:
+        """Move `wanted_from` of each row back to what the org's standing says, where that is earlier."""
         earlier = [
             {"key": row.key, "from": wanted_from}
-            for org_, row in kept
-            if (wanted_from := micros(wanted_since(org_, instant_of(row.wanted_from)))) < row.wanted_from
+            for row, standing in matched
+            if isinstance(standing, Standing) and (wanted_from := micros(standing.wanted_from)) < row.wanted_from
         ]
         if earlier:
             changed = update(org).where(org.c.id == bindparam("key")).values(wanted_from=bindparam("from"))
@@ -167,7 +172,8 @@ class _Registry:
         if known is None:
             return None
         row = self._rows[known.key]
-        # A name that the org of the row had once: another has it now, unless it's the same user.
+        # The row's org was renamed, and its new name is in the config too. So the old name now belongs to another
+        # org, unless the user is the same.
         given_away = row.name != org_.name and row.name in self._names
         same_user = known.fingerprint is not None and known.fingerprint == fingerprint(org_)
         return None if given_away and not same_user else _unless_another(row, org_)
@@ -180,7 +186,7 @@ class _Registry:
 
 
 def _unless_another(row: _Row, org_: Org) -> _Row | None:
-    """Return the row, unless it is of another organization than the one that the config pins."""
+    """Return the row, or None if it belongs to another organization than the one that the config pins."""
     return None if org_.org_id is not None and row.org_id not in (None, org_.org_id) else row
 
 

@@ -1,7 +1,7 @@
-"""The tables. What changes here gets a new version under `migrations`, never an edited old one.
+"""The tables. Every change here needs a new version under `migrations`; never edit an old one.
 
-Instants are microseconds since the epoch, in UTC. Foreign keys do the forgetting: with the
-row of a dead holder go its leases, and its files and runs are known to be left behind.
+Instants are microseconds since the epoch, in UTC. Foreign keys do the clean-up: deleting the row of a
+dead holder releases its leases, and marks its files and runs as left behind.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-BEGINNING = -62_135_596_800_000_000  # of the first calendar of an org: datetime.min
+BEGINNING = -62_135_596_800_000_000  # `since` of an org's first calendar: datetime.min
 
 metadata = MetaData()
 
@@ -33,18 +33,18 @@ holder = Table(
     Column("pid", BigInteger, nullable=False),
     Column("command", Text, nullable=False),
     Column("since", BigInteger, nullable=False),
-    Column("server", Text),  # by which start of the server it took its lock; null where there is none
-    Column("missed_since", BigInteger),  # when it was first missed after another start, by the server's clock
+    Column("server", Text),  # start time of the server when it took its lock; null in SQLite
+    Column("missed_since", BigInteger),  # when its lock was first missing after a restart, by the server's clock
 )
 
-# Numbers of orgs and files are never given twice: a process may still hold the number of a row that is gone.
+# Ids of orgs and files are never reused: a process may still have the id of a deleted row.
 org = Table(
     "org",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("org_id", Text),  # null until an answer told it
+    Column("org_id", Text),  # null until an answer has named it
     Column("org_name", Text),
-    Column("name", Text, nullable=False),  # in the config, the one last used
+    Column("name", Text, nullable=False),  # the one last used in the config
     Column("wanted_from", BigInteger, nullable=False),
     Column("holder", ForeignKey("holder.holder_id", name="org_holder", ondelete="SET NULL")),
     UniqueConstraint("org_id", name="org_org_id"),
@@ -87,7 +87,7 @@ run = Table(
     Column("holder", ForeignKey("holder.holder_id", name="run_holder", ondelete="SET NULL")),
     Column("started_at", BigInteger, nullable=False),
     Column("ended_at", BigInteger),
-    Column("exit_code", SmallInteger),  # null with an end: it was interrupted
+    Column("exit_code", SmallInteger),  # null with ended_at set: the run was interrupted
 )
 
 file = Table(
@@ -102,12 +102,12 @@ file = Table(
     Column("seal_intended", Boolean, nullable=False),
     Column("holder", ForeignKey("holder.holder_id", name="file_holder", ondelete="SET NULL")),
     Column("host", Text),  # the machine that wrote it
-    Column("place", String(64)),  # the id that its directory has, whatever its path; null: the path tells
+    Column("place", String(64)),  # the id of its directory, whatever its path; null: the path counts
     sqlite_autoincrement=True,
 )
 
-# `file` is the unsealed file that holds the last revisions of the slice's emission, and `prior` the emission
-# without them: what stands in sealed files, should that one be lost.
+# `file` is the unsealed file with the latest revisions of the slice's emission. `prior` is the emission without
+# them, as the sealed files have it: it becomes the emission again if the unsealed file is lost.
 slice_ = Table(
     "slice",
     metadata,

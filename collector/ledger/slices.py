@@ -1,4 +1,4 @@
-"""The slices: what is known of each, and what was last emitted for it."""
+"""The slices: the state of each, and what was last emitted for it."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from collector.ledger.schema import slice_
 from collector.ledger.statements import Insert, batches, insert_for
 from collector.model import Population, Window
 
-_ASKED_AT_ONCE = 64  # slices: PostgreSQL plans many parts of a UNION slowly, SQLite takes 500 at most
-_HELD = (
+_KEYS_PER_STATEMENT = 64  # PostgreSQL plans a UNION of many parts slowly; SQLite allows 500 parts
+_COLUMNS = (
     slice_.c.org,
     slice_.c.population,
     slice_.c.start,
@@ -38,7 +38,7 @@ _HELD = (
 )
 
 
-# Made once: making a statement costs as much as executing it.
+# Built once: building a statement costs as much as executing it.
 _COVERAGE = select(slice_.c.population, slice_.c.start, slice_.c.state, slice_.c.complete_at).where(
     slice_.c.org == bindparam("org"),
     slice_.c.population.in_(POPULATION.values()),
@@ -46,7 +46,7 @@ _COVERAGE = select(slice_.c.population, slice_.c.start, slice_.c.state, slice_.c
     slice_.c.start < bindparam("before"),
 )
 _RECENT = (
-    select(*_HELD)
+    select(*_COLUMNS)
     .where(
         slice_.c.org == bindparam("org"),
         slice_.c.population == bindparam("population"),
@@ -58,7 +58,7 @@ _RECENT = (
 
 
 def coverage(tx: Connection, key: int, span: Window) -> dict[tuple[Population, datetime], Known]:
-    """Return what is known of the slices that start within a span."""
+    """Return the state of the slices that start within a span."""
     within = {"org": key, "first": micros(span.start), "before": micros(span.end)}
     return {
         (population_of(population), instant_of(start)): _known(state, complete_at)
@@ -67,49 +67,50 @@ def coverage(tx: Connection, key: int, span: Window) -> dict[tuple[Population, d
 
 
 def rows(tx: Connection, slices: Sequence[SliceKey]) -> dict[SliceKey, SliceRow]:
-    """Return what is held of slices."""
+    """Return the rows of slices; slices without a row are left out."""
     found: dict[SliceKey, SliceRow] = {}
-    for batch in batches(slices, _ASKED_AT_ONCE):
-        size = 1 << (len(batch) - 1).bit_length()  # few statements do for all sizes: what is left over is asked again
-        asked: dict[str, int] = {}
+    for batch in batches(slices, _KEYS_PER_STATEMENT):
+        # The size is a power of two, filled up with the last key, so there are few distinct statements.
+        size = 1 << (len(batch) - 1).bit_length()
+        values: dict[str, int] = {}
         for n in range(size):
             one = batch[min(n, len(batch) - 1)]
-            asked |= {f"org{n}": one.key, f"population{n}": POPULATION[one.population], f"start{n}": micros(one.start)}
-        found.update(map(_held, tx.execute(_select_rows(size), asked)))
+            values |= {f"org{n}": one.key, f"population{n}": POPULATION[one.population], f"start{n}": micros(one.start)}
+        found.update(map(_slice_row, tx.execute(_select_rows(size), values)))
     return found
 
 
 @lru_cache(maxsize=16)
 def _select_rows(size: int) -> Select[Any]:
-    """Return the statement that finds so many slices by their keys.
+    """Return the statement that finds `size` slices by their keys.
 
-    Joined: SQLite would read all slices for a list of tuples (`IN (VALUES …)`). A UNION, as SQLAlchemy compiles
-    VALUES anew each time.
+    It is a join, since SQLite reads all slices for a list of tuples (`IN (VALUES …)`). The keys are a UNION, since
+    SQLAlchemy compiles VALUES again for each execution.
     """
     columns = (slice_.c.org, slice_.c.population, slice_.c.start)
     one_of = [select(*(bindparam(f"{c.name}{n}", type_=c.type).label(c.name) for c in columns)) for n in range(size)]
-    asked = union_all(*one_of).cte("asked")
-    return select(*_HELD).join(asked, and_(*(c == asked.c[c.name] for c in columns)))
+    keys = union_all(*one_of).cte("keys")
+    return select(*_COLUMNS).join(keys, and_(*(c == keys.c[c.name] for c in columns)))
 
 
 def recent(tx: Connection, key: int, population: Population, before: datetime, limit: int) -> list[SliceRow]:
     """Return the slices that start before an instant, newest first."""
-    asked = {"org": key, "population": POPULATION[population], "before": micros(before), "limit": limit}
-    return [row for _, row in map(_held, tx.execute(_RECENT, asked))]
+    values = {"org": key, "population": POPULATION[population], "before": micros(before), "limit": limit}
+    return [row for _, row in map(_slice_row, tx.execute(_RECENT, values))]
 
 
 def commit(tx: Connection, commits: Sequence[SliceCommit], *, file_id: int | None) -> None:
-    """Write slices. Those whose emission is new stand in the file, if there is one, until it is sealed."""
+    """Write slices. If there is a file, slices with a new emission refer to it until it is sealed."""
     if commits:
-        tx.execute(_booking(tx.dialect.name), [_values(commit, file_id) for commit in commits])
+        tx.execute(_upsert(tx.dialect.name), [_values(commit, file_id) for commit in commits])
 
 
 @cache
-def _booking(dialect: str) -> Insert:
+def _upsert(dialect: str) -> Insert:
     """Return the statement that writes a slice.
 
-    Where nothing is emitted, what stands where stays as it is. A new emission that goes to the file that
-    already holds the last one leaves `prior` as it was before either.
+    Without a new emission, `emission`, `file` and `prior` stay as they are. If the new emission goes to the same
+    file as the last one, `prior` stays what it was before both.
     """
     statement = insert_for(slice_, dialect)
     new = statement.excluded
@@ -153,7 +154,7 @@ def _values(commit: SliceCommit, file_id: int | None) -> dict[str, object]:
     }
 
 
-def _held(row: Sequence[Any]) -> tuple[SliceKey, SliceRow]:
+def _slice_row(row: Sequence[Any]) -> tuple[SliceKey, SliceRow]:
     key, population, start, end, state, complete_at, emission = row
     return (
         SliceKey(key=key, population=population_of(population), start=instant_of(start)),

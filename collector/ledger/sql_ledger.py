@@ -1,7 +1,7 @@
-"""The ledger as one object: each method is one transaction, spelled out in the room of its concept.
+"""The ledger as one object. Each method is one transaction, written in the module of its concept.
 
-For one thread at a time. Whatever the database or the disk does comes out as a LedgerError that
-says what to do.
+For one thread at a time. Every failure of the database or the disk is raised as a LedgerError that says
+what to do.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from collector.model import Org, Population, ProductUsage, Window
 
 
 class SqlLedger:
-    """The durable memory in a SQL database (`collector.core.ledger_entries.Ledger`). Create it with `open`."""
+    """The ledger in a SQL database (`collector.ports.Ledger`). Create it with `open`."""
 
     def __init__(self, database: Database, me: Holder) -> None:
         self._database = database
@@ -54,12 +54,12 @@ class SqlLedger:
         patience_s: float = PATIENCE_S,
         password_file: Path | None = None,
     ) -> SqlLedger:
-        """Open the ledger of a URL, and count as one of those who work on it.
+        """Open the ledger of a URL, and register this process as one that works on it.
 
-        A ledger that doesn't exist is created; an older one is migrated. Without `durable` a loss of power
-        may lose what is committed. For `patience_s` a transaction waits for those of other processes, and for
-        a server that went away; `password_file` is read whenever a server is connected to.
-        Raises LedgerError for one that is newer than we are, damaged, or can't be written.
+        A missing ledger is created; an older one is migrated. Without `durable` a power cut may lose committed
+        data. A transaction waits up to `patience_s` for other processes and for an unreachable server.
+        `password_file` is read at every connection to a server.
+        Raises LedgerError if the ledger has a newer version, is damaged, or can't be written.
         """
         me = Holder(
             holder_id=holder_id or secrets.token_hex(8),
@@ -79,14 +79,14 @@ class SqlLedger:
 
     @property
     def holder(self) -> Holder:
-        """Who we are to other processes."""
+        """The row of this process, as other processes see it."""
         return self._me
 
     remembers = True
 
     @property
     def across_machines(self) -> bool:
-        """Whether those who share it may each see other files: then a file's path doesn't tell where it lies."""
+        """Whether processes that share it may see different file systems: then a path doesn't identify a directory."""
         return self._database.across_machines
 
     def register(
@@ -94,29 +94,29 @@ class SqlLedger:
         orgs: Sequence[Org],
         *,
         wanted_from: Mapping[str, datetime],
-        now: datetime,  # noqa: ARG002 - of the Protocol; no row has need of it
+        now: datetime,  # noqa: ARG002 - part of the Protocol; not stored
         names: Collection[str] | None = None,
     ) -> Mapping[str, Standing | CalendarChanged]:
-        """Find or make the row of each org; `names` are all of the config's, if only some orgs are given."""
+        """Find or create the row of each org; `names` are those of the whole config, if only some orgs are given."""
         known = {org.name for org in orgs} | set(names or ())
         return self._database.write(lambda tx: registry.register(tx, orgs, wanted_from=wanted_from, names=known))
 
     def identified(self) -> Mapping[str, str]:
-        """Return which organization is behind each name, for all orgs whose answer told it."""
+        """Return the organization id of each org by its current name, for all orgs that are identified."""
         return self._database.read(registry.identified)
 
     def acquire(self, keys: Sequence[int]) -> Mapping[int, Holder]:
-        """Take the leases of orgs; return those that another, living process holds."""
+        """Lease the orgs that are free; return the holders of the others."""
         return self._database.write(lambda tx: leases.acquire(tx, keys, self._me, self._liveness))
 
     def release(self, keys: Iterable[int]) -> None:
-        """Give leases back."""
+        """Release leases."""
         self._database.write(lambda tx: leases.release(tx, keys, self._me))
 
     def identify(
         self, key: int, *, name: str, org_id: str, org_name: str, entry: Org | None = None
     ) -> int | Holder | CalendarChanged:
-        """Bind an org to the organization that answered. Raises ValueError if the row is bound to another one."""
+        """Set the identity of an org. Raises ValueError if its row belongs to another organization."""
         return self._database.write(
             lambda tx: identity.identify(
                 tx,
@@ -131,11 +131,11 @@ class SqlLedger:
         )
 
     def coverage(self, key: int, span: Window) -> Coverage:
-        """Return what is known of all slices of an org that start within a span."""
+        """Return the state of all slices of an org that start within a span."""
         return self._database.read(lambda tx: _slices.coverage(tx, key, span))
 
     def rows(self, slices: Sequence[SliceKey]) -> Mapping[SliceKey, SliceRow]:
-        """Return what is held of slices."""
+        """Return the rows of slices; slices without a row are left out."""
         return self._database.read(lambda tx: _slices.rows(tx, slices))
 
     def recent(self, key: int, population: Population, *, before: datetime, limit: int) -> Sequence[SliceRow]:
@@ -143,22 +143,22 @@ class SqlLedger:
         return self._database.read(lambda tx: _slices.recent(tx, key, population, before, limit))
 
     def want(self, key: int, span: Window) -> None:
-        """Remember a range that a backfill was asked for."""
+        """Add a range that a backfill requested."""
         self._database.write(lambda tx: ranges.want(tx, key, span))
 
     def wanted(self, key: int) -> Sequence[Window]:
-        """Return the ranges that backfills were asked for, oldest first."""
+        """Return the ranges that backfills requested, oldest first."""
         return self._database.read(lambda tx: ranges.wanted(tx, key))
 
     def wanted_of(self, keys: Iterable[int]) -> Mapping[int, Sequence[Window]]:
-        """Return the ranges of orgs that have any, oldest first, in one look."""
+        """Return the ranges of those orgs that have any, oldest first."""
         return self._database.read(lambda tx: ranges.wanted_of(tx, keys))
 
     def commit(self, commits: Sequence[SliceCommit], file: UnsealedFile | None) -> None:
-        """Write slices, and how far the unsealed file is booked, together."""
+        """Write slices and the committed size of the unsealed file, together."""
 
         def work(tx: Connection) -> None:
-            holders.expect_alive(tx, self._me)
+            holders.require_registered(tx, self._me)
             if file is not None:
                 unsealed.commit(tx, file, self._me)
             _slices.commit(tx, commits, file_id=None if file is None else file.file_id)
@@ -166,13 +166,13 @@ class SqlLedger:
         self._database.write(work)
 
     def open_file(self, run_id: str, directory: str, name: str, *, place: str | None = None) -> UnsealedFile:
-        """Book a file before it is created."""
+        """Commit a file before it is created."""
         return self._database.write(
             lambda tx: unsealed.open_file(tx, run_id, directory, name, place=place, me=self._me)
         )
 
     def intend_seal(self, file_id: int) -> None:
-        """Book the intent before the rename."""
+        """Commit the intent to seal a file, before the rename."""
         self._database.write(lambda tx: unsealed.intend_seal(tx, file_id, self._me))
 
     def withdraw_seal(self, file_id: int) -> None:
@@ -180,32 +180,32 @@ class SqlLedger:
         self._database.write(lambda tx: unsealed.withdraw_seal(tx, file_id, self._me))
 
     def sealed(self, file_id: int) -> None:
-        """Forget a file that is sealed, and that its slices are in it."""
+        """Delete the row of a sealed file. Its slices no longer refer to it."""
         self._database.write(lambda tx: unsealed.sealed(tx, file_id))
 
     def lost(self, file_id: int) -> int:
-        """Take back the slices whose last emission is in a file that is gone; return how many."""
+        """Reset the slices whose last emission is in a lost file; return how many."""
         return self._database.write(lambda tx: unsealed.lost(tx, file_id))
 
     def left_behind(self) -> Sequence[UnsealedFile]:
-        """Return the files of processes that live no more, oldest first.
+        """Return the files of dead processes, oldest first.
 
-        Also those of runs of our own that have ended: a service goes on after a run whose disk was full.
+        Includes files of our own ended runs: a service continues after a run that failed on a full disk.
         """
         return self._database.write(lambda tx: unsealed.left_behind(tx, self._me, self._liveness))
 
     def take_over(self, file_ids: Collection[int]) -> Sequence[UnsealedFile]:
-        """Make files that were left behind ours; return those that no other process was quicker with."""
+        """Make left-behind files ours; return those that no other process took over first."""
         return self._database.write(lambda tx: unsealed.take_over(tx, file_ids, self._me))
 
     def begin_run(self, run_id: str, command: str, now: datetime) -> Sequence[str]:
-        """Book the run; return the ids of earlier ones whose process is gone, now ended."""
+        """Commit the start of a run. End earlier runs of dead processes, and return their ids."""
         return self._database.write(
             lambda tx: runs.begin_run(tx, run_id, command, now, me=self._me, liveness=self._liveness)
         )
 
     def end_run(self, run_id: str, exit_code: int | None, now: datetime) -> None:
-        """Book the end of the run; without an exit code it was cut short."""
+        """Commit the end of a run; without an exit code it was interrupted."""
         self._database.write(lambda tx: runs.end_run(tx, run_id, exit_code, now))
 
     def organizations(self) -> Sequence[views.Organization]:
@@ -254,20 +254,20 @@ class SqlLedger:
         return self._database.read(lambda tx: views.ended_runs(tx, command, limit))
 
     def close(self) -> None:
-        """Give all leases back and let go of everything; a ledger that can't be written any more doesn't hinder."""
+        """Release all leases and close the ledger. Never fails because the ledger can't be written."""
         if not self._open:
             return
         self._open = False
         try:
             self._database.write(lambda tx: holders.unregister(tx, self._me), patient=False)
         except LedgerError:
-            pass  # without its lock, our row counts as that of a dead one
+            pass  # without its lock, our row counts as that of a dead process
         finally:
             self._liveness.end()
             self._database.close()
 
     def abandon(self) -> None:
-        """Let go as a `kill -9` would: nothing is given back. For simulations."""
+        """Close the ledger as `kill -9` does, without releasing the leases. For simulations."""
         self._open = False
-        self._liveness.drop()
+        self._liveness.abandon()
         self._database.close()

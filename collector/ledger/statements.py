@@ -1,4 +1,4 @@
-"""What SQLAlchemy leaves to its users: INSERT … ON CONFLICT by dialect, and lists too long for one statement."""
+"""What SQLAlchemy doesn't do itself: INSERT … ON CONFLICT by dialect, and lists too long for one statement."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ Insert = sqlite.Insert | postgresql.Insert
 
 
 def insert_into(table: Table, tx: Connection) -> Insert:
-    """Return an INSERT that knows what to do on conflict, for the dialect of a connection."""
+    """Return an INSERT that supports ON CONFLICT, for the dialect of a connection."""
     return insert_for(table, tx.dialect.name)
 
 
 def insert_for(table: Table, dialect: str) -> Insert:
-    """Return the same by the name of a dialect."""
+    """Return an INSERT that supports ON CONFLICT, for a dialect by its name."""
     return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
 
 
 def batches(items: Iterable[T], size: int = 1000) -> Iterator[list[T]]:
-    """Yield lists that a statement can have as parameters."""
+    """Yield lists that are short enough to be parameters of one statement."""
     rest = iter(items)
     while batch := list(islice(rest, size)):
         yield batch

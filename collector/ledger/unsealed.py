@@ -1,7 +1,7 @@
-"""The files that are begun and not sealed: what of them is booked, and whether their seal is intended.
+"""The unsealed files: how much of each is committed, and whether its seal is intended.
 
-A file whose process lives no more is left behind. It is taken over by whoever sees the directory
-that it lies in; until then it is awaited, and its slices are in doubt.
+A file of a dead process is left behind. A process that sees its directory takes it over; until then the
+file is awaited, and its slices are in doubt.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collector.core.ledger_entries import Holder, UnsealedFile
 from collector.errors import LedgerError
 from collector.ledger import schema
 from collector.ledger.codec import STATE
-from collector.ledger.holders import Liveness, bury_dead, expect_alive
+from collector.ledger.holders import Liveness, remove_dead_holders, require_registered
 from collector.ledger.schema import slice_
 from collector.ledger.statements import batches
 from collector.model import SliceState
@@ -24,8 +24,8 @@ _FILE = schema.file.c
 
 
 def open_file(tx: Connection, run_id: str, directory: str, name: str, *, place: str | None, me: Holder) -> UnsealedFile:
-    """Book a file before it is created; if that was booked already and nothing of it, it is the same file."""
-    expect_alive(tx, me)
+    """Commit a file before it is created. If it was committed already and is empty, return that row."""
+    require_registered(tx, me)
     same = (_FILE.holder == me.holder_id, _FILE.run_id == run_id, _FILE.directory == directory, _FILE.name == name)
     row = tx.execute(select(schema.file).where(*same, _FILE.bytes == 0)).first()
     if row is None:
@@ -36,29 +36,29 @@ def open_file(tx: Connection, run_id: str, directory: str, name: str, *, place: 
 
 
 def commit(tx: Connection, file: UnsealedFile, me: Holder) -> None:
-    """Write how far a file is booked."""
-    _change(tx, file.file_id, me, bytes=file.bytes, records=file.records)
+    """Write the committed size of a file."""
+    _update(tx, file.file_id, me, bytes=file.bytes, records=file.records)
 
 
 def intend_seal(tx: Connection, file_id: int, me: Holder) -> None:
-    """Book the intent."""
-    _change(tx, file_id, me, seal_intended=True)
+    """Commit the intent to seal a file."""
+    _update(tx, file_id, me, seal_intended=True)
 
 
 def withdraw_seal(tx: Connection, file_id: int, me: Holder) -> None:
     """Take the intent back: the file was not renamed, so that one that is gone is lost and not sealed."""
-    _change(tx, file_id, me, seal_intended=False)
+    _update(tx, file_id, me, seal_intended=False)
 
 
 def sealed(tx: Connection, file_id: int) -> None:
-    """Forget a file, and that slices stand in it: they are safe."""
+    """Delete the row of a sealed file. Its slices no longer refer to it."""
     tx.execute(update(slice_).where(slice_.c.file == file_id).values(file=None, prior=None))
     tx.execute(delete(schema.file).where(_FILE.id == file_id))
 
 
 def lost(tx: Connection, file_id: int) -> int:
-    """Forget a file that is gone, and what was emitted of slices into it."""
-    taken_back = tx.execute(
+    """Delete the row of a lost file, and reset its slices to what sealed files hold; return how many slices."""
+    reset = tx.execute(
         update(slice_)
         .where(slice_.c.file == file_id)
         .values(
@@ -72,33 +72,33 @@ def lost(tx: Connection, file_id: int) -> int:
         )
     )
     tx.execute(delete(schema.file).where(_FILE.id == file_id))
-    return taken_back.rowcount
+    return reset.rowcount
 
 
 def left_behind(tx: Connection, me: Holder, liveness: Liveness) -> list[UnsealedFile]:
-    """Return the files of processes that live no more, and those of our own runs that have ended."""
-    bury_dead(tx, me, liveness)
-    return [file_of(row) for row in tx.execute(select(schema.file).where(_left_to(me)).order_by(_FILE.id))]
+    """Return the files of dead processes, and those of our own runs that have ended, oldest first."""
+    remove_dead_holders(tx, me, liveness)
+    return [file_of(row) for row in tx.execute(select(schema.file).where(_is_left_behind(me)).order_by(_FILE.id))]
 
 
 def take_over(tx: Connection, file_ids: Collection[int], me: Holder) -> list[UnsealedFile]:
-    """Make files that were left behind ours, and return them; without those that another process was quicker with."""
-    expect_alive(tx, me)
-    taken: list[UnsealedFile] = []
+    """Make left-behind files ours, and return them. Files that another process took over first are left out."""
+    require_registered(tx, me)
+    ours: list[UnsealedFile] = []
     for batch in batches(sorted(file_ids)):
         free = and_(_FILE.id.in_(batch), or_(_FILE.holder.is_(None), _FILE.holder == me.holder_id))
         tx.execute(update(schema.file).where(free).values(holder=me.holder_id))
-        taken += [file_of(row) for row in tx.execute(select(schema.file).where(free).order_by(_FILE.id))]
-    return taken
+        ours += [file_of(row) for row in tx.execute(select(schema.file).where(free).order_by(_FILE.id))]
+    return ours
 
 
-def _left_to(me: Holder) -> ColumnElement[bool]:
+def _is_left_behind(me: Holder) -> ColumnElement[bool]:
     ended = select(schema.run.c.run_id).where(schema.run.c.ended_at.is_not(None))
     return or_(_FILE.holder.is_(None), and_(_FILE.holder == me.holder_id, _FILE.run_id.in_(ended)))
 
 
 def file_of(row: Any) -> UnsealedFile:
-    """Return the file of a row of its table."""
+    """Return the file of a row of the file table."""
     return UnsealedFile(
         file_id=row.id,
         run_id=row.run_id,
@@ -112,9 +112,10 @@ def file_of(row: Any) -> UnsealedFile:
     )
 
 
-def _change(tx: Connection, file_id: int, me: Holder, **values: object) -> None:
+def _update(tx: Connection, file_id: int, me: Holder, **values: object) -> None:
     ours = update(schema.file).where(_FILE.id == file_id, _FILE.holder == me.holder_id)
     if tx.execute(ours.values(**values)).rowcount != 1:
         raise LedgerError(
-            f"file {file_id} isn't this process's any more: another one took us for dead and took it over; call again"
+            f"file {file_id} no longer belongs to this process: another process assumed that this one is dead and took "
+            "the file over; run again"
         )

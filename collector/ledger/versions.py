@@ -1,4 +1,4 @@
-"""Which version a ledger is of, and its way to ours: the migrations, run without a file of settings."""
+"""The version of a ledger, and the migrations to the current version, run without an alembic.ini."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from collector.errors import LedgerError
 
 KNOWN = ("0001", "0002")  # oldest first; the last is what this collector works with
 SCRIPTS = "collector.ledger:migrations"
-# A schema of PostgreSQL may also be another application's, with an alembic_version of its own.
+# Another application may use the same PostgreSQL schema, with its own alembic_version.
 _TABLES = {"sqlite": "alembic_version", "postgresql": "ledger_version"}
 
 
 def version_table(tx: Connection) -> str:
-    """Return the table that holds the version."""
+    """Return the name of the table that holds the version."""
     return _TABLES[tx.dialect.name]
 
 
-def found(tx: Connection) -> str | None:
-    """Return the version that a ledger says it is of; None if it says nothing."""
+def version_of(tx: Connection) -> str | None:
+    """Return the version of a ledger; None if it has none."""
     name = version_table(tx)
     if not inspect(tx).has_table(name):
         return None
@@ -27,20 +27,20 @@ def found(tx: Connection) -> str | None:
 
 
 def is_older(version: str | None, where: str) -> bool:
-    """Say whether a ledger has to be migrated. Raises LedgerError if it is no ledger, or a newer one."""
+    """Return whether a ledger has to be migrated. Raises LedgerError if it is not a ledger, or a newer one."""
     if version is None:
-        raise LedgerError(f"{where} is a database, but no ledger of this collector: name another file")
+        raise LedgerError(f"{where} is a database, but not a ledger of this collector: name another file")
     if version not in KNOWN:
         raise LedgerError(
-            f"the ledger {where} is of version {version}, and this collector knows versions up to {KNOWN[-1]}: "
+            f"the ledger {where} has version {version}, but this collector supports versions up to {KNOWN[-1]}: "
             "upgrade the collector"
         )
     return version != KNOWN[-1]
 
 
 def migrate(tx: Connection) -> None:
-    """Bring a ledger to our version, within the transaction."""
-    # Alembic is only needed here, and takes its time to load.
+    """Migrate a ledger to the current version, within the transaction."""
+    # Alembic is only needed here, and is slow to import.
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
 

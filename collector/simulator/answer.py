@@ -1,18 +1,18 @@
-"""The body of a 200: the org's usage as the documents describe it, or as a fault bends it.
+"""The body of a 200: the org's usage as the documents describe it, or as a fault changes it.
 
-Owns the shape of the answer and the faults that are readings of what the documents leave
-open. Pure: the time is an argument, and nothing is sent from here.
+Owns the shape of the answer, and the faults that vary what the documents leave open. Pure: the time is
+an argument, and nothing is sent here.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from collector.simulator.fault_book import FaultBook, Met
-from collector.simulator.faults import GROUPS
+from collector.simulator.fault_kinds import GROUPS
+from collector.simulator.fault_script import FaultScript, RequestFaults
 from collector.simulator.habits import POPULATIONS, Population
 from collector.simulator.orgs import Directory, Org
-from collector.simulator.query import Question
+from collector.simulator.query import UsageQuery
 from collector.simulator.usage import Late, Totals, Usage
 
 Products = dict[str, dict[str, int]]
@@ -20,7 +20,7 @@ Products = dict[str, dict[str, int]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """A JSON document, and whether it is one that lacks a group."""
+    """A JSON document, and whether a product group is missing in it."""
 
     body: dict[str, object]
     partial: bool
@@ -28,30 +28,30 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reporter:
-    """Answers questions from the truth and the faults that a request meets."""
+    """Answers queries from the true usage and the faults of the request."""
 
     usage: Usage
     directory: Directory
-    book: FaultBook
+    script: FaultScript
 
-    def answer(self, caller: Org, question: Question, met: Met, *, now_s: int) -> Answer:
-        """Return the document that answers the question."""
-        org = self._answering(caller, met)
-        totals = self._totals(org, question, met, now_s)
+    def answer(self, caller: Org, query: UsageQuery, faults: RequestFaults, *, now_s: int) -> Answer:
+        """Return the document that answers the query. `faults` are those of this request."""
+        org = self._answering(caller, faults)
+        totals = self._totals(org, query, faults, now_s)
         products = totals.products
-        if "not-additive" in met:
+        if "not-additive" in faults:
             products = _each_one_more(products)
-        if "extra-product" in met:
+        if "extra-product" in faults:
             products = _with_unknown(products)
         metadata: dict[str, object] = {
-            "type": question.population,
+            "type": query.population,
             "totalUsers": totals.users,
-            "from": question.from_,
-            "to": question.to,
-            "timezone": question.timezone,
+            "from": query.from_,
+            "to": query.to,
+            "timezone": query.timezone,
             "organization": {"id": org.org_id, "name": org.display_name},
         }
-        group = self._missing_group(caller, question, met)
+        group = self._missing_group(caller, query, faults)
         if group is not None:
             metadata["partial"] = True
             products = _without(products, group)
@@ -59,44 +59,44 @@ class Reporter:
         return Answer(body=body, partial=group is not None)
 
     def truth(self, org: str, population: Population, start_s: int, end_s: int, *, now_s: int) -> Totals:
-        """Return what was really used in `[start_s, end_s)`: nothing happens after now."""
+        """Return the true usage in `[start_s, end_s)`. There is no usage after `now_s`."""
         return self.usage.totals(org, population, start_s, min(end_s, now_s))
 
-    def _answering(self, caller: Org, met: Met) -> Org:
-        same_as = met.get("same-as")
-        return (self.directory.get(same_as.value.word) if same_as else None) or caller
+    def _answering(self, caller: Org, faults: RequestFaults) -> Org:
+        same_as = faults.get("same-as")
+        return (self.directory.get(same_as.value.choice) if same_as else None) or caller
 
-    def _totals(self, org: Org, question: Question, met: Met, now_s: int) -> Totals:
-        start_s, end_s = question.start_s, min(question.end_s, now_s)
-        if retention := met.get("retention"):
+    def _totals(self, org: Org, query: UsageQuery, faults: RequestFaults, now_s: int) -> Totals:
+        start_s, end_s = query.start_s, min(query.end_s, now_s)
+        if retention := faults.get("retention"):
             start_s = max(start_s, now_s - int(retention.value.duration_s))
         late = None
-        if fault := met.get("late"):
+        if fault := faults.get("late"):
             late = Late(since_s=now_s - int(fault.value.duration_s), percent=fault.value.percent)
-        populations = POPULATIONS if "same-types" in met else (question.population,)
+        populations = POPULATIONS if "same-types" in faults else (query.population,)
         totals = [self.usage.totals(org.name, each, start_s, end_s, late=late) for each in populations]
         return totals[0] if len(totals) == 1 else _sum(totals)
 
-    def _missing_group(self, caller: Org, question: Question, met: Met) -> str | None:
-        """Return the product group that failed, if the answer is to be partial.
+    def _missing_group(self, caller: Org, query: UsageQuery, faults: RequestFaults) -> str | None:
+        """Return the product group that is missing, or None if the answer is complete.
 
-        `often` may lack another group each time, `once` and `always` lack one and the same per query.
+        With `once` and `always` it is the same group for every request of a query; with `often` it varies.
         """
-        partial = met.get("partial")
+        partial = faults.get("partial")
         if partial is None:
             return None
-        query = f"{question.population} {question.start_s} {question.end_s}"
-        ordinal = met.ordinal if partial.value.word == "often" else 0
-        if partial.value.word == "once" and not self.book.is_new(caller.name, query):
+        text = f"{query.population} {query.start_s} {query.end_s}"
+        ordinal = faults.ordinal if partial.value.choice == "often" else 0
+        if partial.value.choice == "once" and not self.script.is_new(caller.name, text):
             return None
-        if partial.value.word == "often" and self.book.draw("partial", caller.name, ordinal) < 0.5:
+        if partial.value.choice == "often" and self.script.draw("partial", caller.name, ordinal) < 0.5:
             return None
         groups = tuple(GROUPS)
-        return partial.group or groups[int(self.book.draw("group", caller.name, query, ordinal) * len(groups))]
+        return partial.group or groups[int(self.script.draw("group", caller.name, text, ordinal) * len(groups))]
 
 
 def _sum(totals: list[Totals]) -> Totals:
-    # The two populations have no user in common, so their distinct users add up.
+    # No user is in both populations, so their distinct users can be added.
     return Totals(
         users=sum(each.users for each in totals),
         products={
@@ -114,7 +114,7 @@ def _each_one_more(products: Products) -> Products:
 
 
 def _with_unknown(products: Products) -> Products:
-    # Whole multiples of what is known, so that these add up as well.
+    # These are multiples of known counts, so they are additive too.
     automation = products["automation"]
     return {
         **products,

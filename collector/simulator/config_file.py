@@ -1,6 +1,6 @@
-"""The collector's config that fits a simulator: written once it listens.
+"""Write a collector config for a simulator, once the simulator listens.
 
-Owns one YAML file, readable by its owner alone. Never replaces a file that it didn't write.
+The file is readable by its owner only. Never replaces a file that the simulator didn't write.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from collector.simulator.scenario import Scenario
 _MARK = "# A config for the simulated API"
 _HEADER = f"""\
 {_MARK}, written by `collector simulate`: {{count}} invented organizations
-# (seed {{seed}}). The credentials are worth nothing anywhere else. The file is written again
-# with each start of the simulator, so keep your own changes in another one.
+# (seed {{seed}}). The credentials work only with the simulator. Every start of the simulator
+# overwrites this file: to change something, copy it first.
 """
 _ZONES = (
     "UTC",
@@ -34,20 +34,20 @@ _ZONES = (
 _COST_CENTERS = ("qa-platform", "mobile", "web", "payments", "research")
 _TEAMS = ("atlas", "borealis", "cobalt")
 _TIERS = ("gold", "silver")
-# Generous: a simulator on this machine has no neighbours to be considerate of.
+# High limits: a simulator on this machine needs no protection.
 _ORG_LIMIT = Limit(requests=20, period_s=1)
 _ALL_LIMIT = Limit(requests=200, period_s=1)
 
 
 class ForeignFileError(ValueError):
-    """The file exists and is none of ours."""
+    """The file exists, but the simulator didn't write it."""
 
 
 def write(path: Path, *, base_url: str, scenario: Scenario, orgs: tuple[Org, ...]) -> None:
-    """Write the config, mode 0600, whole or not at all. Raises ForeignFileError and OSError."""
+    """Write the config atomically, with mode 0600. Raises ForeignFileError and OSError."""
     check(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # mkstemp's files are for their owner alone from the beginning.
+    # mkstemp creates the file with mode 0600.
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -60,14 +60,14 @@ def write(path: Path, *, base_url: str, scenario: Scenario, orgs: tuple[Org, ...
 
 
 def check(path: Path) -> None:
-    """Raise ForeignFileError if there is a file that isn't ours to replace."""
+    """Raise ForeignFileError if the file exists and the simulator didn't write it."""
     try:
         with path.open(encoding="utf-8", errors="replace") as file:
             ours = file.read(len(_MARK)) in (_MARK, "")
     except FileNotFoundError:
         return
     if not ours:
-        raise ForeignFileError(f"{path} wasn't written by the simulator: remove it, or name another file")
+        raise ForeignFileError(f"{path} was not written by the simulator: remove it, or name another file")
 
 
 def _lines(base_url: str, scenario: Scenario, orgs: tuple[Org, ...]) -> Iterator[str]:

@@ -1,7 +1,7 @@
-"""The control plane: what people and tests ask of the simulator itself.
+"""The control plane: URLs by which people and tests inspect and control the simulator.
 
-Owns the URLs beside the endpoint: faults, journal, truth, OpenAPI, a page that says what
-this is. Needs no credential, and never shows one.
+Owns all URLs except the endpoint: faults, journal, true usage, OpenAPI, and a start page. They need no
+credential and never show one.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ import collector
 from collector.simulator import openapi, replies
 from collector.simulator.answer import Reporter
 from collector.simulator.endpoint import PATH
-from collector.simulator.fault_book import FaultBook
-from collector.simulator.faults import FaultError
+from collector.simulator.fault_kinds import FaultError
+from collector.simulator.fault_script import FaultScript
 from collector.simulator.habits import Population
 from collector.simulator.journal import Journal
 from collector.simulator.orgs import Directory
 
 _PAGE = """\
-usage collector {version}: simulated API. Every organization and number in it is invented.
+usage collector {version}: simulated API. All organizations and numbers are invented.
 
-{orgs} organizations, {first} to {last}. `collector simulate --config-out FILE` writes their credentials.
+{orgs} organizations, {first} to {last}. `collector simulate --config-out FILE` writes a config with their credentials.
 
   GET    {base}{path}
   GET    {base}/openapi.json
-  GET    {base}/_simulator/requests?org={first}&limit=10   what was asked, newest last
-  DELETE {base}/_simulator/requests                        forget it; faults begin again
-  GET    {base}/_simulator/stats                           counters, per org and in all
-  GET    {base}/_simulator/faults                          faults in force
-  PUT    {base}/_simulator/faults                          a JSON list such as ["{first}:500=1,first=2"]
+  GET    {base}/_simulator/requests?org={first}&limit=10   the requests so far, newest last
+  DELETE {base}/_simulator/requests                        clear that list; faults start again
+  GET    {base}/_simulator/stats                           counters, per org and in total
+  GET    {base}/_simulator/faults                          active faults
+  PUT    {base}/_simulator/faults                          replace them; the body is like ["{first}:500=1,first=2"]
   GET    {base}/_simulator/truth?org={first}&type=account-user&start=1782172800&end=1782259200
 
-Ask for a day:
+Request one day:
 
   curl -u {first}@example.test:ACCESS_KEY --get {base}{path} \\
     -d type=account-user --data-urlencode 'from=2026-06-23 00:00:00' \\
@@ -46,22 +46,22 @@ Ask for a day:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlPlane:
-    """The handlers; `base_url` is known only once the server listens."""
+    """The handlers. `base_url` is a function because it is known only once the server listens."""
 
     directory: Directory
-    book: FaultBook
+    script: FaultScript
     reporter: Reporter
     journal: Journal
     now_s: Callable[[], int]
     base_url: Callable[[], str]
 
     def routes(self) -> list[web.RouteDef]:
-        """Return the routes to all of it."""
+        """Return the routes of the control plane."""
         return [
             web.get("/", self._page),
             web.get("/openapi.json", self._openapi),
             web.get("/_simulator/requests", self._requests),
-            web.delete("/_simulator/requests", self._forget),
+            web.delete("/_simulator/requests", self._clear),
             web.get("/_simulator/stats", self._stats),
             web.get("/_simulator/faults", self._faults),
             web.put("/_simulator/faults", self._replace_faults),
@@ -87,19 +87,19 @@ class ControlPlane:
     async def _requests(self, request: web.Request) -> web.Response:
         limit = _number(request, "limit") if "limit" in request.query else None
         entries = self.journal.requests(request.query.get("org"), limit)
-        # Raw bytes that are no UTF-8 are surrogates in a str, and no JSON can hold those.
+        # Bytes that aren't UTF-8 are surrogates in a str, and JSON can't represent surrogates.
         return replies.document([{key: _printable(value) for key, value in asdict(entry).items()} for entry in entries])
 
-    async def _forget(self, _: web.Request) -> web.Response:
+    async def _clear(self, _: web.Request) -> web.Response:
         self.journal.reset()
-        self.book.restart()
+        self.script.reset()
         return web.Response(status=204)
 
     async def _stats(self, _: web.Request) -> web.Response:
         return replies.document(self.journal.stats())
 
     async def _faults(self, _: web.Request) -> web.Response:
-        return replies.document(self.book.texts)
+        return replies.document(self.script.texts)
 
     async def _replace_faults(self, request: web.Request) -> web.Response:
         try:
@@ -109,10 +109,10 @@ class ControlPlane:
         if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
             raise _bad('the body must be a JSON list of faults, such as ["org-001:refused"]')
         try:
-            self.book.replace(texts)
+            self.script.replace(texts)
         except FaultError as error:
             raise _bad(str(error)) from None
-        return replies.document(self.book.texts)
+        return replies.document(self.script.texts)
 
     async def _truth(self, request: web.Request) -> web.Response:
         org = self.directory.get(request.query.get("org", ""))

@@ -1,7 +1,4 @@
-"""Durations as people write them: `200ms`, `20s`, `10m`, `6h`, `3d`.
-
-Owns one format; knows nothing of what the duration is for.
-"""
+"""Parse durations such as `200ms`, `20s`, `10m`, `6h`, `3d`."""
 
 from __future__ import annotations
 
@@ -12,6 +9,6 @@ _UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, None: 1
 
 
 def parse_duration(text: str) -> float | None:
-    """Return the seconds that the text stands for, or None if it is no duration."""
+    """Return the duration in seconds, or None if the text is not a duration."""
     match = _DURATION.fullmatch(text.strip())
     return float(match[1]) * _UNIT_S[match[2]] if match else None

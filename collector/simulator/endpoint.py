@@ -1,8 +1,7 @@
-"""The endpoint: who asks, what happens on the way, what is answered.
+"""The endpoint: it identifies the caller, applies the faults, and answers.
 
-Owns the order of events: gateway troubles come first, then the credential (401), the role
-(403), the query (400), and only then the usage. Every request is journalled from its
-arrival to its end, whatever becomes of it.
+Owns the order of checks: faults of a gateway come first, then the credential (401), the role (403), the
+query (400), and last the usage. Every request is in the journal from its arrival to its end.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from aiohttp import web
 
 from collector.simulator import query, replies
 from collector.simulator.answer import Reporter
-from collector.simulator.fault_book import FaultBook, Met
+from collector.simulator.fault_script import FaultScript, RequestFaults
 from collector.simulator.journal import Entry, Journal
 from collector.simulator.limits import Gate
 from collector.simulator.orgs import Caller, Directory
@@ -34,14 +33,14 @@ class Endpoint:
     """Answers `GET` on PATH, and 405 to every other method."""
 
     directory: Directory
-    book: FaultBook
+    script: FaultScript
     reporter: Reporter
     journal: Journal
-    gate: Gate | None  # none where limits are only counted
+    gate: Gate | None  # None if limits are counted but not enforced
     now_s: Callable[[], int]
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Answer a request and write it down."""
+        """Answer a request and record it in the journal."""
         arrived_s = time.monotonic()
         caller = self.directory.caller(request.headers.get("Authorization"))
         org = caller.org.name if caller.org else None
@@ -59,53 +58,55 @@ class Endpoint:
         )
         try:
             if request.method != "GET":
-                return _noted(ticket.entry, None, replies.method_not_allowed())
-            met = self.book.meet(org) if org else Met(ordinal=0)
+                return _recorded(ticket.entry, None, replies.method_not_allowed())
+            faults = self.script.draw_for(org) if org else RequestFaults(ordinal=0)
             if self.gate is not None and not self.gate.admit(org, arrived_s):
-                return _noted(ticket.entry, "limit", replies.error(429, "too many requests"))
-            return await self._answer(request, caller, given, met, ticket.entry)
+                return _recorded(ticket.entry, "limit", replies.error(429, "too many requests"))
+            return await self._answer(request, caller, given, faults, ticket.entry)
         finally:
             ticket.close()
 
     async def _answer(
-        self, request: web.Request, caller: Caller, given: dict[str, str], met: Met, entry: Entry
+        self, request: web.Request, caller: Caller, given: dict[str, str], faults: RequestFaults, entry: Entry
     ) -> web.StreamResponse:
-        if latency := met.get("latency"):
+        if latency := faults.get("latency"):
             await asyncio.sleep(latency.value.duration_s)
-        if "reset" in met:
+        if "reset" in faults:
             entry.fault = "reset"
             return replies.reset(request)
-        if failing := met.status():
-            return _noted(entry, failing.kind, replies.failure(failing))
-        if "garbage" in met:
-            return _noted(entry, "garbage", replies.garbage())
-        response = self._settled(caller, given, met, entry)
+        if failing := faults.status():
+            return _recorded(entry, failing.kind, replies.failure(failing))
+        if "garbage" in faults:
+            return _recorded(entry, "garbage", replies.garbage())
+        response = self._usage_or_error(caller, given, faults, entry)
         entry.status = response.status
-        if "truncate" in met:
+        if "truncate" in faults:
             entry.fault = "truncate"
             return await replies.truncated(request, response)
-        if slow := met.get("slow-body"):
-            return await replies.dribbled(request, response, slow.value.duration_s)
+        if slow := faults.get("slow-body"):
+            return await replies.in_pieces(request, response, slow.value.duration_s)
         return response
 
-    def _settled(self, caller: Caller, given: dict[str, str], met: Met, entry: Entry) -> web.Response:
-        """Return the usage, or the reason why there is none."""
+    def _usage_or_error(
+        self, caller: Caller, given: dict[str, str], faults: RequestFaults, entry: Entry
+    ) -> web.Response:
+        """Return the usage, or the documented error."""
         if caller.org is None or not caller.accepted:
             return replies.error(401, replies.UNAUTHORIZED)
         for kind, (status, message) in _REFUSALS.items():
-            if kind in met:
+            if kind in faults:
                 entry.fault = kind
                 return replies.error(status, message)
-        range_end = met.get("range-end")
+        range_end = faults.get("range-end")
         try:
-            question = query.read(given, range_end=range_end.value.word if range_end else "inclusive")
+            usage_query = query.read(given, range_end=range_end.value.choice if range_end else "inclusive")
         except query.BadQueryError as error:
             return replies.error(400, str(error))
-        answered = self.reporter.answer(caller.org, question, met, now_s=self.now_s())
+        answered = self.reporter.answer(caller.org, usage_query, faults, now_s=self.now_s())
         entry.fault = "partial" if answered.partial else None
         return replies.document(answered.body)
 
 
-def _noted(entry: Entry, fault: str | None, response: web.Response) -> web.Response:
+def _recorded(entry: Entry, fault: str | None, response: web.Response) -> web.Response:
     entry.status, entry.fault = response.status, fault
     return response

@@ -1,36 +1,24 @@
-"""The language in which faults are asked for: `PATTERN:KIND[=VALUE][,OPTION=VALUE…]`.
+"""The syntax of faults: `PATTERN:KIND[=VALUE][,OPTION=VALUE…]`.
 
-Owns the grammar, the kinds and the messages for what is no fault. Never injects anything:
-`fault_book` says which faults meet a request, `endpoint` and `answer` act on them.
+Owns the grammar and the messages for syntax errors; `fault_kinds` has the kinds. Applies nothing:
+`fault_script` decides which faults a request has, `endpoint` and `answer` apply them.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from collector.simulator.durations import parse_duration
+from collector.simulator.fault_kinds import BODIES, GROUPS, KINDS, FaultError, Value
 
-
-class FaultError(ValueError):
-    """A text that is no fault; the message says what would be."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Value:
-    """What stands behind the kind's equals sign: each kind uses its own part of it."""
-
-    probability: float = 1.0
-    duration_s: float = 0.0
-    percent: int = 100
-    word: str = ""
+_COMMON = ("first", "after")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """One fault as it was asked for."""
+    """One fault, parsed."""
 
     text: str
     pattern: str
@@ -38,127 +26,20 @@ class Fault:
     value: Value
     body: str | None = None  # json, html, empty
     retry_after: str | None = None  # seconds, or "date"
-    group: str | None = None  # which product group a partial answer lacks
-    first: int | None = None  # only the first so many requests of an org
-    after: int = 0  # only later requests than so many
+    group: str | None = None  # the product group that is missing in a partial answer
+    first: int | None = None  # applies to the first so many requests of an org
+    after: int = 0  # doesn't apply to the first so many requests of an org
 
-    def concerns(self, org: str) -> bool:
-        """Say whether the fault is for that org."""
+    def applies_to(self, org: str) -> bool:
+        """Return whether the pattern matches that org."""
         return fnmatchcase(org, self.pattern)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
-    """One kind of fault: how its value is read, and which options it has beside first and after."""
-
-    example: str
-    meaning: str
-    read: Callable[[str | None], Value]
-    options: frozenset[str] = frozenset()
-
-
-def _probability(text: str | None) -> Value:
-    try:
-        number = 1.0 if text is None else float(text)
-    except ValueError:
-        number = -1.0
-    if not 0 <= number <= 1:
-        raise FaultError(f"{text!r} is no probability from 0 to 1")
-    return Value(probability=number)
-
-
-def _duration(default: str | None = None) -> Callable[[str | None], Value]:
-    def read(text: str | None) -> Value:
-        seconds = parse_duration(text or default or "")
-        if seconds is None:
-            raise FaultError(f"{text or ''!r} is no duration such as 200ms, 20s or 30d")
-        return Value(duration_s=seconds)
-
-    return read
-
-
-def _late(text: str | None) -> Value:
-    duration, _, share = (text or "3d:0.7").partition(":")
-    return Value(
-        duration_s=_duration()(duration).duration_s,
-        percent=round(_probability(share or "0.7").probability * 100),
-    )
-
-
-def _word(*words: str) -> Callable[[str | None], Value]:
-    def read(text: str | None) -> Value:
-        if text is not None and text not in words:
-            raise FaultError(f"{text!r} is none of {', '.join(words)}")
-        return Value(word=text or words[-1])
-
-    return read
-
-
-def _nothing(text: str | None) -> Value:
-    if text is not None:
-        raise FaultError("it takes no value")
-    return Value()
-
-
-def _org(text: str | None) -> Value:
-    if not text:
-        raise FaultError("it takes the name of an org")
-    return Value(word=text)
-
-
-BODIES = ("json", "html", "empty")
-GROUPS = {
-    "automation": ("automation", "app-automation", "hyperexecute", "realtime"),
-    "realdevice": ("realdevice",),
-    "smartui": ("smartui",),
-}
-_STATUS_OPTIONS = frozenset({"body", "retry-after"})
-
-
-def _status(meaning: str, example: str) -> Kind:
-    return Kind(example=example, meaning=meaning, read=_probability, options=_STATUS_OPTIONS)
-
-
-KINDS: dict[str, Kind] = {
-    "latency": Kind(example="latency=200ms", meaning="answers after that long", read=_duration()),
-    "429": _status("too many requests", "429=0.2,retry-after=2"),
-    "500": _status("failed to resolve org users", "500=0.1"),
-    "502": _status("bad gateway", "502=0.1,body=html"),
-    "503": _status("service unavailable", "503=1,first=2"),
-    "504": _status("gateway timeout", "504=0.1"),
-    "reset": Kind(example="reset=0.1", meaning="the connection is aborted", read=_probability),
-    "slow-body": Kind(example="slow-body=5s", meaning="headers at once, then the body in drops", read=_duration("5s")),
-    "truncate": Kind(example="truncate=0.1", meaning="less body than Content-Length says", read=_probability),
-    "garbage": Kind(example="garbage=0.1", meaning="a 200 with HTML", read=_probability),
-    "partial": Kind(
-        example="partial=once",
-        meaning="one product group is zero: once per query, often, always",
-        read=_word("once", "often", "always"),
-        options=frozenset({"group"}),
-    ),
-    "refused": Kind(example="refused", meaning="401", read=_nothing),
-    "not-admin": Kind(example="not-admin", meaning="403, admin access required", read=_nothing),
-    "no-permission": Kind(example="no-permission", meaning="403, the role lacks a permission", read=_nothing),
-    "late": Kind(example="late=3d:0.7", meaning="the last 3 days are counted at 70 %", read=_late),
-    "range-end": Kind(
-        example="range-end=exclusive", meaning="`to` is the first second left out", read=_word("exclusive")
-    ),
-    "not-additive": Kind(example="not-additive", meaning="counts of parts don't add up", read=_nothing),
-    "retention": Kind(example="retention=30d", meaning="older usage is answered with zeros", read=_duration("30d")),
-    "same-types": Kind(example="same-types", meaning="both types answer the sum of both", read=_nothing),
-    "same-as": Kind(example="same-as=org-002", meaning="the credential answers as another org", read=_org),
-    "extra-product": Kind(
-        example="extra-product", meaning="a product and a metric that no document knows", read=_nothing
-    ),
-}
-_COMMON = ("first", "after")
-
-
 def parse_fault(text: str) -> Fault:
-    """Return the fault that the text asks for. Raises FaultError, which says what would be right."""
+    """Parse a fault. Raises FaultError, whose message says what is valid."""
     pattern, colon, rest = text.partition(":")
     if not colon or not pattern.strip() or not rest.strip():
-        raise FaultError(f"{text!r} is no fault: write PATTERN:KIND[=VALUE][,OPTION=VALUE...]; {kinds_line()}")
+        raise FaultError(f"{text!r} is not a fault: write PATTERN:KIND[=VALUE][,OPTION=VALUE...]; {kinds_line()}")
     first, *others = (part.strip() for part in rest.split(","))
     name, value = _split(first)
     kind = KINDS.get(name)
@@ -184,7 +65,7 @@ def parse_fault(text: str) -> Fault:
             after=_count("after", options) or 0,
         )
     except FaultError as error:
-        raise FaultError(f"{text!r}: {error}; right would be PATTERN:{kind.example}") from None
+        raise FaultError(f"{text!r}: {error}; write it like PATTERN:{kind.example}") from None
 
 
 def kinds_line() -> str:
@@ -202,19 +83,19 @@ def _nearest(name: str, known: Iterable[str]) -> str:
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
-def _one_of(option: str, options: dict[str, str | None], words: Iterable[str]) -> str | None:
+def _one_of(option: str, options: dict[str, str | None], choices: Iterable[str]) -> str | None:
     if option not in options:
         return None
-    word = options[option] or ""
-    if word not in words:
-        raise FaultError(f"{option} is one of {', '.join(words)}")
-    return word
+    choice = options[option] or ""
+    if choice not in choices:
+        raise FaultError(f"{option} must be one of {', '.join(choices)}")
+    return choice
 
 
 def _retry_after(options: dict[str, str | None]) -> str | None:
     text = options.get("retry-after")
     if "retry-after" in options and not (text == "date" or (text and text.isascii() and text.isdigit())):
-        raise FaultError("retry-after is a number of seconds, or date")
+        raise FaultError("retry-after must be a number of seconds, or date")
     return text
 
 
@@ -223,5 +104,5 @@ def _count(option: str, options: dict[str, str | None]) -> int | None:
         return None
     text = options[option] or ""
     if not (text.isascii() and text.isdigit()):
-        raise FaultError(f"{option} is a number of requests")
+        raise FaultError(f"{option} must be a number of requests")
     return int(text)

@@ -1,7 +1,7 @@
-"""What an org's population is like: how large it is, which products it uses, how regularly.
+"""The usage habits of an org's population: its size, its products, and how regularly it uses them.
 
-Owns the plausibility of the simulated usage. Never counts anything: that is `usage`.
-Everything follows from the seed by a keyed hash, so that nothing is ever stored.
+Makes the simulated usage plausible. Counts nothing: `usage` does. Everything is derived from the seed by
+a keyed hash, so nothing is stored.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ class Population(StrEnum):
 
 POPULATIONS = tuple(Population)
 PRODUCTS = ("automation", "app-automation", "hyperexecute", "realtime", "realdevice", "smartui")
-MAX_USERS = 128  # what the random bits of one day's hash are enough for
+MAX_USERS = 128  # the hash of a day has enough random bits for this many
 
-# The share of orgs that use a product at all, in per cent; the first of a population is always in use.
+# The share of orgs that use each product, in per cent. Every org uses the first product.
 _ADOPTION = {
     Population.ACCOUNT_USER: (100, 55, 60, 85, 60, 45),
     Population.SERVICE_USER: (100, 45, 75, 5, 30, 50),
@@ -41,28 +41,28 @@ class ProductHabit:
 
     weekday: int
     mean_ms: int
-    idle_permille: int  # of all days, those without any use of this product
+    idle_permille: int  # of all days: days on which this product isn't used
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Habit:
-    """How one population of one org uses everything."""
+    """How one population of one org uses all products."""
 
     users: int
-    mostly_present: bool  # three in four users on a weekday, else half of them
+    mostly_present: bool  # three quarters of the users are active on a weekday, else half of them
     weekend_permille: int
-    idle_permille: int  # of all days, those on which nobody does anything
+    idle_permille: int  # of all days: days without any usage
     growth_permille_a_year: int
     products: tuple[ProductHabit, ...]
 
 
 def habit(seed: int, org: str, population: Population) -> Habit:
-    """Return the habits of that org's population: always the same ones for the same arguments."""
-    of_org = Random(keyed_int(seed, "size", org))  # noqa: S311 -- no secret, and the same for ever
+    """Return the habits of that org's population; they depend only on the arguments."""
+    of_org = Random(keyed_int(seed, "size", org))  # noqa: S311 -- not for secrets; must be repeatable
     size = of_org.choice(_ORG_SIZES)
     dice = Random(keyed_int(seed, "habit", org, population))  # noqa: S311
     service = population is Population.SERVICE_USER
-    # A third of all orgs keep service accounts for the odd nightly job: most of their days are zero.
+    # A third of the orgs use service accounts only for occasional nightly jobs: most of their days are zero.
     quiet = service and dice.random() < 1 / 3
     return Habit(
         users=max(1, min(MAX_USERS, round((3 if service else 18) * size * dice.uniform(0.7, 1.4)))),
@@ -78,7 +78,7 @@ def habit(seed: int, org: str, population: Population) -> Habit:
 
 
 def keyed_int(seed: int, *parts: object) -> int:
-    """Return 64 bits that follow from the seed and the parts alone, on any machine and Python."""
+    """Return 64 bits that depend only on the seed and the parts, on any machine and Python version."""
     text = "\0".join(map(str, parts)).encode()
     return int.from_bytes(hashlib.blake2b(text, digest_size=8, key=seed_key(seed)).digest(), "little")
 

@@ -1,7 +1,7 @@
-"""What the simulator was asked, and how hard: requests, limits, requests in flight.
+"""The journal of the simulator: requests, exceeded limits, requests in flight.
 
-Owns the counting. Never holds a secret, never decides an answer; it is told of arrivals
-and ends and reads no clock. Bounded: old entries give way to new ones, counters don't.
+Owns the counters. Stores no secret, decides no answer and reads no clock: `endpoint` reports the arrival
+and the end of each request. The number of entries is limited, so old entries are dropped; counters aren't.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ CAPACITY = 200_000
 
 @dataclass(slots=True, kw_only=True)
 class Entry:
-    """One request to the endpoint; `status` is None until (or unless) one was sent."""
+    """One request to the endpoint. `status` is None until one is sent, if ever."""
 
     ordinal: int
     arrival_s: float  # monotonic
@@ -25,18 +25,18 @@ class Entry:
     population: str | None
     method: str
     path: str
-    query: str  # as it was on the wire
+    query: str  # raw, as received
     user_agent: str | None
     auth_scheme: str | None
-    in_flight: int  # of that org, this one included
+    in_flight: int  # of that org, including this one
     in_flight_all: int
     status: int | None = None
-    fault: str | None = None  # the kind that decided the answer
+    fault: str | None = None  # the kind of fault that determined the answer
 
 
 @dataclass(slots=True)
 class Load:
-    """The counters of one org, or of all."""
+    """The counters of one org, or of all orgs."""
 
     window: SlidingWindow | None = None
     asked: int = 0
@@ -69,7 +69,7 @@ class Load:
         self.answered["none" if status is None else str(status)] += 1
 
     def as_dict(self) -> dict[str, object]:
-        """Return the counters by the names that the control plane gives them."""
+        """Return the counters with their names in the control plane."""
         return {
             "asked": self.asked,
             "by_status": dict(self.answered),
@@ -90,7 +90,7 @@ class Journal:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything but what is still in flight, which ends without being counted."""
+        """Clear entries and counters. The end of a request that is in flight is not counted."""
         self.entries: deque[Entry] = deque(maxlen=CAPACITY)
         self.orgs: dict[str, Load] = {}
         self.total = self._load(self._limit_all)
@@ -108,7 +108,7 @@ class Journal:
         user_agent: str | None,
         auth_scheme: str | None,
     ) -> Ticket:
-        """Note a request that arrived now; the ticket is to be closed when it ends."""
+        """Record a request that arrived now. Close the returned ticket when it ends."""
         loads = [self.total]
         if org is not None:
             if org not in self.orgs:
@@ -133,17 +133,17 @@ class Journal:
         return Ticket(entry, tuple(loads))
 
     def requests(self, org: str | None = None, limit: int | None = None) -> list[Entry]:
-        """Return the newest `limit` requests (of that org), oldest first."""
+        """Return the newest `limit` requests, of that org or of all, oldest first."""
         newest = self._newest(org)
         picked = list(newest) if limit is None else [entry for _, entry in zip(range(limit), newest, strict=False)]
         return picked[::-1]
 
     def load(self, org: str) -> Load:
-        """Return the counters of that org: all zero if it never asked."""
+        """Return the counters of that org; all are zero if it sent no request."""
         return self.orgs.get(org) or Load()
 
     def stats(self) -> dict[str, object]:
-        """Return all counters, as the control plane shows them."""
+        """Return all counters in the form of the control plane."""
         return {
             "connections": self.connections,
             "total": self.total.as_dict(),
@@ -160,12 +160,12 @@ class Journal:
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """A request that is under way."""
+    """A request in flight."""
 
     entry: Entry
     loads: tuple[Load, ...]
 
     def close(self) -> None:
-        """Count it as ended, with the status that its entry has."""
+        """Count the request as ended, with the status in its entry."""
         for load in self.loads:
             load.end(self.entry.status)

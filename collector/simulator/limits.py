@@ -1,6 +1,6 @@
-"""Sliding windows over arrivals: whether a rate limit was exceeded.
+"""Rate limits, as sliding windows over arrivals.
 
-Owns the arithmetic of `N requests per period`. Never reads the clock and answers nobody.
+Owns the arithmetic of `N requests per period`. Reads no clock and answers no request.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from collector.simulator.durations import parse_duration
 
-# Requests that leave evenly arrive with jitter, so the window is a little shorter than the period.
+# Evenly sent requests arrive with jitter, so the window is a little shorter than the period.
 WINDOW_SHARE = 0.98
 _LIMIT = re.compile(r"([1-9]\d{0,6})/(.+)")
 
@@ -25,11 +25,11 @@ class Limit:
 
     @classmethod
     def parse(cls, text: str) -> Limit:
-        """Return the limit that `2/1s` stands for. Raises ValueError for any other text."""
+        """Parse a limit such as `2/1s`. Raises ValueError."""
         match = _LIMIT.fullmatch(text.strip())
         period_s = parse_duration(match[2]) if match else None
         if match is None or not period_s:
-            raise ValueError(f"{text!r} is no limit: write REQUESTS/PERIOD, such as 2/1s or 100/1m")
+            raise ValueError(f"{text!r} is not a limit: write REQUESTS/PERIOD, such as 2/1s or 100/1m")
         return cls(requests=int(match[1]), period_s=period_s)
 
     def __str__(self) -> str:
@@ -37,14 +37,14 @@ class Limit:
 
 
 class SlidingWindow:
-    """What arrived lately, and whether one more is too many."""
+    """The latest arrivals, and whether one more exceeds the limit."""
 
     def __init__(self, limit: Limit) -> None:
         self._window_s = limit.period_s * WINDOW_SHARE
         self._last: deque[float] = deque(maxlen=limit.requests)
 
     def is_full(self, now_s: float) -> bool:
-        """Say whether an arrival now would be one too many."""
+        """Return whether an arrival now would exceed the limit."""
         last = self._last
         return len(last) == last.maxlen and now_s - last[0] < self._window_s
 
@@ -54,7 +54,7 @@ class SlidingWindow:
 
 
 class Gate:
-    """Enforces the limits: admits a request, or says that it is one too many."""
+    """Enforces the limits: admits or rejects each request."""
 
     def __init__(self, *, limit: Limit | None, limit_all: Limit | None) -> None:
         self._limit = limit
@@ -62,7 +62,7 @@ class Gate:
         self._orgs: dict[str, SlidingWindow] = {}
 
     def admit(self, org: str | None, now_s: float) -> bool:
-        """Say whether the request may pass. One that may not doesn't count against later ones."""
+        """Return whether the request is within the limits. A rejected request isn't counted."""
         windows = [window for window in (self._all, self._of(org)) if window is not None]
         if any(window.is_full(now_s) for window in windows):
             return False

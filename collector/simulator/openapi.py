@@ -1,7 +1,7 @@
-"""The OpenAPI document of the endpoint, as the simulator answers it.
+"""The OpenAPI document of the simulated endpoint.
 
-Owns a description for machines; the patterns are those that the query is read with. Never
-promises what the API's own documents don't, but says where a status is the simulator's.
+Its patterns are those that `query` parses with. It describes nothing beyond the API's own documents; where
+only the simulator has a status, it says so.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ _ERROR_EXAMPLES = {
     "500": replies.UNRESOLVED,
 }
 _ERRORS = {
-    "400": "The query is wrong; the message says how.",
+    "400": "The query is invalid; the message says why.",
     "401": "The credential is missing or refused.",
-    "403": "Not an admin, or a role without analytics:admin.",
+    "403": "The user is not an admin, or the role has no analytics:admin permission.",
     "405": "Any method but GET (not documented by the API).",
-    "429": "Above a limit (not documented by the API).",
+    "429": "A rate limit was exceeded (not documented by the API).",
     "500": "The service failed.",
 }
 _COUNT: Json = {"type": "integer", "format": "int64", "minimum": 0}
 _ABOUT = """\
-Totals of one population of one organization over a range of at most 90 days. The range is
-read on the wall clock of `timezone`, its end included to the second. That `to` is after
-`from` and the range no longer than 90 days is checked (400), but no schema can say it.
+Totals of one population of one organization over a range of at most 90 days. `from` and `to`
+are wall-clock times in `timezone`; the second of `to` is included. If `to` is not after `from`, or
+the range is longer than 90 days, the answer is 400 (a schema can't express these rules).
 """
 
 
@@ -47,7 +47,7 @@ def document(base_url: str) -> Json:
         "info": {
             "title": "Usage Report API (simulated)",
             "version": collector.__version__,
-            "description": "A simulation, for tests and demonstrations: every number in it is invented.",
+            "description": "A simulation for tests and demonstrations. All numbers are invented.",
         },
         "servers": [{"url": base_url}],
         "security": [{"basicAuth": []}, {"bearerAuth": []}],
@@ -65,7 +65,7 @@ def document(base_url: str) -> Json:
 def _operation() -> Json:
     return {
         "operationId": "usageReportSummary",
-        "summary": "Usage of all products in a range of time",
+        "summary": "Usage of all products in a time range",
         "description": _ABOUT,
         "parameters": [
             _parameter("type", {"type": "string", "enum": list(POPULATIONS)}, "account-user", "Whose usage."),
@@ -133,7 +133,7 @@ def _summary() -> Json:
     )
     metadata["properties"]["partial"] = {
         "const": True,
-        "description": "Only there if one product group failed: its counts are zero, and mean nothing.",
+        "description": "Present only if one product group failed: its counts are zero and have no meaning.",
     }
     tests = _object({"totalTests": _COUNT, "totalDuration": _COUNT})
     screenshots = _object({"totalScreenshots": _COUNT})

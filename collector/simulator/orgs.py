@@ -1,7 +1,7 @@
-"""The organizations there are, and which of them a credential belongs to.
+"""The simulated organizations, and which of them a credential belongs to.
 
-Owns names, identities and credentials, all derived from the seed. Never says what an org
-used, nor whether it may ask: that is `usage` and `faults`.
+Owns names, identities and credentials, all derived from the seed. Knows neither an org's usage (`usage`)
+nor its faults (`fault_script`).
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Org:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Who asks: `org` as far as it can be told, and whether the secret was right."""
+    """The caller of a request: its org, if known, and whether its secret is right."""
 
     scheme: str | None = None  # basic, bearer, other
     org: Org | None = None
@@ -72,7 +72,7 @@ class Directory:
 
     @classmethod
     def from_seed(cls, seed: int, count: int) -> Directory:
-        """Return `org-001` and as many more as asked for."""
+        """Return `count` orgs, `org-001` and following."""
         return cls([_org(seed, number) for number in range(1, count + 1)])
 
     def get(self, name: str) -> Org | None:
@@ -80,7 +80,7 @@ class Directory:
         return self._by_name.get(name)
 
     def caller(self, authorization: str | None) -> Caller:
-        """Say who asks, by the value of the Authorization header."""
+        """Return the caller by the value of the Authorization header."""
         if not authorization:
             return Caller()
         scheme, _, value = authorization.partition(" ")
@@ -100,7 +100,7 @@ class Directory:
             return Caller(scheme="basic")
         username, _, access_key = pair.partition(":")
         org = self._by_username.get(username)
-        # A known name with a wrong key is told apart, so that the journal can count it for that org.
+        # With a known name and a wrong key the org is set, so that the journal counts the request for it.
         return Caller(scheme="basic", org=org, accepted=org is not None and org.access_key == access_key)
 
 
@@ -108,12 +108,12 @@ def _org(seed: int, number: int) -> Org:
     name = f"org-{number:03d}"
     identity = keyed_int(seed, "identity", name)
     secret = "".join(f"{keyed_int(seed, 'secret', name, part):016x}" for part in range(3))
-    words = (table[identity // 100**place % len(table)] for place, table in enumerate((_FIRST, _SECOND, _FORM)))
+    parts = (table[identity // 100**position % len(table)] for position, table in enumerate((_FIRST, _SECOND, _FORM)))
     return Org(
         name=name,
-        # The number in front keeps two orgs from ever having one identity by chance.
+        # The number at the start makes the id unique.
         org_id=f"{1000 + number}{identity % 1000:03d}",
-        display_name=" ".join(words),
+        display_name=" ".join(parts),
         username=f"{name}@example.test",
         access_key=f"sim-{secret[:24]}",
         token=f"sim-token-{secret[24:]}",

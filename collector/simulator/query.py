@@ -1,8 +1,7 @@
-"""The query of the endpoint: from the wire to a checked question, or the documented 400.
+"""Parse and check the query of the endpoint, or reject it with the documented 400.
 
-Owns the parameters and their messages (api.md, "Request" and "Errors"). Never looks at
-credentials, orgs or usage. Reads the query by itself: a `+` that wasn't percent-encoded
-is a space here, as it is for every server.
+Owns the parameters and their messages (the API's documents, "Request" and "Errors"). Knows no
+credentials, orgs or usage. As on every server, a `+` that isn't percent-encoded is a space.
 """
 
 from __future__ import annotations
@@ -33,24 +32,24 @@ _ZONE = re.compile(ZONE_PATTERN)
 
 
 class BadQueryError(Exception):
-    """The query isn't what the documents ask for: status 400, with this message."""
+    """The query is invalid: status 400, with this message."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """A query that may be answered: what to echo, and which seconds are meant."""
+class UsageQuery:
+    """A valid query: the texts to echo, and the range in seconds."""
 
     population: Population
     from_: str
     to: str
-    timezone: str  # resolved, always ±HH:MM
+    timezone: str  # normalized to ±HH:MM
     start_s: int  # UTC
-    end_s: int  # UTC, the first second that isn't meant
+    end_s: int  # UTC, exclusive
 
 
 def parameters(raw_query: str) -> dict[str, str]:
-    """Return the decoded parameters; of one that is given twice, the first."""
-    # Bytes that are no UTF-8 came through HTTP's parser as surrogates, which no JSON can hold.
+    """Return the decoded parameters. If one is given twice, the first counts."""
+    # The HTTP parser turns bytes that aren't UTF-8 into surrogates, which JSON can't represent.
     text = raw_query.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     found: dict[str, str] = {}
     for name, value in parse_qsl(text, keep_blank_values=True):
@@ -58,8 +57,8 @@ def parameters(raw_query: str) -> dict[str, str]:
     return found
 
 
-def read(given: dict[str, str], *, range_end: str = "inclusive") -> Question:
-    """Return the question that the parameters ask, or raise BadQueryError."""
+def read(given: dict[str, str], *, range_end: str = "inclusive") -> UsageQuery:
+    """Return the query of the parameters. Raises BadQueryError."""
     try:
         population = Population(given.get("type", ""))
     except ValueError:
@@ -74,7 +73,7 @@ def read(given: dict[str, str], *, range_end: str = "inclusive") -> Question:
     end_s = to_s + 1 if range_end == "inclusive" else to_s
     if end_s - from_s > MAX_SPAN_S:
         raise BadQueryError("date range exceeds maximum allowed span of 90 days")
-    return Question(
+    return UsageQuery(
         population=population,
         from_=given["from"],
         to=given["to"],
@@ -85,7 +84,7 @@ def read(given: dict[str, str], *, range_end: str = "inclusive") -> Question:
 
 
 def _seconds(name: str, text: str) -> int:
-    """Return the wall clock as seconds since 1970 on that clock."""
+    """Return a wall-clock time as seconds since 1970 on the same clock."""
     if not _WALL_CLOCK.fullmatch(text):
         raise BadQueryError(f"invalid {name} format: {text} (expected YYYY-MM-DD HH:MM:SS)")
     elapsed = datetime.fromisoformat(text).replace(tzinfo=UTC) - _EPOCH
@@ -97,7 +96,7 @@ def _offset(text: str) -> int:
     if not _ZONE.fullmatch(text):
         raise BadQueryError(f"invalid timezone format: {text} (expected +HH:MM or -HH:MM, e.g. +05:30)")
     if ":" not in text:
-        return -int(text)  # JavaScript counts west of UTC
+        return -int(text)  # JavaScript counts minutes west of UTC
     minutes = int(text[1:3]) * 60 + int(text[4:6])
     return -minutes if text[0] == "-" else minutes
 

@@ -1,7 +1,7 @@
-"""HTTP responses: the documented errors, what gateways say, and bodies that break on the way.
+"""HTTP responses: the documented errors, error pages of gateways, and bodies that break off.
 
-Owns messages, content types and the tricks on the socket. Never decides which of them a
-request gets: that is `endpoint`.
+Owns messages, content types and the socket operations. Doesn't decide which response a request gets:
+`endpoint` does.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from collector.simulator.faults import Fault
 
 UNAUTHORIZED = "Invalid or missing Basic Auth credentials"
 NOT_ADMIN = "admin access required"
-# The documents abbreviate this one; what they do give are its beginning and its end.
+# The documents show only the beginning and the end of this message.
 NO_PERMISSION = (
     "access restricted: your role does not have the required permissions to perform this action. "
     "Required permissions to add: analytics:admin"
 )
 UNRESOLVED = "failed to resolve org users"
 _DATE_AHEAD_S = 2
-_DROPS = 20
+_PIECES = 20
 
 
 def document(body: object, status: int = 200) -> web.Response:
@@ -51,7 +51,7 @@ def method_not_allowed() -> web.Response:
 
 
 def failure(fault: Fault) -> web.Response:
-    """Return the error status that the fault asks for, in the kind of body that it asks for."""
+    """Return the error status and the body of the fault."""
     status = HTTPStatus(int(fault.kind))
     gateway = status in (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT)
     match fault.body or ("html" if gateway else "json"):
@@ -63,29 +63,29 @@ def failure(fault: Fault) -> web.Response:
             internal = status == HTTPStatus.INTERNAL_SERVER_ERROR
             response = error(status, UNRESOLVED if internal else status.phrase.lower())
     if fault.retry_after == "date":
-        response.headers["Retry-After"] = formatdate(time.time() + _DATE_AHEAD_S, usegmt=True)  # noqa: TID251 -- HTTP dates are of the real clock
+        response.headers["Retry-After"] = formatdate(time.time() + _DATE_AHEAD_S, usegmt=True)  # noqa: TID251 -- HTTP dates use the real clock
     elif fault.retry_after is not None:
         response.headers["Retry-After"] = fault.retry_after
     return response
 
 
 def garbage() -> web.Response:
-    """Return a 200 that isn't what was asked for."""
+    """Return a 200 with HTML instead of JSON."""
     return _html(HTTPStatus.OK)
 
 
 def reset(request: web.Request) -> web.Response:
-    """Abort the connection; the response that is returned goes nowhere."""
+    """Abort the connection. The returned response is never sent."""
     if request.transport is not None:
         if (sock := request.transport.get_extra_info("socket")) is not None:
-            # Without lingering the peer gets a reset instead of an orderly end.
+            # With a linger time of 0 the peer gets a reset instead of a normal close.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         request.transport.abort()
     return web.Response()
 
 
 async def truncated(request: web.Request, whole: web.Response) -> web.StreamResponse:
-    """Send half of the body under the length of all of it, then close."""
+    """Send half of the body with the Content-Length of the whole body, then close."""
     body = _bytes(whole)
     response = await _started(request, whole)
     response.force_close()
@@ -95,15 +95,15 @@ async def truncated(request: web.Request, whole: web.Response) -> web.StreamResp
     return response
 
 
-async def dribbled(request: web.Request, whole: web.Response, duration_s: float) -> web.StreamResponse:
-    """Send the headers at once and the body in drops over that time."""
+async def in_pieces(request: web.Request, whole: web.Response, duration_s: float) -> web.StreamResponse:
+    """Send the headers at once, and the body in pieces over `duration_s`."""
     body = _bytes(whole)
     response = await _started(request, whole)
-    size = max(1, -(-len(body) // _DROPS))
-    drops = [body[place : place + size] for place in range(0, len(body), size)]
-    for drop in drops:
-        await asyncio.sleep(duration_s / len(drops))
-        await response.write(drop)
+    size = max(1, -(-len(body) // _PIECES))
+    pieces = [body[start : start + size] for start in range(0, len(body), size)]
+    for piece in pieces:
+        await asyncio.sleep(duration_s / len(pieces))
+        await response.write(piece)
     return response
 
 

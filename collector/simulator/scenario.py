@@ -1,7 +1,4 @@
-"""What is to be simulated, as a value.
-
-Owns the options and their defaults. Never starts anything: that is `server`.
-"""
+"""The options of a simulation, as a value with defaults and checks."""
 
 from __future__ import annotations
 
@@ -17,10 +14,10 @@ MAX_ORGS = 100_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """A world to simulate. Raises ValueError for what can't be.
+    """The options of a simulation. Raises ValueError if one is invalid.
 
-    `faults` are texts as on the command line; `now` fixes the simulator's idea of the time,
-    after which nothing has happened yet; port 0 is any free one.
+    `faults` are written as on the command line. `now` stops the simulator's clock: there is no usage after it.
+    Port 0 is any free port.
     """
 
     orgs: int = 12
@@ -28,7 +25,7 @@ class Scenario:
     faults: tuple[str, ...] = ()
     limit: Limit | None = None  # for each org
     limit_all: Limit | None = None
-    enforce: bool = False  # answer 429 above the limits; they are counted in any case
+    enforce: bool = False  # answer 429 above the limits; requests above them are counted in any case
     now: datetime | None = None
     host: str = "127.0.0.1"
     port: int = 0
@@ -39,13 +36,13 @@ class Scenario:
         if self.now is not None and self.now.utcoffset() is None:
             raise ValueError("now must have a time zone")
         if self.enforce and not (self.limit or self.limit_all):
-            raise ValueError("there is no limit to enforce")
+            raise ValueError("there is no limit to enforce: set --limit or --limit-all")
         if not is_loopback(self.host):
-            raise ValueError(f"{self.host!r} is no loopback address: the simulator only listens on this machine")
+            raise ValueError(f"{self.host!r} is not a loopback address: the simulator is for this machine only")
 
 
 def is_loopback(host: str) -> bool:
-    """Say whether the host can be reached from this machine alone."""
+    """Return whether the host is a loopback address."""
     if host == "localhost":
         return True
     try:

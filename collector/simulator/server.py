@@ -1,7 +1,7 @@
-"""The simulator as a server: put together, opened, closed.
+"""Assemble and run the simulator as a server on loopback.
 
-Owns the socket, the life of the process and the two ways in: `running_simulator` within a
-program, `serve` for the command. Listens on loopback alone. Decides no answer.
+Owns the socket, the signals and the two entry points: `running_simulator` within a program, `serve` for
+the command. Decides no answer.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from collector.simulator import config_file
 from collector.simulator.answer import Reporter
 from collector.simulator.control import ControlPlane
 from collector.simulator.endpoint import PATH, Endpoint
-from collector.simulator.fault_book import FaultBook
+from collector.simulator.fault_script import FaultScript
 from collector.simulator.journal import Journal
 from collector.simulator.limits import Gate
 from collector.simulator.orgs import Directory, Org
@@ -35,7 +35,7 @@ _BACKLOG = 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What `collector simulate` was asked for. `config` is where to write one, if anywhere."""
+    """The options of `collector simulate`. `config` is the config file to write, if any."""
 
     scenario: Scenario
     config: Path | None = None
@@ -43,14 +43,14 @@ class Options:
 
 
 class Simulator:
-    """A simulated API that isn't necessarily listening yet."""
+    """A simulated API. It listens within `running_simulator`."""
 
     def __init__(self, scenario: Scenario) -> None:
         self.scenario = scenario
         self.directory = Directory.from_seed(scenario.seed, scenario.orgs)
         self.usage = Usage(scenario.seed)
         self.journal = Journal(limit=scenario.limit, limit_all=scenario.limit_all)
-        self.book = FaultBook(scenario.faults, directory=self.directory, seed=scenario.seed)
+        self.script = FaultScript(scenario.faults, directory=self.directory, seed=scenario.seed)
         self.base_url = ""
         self._now_s = None if scenario.now is None else int(scenario.now.timestamp())
 
@@ -66,25 +66,25 @@ class Simulator:
         return found
 
     def now_s(self) -> int:
-        """Return the simulator's idea of the time: nothing has happened after it."""
-        return int(time.time()) if self._now_s is None else self._now_s  # noqa: TID251 -- the one clock of the simulator
+        """Return the simulator's time. There is no usage after it."""
+        return int(time.time()) if self._now_s is None else self._now_s  # noqa: TID251 -- the only clock of the simulator
 
     def set_faults(self, faults: Sequence[str]) -> None:
-        """Put these faults in force instead of all others. Raises FaultError."""
-        self.book.replace(faults)
+        """Replace all active faults. Raises FaultError."""
+        self.script.replace(faults)
 
     def write_config(self, path: Path) -> None:
-        """Write a collector's config that fits. Raises ForeignFileError and OSError."""
+        """Write a collector config for this simulator. Raises ForeignFileError and OSError."""
         config_file.write(path, base_url=self.base_url, scenario=self.scenario, orgs=self.orgs)
 
     def app(self) -> web.Application:
         """Return the web application: the endpoint and the control plane."""
         scenario = self.scenario
         gate = Gate(limit=scenario.limit, limit_all=scenario.limit_all) if scenario.enforce else None
-        reporter = Reporter(usage=self.usage, directory=self.directory, book=self.book)
+        reporter = Reporter(usage=self.usage, directory=self.directory, script=self.script)
         endpoint = Endpoint(
             directory=self.directory,
-            book=self.book,
+            script=self.script,
             reporter=reporter,
             journal=self.journal,
             gate=gate,
@@ -92,7 +92,7 @@ class Simulator:
         )
         control = ControlPlane(
             directory=self.directory,
-            book=self.book,
+            script=self.script,
             reporter=reporter,
             journal=self.journal,
             now_s=self.now_s,
@@ -111,13 +111,13 @@ async def running_simulator(scenario: Scenario | None = None) -> AsyncIterator[S
     runner = web.AppRunner(simulator.app(), access_log=None, handler_cancellation=True, shutdown_timeout=_SHUTDOWN_S)
     await runner.setup()
     if (protocols := runner.server) is None:
-        raise RuntimeError("a runner that is set up has a server")
+        raise RuntimeError("the runner has no server after its setup")
 
     def accept() -> asyncio.BaseProtocol:
         simulator.journal.connections += 1
         return protocols()
 
-    # Opened here rather than by aiohttp's TCPSite, so that accepted connections can be counted.
+    # The socket is opened here and not by aiohttp's TCPSite, to count the accepted connections.
     host = "127.0.0.1" if simulator.scenario.host == "localhost" else simulator.scenario.host
     try:
         server = await asyncio.get_running_loop().create_server(accept, host, simulator.scenario.port, backlog=_BACKLOG)
@@ -132,10 +132,10 @@ async def running_simulator(scenario: Scenario | None = None) -> AsyncIterator[S
 
 
 def serve(options: Options, *, announce: Callable[[Simulator], None] = lambda _: None) -> int:
-    """Run a simulator until it is told to stop, and return the exit code.
+    """Run a simulator until a signal (or the end of stdin) stops it, and return the exit code.
 
-    Calls `announce` once connections are accepted and the config is written. Raises FaultError, OSError
-    if the port can't be had, ForeignFileError if the config would replace another file.
+    Calls `announce` once it accepts connections and the config is written. Raises FaultError, OSError if the
+    port can't be used, ForeignFileError if the config would replace another file.
     """
     return asyncio.run(_serve(options, announce))
 
@@ -156,23 +156,23 @@ async def _serve(options: Options, announce: Callable[[Simulator], None]) -> int
 
 def _stop_on_signals(stopped: asyncio.Future[int]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, _settle, stopped, 128 + number)
+        asyncio.get_running_loop().add_signal_handler(number, _stop, stopped, 128 + number)
 
 
 def _stop_on_eof(stopped: asyncio.Future[int]) -> None:
-    """Stop when stdin ends, whatever it is: a thread can wait on files too, which an event loop can't."""
+    """Stop when stdin ends. A thread reads it, since an event loop can't wait for a regular file."""
     loop = asyncio.get_running_loop()
 
     def wait() -> None:
-        with suppress(OSError):  # a stdin that is closed has ended as well
+        with suppress(OSError):  # a closed stdin counts as ended
             while os.read(0, 4096):
                 pass
-        with suppress(RuntimeError):  # the loop is closed: it stopped for another reason
-            loop.call_soon_threadsafe(_settle, stopped, 0)
+        with suppress(RuntimeError):  # the loop was closed for another reason
+            loop.call_soon_threadsafe(_stop, stopped, 0)
 
     threading.Thread(target=wait, name="stdin", daemon=True).start()
 
 
-def _settle(stopped: asyncio.Future[int], code: int) -> None:
+def _stop(stopped: asyncio.Future[int], code: int) -> None:
     if not stopped.done():
         stopped.set_result(code)

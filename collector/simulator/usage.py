@@ -1,14 +1,13 @@
-"""How much was used: the truth that the simulated API reports.
+"""The true usage that the simulated API reports.
 
-Theory of operation. A day (UTC) of a population has a number of tests per product, drawn
-by a keyed hash. The k-th test of N falls into the second in which `N * share of the day`
-reaches k, along a fixed profile of the hours, and belongs to one of the day's active users
-in turn. A window's total is therefore a difference of two cumulative counts, so totals add
-up over any partition to the second, and a test always brings its user with it: usage
-without users, or users without usage, cannot happen.
+Theory of operation. For each UTC day of a population, a keyed hash draws the number of tests per product.
+The k-th of N tests is in the second in which `N * share of the day` reaches k, where the share follows a
+fixed profile of the hours. The day's active users get the tests in turn. So the total of a window is the
+difference of two cumulative counts, and totals are additive over any partition into seconds. Every test
+has a user: there is never usage without users, nor a user without usage.
 
-Owns nothing but arithmetic: reads no clock, keeps no state but a bounded cache of days.
-Times are whole seconds since 1970 UTC, windows are half-open.
+Only arithmetic: reads no clock, and keeps no state but a limited cache of days. Times are whole seconds
+since 1970 UTC; windows are half-open.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from functools import lru_cache
 from collector.simulator.habits import PRODUCTS, Habit, Population, habit, seed_key
 
 DAY_S = 86_400
-FIRST_DAY = 17_897  # 2019-01-01: before it, nobody had an account
+FIRST_DAY = 17_897  # 2019-01-01: there is no usage before
 _HOURS = (2, 2, 1, 1, 2, 3, 6, 10, 14, 16, 16, 15, 13, 14, 16, 16, 14, 11, 8, 6, 5, 4, 3, 2)
 _WEIGHT = sum(_HOURS) * 3600
 _BEFORE_HOUR = tuple(sum(_HOURS[:hour]) * 3600 for hour in range(25))
@@ -30,7 +29,7 @@ _DRAWS = struct.Struct("<6I2I")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Totals:
-    """What was used in a window, and by how many distinct users."""
+    """The usage in a window, and the number of distinct users."""
 
     users: int
     products: dict[str, dict[str, int]]
@@ -38,7 +37,7 @@ class Totals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Late:
-    """What happened at or after `since_s` is counted only at `percent` so far."""
+    """Usage from `since_s` on is counted at only `percent`."""
 
     since_s: int
     percent: int
@@ -46,12 +45,12 @@ class Late:
 
 @dataclass(frozen=True, slots=True)
 class _Day:
-    """One day of one population: tests and their length by product, and who was active."""
+    """One day of one population: tests and their mean duration by product, and the active users."""
 
     counts: tuple[int, ...]
     mean_ms: tuple[int, ...]
     active: bytes  # the numbers of the users, in order
-    users: int  # those of them who ran something that day, as a bit mask
+    users: int  # those of them who ran a test, as a bit mask
 
 
 @dataclass(slots=True)
@@ -62,7 +61,7 @@ class _Tally:
 
 
 class Usage:
-    """The usage of every org there could be, as it follows from a seed."""
+    """The usage of every possible org, derived from a seed."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
@@ -71,7 +70,7 @@ class Usage:
         self._day = lru_cache(maxsize=32_768)(self._draw_day)
 
     def totals(self, org: str, population: str, start_s: int, end_s: int, *, late: Late | None = None) -> Totals:
-        """Return what that population of the org used in `[start_s, end_s)`."""
+        """Return the usage of that population of the org in `[start_s, end_s)`."""
         tally = _Tally()
         of = Population(population)
         if late is None:
@@ -134,7 +133,7 @@ class Usage:
 def _add_part(tally: _Tally, day: _Day, from_s: int, to_s: int, percent: int) -> None:
     before, until = _weight(from_s), _weight(to_s)
     for product, count in enumerate(day.counts):
-        # The share is taken of the cumulative count of the day, so it adds up as the count does.
+        # `percent` is applied to the cumulative count of the day, so partial counts stay additive.
         first = count * before // _WEIGHT * percent // 100
         last = count * until // _WEIGHT * percent // 100
         if first != last:

@@ -87,7 +87,7 @@ BAD: list[tuple[list[str], str]] = [
     (["schema"], "Error: Missing argument '{record|config|status}'. Choose from:"),
     (
         ["simulate", "--host", "0.0.0.0"],  # noqa: S104 - that is what is refused
-        "Error: '0.0.0.0' is no loopback address: the simulator only listens on this machine",
+        "Error: '0.0.0.0' is not a loopback address: the simulator is for this machine only",
     ),
     (
         ["simulate", "--fault", "org-001:fail"],
@@ -97,15 +97,15 @@ BAD: list[tuple[list[str], str]] = [
     ),
     (
         ["simulate", "--fault", "org-999:refused"],
-        "Error: Invalid value for '--fault': 'org-999:refused': 'org-999' is none of the orgs org-001 to org-012",
+        "Error: Invalid value for '--fault': 'org-999:refused': 'org-999' matches none of the orgs org-001 to org-012",
     ),
     (
         ["simulate", "--limit", "fast"],
-        "Error: Invalid value for '--limit': 'fast' is no limit: write REQUESTS/PERIOD, such as 2/1s or 100/1m",
+        "Error: Invalid value for '--limit': 'fast' is not a limit: write REQUESTS/PERIOD, such as 2/1s or 100/1m",
     ),
     (
         ["simulate", "--now", "soon"],
-        "Error: Invalid value for '--now': 'soon' is no instant such as 2026-06-23T12:00:00Z",
+        "Error: Invalid value for '--now': 'soon' is not an instant such as 2026-06-23T12:00:00Z",
     ),
     (["demo", "--orgs", "3"], "Error: Invalid value for '--orgs': 3 is not in the range 16<=x<=500."),
     (["demo", "--days", "365"], "Error: Invalid value for '--days': 365 is not in the range 1<=x<=90."),

@@ -72,7 +72,7 @@ def wait_for_all_at_work(api: SimulatedApi, directory: Path) -> None:
 def test_a_server_that_goes_away_for_good_ends_the_run_with_5_and_the_next_one_goes_on(
     tmp_path: Path, server: Server, here: Here, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(locks, "COME_BACK_S", 2)  # the first run could still be there
+    monkeypatch.setattr(locks, "REACQUIRE_S", 2)  # the first run could still be there
     url = server.fresh()
     with simulated_api(tmp_path, orgs=3) as api:
         words = ["backfill", "--last", DAYS, "-c", str(api.config), "-o", "out", "--log-level", "debug"]
@@ -89,7 +89,7 @@ def test_a_server_that_goes_away_for_good_ends_the_run_with_5_and_the_next_one_g
                 process.kill()
                 server.start()
         assert process.returncode == 5
-        assert "no server answers, or it went away" in said
+        assert "the server doesn't answer, or the connection broke" in said
         assert PASSWORD not in said
         assert "Traceback" not in said
         done = here(*words, env={"COLLECTOR_STATE__URL": url})

@@ -1,4 +1,4 @@
-"""The transport through a proxy: when it takes one, what it tells it, and what comes of its refusals."""
+"""The transport through a proxy: when it uses one, what it sends, and failures of the proxy."""
 
 from __future__ import annotations
 
@@ -11,18 +11,30 @@ import pytest
 from collector.core.response import Reply
 from collector.errors import Rejected, Retriable
 from tests.support.certificates import Authority
-from tests.support.raw_server import Behaviour, Peer, RawServer, answering, asking, closing_after, raw_server, response
+from tests.support.raw_server import (
+    Behaviour,
+    Peer,
+    RawServer,
+    answering,
+    client_of,
+    closing_after,
+    raw_server,
+    response,
+)
 
 API = "https://api.invalid"
 CONNECT = "CONNECT api.invalid:443 HTTP/1.1"
 OK = Reply(status=200, body=b"{}")
-NO_PROXY = Retriable(code="proxy", message="the proxy can't be reached or doesn't connect: check the proxy's variables")
-UNKNOWN_HOST = Retriable(code="dns", message="the host's name could not be resolved")
+NO_PROXY = Retriable(
+    code="proxy",
+    message="the proxy is unreachable or refuses to connect: check the proxy variables (HTTPS_PROXY and the like)",
+)
+UNKNOWN_HOST = Retriable(code="dns", message="the host name could not be resolved")
 
 
 @pytest.fixture(autouse=True)
 def looked_up(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """No proxy but a test's own, and no name resolves: nothing can leave this machine. Lists the names."""
+    """Remove all proxies and block name resolution: nothing leaves this machine. Returns the names looked up."""
     for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
         monkeypatch.delenv(name)
     names: list[str] = []
@@ -39,27 +51,27 @@ def proxy_url(proxy: RawServer, credential: str = "") -> str:
     return f"http://{credential}127.0.0.1:{proxy.port}"
 
 
-# --- when -----------------------------------------------------------------------------------
+# --- when a proxy is used -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
-async def test_the_proxy_of_the_environment_is_asked_to_connect_and_told_nothing_else(
+async def test_a_proxy_gets_only_a_connect_request(
     monkeypatch: pytest.MonkeyPatch, looked_up: list[str], variable: str
 ) -> None:
-    async with raw_server(closing_after(response(b"", "502 Bad Gateway"))) as proxy, asking(API) as asker:
+    async with raw_server(closing_after(response(b"", "502 Bad Gateway"))) as proxy, client_of(API) as client:
         monkeypatch.setenv(variable, proxy_url(proxy))
-        assert await asker.ask() == NO_PROXY
+        assert await client.fetch() == NO_PROXY
     assert proxy.request_lines == [CONNECT]
     assert "authorization" not in proxy.headers()
     assert "proxy-authorization" not in proxy.headers()
-    assert asker.sent == 0
+    assert client.sent == 0
     assert looked_up == []
 
 
-async def test_the_proxy_for_http_is_not_the_one_for_https(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with raw_server(answering(response())) as proxy, asking(API) as asker:
+async def test_http_and_https_have_separate_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with raw_server(answering(response())) as proxy, client_of(API) as client:
         monkeypatch.setenv("HTTP_PROXY", proxy_url(proxy))
-        assert await asker.ask() == UNKNOWN_HOST
+        assert await client.fetch() == UNKNOWN_HOST
     assert proxy.connections == 0
 
 
@@ -69,54 +81,54 @@ async def test_loopback_never_goes_through_a_proxy(monkeypatch: pytest.MonkeyPat
         for variable in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
             monkeypatch.setenv(variable, proxy_url(proxy))
         for scheme in ("http", "https"):
-            async with asking(f"{scheme}://{host}:1") as asker:
-                result = await asker.ask()
+            async with client_of(f"{scheme}://{host}:1") as client:
+                result = await client.fetch()
             assert isinstance(result, Retriable)
             assert result.code in {"connect", "dns"}
     assert proxy.connections == 0
 
 
-async def test_a_loopback_server_is_reached_although_the_proxy_is_dead(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_loopback_server_is_reached_without_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
-    async with raw_server(answering(response())) as server, asking(server.base_url) as asker:
-        assert await asker.ask() == OK
+    async with raw_server(answering(response())) as server, client_of(server.base_url) as client:
+        assert await client.fetch() == OK
 
 
-async def test_a_name_that_only_begins_like_loopback_goes_through_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_name_that_only_starts_like_loopback_goes_through_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     async with (
         raw_server(closing_after(response(b"", "502 Bad Gateway"))) as proxy,
-        asking("https://127.api.invalid") as asker,
+        client_of("https://127.api.invalid") as client,
     ):
         monkeypatch.setenv("HTTPS_PROXY", proxy_url(proxy))
-        assert await asker.ask() == NO_PROXY
+        assert await client.fetch() == NO_PROXY
     assert proxy.request_lines == ["CONNECT 127.api.invalid:443 HTTP/1.1"]
 
 
 @pytest.mark.parametrize("no_proxy", ["api.invalid", ".invalid", "invalid", "other.test, api.invalid", "*"])
-async def test_a_host_of_no_proxy_is_asked_directly(
+async def test_a_host_in_no_proxy_is_requested_directly(
     monkeypatch: pytest.MonkeyPatch, looked_up: list[str], no_proxy: str
 ) -> None:
-    async with raw_server(answering(response())) as proxy, asking(API) as asker:
+    async with raw_server(answering(response())) as proxy, client_of(API) as client:
         monkeypatch.setenv("HTTPS_PROXY", proxy_url(proxy))
         monkeypatch.setenv("NO_PROXY", no_proxy)
-        assert await asker.ask() == UNKNOWN_HOST
+        assert await client.fetch() == UNKNOWN_HOST
     assert proxy.connections == 0
     assert set(looked_up) == {"api.invalid"}
 
 
 @pytest.mark.parametrize("port", ["", ":443", ":8443"])
-async def test_no_proxy_may_name_a_port(monkeypatch: pytest.MonkeyPatch, port: str) -> None:
+async def test_no_proxy_may_contain_a_port(monkeypatch: pytest.MonkeyPatch, port: str) -> None:
     async with raw_server(closing_after(response(b"", "502 Bad Gateway"))) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy_url(proxy))
         monkeypatch.setenv("NO_PROXY", f"api.invalid:{port.strip(':') or 443}")
-        async with asking(f"{API}{port}") as asker:
-            assert await asker.ask() == UNKNOWN_HOST
-        async with asking(f"{API}:9") as asker:
-            assert await asker.ask() == NO_PROXY
+        async with client_of(f"{API}{port}") as client:
+            assert await client.fetch() == UNKNOWN_HOST
+        async with client_of(f"{API}:9") as client:
+            assert await client.fetch() == NO_PROXY
     assert proxy.request_lines == ["CONNECT api.invalid:9 HTTP/1.1"]
 
 
-# --- what it is told, and what comes of it --------------------------------------------------
+# --- failures of the proxy ------------------------------------------------------------------
 
 
 async def close(peer: Peer) -> None:
@@ -136,56 +148,55 @@ async def close(peer: Peer) -> None:
     ],
     ids=["502", "503", "403", "close", "garbage", "200-and-close", "silence"],
 )
-async def test_what_a_proxy_does_wrong_is_retried_and_shows_nothing_of_its_credential(
+async def test_a_proxy_failure_is_retried_and_never_shows_the_proxy_credential(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, behave: Behaviour, code: str
 ) -> None:
-    async with raw_server(behave) as proxy, asking(API, timeout_s=0.3) as asker:
+    async with raw_server(behave) as proxy, client_of(API, timeout_s=0.3) as client:
         monkeypatch.setenv("HTTPS_PROXY", proxy_url(proxy, "someone:pa%20ss@"))
-        result = await asker.ask()
+        result = await client.fetch()
     assert isinstance(result, Retriable)
     assert result.code == code
     assert proxy.headers()["proxy-authorization"] == "Basic c29tZW9uZTpwYSBzcw=="
-    assert asker.sent == 0
+    assert client.sent == 0
     for secret in ("someone", "pa ss", "pa%20ss", "c29tZW9uZTpwYSBzcw"):
         assert secret not in repr(result) + caplog.text
 
 
-async def test_a_proxy_that_wants_a_credential_needs_a_person(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_proxy_that_requires_a_credential_is_not_retried(monkeypatch: pytest.MonkeyPatch) -> None:
     answer = response(b"", "407 Proxy Authentication Required", 'Proxy-Authenticate: Basic realm="x"')
-    async with raw_server(answering(answer)) as proxy, asking(API) as asker:
+    async with raw_server(answering(answer)) as proxy, client_of(API) as client:
         monkeypatch.setenv("HTTPS_PROXY", proxy_url(proxy, "someone:wr0ng@"))
-        assert await asker.ask() == Rejected(
-            code="http_407", message="the proxy wants a credential (407): check the proxy's variables"
+        assert await client.fetch() == Rejected(
+            code="http_407",
+            message="the proxy requires a credential (407): check the proxy variables (HTTPS_PROXY and the like)",
         )
     assert proxy.request_lines == [CONNECT]
-    assert asker.sent == 0
+    assert client.sent == 0
 
 
 @pytest.mark.parametrize("proxy", ["http://someone:pass@127.0.0.1:1", "http://someone:pass@proxy.invalid:3128"])
-async def test_a_proxy_that_cannot_be_reached_is_named_as_the_cause(
-    monkeypatch: pytest.MonkeyPatch, proxy: str
-) -> None:
+async def test_an_unreachable_proxy_is_named_as_the_cause(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
     monkeypatch.setenv("HTTPS_PROXY", proxy)
-    async with asking(API) as asker:
-        assert await asker.ask() == NO_PROXY
-    assert asker.sent == 0
+    async with client_of(API) as client:
+        assert await client.fetch() == NO_PROXY
+    assert client.sent == 0
 
 
-async def test_a_proxy_may_be_given_without_a_scheme(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As curl, Go and requests take it."""
-    async with raw_server(closing_after(response(b"", "502 Bad Gateway"))) as proxy, asking(API) as asker:
+async def test_a_proxy_may_have_no_scheme(monkeypatch: pytest.MonkeyPatch) -> None:
+    """curl, Go and requests accept that too."""
+    async with raw_server(closing_after(response(b"", "502 Bad Gateway"))) as proxy, client_of(API) as client:
         monkeypatch.setenv("HTTPS_PROXY", f"127.0.0.1:{proxy.port}")
-        assert await asker.ask() == NO_PROXY
+        assert await client.fetch() == NO_PROXY
     assert proxy.request_lines == [CONNECT]
 
 
 @pytest.mark.parametrize("variable", ["socks5://someone:pass@127.0.0.1:{port}", "http://someone:pass@[bad", "http://"])
-async def test_a_proxy_that_cannot_be_used_is_blamed_itself_and_never_the_base_url(
+async def test_an_unusable_proxy_is_reported_and_not_the_base_url(
     monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
-    async with raw_server(answering(response())) as proxy, asking(API) as asker:
+    async with raw_server(answering(response())) as proxy, client_of(API) as client:
         monkeypatch.setenv("HTTPS_PROXY", variable.format(port=proxy.port))
-        result = await asker.ask()
+        result = await client.fetch()
     assert isinstance(result, Rejected)
     assert result.code == "proxy"
     assert "proxy" in result.message
@@ -194,10 +205,10 @@ async def test_a_proxy_that_cannot_be_used_is_blamed_itself_and_never_the_base_u
     assert proxy.connections == 0
 
 
-# --- through it -----------------------------------------------------------------------------
+# --- through the proxy ----------------------------------------------------------------------
 
 
-async def test_a_tunnel_carries_the_request_and_the_proxy_sees_nothing_of_it(
+async def test_a_request_through_a_tunnel_is_hidden_from_the_proxy(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     authority = Authority(tmp_path)
@@ -210,15 +221,15 @@ async def test_a_tunnel_carries_the_request_and_the_proxy_sees_nothing_of_it(
     async with (
         raw_server(answering(response()), tls=tls) as server,
         raw_server(tunnel) as proxy,
-        asking(API, ca_file=authority.ca_file) as trusting,
-        asking(API) as asker,
+        client_of(API, ca_file=authority.ca_file) as trusting,
+        client_of(API) as client,
     ):
         monkeypatch.setenv("HTTPS_PROXY", proxy_url(proxy, "someone:pass@"))
-        assert [await trusting.ask() for _ in range(3)] == [OK] * 3
-        mistrusted = await asker.ask()
+        assert [await trusting.fetch() for _ in range(3)] == [OK] * 3
+        mistrusted = await client.fetch()
     assert isinstance(mistrusted, Rejected)
     assert mistrusted.code == "tls_certificate"
-    assert (len(server.heads), trusting.sent, asker.sent) == (3, 3, 0)
+    assert (len(server.heads), trusting.sent, client.sent) == (3, 3, 0)
     assert server.headers()["authorization"] == trusting.org.credential.authorization()
     assert "proxy-authorization" not in server.headers()
     assert proxy.request_lines == [CONNECT] * 2

@@ -46,7 +46,7 @@ async def fetched(**answer: Any) -> Caught:
 
 
 @pytest.mark.parametrize("case", [case for case in FAILING_STATUSES if case.status >= 200], ids=lambda case: case.name)
-async def test_every_status_comes_through_with_its_body_and_its_retry_after(case: Case) -> None:
+async def test_every_status_is_returned_with_its_body_and_retry_after(case: Case) -> None:
     headers = {name.title(): value for name, value in case.headers.items()} | {"X-Other": MARKER}
     result, calls = await fetched(status=case.status, headers=headers, body=case.body)
     assert result == Reply(status=case.status, headers=dict(case.headers), body=case.body)
@@ -56,7 +56,7 @@ async def test_every_status_comes_through_with_its_body_and_its_retry_after(case
     )
 
 
-async def test_every_body_comes_through_byte_by_byte() -> None:
+async def test_every_body_is_returned_unchanged() -> None:
     with Responses() as responses:
         for case in BROKEN:
             responses.get(ANY, status=200, body=case.body, content_type="text/html")
@@ -66,35 +66,35 @@ async def test_every_body_comes_through_byte_by_byte() -> None:
                 assert result == Reply(status=200, body=case.body)
 
 
-async def test_an_answer_comes_through_whole() -> None:
+async def test_a_complete_answer_is_returned() -> None:
     result, _ = await fetched(status=200, body=success())
     assert isinstance(result, Reply)
     assert interpret(result, REQUEST, now=NOW) == ANSWER
 
 
 @pytest.mark.parametrize("name", ["Retry-After", "retry-after", "RETRY-AFTER"])
-async def test_retry_after_is_kept_however_it_is_spelled_and_nothing_else_is(name: str) -> None:
+async def test_only_the_retry_after_header_is_kept_in_any_spelling(name: str) -> None:
     headers = {name: "17", "Set-Cookie": f"session={MARKER}", "Location": f"https://{MARKER}", "Server": "nginx"}
     result, _ = await fetched(status=503, headers=headers)
     assert isinstance(result, Reply)
     assert dict(result.headers) == {"retry-after": "17"}
 
 
-async def test_of_two_retry_afters_the_first_counts() -> None:
+async def test_the_first_of_two_retry_after_headers_counts() -> None:
     result, _ = await fetched(status=503, headers=CIMultiDict([("Retry-After", "17"), ("Retry-After", "5")]))
     assert isinstance(result, Reply)
     assert dict(result.headers) == {"retry-after": "17"}
 
 
 @pytest.mark.parametrize("size", [0, 1, MAX_BODY - 1, MAX_BODY])
-async def test_a_body_up_to_the_bound_is_read(size: int) -> None:
+async def test_a_body_up_to_the_maximum_size_is_read(size: int) -> None:
     result, _ = await fetched(status=200, body=b"x" * size)
     assert result == Reply(status=200, body=b"x" * size)
 
 
 @pytest.mark.parametrize("status", [200, 403, 500])
 @pytest.mark.parametrize("size", [MAX_BODY + 1, 3 * MAX_BODY])
-async def test_a_body_over_the_bound_is_rejected_whatever_the_status(status: int, size: int) -> None:
+async def test_a_body_over_the_maximum_size_is_rejected_with_any_status(status: int, size: int) -> None:
     result, _ = await fetched(status=status, body=b"x" * size)
     assert isinstance(result, Rejected)
     assert result.code == "too_large"
@@ -109,7 +109,7 @@ async def test_a_redirect_is_never_followed(status: int) -> None:
     assert calls[0].kwargs["allow_redirects"] is False
 
 
-async def test_the_credential_travels_in_one_header_of_the_request() -> None:
+async def test_the_credential_is_sent_in_one_header_only() -> None:
     _, (call,) = await fetched(status=200)
     assert call.kwargs["headers"]["Authorization"] == ORG.credential.authorization()
     assert call.kwargs["headers"]["Accept"] == "application/json"
@@ -122,7 +122,7 @@ async def test_the_credential_travels_in_one_header_of_the_request() -> None:
     assert sent.kwargs["headers"]["Authorization"] == "Bearer t-1"
 
 
-async def test_the_query_is_what_was_built_for_the_slice() -> None:
+async def test_the_query_is_the_one_of_the_slice() -> None:
     with Responses() as responses:
         responses.get(ANY, status=200)
         async with HttpTransport(timeout_s=5.0, connections=4) as transport:
@@ -194,7 +194,7 @@ EXCEPTIONS: tuple[tuple[Callable[[], Exception], Kind, str], ...] = (
 @pytest.mark.parametrize(
     ("make", "kind", "code"), EXCEPTIONS, ids=[f"{type(make()).__name__}-{code}" for make, _, code in EXCEPTIONS]
 )
-async def test_what_the_client_raises_is_a_failure_by_its_kind_without_its_text(
+async def test_exceptions_of_the_client_become_failures_without_their_text(
     make: Callable[[], Exception], kind: Kind, code: str
 ) -> None:
     result, calls = await fetched(exception=make())
@@ -204,14 +204,14 @@ async def test_what_the_client_raises_is_a_failure_by_its_kind_without_its_text(
     assert not any(secret in repr(result) for secret in SECRETS)
 
 
-def test_every_class_that_the_transport_knows_is_in_the_table() -> None:
+def test_every_exception_class_of_the_transport_is_in_the_table() -> None:
     raised = {type(make()) for make, _, _ in EXCEPTIONS} | {OSError}
     known = {class_ for classes, _ in _FAILURES for class_ in classes}
     assert known <= raised
     assert {failure.code for _, failure in _FAILURES} <= {code for _, _, code in EXCEPTIONS}
 
 
-async def test_a_cancelled_request_stays_cancelled() -> None:
+async def test_a_cancelled_request_raises_cancelled_error() -> None:
     async def never(_url: URL, **_: Any) -> None:
         await asyncio.sleep(60)
 
@@ -223,8 +223,8 @@ async def test_a_cancelled_request_stays_cancelled() -> None:
         await task
 
 
-async def test_a_defect_of_ours_is_no_failure_of_the_api() -> None:
-    with pytest.raises(RuntimeError, match="outside of its context"):
+async def test_a_defect_of_ours_is_raised() -> None:
+    with pytest.raises(RuntimeError, match="outside its context"):
         await HttpTransport(timeout_s=5.0, connections=4).fetch(ORG, REQUEST, on_sent=lambda: None)
     with pytest.raises(ZeroDivisionError):
         await fetched(exception=ZeroDivisionError())

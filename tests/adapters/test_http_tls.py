@@ -1,4 +1,4 @@
-"""The transport over TLS: whom it trusts, and what it says when it doesn't."""
+"""The transport over TLS: which certificates it trusts, and its failures."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from collector.adapters.http import HttpTransport
 from collector.core.response import Reply
 from collector.errors import ConfigError, Rejected, Retriable
 from tests.support.certificates import Authority
-from tests.support.raw_server import Behaviour, Peer, answering, asking, raw_server, response
+from tests.support.raw_server import Behaviour, Peer, answering, client_of, raw_server, response
 
 OK = Reply(status=200, body=b"{}")
 NOT_TRUSTED = Rejected(
     code="tls_certificate",
-    message="the server's certificate is not trusted: set api.ca_file if a proxy of yours signs it",
+    message="the server's certificate is not trusted: if your proxy signs it, set api.ca_file",
 )
 
 
@@ -31,31 +31,31 @@ def good(authority: Authority) -> ssl.SSLContext:
     return authority.issue().server_context()
 
 
-async def test_a_certificate_of_an_unknown_authority_is_refused_before_anything_is_sent(good: ssl.SSLContext) -> None:
-    async with raw_server(answering(response()), tls=good) as server, asking(server.base_url) as asker:
-        assert await asker.ask() == NOT_TRUSTED
-    assert (server.heads, asker.sent) == ([], 0)
+async def test_nothing_is_sent_to_a_server_with_an_untrusted_certificate(good: ssl.SSLContext) -> None:
+    async with raw_server(answering(response()), tls=good) as server, client_of(server.base_url) as client:
+        assert await client.fetch() == NOT_TRUSTED
+    assert (server.heads, client.sent) == ([], 0)
 
 
-async def test_a_certificate_of_the_ca_file_is_trusted_and_the_connection_kept(
+async def test_a_certificate_of_the_ca_file_is_trusted_and_the_connection_reused(
     authority: Authority, good: ssl.SSLContext
 ) -> None:
     async with (
         raw_server(answering(response()), tls=good) as server,
-        asking(server.base_url, ca_file=authority.ca_file) as asker,
+        client_of(server.base_url, ca_file=authority.ca_file) as client,
     ):
-        assert [await asker.ask() for _ in range(5)] == [OK] * 5
-    assert (server.connections, len(server.heads), asker.sent) == (1, 5, 5)
+        assert [await client.fetch() for _ in range(5)] == [OK] * 5
+    assert (server.connections, len(server.heads), client.sent) == (1, 5, 5)
 
 
 async def test_a_ca_file_of_another_authority_does_not_help(good: ssl.SSLContext, tmp_path: Path) -> None:
     other = Authority(tmp_path)
     async with (
         raw_server(answering(response()), tls=good) as server,
-        asking(server.base_url, ca_file=other.ca_file) as asker,
+        client_of(server.base_url, ca_file=other.ca_file) as client,
     ):
-        assert await asker.ask() == NOT_TRUSTED
-    assert (server.heads, asker.sent) == ([], 0)
+        assert await client.fetch() == NOT_TRUSTED
+    assert (server.heads, client.sent) == ([], 0)
 
 
 @pytest.mark.parametrize("san", ["DNS:other.example.test", "IP:127.0.0.2", "DNS:127.0.0.1"])
@@ -63,36 +63,36 @@ async def test_a_certificate_for_another_host_is_refused(authority: Authority, s
     tls = authority.issue(san).server_context()
     async with (
         raw_server(answering(response()), tls=tls) as server,
-        asking(server.base_url, ca_file=authority.ca_file) as asker,
+        client_of(server.base_url, ca_file=authority.ca_file) as client,
     ):
-        assert await asker.ask() == NOT_TRUSTED
-    assert (server.heads, asker.sent) == ([], 0)
+        assert await client.fetch() == NOT_TRUSTED
+    assert (server.heads, client.sent) == ([], 0)
 
 
 async def test_an_expired_certificate_is_refused(authority: Authority) -> None:
     tls = authority.issue(expired=True).server_context()
     async with (
         raw_server(answering(response()), tls=tls) as server,
-        asking(server.base_url, ca_file=authority.ca_file) as asker,
+        client_of(server.base_url, ca_file=authority.ca_file) as client,
     ):
-        assert await asker.ask() == NOT_TRUSTED
-    assert (server.heads, asker.sent) == ([], 0)
+        assert await client.fetch() == NOT_TRUSTED
+    assert (server.heads, client.sent) == ([], 0)
 
 
-async def test_a_version_of_tls_that_is_no_longer_safe_is_not_spoken(authority: Authority) -> None:
+async def test_an_unsafe_version_of_tls_is_refused(authority: Authority) -> None:
     old = authority.issue().server_context()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # that is the point
+        warnings.simplefilter("ignore", DeprecationWarning)  # the test uses the old version on purpose
         old.minimum_version = ssl.TLSVersion.TLSv1
         old.maximum_version = ssl.TLSVersion.TLSv1_1
     async with (
         raw_server(answering(response()), tls=old) as server,
-        asking(server.base_url, ca_file=authority.ca_file) as asker,
+        client_of(server.base_url, ca_file=authority.ca_file) as client,
     ):
-        result = await asker.ask()
+        result = await client.fetch()
     assert isinstance(result, Retriable)
-    assert result.code in {"tls", "connect"}  # how OpenSSL ends such a handshake depends on its version
-    assert (server.heads, asker.sent) == ([], 0)
+    assert result.code in {"tls", "connect"}  # the error depends on the version of OpenSSL
+    assert (server.heads, client.sent) == ([], 0)
 
 
 async def answer_in_plain_http(peer: Peer) -> None:
@@ -108,21 +108,21 @@ async def close_in_the_handshake(peer: Peer) -> None:
 @pytest.mark.parametrize(
     ("behave", "failure"),
     [
-        (answer_in_plain_http, Retriable(code="tls", message="no TLS connection could be made")),
+        (answer_in_plain_http, Retriable(code="tls", message="the TLS handshake failed")),
         (close_in_the_handshake, Retriable(code="connect", message="no connection could be made")),
-        (Peer.say_nothing, Retriable(code="timeout", message="no whole answer within 0.3 s")),
+        (Peer.say_nothing, Retriable(code="timeout", message="no complete answer within 0.3 s")),
     ],
 )
-async def test_a_server_that_speaks_no_tls_is_a_typed_failure_and_sees_no_request(
+async def test_a_server_without_tls_is_a_typed_failure_and_gets_no_request(
     behave: Behaviour, failure: Retriable
 ) -> None:
     async with (
         raw_server(behave, at_once=True) as server,
-        asking(f"https://127.0.0.1:{server.port}", timeout_s=0.3) as asker,
+        client_of(f"https://127.0.0.1:{server.port}", timeout_s=0.3) as client,
     ):
-        assert await asker.ask() == failure
+        assert await client.fetch() == failure
         await server.until_all_ended()
-    assert asker.sent == 0
+    assert client.sent == 0
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\xff\x00garbage", b"-----BEGIN CERTIFICATE-----\nabc\n"])
@@ -132,10 +132,10 @@ def test_a_ca_file_without_certificates_is_a_config_error_that_names_it(tmp_path
         path.write_bytes(content)
     with pytest.raises(ConfigError) as caught:
         HttpTransport(timeout_s=1, connections=1, ca_file=path)
-    assert str(caught.value) == f"api.ca_file: {path} holds no certificates in PEM form"
+    assert str(caught.value) == f"api.ca_file: {path} contains no certificates in PEM format"
 
 
-def test_a_key_or_a_directory_is_no_ca_file_either(authority: Authority, tmp_path: Path) -> None:
+def test_a_key_or_a_directory_as_ca_file_is_a_config_error(authority: Authority, tmp_path: Path) -> None:
     for path in (authority.issue().key, tmp_path):
-        with pytest.raises(ConfigError, match="holds no certificates in PEM form"):
+        with pytest.raises(ConfigError, match="contains no certificates in PEM format"):
             HttpTransport(timeout_s=1, connections=1, ca_file=path)

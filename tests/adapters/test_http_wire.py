@@ -1,4 +1,4 @@
-"""The transport on the wire: what it sends, byte for byte, and what it makes of what comes back."""
+"""The transport on the wire: the bytes that it sends, and what it returns for the server's bytes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.support.raw_server import (
     Behaviour,
     Peer,
     answering,
-    asking,
+    client_of,
     closing_after,
     raw_server,
     response,
@@ -51,29 +51,29 @@ def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name.upper(), raising=False)
 
 
-# --- what is sent ---------------------------------------------------------------------------
+# --- requests -------------------------------------------------------------------------------
 
 
-async def test_the_query_reaches_a_server_with_its_plus_as_2b_and_no_raw_space() -> None:
-    async with raw_server(answering(response())) as server, asking(server.base_url) as asker:
-        assert await asker.ask() == OK
+async def test_a_plus_and_a_space_in_the_query_are_percent_encoded() -> None:
+    async with raw_server(answering(response())) as server, client_of(server.base_url) as client:
+        assert await client.fetch() == OK
     assert server.request_lines == [f"GET {PATH}?{QUERY} HTTP/1.1"]
 
 
-async def test_the_simulated_api_sees_the_same_query_and_understands_it() -> None:
-    async with running_simulator(Scenario(orgs=1)) as simulator, asking(simulator.base_url) as asker:
+async def test_the_simulated_api_parses_the_same_query() -> None:
+    async with running_simulator(Scenario(orgs=1)) as simulator, client_of(simulator.base_url) as client:
         of = simulator.org("org-001")
         credential = BasicCredential(username=of.username, access_key=of.access_key)
-        reply = await asker.ask(org=make_org(base_url=simulator.base_url, credential=credential))
+        reply = await client.fetch(org=make_org(base_url=simulator.base_url, credential=credential))
         (entry,) = simulator.journal.requests()
     assert isinstance(reply, Reply)
     assert reply.status == 200
     assert (entry.query, entry.path, entry.auth_scheme) == (QUERY, PATH, "basic")
 
 
-async def test_a_base_url_with_a_path_keeps_it() -> None:
-    async with raw_server(answering(response())) as server, asking(f"{server.base_url}/gateway") as asker:
-        await asker.ask()
+async def test_the_path_of_a_base_url_is_kept() -> None:
+    async with raw_server(answering(response())) as server, client_of(f"{server.base_url}/gateway") as client:
+        await client.fetch()
     assert server.request_lines[0].startswith(f"GET /gateway{PATH}?type=")
 
 
@@ -87,19 +87,19 @@ async def test_a_base_url_with_a_path_keeps_it() -> None:
         (BearerCredential(token="t0ken.x-y_z"), "Bearer t0ken.x-y_z"),
     ],
 )
-async def test_the_credential_travels_in_the_header_and_nowhere_else(
+async def test_the_credential_is_sent_in_the_header_only(
     credential: BasicCredential | BearerCredential, header: str
 ) -> None:
-    async with raw_server(answering(response())) as server, asking(server.base_url) as asker:
-        await asker.ask(org=make_org(base_url=server.base_url, credential=credential))
+    async with raw_server(answering(response())) as server, client_of(server.base_url) as client:
+        await client.fetch(org=make_org(base_url=server.base_url, credential=credential))
     assert server.headers()["authorization"] == header
     assert server.heads[0].count(header.partition(" ")[2].encode()) == 1
     assert "@" not in server.request_lines[0]
 
 
-async def test_a_request_says_who_asks_and_what_it_takes() -> None:
-    async with raw_server(answering(response())) as server, asking(server.base_url) as asker:
-        await asker.ask()
+async def test_a_request_has_a_user_agent_and_an_accept_header() -> None:
+    async with raw_server(answering(response())) as server, client_of(server.base_url) as client:
+        await client.fetch()
     headers = server.headers()
     assert headers["user-agent"] == f"usage-collector/{__version__}"
     assert headers["accept"] == "application/json"
@@ -109,40 +109,42 @@ async def test_a_request_says_who_asks_and_what_it_takes() -> None:
 
 async def test_cookies_are_not_kept() -> None:
     answer = response(b"{}", "200 OK", "Set-Cookie: session=1; Path=/", "Retry-After: 7")
-    async with raw_server(answering(answer)) as server, asking(server.base_url) as asker:
-        assert await asker.ask() == await asker.ask() == Reply(status=200, headers={"retry-after": "7"}, body=b"{}")
+    async with raw_server(answering(answer)) as server, client_of(server.base_url) as client:
+        assert (
+            await client.fetch() == await client.fetch() == Reply(status=200, headers={"retry-after": "7"}, body=b"{}")
+        )
     assert b"ookie" not in server.heads[1]
 
 
-async def test_netrc_has_no_say_in_the_credential(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_netrc_is_not_used_for_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     netrc = tmp_path / ".netrc"
     netrc.write_text("machine 127.0.0.1 login someone password else\ndefault login someone password else\n")
     netrc.chmod(0o600)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("NETRC", str(netrc))
-    async with raw_server(answering(response())) as server, asking(server.base_url) as asker:
-        await asker.ask()
-    assert server.headers()["authorization"] == asker.org.credential.authorization()
+    async with raw_server(answering(response())) as server, client_of(server.base_url) as client:
+        await client.fetch()
+    assert server.headers()["authorization"] == client.org.credential.authorization()
 
 
-async def test_one_connection_serves_many_requests_one_after_the_other() -> None:
-    async with running_simulator(Scenario(orgs=1)) as simulator, asking(simulator.base_url) as asker:
+async def test_a_connection_is_reused_for_sequential_requests() -> None:
+    async with running_simulator(Scenario(orgs=1)) as simulator, client_of(simulator.base_url) as client:
         for _ in range(50):
-            assert isinstance(await asker.ask(), Reply)
+            assert isinstance(await client.fetch(), Reply)
         assert simulator.journal.total.asked == 50
         assert simulator.journal.connections == 1
 
 
 async def test_there_are_never_more_connections_than_allowed() -> None:
-    async with running_simulator(Scenario(orgs=1)) as simulator, asking(simulator.base_url, connections=3) as asker:
+    async with running_simulator(Scenario(orgs=1)) as simulator, client_of(simulator.base_url, connections=3) as client:
         async with asyncio.TaskGroup() as tasks:
             for _ in range(30):
-                tasks.create_task(asker.ask())
-        assert simulator.journal.total.asked == asker.sent == 30
+                tasks.create_task(client.fetch())
+        assert simulator.journal.total.asked == client.sent == 30
         assert simulator.journal.connections <= 3
 
 
-# --- what comes back ------------------------------------------------------------------------
+# --- answers --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -151,8 +153,8 @@ async def test_there_are_never_more_connections_than_allowed() -> None:
 )
 async def test_compressed_answers_are_decoded(encoding: str, body: bytes) -> None:
     answer = response(body, "200 OK", f"Content-Encoding: {encoding}")
-    async with raw_server(answering(answer)) as server, asking(server.base_url) as asker:
-        assert await asker.ask() == Reply(status=200, body=b"{}" * 500)
+    async with raw_server(answering(answer)) as server, client_of(server.base_url) as client:
+        assert await client.fetch() == Reply(status=200, body=b"{}" * 500)
 
 
 @pytest.mark.parametrize("status", ["301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"])
@@ -161,10 +163,10 @@ async def test_a_redirect_is_never_followed(status: str, elsewhere: bool) -> Non
     async with raw_server(answering(response())) as other:
         location = f"{other.base_url if elsewhere else ''}/other"
         answer = response(b"", status, f"Location: {location}")
-        async with raw_server(answering(answer)) as server, asking(server.base_url) as asker:
-            assert await asker.ask() == Reply(status=int(status[:3]))
-            assert await asker.ask() == Reply(status=int(status[:3]))
-    assert (len(server.heads), server.connections, asker.sent) == (2, 1, 2)
+        async with raw_server(answering(answer)) as server, client_of(server.base_url) as client:
+            assert await client.fetch() == Reply(status=int(status[:3]))
+            assert await client.fetch() == Reply(status=int(status[:3]))
+    assert (len(server.heads), server.connections, client.sent) == (2, 1, 2)
     assert other.connections == 0
 
 
@@ -205,10 +207,10 @@ def flooding(head: bytes, piece: bytes) -> Behaviour:
     ],
     ids=["content-length", "until-close", "chunked", "tiny-chunks", "gzip-bomb"],
 )
-async def test_a_body_that_is_too_large_is_refused_and_never_held(behave: Behaviour) -> None:
-    async with raw_server(behave) as server, asking(server.base_url) as asker:
+async def test_a_body_that_is_too_large_is_rejected_and_not_kept_in_memory(behave: Behaviour) -> None:
+    async with raw_server(behave) as server, client_of(server.base_url) as client:
         with at_most_mb(16):
-            result = await asker.ask()
+            result = await client.fetch()
         assert result == TOO_LARGE
         await server.until_all_ended()
 
@@ -216,12 +218,12 @@ async def test_a_body_that_is_too_large_is_refused_and_never_held(behave: Behavi
 @pytest.mark.parametrize(
     ("size", "result"), [(MAX_BODY, Reply(status=200, body=bytes(MAX_BODY))), (MAX_BODY + 1, TOO_LARGE)]
 )
-async def test_the_largest_body_is_taken_and_one_byte_more_is_not(size: int, result: Reply | Rejected) -> None:
-    async with raw_server(answering(response(bytes(size)))) as server, asking(server.base_url) as asker:
-        assert await asker.ask() == result
+async def test_the_maximum_size_of_a_body_is_exact(size: int, result: Reply | Rejected) -> None:
+    async with raw_server(answering(response(bytes(size)))) as server, client_of(server.base_url) as client:
+        assert await client.fetch() == result
 
 
-# --- what goes wrong ------------------------------------------------------------------------
+# --- failures -------------------------------------------------------------------------------
 
 
 async def reset(peer: Peer) -> None:
@@ -275,13 +277,13 @@ def resetting_after(content: bytes) -> Behaviour:
     ],
 )
 async def test_a_broken_answer_is_one_typed_failure_after_one_request(behave: Behaviour, code: str) -> None:
-    async with raw_server(behave) as server, asking(server.base_url) as asker:
+    async with raw_server(behave) as server, client_of(server.base_url) as client:
         with at_most_mb(16):
-            result = await asker.ask()
+            result = await client.fetch()
     assert isinstance(result, Retriable)
     assert result.code == code
     assert "127.0.0.1" not in result.message
-    assert len(server.heads) == asker.sent == 1
+    assert len(server.heads) == client.sent == 1
 
 
 async def slow_headers(peer: Peer) -> None:
@@ -294,23 +296,23 @@ async def slow_body(peer: Peer) -> None:
 
 
 @pytest.mark.parametrize("behave", [slow_headers, slow_body, Peer.say_nothing])
-async def test_the_timeout_is_that_of_the_whole_attempt_however_the_server_drips(behave: Behaviour) -> None:
-    async with raw_server(behave) as server, asking(server.base_url, timeout_s=0.2) as asker:
+async def test_the_timeout_limits_the_whole_attempt_with_a_slow_server(behave: Behaviour) -> None:
+    async with raw_server(behave) as server, client_of(server.base_url, timeout_s=0.2) as client:
         started = time.monotonic()
-        result = await asker.ask()
+        result = await client.fetch()
         elapsed_s = time.monotonic() - started
-        assert result == Retriable(code="timeout", message="no whole answer within 0.2 s")
+        assert result == Retriable(code="timeout", message="no complete answer within 0.2 s")
         assert 0.2 <= elapsed_s < 1.5
         await server.until_all_ended()
 
 
 async def test_a_refused_connection_is_not_counted_as_a_request() -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))  # and never listens
-        async with asking(f"http://127.0.0.1:{taken.getsockname()[1]}") as asker:
-            result = await asker.ask()
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))  # but doesn't listen
+        async with client_of(f"http://127.0.0.1:{unused.getsockname()[1]}") as client:
+            result = await client.fetch()
     assert result == Retriable(code="connect", message="no connection could be made")
-    assert asker.sent == 0
+    assert client.sent == 0
 
 
 async def test_a_name_that_does_not_resolve_is_not_counted_as_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -318,14 +320,14 @@ async def test_a_name_that_does_not_resolve_is_not_counted_as_a_request(monkeypa
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    async with asking("https://api.invalid") as asker:
-        result = await asker.ask()
-    assert result == Retriable(code="dns", message="the host's name could not be resolved")
-    assert asker.sent == 0
+    async with client_of("https://api.invalid") as client:
+        result = await client.fetch()
+    assert result == Retriable(code="dns", message="the host name could not be resolved")
+    assert client.sent == 0
 
 
-async def test_a_kept_connection_that_the_server_closes_is_never_asked_twice() -> None:
-    """aiohttp would repeat the GET by itself, unseen by every limit."""
+async def test_a_request_on_a_closed_connection_is_not_repeated() -> None:
+    """aiohttp would repeat the GET by itself, without any limit counting it."""
 
     async def answer_once(peer: Peer) -> None:
         if len(server.heads) == 2:
@@ -333,26 +335,26 @@ async def test_a_kept_connection_that_the_server_closes_is_never_asked_twice() -
         else:
             await peer.send(response())
 
-    async with raw_server(answer_once) as server, asking(server.base_url) as asker:
-        assert [await asker.ask() for _ in range(3)] == [OK, LOST, OK]
-    assert len(server.heads) == asker.sent == 3
+    async with raw_server(answer_once) as server, client_of(server.base_url) as client:
+        assert [await client.fetch() for _ in range(3)] == [OK, LOST, OK]
+    assert len(server.heads) == client.sent == 3
     assert server.connections == 2
 
 
 async def test_a_connection_that_was_closed_while_idle_is_replaced() -> None:
-    async with raw_server(closing_after(response())) as server, asking(server.base_url) as asker:
+    async with raw_server(closing_after(response())) as server, client_of(server.base_url) as client:
         for _ in range(3):
-            assert await asker.ask() == OK
+            assert await client.fetch() == OK
             await server.until_all_ended()
-            await asyncio.sleep(0.02)  # for the client to hear of it
-    assert len(server.heads) == server.connections == asker.sent == 3
+            await asyncio.sleep(0.02)  # for the client to notice it
+    assert len(server.heads) == server.connections == client.sent == 3
 
 
 @pytest.mark.parametrize("behave", [Peer.say_nothing, slow_headers, slow_body])
 async def test_a_cancelled_request_leaves_no_connection_and_no_task(behave: Behaviour) -> None:
-    async with raw_server(behave) as server, asking(server.base_url) as asker:
+    async with raw_server(behave) as server, client_of(server.base_url) as client:
         before = asyncio.all_tasks()
-        task = asyncio.create_task(asker.ask())
+        task = asyncio.create_task(client.fetch())
         while not server.heads:  # noqa: ASYNC110 -- bounded by the transport's timeout
             await asyncio.sleep(0.005)
         await asyncio.sleep(0.03)
@@ -361,11 +363,11 @@ async def test_a_cancelled_request_leaves_no_connection_and_no_task(behave: Beha
             await task
         await server.until_all_ended()
         assert {task for task in asyncio.all_tasks() - before if not task.done()} == set()
-        assert asker.sent == 1
+        assert client.sent == 1
     gc.collect()  # an unclosed connection would warn, and a warning is an error
 
 
-async def test_a_transport_outside_of_its_context_is_a_defect_and_not_a_failure_of_the_api() -> None:
+async def test_a_transport_outside_its_context_raises() -> None:
     transport = HttpTransport(timeout_s=1, connections=1)
-    with pytest.raises(RuntimeError, match="outside of its context"):
+    with pytest.raises(RuntimeError, match="outside its context"):
         await transport.fetch(make_org(), REQUEST, on_sent=lambda: None)

@@ -1,4 +1,4 @@
-"""Pushing to gateways that misbehave: it never takes longer than it may."""
+"""A push never takes longer than its timeout, whatever the gateway does."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def silent(_: socket.socket, over: threading.Event) -> None:
 
 
 def dripping(connection: socket.socket, over: threading.Event) -> None:
-    """A byte at a time, each well within the client's time-out."""
+    """Send a byte at a time, each well within the client's timeout."""
     connection.sendall(b"HTTP/1.1 200 OK\r\nx: ")
     while not over.wait(0.05):
         connection.sendall(b"a")
@@ -58,7 +58,7 @@ def gateway(answer: Answer) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("answer", [silent, dripping])
-def test_a_gateway_that_does_not_come_to_an_end_is_left_after_the_time_out(answer: Answer) -> None:
+def test_a_push_to_a_gateway_that_never_finishes_times_out(answer: Answer) -> None:
     with gateway(answer) as url:
         began = time.monotonic()
         with pytest.raises(TimeoutError):
@@ -66,13 +66,13 @@ def test_a_gateway_that_does_not_come_to_an_end_is_left_after_the_time_out(answe
         assert time.monotonic() - began < 3
 
 
-@pytest.mark.parametrize(("answer", "words"), [(refusing, "400"), (redirecting, "307")])
-def test_a_gateway_that_does_not_take_it_is_an_error_that_says_so(answer: Answer, words: str) -> None:
-    with gateway(answer) as url, pytest.raises(OSError, match=words):
+@pytest.mark.parametrize(("answer", "message"), [(refusing, "400"), (redirecting, "307")])
+def test_a_gateway_that_refuses_the_push_raises(answer: Answer, message: str) -> None:
+    with gateway(answer) as url, pytest.raises(OSError, match=message):
         push(url, new_registry(), grouping={"command": "collect"}, timeout_s=5)
 
 
-def test_a_textfile_replaces_the_one_before_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
+def test_a_textfile_is_replaced_and_no_other_file_is_left(tmp_path: Path) -> None:
     file = tmp_path / "deep" / "collector.prom"
     for _ in range(2):
         write_textfile(file, new_registry())

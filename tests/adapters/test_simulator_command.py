@@ -20,7 +20,7 @@ from collector.simulator.server import running_simulator
 COMMAND = [sys.executable, "-c", "from collector.cli.simulate import simulate; simulate()", "--port", "0"]
 
 
-def test_the_command_tells_programs_where_it_is_and_stops_when_stdin_ends(tmp_path: Path) -> None:
+def test_the_command_prints_its_address_as_json_and_stops_when_stdin_ends(tmp_path: Path) -> None:
     path = tmp_path / "sub" / "simulated.yaml"
     command = [*COMMAND, "--orgs", "9", "--config-out", str(path), "--until-eof"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
@@ -32,7 +32,7 @@ def test_the_command_tells_programs_where_it_is_and_stops_when_stdin_ends(tmp_pa
         process.stdin.close()
         assert process.wait(5) == 0
         assert process.stdout.read() == b""
-        told = process.stderr.read().decode()
+        messages = process.stderr.read().decode()
     assert facts == {"base_url": config["api"]["base_url"], "orgs": 9, "seed": 1, "config": str(path)}
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert path.read_text().startswith("# A config for the simulated API")
@@ -40,9 +40,9 @@ def test_the_command_tells_programs_where_it_is_and_stops_when_stdin_ends(tmp_pa
     assert {"UTC", "Australia/Lord_Howe", "-03:30"} <= {org["timezone"] for org in config["orgs"]}
     assert config["orgs"][0]["username"] == "org-001@example.test"
     assert config["orgs"][0]["access_key"].startswith("sim-")
-    assert f"collector check -c {path}" in told
-    assert facts["base_url"] in told
-    assert config["orgs"][0]["access_key"] not in told
+    assert f"collector check -c {path}" in messages
+    assert facts["base_url"] in messages
+    assert config["orgs"][0]["access_key"] not in messages
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -59,7 +59,7 @@ def test_a_config_that_the_simulator_did_not_write_is_never_replaced(tmp_path: P
     path.write_text("orgs: []\n")
     result = CliRunner().invoke(simulate, ["--port", "0", "--config-out", str(path)])
     assert result.exit_code == 2
-    assert "wasn't written by the simulator" in result.stderr
+    assert "was not written by the simulator" in result.stderr
     assert path.read_text() == "orgs: []\n"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -67,24 +67,24 @@ def test_a_config_that_the_simulator_did_not_write_is_never_replaced(tmp_path: P
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--host", "0.0.0.0"], "no loopback address"),  # noqa: S104 -- that is what must not be
-        (["--host", "example.test"], "no loopback address"),
+        (["--host", "0.0.0.0"], "not a loopback address"),  # noqa: S104 -- the simulator must refuse it
+        (["--host", "example.test"], "not a loopback address"),
         (["--fault", "org-001:refusd"], "did you mean 'refused'?"),
         (["--fault", "org-099:refused"], "none of the orgs org-001 to org-012"),
-        (["--limit", "fast"], "is no limit: write REQUESTS/PERIOD"),
+        (["--limit", "fast"], "is not a limit: write REQUESTS/PERIOD"),
         (["--enforce"], "there is no limit to enforce"),
-        (["--now", "today"], "is no instant"),
+        (["--now", "today"], "is not an instant"),
         (["--orgs", "0"], "--orgs"),
     ],
 )
-def test_bad_options_are_told_with_what_would_be_right(arguments: list[str], message: str) -> None:
+def test_invalid_options_are_reported_with_advice(arguments: list[str], message: str) -> None:
     result = CliRunner().invoke(simulate, ["--port", "0", *arguments])
     assert result.exit_code == 2
     assert message in " ".join(result.stderr.split())
 
 
-def test_a_port_that_is_taken_is_a_usage_error() -> None:
-    async def taken() -> int:
+def test_a_port_in_use_is_a_usage_error() -> None:
+    async def in_use() -> int:
         async with running_simulator() as simulator:
             port = simulator.base_url.rpartition(":")[2]
             result = await asyncio.to_thread(
@@ -97,7 +97,7 @@ def test_a_port_that_is_taken_is_a_usage_error() -> None:
             assert b"ddress already in use" in result.stderr or b"address in use" in result.stderr
             return int(result.returncode)
 
-    assert asyncio.run(taken()) == 2
+    assert asyncio.run(in_use()) == 2
 
 
 def test_help_lists_every_kind_of_fault() -> None:

@@ -1,4 +1,4 @@
-"""What the simulated API counts and tells: limits, its journal, its control plane."""
+"""The journal, the limits and the control plane of the simulated API."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from collector.simulator.limits import Limit
 from tests.support.simulated import START, simulated
 
 
-async def test_requests_above_the_limit_are_counted_and_answered() -> None:
+async def test_requests_above_a_limit_are_counted_and_answered() -> None:
     async with simulated(limit=Limit(requests=2, period_s=60), limit_all=Limit(requests=3, period_s=60)) as client:
-        statuses = [(await client.ask(org)).status for org in ("org-001", "org-001", "org-001", "org-002")]
+        statuses = [(await client.fetch(org)).status for org in ("org-001", "org-001", "org-001", "org-002")]
         journal = client.simulator.journal
     assert statuses == [200] * 4
     assert (journal.load("org-001").limit_exceeded, journal.load("org-002").limit_exceeded) == (1, 0)
@@ -24,16 +24,16 @@ async def test_requests_above_the_limit_are_counted_and_answered() -> None:
 
 async def test_an_enforced_limit_answers_429_until_the_window_has_passed() -> None:
     async with simulated(limit=Limit(requests=2, period_s=0.3), enforce=True) as client:
-        statuses = [(await client.ask()).status for _ in range(4)]
+        statuses = [(await client.fetch()).status for _ in range(4)]
         await asyncio.sleep(0.3)
-        assert [*statuses, (await client.ask()).status] == [200, 200, 429, 429, 200]
-        assert (await client.ask("org-002")).status == 200
+        assert [*statuses, (await client.fetch()).status] == [200, 200, 429, 429, 200]
+        assert (await client.fetch("org-002")).status == 200
 
 
-async def test_requests_in_flight_and_a_first_one_that_was_not_alone_are_noticed() -> None:
+async def test_the_journal_counts_requests_in_flight_and_whether_the_first_was_alone() -> None:
     async with simulated("*:latency=50ms") as client:
-        await asyncio.gather(client.ask("org-001"), client.ask("org-001"), client.ask("org-002"))
-        await asyncio.gather(client.ask("org-002"), client.ask("org-002"))
+        await asyncio.gather(client.fetch("org-001"), client.fetch("org-001"), client.fetch("org-002"))
+        await asyncio.gather(client.fetch("org-002"), client.fetch("org-002"))
         stats = await client.control("/_simulator/stats")
     one, two = stats["orgs"]["org-001"], stats["orgs"]["org-002"]
     assert (one["asked"], one["max_in_flight"], one["first_alone"]) == (2, 2, False)
@@ -43,17 +43,17 @@ async def test_requests_in_flight_and_a_first_one_that_was_not_alone_are_noticed
     assert 3 <= stats["connections"] <= 4
 
 
-async def test_a_client_that_goes_away_is_no_longer_in_flight() -> None:
+async def test_a_request_of_a_disconnected_client_is_no_longer_in_flight() -> None:
     async with simulated("*:latency=20s") as client:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):
-                await client.ask()
+                await client.fetch()
         await asyncio.sleep(0.05)
         load = client.simulator.journal.load("org-001")
         assert (load.in_flight, dict(load.answered)) == (0, {"none": 1})
 
 
-async def test_the_query_is_kept_as_it_was_on_the_wire() -> None:
+async def test_the_journal_keeps_the_raw_query() -> None:
     async with simulated() as client:
         org = client.simulator.org("org-001")
         auth = {"Authorization": aiohttp.encode_basic_auth(org.username, org.access_key), "User-Agent": "me/1"}
@@ -70,17 +70,17 @@ async def test_the_query_is_kept_as_it_was_on_the_wire() -> None:
 async def test_the_journal_can_be_read_in_part_and_reset() -> None:
     async with simulated("*:500,first=1") as client:
         for org in ("org-001", "org-002", "org-001"):
-            await client.ask(org)
+            await client.fetch(org)
         newest = await client.control("/_simulator/requests?limit=2")
         assert [entry["ordinal"] for entry in newest] == [2, 3]
         assert len(await client.control("/_simulator/requests?org=org-001")) == 2
         await client.control("/_simulator/requests", method="DELETE")
         assert await client.control("/_simulator/requests") == []
         assert (await client.control("/_simulator/stats"))["total"]["asked"] == 0
-        assert (await client.ask()).status == 500  # first= begins again
+        assert (await client.fetch()).status == 500  # the counting of first= was restarted
 
 
-async def test_the_truth_can_be_asked_for() -> None:
+async def test_the_true_usage_can_be_requested() -> None:
     async with simulated("*:refused") as client:
         truth = await client.control(
             f"/_simulator/truth?org=org-001&type=account-user&start={START}&end={START + 86_400}"
@@ -94,7 +94,7 @@ async def test_the_truth_can_be_asked_for() -> None:
 
 async def test_the_control_plane_never_shows_a_credential() -> None:
     async with simulated() as client:
-        await client.ask()
+        await client.fetch()
         shown = ""
         for path in ("/", "/openapi.json", "/_simulator/requests", "/_simulator/stats", "/_simulator/faults"):
             async with client.session.get(client.simulator.base_url + path) as response:

@@ -1,4 +1,4 @@
-"""Records in a directory: what readers can see of it and when, and what is left when the disk refuses."""
+"""Records in a directory: what readers see and when, and what remains after a disk error."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def records(n: int, day: int = 0) -> list[Record]:
 
 @dataclass
 class Output:
-    """Drives a sink as the writer does: sealed whenever it is full."""
+    """Drives a sink as the writer does: it seals the file whenever it is full."""
 
     sink: DirectorySink
     sealed: list[SealedFile] = field(default_factory=list)
@@ -70,7 +70,7 @@ class Output:
             self.seal()
 
     def seal(self) -> tuple[SealedFile, ...]:
-        """Seal what is open, and return all that this run sealed."""
+        """Seal the open file, and return all files that this run sealed."""
         if (file := self.sink.close_file()) is not None:
             self.sink.publish(file)
             self.sealed.append(file)
@@ -94,7 +94,7 @@ def names(directory: Path) -> list[str]:
 # --- what a reader sees ---------------------------------------------------------------------
 
 
-def test_nothing_is_visible_before_it_is_sealed_and_whole(tmp_path: Path) -> None:
+def test_a_file_is_visible_only_when_it_is_sealed_and_complete(tmp_path: Path) -> None:
     sink = open_sink(tmp_path)
     assert names(tmp_path) == []
     for day in range(3):
@@ -107,7 +107,7 @@ def test_nothing_is_visible_before_it_is_sealed_and_whole(tmp_path: Path) -> Non
     sink.finish(b"{}")
 
 
-def test_a_missing_directory_is_made_with_its_parents(tmp_path: Path) -> None:
+def test_a_missing_directory_is_created_with_its_parents(tmp_path: Path) -> None:
     sink = open_sink(tmp_path / "a" / "b")
     sink.write(records(1))
     sink.seal()
@@ -115,7 +115,7 @@ def test_a_missing_directory_is_made_with_its_parents(tmp_path: Path) -> None:
     assert names(tmp_path / "a" / "b") == [f"run-{RUN_ID}.json", f"usage-{RUN_ID}-0001.jsonl"]
 
 
-def test_files_are_sealed_at_their_size_and_numbered_and_match_their_description(tmp_path: Path) -> None:
+def test_files_are_sealed_at_the_set_size_and_match_their_description(tmp_path: Path) -> None:
     sink = open_sink(tmp_path, seal_at=10 * LINE)
     for day in range(9):
         sink.write(records(7, day))
@@ -133,22 +133,22 @@ def test_files_are_sealed_at_their_size_and_numbered_and_match_their_description
     sink.finish(b"{}")
 
 
-def test_readers_may_move_sealed_files_away_in_mid_run(tmp_path: Path) -> None:
-    taken = tmp_path / "taken"
-    taken.mkdir()
+def test_readers_may_move_sealed_files_away_during_a_run(tmp_path: Path) -> None:
+    moved = tmp_path / "moved"
+    moved.mkdir()
     out = tmp_path / "out"
     sink = open_sink(out, seal_at=1)
     for day in range(3):
         sink.write(records(2, day))
         (name,) = names(out)
-        os.replace(out / name, taken / name)  # noqa: PTH105 -- as another process would
+        os.replace(out / name, moved / name)  # noqa: PTH105 -- as another process would
     sealed = sink.seal()
     sink.finish(b"{}")
-    assert names(taken) == [file.name for file in sealed] == [f"usage-{RUN_ID}-{n:04}.jsonl" for n in (1, 2, 3)]
+    assert names(moved) == [file.name for file in sealed] == [f"usage-{RUN_ID}-{n:04}.jsonl" for n in (1, 2, 3)]
     assert names(out) == [f"run-{RUN_ID}.json"]
 
 
-def test_two_runs_into_one_directory_keep_out_of_each_others_way(tmp_path: Path) -> None:
+def test_two_runs_into_one_directory_use_different_names(tmp_path: Path) -> None:
     one, two = open_sink(tmp_path, run_id="one", seal_at=1), open_sink(tmp_path, run_id="two")
     one.write(records(3, 0))
     two.write(records(4, 1))
@@ -161,7 +161,7 @@ def test_two_runs_into_one_directory_keep_out_of_each_others_way(tmp_path: Path)
     assert names(tmp_path) == ["run-one.json", "run-two.json", *sorted(counts)]
 
 
-def test_a_run_without_records_leaves_a_manifest_alone(tmp_path: Path) -> None:
+def test_a_run_without_records_writes_only_a_manifest(tmp_path: Path) -> None:
     sink = open_sink(tmp_path)
     assert sink.seal() == ()
     sink.finish(b'{"records": 0}\n')
@@ -169,7 +169,7 @@ def test_a_run_without_records_leaves_a_manifest_alone(tmp_path: Path) -> None:
     assert (tmp_path / f"run-{RUN_ID}.json").read_bytes() == b'{"records": 0}\n'
 
 
-def test_what_is_abandoned_leaves_nothing_behind_and_what_is_sealed_stays(tmp_path: Path) -> None:
+def test_discarding_removes_the_unsealed_file_and_keeps_sealed_ones(tmp_path: Path) -> None:
     sink = open_sink(tmp_path, seal_at=5 * LINE)
     sink.write(records(10))
     sink.write(records(1))
@@ -179,7 +179,7 @@ def test_what_is_abandoned_leaves_nothing_behind_and_what_is_sealed_stays(tmp_pa
     sink.finish(b"{}")
 
 
-def test_what_was_given_up_is_never_described_as_sealed(tmp_path: Path) -> None:
+def test_discarded_records_are_not_part_of_a_sealed_file(tmp_path: Path) -> None:
     sink = open_sink(tmp_path)
     sink.write(records(4, 0))
     sink.discard()
@@ -203,12 +203,12 @@ def test_no_file_stays_open_after_a_run(tmp_path: Path) -> None:
     assert len(list(Path("/dev/fd").iterdir())) == before
 
 
-# --- in which order -------------------------------------------------------------------------
+# --- order of disk operations ---------------------------------------------------------------
 
 
 @pytest.fixture
 def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What is done to the disk, in order, by file names."""
+    """The disk operations, in order, with file names."""
     done: list[str] = []
     fsync, rename = os.fsync, os.rename
 
@@ -216,26 +216,28 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         kind = "directory" if stat.S_ISDIR(os.fstat(fd).st_mode) else "file"
         return f"{kind} {Path(f'/proc/self/fd/{fd}').readlink().name}" if Path("/proc/self/fd").exists() else kind
 
-    def tell_fsync(fd: int) -> None:
+    def record_fsync(fd: int) -> None:
         done.append(f"fsync {name_of(fd)}")
         fsync(fd)
 
-    def tell_rename(source: Path, target: Path) -> None:
+    def record_rename(source: Path, target: Path) -> None:
         done.append(f"rename {Path(source).name} {Path(target).name}")
         rename(source, target)
 
-    monkeypatch.setattr(os, "fsync", tell_fsync)
-    monkeypatch.setattr(os, "rename", tell_rename)
+    monkeypatch.setattr(os, "fsync", record_fsync)
+    monkeypatch.setattr(os, "rename", record_rename)
     return done
 
 
-def test_a_file_is_durable_before_it_is_visible_and_visible_before_it_is_told(tmp_path: Path, steps: list[str]) -> None:
+def test_a_file_is_durable_before_it_is_visible_and_visible_before_it_is_reported(
+    tmp_path: Path, steps: list[str]
+) -> None:
     out = tmp_path / "out"
     out.mkdir()
     sink = open_sink(out)
     sink.write(records(1))
     sealed = sink.seal()
-    steps.append(f"told {sealed[0].name}")
+    steps.append(f"reported {sealed[0].name}")
     sink.finish(b"{}")
     file, run = f"usage-{RUN_ID}-0001.jsonl", f"run-{RUN_ID}.json"
     linux = sys.platform == "linux"
@@ -244,7 +246,7 @@ def test_a_file_is_durable_before_it_is_visible_and_visible_before_it_is_told(tm
         "fsync directory out" if linux else "fsync directory",
         f"rename .{file}.unsealed {file}",
         "fsync directory out" if linux else "fsync directory",
-        f"told {file}",
+        f"reported {file}",
         f"fsync file .{run}.unsealed" if linux else "fsync file",
         "fsync directory out" if linux else "fsync directory",
         f"rename .{run}.unsealed {run}",
@@ -252,11 +254,9 @@ def test_a_file_is_durable_before_it_is_visible_and_visible_before_it_is_told(tm
     ]
 
 
-def test_the_name_of_a_new_file_is_durable_with_its_first_sync_and_costs_nothing_later(
-    tmp_path: Path, steps: list[str]
-) -> None:
-    """A file that was synced and whose directory was not may be gone after a power cut: with it went what was booked,
-    and where a seal was intended its absence was taken for the rename."""
+def test_the_first_sync_of_a_file_syncs_its_directory_too(tmp_path: Path, steps: list[str]) -> None:
+    """Without a sync of its directory, a synced file may be missing after a power cut: its committed records would be
+    lost, and after an intended seal the missing file would count as renamed."""
     files, path = OsFiles(), tmp_path / ".usage-1-0001.jsonl.unsealed"
     for _ in range(3):
         files.append(path, b"{}\n")
@@ -266,31 +266,31 @@ def test_the_name_of_a_new_file_is_durable_with_its_first_sync_and_costs_nothing
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="which directory was fsynced is read from /proc")
-def test_a_directory_that_was_made_survives_a_power_cut_as_its_files_do(tmp_path: Path, steps: list[str]) -> None:
+def test_a_new_directory_is_synced_in_its_parent(tmp_path: Path, steps: list[str]) -> None:
     open_sink(tmp_path / "a" / "b")
     assert {"fsync directory a", f"fsync directory {tmp_path.name}"} <= set(steps)
 
 
-# --- when the disk refuses ------------------------------------------------------------------
+# --- disk errors ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("below", "told"), [(".", "is a file: name a directory"), ("deeper/still", "can't be written: Not a directory")]
+    ("below", "message"), [(".", "is a file: name a directory"), ("deeper/still", "can't be written: Not a directory")]
 )
-def test_a_path_that_is_a_file_is_told_before_anything_is_asked(tmp_path: Path, below: str, told: str) -> None:
+def test_a_path_that_is_a_file_is_an_error_when_the_sink_is_opened(tmp_path: Path, below: str, message: str) -> None:
     (tmp_path / "file").write_text("")
     directory = tmp_path / "file" / below
-    with pytest.raises(OutputError, match=told):
+    with pytest.raises(OutputError, match=message):
         open_sink(directory)
 
 
-def test_a_directory_that_may_not_be_written_is_told_before_anything_is_asked(
+def test_a_read_only_directory_is_an_error_when_the_sink_is_opened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
-    monkeypatch.setattr(os, "open", refuse)  # as root, which tests may run as, nothing is refused
+    monkeypatch.setattr(os, "open", refuse)  # tests may run as root, who may write everywhere
     with pytest.raises(OutputError) as caught:
         open_sink(tmp_path)
     assert str(caught.value) == f"the output directory {tmp_path} can't be written: Permission denied"
@@ -309,7 +309,7 @@ def fill(sink: Output) -> None:
         sink.write(records(10, day))
 
 
-def test_a_full_disk_is_told_and_what_was_sealed_stays_sealed(small_disk: Path) -> None:
+def test_a_full_disk_is_reported_and_sealed_files_stay(small_disk: Path) -> None:
     sink = open_sink(small_disk, seal_at=16_000)
     with pytest.raises(OutputError) as caught:
         fill(sink)
@@ -324,7 +324,7 @@ def test_a_full_disk_is_told_and_what_was_sealed_stays_sealed(small_disk: Path) 
     assert names(small_disk) == [f"run-{RUN_ID}.json", *(file.name for file in sealed)]
 
 
-def test_a_manifest_that_does_not_fit_leaves_nothing_unsealed(small_disk: Path) -> None:
+def test_a_manifest_that_does_not_fit_on_the_disk_leaves_no_file(small_disk: Path) -> None:
     sink = open_sink(small_disk)
     sink.write(records(10))
     (sealed,) = sink.seal()
@@ -335,9 +335,7 @@ def test_a_manifest_that_does_not_fit_leaves_nothing_unsealed(small_disk: Path) 
 
 
 @pytest.mark.parametrize("step", ["fsync", "rename"])
-def test_a_seal_that_fails_shows_nothing_and_describes_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
-) -> None:
+def test_a_seal_that_fails_publishes_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     sink = open_sink(tmp_path, seal_at=5 * LINE)
     sink.write(records(10, 0))
     sink.write(records(1, 1))
@@ -371,7 +369,7 @@ print(names(Path(sys.argv[1])), sink.seal())
 """
 
 
-def test_a_limit_on_the_size_of_files_is_told_like_a_full_disk(tmp_path: Path) -> None:
+def test_a_limit_on_file_size_is_reported_like_a_full_disk(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", FILE_SIZE_LIMIT, str(tmp_path)],
         env=unmeasured(),

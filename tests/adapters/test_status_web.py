@@ -1,4 +1,4 @@
-"""Who may see what of the service, over real sockets: methods, hosts, tokens, headers, and what each path gives."""
+"""Access to the service over real sockets: methods, hosts, tokens, headers, and the content of each path."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Observed:
 
 
 @dataclass
-class Said:
+class Answer:
     status: int
     headers: Any
     body: bytes
@@ -55,85 +55,87 @@ class Said:
 
 @dataclass
 class Client:
-    """Asks as itself, or under another host's name."""
+    """Sends requests, with other headers if wanted."""
 
     session: aiohttp.ClientSession
     url: str
     site: FakeSite
     headers: dict[str, str] = field(default_factory=dict)
 
-    async def __call__(self, path: str, *, method: str = "GET", **headers: str) -> Said:
+    async def __call__(self, path: str, *, method: str = "GET", **headers: str) -> Answer:
         sent = self.headers | {name.replace("_", "-"): value for name, value in headers.items()}
         async with self.session.request(method, self.url + path, headers=sent, allow_redirects=False) as response:
-            return Said(response.status, response.headers.copy(), await response.read())
+            return Answer(response.status, response.headers.copy(), await response.read())
 
 
 @asynccontextmanager
-async def asking(seen: Observed, guarding: Guarding | Callable[[], Guarding] | None = None) -> AsyncIterator[Client]:
+async def running_site(
+    seen: Observed, guarding: Guarding | Callable[[], Guarding] | None = None
+) -> AsyncIterator[Client]:
     site = FakeSite(seen)
     app = make_app(site, guarding or Guarding())
     async with serving(app, host="127.0.0.1", port=0) as port, aiohttp.ClientSession() as session:
         yield Client(session, f"http://127.0.0.1:{port}", site)
 
 
-async def test_each_path_gives_what_its_name_says(seen: Observed) -> None:
-    async with asking(seen) as ask:
-        page, org = await ask("/"), await ask("/orgs/org-0002")
+async def test_each_path_returns_its_content(seen: Observed) -> None:
+    async with running_site(seen) as get:
+        page, org = await get("/"), await get("/orgs/org-0002")
         assert (page.status, page.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
         assert "org-0002" in page.text
         assert "Organization 1 Ltd." in org.text
-        assert (await ask("/orgs/nobody")).status == 404
-        metrics = await ask("/metrics")
+        assert (await get("/orgs/nobody")).status == 404
+        metrics = await get("/metrics")
         assert metrics.headers["Content-Type"].startswith("text/plain; version=0.0.4")
         assert "collector_up 1.0" in metrics.text
-        assert (await ask("/healthz")).text == (await ask("/readyz")).text == "ok\n"
-        assert (await ask("/nothing")).status == 404
+        assert (await get("/healthz")).text == (await get("/readyz")).text == "ok\n"
+        assert (await get("/nothing")).status == 404
 
 
-async def test_the_json_is_as_its_schema_says_and_takes_the_filters_of_the_page(seen: Observed) -> None:
-    async with asking(seen) as ask:
-        said = await ask("/api/status")
-        assert said.headers["Content-Type"] == "application/json; charset=utf-8"
-        document = json.loads(said.body)
+async def test_the_json_matches_its_schema_and_supports_the_filters_of_the_page(seen: Observed) -> None:
+    async with running_site(seen) as get:
+        answer = await get("/api/status")
+        assert answer.headers["Content-Type"] == "application/json; charset=utf-8"
+        document = json.loads(answer.body)
         jsonschema.Draft202012Validator(status_schema()).validate(document)
         assert [org["org"] for org in document["orgs"]] == list(seen.orgs)
-        refused = json.loads((await ask("/api/status?state=refused&q=org-0002")).body)
+        refused = json.loads((await get("/api/status?state=refused&q=org-0002")).body)
         assert [org["credential"]["reason"] for org in refused["orgs"]] == ["credential"]
         assert refused["orgs_total"] == len(seen.orgs)
 
 
-async def test_health_says_in_one_line_what_hangs_and_readiness_what_can_not_be_used(seen: Observed) -> None:
-    async with asking(seen) as ask:
-        ask.site.unfit = "the ledger can't be read: the disk is full"
-        assert (await ask("/healthz")).status == 200
-        assert (await ask("/readyz")).status == 503
-        assert (await ask("/readyz")).text == "the ledger can't be read: the disk is full\n"
-        ask.site.sick = "the writer hangs since 5 min"
-        assert ((await ask("/healthz")).status, (await ask("/readyz")).status) == (503, 503)
-        assert (await ask("/healthz")).text == "the writer hangs since 5 min\n"
+async def test_health_names_a_hung_thread_and_readiness_names_what_fails(seen: Observed) -> None:
+    async with running_site(seen) as get:
+        get.site.unfit = "the ledger can't be read: the disk is full"
+        assert (await get("/healthz")).status == 200
+        assert (await get("/readyz")).status == 503
+        assert (await get("/readyz")).text == "the ledger can't be read: the disk is full\n"
+        get.site.sick = "the writer hangs since 5 min"
+        assert ((await get("/healthz")).status, (await get("/readyz")).status) == (503, 503)
+        assert (await get("/healthz")).text == "the writer hangs since 5 min\n"
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"])
 async def test_only_get_and_head_are_answered(seen: Observed, method: str) -> None:
-    async with asking(seen) as ask:
+    async with running_site(seen) as get:
         for path in PATHS:
-            said = await ask(path, method=method)
-            assert (said.status, said.headers["Allow"]) == (405, "GET, HEAD")
+            answer = await get(path, method=method)
+            assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD")
 
 
 async def test_head_answers_like_get_without_a_body(seen: Observed) -> None:
-    async with asking(seen) as ask:
+    async with running_site(seen) as get:
         for path in PATHS:
-            said, got = await ask(path, method="HEAD"), await ask(path)
-            assert (said.status, said.body) == (got.status, b"")
-            assert said.headers["Content-Type"] == got.headers["Content-Type"]
+            answer, got = await get(path, method="HEAD"), await get(path)
+            assert (answer.status, answer.body) == (got.status, b"")
+            assert answer.headers["Content-Type"] == got.headers["Content-Type"]
 
 
-async def test_every_answer_may_only_be_shown_as_itself(seen: Observed) -> None:
-    async with asking(seen, Guarding(token=lambda: TOKEN)) as ask:
-        answers = [await ask(path) for path in PATHS] + [
-            await ask("/", method="POST"),
-            await ask("/", Host="evil.test"),
+async def test_every_answer_has_security_headers(seen: Observed) -> None:
+    async with running_site(seen, Guarding(token=lambda: TOKEN)) as get:
+        answers = [await get(path) for path in PATHS] + [
+            await get("/", method="POST"),
+            await get("/", Host="evil.test"),
         ]
     assert {answer.status for answer in answers} == {200, 401, 405, 421}
     for answer in answers:
@@ -151,9 +153,9 @@ async def test_every_answer_may_only_be_shown_as_itself(seen: Observed) -> None:
         assert "Set-Cookie" not in answer.headers
 
 
-async def test_style_and_script_are_files_of_their_own_that_may_be_kept(seen: Observed) -> None:
-    async with asking(seen) as ask:
-        page = (await ask("/")).text
+async def test_style_and_script_are_separate_files_that_may_be_cached(seen: Observed) -> None:
+    async with running_site(seen) as get:
+        page = (await get("/")).text
         assert "<style" not in page
         assert " style=" not in page
         assert " on" not in {part[:3] for part in page.split('"')}
@@ -162,9 +164,9 @@ async def test_style_and_script_are_files_of_their_own_that_may_be_kept(seen: Ob
             path = next(
                 part for part in page.split('"') if part.startswith(f"./static/{name}") and part.endswith(suffix)
             )
-            said = await ask(path.removeprefix("."))
-            assert (said.status, said.headers["Content-Type"]) == (200, f"{kind}; charset=utf-8")
-            assert "immutable" in said.headers["Cache-Control"]
+            answer = await get(path.removeprefix("."))
+            assert (answer.status, answer.headers["Content-Type"]) == (200, f"{kind}; charset=utf-8")
+            assert "immutable" in answer.headers["Cache-Control"]
 
 
 @pytest.mark.parametrize(
@@ -172,10 +174,10 @@ async def test_style_and_script_are_files_of_their_own_that_may_be_kept(seen: Ob
     ["localhost", "LOCALHOST:8080", "127.0.0.1:8080", "127.8.9.1", "[::1]:8080", "localhost.", "usage.example.test",
      "Usage.Example.test:443", "usage.example.test.", "10.1.2.3:8080"],
 )  # fmt: skip
-async def test_it_answers_under_loopback_names_and_allowed_ones(seen: Observed, host: str) -> None:
+async def test_loopback_and_allowed_hosts_are_served(seen: Observed, host: str) -> None:
     guarding = Guarding(allowed_hosts=("usage.example.test", "10.1.2.3:8080"))
-    async with asking(seen, guarding) as ask:
-        assert (await ask("/", Host=host)).status == 200
+    async with running_site(seen, guarding) as get:
+        assert (await get("/", Host=host)).status == 200
 
 
 @pytest.mark.parametrize(
@@ -183,14 +185,18 @@ async def test_it_answers_under_loopback_names_and_allowed_ones(seen: Observed, 
     ["evil.test", "localhost.evil.test", "evil.test:8080", "10.1.2.3", "10.1.2.3:80", "usage.example.test.evil.test",
      "user@localhost", "localhost:80:80", "[::1", "localhost:x", "0.0.0.0", "127.0.0.1.evil.test"],  # noqa: S104
 )  # fmt: skip
-async def test_under_no_other_name_is_anything_shown_but_health_and_metrics(seen: Observed, host: str) -> None:
+async def test_other_hosts_get_only_health_and_metrics(seen: Observed, host: str) -> None:
     guarding = Guarding(allowed_hosts=("usage.example.test", "10.1.2.3:8080"))
-    async with asking(seen, guarding) as ask:
+    async with running_site(seen, guarding) as get:
         for path in ("/", "/orgs/org-0001", "/api/status", "/static/page.css", "/x"):
-            said = await ask(path, Host=host)
-            assert (said.status, "service.allowed_hosts" in said.text, "org-0001" in said.text) == (421, True, False)
+            answer = await get(path, Host=host)
+            assert (answer.status, "service.allowed_hosts" in answer.text, "org-0001" in answer.text) == (
+                421,
+                True,
+                False,
+            )
         for path in ("/healthz", "/readyz", "/metrics"):
-            assert (await ask(path, Host=host)).status == 200
+            assert (await get(path, Host=host)).status == 200
 
 
 def basic(password: str, user: str = "anybody") -> str:
@@ -201,10 +207,10 @@ def basic(password: str, user: str = "anybody") -> str:
     "authorization",
     [f"Bearer {TOKEN}", f"bearer  {TOKEN}", basic(TOKEN), basic(TOKEN, user=""), basic(TOKEN).replace("B", "b", 1)],
 )
-async def test_with_a_token_everything_is_shown_to_whoever_has_it(seen: Observed, authorization: str) -> None:
-    async with asking(seen, Guarding(token=lambda: TOKEN)) as ask:
+async def test_a_client_with_the_token_gets_everything(seen: Observed, authorization: str) -> None:
+    async with running_site(seen, Guarding(token=lambda: TOKEN)) as get:
         for path in ("/", "/orgs/org-0001", "/api/status", "/metrics"):
-            assert (await ask(path, Authorization=authorization)).status == 200
+            assert (await get(path, Authorization=authorization)).status == 200
 
 
 @pytest.mark.parametrize(
@@ -213,55 +219,55 @@ async def test_with_a_token_everything_is_shown_to_whoever_has_it(seen: Observed
      basic("wrong"),
      "Basic", "Basic %%%", f"Basic {TOKEN.encode().hex()}", f"Digest {TOKEN}", basic("x", user=TOKEN)],
 )  # fmt: skip
-async def test_without_the_token_nothing_is_shown_but_health(seen: Observed, authorization: str) -> None:
-    async with asking(seen, Guarding(token=lambda: TOKEN)) as ask:
+async def test_a_client_without_the_token_gets_only_health(seen: Observed, authorization: str) -> None:
+    async with running_site(seen, Guarding(token=lambda: TOKEN)) as get:
         headers = {"Authorization": authorization} if authorization else {}
         for path in ("/", "/orgs/org-0001", "/api/status", "/metrics", "/static/page.css", "/x"):
-            said = await ask(path, **headers)
-            assert said.status == 401
-            assert "org-0001" not in said.text
-            assert TOKEN not in said.text
-            challenges = said.headers.getall("WWW-Authenticate")
+            answer = await get(path, **headers)
+            assert answer.status == 401
+            assert "org-0001" not in answer.text
+            assert TOKEN not in answer.text
+            challenges = answer.headers.getall("WWW-Authenticate")
             assert [challenge.split()[0] for challenge in challenges] == ["Basic", "Bearer"]
         for path in ("/healthz", "/readyz"):
-            assert (await ask(path, **headers)).status == 200
+            assert (await get(path, **headers)).status == 200
 
 
-async def test_an_empty_token_lets_nobody_in(seen: Observed) -> None:
-    async with asking(seen, Guarding(token=lambda: "")) as ask:
+async def test_an_empty_token_accepts_no_client(seen: Observed) -> None:
+    async with running_site(seen, Guarding(token=lambda: "")) as get:
         for authorization in ("Bearer ", basic(""), "Bearer x"):
-            assert (await ask("/", Authorization=authorization)).status == 401
+            assert (await get("/", Authorization=authorization)).status == 401
 
 
-async def test_a_changed_token_and_changed_hosts_hold_from_the_next_request_on(seen: Observed) -> None:
+async def test_a_changed_token_and_changed_hosts_apply_to_the_next_request(seen: Observed) -> None:
     guardings = [Guarding(token=lambda: "old")]
-    async with asking(seen, lambda: guardings[-1]) as ask:
-        assert (await ask("/", Authorization="Bearer old")).status == 200
+    async with running_site(seen, lambda: guardings[-1]) as get:
+        assert (await get("/", Authorization="Bearer old")).status == 200
         guardings.append(Guarding(token=lambda: "new", allowed_hosts=("usage.example.test",)))
-        assert (await ask("/", Authorization="Bearer old")).status == 401
-        assert (await ask("/", Authorization="Bearer new", Host="usage.example.test")).status == 200
+        assert (await get("/", Authorization="Bearer old")).status == 401
+        assert (await get("/", Authorization="Bearer new", Host="usage.example.test")).status == 200
 
 
-async def test_a_page_that_fails_says_so_without_saying_why(seen: Observed, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with asking(seen) as ask:
+async def test_a_failing_page_shows_no_details(seen: Observed, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running_site(seen) as get:
         monkeypatch.setattr(FakeSite, "observed", lambda _: 1 / 0)
-        said = await ask("/")
-        assert (said.status, said.text) == (500, "This page failed; what happened stands in the log.\n")
-        assert said.headers["Content-Security-Policy"].startswith("default-src 'none'")
-        assert (await ask("/healthz")).status == 200
+        answer = await get("/")
+        assert (answer.status, answer.text) == (500, "This page failed; what happened stands in the log.\n")
+        assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
+        assert (await get("/healthz")).status == 200
 
 
-async def test_large_pages_are_compressed_for_those_who_ask(seen: Observed) -> None:
-    async with asking(seen) as ask:
-        said = await ask("/", Accept_Encoding="gzip")
-        assert said.headers["Content-Encoding"] == "gzip"
-        assert "Content-Encoding" not in (await ask("/healthz", Accept_Encoding="gzip")).headers
-        assert "Content-Encoding" not in (await ask("/", Accept_Encoding="identity")).headers
+async def test_large_pages_are_compressed_on_request(seen: Observed) -> None:
+    async with running_site(seen) as get:
+        answer = await get("/", Accept_Encoding="gzip")
+        assert answer.headers["Content-Encoding"] == "gzip"
+        assert "Content-Encoding" not in (await get("/healthz", Accept_Encoding="gzip")).headers
+        assert "Content-Encoding" not in (await get("/", Accept_Encoding="identity")).headers
 
 
-async def test_an_address_that_is_taken_is_a_config_error_that_names_the_keys(seen: Observed) -> None:
-    async with asking(seen) as ask:
-        port = int(ask.url.rpartition(":")[2])
+async def test_an_address_in_use_is_a_config_error_that_names_the_keys(seen: Observed) -> None:
+    async with running_site(seen) as get:
+        port = int(get.url.rpartition(":")[2])
         with pytest.raises(
             ConfigError, match=r"service\.host and service\.port: 127\.0\.0\.1:\d+ can't be listened on"
         ):
@@ -269,17 +275,17 @@ async def test_an_address_that_is_taken_is_a_config_error_that_names_the_keys(se
                 raise AssertionError
 
 
-async def test_any_query_gives_a_page(seen: Observed) -> None:
-    async with asking(seen) as ask:
+async def test_any_query_returns_a_page(seen: Observed) -> None:
+    async with running_site(seen) as get:
         odd = ["page=-1", "page=999999999999", "page=²", "state=%00", "sort=x&sort=name", "label=:", "label=team"]
         for query in [*odd, "q=%ff%fe", "q=" + "a" * 5000, "&&==", "label=a:b&" * 50]:
-            assert (await ask(f"/?{query}")).status == 200, query
+            assert (await get(f"/?{query}")).status == 200, query
 
 
-async def test_a_fleet_of_healthy_orgs_says_so(tmp_path: Path) -> None:
+async def test_the_page_says_that_all_orgs_are_healthy(tmp_path: Path) -> None:
     fleet = make_fleet(tmp_path, numbered(2), lambda _: HEALTHY)
-    async with asking(observed_of(fleet)) as ask:
-        assert "Everything due is here" in (await ask("/")).text
+    async with running_site(observed_of(fleet)) as get:
+        assert "Everything due is here" in (await get("/")).text
     refused = make_fleet(tmp_path / "other", numbered(1), lambda _: REFUSED_NOW)
-    async with asking(observed_of(refused)) as ask:
-        assert "1 org lacks something; 1 credential refused" in (await ask("/")).text
+    async with running_site(observed_of(refused)) as get:
+        assert "1 org lacks something; 1 credential refused" in (await get("/")).text

@@ -1,4 +1,4 @@
-"""Records on stdout: whole lines for every kind of reader, and a loop that goes on whatever the reader does."""
+"""Records on stdout: whole lines for every kind of reader, and no reader blocks the event loop."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ WENT_AWAY = "stdout's reader went away"
 
 @dataclass
 class Pipe:
-    """A pipe with the sink at one end; `read` is done by a thread, as by another process."""
+    """A pipe with the sink at one end. A thread reads the other end, as another process would."""
 
     read_fd: int
     write_fd: int
-    taken: bytearray = field(default_factory=bytearray)
+    received: bytearray = field(default_factory=bytearray)
 
     def read_all(self, piece: int = 65536, pause_s: float = 0.0) -> None:
         while content := os.read(self.read_fd, piece):
-            self.taken += content
+            self.received += content
             time.sleep(pause_s)
 
     @asynccontextmanager
     async def reader(self, piece: int = 65536, pause_s: float = 0.0) -> AsyncIterator[None]:
-        """Read beside the block until the sink's end is closed after it."""
+        """Read during the block, and until the sink's end is closed after it."""
         thread = threading.Thread(target=self.read_all, args=(piece, pause_s))
         thread.start()
         try:
@@ -61,7 +61,7 @@ class Pipe:
 def pipe() -> Iterator[Pipe]:
     made = Pipe(*os.pipe())
     if hasattr(fcntl, "F_SETPIPE_SZ"):
-        fcntl.fcntl(made.write_fd, fcntl.F_SETPIPE_SZ, 4096)  # the smallest there is
+        fcntl.fcntl(made.write_fd, fcntl.F_SETPIPE_SZ, 4096)  # the smallest possible size
     yield made
     for fd in (made.read_fd, made.write_fd):
         if fd >= 0:
@@ -70,7 +70,7 @@ def pipe() -> Iterator[Pipe]:
 
 @asynccontextmanager
 async def ticking() -> AsyncIterator[list[float]]:
-    """Note, in seconds, how long the event loop was away each time during the block."""
+    """Return a list that gets the duration of each turn of the event loop during the block, in seconds."""
     gaps: list[float] = []
 
     async def tick() -> None:
@@ -93,7 +93,7 @@ async def ticking() -> AsyncIterator[list[float]]:
 
 @pytest.mark.parametrize("blocking", [True, False])
 @pytest.mark.parametrize(("piece", "pause_s"), [(65536, 0.0), (1000, 0.0), (4096, 0.002)])
-async def test_every_line_arrives_whole_and_in_order_however_little_the_reader_takes(
+async def test_every_line_arrives_whole_and_in_order_with_a_slow_reader(
     pipe: Pipe, blocking: bool, piece: int, pause_s: float
 ) -> None:
     os.set_blocking(pipe.write_fd, blocking)
@@ -104,10 +104,10 @@ async def test_every_line_arrives_whole_and_in_order_however_little_the_reader_t
             await asyncio.to_thread(sink.append, batch)
         assert sink.close_file() is None
         sink.write_manifest(b"never shown")
-    assert bytes(pipe.taken) == b"".join(to_lines(batch) for batch in batches)
+    assert bytes(pipe.received) == b"".join(to_lines(batch) for batch in batches)
 
 
-async def test_what_write_returns_for_is_written(pipe: Pipe) -> None:
+async def test_append_returns_when_all_lines_are_written(pipe: Pipe) -> None:
     sink = StdoutSink(pipe.write_fd)
     await asyncio.to_thread(sink.append, records(2))
     assert os.read(pipe.read_fd, 65536) == to_lines(records(2))
@@ -134,13 +134,13 @@ async def test_a_socket_is_a_reader_too() -> None:
             await asyncio.to_thread(sink.append, records(500))
             sink.write_manifest(b"{}")
         pipe.close_reader_end()
-    assert bytes(pipe.taken) == to_lines(records(500))
+    assert bytes(pipe.received) == to_lines(records(500))
 
 
 # --- readers that fail ----------------------------------------------------------------------
 
 
-async def test_a_reader_that_went_away_is_told(pipe: Pipe) -> None:
+async def test_a_closed_reader_is_reported(pipe: Pipe) -> None:
     sink = StdoutSink(pipe.write_fd)
     pipe.close_reader_end()
     with pytest.raises(OutputError) as caught:
@@ -148,7 +148,7 @@ async def test_a_reader_that_went_away_is_told(pipe: Pipe) -> None:
     assert str(caught.value) == WENT_AWAY
 
 
-async def test_a_reader_that_goes_away_in_mid_write_is_told_at_once(pipe: Pipe) -> None:
+async def test_a_reader_that_closes_during_a_write_is_reported_at_once(pipe: Pipe) -> None:
     sink = StdoutSink(pipe.write_fd)
     writing = asyncio.create_task(asyncio.to_thread(sink.append, records(5000)))
     await asyncio.to_thread(os.read, pipe.read_fd, 4096)
@@ -160,7 +160,7 @@ async def test_a_reader_that_goes_away_in_mid_write_is_told_at_once(pipe: Pipe) 
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
-async def test_a_full_disk_behind_stdout_is_told() -> None:
+async def test_a_full_disk_behind_stdout_is_reported() -> None:
     fd = os.open("/dev/full", os.O_WRONLY)
     sink = StdoutSink(fd)
     with pytest.raises(OutputError) as caught:
@@ -169,7 +169,7 @@ async def test_a_full_disk_behind_stdout_is_told() -> None:
     os.close(fd)
 
 
-async def test_a_stdout_that_is_closed_is_told(pipe: Pipe) -> None:
+async def test_a_closed_stdout_is_reported(pipe: Pipe) -> None:
     sink = StdoutSink(pipe.write_fd)
     pipe.close_sink_end()
     with pytest.raises(OutputError, match="stdout can't be written: Bad file descriptor"):
@@ -177,7 +177,7 @@ async def test_a_stdout_that_is_closed_is_told(pipe: Pipe) -> None:
 
 
 @pytest.mark.parametrize("blocking", [True, False])
-async def test_a_reader_that_takes_nothing_stops_neither_the_loop_nor_the_end(pipe: Pipe, blocking: bool) -> None:
+async def test_a_reader_that_does_not_read_blocks_neither_the_loop_nor_the_shutdown(pipe: Pipe, blocking: bool) -> None:
     os.set_blocking(pipe.write_fd, blocking)
     sink = StdoutSink(pipe.write_fd)
     async with ticking() as gaps:
@@ -187,12 +187,12 @@ async def test_a_reader_that_takes_nothing_stops_neither_the_loop_nor_the_end(pi
         assert max(gaps) < 0.25
         async with asyncio.timeout(2):
             sink.abandon()
-            with pytest.raises(OutputError, match="stdout's reader took nothing more before the run had to end"):
+            with pytest.raises(OutputError, match="stdout's reader stopped reading, and the run had to end"):
                 await writing
     assert len(gaps) > 20
 
 
-async def test_an_abandoned_stdout_takes_nothing_more_and_says_so(pipe: Pipe) -> None:
+async def test_an_abandoned_stdout_writes_nothing_and_raises(pipe: Pipe) -> None:
     sink = StdoutSink(pipe.write_fd)
     sink.abandon()
     with pytest.raises(OutputError):
@@ -203,17 +203,17 @@ async def test_an_abandoned_stdout_takes_nothing_more_and_says_so(pipe: Pipe) ->
     assert os.read(pipe.read_fd, 1) == b""
 
 
-# --- wide streams ---------------------------------------------------------------------------
+# --- large streams ---------------------------------------------------------------------------
 
 
-async def test_a_hundred_thousand_records_do_not_hold_up_the_loop(pipe: Pipe) -> None:
+async def test_a_hundred_thousand_records_do_not_block_the_loop(pipe: Pipe) -> None:
     sink = StdoutSink(pipe.write_fd)
-    batch = records(1250)  # about as many as the writer hands over at once
+    batch = records(1250)  # about as many as the writer appends at once
     if hasattr(fcntl, "F_SETPIPE_SZ"):
         fcntl.fcntl(pipe.write_fd, fcntl.F_SETPIPE_SZ, 65536)
     async with pipe.reader(), ticking() as gaps:
         for _ in range(80):
             await asyncio.to_thread(sink.append, batch)
         sink.write_manifest(b"{}")
-    assert pipe.taken.count(b"\n") == 100_000
+    assert pipe.received.count(b"\n") == 100_000
     assert max(gaps) < 0.25

@@ -134,7 +134,7 @@ class ApiTransport:
             async with asyncio.timeout(self.api.scenario.timeout):
                 reply = await self._exchange(asked, spec, request, on_sent)
         except TimeoutError:
-            reply = Retriable(code="timeout", message="no whole answer in time")
+            reply = Retriable(code="timeout", message="no complete answer in time")
         finally:
             self.api.ended(asked, loop.time())
         asked.code = reply.code if not isinstance(reply, Reply) else str(reply.status)

@@ -165,7 +165,7 @@ def _lost_without_prior() -> Sequence[Patch]:
 
 
 def _leases_of_the_dead_stay() -> Sequence[Patch]:
-    return [patch.object(module, "bury_dead", _nothing) for module in (leases, holders, unsealed, runs)]
+    return [patch.object(module, "remove_dead_holders", _nothing) for module in (leases, holders, unsealed, runs)]
 
 
 def _gathered_for_a_minute() -> Sequence[Patch]:

@@ -1,6 +1,6 @@
-"""Both ends of a wire: a server that sends exactly the bytes it is told, and the transport that asks it.
+"""Both ends of a connection: a server that sends exactly the given bytes, and the transport under test.
 
-The server keeps what it was sent as it came, and knows no HTTP but where a request's head ends.
+The server keeps the received bytes unchanged. It knows nothing of HTTP but where the head of a request ends.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from tests.support.orgs import make_org
 REQUEST = ApiRequest(
     population=Population.ACCOUNT_USER, from_="2026-06-01 00:00:00", to="2026-06-01 23:59:59", timezone="+05:30"
 )
-_LONG_S = 30.0  # nobody waits for it: the client or the test's end comes first
+_LONG_S = 30.0  # never reached: the client or the test ends earlier
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 @dataclass
 class Peer:
-    """The server's end of a connection on which a request has just come in."""
+    """The server's end of a connection on which a request has arrived."""
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
@@ -40,7 +40,7 @@ class Peer:
         await self.writer.drain()
 
     async def flood(self, piece: bytes, times: int) -> None:
-        """Send a piece again and again, as long as the client takes it."""
+        """Send a piece repeatedly while the client reads it."""
         for _ in range(times):
             await self.send(piece)
 
@@ -51,18 +51,18 @@ class Peer:
             await asyncio.sleep(every_s)
 
     async def say_nothing(self) -> None:
-        """Hold the connection until the client goes away."""
+        """Send nothing until the client closes the connection."""
         with suppress(TimeoutError):
             async with asyncio.timeout(_LONG_S):
                 while await self.reader.read(65536):
                     pass
 
     async def until_read(self) -> None:
-        """Wait for long enough that the client has seen what was sent."""
+        """Wait long enough for the client to read what was sent."""
         await asyncio.sleep(0.05)
 
     async def tunnel(self, port: int) -> None:
-        """Carry bytes to another server and back, as a proxy does, until either end has enough."""
+        """Forward bytes to another server and back, as a proxy does, until either end closes."""
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         try:
             ways = [_carry(self.reader, writer), _carry(reader, self.writer)]
@@ -145,7 +145,7 @@ class RawServer:
 async def raw_server(
     behave: Behaviour, *, tls: ssl.SSLContext | None = None, at_once: bool = False
 ) -> AsyncIterator[RawServer]:
-    """Run a server on loopback that does this after the head of each request, or at once when connected."""
+    """Run a server on loopback. It calls `behave` after the head of each request, or `at_once` on a new connection."""
     raw = RawServer(behave, at_once)
     server = await asyncio.start_server(raw._accept, "127.0.0.1", 0, ssl=tls)
     raw.port = server.sockets[0].getsockname()[1]
@@ -158,13 +158,13 @@ async def raw_server(
 
 
 def response(body: bytes = b"{}", status: str = "200 OK", *headers: str, length: int | None = None) -> bytes:
-    """An HTTP response as bytes; `length` is what Content-Length says, if it isn't the truth."""
-    said = f"Content-Length: {len(body) if length is None else length}"
-    return "\r\n".join([f"HTTP/1.1 {status}", said, *headers, "", ""]).encode() + body
+    """An HTTP response as bytes; `length` is a wrong Content-Length, if given."""
+    content_length = f"Content-Length: {len(body) if length is None else length}"
+    return "\r\n".join([f"HTTP/1.1 {status}", content_length, *headers, "", ""]).encode() + body
 
 
 def answering(content: bytes) -> Behaviour:
-    """The same bytes to every request, on a connection that stays open."""
+    """Send the same bytes to every request, and keep the connection open."""
 
     async def behave(peer: Peer) -> None:
         await peer.send(content)
@@ -173,7 +173,7 @@ def answering(content: bytes) -> Behaviour:
 
 
 def closing_after(content: bytes) -> Behaviour:
-    """These bytes, then the end of the connection."""
+    """Send these bytes, then close the connection."""
 
     async def behave(peer: Peer) -> None:
         await peer.send(content)
@@ -183,14 +183,14 @@ def closing_after(content: bytes) -> Behaviour:
 
 
 @dataclass
-class Asker:
-    """The transport under test, with a count of the requests that it said had left."""
+class Client:
+    """The transport under test, with a count of the requests that it reported as sent."""
 
     transport: HttpTransport
     org: Org
     sent: int = 0
 
-    async def ask(self, request: ApiRequest = REQUEST, org: Org | None = None) -> Reply | Failure:
+    async def fetch(self, request: ApiRequest = REQUEST, org: Org | None = None) -> Reply | Failure:
         return await self.transport.fetch(org or self.org, request, on_sent=self._count)
 
     def _count(self) -> None:
@@ -198,9 +198,9 @@ class Asker:
 
 
 @asynccontextmanager
-async def asking(
+async def client_of(
     base_url: str, *, timeout_s: float = 5.0, connections: int = 4, ca_file: Path | None = None
-) -> AsyncIterator[Asker]:
-    """Open a transport that asks this address."""
+) -> AsyncIterator[Client]:
+    """Open a transport for this address."""
     async with HttpTransport(timeout_s=timeout_s, connections=connections, ca_file=ca_file) as transport:
-        yield Asker(transport, make_org(base_url=base_url))
+        yield Client(transport, make_org(base_url=base_url))

@@ -24,12 +24,12 @@ START = int(datetime(2026, 11, 17, tzinfo=UTC).timestamp())  # of that day
 
 @dataclass
 class Client:
-    """Asks a simulator as an org of it."""
+    """Sends requests to a simulator as one of its orgs."""
 
     simulator: Simulator
     session: aiohttp.ClientSession
 
-    async def ask(
+    async def fetch(
         self,
         org: str = "org-001",
         query: Mapping[str, str] | None = None,

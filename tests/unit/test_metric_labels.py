@@ -1,4 +1,4 @@
-"""What may be the value of a label: words of ours, and a bounded number of others'."""
+"""The values of labels: a closed set of codes, and a limited number of texts from outside."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import collector
-from collector.adapters.metrics.labels import OTHER, WORDS, Bounded, word_of
+from collector.adapters.metrics.labels import CODES, OTHER, Bounded, code_label
 from collector.core.response import Reply, interpret
 from collector.errors import RefusalReason
 from collector.model import ApiRequest, Population
@@ -24,29 +24,29 @@ REQUEST = ApiRequest(
 
 @settings(deadline=None)
 @given(st.text() | st.from_regex(r"http_[0-9]{1,6}", fullmatch=True))
-def test_any_text_counts_as_one_of_a_closed_set(text: str) -> None:
-    assert word_of(text) in WORDS
+def test_any_text_becomes_a_label_of_a_closed_set(text: str) -> None:
+    assert code_label(text) in CODES
 
 
 @settings(deadline=None)
 @given(st.integers(100, 999), st.binary(max_size=50))
-def test_whatever_status_the_api_answers_is_one_of_a_closed_set(status: int, body: bytes) -> None:
+def test_any_status_of_the_api_becomes_a_label_of_a_closed_set(status: int, body: bytes) -> None:
     result = interpret(Reply(status=status, headers={}, body=body), REQUEST, now=FakeClock().now())
     code = getattr(result, "code", "ok")
-    assert word_of(code) in WORDS
+    assert code_label(code) in CODES
     if 400 <= status <= 599:
-        assert word_of(code) != OTHER, "clients' and servers' errors are told apart"
+        assert code_label(code) != OTHER, "4xx and 5xx have different labels"
 
 
 @pytest.mark.parametrize(
-    ("code", "word"),
+    ("code", "label"),
     [("http_503", "http_503"), ("http_599", "http_5xx"), ("http_418", "http_4xx"), ("http_302", OTHER), ("ok", "ok")],
 )
-def test_a_status_counts_by_itself_or_by_its_family(code: str, word: str) -> None:
-    assert word_of(code) == word
+def test_a_status_has_its_own_label_or_that_of_its_family(code: str, label: str) -> None:
+    assert code_label(code) == label
 
 
-def test_every_code_that_the_collector_gives_a_failure_has_a_word_of_its_own() -> None:
+def test_every_failure_code_of_the_collector_has_a_label_of_its_own() -> None:
     codes = {
         keyword.value.value
         for file in CODE.rglob("*.py")
@@ -57,13 +57,13 @@ def test_every_code_that_the_collector_gives_a_failure_has_a_word_of_its_own() -
         if keyword.arg == "code" and isinstance(keyword.value, ast.Constant)
     }
     assert {"timeout", "shape", "redirect", "http_400", "busy"} <= codes
-    assert codes <= WORDS
-    assert {f"refused_{reason}" for reason in RefusalReason} <= WORDS
+    assert codes <= CODES
+    assert {f"refused_{reason}" for reason in RefusalReason} <= CODES
 
 
 @settings(deadline=None)
 @given(st.lists(st.text(max_size=300)))
-def test_texts_from_outside_are_bounded_in_number_and_length_and_keep_their_labels(texts: list[str]) -> None:
+def test_texts_from_outside_are_limited_in_number_and_length_and_keep_their_labels(texts: list[str]) -> None:
     bounded = Bounded.of(5, ["automation"])
     first = [bounded.label(text) for text in texts]
     assert len(set(first)) <= 5  # four new ones, and `other`

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.simulator.faults import KINDS, FaultError, Kind, parse_fault
+from collector.simulator.fault_kinds import KINDS, FaultError, Kind
+from collector.simulator.faults import parse_fault
 from collector.simulator.habits import POPULATIONS
 from collector.simulator.limits import Limit, SlidingWindow
 from collector.simulator.query import BadQueryError, parameters, read
@@ -168,22 +169,22 @@ def test_the_example_of_every_kind_is_a_fault(name: str, kind: Kind) -> None:
         ("refused", "write PATTERN:KIND"),
         ("org-1:", "write PATTERN:KIND"),
         ("org-1:refusd", "did you mean 'refused'?"),
-        ("org-1:429=2", "no probability"),
-        ("org-1:429=1,retry-after=soon", "retry-after is a number of seconds, or date"),
+        ("org-1:429=2", "not a probability"),
+        ("org-1:429=1,retry-after=soon", "retry-after must be a number of seconds, or date"),
         ("org-1:429=1,retryafter=1", "did you mean 'retry-after'?"),
-        ("org-1:latency", "no duration"),
-        ("org-1:latency=fast", "no duration"),
-        ("org-1:partial=sometimes", "none of once, often, always"),
-        ("org-1:partial,group=web", "group is one of automation, realdevice, smartui"),
-        ("org-1:502,body=xml", "body is one of json, html, empty"),
-        ("org-1:502,first=two", "first is a number of requests"),
+        ("org-1:latency", "not a duration"),
+        ("org-1:latency=fast", "not a duration"),
+        ("org-1:partial=sometimes", "not one of once, often, always"),
+        ("org-1:partial,group=web", "group must be one of automation, realdevice, smartui"),
+        ("org-1:502,body=xml", "body must be one of json, html, empty"),
+        ("org-1:502,first=two", "first must be a number of requests"),
         ("org-1:refused=1", "takes no value"),
-        ("org-1:same-as", "takes the name of an org"),
-        ("org-1:late=3d:7", "no probability"),
-        ("org-1:range-end=open", "none of exclusive"),
+        ("org-1:same-as", "requires the name of an org"),
+        ("org-1:late=3d:7", "not a probability"),
+        ("org-1:range-end=open", "not one of exclusive"),
     ],
 )
-def test_what_is_no_fault_is_told_with_what_would_be_right(text: str, says: str) -> None:
+def test_an_invalid_fault_is_reported_with_advice(text: str, says: str) -> None:
     with pytest.raises(FaultError) as caught:
         parse_fault(text)
     assert says in str(caught.value)
@@ -193,7 +194,7 @@ def test_a_limit_is_requests_per_period() -> None:
     assert Limit.parse("2/1s") == Limit(requests=2, period_s=1)
     assert Limit.parse("100/1m") == Limit(requests=100, period_s=60)
     for text in ("2", "0/1s", "2/0s", "2/s", "a/1s", ""):
-        with pytest.raises(ValueError, match="is no limit"):
+        with pytest.raises(ValueError, match="is not a limit"):
             Limit.parse(text)
 
 

@@ -1,10 +1,10 @@
-"""Metrics of runs with the official Prometheus client: a registry of our own, never the global one.
+"""Metrics of runs with the official Prometheus client, in a registry of their own, never the global one.
 
-Owns the names `collector_*` of what runs do (docs/metrics.md lists all of them), and how
-they leave a process that ends. Never lets a text from outside become a label without a bound.
+Owns the metrics `collector_*` of runs (docs/metrics.md lists all metrics), and how a process that ends
+exports them. A text from outside never becomes a label value without a limit on their number.
 """
 
-from collector.adapters.metrics.labels import Bounded, word_of
+from collector.adapters.metrics.labels import Bounded, code_label
 from collector.adapters.metrics.loop_lag import LoopLag
 from collector.adapters.metrics.push import push, write_textfile
 from collector.adapters.metrics.registry import add_process_metrics, new_registry
@@ -16,8 +16,8 @@ __all__ = [
     "LoopLag",
     "RunMetrics",
     "add_process_metrics",
+    "code_label",
     "new_registry",
     "push",
-    "word_of",
     "write_textfile",
 ]

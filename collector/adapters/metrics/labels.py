@@ -1,4 +1,4 @@
-"""Values of labels: closed sets, and texts from outside with a bound on how many there can be."""
+"""Label values: closed sets, and texts from outside with a limit on their number."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collector.errors import REFUSED_CODES
 OTHER = "other"
 _LONGEST = 100
 
-# What becomes of a request, or why it is made again. Failures' codes carry the API's status, which could be any.
+# Results of requests and reasons of retries. A failure's code contains the HTTP status, which may be any number.
 ANSWERED = ("ok", "partial")
 _BROKEN = ("echo", "not_json", "shape")
 _RETRIABLE = (
@@ -22,31 +22,31 @@ _REJECTED = (
     *("redirect", "tls_certificate", "too_large", "url", "client"),
 )
 _OURS = ("api_down", "busy", "clock", "defect", "ledger", "lost", "reloaded", "stopped", "window")
-WORDS = frozenset({*ANSWERED, *_BROKEN, *_RETRIABLE, *_REJECTED, *_OURS, *REFUSED_CODES, OTHER})
+CODES = frozenset({*ANSWERED, *_BROKEN, *_RETRIABLE, *_REJECTED, *_OURS, *REFUSED_CODES, OTHER})
 
 
-def word_of(code: str) -> str:
-    """Return the result or reason that a code counts as: one of `WORDS`, whatever the code is."""
-    if code in WORDS:
+def code_label(code: str) -> str:
+    """Return the label value of a result or failure code: always one of `CODES`."""
+    if code in CODES:
         return code
     family = f"{code[:6]}xx"
-    return family if code.startswith("http_") and family in WORDS else OTHER
+    return family if code.startswith("http_") and family in CODES else OTHER
 
 
 @dataclass(slots=True)
 class Bounded:
-    """Lets the first few distinct texts be labels; all others are one. Remembers which, so that series stay."""
+    """Keeps the first `limit` distinct texts as label values, for as long as it lives; any other becomes `other`."""
 
     limit: int
     _known: dict[str, None] = field(default_factory=dict)
 
     @classmethod
     def of(cls, limit: int, known: Iterable[str] = ()) -> Bounded:
-        """Begin with texts that have their place for sure."""
+        """Return one in which some texts are already known."""
         return cls(limit, dict.fromkeys(known))
 
     def label(self, text: str) -> str:
-        """Return the text, cut where it is endless; or `other`."""
+        """Return the text, shortened if it is too long, or `other`."""
         text = text[:_LONGEST]
         if text not in self._known:
             if len(self._known) >= self.limit:

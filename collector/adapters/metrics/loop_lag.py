@@ -1,4 +1,4 @@
-"""How late the event loop is: whether something holds it up."""
+"""Measure the lag of the event loop: high when something blocks it."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ _BUCKETS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
 class LoopLag:
-    """Sleeps, and sees how much later than asked for it is woken."""
+    """Sleeps repeatedly, and records how late it wakes up."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._lag = Histogram(
             "collector_event_loop_lag_seconds",
-            "How much later than it asked for a timer of the event loop was served",
+            "How late a timer of the event loop fired",
             buckets=_BUCKETS,
             registry=registry,
         )
 
     async def measure(self) -> None:
-        """Measure for ever: a task beside what it measures, cancelled at the end."""
+        """Measure until cancelled. Run it as a task of the event loop to measure."""
         loop = asyncio.get_running_loop()
         while True:
             due = loop.time() + _EVERY_S

@@ -1,4 +1,4 @@
-"""How metrics leave a process that ends: to a Pushgateway, or as a file for node_exporter's textfile collector."""
+"""Export metrics from a process that ends: to a Pushgateway, or as a file for node_exporter's textfile collector."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ JOB = "collector"
 
 
 def push(gateway: str, registry: Collector, *, grouping: Mapping[str, str], timeout_s: float) -> None:
-    """Replace what a Pushgateway holds of a group. Raises OSError or TimeoutError, and never takes longer.
+    """Replace the metrics of a group in a Pushgateway, within `timeout_s`. Raises OSError or TimeoutError.
 
-    The client's own time-out is for each step alone, and looking up a name has none at all: so it works
-    on a thread that is left behind if need be.
+    The client's own timeout limits each step, not their sum, and name resolution has none. So the client runs
+    in a thread, which is abandoned on a timeout.
     """
     failure: list[BaseException] = []
 
     def work() -> None:
         try:
             push_to_gateway(gateway, job=JOB, registry=registry, grouping_key=dict(grouping), timeout=timeout_s)
-        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+        except BaseException as error:  # noqa: BLE001 - raised again in the calling thread
             if isinstance(error, HTTPError):
-                error.close()  # it is a response, too
+                error.close()  # an HTTPError is also an open response
             failure.append(error)
 
     thread = threading.Thread(target=work, name="push", daemon=True)
@@ -39,6 +39,6 @@ def push(gateway: str, registry: Collector, *, grouping: Mapping[str, str], time
 
 
 def write_textfile(path: Path, registry: Collector) -> None:
-    """Write a file at once or not at all. Raises OSError."""
+    """Write the metrics to a file, atomically. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_to_textfile(str(path), registry, escaping="underscores")

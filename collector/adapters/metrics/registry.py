@@ -1,4 +1,4 @@
-"""The registry: one for each process and command, with the process's own metrics where they are wanted."""
+"""Create the registry of a process or command, optionally with the metrics of the process."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from collector import __version__
 
 
 def new_registry() -> CollectorRegistry:
-    """Return an empty registry that knows which build this is."""
-    # When a counter was made says nothing that `process_start_time_seconds` doesn't, and costs a series for each.
+    """Return a registry that only has the build info."""
+    # `_created` series cost one series per counter, and say no more than `process_start_time_seconds`.
     disable_created_metrics()  # type: ignore[no-untyped-call]
     registry = CollectorRegistry(auto_describe=True)
-    build = Info("collector_build", "The build that runs", registry=registry)
+    build = Info("collector_build", "Version of the running build", registry=registry)
     build.info({"version": __version__, "python": platform.python_version()})
     return registry
 
 
 def add_process_metrics(registry: CollectorRegistry) -> None:
-    """Add what the official client tells of a process: memory, CPU, files, garbage collection."""
+    """Add the official client's metrics of the process: memory, CPU, files, garbage collection."""
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)

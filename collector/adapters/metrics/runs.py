@@ -1,7 +1,7 @@
-"""What runs do, counted from their events; and what each came to when it ended.
+"""Metrics of runs, counted from their events, and the result of each run when it ends.
 
-Counters go on from run to run, for a service that is scraped. Gauges `collector_last_run_*`
-hold the last run of a command alone: they mean the same where a run is a process of its own.
+Counters continue from run to run, for a service that is scraped. The gauges `collector_last_run_*` show
+only the last run of a command: they mean the same whether a run is part of a service or a process.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from collector.adapters.metrics.labels import ANSWERED, WORDS, Bounded, word_of
+from collector.adapters.metrics.labels import ANSWERED, CODES, Bounded, code_label
 from collector.core.anomalies import Anomaly
 from collector.core.exit_codes import CAME_TO_ITS_END, ExitCode
 from collector.errors import OUTPUT_ERRORS, RefusalReason, Refused
@@ -32,11 +32,11 @@ from collector.model import Quality, SliceState
 _LATENCY_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _WAIT_S = (0.01, 0.1, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0)
 _DURATION_S = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1800.0, 3600.0, 10800.0, 43200.0)
-_KINDS = 20  # of exceptions that are told apart
+_MAX_EXCEPTIONS = 20  # distinct kinds that get a label value of their own
 
 
 class EndedRun(Protocol):
-    """A run that ended. Without an exit code it ended by an exception."""
+    """A run that ended. Without an exit code, an exception ended it."""
 
     @property
     def command(self) -> str: ...  # noqa: D102
@@ -52,29 +52,31 @@ class EndedRun(Protocol):
 
 
 class RunMetrics:
-    """Takes the events of runs (`note`) and their ends (`run_ended`)."""
+    """Counts the events of runs (`note`) and the ends of runs (`run_ended`)."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         def counter(name: str, text: str, label: str = "", values: Iterable[str] = ()) -> Counter:
             made = Counter(f"collector_{name}", text, [label] if label else [], registry=registry)
-            for value in sorted(values):  # from the start: what was never seen has no rate
+            for value in sorted(values):  # create all series at the start: without a first 0 there is no rate
                 made.labels(value)
             return made
 
         def histogram(name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
             return Histogram(f"collector_{name}_seconds", text, buckets=buckets, registry=registry)
 
-        self._requests = counter("requests", "Requests that came back, by what of it", "result", WORDS)
-        self._latency = histogram("request_duration", "From sending a request to its whole answer", _LATENCY_S)
-        self._wait = histogram("request_wait", "How long limits and permits held a request back", _WAIT_S)
-        self._retries = counter("retries", "Times a slice was put back to be asked again", "reason", WORDS)
+        self._requests = counter("requests", "Requests that ended, by result", "result", CODES)
+        self._latency = histogram("request_duration", "Time from sending a request to its complete answer", _LATENCY_S)
+        self._wait = histogram("request_wait", "How long limits and permits delayed a request", _WAIT_S)
+        self._retries = counter("retries", "Retries that were scheduled, by reason", "reason", CODES)
         self._slices = counter("slices", "Slices that ended in a run", "state", SliceState)
         self._records = counter("records", "Records written", "quality", Quality)
         self._restatements = counter("restatements", "Records that differ from what was emitted before")
-        self._suspicious = counter("suspicious_slices", "Slices whose answer makes one doubt", "flag", Anomaly)
+        self._suspicious = counter(
+            "suspicious_slices", "Slices with an answer that looks wrong, by anomaly", "flag", Anomaly
+        )
         self._refusals = counter("refusals", "Times an org was refused in a run", "reason", RefusalReason)
         self._api_down = Gauge(
-            "collector_api_down", "1 from when every org fails until an answer comes", registry=registry
+            "collector_api_down", "1 from the time when every org fails until an answer arrives", registry=registry
         )
         self._runs = _Runs(registry)
         self._tally: Tally[str] = Tally()
@@ -85,11 +87,11 @@ class RunMetrics:
             case RequestEnded():
                 self._request(event)
             case RetryScheduled():
-                self._retries.labels(word_of(event.reason.code)).inc()
+                self._retries.labels(code_label(event.reason.code)).inc()
             case SliceOutcome():
                 self._ended(event.state, 1)
             case SliceCommitted():
-                self._booked(event)
+                self._committed(event)
             case LaneEnded():
                 self._ended(event.state, event.remaining)
                 if isinstance(event.failure, Refused):
@@ -102,31 +104,31 @@ class RunMetrics:
                 pass
 
     def run_ended(self, run: EndedRun, *, exception: str | None = None) -> None:
-        """Count the end of a run; `exception` is the kind of what ended it, if something did."""
+        """Count the end of a run; `exception` is the name of the exception that ended it, if any."""
         self._runs.ended(run, self._tally, exception=exception)
         self._tally = Tally()
 
     def seed(self, runs: Iterable[EndedRun]) -> None:
-        """Take over what is known of runs before this process began; newest first."""
+        """Set the gauges from runs before this process started; `runs` are newest first."""
         for run in runs:
             if run.exit_code is not None:
-                self._runs.remember(run)
+                self._runs.seed(run)
 
     def _request(self, event: RequestEnded) -> None:
-        result = word_of(event.result)
+        result = code_label(event.result)
         self._requests.labels(result).inc()
         self._latency.observe(event.latency_s)
         self._wait.observe(event.waited_s)
         self._tally["requests"] += 1
         self._tally["rate_limited"] += result == "rate_limited"
         if result in ANSWERED:
-            self._api_down.set(0)  # a run that gave up on the API never said that it was back
+            self._api_down.set(0)  # a run that gave up on the API emits no ApiUp
 
     def _ended(self, state: SliceState, slices: int) -> None:
         self._slices.labels(state).inc(slices)
         self._tally[state] += slices
 
-    def _booked(self, event: SliceCommitted) -> None:
+    def _committed(self, event: SliceCommitted) -> None:
         for quality, records in event.qualities.items():
             self._records.labels(quality).inc(records)
         for flag in event.flags:
@@ -137,7 +139,7 @@ class RunMetrics:
 
 
 class _Runs:
-    """The metrics of ends of runs."""
+    """The metrics about the ends of runs."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         def last(name: str, text: str, *labels: str) -> Gauge:
@@ -148,11 +150,13 @@ class _Runs:
             "collector_run_duration_seconds", "How long runs took", ["command"], buckets=_DURATION_S, registry=registry
         )
         self._exceptions = Counter(
-            "collector_run_exceptions", "Runs that an exception ended, by its kind", ["exception"], registry=registry
+            "collector_run_exceptions", "Runs that an exception ended, by its type", ["exception"], registry=registry
         )
-        self._kinds = Bounded.of(_KINDS)
-        self._end = last("end_timestamp_seconds", "When the last run ended, in whatever way")
-        self._exit_code = last("exit_code", "Its exit code; 1 where an exception ended it, 5 if output or ledger did")
+        self._kinds = Bounded.of(_MAX_EXCEPTIONS)
+        self._end = last("end_timestamp_seconds", "When the last run ended, with any exit code")
+        self._exit_code = last(
+            "exit_code", "Its exit code; after an exception 1, or 5 if it was about output or ledger"
+        )
         self._duration = last("duration_seconds", "How long it took")
         self._slices = last("slices", "Slices that ended in it", "state")
         self._counts = {
@@ -163,7 +167,7 @@ class _Runs:
         }
         self._finished = Gauge(
             "collector_last_finished_run_timestamp_seconds",
-            "When a run last came to its end by itself: exit code 0, 3, 4 or 6",
+            "When a run last finished by itself: exit code 0, 3, 4 or 6",
             ["command"],
             registry=registry,
         )
@@ -182,7 +186,7 @@ class _Runs:
         for name, gauge in self._counts.items():
             gauge.labels(run.command).set(tally[name])
 
-    def remember(self, run: EndedRun) -> None:
+    def seed(self, run: EndedRun) -> None:
         if run.command not in self._known:
             self._set(run, None)
         elif run.command not in self._known_finished:

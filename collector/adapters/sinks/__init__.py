@@ -1,4 +1,4 @@
-"""Where records go: stdout, or a directory of sealed files."""
+"""The outputs for records: stdout, or a directory of sealed files."""
 
 from collector.adapters.sinks.directory import DirectorySink
 from collector.adapters.sinks.stdout import StdoutSink

@@ -1,8 +1,7 @@
 """Records in a directory of sealed files.
 
-A file is written under a hidden name, then fsynced and renamed: nothing under a
-`usage-…` name ever changes or is incomplete, and readers may move it away at once
-(contract.md, "Delivery").
+A file is written under a hidden name, then fsynced and renamed. So a file named `usage-…` is complete
+and never changes, and readers may move it away at once.
 """
 
 from __future__ import annotations
@@ -35,15 +34,15 @@ class DirectorySink:
 
     @classmethod
     def open(cls, directory: Path, *, run_id: str, seal_at: int, files: Files | None = None) -> DirectorySink:
-        """Make the directory if need be, and prove that it can be written before anything is asked.
+        """Create the directory if it is missing, and test that it is writable before anything is requested.
 
-        Raises OutputError if it can't.
+        Raises OutputError if it isn't.
         """
         if directory.exists() and not directory.is_dir():
             raise OutputError(f"the output {directory} is a file: name a directory, or - for stdout")
         sink = cls(directory, run_id=run_id, seal_at=seal_at, files=files or OsFiles())
         probe = hidden(directory, f"probe-{run_id}")
-        with sink._explained():
+        with sink._as_output_error():
             sink._files.make_directory(directory)
             sink._files.append(probe, b"")
             sink._files.remove(probe)
@@ -51,12 +50,12 @@ class DirectorySink:
 
     @property
     def written(self) -> tuple[int, int]:
-        """The bytes and records in the file that is not sealed."""
+        """The bytes and records in the unsealed file."""
         return self._bytes, self._records
 
     @property
     def full(self) -> bool:
-        """Whether the file has the size at which it is to be sealed."""
+        """Whether the unsealed file has reached the size at which it is sealed."""
         return self._bytes >= self._seal_at
 
     def next_name(self) -> str | None:
@@ -66,32 +65,32 @@ class DirectorySink:
     def append(self, records: Sequence[Record]) -> None:
         """Write whole lines to the hidden file."""
         lines = to_lines(records)
-        with self._explained():
+        with self._as_output_error():
             self._files.append(hidden(self.directory, self._name), lines)
         self._digest.update(lines)
         self._bytes += len(lines)
         self._records += len(records)
 
     def sync(self) -> None:
-        """Make durable what was appended."""
-        with self._explained():
+        """Make the appended lines durable."""
+        with self._as_output_error():
             self._files.sync(hidden(self.directory, self._name))
 
     def close_file(self) -> SealedFile | None:
-        """End the hidden file, durably."""
+        """End the hidden file, durably; return None if it has no records."""
         if not self._records:
             return None
         self.sync()
         file = SealedFile(name=self._name, records=self._records, bytes=self._bytes, sha256=self._digest.hexdigest())
         self._number += 1
-        self._begin()
+        self._reset()
         return file
 
     def publish(self, file: SealedFile) -> None:
         """Rename the hidden file to its name, durably. Raises NotRenamedError if it is known not to have got it."""
         old, new = hidden(self.directory, file.name), self.directory / file.name
         try:
-            with self._explained():
+            with self._as_output_error():
                 self._files.rename(old, new)
         except OutputError as error:
             with suppress(OSError):  # where that can't be told, it may have been renamed
@@ -102,31 +101,31 @@ class DirectorySink:
     def write_manifest(self, manifest: bytes) -> None:
         """Seal the manifest: the last file of the run."""
         name = f"run-{self._run_id}.json"
-        with self._explained():
+        with self._as_output_error():
             try:
                 self._files.append(hidden(self.directory, name), manifest)
                 self._files.sync(hidden(self.directory, name))
                 self._files.rename(hidden(self.directory, name), self.directory / name)
             except OSError:
-                with suppress(OSError):  # why it is given up is told
+                with suppress(OSError):  # the first error is raised
                     self._files.remove(hidden(self.directory, name))
                 raise
 
     def discard(self) -> None:
-        """Remove the file that is not sealed, and forget what was written to it."""
-        with self._explained():
+        """Remove the unsealed file, and reset its size and records."""
+        with self._as_output_error():
             self._files.remove(hidden(self.directory, self._name))
-        self._begin()
+        self._reset()
 
     def abandon(self) -> None:
-        """Do nothing: a disk takes or refuses, it doesn't make one wait."""
+        """Do nothing: a write to a disk doesn't wait for a reader."""
 
     def close(self) -> None:
-        """Let go of the file that is not sealed: whoever goes on with it has to see that nobody writes it."""
-        with self._explained():
+        """Close the unsealed file, which releases its lock: recovery leaves a locked file alone."""
+        with self._as_output_error():
             self._files.close()
 
-    def _begin(self) -> None:
+    def _reset(self) -> None:
         self._bytes = self._records = 0
         self._digest = hashlib.sha256()
 
@@ -135,14 +134,18 @@ class DirectorySink:
         return f"usage-{self._run_id}-{self._number:04}.jsonl"
 
     @contextmanager
-    def _explained(self) -> Iterator[None]:
+    def _as_output_error(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
-            reason = os.strerror(error.errno or 0)
-            raise OutputError(f"the output directory {self.directory} can't be written: {reason}") from error
+            raise output_error(self.directory, error) from error
+
+
+def output_error(directory: Path, error: OSError) -> OutputError:
+    """Return the error for a directory that can't be written."""
+    return OutputError(f"the output directory {directory} can't be written: {os.strerror(error.errno or 0)}")
 
 
 def hidden(directory: Path, name: str) -> Path:
-    """Return the path of a file that is not sealed yet."""
+    """Return the path that a file has until it is sealed."""
     return directory / f".{name}.unsealed"

@@ -1,7 +1,8 @@
-"""Where files lie that a process left: a directory is known again by an id that it carries itself.
+"""The id of an output directory, and how recovery finds the directory of an unsealed file by it.
 
-On machines that share a ledger a path tells nothing: each may have another disk under it, and a
-disk may be mounted elsewhere by now. Looks at directories; seals and removes nothing.
+Where machines share a ledger, a path doesn't identify a directory: each machine may have another disk
+there, and a disk may be mounted elsewhere later. So a directory carries an id in a file of its own.
+Seals and removes no files of records.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from collector.adapters.sinks.directory import hidden
+from collector.adapters.sinks.directory import hidden, output_error
 from collector.adapters.sinks.files import sync_directory
 from collector.core.ledger_entries import UnsealedFile
 from collector.errors import OutputError
@@ -24,7 +25,7 @@ _ID = re.compile(r"[0-9a-f]{32}")
 
 
 def id_of(directory: Path) -> str | None:
-    """Return the id of a directory, None if it has none that can be read."""
+    """Return the id of a directory; None if it has no readable id."""
     try:
         text = (directory / ID_FILE).read_text(encoding="ascii").strip()
     except (OSError, ValueError):
@@ -32,46 +33,45 @@ def id_of(directory: Path) -> str | None:
     return text if _ID.fullmatch(text) else None
 
 
-def mark(directory: Path) -> str:
-    """Return the id of a directory; one without gets one, durably. Raises OutputError."""
+def ensure_id(directory: Path) -> str:
+    """Return the id of a directory; create the directory and the id if they are missing. Raises OutputError."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        return id_of(directory) or _give_id(directory)
+        return id_of(directory) or _create_id(directory)
     except OSError as error:
-        reason = os.strerror(error.errno or 0)
-        raise OutputError(f"the output directory {directory} can't be written: {reason}") from error
+        raise output_error(directory, error) from error
 
 
-def _give_id(directory: Path) -> str:
-    """Put an id there as a whole; of two processes that do so at once, one is first."""
-    path, aside = directory / ID_FILE, directory / f"{ID_FILE}.{secrets.token_hex(4)}"
-    with aside.open("x", encoding="ascii") as file:
+def _create_id(directory: Path) -> str:
+    """Write an id file atomically. If two processes do so at once, both get the id of the first."""
+    path, temporary = directory / ID_FILE, directory / f"{ID_FILE}.{secrets.token_hex(4)}"
+    with temporary.open("x", encoding="ascii") as file:
         file.write(secrets.token_hex(16) + "\n")
         file.flush()
         os.fsync(file.fileno())
     try:
-        path.hardlink_to(aside)
+        path.hardlink_to(temporary)
     except FileExistsError:
-        if id_of(directory) is None:  # it isn't an id
-            aside.replace(path)
+        if id_of(directory) is None:  # the file contains no valid id
+            temporary.replace(path)
     except OSError:  # a file system without links
-        aside.replace(path)
-    aside.unlink(missing_ok=True)
+        temporary.replace(path)
+    temporary.unlink(missing_ok=True)
     sync_directory(directory)
     given = id_of(directory)
     if given is None:
-        raise OutputError(f"the output directory {directory} doesn't keep what is written to it")
+        raise OutputError(f"the output directory {directory} doesn't keep the file {ID_FILE}: check its file system")
     return given
 
 
 @dataclass(frozen=True, slots=True)
-class Whereabouts:
-    """Finds the files that this process sees: in the directories that they were written to, and in its own."""
+class VisibleDirectories:
+    """Finds a file's directory among those that this process sees: the path it was written to, and its own output."""
 
     own: Path | None
 
     def __call__(self, file: UnsealedFile) -> Path | None:
-        """Return the directory that a file lies in, None if it isn't one that this process sees."""
+        """Return the directory of a file; None if this process doesn't see it, or the file is being written."""
         if file.place is None:
             found: Path | None = Path(file.directory)
         else:
@@ -81,23 +81,23 @@ class Whereabouts:
 
 
 @dataclass(frozen=True, slots=True)
-class Within:
-    """Finds the files that lie in one directory, whatever its path was when they were written."""
+class OneDirectory:
+    """Finds the files that belong to one directory, whatever its path was when they were written."""
 
     directory: Path
 
     def __call__(self, file: UnsealedFile) -> Path | None:
-        """Return the directory, if a file lies in it or should: by its id, or since it is there."""
+        """Return the directory if it contains the file or has the id in the file's row; else None."""
         unsealed = hidden(self.directory, file.name)
-        there = unsealed.exists() or (file.seal_intended and (self.directory / file.name).exists())
+        exists = unsealed.exists() or (file.seal_intended and (self.directory / file.name).exists())
         belongs = file.place is not None and file.place == id_of(self.directory)
-        return self.directory if (there or belongs) and not is_being_written(unsealed) else None
+        return self.directory if (exists or belongs) and not is_being_written(unsealed) else None
 
 
 def is_being_written(path: Path) -> bool:
-    """Say whether a living process of this machine has the file open to write to it (`OsFiles` locks what it writes).
+    """Return whether a process of this machine has the file open for writing (`OsFiles` locks such files).
 
-    Its ledger may have taken it for dead while it only lost its connection.
+    The ledger may count that process as dead although it only lost its connection.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

@@ -1,4 +1,4 @@
-"""The few things that are done to files, each as durable as it says: what a simulated disk replaces."""
+"""The file operations of the output, each with its durability. Simulations replace them with a simulated disk."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Protocol
 
 
 class Files(Protocol):
-    """Files by path. Every method raises OSError."""
+    """File operations by path. Every method raises OSError."""
 
     def make_directory(self, path: Path) -> None:
-        """Make a directory, and those above it; no error if it exists."""
+        """Create a directory and its parents; no error if it exists."""
         ...
 
     def append(self, path: Path, content: bytes) -> None:
-        """Write behind what is there; a file that isn't there is created."""
+        """Append to a file; create it if it is missing."""
         ...
 
     def truncate(self, path: Path, size: int) -> None:
@@ -25,7 +25,7 @@ class Files(Protocol):
         ...
 
     def sync(self, path: Path) -> None:
-        """Make a file durable: its content, and its name if it is new."""
+        """Make a file durable: its content, and its directory entry if it is new."""
         ...
 
     def rename(self, old: Path, new: Path) -> None:
@@ -33,38 +33,38 @@ class Files(Protocol):
         ...
 
     def remove(self, path: Path) -> None:
-        """Remove a file; no error if it isn't there."""
+        """Remove a file; no error if it is missing."""
         ...
 
     def is_directory(self, path: Path) -> bool:
-        """Say whether a directory is there."""
+        """Return whether a path is an existing directory."""
         ...
 
     def size(self, path: Path) -> int | None:
-        """Return a file's size, None if it isn't there."""
+        """Return the size of a file; None if it is missing."""
         ...
 
     def close(self) -> None:
-        """Let go of every file, as it is."""
+        """Close every open file, without a sync."""
         ...
 
 
 class OsFiles:
-    """The operating system's."""
+    """The file operations of the operating system."""
 
     def __init__(self) -> None:
         self._open: tuple[Path, int] | None = None
-        self._new = False  # whether the name of the open file is not durable yet
+        self._new = False  # whether the directory entry of the open file is not durable yet
 
     def make_directory(self, path: Path) -> None:
-        """Make a directory, and those above it, durably: a file in it is no more durable than it is."""
+        """Create a directory and its parents, durably: a file is lost with a directory that isn't durable."""
         missing = [directory for directory in (path, *path.parents) if not directory.exists()]
         path.mkdir(parents=True, exist_ok=True)
         for made in missing:
             sync_directory(made.parent)
 
     def append(self, path: Path, content: bytes) -> None:
-        """Write without a buffer: one that holds what a full disk refused would fail again on close."""
+        """Append without a buffer: after a full disk, flushing a buffer on close would fail again."""
         rest = memoryview(content)
         descriptor = self._descriptor(path)
         while rest:
@@ -77,36 +77,36 @@ class OsFiles:
         self.sync(path)
 
     def sync(self, path: Path) -> None:
-        """Make a file durable. A synced file whose directory was not may be gone after a loss of power (fsync(2))."""
+        """Make a file durable. Its directory is synced too: else a power cut may remove a synced file (fsync(2))."""
         os.fsync(self._descriptor(path))
         if self._new:
             sync_directory(path.parent)
             self._new = False
 
     def rename(self, old: Path, new: Path) -> None:
-        """Rename, and make the directory's new entries durable."""
+        """Rename, and sync the directory."""
         self._close(old)
         old.rename(new)
         sync_directory(new.parent)
 
     def remove(self, path: Path) -> None:
-        """Remove a file; no error if it isn't there."""
+        """Remove a file; no error if it is missing."""
         self._close(path)
         path.unlink(missing_ok=True)
 
     def is_directory(self, path: Path) -> bool:
-        """Say whether a directory is there."""
-        return os.path.isdir(path)  # noqa: PTH112 - `Path.is_dir` raises for a disk that is broken
+        """Return whether a path is an existing directory."""
+        return os.path.isdir(path)  # noqa: PTH112 - `Path.is_dir` raises on a broken disk
 
     def size(self, path: Path) -> int | None:
-        """Return a file's size, None if it isn't there."""
+        """Return the size of a file; None if it is missing."""
         try:
             return path.stat().st_size
         except FileNotFoundError:
             return None
 
     def close(self) -> None:
-        """Let go of the file that is being written, as it is."""
+        """Close the open file, without a sync."""
         self._close()
 
     def _descriptor(self, path: Path) -> int:
@@ -114,7 +114,8 @@ class OsFiles:
             self._close()
             self._new = not path.exists()
             self._open = (path, os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644))
-            with suppress(OSError):  # not every file system has locks; they only tell others that we live
+            # The lock shows other processes that the file is being written. Some file systems have no locks.
+            with suppress(OSError):
                 fcntl.flock(self._open[1], fcntl.LOCK_EX | fcntl.LOCK_NB)
         return self._open[1]
 
@@ -126,7 +127,7 @@ class OsFiles:
 
 
 def sync_directory(path: Path) -> None:
-    """Make durable which files a directory has."""
+    """Make the entries of a directory durable."""
     directory = os.open(path, os.O_RDONLY)
     try:
         os.fsync(directory)

@@ -1,4 +1,4 @@
-"""A record as a line of JSON."""
+"""Convert records to JSON Lines."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _NAMES = tuple(name for name in Record.__dataclass_fields__ if name not in ("ext
 
 
 def to_lines(records: Sequence[Record]) -> bytes:
-    """Return the records as JSON Lines in UTF-8: one whole line each."""
+    """Return the records as JSON Lines in UTF-8, one line each."""
     return b"".join(orjson.dumps(as_json(record), _iso, _OPTIONS) for record in records)
 
 
 def as_json(record: Record) -> dict[str, Any]:
-    """Return a record in the order of fields that the contract shows; `extra` only where there is any."""
+    """Return a record's fields in their documented order; `extra` only if it isn't empty."""
     values = {name: getattr(record, name) for name in _NAMES}
     values["collected_at"] = record.collected_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     values["run_id"] = values.pop("run_id")
@@ -33,4 +33,4 @@ def as_json(record: Record) -> dict[str, Any]:
 def _iso(value: object) -> str:
     if isinstance(value, datetime):
         return value.isoformat()
-    raise TypeError(f"a record holds a {type(value).__name__}")
+    raise TypeError(f"a record contains a {type(value).__name__}, which has no JSON form")

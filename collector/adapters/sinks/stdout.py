@@ -1,7 +1,6 @@
 """Records on stdout: whole lines, at least once.
 
-Written in pieces that a pipe takes without blocking, so that a reader who is slow doesn't
-stop a shutdown.
+Lines are written in pieces that a pipe accepts without blocking, so a slow reader can't block a shutdown.
 """
 
 from __future__ import annotations
@@ -18,12 +17,12 @@ from collector.errors import OutputError
 from collector.model import Record
 from collector.ports import SealedFile
 
-_PIECE = select.PIPE_BUF  # a pipe that is writable takes so many bytes at once (POSIX)
-_LOOK_UP_S = 0.25
+_PIECE = select.PIPE_BUF  # a writable pipe accepts this many bytes without blocking (POSIX)
+_CHECK_EVERY_S = 0.25
 
 
 class StdoutSink:
-    """Writes to a file descriptor, by default the process's stdout. It has no files, and nothing to seal."""
+    """Writes to a file descriptor, by default the process's stdout. It has no files and seals nothing."""
 
     full = False
     written = (0, 0)
@@ -33,7 +32,7 @@ class StdoutSink:
         self._abandoned = False
 
     def next_name(self) -> str | None:
-        """Begin no file."""
+        """Return None: there are no files."""
         return None
 
     def append(self, records: Sequence[Record]) -> None:
@@ -42,9 +41,9 @@ class StdoutSink:
         rest = memoryview(lines)
         try:
             while rest:
-                _, writable, _ = select.select([], [self._fd], [], _LOOK_UP_S)
+                _, writable, _ = select.select([], [self._fd], [], _CHECK_EVERY_S)
                 if self._abandoned:
-                    raise OutputError("stdout's reader took nothing more before the run had to end")
+                    raise OutputError("stdout's reader stopped reading, and the run had to end")
                 if writable:
                     with suppress(BlockingIOError):
                         rest = rest[os.write(self._fd, rest[:_PIECE]) :]
@@ -53,32 +52,32 @@ class StdoutSink:
             raise OutputError(_reason(error)) from error
 
     def sync(self) -> None:
-        """Do nothing: what is written is written."""
+        """Do nothing: written lines can't be synced or taken back."""
 
     def close_file(self) -> SealedFile | None:
-        """End no file."""
+        """Return None: there are no files."""
         return None
 
     def publish(self, file: SealedFile) -> None:
-        """Do nothing."""
+        """Do nothing: there are no files."""
         del file
 
     def write_manifest(self, manifest: bytes) -> None:
-        """Keep no manifest: stdout is for records alone."""
+        """Do nothing: stdout is for records only."""
         del manifest
 
     def discard(self) -> None:
-        """Do nothing: what is written is written."""
+        """Do nothing: written lines can't be synced or taken back."""
 
     def abandon(self) -> None:
         """Stop waiting for a reader."""
         self._abandoned = True
 
     def close(self) -> None:
-        """Do nothing: stdout is the process's."""
+        """Do nothing: stdout belongs to the process."""
 
     def _cut_torn_line(self, written: bytes) -> None:
-        """Take back the part of a line that a full disk left, where stdout is a file."""
+        """Remove the incomplete last line that a full disk left, if stdout is a file."""
         torn = len(written) - (written.rfind(b"\n") + 1)
         with suppress(OSError):
             if torn and stat.S_ISREG(os.fstat(self._fd).st_mode):
@@ -88,5 +87,5 @@ class StdoutSink:
 def _reason(error: OSError | ValueError) -> str:
     if isinstance(error, OSError) and error.errno in (errno.EPIPE, errno.ECONNRESET):
         return "stdout's reader went away"
-    text = os.strerror(error.errno or 0) if isinstance(error, OSError) else "it is not open"
-    return f"stdout can't be written: {text}"
+    reason = os.strerror(error.errno or 0) if isinstance(error, OSError) else "it is not open"
+    return f"stdout can't be written: {reason}"

@@ -1,1 +1,1 @@
-"""Every version of the tables, from the first on. A version that was released never changes."""
+"""Every version of the tables, from the first on. Never change a version that was released."""

@@ -1,4 +1,4 @@
-"""Runs the versions on the connection, and in the transaction, that it is given (`versions.migrate`)."""
+"""Run the migrations on the connection and in the transaction that `versions.migrate` passes."""
 
 from alembic import context
 

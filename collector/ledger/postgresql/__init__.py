@@ -1,6 +1,6 @@
-"""What is PostgreSQL's own: a URL and a schema, sessions, the lock of writing transactions, who lives."""
+"""The parts that only PostgreSQL needs: DSN and schema, sessions, the lock of writing transactions, liveness."""
 
-from collector.ledger.postgresql.dsn import Place, UrlError
+from collector.ledger.postgresql.dsn import Dsn, UrlError
 from collector.ledger.postgresql.engine import PostgresDatabase
 
-__all__ = ["Place", "PostgresDatabase", "UrlError"]
+__all__ = ["Dsn", "PostgresDatabase", "UrlError"]

@@ -1,7 +1,7 @@
-"""Where a ledger on PostgreSQL lies: what its URL says, in the words of libpq, and a schema of its own.
+"""The DSN of a ledger in PostgreSQL: the connection parameters of its URL, and the schema.
 
-The URL is libpq's, so its parameters (TLS, several hosts, a service) are those of every other
-client; `schema` is the one that is ours. No message shows anything of it that may be a password.
+The URL has libpq's format, so its parameters (TLS, several hosts, a service) work as in every other
+client. Only the parameter `schema` is ours. No message shows a part of the URL that may be a password.
 """
 
 from __future__ import annotations
@@ -22,57 +22,61 @@ from collector.errors import LedgerError
 SCHEMA = "collector"
 EXAMPLE = "postgresql://user@host:5432/database?sslmode=verify-full"
 FILES = frozenset({"passfile", "sslrootcert", "sslcert", "sslkey", "sslcrl", "sslcrldir"})
-_NO_FILES = frozenset({"system"})  # what those may be beside a path
+_NO_FILES = frozenset({"system"})  # values of FILES that aren't paths
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _SHOWN = re.compile(r"[A-Za-z0-9_]{1,40}")
 _MAX_SECRET = 64 * 2**10
 
 
 class UrlError(ValueError):
-    """What is wrong with a URL; the message holds nothing of it that may be a password."""
+    """A URL can't be used. The message says why, and shows nothing that may be a password."""
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A schema in a database of a server."""
+class Dsn:
+    """A schema in a database of a server, and how to connect to it."""
 
-    params: Mapping[str, str] = field(repr=False)  # libpq's
+    params: Mapping[str, str] = field(repr=False)  # names and values of libpq
     schema: str
     password_file: Path | None = None
 
     @classmethod
-    def of(cls, url: str, *, password_file: Path | None = None) -> Place:
-        """Return the place that a URL names. Raises LedgerError."""
+    def of(cls, url: str, *, password_file: Path | None = None) -> Dsn:
+        """Return the DSN of a URL. Raises LedgerError."""
         try:
             return cls.parse(url, password_file=password_file)
         except UrlError as error:
             raise LedgerError(f"the ledger's URL {error}") from None
 
     @classmethod
-    def parse(cls, url: str, *, password_file: Path | None = None) -> Place:
-        """Return the place that a URL names. Raises UrlError, whose message follows on "the URL"."""
+    def parse(cls, url: str, *, password_file: Path | None = None) -> Dsn:
+        """Return the DSN of a URL. Raises UrlError; its message continues the sentence "the URL …"."""
         base, query = split(url)
         schemas = [value for name, value in query if name == "schema"]
         if any(not _NAME.fullmatch(name) or name.startswith("pg_") for name in schemas) or len(schemas) > 1:
-            raise UrlError("must name one schema by small letters, digits and _: ?schema=collector")
+            raise UrlError("must name one schema, in lower-case letters, digits and _: ?schema=collector")
         rest = [(name, value) for name, value in query if name != "schema"]
         _check_names([name for name, _ in rest])
         try:
             found = conninfo_to_dict(_joined(base, rest))
         except ProgrammingError:
-            # What libpq says shows what it couldn't read.
-            raise UrlError(f"can't be read: {EXAMPLE} can; what is special in a password is written as %XX") from None
+            # libpq's message shows the part that it couldn't parse, which may be the password.
+            raise UrlError(
+                f"can't be parsed: write it like {EXAMPLE}, with special characters of a password as %XX"
+            ) from None
         params = {name: str(value) for name, value in found.items() if value not in (None, "")}
         if "dbname" not in params:
-            raise UrlError(f"names no database: {EXAMPLE} does")
+            raise UrlError(f"names no database: write it like {EXAMPLE}")
         if "search_path" in params.get("options", ""):
             raise UrlError("must not set a search_path: name the ledger's schema with ?schema=…")
         if password_file is not None and "password" in params:
-            raise UrlError("holds a password, and state.password_file is given as well: it is given in one way")
+            raise UrlError(
+                "contains a password, and state.password_file is set as well: give the password in one place only"
+            )
         return cls(params, schemas[0] if schemas else SCHEMA, password_file)
 
     def __str__(self) -> str:
-        """Return it without user and password."""
+        """Return the URL without user and password."""
         hosts = self.params.get("host", self.params.get("hostaddr", "")).split(",")
         ports = self.params.get("port", "").split(",")
         ports = ports * len(hosts) if len(ports) == 1 else ports
@@ -81,22 +85,22 @@ class Place:
         return f"postgresql://{at}/{self.params['dbname']}{schema}"
 
     def lock_key(self, name: str) -> int:
-        """Return the number of a lock: two ledgers in one database don't meet."""
+        """Return the key of an advisory lock. It differs between ledgers that share a database."""
         digest = hashlib.sha256(f"usage collector\0{self.schema}\0{name}".encode()).digest()
         return int.from_bytes(digest[:8], "big", signed=True)
 
     def password(self) -> str | None:
-        """Read the password's file, if there is one: it may have a new one by now. Raises LedgerError."""
+        """Return the password from its file, if there is one. The file is read each time. Raises LedgerError."""
         if self.password_file is None:
             return None
         try:
             return read_password(self.password_file)
         except UrlError as error:
-            raise LedgerError(f"the ledger {self} can't be used: the password's file {error}") from None
+            raise LedgerError(f"the ledger {self} can't be used: the password file {error}") from None
 
 
 def read_password(file: Path) -> str:
-    """Return the password in a file. Raises UrlError, whose message follows on "the file"."""
+    """Return the password in a file. Raises UrlError; its message continues the sentence "the file …"."""
     try:
         text = file.read_bytes()[:_MAX_SECRET].decode()
     except OSError as error:
@@ -105,12 +109,12 @@ def read_password(file: Path) -> str:
         raise UrlError(f"{file} isn't UTF-8 text") from None
     text = text.removesuffix("\n").removesuffix("\r")
     if not text or "\n" in text or "\0" in text:
-        raise UrlError(f"{file} must hold the password and nothing else, in one line")
+        raise UrlError(f"{file} must hold one line with the password and nothing else")
     return text
 
 
 def split(url: str) -> tuple[str, list[tuple[str, str]]]:
-    """Return a URL up to its query, and the query; as libpq does, by which a password may hold a `?`."""
+    """Split a URL into the part before its query and the query. As in libpq, a password may contain a `?`."""
     scheme, _, rest = url.partition("://")
     sign = min((at for mark in "@/" if (at := rest.find(mark)) >= 0), default=-1)
     user, rest = (rest[: sign + 1], rest[sign + 1 :]) if sign >= 0 and rest[sign] == "@" else ("", rest)
@@ -120,13 +124,13 @@ def split(url: str) -> tuple[str, list[tuple[str, str]]]:
 
 
 def with_files_beside(url: str, directory: Path) -> str:
-    """Return a URL whose files that are relative are so to a directory."""
+    """Return a URL in which the relative paths of files are joined to a directory."""
     base, query = split(url)
-    beside = [
+    resolved = [
         (name, str(directory / value) if name in FILES and value and value not in _NO_FILES else value)
         for name, value in query
     ]
-    return url if beside == query else _joined(base, beside)
+    return url if resolved == query else _joined(base, resolved)
 
 
 def _joined(base: str, query: list[tuple[str, str]]) -> str:
@@ -139,7 +143,7 @@ def _check_names(names: list[str]) -> None:
         if name in known or name == "ssl":
             continue
         if not _SHOWN.fullmatch(name):
-            raise UrlError("has a parameter that PostgreSQL doesn't know; it isn't shown, as it may be a password")
+            raise UrlError("has a parameter that PostgreSQL doesn't know; it isn't shown because it may be a password")
         near = difflib.get_close_matches(name, [*known, "schema"], n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         raise UrlError(f"has the parameter {name!r}, which PostgreSQL doesn't know{hint}")

@@ -1,8 +1,9 @@
-"""The session that works on the ledger: kept while it lasts, opened again when the server was away.
+"""The session for transactions on the ledger: kept open, and opened again after the server was unreachable.
 
-Writing transactions come one after the other: each first takes a lock of the ledger that ends with
-it. So what one reads no other changes meanwhile, as on SQLite, and none can meet in a deadlock.
-Owns how a transaction begins, and how long a server is waited for. Never knows a table.
+Writing transactions run one after the other: each first takes an advisory lock, which ends with the
+transaction. So no other process changes what a transaction has read, as in SQLite, and there are no
+deadlocks. Owns how a transaction begins, and how long the code waits for a server. Knows no table but
+those that it creates.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ from sqlalchemy.schema import CreateSchema
 from collector.errors import LedgerError
 from collector.ledger import versions
 from collector.ledger.database import PATIENCE_S
-from collector.ledger.postgresql.dsn import Place
-from collector.ledger.postgresql.failures import FAILURES, breaks, in_words, is_starting, passes
+from collector.ledger.postgresql.dsn import Dsn
+from collector.ledger.postgresql.failures import FAILURES, ends_session, is_starting, is_temporary, to_ledger_error
 from collector.ledger.postgresql.locks import SessionLock
 from collector.ledger.postgresql.session import connect
 from collector.ledger.schema import metadata
 
 T = TypeVar("T")
-_AGAIN_S = 0.25
+_RETRY_AFTER_S = 0.25
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SELECT pg_advisory_xact_lock({key})"
 
@@ -36,18 +37,18 @@ class PostgresDatabase:
 
     across_machines = True
 
-    def __init__(self, place: Place, *, durable: bool, patience_s: float) -> None:
-        self.where = str(place)
-        self.liveness = SessionLock(place.lock_key, partial(connect, place, lock_timeout_s=patience_s))
-        self._place = place
+    def __init__(self, dsn: Dsn, *, durable: bool, patience_s: float) -> None:
+        self.where = str(dsn)
+        self.liveness = SessionLock(dsn.lock_key, partial(connect, dsn, lock_timeout_s=patience_s))
+        self._dsn = dsn
         self._patience_s = patience_s
-        self._write = _WRITE.format(key=place.lock_key("write"))
+        self._write = _WRITE.format(key=dsn.lock_key("write"))
         self._begin = ""
-        self._in_vain = False
-        # Parameters of statements are none of a log's business.
+        self._gave_up = False
+        # Statement parameters must not appear in logs.
         self._engine = create_engine(
             "postgresql+psycopg://",
-            creator=partial(connect, place, durable=durable, lock_timeout_s=patience_s),
+            creator=partial(connect, dsn, durable=durable, lock_timeout_s=patience_s),
             poolclass=pool.NullPool,
             hide_parameters=True,
             use_native_hstore=False,
@@ -56,14 +57,14 @@ class PostgresDatabase:
         self._connection: Connection | None = None
 
     @classmethod
-    def open(cls, place: Place, *, durable: bool, patience_s: float = PATIENCE_S) -> PostgresDatabase:
-        """Open the ledger at a place: a new one is created, an older one migrated. Raises LedgerError."""
-        database = cls(place, durable=durable, patience_s=patience_s)
+    def open(cls, dsn: Dsn, *, durable: bool, patience_s: float = PATIENCE_S) -> PostgresDatabase:
+        """Open the ledger; create it if it is new, migrate it if it is older. Raises LedgerError."""
+        database = cls(dsn, durable=durable, patience_s=patience_s)
         try:
-            database._meet()
-            version = database.read(versions.found)
+            database._connect_first()
+            version = database.read(versions.version_of)
             if version is None or versions.is_older(version, database.where):
-                database.write(database._build)
+                database.write(database._create_or_migrate)
         except BaseException:
             database.liveness.end()
             database.close()
@@ -71,96 +72,96 @@ class PostgresDatabase:
         return database
 
     @classmethod
-    def exists(cls, place: Place) -> bool:
-        """Say whether there is a ledger at a place, of whatever version. Raises LedgerError."""
-        database = cls(place, durable=True, patience_s=PATIENCE_S)
+    def exists(cls, dsn: Dsn) -> bool:
+        """Return whether the ledger exists, in any version. Raises LedgerError."""
+        database = cls(dsn, durable=True, patience_s=PATIENCE_S)
         try:
-            database._meet()
-            return database.read(versions.found) is not None
+            database._connect_first()
+            return database.read(versions.version_of) is not None
         finally:
             database.close()
 
     def read(self, work: Callable[[Connection], T]) -> T:
-        """Do something in a transaction that sees one state of the ledger and writes nothing."""
+        """Run `work` in a read-only transaction that sees one consistent state of the ledger."""
         return self._transaction(_READ, work, self._patience_s)
 
     def write(self, work: Callable[[Connection], T], *, patient: bool = True) -> T:
-        """Do something in a transaction that is the only one to write; all of it is committed, or nothing."""
+        """Run `work` in the only transaction that writes at that time, and commit all of it or nothing."""
         return self._transaction(self._write, work, self._patience_s if patient else 0.0)
 
     def close(self) -> None:
         """End the session."""
-        self._drop()
+        self._close_session()
         self._engine.dispose()
 
     def _transaction(self, begin: str, work: Callable[[Connection], T], patience_s: float) -> T:
-        """Do the work, and do it again while the server is away, or seems to be.
+        """Run the work, and repeat it while the server is unreachable.
 
-        One that was waited for in vain is waited for again only after it has answered.
+        After one wait without success, later transactions don't wait until the server has answered again.
         """
-        until = time.monotonic() + (0.0 if self._in_vain else patience_s)
+        until = time.monotonic() + (0.0 if self._gave_up else patience_s)
         while True:
             self._begin = begin
             try:
                 self._connection = self._connection or self._engine.connect()
                 with self._connection.begin():
-                    done = work(self._connection)
-                self._in_vain = False
-                return done
+                    result = work(self._connection)
+                self._gave_up = False
+                return result
             except FAILURES as error:
-                if breaks(error):
-                    self._drop()
-                if not passes(error) or time.monotonic() >= until:
-                    self._in_vain = passes(error)
-                    raise in_words(error, self.where, self._place.schema) from error
-            time.sleep(_AGAIN_S)
+                if ends_session(error):
+                    self._close_session()
+                if not is_temporary(error) or time.monotonic() >= until:
+                    self._gave_up = is_temporary(error)
+                    raise to_ledger_error(error, self.where, self._dsn.schema) from error
+            time.sleep(_RETRY_AFTER_S)
 
-    def _meet(self) -> None:
-        """Connect for the first time: only a server that is just starting is waited for."""
+    def _connect_first(self) -> None:
+        """Connect for the first time. Wait only for a server that is starting."""
         until = time.monotonic() + self._patience_s
         while True:
             try:
                 self._connection = self._engine.connect()
             except FAILURES as error:
                 if not is_starting(error) or time.monotonic() >= until:
-                    raise in_words(error, self.where, self._place.schema) from error
+                    raise to_ledger_error(error, self.where, self._dsn.schema) from error
             else:
                 return
-            time.sleep(_AGAIN_S)
+            time.sleep(_RETRY_AFTER_S)
 
     def _on_begin(self, connection: Connection) -> None:
         driver = connection.connection.driver_connection
         if driver is None:
-            raise RuntimeError("a transaction begins on a connection that is open")
+            raise RuntimeError("a transaction was begun on a closed connection")
         try:
             driver.execute(self._begin)
-        except BaseException:  # begun, but not the only one to write
+        except BaseException:  # SQLAlchemy's transaction began without the write lock
             with suppress(*FAILURES):
                 driver.rollback()
             raise
 
-    def _build(self, tx: Connection) -> None:
-        """Make the tables, or bring them to our version. Another process may have been quicker."""
-        schema = self._place.schema
+    def _create_or_migrate(self, tx: Connection) -> None:
+        """Create the tables, or migrate them to our version. Another process may already have done so."""
+        schema = self._dsn.schema
         tx.execute(text("SET LOCAL statement_timeout = 0"))
-        version = versions.found(tx)
+        version = versions.version_of(tx)
         if version is None:
             found = text("SELECT true FROM pg_namespace WHERE nspname = :name")
             if tx.scalar(found, {"name": schema}) is None:
                 tx.execute(CreateSchema(schema))
-            taken = text("SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace(:name)::oid")
-            if foreign := set(tx.scalars(taken, {"name": schema})) & metadata.tables.keys():
+            existing = text("SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace(:name)::oid")
+            if foreign := set(tx.scalars(existing, {"name": schema})) & metadata.tables.keys():
                 raise LedgerError(
-                    f"the schema {schema!r} of {self.where} has a table {min(foreign)!r} that is no ledger's: "
-                    "name another schema with ?schema=… in state.url"
+                    f"the schema {schema!r} of {self.where} has a table {min(foreign)!r} of another "
+                    "application: name another schema with ?schema=… in state.url"
                 )
         if version is None or versions.is_older(version, self.where):
             versions.migrate(tx)
 
-    def _drop(self) -> None:
-        """Forget the session, whatever state it is in."""
+    def _close_session(self) -> None:
+        """Close the session, in whatever state it is."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            with suppress(*FAILURES):  # it is gone
+            with suppress(*FAILURES):  # the connection is lost
                 connection.invalidate()
                 connection.close()

@@ -1,7 +1,7 @@
-"""A session with the server: nothing in it waits for ever, on either side.
+"""A session with the server. Nothing in it waits without a limit, on either side.
 
-What the URL says goes before what is set here. A connection whose other end is gone is noticed
-within about a minute, by the server too: then it lets go of what the session held.
+Parameters of the URL override those that are set here. Client and server both notice a lost connection
+within about a minute; then the server releases the locks of the session.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 
-from collector.ledger.postgresql.dsn import Place
+from collector.ledger.postgresql.dsn import Dsn
 
 _CLIENT = {
     "application_name": "usage-collector",
@@ -23,7 +23,7 @@ _CLIENT = {
 }
 _SERVER = {
     "statement_timeout": "60s",
-    # A process that is stopped in mid-transaction holds up all others.
+    # A process that is stopped within a transaction blocks all others.
     "idle_in_transaction_session_timeout": "60s",
     "tcp_keepalives_idle": "30",
     "tcp_keepalives_interval": "10",
@@ -34,16 +34,16 @@ _SERVER = {
 Session = psycopg.Connection[tuple[Any, ...]]
 
 
-def connect(place: Place, *, durable: bool = True, lock_timeout_s: float) -> Session:
-    """Return a new session, in which transactions are begun by hand. Raises psycopg.Error, and LedgerError."""
-    given: dict[str, Any] = {**_CLIENT, **place.params}
-    if (password := place.password()) is not None:
+def connect(dsn: Dsn, *, durable: bool = True, lock_timeout_s: float) -> Session:
+    """Return a new session in autocommit mode: the caller begins transactions. Raises psycopg.Error, LedgerError."""
+    given: dict[str, Any] = {**_CLIENT, **dsn.params}
+    if (password := dsn.password()) is not None:
         given["password"] = password
     session: Session = psycopg.connect(**given, autocommit=True)
     try:
         settings = {
             **_SERVER,
-            "search_path": f'"{place.schema}"',
+            "search_path": f'"{dsn.schema}"',
             "lock_timeout": f"{max(1, round(lock_timeout_s * 1000))}ms",
             **({} if durable else {"synchronous_commit": "off"}),
         }

@@ -1,6 +1,6 @@
-"""What is SQLite's own: a file, its pragmas, BEGIN IMMEDIATE, locked files that tell who lives."""
+"""The parts that only SQLite needs: the database file, pragmas, BEGIN IMMEDIATE, locked files for liveness."""
 
-from collector.ledger.sqlite.database_file import Place
+from collector.ledger.sqlite.database_file import DatabaseFile
 from collector.ledger.sqlite.engine import SqliteDatabase
 
-__all__ = ["Place", "SqliteDatabase"]
+__all__ = ["DatabaseFile", "SqliteDatabase"]

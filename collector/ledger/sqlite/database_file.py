@@ -1,8 +1,8 @@
-"""Where a SQLite ledger lies: its file, and beside it the directory of the locks of those who use it.
+"""The database file of a ledger in SQLite, and the directory beside it with the locks of its users.
 
-Owns the first look at a file, before SQLite gets to it, and its birth: a new ledger is built
-aside and renamed when it is whole, so that a kill at any point leaves none or all of it. Never
-opens a ledger: closing it again would drop the locks of this process's other handles.
+Owns the checks before SQLite opens a file, and the creation of a new one: it is built under another name
+and renamed when it is complete, so a kill at any point leaves no ledger or a whole one. Never opens an
+existing file: closing it would release the locks of this process's other connections.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ _POLL_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """The path of a ledger, through all links: whoever shares it meets at the same locks."""
+class DatabaseFile:
+    """The resolved path of a ledger: processes that use different links to it share the same locks."""
 
     path: Path
 
     @classmethod
-    def of(cls, url: str) -> Place:
-        """Return the place that a `sqlite:///` URL names; the message of an error shows nothing of the URL."""
+    def of(cls, url: str) -> DatabaseFile:
+        """Return the file that a `sqlite:///` URL names. Raises LedgerError; its message shows nothing of the URL."""
         scheme, _, rest = url.partition("://")
-        path = rest.removeprefix("/")  # as it is: SQLAlchemy's versions don't agree on what a % in it means
+        path = rest.removeprefix("/")  # not decoded: versions of SQLAlchemy differ in what a % means
         if scheme != "sqlite" or not path or path == rest or path.startswith((":memory:", "file:")):
-            raise LedgerError("the ledger's URL names no file: sqlite:///path/to/file.db does")
+            raise LedgerError("the ledger's URL names no file: write it like sqlite:///path/to/file.db")
         return cls(Path(path).resolve())
 
     @property
     def holders(self) -> Path:
-        """The directory of locks."""
+        """The directory of the lock files."""
         return self.path.with_name(f"{self.path.name}.holders")
 
     def prepare(self) -> None:
-        """Make the directories, for this user only."""
+        """Create the directories, for this user only."""
         missing = [self.holders]
         while not missing[-1].parent.exists():
             missing.append(missing[-1].parent)
@@ -51,8 +51,8 @@ class Place:
             directory.mkdir(mode=0o700, exist_ok=True)
 
     @contextmanager
-    def alone(self, *, patience_s: float) -> Iterator[None]:
-        """Keep other processes from creating or migrating at the same time; free again with the process."""
+    def opening_lock(self, *, patience_s: float) -> Iterator[None]:
+        """Keep other processes from creating or migrating the ledger. The lock ends with the process."""
         lock = os.open(self.holders / "open.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             tries = round(patience_s / _POLL_S)
@@ -63,7 +63,8 @@ class Place:
                 except BlockingIOError:
                     if tries <= 0:
                         raise LedgerError(
-                            f"the ledger {self.path} can't be opened: another process is creating or migrating it"
+                            f"the ledger {self.path} can't be opened: another process is creating or migrating it; "
+                            "run again later"
                         ) from None
                 tries -= 1
                 time.sleep(_POLL_S)
@@ -72,29 +73,29 @@ class Place:
             os.close(lock)
 
     def exists(self) -> bool:
-        """Say whether there is a ledger to open. Raises LedgerError if what is there can't be one."""
+        """Return whether the file exists. Raises LedgerError if it can't be a ledger."""
         try:
             found = self.path.stat()
         except FileNotFoundError:
             if (wal := Path(f"{self.path}-wal")).exists():
-                raise damaged(str(self.path), f"it is gone, while {wal.name} is still there") from None
+                raise damaged(str(self.path), f"the file is missing, but {wal.name} exists") from None
             return False
         if stat.S_ISDIR(found.st_mode):
             raise LedgerError(f"the ledger {self.path} is a directory: name a file in it")
         if not stat.S_ISREG(found.st_mode):
-            raise LedgerError(f"the ledger {self.path} is no file: name one")
+            raise LedgerError(f"the ledger {self.path} is not a regular file: name one")
         if not found.st_size:
-            raise damaged(str(self.path), "it is empty")  # SQLite would take it for a new one
+            raise damaged(str(self.path), "the file is empty")  # SQLite would treat it as new
         return True
 
     def create(self, build: Callable[[Path], None]) -> None:
-        """Let a new ledger be built aside, and put it in its place."""
-        aside = self.holders / "new.db"
-        for rest in self.holders.glob("new.db*"):
-            rest.unlink()
-        os.close(os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        build(aside)
-        aside.rename(self.path)
+        """Call `build` with a temporary path, and rename the result to the ledger's path."""
+        temporary = self.holders / "new.db"
+        for leftover in self.holders.glob("new.db*"):
+            leftover.unlink()
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        build(temporary)
+        temporary.rename(self.path)
         for directory in (self.path.parent, self.holders):
             descriptor = os.open(directory, os.O_RDONLY)
             try:

@@ -1,6 +1,6 @@
-"""The connection: opened with its pragmas, kept for as long as the ledger is open, and its transactions.
+"""The connection and its transactions: opened with its pragmas, and kept for as long as the ledger is open.
 
-Owns how a transaction begins and how its failures read. Never knows a table.
+Owns how a transaction begins and how its failures are reported. Knows no table.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from sqlalchemy import Connection, Engine, create_engine, event, pool
 
 from collector.ledger import versions
 from collector.ledger.database import PATIENCE_S
-from collector.ledger.sqlite.database_file import Place
-from collector.ledger.sqlite.failures import FAILURES, damaged, in_words
+from collector.ledger.sqlite.database_file import DatabaseFile
+from collector.ledger.sqlite.failures import FAILURES, damaged, to_ledger_error
 from collector.ledger.sqlite.locks import FileLocks
 
 T = TypeVar("T")
-_PAGE_SIZE = 8192  # several slices to a page, and few levels of pages
-_CHECKED_WHOLE = 8 * 2**20  # bytes: up to here a look at every page costs some ten milliseconds
+_PAGE_SIZE = 8192  # holds several slices, and keeps the tree flat
+_CHECKED_WHOLE = 8 * 2**20  # bytes: up to this size, checking every page takes some ten milliseconds
 
 
 class SqliteDatabase:
@@ -36,37 +36,37 @@ class SqliteDatabase:
         self._connection = engine.connect()
 
     @classmethod
-    def open(cls, place: Place, *, durable: bool, patience_s: float = PATIENCE_S) -> SqliteDatabase:
-        """Open the ledger at a place: a new one is created, an older one migrated. Raises LedgerError."""
-        where = str(place.path)
+    def open(cls, file: DatabaseFile, *, durable: bool, patience_s: float = PATIENCE_S) -> SqliteDatabase:
+        """Open the ledger; create it if it is new, migrate it if it is older. Raises LedgerError."""
+        where = str(file.path)
         try:
-            place.exists()  # nothing is made beside what can't be a ledger
-            place.prepare()
-            with place.alone(patience_s=patience_s):
-                if not place.exists():
-                    place.create(_build)
-                engine = _engine(place.path, durable=durable, patience_s=patience_s)
-                database = cls(engine, where, FileLocks(place.holders))
+            file.exists()  # before any directory is created: it raises if the path can't be a ledger
+            file.prepare()
+            with file.opening_lock(patience_s=patience_s):
+                if not file.exists():
+                    file.create(_build)
+                engine = _engine(file.path, durable=durable, patience_s=patience_s)
+                database = cls(engine, where, FileLocks(file.holders))
                 try:
-                    database._check(place.path.stat().st_size)
+                    database._check(file.path.stat().st_size)
                 except BaseException:
                     database.close()
                     raise
                 return database
         except FAILURES as error:
-            raise in_words(error, where) from error
+            raise to_ledger_error(error, where) from error
 
     def read(self, work: Callable[[Connection], T]) -> T:
-        """Do something in a transaction that sees one state of the ledger and writes nothing."""
+        """Run `work` in a read-only transaction that sees one consistent state of the ledger."""
         return self._transaction("BEGIN", work)
 
     def write(self, work: Callable[[Connection], T], *, patient: bool = True) -> T:
-        """Do something in a transaction that is the only one to write; all of it is committed, or nothing."""
-        del patient  # a file doesn't go away
+        """Run `work` in the only transaction that writes at that time, and commit all of it or nothing."""
+        del patient  # a file is always reachable
         return self._transaction("BEGIN IMMEDIATE", work)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the connection."""
         self._connection.close()
         self._connection.engine.dispose()
 
@@ -76,7 +76,7 @@ class SqliteDatabase:
             with self._connection.begin():
                 return work(self._connection)
         except FAILURES as error:
-            raise in_words(error, self.where) from error
+            raise to_ledger_error(error, self.where) from error
 
     def _on_begin(self, connection: Connection) -> None:
         connection.exec_driver_sql(self._begin)
@@ -87,10 +87,10 @@ class SqliteDatabase:
 
     def _version(self, tx: Connection, size: int) -> str | None:
         if size <= _CHECKED_WHOLE:
-            verdict = tx.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
-            if verdict != "ok":
-                raise damaged(self.where, " ".join(str(verdict).split()))
-        return versions.found(tx)
+            result = tx.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
+            if result != "ok":
+                raise damaged(self.where, " ".join(str(result).split()))
+        return versions.version_of(tx)
 
 
 def _build(path: Path) -> None:
@@ -104,8 +104,8 @@ def _build(path: Path) -> None:
 
 def _engine(path: Path, *, durable: bool, patience_s: float) -> Engine:
     def connect() -> sqlite3.Connection:
-        # The driver begins no transactions of its own accord: `begin` does (SQLAlchemy, "Serializable
-        # isolation / Savepoints / Transactional DDL"). A file that vanished isn't made anew.
+        # The driver begins no transactions by itself, `_on_begin` does (SQLAlchemy's documents: "Serializable
+        # isolation / Savepoints / Transactional DDL"). With mode=rw a missing file isn't created.
         connection = sqlite3.connect(
             f"{path.as_uri()}?mode=rw", uri=True, timeout=patience_s, isolation_level=None, check_same_thread=False
         )

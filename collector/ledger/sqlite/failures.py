@@ -1,4 +1,4 @@
-"""What a database, or the disk under it, says, in the words of the person who has to do something about it."""
+"""Failures of SQLite and of the disk, as messages that say what to do."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from collector.ledger.codec import DamagedError
 
 FAILURES = (DBAPIError, sqlite3.Error, OSError, DamagedError)
 _DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_FORMAT")
-_MENDS = {
-    "SQLITE_FULL": "the disk is full: free some space and call again",
-    "SQLITE_BUSY": "another process has kept it locked for too long: see what works on it, and call again",
-    "SQLITE_LOCKED": "another process has kept it locked for too long: see what works on it, and call again",
+_FIXES = {
+    "SQLITE_FULL": "the disk is full: free some space, then run again",
+    "SQLITE_BUSY": "another process kept it locked for too long: check which process uses it, then run again",
+    "SQLITE_LOCKED": "another process kept it locked for too long: check which process uses it, then run again",
     "SQLITE_READONLY": "it is read-only: make the file and its directory writable for this user",
-    "SQLITE_PERM": "this user may not use it: make the file and its directory writable for this user",
+    "SQLITE_PERM": "this user has no permission: make the file and its directory writable for this user",
     "SQLITE_CANTOPEN": "it can't be opened: make the file and its directory writable for this user",
-    "SQLITE_IOERR": "the disk can't be read or written: see whether it is full, over quota or failing, and call again",
+    "SQLITE_IOERR": "the disk can't be read or written: check whether it is full, over quota or failing, "
+    "then run again",
 }
 
 
-def in_words(error: Exception, where: str) -> LedgerError:
-    """Return what went wrong with the ledger and what to do about it."""
+def to_ledger_error(error: Exception, where: str) -> LedgerError:
+    """Return the failure as an error that says what to do. `where` is the path of the ledger."""
     if isinstance(error, DamagedError):
         return damaged(where, str(error))
     if isinstance(error, OSError):
@@ -33,17 +34,17 @@ def in_words(error: Exception, where: str) -> LedgerError:
     name = str(getattr(origin, "sqlite_errorname", ""))
     if name.startswith(_DAMAGED):
         return damaged(where, str(origin))
-    for code, mend in _MENDS.items():
+    for code, fix in _FIXES.items():
         if name.startswith(code):
-            return LedgerError(f"the ledger {where} can't be used: {mend}")
+            return LedgerError(f"the ledger {where} can't be used: {fix}")
     if isinstance(origin, sqlite3.OperationalError) and "UTF-8" in str(origin):
-        return damaged(where, "a text isn't UTF-8")
+        return damaged(where, "a text value isn't UTF-8")
     return LedgerError(f"the ledger {where} can't be used: {origin}")
 
 
-def damaged(where: str, how: str) -> LedgerError:
-    """Return the error for a ledger that can't be trusted; it is never replaced on our own account."""
+def damaged(where: str, reason: str) -> LedgerError:
+    """Return the error for a damaged ledger. The collector never replaces a damaged ledger by itself."""
     return LedgerError(
-        f"the ledger {where} is damaged ({how}): restore a backup of it; or move it away, "
+        f"the ledger {where} is damaged ({reason}): restore a backup of it; or move it away, "
         "with the -wal and -shm beside it, and run `backfill` for the range again"
     )

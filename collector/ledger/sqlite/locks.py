@@ -1,7 +1,7 @@
-"""How a process tells that another lives, where all are on one machine: locked files.
+"""The liveness check for processes on one machine: locked files.
 
-Each holds a lock on a file of its own for as long as it lives; the kernel lets go of it when the
-process ends, however it ends, so that no clock is needed.
+Each process locks a file of its own for as long as it is alive. The kernel releases the lock when the
+process ends, in whatever way, so no clock is needed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from collector.errors import LedgerError
-from collector.ledger.holders import Seen
+from collector.ledger.holders import HolderRow
 
 
 class FileLocks:
@@ -26,19 +26,19 @@ class FileLocks:
         self._lock = -1
 
     def begin(self, holder_id: str) -> None:
-        """Show a file under our name: it is locked before it can be seen, so it is never taken for a dead one's."""
+        """Create a locked file. It gets its name after it is locked, so no process sees it unlocked."""
         if self.is_alive(holder_id):
-            raise LedgerError(f"the ledger is in use by another process under the name {holder_id}")
-        self.drop()
+            raise LedgerError(f"another process uses the ledger with the same id ({holder_id})")
+        self.abandon()
         path = self._path_of(holder_id)
-        unseen = path.with_suffix(".new")
-        self._lock = os.open(unseen, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        unnamed = path.with_suffix(".new")
+        self._lock = os.open(unnamed, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._path = path
         fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        unseen.rename(path)
+        unnamed.rename(path)
 
-    def dead(self, tx: Connection, others: Sequence[Seen]) -> list[str]:
-        """Return whose files aren't locked, and remove those of everybody who is no more."""
+    def find_dead(self, tx: Connection, others: Sequence[HolderRow]) -> list[str]:
+        """Return the ids of those whose files aren't locked, and remove all files of dead processes."""
         del tx
         dead = [other.holder_id for other in others if not self.is_alive(other.holder_id)]
         for path in self._directory.glob("*.holder"):
@@ -47,7 +47,7 @@ class FileLocks:
         return dead
 
     def is_alive(self, holder_id: str) -> bool:
-        """Try the lock. In shared mode: two that judge at once don't take each other for the living one."""
+        """Return whether the file of a process is locked. The shared mode lets several processes check at once."""
         try:
             descriptor = os.open(self._path_of(holder_id), os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -61,13 +61,13 @@ class FileLocks:
         return False
 
     def end(self) -> None:
-        """Remove our file, and let go of it."""
+        """Remove our file and release its lock."""
         if self._path is not None:
             self._path.unlink(missing_ok=True)
-        self.drop()
+        self.abandon()
 
-    def drop(self) -> None:
-        """Let go of our file and leave it there: what a kill does."""
+    def abandon(self) -> None:
+        """Release the lock and leave the file, as a killed process does."""
         if self._lock >= 0:
             os.close(self._lock)
             self._path, self._lock = None, -1

@@ -21,13 +21,13 @@ BOTH = ("sqlite", "postgresql")
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Of a ledger in SQLite."""
+    """The path of a ledger in SQLite."""
     return tmp_path / "state" / "ledger.db"
 
 
 @pytest.fixture(params=BOTH)
 def url(request: pytest.FixtureRequest, path: Path) -> str:
-    """Of a new ledger, in either database; modules about one of them have their own."""
+    """The URL of a new ledger, in either database. Modules about one database override it."""
     if request.param == "sqlite":
         return url_of(path)
     server: Server = request.getfixturevalue("server")
@@ -36,7 +36,7 @@ def url(request: pytest.FixtureRequest, path: Path) -> str:
 
 @pytest.fixture
 def opened(url: str) -> Iterator[Open]:
-    """Opens ledgers, and closes what is left open."""
+    """Opens ledgers, and closes those that are still open at the end."""
     ledgers: list[SqlLedger] = []
 
     def open_(at: Path | str = url, **more: Any) -> SqlLedger:
@@ -55,12 +55,12 @@ def ledger(opened: Open) -> SqlLedger:
 
 @pytest.fixture
 def key(ledger: SqlLedger) -> int:
-    """An org's."""
+    """The key of an org."""
     return registered(ledger, make_org())[0].key
 
 
 class Worker:
-    """Another process that works on a ledger: one line in is one thing to do, one line out its result."""
+    """Another process that works on a ledger. It gets a command per line, and answers with a line each."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -81,12 +81,12 @@ class Worker:
         assert self.process.stdout is not None
         return self.process.stdout.readline().strip()
 
-    def ask(self, line: str) -> str:
+    def call(self, line: str) -> str:
         self.send(line)
         return self.receive()
 
     def kill(self) -> None:
-        """With -9; a server hears of it a few milliseconds later."""
+        """End it with SIGKILL. A server notices that a few milliseconds later."""
         self.process.kill()
         self.process.wait(20)
         if self._url.startswith("postgresql:"):

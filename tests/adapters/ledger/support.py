@@ -30,13 +30,13 @@ def url_of(path: Path) -> str:
 
 
 def open_ledger(at: Path | str, **more: Any) -> SqlLedger:
-    """At a URL, or at a path in SQLite."""
+    """Open a ledger by its URL, or by a path in SQLite."""
     values: dict[str, Any] = {"command": "collect", "now": lambda: T0, "durable": False, "patience_s": 5.0}
     return SqlLedger.open(url_of(at) if isinstance(at, Path) else at, **(values | more))
 
 
 def registered(ledger: SqlLedger, *orgs: Org, **more: Any) -> list[Standing]:
-    """The standings of orgs whose calendars are as they were."""
+    """Register orgs whose calendars didn't change, and return their standings."""
     found = ledger.register(orgs, wanted_from=dict.fromkeys((org.name for org in orgs), T0), now=T0, **more)
     standings = [found[org.name] for org in orgs]
     assert not any(isinstance(standing, CalendarChanged) for standing in standings)
@@ -57,7 +57,7 @@ def emission(tests: int = 7, *, revision: int = 1, at: datetime = T0, product: s
 
 
 def commit(key: int, n: int, state: SliceState = SliceState.COMPLETE, **more: Any) -> SliceCommit:
-    """A slice as it is booked; a complete one emitted something."""
+    """A slice to commit; a complete one has an emission."""
     complete = state is SliceState.COMPLETE
     values: dict[str, Any] = {
         "slice": slice_at(key, n),

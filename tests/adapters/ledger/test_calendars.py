@@ -1,4 +1,4 @@
-"""A zone or granularity that changes: never two windows over the same time."""
+"""A changed zone or granularity: two windows never cover the same time."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ def covered(ledger: SqlLedger, key: int) -> int:
     return key
 
 
-def test_a_changed_zone_is_told_with_what_is_covered(ledger: SqlLedger, covered: int) -> None:
+def test_a_changed_zone_is_reported_with_the_end_of_what_is_covered(ledger: SqlLedger, covered: int) -> None:
     assert covered
     assert register(ledger, moved()) == CalendarChanged(zone="UTC", granularity="day", covered_until=day(3))
 
 
-def test_a_changed_granularity_is_told_as_well(ledger: SqlLedger, covered: int) -> None:
+def test_a_changed_granularity_is_reported_too(ledger: SqlLedger, covered: int) -> None:
     assert covered
     hourly = replace(ACME, granularity=Granularity.HOUR)
     assert register(ledger, hourly) == CalendarChanged(zone="UTC", granularity="day", covered_until=day(3))
@@ -59,7 +59,7 @@ def test_nothing_is_written_for_an_org_whose_calendar_changed(ledger: SqlLedger,
     assert isinstance(register(ledger, ACME), Standing)
 
 
-def test_nothing_is_written_of_the_other_orgs_beside_it(ledger: SqlLedger, covered: int) -> None:
+def test_nothing_is_written_for_other_orgs_in_the_same_call(ledger: SqlLedger, covered: int) -> None:
     other = make_org("other")
     found = ledger.register([moved(), other], wanted_from={"other": T0}, now=T0)
     assert found == {"acme": CalendarChanged(zone="UTC", granularity="day", covered_until=day(3))}
@@ -69,7 +69,7 @@ def test_nothing_is_written_of_the_other_orgs_beside_it(ledger: SqlLedger, cover
     }
 
 
-# What is covered ends with the third of June in UTC, that is at 20:00 of the third in New York.
+# Coverage ends with 3 June in UTC, which is 20:00 on 3 June in New York.
 @pytest.mark.parametrize(
     ("since", "granularity", "begins"),
     [
@@ -94,21 +94,21 @@ def test_a_new_calendar_begins_on_its_own_boundary_where_nothing_is_covered(
         assert found.calendar_since.astimezone(NEW_YORK.tz).isoformat() == begins
 
 
-def test_a_calendar_stays_begun(ledger: SqlLedger, covered: int) -> None:
+def test_a_calendar_keeps_its_start_when_it_is_registered_again(ledger: SqlLedger, covered: int) -> None:
     assert covered
     first = register(ledger, moved(date(2026, 6, 4)))
     assert register(ledger, moved(date(2026, 6, 4))) == first
     assert isinstance(first, Standing)
     earlier = register(ledger, moved(date(2025, 1, 1)))
     assert isinstance(earlier, Standing)
-    assert earlier.wanted_from < first.wanted_from  # but the calendar begins where it began
+    assert earlier.wanted_from < first.wanted_from  # but the calendar keeps its start
     assert replace(earlier, wanted_from=first.wanted_from) == first
     assert register(ledger, moved()) == earlier
     (org,) = ledger.organizations()
     assert (org.zone, org.calendar_since) == ("America/New_York", first.calendar_since)
 
 
-def test_the_old_calendar_isn_t_gone_back_to_over_what_is_covered(ledger: SqlLedger, covered: int) -> None:
+def test_going_back_to_the_old_calendar_is_refused_where_the_new_one_covers(ledger: SqlLedger, covered: int) -> None:
     register(ledger, moved(date(2026, 6, 4)))
     start = slice_at(covered, 0).start.replace(day=4, hour=4)
     ledger.commit([commit(covered, 3, slice=replace(slice_at(covered, 3), start=start), end=day(4))], None)
@@ -116,14 +116,14 @@ def test_the_old_calendar_isn_t_gone_back_to_over_what_is_covered(ledger: SqlLed
     assert back == CalendarChanged(zone="America/New_York", granularity="day", covered_until=day(4))
 
 
-def test_a_calendar_that_covers_nothing_yet_is_just_replaced(ledger: SqlLedger, key: int) -> None:
+def test_a_calendar_that_covers_nothing_is_replaced(ledger: SqlLedger, key: int) -> None:
     ledger.commit([commit(key, 0, SliceState.FAILED), commit(key, 1, SliceState.REFUSED)], None)
     assert register(ledger, moved()) == Standing(key=key, org_id=None, wanted_from=T0, calendar_since=None)
-    assert ledger.coverage(key, ALWAYS) == {}  # windows that are no more
+    assert ledger.coverage(key, ALWAYS) == {}  # its windows no longer exist
     assert [org.zone for org in ledger.organizations()] == ["America/New_York"]
 
 
-def test_a_calendar_that_never_covered_anything_gives_way_to_the_next(ledger: SqlLedger, covered: int) -> None:
+def test_a_later_calendar_that_covers_nothing_is_replaced_by_the_next(ledger: SqlLedger, covered: int) -> None:
     register(ledger, moved(date(2026, 6, 20)))
     tokyo = replace(ACME, zone=Zone.parse("Asia/Tokyo"), since=date(2026, 6, 10))
     found = register(ledger, tokyo)
@@ -137,23 +137,23 @@ def test_a_calendar_that_never_covered_anything_gives_way_to_the_next(ledger: Sq
     ("state", "covers"),
     [(SliceState.COMPLETE, True), (SliceState.PARTIAL, True), (SliceState.FAILED, False), (SliceState.REFUSED, False)],
 )
-def test_only_answers_cover(ledger: SqlLedger, key: int, state: SliceState, covers: bool) -> None:
+def test_only_complete_and_partial_slices_cover(ledger: SqlLedger, key: int, state: SliceState, covers: bool) -> None:
     ledger.commit([commit(key, 4, state, slice=slice_at(key, 4, SERVICE))], None)
     assert isinstance(register(ledger, moved()), CalendarChanged) == covers
 
 
-def test_what_was_emitted_covers_whatever_came_after(ledger: SqlLedger, key: int) -> None:
+def test_a_failed_slice_with_an_emission_covers(ledger: SqlLedger, key: int) -> None:
     ledger.commit([commit(key, 4, SliceState.FAILED, emission=emission())], None)
     assert register(ledger, moved()) == CalendarChanged(zone="UTC", granularity="day", covered_until=day(5))
 
 
-def test_failures_of_the_old_calendar_are_forgotten_where_the_new_one_reaches(ledger: SqlLedger, covered: int) -> None:
+def test_failed_slices_are_deleted_where_a_new_calendar_begins(ledger: SqlLedger, covered: int) -> None:
     ledger.commit([commit(covered, n, SliceState.FAILED) for n in range(3, 8)], None)
     register(ledger, moved(date(2026, 6, 6)))
     assert [start for _, start in ledger.coverage(covered, ALWAYS)] == [day(n) for n in range(5)]
 
 
-def test_many_calendars_change_at_once(ledger: SqlLedger) -> None:
+def test_many_calendars_can_change_at_once(ledger: SqlLedger) -> None:
     orgs = [make_org(f"org-{n}") for n in range(2500)]
     standings = registered(ledger, *orgs)
     ledger.commit([commit(standing.key, 0) for standing in standings[::2]], None)

@@ -1,4 +1,4 @@
-"""What is written of values is read back as it was, and takes little room."""
+"""Values survive a round trip through the codec, and take little space."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ EMISSIONS = st.builds(
 
 
 @given(EMISSIONS)
-def test_an_emission_is_read_back_as_it_was_and_written_again_the_same(emission: Emission) -> None:
+def test_an_emission_survives_a_round_trip_and_its_text_is_stable(emission: Emission) -> None:
     text = codec.emission_text(emission)
     assert codec.emission_of(text) == emission
     assert list(codec.emission_of(text).products) == list(emission.products)
@@ -52,23 +52,23 @@ def test_an_emission_is_read_back_as_it_was_and_written_again_the_same(emission:
 
 
 @given(st.dictionaries(TEXTS, USAGES, max_size=7))
-def test_totals_are_read_back_as_they_were(usages: dict[str, ProductUsage]) -> None:
+def test_totals_survive_a_round_trip(usages: dict[str, ProductUsage]) -> None:
     assert codec.usages_of(codec.usages_text(usages)) == usages
 
 
 @given(INSTANTS)
-def test_instants_are_exact(instant: datetime) -> None:
+def test_instants_survive_a_round_trip_exactly(instant: datetime) -> None:
     assert codec.instant_of(codec.micros(instant)) == instant
     assert codec.instant_of(codec.micros(instant)).tzinfo is UTC
 
 
-def test_instants_of_any_zone_are_kept_in_utc() -> None:
+def test_instants_of_any_zone_are_stored_in_utc() -> None:
     there = datetime(2026, 6, 1, tzinfo=timezone(timedelta(hours=-4)))
     assert codec.instant_of(codec.micros(there)) == there
 
 
 @given(st.text(max_size=40) | JSON.map(repr))
-def test_any_other_text_is_damage(text: str) -> None:
+def test_any_other_text_raises_a_damaged_error(text: str) -> None:
     for read in (codec.emission_of, codec.usages_of):
         try:
             read(text)
@@ -76,7 +76,7 @@ def test_any_other_text_is_damage(text: str) -> None:
             continue
 
 
-def test_every_code_is_one_value_s_for_ever() -> None:
+def test_the_codes_of_values_never_change() -> None:
     assert codec.POPULATION == {Population.ACCOUNT_USER: 0, Population.SERVICE_USER: 1}
     assert [codec.STATE[state] for state in SliceState] == [0, 1, 2, 3, 4]
     assert all(codec.state_of(codec.STATE[state]) is state for state in SliceState)
@@ -85,7 +85,7 @@ def test_every_code_is_one_value_s_for_ever() -> None:
         codec.state_of(9)
 
 
-def test_a_usual_emission_is_compact() -> None:
+def test_a_typical_emission_is_compact() -> None:
     usage = ProductUsage(total_tests=8450, total_duration=312540)
     products = {
         "automation": Emitted(revision=1, quality=Quality.MEASURED, usage=usage),

@@ -1,4 +1,4 @@
-"""The locked files by which processes on one machine tell who lives."""
+"""Liveness in SQLite: the locked files of processes on one machine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.orgs import make_org
 
 @pytest.fixture
 def url(path: Path) -> str:
-    """These are about SQLite."""
+    """A ledger in SQLite."""
     return url_of(path)
 
 
@@ -22,19 +22,19 @@ def lock_of(path: Path, holder_id: str) -> Path:
     return path.with_name("ledger.db.holders") / f"{holder_id}.holder"
 
 
-def test_a_lease_of_one_whose_lock_was_removed_is_free_and_it_books_no_more(opened: Open, path: Path) -> None:
+def test_a_process_whose_lock_file_was_removed_loses_its_leases_and_commits_nothing(opened: Open, path: Path) -> None:
     one, other = opened(holder_id="one"), opened()
     (standing,) = registered(one, make_org())
     one.acquire([standing.key])
     lock_of(path, "one").unlink()
     assert other.acquire([standing.key]) == {}
-    with pytest.raises(LedgerError, match="took this one for dead"):
+    with pytest.raises(LedgerError, match="assumed that this one is dead"):
         one.commit([commit(standing.key, 0)], None)
-    with pytest.raises(LedgerError, match="took this one for dead"):
+    with pytest.raises(LedgerError, match="assumed that this one is dead"):
         one.acquire([standing.key])
 
 
-def test_locks_of_the_dead_are_removed_and_those_of_the_living_stay(opened: Open, path: Path) -> None:
+def test_locks_of_dead_processes_are_removed_and_those_of_living_ones_stay(opened: Open, path: Path) -> None:
     living, dead = opened(holder_id="living"), opened(holder_id="dead")
     dead.abandon()
     assert lock_of(path, "dead").exists()
@@ -44,7 +44,7 @@ def test_locks_of_the_dead_are_removed_and_those_of_the_living_stay(opened: Open
     assert not lock_of(path, "living").exists()
 
 
-def test_who_was_taken_for_dead_between_two_runs_is_alive_again_with_the_next(opened: Open, path: Path) -> None:
+def test_a_process_that_lost_its_row_between_two_runs_registers_again(opened: Open, path: Path) -> None:
     one, other = opened(holder_id="one"), opened()
     (standing,) = registered(one, make_org())
     lock_of(path, "one").unlink()

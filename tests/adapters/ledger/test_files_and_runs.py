@@ -1,4 +1,4 @@
-"""Files that are begun and not sealed, and runs that are begun and not ended: what a crash leaves of them."""
+"""Unsealed files and runs without an end: what is left of them after a crash."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def begin(ledger: SqlLedger, name: str = "usage-1.jsonl") -> UnsealedFile:
 
 
 def taken_over(ledger: SqlLedger) -> list[UnsealedFile]:
-    """What was left behind, and is this process's now."""
+    """Take over all files that were left behind."""
     return list(ledger.take_over([file.file_id for file in ledger.left_behind()]))
 
 
@@ -33,7 +33,7 @@ def emitted(ledger: SqlLedger, key: int, n: int = 0) -> Emission | None:
     return ledger.rows([slice_at(key, n)])[slice_at(key, n)].emission
 
 
-def test_a_file_is_booked_empty(ledger: SqlLedger) -> None:
+def test_a_new_file_is_committed_as_empty(ledger: SqlLedger) -> None:
     assert begin(ledger) == UnsealedFile(
         file_id=1,
         run_id="run-1",
@@ -47,14 +47,14 @@ def test_a_file_is_booked_empty(ledger: SqlLedger) -> None:
     )
 
 
-def test_a_file_that_is_booked_again_before_anything_is_in_it_is_the_same(ledger: SqlLedger) -> None:
+def test_committing_an_empty_file_again_returns_the_same_row(ledger: SqlLedger) -> None:
     file = begin(ledger)
-    assert begin(ledger) == file  # a server may commit and go away before it says so
+    assert begin(ledger) == file  # a server may commit and fail before it reports it
     ledger.commit([], replace(file, bytes=1))
     assert begin(ledger).file_id != file.file_id
 
 
-def test_what_a_crash_left_is_taken_over_as_it_was_booked(opened: Open) -> None:
+def test_files_of_a_crashed_process_are_taken_over_as_they_were_committed(opened: Open) -> None:
     crashed = opened()
     key = registered(crashed, make_org())[0].key
     first, second = begin(crashed), begin(crashed, "usage-2.jsonl")
@@ -65,21 +65,21 @@ def test_what_a_crash_left_is_taken_over_as_it_was_booked(opened: Open) -> None:
     assert taken_over(opened()) == [replace(first, seal_intended=True), second]
 
 
-def test_files_of_a_living_process_are_left_alone(opened: Open) -> None:
+def test_files_of_a_living_process_are_not_left_behind(opened: Open) -> None:
     living, other = opened(), opened()
     begin(living)
     assert other.left_behind() == []
     assert living.left_behind() == []
 
 
-def test_files_of_a_process_that_ended_are_left_behind_too(opened: Open) -> None:
+def test_files_of_an_ended_process_are_left_behind(opened: Open) -> None:
     ended, other = opened(), opened()
     file = begin(ended)
     ended.close()
     assert other.left_behind() == [file]
 
 
-def test_what_was_taken_over_is_ours_now(opened: Open) -> None:
+def test_a_file_that_was_taken_over_belongs_to_the_new_process(opened: Open) -> None:
     crashed, one, other = opened(), opened(), opened()
     file = begin(crashed)
     crashed.abandon()
@@ -90,17 +90,17 @@ def test_what_was_taken_over_is_ours_now(opened: Open) -> None:
     assert taken_over(other) == [replace(file, bytes=1)]
 
 
-def test_a_file_is_taken_over_by_one_process_only(opened: Open) -> None:
+def test_only_one_process_takes_over_a_file(opened: Open) -> None:
     crashed, one, other = opened(), opened(), opened()
     file = begin(crashed)
     crashed.abandon()
-    assert one.left_behind() == other.left_behind() == [file]  # looking takes nothing
+    assert one.left_behind() == other.left_behind() == [file]  # listing takes nothing over
     assert one.take_over([file.file_id]) == [file]
     assert other.take_over([file.file_id]) == []
     assert one.take_over([file.file_id]) == [file]
 
 
-def test_a_file_that_nobody_took_over_is_awaited_and_its_slices_are_in_doubt(opened: Open) -> None:
+def test_a_file_that_no_process_took_over_is_awaited_and_its_slices_are_in_doubt(opened: Open) -> None:
     crashed, other = opened(), opened()
     key = registered(crashed, make_org())[0].key
     crashed.begin_run("run-1", "collect", T0)
@@ -115,13 +115,13 @@ def test_a_file_that_nobody_took_over_is_awaited_and_its_slices_are_in_doubt(ope
         (file.name, file.host, 2, T0)
     ]
     assert [(s.slices, s.in_doubt) for s in other.stretches(key)] == [(1, False), (2, True)]
-    (taken,) = other.take_over([file.file_id])
+    (file_,) = other.take_over([file.file_id])
     assert [(s.slices, s.in_doubt) for s in other.stretches(key)] == [(3, False)]
-    other.sealed(taken.file_id)
+    other.sealed(file_.file_id)
     assert other.awaited() == []
 
 
-def test_files_of_our_own_run_that_has_ended_are_left_behind(ledger: SqlLedger) -> None:
+def test_files_of_our_own_ended_run_are_left_behind(ledger: SqlLedger) -> None:
     ledger.begin_run("run-1", "serve", T0)
     file = begin(ledger)
     assert ledger.left_behind() == []
@@ -129,7 +129,7 @@ def test_files_of_our_own_run_that_has_ended_are_left_behind(ledger: SqlLedger) 
     assert ledger.left_behind() == [file]
 
 
-def test_a_sealed_file_is_forgotten_and_its_slices_stay(ledger: SqlLedger, key: int) -> None:
+def test_a_sealed_file_is_deleted_and_its_slices_stay(ledger: SqlLedger, key: int) -> None:
     file = begin(ledger)
     ledger.commit([commit(key, 0)], file)
     ledger.sealed(file.file_id)
@@ -137,7 +137,7 @@ def test_a_sealed_file_is_forgotten_and_its_slices_stay(ledger: SqlLedger, key: 
     assert emitted(ledger, key) == emission()
 
 
-def test_slices_of_a_lost_file_are_asked_and_emitted_as_if_for_the_first_time(ledger: SqlLedger, key: int) -> None:
+def test_slices_of_a_lost_file_are_fetched_and_emitted_again(ledger: SqlLedger, key: int) -> None:
     file = begin(ledger)
     ledger.commit([commit(key, n) for n in range(3)], file)
     ledger.commit([commit(key, 7)], None)
@@ -148,7 +148,7 @@ def test_slices_of_a_lost_file_are_asked_and_emitted_as_if_for_the_first_time(le
     assert ledger.lost(file.file_id) == 0
 
 
-def test_a_restatement_in_a_lost_file_is_taken_back_to_what_is_in_sealed_ones(ledger: SqlLedger, key: int) -> None:
+def test_a_restatement_in_a_lost_file_is_reset_to_what_sealed_files_hold(ledger: SqlLedger, key: int) -> None:
     ledger.commit([commit(key, 0)], None)
     file = begin(ledger)
     ledger.commit([commit(key, 0, emission=emission(8, revision=2))], file)
@@ -173,7 +173,7 @@ def test_products_that_were_not_restated_keep_their_revision_when_the_others_are
     assert emitted(ledger, key) == of(1)
 
 
-def test_a_slice_that_was_asked_again_with_nothing_new_is_not_lost_with_the_file(ledger: SqlLedger, key: int) -> None:
+def test_a_slice_without_a_new_emission_is_not_lost_with_the_file(ledger: SqlLedger, key: int) -> None:
     ledger.commit([commit(key, 0), commit(key, 1)], None)
     file = begin(ledger)
     ledger.commit([commit(key, 0), commit(key, 1, SliceState.FAILED), commit(key, 2, SliceState.FAILED)], file)
@@ -182,7 +182,7 @@ def test_a_slice_that_was_asked_again_with_nothing_new_is_not_lost_with_the_file
     assert emitted(ledger, key, 1) == emission()
 
 
-def test_a_slice_that_fails_after_it_was_emitted_is_still_lost_with_its_file(ledger: SqlLedger, key: int) -> None:
+def test_a_slice_that_failed_after_its_emission_is_lost_with_its_file(ledger: SqlLedger, key: int) -> None:
     file = begin(ledger)
     ledger.commit([commit(key, 0)], file)
     ledger.commit([commit(key, 0, SliceState.FAILED)], None)
@@ -190,7 +190,7 @@ def test_a_slice_that_fails_after_it_was_emitted_is_still_lost_with_its_file(led
     assert emitted(ledger, key) is None
 
 
-def test_a_slice_is_in_the_file_of_its_last_revision(ledger: SqlLedger, key: int) -> None:
+def test_a_slice_belongs_to_the_file_of_its_last_revision(ledger: SqlLedger, key: int) -> None:
     first, second = begin(ledger), begin(ledger, "usage-2.jsonl")
     ledger.commit([commit(key, 0)], first)
     ledger.commit([commit(key, 0, emission=emission(9, revision=2))], second)
@@ -199,24 +199,24 @@ def test_a_slice_is_in_the_file_of_its_last_revision(ledger: SqlLedger, key: int
     assert emitted(ledger, key) == emission()
 
 
-def test_a_file_of_another_process_is_not_booked(opened: Open) -> None:
+def test_a_file_of_another_process_can_not_be_committed(opened: Open) -> None:
     one, other = opened(), opened()
     key = registered(one, make_org())[0].key
     file = begin(one)
-    with pytest.raises(LedgerError, match="isn't this process's any more"):
+    with pytest.raises(LedgerError, match="no longer belongs to this process"):
         other.commit([commit(key, 0)], replace(file, bytes=1))
-    with pytest.raises(LedgerError, match="isn't this process's any more"):
+    with pytest.raises(LedgerError, match="no longer belongs to this process"):
         other.intend_seal(file.file_id)
     assert one.coverage(key, ALWAYS) == {}
 
 
-def test_numbers_of_files_are_never_given_twice(ledger: SqlLedger) -> None:
+def test_ids_of_files_are_never_reused(ledger: SqlLedger) -> None:
     first = begin(ledger)
     ledger.sealed(first.file_id)
     assert begin(ledger).file_id > first.file_id
 
 
-def test_runs_whose_process_is_gone_are_ended_and_told_once(opened: Open) -> None:
+def test_runs_of_dead_processes_are_ended_and_returned_once(opened: Open) -> None:
     crashed, ended, living = opened(), opened(), opened()
     assert crashed.begin_run("run-2", "collect", day(2)) == []
     assert ended.begin_run("run-1", "collect", day(1)) == []
@@ -227,7 +227,7 @@ def test_runs_whose_process_is_gone_are_ended_and_told_once(opened: Open) -> Non
     assert living.begin_run("run-5", "backfill", day(5)) == []
 
 
-def test_a_run_that_ended_is_not_open(ledger: SqlLedger) -> None:
+def test_an_ended_run_is_not_open(ledger: SqlLedger) -> None:
     ledger.begin_run("run-1", "collect", day(1))
     ledger.begin_run("run-2", "backfill", day(2))
     ledger.end_run("run-1", 0, day(3))
@@ -235,7 +235,7 @@ def test_a_run_that_ended_is_not_open(ledger: SqlLedger) -> None:
     assert (run.run_id, run.command, run.started_at, run.holder) == ("run-2", "backfill", day(2), ledger.holder)
 
 
-def test_an_open_run_of_a_process_that_ended_has_no_holder(opened: Open) -> None:
+def test_an_open_run_of_an_ended_process_has_no_holder(opened: Open) -> None:
     ended = opened()
     ended.begin_run("run-1", "collect", day(1))
     ended.close()

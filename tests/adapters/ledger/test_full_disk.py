@@ -1,4 +1,4 @@
-"""A disk that is full, and then isn't: told in words, and nothing is lost or half written."""
+"""A full disk: it is reported, and nothing is lost or written in part."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ BATCH = 100
 
 @pytest.fixture
 def url(path: Path) -> str:
-    """These are about SQLite."""
+    """A ledger in SQLite."""
     return url_of(path)
 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A real file system of one MiB."""
+    """A real file system of 1 MiB."""
     with small_disk_at(tmp_path / "disk", "1m") as disk:
         yield disk
 
 
 def fill(ledger: SqlLedger, key: int) -> tuple[int, LedgerError]:
-    """How many batches fit in, and what is said of the next."""
+    """Commit batches until one fails; return their number and the error."""
     for batch in range(1000):
         try:
             ledger.commit([commit(key, batch * BATCH + n) for n in range(BATCH)], None)
@@ -43,7 +43,7 @@ def fill(ledger: SqlLedger, key: int) -> tuple[int, LedgerError]:
     raise AssertionError("the disk never filled")
 
 
-def test_a_full_disk_is_told_and_once_there_is_space_all_goes_on(opened: Open, small_disk: Path) -> None:
+def test_a_full_disk_is_reported_and_commits_work_again_once_there_is_space(opened: Open, small_disk: Path) -> None:
     path = small_disk / "ledger.db"
     ballast = small_disk / "ballast"
     ledger = opened(path)
@@ -57,7 +57,7 @@ def test_a_full_disk_is_told_and_once_there_is_space_all_goes_on(opened: Open, s
     assert len(ledger.coverage(standing.key, ALWAYS)) == (batches + 1) * BATCH
 
 
-def test_a_ledger_on_a_full_disk_can_be_closed_and_opened_again_later(opened: Open, small_disk: Path) -> None:
+def test_a_ledger_on_a_full_disk_can_be_closed_and_opened_again(opened: Open, small_disk: Path) -> None:
     path = small_disk / "ledger.db"
     ballast = small_disk / "ballast"
     ledger = opened(path)
@@ -74,7 +74,7 @@ def test_a_ledger_on_a_full_disk_can_be_closed_and_opened_again_later(opened: Op
     assert len(again.coverage(standing.key, ALWAYS)) == batches * BATCH
 
 
-def test_a_disk_without_room_for_a_new_ledger_is_told_and_left_without_one(small_disk: Path, opened: Open) -> None:
+def test_a_disk_without_space_for_a_new_ledger_is_reported_and_no_file_is_left(small_disk: Path, opened: Open) -> None:
     ballast = small_disk / "ballast"
     ballast.write_bytes(bytes(2**20 - 64 * 1024))
     with pytest.raises(LedgerError, match="the disk"):
@@ -101,7 +101,7 @@ ledger.close()
 """
 
 
-def test_a_limit_on_the_size_of_files_is_told_like_a_full_disk(path: Path) -> None:
+def test_a_limit_on_file_size_is_reported_like_a_full_disk(path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", FILE_SIZE_LIMIT, str(path)],
         env=unmeasured() | {"PYTHONWARNINGS": "error"},
@@ -111,6 +111,6 @@ def test_a_limit_on_the_size_of_files_is_told_like_a_full_disk(path: Path) -> No
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    told, verdict = done.stdout.splitlines()
-    assert told.startswith(f"the ledger {path} can't be used: the disk ")
-    assert verdict == "True True"
+    message, result = done.stdout.splitlines()
+    assert message.startswith(f"the ledger {path} can't be used: the disk ")
+    assert result == "True True"

@@ -1,4 +1,4 @@
-"""What the status page reads: recent slices each time, older ones only when one of them was booked."""
+"""What the status page reads: recent slices each time, older ones only when one of them was committed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def look(ledger: SqlLedger, key: int, *, recent_from: int, last: History | None 
     return history
 
 
-def test_old_and_recent_slices_are_one_history(ledger: SqlLedger, key: int) -> None:
+def test_old_and_recent_slices_form_one_history(ledger: SqlLedger, key: int) -> None:
     assert look(ledger, key, recent_from=5).populations == {}
     states = [COMPLETE, COMPLETE, FAILED, COMPLETE, COMPLETE, COMPLETE, PARTIAL]
     ledger.commit([commit(key, n, state) for n, state in enumerate(states)], None)
@@ -39,7 +39,7 @@ def test_old_and_recent_slices_are_one_history(ledger: SqlLedger, key: int) -> N
         assert history.last_asking.at == day(8 + 2)
 
 
-def test_tests_reasons_and_the_newest_emission_are_those_of_recent_slices(ledger: SqlLedger, key: int) -> None:
+def test_tests_reasons_and_the_newest_emission_come_from_recent_slices(ledger: SqlLedger, key: int) -> None:
     ledger.commit([commit(key, n, emission=emission(10 + n)) for n in range(4)], None)
     ledger.commit([commit(key, 4, FAILED, code="http_503"), commit(key, 5, FAILED, code="http_503")], None)
     found = look(ledger, key, recent_from=2).populations[ACCOUNT]
@@ -48,7 +48,7 @@ def test_tests_reasons_and_the_newest_emission_are_those_of_recent_slices(ledger
     assert found.newest == (Window(day(3), day(4)), emission(13))
 
 
-def test_a_digest_holds_until_an_old_slice_is_booked_or_the_day_turns(ledger: SqlLedger, key: int) -> None:
+def test_a_digest_is_valid_until_an_old_slice_is_committed_or_the_day_changes(ledger: SqlLedger, key: int) -> None:
     ledger.commit([commit(key, n) for n in range(6)], None)
     first = look(ledger, key, recent_from=4)
     ledger.commit([commit(key, 6)], None)
@@ -62,7 +62,7 @@ def test_a_digest_holds_until_an_old_slice_is_booked_or_the_day_turns(ledger: Sq
     assert look(ledger, key, recent_from=5, last=changed).digest is not changed.digest
 
 
-def test_a_slice_that_was_taken_back_is_noticed_although_nobody_asked_for_it(ledger: SqlLedger, key: int) -> None:
+def test_a_reset_slice_is_noticed_although_it_was_not_fetched(ledger: SqlLedger, key: int) -> None:
     file = ledger.open_file("run-1", "out", "usage-1.jsonl")
     ledger.commit([commit(key, n) for n in range(3)], replace(file, bytes=3, records=3))
     before = look(ledger, key, recent_from=10)
@@ -71,7 +71,7 @@ def test_a_slice_that_was_taken_back_is_noticed_although_nobody_asked_for_it(led
     assert [state for state, _ in after.populations[ACCOUNT].stretches] == [FAILED]
 
 
-def test_an_org_was_refused_since_the_first_refusal_after_its_last_success(ledger: SqlLedger, key: int) -> None:
+def test_refused_since_is_the_first_refusal_after_the_last_success(ledger: SqlLedger, key: int) -> None:
     def refused(n: int, at: int) -> None:
         ledger.commit([commit(key, n, REFUSED, code="refused_credential", asked_at=day(at))], None)
 
@@ -87,7 +87,7 @@ def test_an_org_was_refused_since_the_first_refusal_after_its_last_success(ledge
         assert history.last_asking.code == "refused_credential"
 
 
-def test_usage_is_whatever_was_counted_be_it_users_or_a_metric_that_nobody_knows(ledger: SqlLedger, key: int) -> None:
+def test_users_and_unknown_metrics_count_as_usage(ledger: SqlLedger, key: int) -> None:
     nothing = Emission(emitted_at=day(1), users=0, products=emission(0).products)
     new = emission(0).products["automation"]
     minutes = replace(new, usage=replace(new.usage, extra={"totalMinutes": 3}))
@@ -100,7 +100,7 @@ def test_usage_is_whatever_was_counted_be_it_users_or_a_metric_that_nobody_knows
         assert look(ledger, key, recent_from=recent_from).populations[ACCOUNT].oldest_usage == days(1, 2)
 
 
-def test_an_org_is_located_as_the_next_run_will_find_it(ledger: SqlLedger) -> None:
+def test_locate_finds_the_row_that_the_next_run_will_use(ledger: SqlLedger) -> None:
     acme, other = make_org("acme"), make_org("other")
     keys = [standing.key for standing in registered(ledger, acme, other)]
     assert {name: row.key for name, row in ledger.locate([acme, other], names=["acme", "other"]).items()} == {

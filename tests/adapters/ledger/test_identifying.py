@@ -1,4 +1,4 @@
-"""The organization behind an org: bound once, and found again under another name."""
+"""The identity of an org: set once, and found again under another name."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def identify(ledger: SqlLedger, key: int, org: Org = OLD, org_id: str = "111") -
     return ledger.identify(key, name=org.name, org_id=org_id, org_name="Acme Corp")
 
 
-def bound(ledger: SqlLedger) -> int:
-    """The key of an org whose organization is known, and that has a history."""
+def known(ledger: SqlLedger) -> int:
+    """The key of an identified org with a slice."""
     (standing,) = registered(ledger, OLD)
     assert identify(ledger, standing.key) == standing.key
     ledger.commit([commit(standing.key, 0)], None)
@@ -30,36 +30,36 @@ def bound(ledger: SqlLedger) -> int:
     return standing.key
 
 
-def test_the_first_answer_binds_an_org(ledger: SqlLedger) -> None:
-    key = bound(ledger)
+def test_the_first_answer_sets_the_identity_of_an_org(ledger: SqlLedger) -> None:
+    key = known(ledger)
     assert registered(ledger, OLD)[0].org_id == "111"
     assert [(org.org_id, org.org_name) for org in ledger.organizations()] == [("111", "Acme Corp")]
     assert identify(ledger, key) == key
 
 
-def test_an_organization_s_new_name_is_remembered(ledger: SqlLedger) -> None:
-    key = bound(ledger)
+def test_a_new_name_of_an_organization_is_stored(ledger: SqlLedger) -> None:
+    key = known(ledger)
     ledger.identify(key, name="old", org_id="111", org_name="Acme Inc")
     assert [org.org_name for org in ledger.organizations()] == ["Acme Inc"]
 
 
-def test_the_lease_of_an_identified_org_is_held(opened: Open) -> None:
+def test_identifying_an_org_leases_it(opened: Open) -> None:
     one, other = opened(), opened()
-    key = bound(one)
+    key = known(one)
     identify(one, key)
     assert other.acquire([key]) == {key: one.holder}
     assert identify(other, key) == one.holder
 
 
-def test_a_changed_organization_isn_t_decided_here(ledger: SqlLedger) -> None:
-    key = bound(ledger)
+def test_a_changed_organization_is_a_value_error(ledger: SqlLedger) -> None:
+    key = known(ledger)
     with pytest.raises(ValueError, match="another organization than before"):
         identify(ledger, key, org_id="222")
     assert registered(ledger, OLD)[0].org_id == "111"
 
 
-def test_a_renamed_org_goes_on_with_the_row_that_it_had(ledger: SqlLedger) -> None:
-    key = bound(ledger)
+def test_a_renamed_org_keeps_its_row(ledger: SqlLedger) -> None:
+    key = known(ledger)
     fresh = registered(ledger, NEW)[0].key
     ledger.acquire([fresh])
     assert identify(ledger, fresh, NEW) == key
@@ -68,22 +68,22 @@ def test_a_renamed_org_goes_on_with_the_row_that_it_had(ledger: SqlLedger) -> No
     assert ledger.coverage(key, ALWAYS).keys() == {(ACCOUNT, day(0))}
 
 
-def test_leases_are_right_after_a_merge(opened: Open) -> None:
+def test_after_a_merge_only_the_remaining_row_is_leased(opened: Open) -> None:
     one, other = opened(), opened()
-    key = bound(one)
+    key = known(one)
     fresh = registered(one, NEW)[0].key
     one.acquire([fresh])
     assert identify(one, fresh, NEW) == key
     assert other.acquire([key]) == {key: one.holder}
     one.release([key])
     assert other.acquire([key]) == {}
-    with pytest.raises(LedgerError, match="call again"):
+    with pytest.raises(LedgerError, match="run again"):
         other.acquire([fresh])
 
 
-def test_nothing_changes_while_another_process_holds_the_row(opened: Open) -> None:
+def test_nothing_changes_while_another_process_leases_the_row(opened: Open) -> None:
     one, other = opened(), opened()
-    key = bound(one)
+    key = known(one)
     other.acquire([key])
     fresh = registered(one, NEW)[0].key
     one.acquire([fresh])
@@ -96,8 +96,8 @@ def test_nothing_changes_while_another_process_holds_the_row(opened: Open) -> No
     assert identify(one, fresh, NEW) == key
 
 
-def test_what_was_wanted_of_the_fresh_row_is_wanted_of_the_other(ledger: SqlLedger) -> None:
-    key = bound(ledger)
+def test_a_merge_moves_what_is_wanted_to_the_remaining_row(ledger: SqlLedger) -> None:
+    key = known(ledger)
     early = T0 - timedelta(days=9)
     found = ledger.register([NEW], wanted_from={"new": early}, now=T0)
     fresh = found["new"].key  # type: ignore[union-attr]
@@ -108,23 +108,23 @@ def test_what_was_wanted_of_the_fresh_row_is_wanted_of_the_other(ledger: SqlLedg
     assert ledger.wanted(key) == [days(0, 4)]
 
 
-def test_the_other_row_s_own_wish_stays_if_it_is_older(ledger: SqlLedger) -> None:
-    bound(ledger)
+def test_a_merge_keeps_an_earlier_wanted_from(ledger: SqlLedger) -> None:
+    known(ledger)
     found = ledger.register([NEW], wanted_from={"new": day(9)}, now=T0)
     identify(ledger, found["new"].key, NEW)  # type: ignore[union-attr]
     assert registered(ledger, NEW)[0].wanted_from == T0
 
 
-def test_what_failed_before_the_organization_was_known_is_just_asked_again(ledger: SqlLedger) -> None:
-    key = bound(ledger)
+def test_a_merge_deletes_failed_slices_of_the_fresh_row(ledger: SqlLedger) -> None:
+    key = known(ledger)
     fresh = registered(ledger, NEW)[0].key
     ledger.commit([commit(fresh, n, SliceState.FAILED) for n in range(3)], None)
     assert identify(ledger, fresh, NEW) == key
     assert ledger.coverage(key, ALWAYS).keys() == {(ACCOUNT, day(0))}
 
 
-def test_a_row_that_something_was_emitted_for_isn_t_merged(ledger: SqlLedger) -> None:
-    key = bound(ledger)
+def test_a_row_with_an_emission_is_not_merged(ledger: SqlLedger) -> None:
+    key = known(ledger)
     fresh = registered(ledger, NEW)[0].key
     ledger.commit([commit(fresh, 5)], None)
     with pytest.raises(ValueError, match="without an organization"):
@@ -132,16 +132,16 @@ def test_a_row_that_something_was_emitted_for_isn_t_merged(ledger: SqlLedger) ->
     assert [org.key for org in ledger.organizations()] == [fresh, key]
 
 
-def test_a_row_that_another_process_merged_meanwhile_is_found(opened: Open) -> None:
+def test_a_row_that_another_process_merged_is_found(opened: Open) -> None:
     one, other = opened(), opened()
-    key = bound(one)
+    key = known(one)
     fresh = registered(one, NEW)[0].key
     assert identify(other, fresh, NEW) == key
     other.release([key])
     assert identify(one, fresh, NEW) == key
 
 
-def test_ranges_that_touch_are_one(ledger: SqlLedger, key: int) -> None:
+def test_ranges_that_touch_are_merged(ledger: SqlLedger, key: int) -> None:
     for span in (days(0, 2), days(5, 7), days(2, 3), days(5, 7)):
         ledger.want(key, span)
     assert ledger.wanted(key) == [days(0, 3), days(5, 7)]

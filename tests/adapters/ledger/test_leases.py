@@ -14,7 +14,7 @@ from tests.adapters.ledger.support import T0, registered
 from tests.support.orgs import make_org
 
 
-def test_a_lease_is_one_s_until_it_is_given_back(opened: Open) -> None:
+def test_a_lease_belongs_to_one_process_until_it_is_released(opened: Open) -> None:
     one, other = opened(command="backfill", holder_id="one"), opened()
     keys = [standing.key for standing in registered(one, make_org("a"), make_org("b"))]
     assert one.acquire(keys[:1]) == {}
@@ -25,14 +25,14 @@ def test_a_lease_is_one_s_until_it_is_given_back(opened: Open) -> None:
     assert other.acquire(keys) == {}
 
 
-def test_what_is_ours_is_claimed_again(opened: Open) -> None:
+def test_our_own_lease_can_be_acquired_again(opened: Open) -> None:
     ledger = opened()
     (standing,) = registered(ledger, make_org())
     assert ledger.acquire([standing.key]) == ledger.acquire([standing.key]) == {}
     assert ledger.acquire([]) == {}
 
 
-def test_the_lease_of_another_is_not_given_back(opened: Open) -> None:
+def test_the_lease_of_another_process_is_not_released(opened: Open) -> None:
     one, other = opened(), opened()
     (standing,) = registered(one, make_org())
     one.acquire([standing.key])
@@ -41,7 +41,7 @@ def test_the_lease_of_another_is_not_given_back(opened: Open) -> None:
 
 
 @pytest.mark.parametrize("how", ["close", "abandon"])
-def test_leases_are_free_when_their_holder_is_gone(opened: Open, how: str) -> None:
+def test_leases_are_free_when_their_holder_is_dead(opened: Open, how: str) -> None:
     one, other = opened(), opened()
     keys = [standing.key for standing in registered(one, *[make_org(f"org-{n}") for n in range(100)])]
     one.acquire(keys)
@@ -50,13 +50,13 @@ def test_leases_are_free_when_their_holder_is_gone(opened: Open, how: str) -> No
     assert other.acquire(keys) == {}
 
 
-def test_nobody_is_called_as_one_who_lives(opened: Open) -> None:
+def test_the_id_of_a_living_process_is_refused(opened: Open) -> None:
     opened(holder_id="one")
-    with pytest.raises(LedgerError, match="another process under the name one"):
+    with pytest.raises(LedgerError, match=r"another process uses the ledger with the same id \(one\)"):
         opened(holder_id="one")
 
 
-def test_one_who_died_may_come_back_under_the_same_name(opened: Open) -> None:
+def test_the_id_of_a_dead_process_can_be_used_again(opened: Open) -> None:
     first = opened(holder_id="one")
     (standing,) = registered(first, make_org())
     first.acquire([standing.key])
@@ -66,13 +66,13 @@ def test_one_who_died_may_come_back_under_the_same_name(opened: Open) -> None:
     assert again.acquire([standing.key]) == {standing.key: other.holder}
 
 
-def test_an_org_that_is_no_more_can_t_be_claimed(opened: Open) -> None:
+def test_an_org_without_a_row_can_t_be_leased(opened: Open) -> None:
     ledger = opened()
-    with pytest.raises(LedgerError, match="call again"):
+    with pytest.raises(LedgerError, match="run again"):
         ledger.acquire([999])
 
 
-def test_closing_twice_is_closing(opened: Open) -> None:
+def test_closing_twice_is_allowed(opened: Open) -> None:
     ledger = opened()
     ledger.close()
     ledger.close()

@@ -1,4 +1,4 @@
-"""Ledgers of other versions: older ones are migrated, whole or not at all; newer ones are refused."""
+"""Ledgers of other versions: older ones are migrated completely or not at all; newer ones are refused."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.support.orgs import make_org
 HERE = Path(__file__).parent
 STORED = {
     version: HERE / f"version_{version}.sql" for version in ("0001", "0002")
-}  # what a collector of that version left
+}  # a ledger as a collector of that version wrote it
 SCRIPTS = Path(versions.__file__).parent / "migrations"
 
 NEXT_VERSION = """
@@ -42,7 +42,7 @@ def upgrade():
 
 @pytest.fixture
 def url(path: Path) -> str:
-    """Those of PostgreSQL are in test_postgresql.py."""
+    """A ledger in SQLite; test_postgresql.py has the tests for PostgreSQL."""
     return url_of(path)
 
 
@@ -63,7 +63,7 @@ def query(path: Path, sql: str) -> list[tuple[object, ...]]:
 
 @pytest.fixture
 def next_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Stands in for a collector of a later version; its migration can be edited."""
+    """A later version of the tables, with a migration that a test can edit."""
     scripts = tmp_path / "migrations"
     shutil.copytree(SCRIPTS, scripts, ignore=shutil.ignore_patterns("__pycache__"))
     script = scripts / "versions" / "v9999_next.py"
@@ -82,7 +82,7 @@ def test_every_version_has_a_stored_ledger_and_a_script() -> None:
     assert scripts.get_heads() == [versions.KNOWN[-1]]
 
 
-def test_migrations_make_the_tables_that_the_code_works_with(ledger: SqlLedger) -> None:
+def test_migrations_create_the_tables_of_the_schema(ledger: SqlLedger) -> None:
     def look(tx: Connection) -> tuple[list[Any], dict[str, str]]:
         context = MigrationContext.configure(tx, opts={"compare_type": True})
         sql = {row.name: row.sql for row in tx.exec_driver_sql("SELECT name, sql FROM sqlite_schema")}
@@ -97,7 +97,7 @@ def test_migrations_make_the_tables_that_the_code_works_with(ledger: SqlLedger) 
 
 
 @pytest.mark.parametrize("version", STORED)
-def test_a_stored_old_ledger_is_used_as_if_it_were_ours(opened: Open, path: Path, version: str) -> None:
+def test_a_stored_ledger_of_every_version_can_be_used(opened: Open, path: Path, version: str) -> None:
     restore(STORED[version], path)
     ledger = opened()
     acme, beta = registered(ledger, make_org("acme"), make_org("beta"))
@@ -136,7 +136,7 @@ def test_a_migration_that_fails_leaves_the_ledger_as_it_was(opened: Open, path: 
     assert query(path, "SELECT version_num FROM alembic_version") == [("0001",)]
 
 
-def test_a_newer_ledger_is_refused_and_left_as_it_is(opened: Open, path: Path) -> None:
+def test_a_newer_ledger_is_refused_and_not_changed(opened: Open, path: Path) -> None:
     opened().close()
     connection = sqlite3.connect(path)
     connection.execute("UPDATE alembic_version SET version_num = '99999'")
@@ -146,17 +146,17 @@ def test_a_newer_ledger_is_refused_and_left_as_it_is(opened: Open, path: Path) -
     with pytest.raises(LedgerError) as caught:
         opened()
     assert str(caught.value) == (
-        f"the ledger {path} is of version 99999, and this collector knows versions up to {versions.KNOWN[-1]}: "
+        f"the ledger {path} has version 99999, but this collector supports versions up to {versions.KNOWN[-1]}: "
         "upgrade the collector"
     )
     assert path.read_bytes() == before
 
 
-def test_a_ledger_that_says_no_version_is_none(opened: Open, path: Path) -> None:
+def test_a_database_without_a_version_is_not_a_ledger(opened: Open, path: Path) -> None:
     opened().close()
     connection = sqlite3.connect(path)
     connection.execute("DELETE FROM alembic_version")
     connection.commit()
     connection.close()
-    with pytest.raises(LedgerError, match="no ledger of this collector"):
+    with pytest.raises(LedgerError, match="not a ledger of this collector"):
         opened()

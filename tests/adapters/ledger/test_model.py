@@ -1,4 +1,4 @@
-"""The ledger beside a naive model of it: whatever is booked, sealed, lost, crashed and opened again."""
+"""The ledger against a simple model: commits, seals, lost files, crashes and reopening in any order."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from tests.support.orgs import make_org
 
 T = TypeVar("T")
 SLICES = 4
-PLACES = st.tuples(st.integers(0, 1), st.sampled_from(Population), st.integers(0, SLICES - 1))
+POSITIONS = st.tuples(st.integers(0, 1), st.sampled_from(Population), st.integers(0, SLICES - 1))
 FINDINGS = st.tuples(
-    PLACES,
+    POSITIONS,
     st.sampled_from([SliceState.COMPLETE, SliceState.PARTIAL, SliceState.FAILED, SliceState.REFUSED]),
     st.none() | st.integers(0, 3),  # what is emitted; None for nothing at all
 )
 
 
 @dataclass
-class Held:
-    """A slice, naively: with all that stands in sealed files, and what stands in the unsealed one."""
+class Expected:
+    """A slice in the model: its state, and its emission with and without the unsealed file."""
 
     known: Known
     emission: Emission | None
@@ -46,14 +46,14 @@ class Held:
 class LedgerBesideModel(RuleBasedStateMachine):
     """One process, one file at a time, as the writer does."""
 
-    told_again: int | None = None  # how many slices are lost with a file that was lost before
+    lost_again: int | None = None  # the result of `lost` for a file that was already lost
 
     def __init__(self) -> None:
         super().__init__()
         self.directory = Path(tempfile.mkdtemp())
         self.path = self.directory / "ledger.db"
         self.ledger = self.open()
-        self.held: dict[SliceKey, Held] = {}
+        self.expected: dict[SliceKey, Expected] = {}
         self.file: UnsealedFile | None = None
         self.ticks = itertools.count()
 
@@ -74,22 +74,22 @@ class LedgerBesideModel(RuleBasedStateMachine):
         self.ledger.commit(commits, file)
 
     def one_commit(
-        self, place: tuple[int, Population, int], state: SliceState, tests: int | None, file: UnsealedFile | None
+        self, position: tuple[int, Population, int], state: SliceState, tests: int | None, file: UnsealedFile | None
     ) -> SliceCommit:
-        org, population, n = place
+        org, population, n = position
         slice_ = SliceKey(key=self.keys[org], population=population, start=day(n))
         at = day(100) + next(self.ticks) * DAY
-        before = self.held.get(slice_)
+        before = self.expected.get(slice_)
         last = before.emission if before else None
         now = None if tests is None else self.emission(last, tests)
         known = Known(state=state, complete_at=at if state is SliceState.COMPLETE else None)
-        after = Held(known=known, emission=last if now is None else now)
+        after = Expected(known=known, emission=last if now is None else now)
         if now is None or now == last:
             after.sealed, after.file_id = (before.sealed, before.file_id) if before else (None, None)
         elif file is not None:
             after.file_id = file.file_id
             after.sealed = before.sealed if before and before.file_id == file.file_id else last
-        self.held[slice_] = after
+        self.expected[slice_] = after
         return SliceCommit(
             slice=slice_,
             end=day(n + 1),
@@ -114,20 +114,20 @@ class LedgerBesideModel(RuleBasedStateMachine):
         assert self.file is not None
         self.ledger.intend_seal(self.file.file_id)
         self.ledger.sealed(self.file.file_id)
-        for held in self.held.values():
-            if held.file_id == self.file.file_id:
-                held.sealed, held.file_id = None, None
+        for expected in self.expected.values():
+            if expected.file_id == self.file.file_id:
+                expected.sealed, expected.file_id = None, None
         self.file = None
 
     @precondition(lambda self: self.file is not None)
     @rule()
     def lose(self) -> None:
         assert self.file is not None
-        gone = [held for held in self.held.values() if held.file_id == self.file.file_id]
-        assert self.ledger.lost(self.file.file_id) in {len(gone), self.told_again}
-        for held in gone:
-            held.known = Known(state=SliceState.FAILED, complete_at=None)
-            held.emission, held.sealed, held.file_id = held.sealed, None, None
+        lost = [expected for expected in self.expected.values() if expected.file_id == self.file.file_id]
+        assert self.ledger.lost(self.file.file_id) in {len(lost), self.lost_again}
+        for expected in lost:
+            expected.known = Known(state=SliceState.FAILED, complete_at=None)
+            expected.emission, expected.sealed, expected.file_id = expected.sealed, None, None
         self.file = None
 
     @rule(crash=st.booleans())
@@ -138,29 +138,31 @@ class LedgerBesideModel(RuleBasedStateMachine):
 
     def taken_over(self) -> list[UnsealedFile]:
         left = self.ledger.left_behind()
-        taken = self.ledger.take_over([file.file_id for file in left])
-        assert taken == left
-        return [replace(file, host=None) for file in taken]
+        files = self.ledger.take_over([file.file_id for file in left])
+        assert files == left
+        return [replace(file, host=None) for file in files]
 
     @rule(first=st.integers(0, SLICES), length=st.integers(1, SLICES))
-    def look_at_a_span(self, first: int, length: int) -> None:
+    def read_coverage_of_a_span(self, first: int, length: int) -> None:
         span = days(first, first + length)
         for key in self.keys:
             assert self.ledger.coverage(key, span) == {
-                (slice_.population, slice_.start): held.known
-                for slice_, held in self.held.items()
+                (slice_.population, slice_.start): expected.known
+                for slice_, expected in self.expected.items()
                 if slice_.key == key and span.start <= slice_.start < span.end
             }
 
     @invariant()
-    def all_is_held_as_it_was_booked(self) -> None:
-        places = itertools.product(self.keys, Population, range(SLICES))
-        everything = [SliceKey(key=key, population=population, start=day(n)) for key, population, n in places]
+    def ledger_has_what_the_model_has(self) -> None:
+        positions = itertools.product(self.keys, Population, range(SLICES))
+        everything = [SliceKey(key=key, population=population, start=day(n)) for key, population, n in positions]
         assert self.ledger.rows(everything) == {
-            slice_: SliceRow(start=slice_.start, end=slice_.start + DAY, known=held.known, emission=held.emission)
-            for slice_, held in self.held.items()
+            slice_: SliceRow(
+                start=slice_.start, end=slice_.start + DAY, known=expected.known, emission=expected.emission
+            )
+            for slice_, expected in self.expected.items()
         }
-        assert sum(len(self.ledger.coverage(key, ALWAYS)) for key in self.keys) == len(self.held)
+        assert sum(len(self.ledger.coverage(key, ALWAYS)) for key in self.keys) == len(self.expected)
 
     def teardown(self) -> None:
         self.ledger.close()
@@ -168,13 +170,13 @@ class LedgerBesideModel(RuleBasedStateMachine):
 
 
 LedgerBesideModel.TestCase.settings = settings(max_examples=30, stateful_step_count=20, deadline=None)
-test_the_ledger_behaves_like_its_model = LedgerBesideModel.TestCase
+test_a_ledger_behaves_like_its_model = LedgerBesideModel.TestCase
 
 
-class LedgerThatIsToldTwiceBesideModel(LedgerBesideModel):
-    """A server commits and goes away before it says so: then everything is done a second time."""
+class RepeatedTransactionsBesideModel(LedgerBesideModel):
+    """Every transaction runs twice, as when a server commits and fails before it reports it."""
 
-    told_again = 0
+    lost_again = 0
 
     def open(self) -> SqlLedger:
         ledger = super().open()
@@ -188,5 +190,5 @@ class LedgerThatIsToldTwiceBesideModel(LedgerBesideModel):
         return ledger
 
 
-LedgerThatIsToldTwiceBesideModel.TestCase.settings = settings(max_examples=20, stateful_step_count=20, deadline=None)
-test_a_ledger_that_is_told_everything_twice_behaves_like_its_model = LedgerThatIsToldTwiceBesideModel.TestCase
+RepeatedTransactionsBesideModel.TestCase.settings = settings(max_examples=20, stateful_step_count=20, deadline=None)
+test_a_ledger_behaves_like_its_model_if_every_transaction_runs_twice = RepeatedTransactionsBesideModel.TestCase

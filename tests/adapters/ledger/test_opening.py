@@ -1,4 +1,4 @@
-"""Opening a ledger in SQLite: a new one, one in use, and what can't be opened, in words that say what to do."""
+"""Opening a ledger in SQLite: a new one, one in use, and errors that say what to do."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 
 from collector.errors import LedgerError
 from collector.ledger import SqlLedger
-from collector.ledger.sqlite import Place, engine
+from collector.ledger.sqlite import DatabaseFile, engine
 from tests.adapters.ledger.conftest import Open
 from tests.adapters.ledger.support import ALWAYS, T0, commit, open_ledger, registered, url_of
 from tests.support.commands import unmeasured
@@ -26,12 +26,12 @@ ADVICE = "restore a backup of it; or move it away, with the -wal and -shm beside
 
 @pytest.fixture
 def url(path: Path) -> str:
-    """These are about SQLite."""
+    """A ledger in SQLite."""
     return url_of(path)
 
 
 def filled(path: Path, slices: int = 2000) -> int:
-    """A ledger of some size; the key of its org."""
+    """Create a ledger with slices, close it, and return the key of its org."""
     ledger = open_ledger(path)
     (standing,) = registered(ledger, make_org())
     ledger.commit([commit(standing.key, n) for n in range(slices)], None)
@@ -60,13 +60,13 @@ def test_a_relative_path_is_relative_to_the_working_directory(
     assert (tmp_path / "here" / "ledger.db").is_file()
 
 
-def test_names_with_special_characters_are_just_names(opened: Open, tmp_path: Path) -> None:
+def test_a_path_may_contain_special_characters(opened: Open, tmp_path: Path) -> None:
     path = tmp_path / "a b%20ü#x" / "led ger.db"
     opened(path)
     assert path.is_file()
 
 
-def test_who_comes_by_a_link_meets_the_others_at_the_same_locks(opened: Open, path: Path, tmp_path: Path) -> None:
+def test_a_link_to_a_ledger_shares_its_locks(opened: Open, path: Path, tmp_path: Path) -> None:
     one = opened()
     link = tmp_path / "link.db"
     link.symlink_to(path)
@@ -76,12 +76,12 @@ def test_who_comes_by_a_link_meets_the_others_at_the_same_locks(opened: Open, pa
     assert other.acquire([standing.key]) == {standing.key: one.holder}
 
 
-def test_closing_leaves_the_file_alone_in_its_place(opened: Open, path: Path) -> None:
+def test_closing_leaves_only_the_database_file_and_the_opening_lock(opened: Open, path: Path) -> None:
     opened().close()
     assert [p.name for p in path.parent.rglob("*")] == ["ledger.db", "ledger.db.holders", "open.lock"]
 
 
-def test_what_a_killed_creation_left_is_no_hindrance(opened: Open, path: Path) -> None:
+def test_files_of_a_killed_creation_are_removed(opened: Open, path: Path) -> None:
     holders = path.with_name("ledger.db.holders")
     holders.mkdir(parents=True)
     for rest in ("new.db", "new.db-wal", "new.db-shm"):
@@ -90,7 +90,7 @@ def test_what_a_killed_creation_left_is_no_hindrance(opened: Open, path: Path) -
     assert not list(holders.glob("new.db*"))
 
 
-def test_a_durable_ledger_is_written_through(path: Path) -> None:
+def test_a_durable_ledger_syncs_every_commit(path: Path) -> None:
     ledger = open_ledger(path, durable=True)
     names = ("synchronous", "journal_mode", "foreign_keys")
     pragmas = ledger._database.read(lambda tx: [tx.exec_driver_sql(f"PRAGMA {name}").scalar() for name in names])
@@ -130,9 +130,7 @@ def scramble_the_tables(path: Path) -> None:
     "damage",
     [truncate, cut_to_a_header, put_zeros_in_the_middle, overwrite_with_text, empty, scramble_the_tables],
 )
-def test_a_damaged_ledger_is_reported_with_what_to_do_and_left_as_it_is(
-    path: Path, damage: Callable[[Path], None]
-) -> None:
+def test_a_damaged_ledger_is_reported_with_advice_and_not_changed(path: Path, damage: Callable[[Path], None]) -> None:
     filled(path)
     damage(path)
     before = path.read_bytes()
@@ -143,11 +141,11 @@ def test_a_damaged_ledger_is_reported_with_what_to_do_and_left_as_it_is(
     assert path.read_bytes() == before
 
 
-def test_damage_that_is_met_later_is_reported_the_same(
+def test_damage_that_is_found_after_opening_is_reported_too(
     path: Path, opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = filled(path)
-    monkeypatch.setattr(engine, "_CHECKED_WHOLE", 0)  # as if it were so large that opening doesn't read all of it
+    monkeypatch.setattr(engine, "_CHECKED_WHOLE", 0)  # as if it were too large to be checked completely on opening
     put_zeros_in_the_middle(path)
     ledger = opened()
     with pytest.raises(LedgerError) as caught:
@@ -169,7 +167,7 @@ def test_damage_that_is_met_later_is_reported_the_same(
         "UPDATE slice SET complete_at = 'soon'",
     ],
 )
-def test_a_row_that_no_collector_wrote_is_damage(path: Path, opened: Open, change: str) -> None:
+def test_a_row_with_an_invalid_value_is_reported_as_damage(path: Path, opened: Open, change: str) -> None:
     key = filled(path, 1)
     connection = sqlite3.connect(path)
     connection.execute(change)
@@ -180,46 +178,46 @@ def test_a_row_that_no_collector_wrote_is_damage(path: Path, opened: Open, chang
         ledger.rows([commit(key, 0).slice])
 
 
-def test_a_ledger_that_is_gone_beside_its_wal_isn_t_made_anew(path: Path) -> None:
+def test_a_missing_ledger_with_a_wal_is_not_created_again(path: Path) -> None:
     filled(path)
     path.rename(path.with_name("ledger.db-wal"))
-    with pytest.raises(LedgerError, match=r"it is gone, while ledger\.db-wal is still there"):
+    with pytest.raises(LedgerError, match=r"the file is missing, but ledger\.db-wal exists"):
         open_ledger(path)
     assert not path.exists()
 
 
-def test_a_directory_is_no_ledger(path: Path) -> None:
+def test_a_directory_is_refused(path: Path) -> None:
     path.mkdir(parents=True)
     with pytest.raises(LedgerError, match="is a directory: name a file in it"):
         open_ledger(path)
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_a_device_is_no_ledger() -> None:
-    with pytest.raises(LedgerError, match="is no file: name one"):
+def test_a_device_is_refused() -> None:
+    with pytest.raises(LedgerError, match="is not a regular file: name one"):
         open_ledger(Path("/dev/null"))
 
 
-def test_a_path_below_a_file_is_told(tmp_path: Path) -> None:
+def test_a_path_below_a_file_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(LedgerError, match="can't be used: Not a directory"):
         open_ledger(tmp_path / "file" / "ledger.db")
 
 
-def test_another_program_s_database_is_no_ledger(path: Path) -> None:
+def test_a_database_of_another_program_is_refused_and_not_changed(path: Path) -> None:
     path.parent.mkdir()
     connection = sqlite3.connect(path)
     connection.execute("CREATE TABLE bookmarks (url TEXT)")
     connection.close()
     before = path.read_bytes()
-    with pytest.raises(LedgerError, match="is a database, but no ledger of this collector: name another file"):
+    with pytest.raises(LedgerError, match="is a database, but not a ledger of this collector: name another file"):
         open_ledger(path)
-    assert path.read_bytes()[100:] == before[100:]  # the header may say by now that it has a log
+    assert path.read_bytes()[100:] == before[100:]  # SQLite may have noted the WAL mode in the header
 
 
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "sqlite:///file:x?uri=true", "sqlite:/x", "x"])
 def test_a_url_without_a_file_is_refused(url: str) -> None:
-    with pytest.raises(LedgerError, match=r"names no file: sqlite:///path/to/file\.db does"):
+    with pytest.raises(LedgerError, match=r"names no file: write it like sqlite:///path/to/file\.db"):
         SqlLedger.open(url, command="collect", now=lambda: T0)
 
 
@@ -248,7 +246,7 @@ except LedgerError as error:
 
 
 def as_other_user(directory: Path) -> str:
-    """What opening says to a user who may read a directory and write nothing in it."""
+    """Open a ledger as a user who can't write to its directory; return the message."""
     root = Path(__file__).parents[3]
     inside = f"import os; os.chdir({str(directory)!r})\n" + UNPRIVILEGED
     done = subprocess.run(
@@ -265,39 +263,39 @@ def as_other_user(directory: Path) -> str:
 
 @pytest.fixture
 def public() -> Iterator[Path]:
-    """A directory that every user may read: those of pytest are for its own user."""
+    """A directory that every user can read. The directories of pytest are for one user."""
     with tempfile.TemporaryDirectory() as directory:
         Path(directory).chmod(0o555)
         yield Path(directory).resolve()
         Path(directory).chmod(0o755)
 
 
-def test_a_directory_that_can_t_be_written_is_told(public: Path) -> None:
+def test_a_read_only_directory_is_reported(public: Path) -> None:
     assert as_other_user(public) == f"the ledger {public / 'ledger.db'} can't be used: Permission denied\n"
 
 
-def test_a_ledger_that_can_t_be_written_is_told(public: Path) -> None:
+def test_a_read_only_ledger_is_reported(public: Path) -> None:
     public.chmod(0o755)
     filled(public / "ledger.db")
     for kept in public.rglob("*"):
         kept.chmod(0o777 if kept.is_dir() else 0o666)
     (public / "ledger.db").chmod(0o444)
     public.chmod(0o555)
-    told = as_other_user(public)
-    assert told.startswith(f"the ledger {public / 'ledger.db'} can't be used: ")
-    assert told.endswith("make the file and its directory writable for this user\n")
+    message = as_other_user(public)
+    assert message.startswith(f"the ledger {public / 'ledger.db'} can't be used: ")
+    assert message.endswith("make the file and its directory writable for this user\n")
 
 
-def test_a_ledger_that_stays_locked_is_told(path: Path, opened: Open) -> None:
+def test_a_ledger_that_stays_locked_is_reported(path: Path, opened: Open) -> None:
     ledger = opened(patience_s=0.05)
     (standing,) = registered(ledger, make_org())
     blocker = sqlite3.connect(path, isolation_level=None)
     blocker.execute("BEGIN IMMEDIATE")
     try:
-        with pytest.raises(LedgerError, match="another process has kept it locked for too long"):
+        with pytest.raises(LedgerError, match="another process kept it locked for too long"):
             ledger.commit([commit(standing.key, 0)], None)
         assert ledger.coverage(standing.key, ALWAYS) == {}  # readers don't wait for writers
-        with pytest.raises(LedgerError, match="another process has kept it locked for too long"):
+        with pytest.raises(LedgerError, match="another process kept it locked for too long"):
             opened(patience_s=0.05)
     finally:
         blocker.close()
@@ -305,8 +303,8 @@ def test_a_ledger_that_stays_locked_is_told(path: Path, opened: Open) -> None:
     assert len(ledger.coverage(standing.key, ALWAYS)) == 1
 
 
-def test_one_that_is_being_created_for_too_long_is_told(path: Path) -> None:
-    place = Place.of(url_of(path))
-    place.prepare()
-    with place.alone(patience_s=0), pytest.raises(LedgerError, match="is creating or migrating it"):
+def test_a_ledger_that_is_being_created_for_too_long_is_reported(path: Path) -> None:
+    file = DatabaseFile.of(url_of(path))
+    file.prepare()
+    with file.opening_lock(patience_s=0), pytest.raises(LedgerError, match="is creating or migrating it"):
         open_ledger(path, patience_s=0.05)

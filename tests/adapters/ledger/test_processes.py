@@ -21,85 +21,85 @@ def keys_of(ledger: SqlLedger, n: int) -> list[int]:
     return [standing.key for standing in registered(ledger, *[make_org(f"org-{i}") for i in range(n)])]
 
 
-def words(keys: list[int]) -> str:
+def joined(keys: list[int]) -> str:
     return " ".join(map(str, keys))
 
 
-def test_a_living_process_keeps_its_leases_and_one_killed_loses_them_at_once(ledger: SqlLedger, worker: Start) -> None:
+def test_a_killed_process_loses_its_leases_at_once(ledger: SqlLedger, worker: Start) -> None:
     keys = keys_of(ledger, 3)
     other = worker()
-    holder_id, pid = other.ask("hello").split()
-    assert other.ask(f"acquire {words(keys)}") == words(keys)
-    held = ledger.acquire(keys)
-    assert {(holder.holder_id, holder.pid, holder.command) for holder in held.values()} == {
+    holder_id, pid = other.call("hello").split()
+    assert other.call(f"acquire {joined(keys)}") == joined(keys)
+    holders = ledger.acquire(keys)
+    assert {(holder.holder_id, holder.pid, holder.command) for holder in holders.values()} == {
         (holder_id, int(pid), "backfill")
     }
-    assert held.keys() == set(keys)
+    assert holders.keys() == set(keys)
     other.kill()
     assert ledger.acquire(keys) == {}
 
 
 def test_a_killed_process_leaves_its_files_behind(ledger: SqlLedger, worker: Start) -> None:
     other = worker()
-    file_id = int(other.ask("open-file"))
+    file_id = int(other.call("open-file"))
     assert ledger.left_behind() == []
     other.kill()
     assert [file.file_id for file in ledger.left_behind()] == [file_id]
 
 
-def test_processes_that_race_for_the_same_orgs_never_both_get_one(ledger: SqlLedger, worker: Start) -> None:
+def test_an_org_is_never_leased_by_two_racing_processes(ledger: SqlLedger, worker: Start) -> None:
     keys = keys_of(ledger, 100)
     racers = [worker() for _ in range(3)]
     dead = worker()
     for process in (*racers, dead):
-        process.ask("hello")
-    assert dead.ask(f"acquire {words(keys)}") == words(keys)
-    dead.kill()  # all see at once that it is
+        process.call("hello")
+    assert dead.call(f"acquire {joined(keys)}") == joined(keys)
+    dead.kill()  # all racers notice at the same time
     for racer in racers:
-        racer.send(f"acquire {words(keys)}")
+        racer.send(f"acquire {joined(keys)}")
     got = [int(key) for racer in racers for key in racer.receive().split()]
     assert sorted(got) == keys
 
 
-def test_a_kill_at_any_point_leaves_whole_bookings(opened: Open, worker: Start) -> None:
+def test_a_kill_at_any_point_leaves_whole_commits(opened: Open, worker: Start) -> None:
     ledger = opened()
     (key,) = keys_of(ledger, 1)
     chance = random.Random(3)
     for _ in range(5):
         process = worker()
-        process.ask(f"commit {key}")
+        process.call(f"commit {key}")
         for _ in range(chance.randrange(1, 6)):
             process.receive()
         process.kill()
         (file,) = ledger.left_behind()
-        booked = ledger.lost(file.file_id)
-        assert booked == file.bytes == file.records
-        assert booked >= BATCH
-        assert booked % BATCH == 0
+        committed = ledger.lost(file.file_id)
+        assert committed == file.bytes == file.records
+        assert committed >= BATCH
+        assert committed % BATCH == 0
         assert len(ledger.coverage(key, ALWAYS)) % BATCH == 0
 
 
-def test_processes_that_create_one_ledger_at_once_all_work_on_it(worker: Start, opened: Open) -> None:
+def test_processes_that_create_a_ledger_at_once_share_it(worker: Start, opened: Open) -> None:
     workers = [worker() for _ in range(4)]
-    names = {process.ask("hello").split()[0] for process in workers}
+    names = {process.call("hello").split()[0] for process in workers}
     assert len(names) == 4
     ledger = opened()
     (key,) = keys_of(ledger, 1)
-    assert [process.ask(f"acquire {key}") for process in workers] == [str(key), "", "", ""]
+    assert [process.call(f"acquire {key}") for process in workers] == [str(key), "", "", ""]
 
 
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
-def test_handles_of_one_process_that_come_and_go_leave_each_others_locks_in_force(
+def test_closing_one_connection_keeps_the_locks_of_other_connections_of_the_process(
     path: Path, opened: Open, worker: Start
 ) -> None:
-    # Closing any descriptor of a file drops all of a process's POSIX locks on it: whoever opens the file beside
-    # SQLite takes the locks of its other handles away. Then another process takes itself for the last one when it
-    # ends, and deletes the -wal under them (sqlite.org, "How To Corrupt An SQLite Database File", 2.2).
+    # Closing any descriptor of a file releases all POSIX locks of the process on that file. So if our code opened
+    # the file without SQLite, SQLite's locks would be lost, and another process that ends would delete the -wal
+    # while it is in use (sqlite.org, "How To Corrupt An SQLite Database File", 2.2).
     ledger = opened()
     (key,) = keys_of(ledger, 1)
-    opened()  # as each run of the service does, while its reader has the ledger open
+    opened()  # as each run of the service does while the reader has the ledger open
     other = worker()
-    other.ask("hello")
+    other.call("hello")
     other.end()
     assert path.with_name(f"{path.name}-wal").exists()
     ledger.commit([commit(key, n) for n in range(3)], None)

@@ -1,4 +1,4 @@
-"""Which row an org of the config is: renaming it asks no slice again."""
+"""Which row belongs to an org of the config: after a rename no slice is fetched again."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def with_token(name: str) -> Org:
     return make_org(name, credential=BearerCredential(token=f"token-of-{name}"))
 
 
-def test_a_new_org_is_wanted_from_where_it_is_said(ledger: SqlLedger) -> None:
+def test_a_new_org_is_wanted_from_the_given_instant(ledger: SqlLedger) -> None:
     found = ledger.register([make_org()], wanted_from={"acme": day(-3)}, now=T0)
     assert found == {"acme": Standing(key=1, org_id=None, wanted_from=day(-3), calendar_since=None)}
 
 
-def test_an_org_is_found_by_its_name_and_wanted_from_where_it_was(opened: Open) -> None:
+def test_a_known_org_keeps_its_row_and_its_wanted_from(opened: Open) -> None:
     first = opened().register([make_org()], wanted_from={"acme": day(-3)}, now=T0)
     assert opened().register([make_org()], wanted_from={"acme": day(5)}, now=day(9)) == first
 
@@ -50,7 +50,7 @@ def test_orgs_of_different_names_have_rows_of_their_own(ledger: SqlLedger) -> No
     assert key_of(ledger, make_org("a")) != key_of(ledger, make_org("b"))
 
 
-def test_nothing_is_registered_for_nobody(ledger: SqlLedger) -> None:
+def test_registering_no_orgs_returns_nothing(ledger: SqlLedger) -> None:
     assert ledger.register([], wanted_from={}, now=T0) == {}
 
 
@@ -68,26 +68,26 @@ def test_a_renamed_org_is_found_by_its_credential_s_user(ledger: SqlLedger) -> N
     assert [known.name for known in ledger.organizations()] == ["new"]
 
 
-def test_a_new_key_of_the_same_user_changes_nothing(ledger: SqlLedger) -> None:
+def test_a_new_access_key_of_the_same_user_keeps_the_row(ledger: SqlLedger) -> None:
     org = make_org("old")
     key = key_of(ledger, org)
     rotated = BasicCredential(username="old@example.test", access_key="another")
     assert key_of(ledger, make_org("new", credential=rotated)) == key
 
 
-def test_the_same_user_at_another_address_is_another(ledger: SqlLedger) -> None:
+def test_the_same_user_at_another_base_url_is_another_org(ledger: SqlLedger) -> None:
     org = make_org("old")
     key = key_of(ledger, org)
     assert key_of(ledger, make_org("new", credential=org.credential, base_url="http://127.0.0.1:10")) != key
 
 
-def test_a_renamed_org_with_a_token_is_new_until_it_answers(ledger: SqlLedger) -> None:
+def test_a_renamed_org_with_a_token_gets_a_new_row(ledger: SqlLedger) -> None:
     org = with_token("old")
     key = key_of(ledger, org)
     assert key_of(ledger, named(org, "new")) != key
 
 
-def test_a_second_org_of_the_same_user_isn_t_the_first_one_renamed(ledger: SqlLedger) -> None:
+def test_a_second_org_of_the_same_user_is_not_a_rename_of_the_first(ledger: SqlLedger) -> None:
     org = make_org("first")
     key = key_of(ledger, org)
     keys = [standing.key for standing in registered(ledger, named(org, "second"), org)]
@@ -95,7 +95,7 @@ def test_a_second_org_of_the_same_user_isn_t_the_first_one_renamed(ledger: SqlLe
     assert keys[0] != key
 
 
-def test_of_a_part_of_the_config_the_other_names_are_told(ledger: SqlLedger) -> None:
+def test_an_org_outside_the_selection_is_not_taken_for_renamed(ledger: SqlLedger) -> None:
     org = make_org("first")
     key = key_of(ledger, org)
     assert key_of(ledger, named(org, "second"), names=("first", "second")) != key
@@ -109,13 +109,13 @@ def test_only_one_of_two_new_names_is_the_renamed_org(ledger: SqlLedger) -> None
     assert keys[1] != key
 
 
-def test_of_several_rows_of_a_user_none_is_guessed(ledger: SqlLedger) -> None:
+def test_a_rename_is_not_guessed_if_the_user_has_several_rows(ledger: SqlLedger) -> None:
     org = make_org("a")
     keys = {standing.key for standing in registered(ledger, org, named(org, "b"))}
     assert key_of(ledger, named(org, "c")) not in keys
 
 
-def test_a_name_that_was_given_away_is_its_new_owner_s(ledger: SqlLedger) -> None:
+def test_a_reused_name_belongs_to_its_new_org(ledger: SqlLedger) -> None:
     old = make_org("acme")
     key = key_of(ledger, old)
     renamed = named(old, "acme-old")
@@ -127,7 +127,7 @@ def test_a_name_that_was_given_away_is_its_new_owner_s(ledger: SqlLedger) -> Non
     assert [standing.key for standing in registered(ledger, newcomer, renamed)] == keys
 
 
-def test_an_org_that_gets_its_old_name_back_is_found_again(ledger: SqlLedger) -> None:
+def test_an_org_with_its_old_name_again_keeps_its_row(ledger: SqlLedger) -> None:
     org = with_token("old")
     key = identified(ledger, org, "111")
     assert key_of(ledger, replace(org, name="new", org_id="111")) == key
@@ -141,7 +141,7 @@ def test_orgs_that_swap_their_names_keep_their_rows_by_their_pins(ledger: SqlLed
     assert [standing.key for standing in registered(ledger, *swapped)] == keys
 
 
-def test_a_pin_on_another_organization_begins_a_row_of_its_own(ledger: SqlLedger) -> None:
+def test_a_pin_on_another_organization_gets_a_new_row(ledger: SqlLedger) -> None:
     org = make_org()
     key = identified(ledger, org, "111")
     meant = replace(org, org_id="222")
@@ -151,7 +151,7 @@ def test_a_pin_on_another_organization_begins_a_row_of_its_own(ledger: SqlLedger
     assert registered(ledger, meant)[0].key == fresh.key
 
 
-def test_two_names_of_one_organization_are_found_again(ledger: SqlLedger) -> None:
+def test_two_names_of_one_organization_find_the_same_row(ledger: SqlLedger) -> None:
     one, other = make_org("one"), make_org("other")
     key = identified(ledger, one, "111")
     fresh = key_of(ledger, other)
@@ -159,7 +159,7 @@ def test_two_names_of_one_organization_are_found_again(ledger: SqlLedger) -> Non
     assert [standing.key for standing in registered(ledger, one, other)] == [key, key]
 
 
-def test_a_fingerprint_is_of_the_address_and_user_alone(ledger: SqlLedger) -> None:
+def test_a_fingerprint_contains_only_the_base_url_and_user(ledger: SqlLedger) -> None:
     org = make_org("acme")
     assert fingerprint(org) == hashlib.sha256(b"http://127.0.0.1:9\0acme@example.test").hexdigest()
     assert fingerprint(with_token("acme")) is None
@@ -173,7 +173,7 @@ def test_a_fingerprint_is_of_the_address_and_user_alone(ledger: SqlLedger) -> No
     assert hashlib.sha256(b"token-of-token").hexdigest() not in dump
 
 
-def test_numbers_of_orgs_are_never_given_twice(ledger: SqlLedger) -> None:
+def test_ids_of_orgs_are_never_reused(ledger: SqlLedger) -> None:
     identified(ledger, make_org("one"), "111")
     fresh = key_of(ledger, make_org("other"))
     ledger.identify(fresh, name="other", org_id="111", org_name="Acme")

@@ -1,4 +1,4 @@
-"""How processes on a PostgreSQL server tell who lives, when sessions break, and servers go away and come back."""
+"""Liveness in PostgreSQL: broken sessions, and servers that restart or are unreachable."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Start = Callable[[], Worker]
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    """One of our own: it is stopped, killed and started again."""
+    """A server of this module's own, which tests stop, kill and start."""
     with running_server() as started:
         yield started
 
@@ -35,54 +35,54 @@ def url(server: Server) -> str:
 
 @pytest.fixture
 def opened(opened: Open) -> Open:
-    """Durable ones: a server that is killed loses of the others what it committed last."""
+    """Opens durable ledgers: a killed server loses the last commits of others."""
     return partial(opened, durable=True)
 
 
 def lock_session(ledger: SqlLedger) -> int:
-    """The server's process behind the session that holds the lock."""
+    """The process id of the server's backend for the session with the lock."""
     assert isinstance(ledger._database, PostgresDatabase)
     session = ledger._database.liveness._session
     assert session is not None
     return session.info.backend_pid
 
 
-def is_held(server: Server, ledger: SqlLedger) -> bool:
+def is_locked(server: Server, ledger: SqlLedger) -> bool:
     assert isinstance(ledger._database, PostgresDatabase)
-    key = ledger._database._place.lock_key(ledger.holder.holder_id) & (2**64 - 1)
-    held = server.sql(
+    key = ledger._database._dsn.lock_key(ledger.holder.holder_id) & (2**64 - 1)
+    count = server.sql(
         "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' "
         f"AND classid = {key >> 32} AND objid = {key & (2**32 - 1)}"
     )
-    return held == [(1,)]
+    return count == [(1,)]
 
 
 def kill(server: Server, pid: int) -> None:
     server.sql(f"SELECT pg_terminate_backend({pid}, 5000)")
 
 
-def test_a_lock_whose_session_broke_is_taken_again_and_the_leases_stay(server: Server, opened: Open) -> None:
+def test_a_lock_is_acquired_again_after_its_session_broke_and_the_leases_stay(server: Server, opened: Open) -> None:
     one, other = opened(), opened()
     (standing,) = registered(one, make_org())
     one.acquire([standing.key])
     before = lock_session(one)
     kill(server, before)
-    until(lambda: is_held(server, one))
+    until(lambda: is_locked(server, one))
     assert lock_session(one) != before
     assert other.acquire([standing.key]) == {standing.key: one.holder}
     one.commit([commit(standing.key, 0)], None)
 
 
-def test_one_that_was_buried_before_it_came_back_books_nothing_and_says_so(
+def test_a_process_whose_row_was_removed_commits_nothing_and_raises(
     server: Server, opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(locks.SessionLock, "_take_again", lambda _: None)  # it is slow
+    monkeypatch.setattr(locks.SessionLock, "_reacquire", lambda _: None)  # as if it were slow
     one, other = opened(), opened()
     (standing,) = registered(one, make_org())
     file = one.open_file("run", "out", "name")
     one.acquire([standing.key])
     kill(server, lock_session(one))
-    until(lambda: not is_held(server, one))
+    until(lambda: not is_locked(server, one))
     assert other.acquire([standing.key]) == {}
     for attempt in (
         lambda: one.commit([commit(standing.key, 0)], None),
@@ -90,13 +90,13 @@ def test_one_that_was_buried_before_it_came_back_books_nothing_and_says_so(
         lambda: one.open_file("run", "out", "another"),
         lambda: one.take_over([file.file_id]),
     ):
-        with pytest.raises(LedgerError, match=r"took this one for dead, and its orgs over.*call again"):
+        with pytest.raises(LedgerError, match=r"assumed that this one is dead and took over its orgs.*run again"):
             attempt()
     assert one.coverage(standing.key, ALWAYS) == {}
     assert [left.file_id for left in other.left_behind()] == [file.file_id]
 
 
-def test_who_was_buried_between_two_runs_is_alive_again_with_the_next(server: Server, opened: Open) -> None:
+def test_a_process_whose_row_was_removed_between_two_runs_registers_again(server: Server, opened: Open) -> None:
     one, other = opened(), opened()
     (standing,) = registered(one, make_org())
     server.sql(f"DELETE FROM {one._database.where.partition('=')[2]}.holder", "usage")
@@ -106,7 +106,7 @@ def test_who_was_buried_between_two_runs_is_alive_again_with_the_next(server: Se
     assert other.acquire([standing.key]) == {standing.key: one.holder}
 
 
-def test_a_session_that_works_is_opened_again_when_it_broke(server: Server, opened: Open) -> None:
+def test_a_broken_session_for_transactions_is_opened_again(server: Server, opened: Open) -> None:
     ledger = opened()
     (standing,) = registered(ledger, make_org())
     pid = ledger._database.read(lambda tx: tx.exec_driver_sql("SELECT pg_backend_pid()").scalar_one())
@@ -117,27 +117,27 @@ def test_a_session_that_works_is_opened_again_when_it_broke(server: Server, open
 
 
 @pytest.mark.parametrize("mode", ["fast", "immediate"])
-def test_a_restart_of_the_server_takes_no_lease_from_the_living(server: Server, opened: Open, mode: str) -> None:
+def test_living_processes_keep_their_leases_when_the_server_restarts(server: Server, opened: Open, mode: str) -> None:
     holders = [opened() for _ in range(4)]
     keys = [standing.key for standing in registered(holders[0], *[make_org(f"org-{n}") for n in range(4)])]
     for ledger, key in zip(holders, keys, strict=True):
         ledger.acquire([key])
     server.restart(mode)
-    for ledger, key in zip(holders, keys, strict=True):  # the first asks before the others are back
+    for ledger, key in zip(holders, keys, strict=True):  # the first acquires before the others have their locks again
         assert ledger.acquire(keys) == {
             key_: other.holder for other, key_ in zip(holders, keys, strict=True) if other is not ledger
         }
         ledger.commit([commit(key, 0)], None)
 
 
-def test_one_that_does_not_come_back_after_a_restart_is_dead_after_a_while(
+def test_a_process_that_does_not_reconnect_after_a_restart_counts_as_dead(
     server: Server, opened: Open, worker: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(locks, "COME_BACK_S", 1)
+    monkeypatch.setattr(locks, "REACQUIRE_S", 1)
     ledger = opened()
     (standing,) = registered(ledger, make_org())
     other = worker()
-    assert other.ask(f"acquire {standing.key}") == str(standing.key)
+    assert other.call(f"acquire {standing.key}") == str(standing.key)
     server.stop("immediate")
     other.kill()
     server.start()
@@ -146,7 +146,7 @@ def test_one_that_does_not_come_back_after_a_restart_is_dead_after_a_while(
     until(lambda: not ledger.acquire([standing.key]), within_s=5)
 
 
-def test_a_server_that_is_away_is_waited_for(server: Server, opened: Open) -> None:
+def test_a_transaction_waits_for_an_unreachable_server(server: Server, opened: Open) -> None:
     ledger = opened(patience_s=20.0)
     (standing,) = registered(ledger, make_org())
     file = ledger.open_file("run", "out", "name")
@@ -158,27 +158,31 @@ def test_a_server_that_is_away_is_waited_for(server: Server, opened: Open) -> No
     assert len(ledger.coverage(standing.key, ALWAYS)) == 1
 
 
-def test_a_server_that_stays_away_is_told_and_later_all_goes_on(server: Server, opened: Open) -> None:
+def test_a_server_that_stays_unreachable_is_reported_and_later_commits_work_again(server: Server, opened: Open) -> None:
     ledger = opened(patience_s=0.5)
     (standing,) = registered(ledger, make_org())
     ledger.acquire([standing.key])
     server.stop()
     try:
         began = time.monotonic()
-        with pytest.raises(LedgerError, match=r"no server answers, or it went away: see whether it runs.*call again"):
+        with pytest.raises(
+            LedgerError, match=r"the server doesn't answer, or the connection broke: check that it runs.*run again"
+        ):
             ledger.commit([commit(standing.key, 0)], None)
         assert time.monotonic() - began < 10
         ledger._database._patience_s = 1000.0  # type: ignore[attr-defined]
-        with pytest.raises(LedgerError, match="no server answers"):  # at once: it was waited for
+        with pytest.raises(
+            LedgerError, match="the server doesn't answer"
+        ):  # at once, since the first call already waited
             ledger.coverage(standing.key, ALWAYS)
-        with pytest.raises(LedgerError, match="no server answers"):
+        with pytest.raises(LedgerError, match="the server doesn't answer"):
             opened()
     finally:
         server.start()
     ledger.commit([commit(standing.key, 0)], None)
 
 
-def test_closing_while_the_server_is_away_takes_no_time_and_hinders_nobody(server: Server, opened: Open) -> None:
+def test_closing_does_not_wait_for_an_unreachable_server(server: Server, opened: Open) -> None:
     ledger = opened(patience_s=30.0)
     server.stop()
     try:
@@ -190,7 +194,7 @@ def test_closing_while_the_server_is_away_takes_no_time_and_hinders_nobody(serve
     assert opened().open_runs() == []
 
 
-def test_a_process_that_stops_in_mid_transaction_holds_up_the_others_only_for_a_while(opened: Open) -> None:
+def test_a_process_that_stops_within_a_transaction_blocks_others_for_a_limited_time(opened: Open) -> None:
     stuck, ledger = opened(), opened()
     (standing,) = registered(ledger, make_org())
     database = stuck._database
@@ -202,11 +206,11 @@ def test_a_process_that_stops_in_mid_transaction_holds_up_the_others_only_for_a_
     database._begin = database._write
     with connection.begin():
         assert ledger.acquire([standing.key]) == {}
-        database._drop()
+        database._close_session()
     assert stuck.acquire([standing.key]) == {standing.key: ledger.holder}
 
 
-def test_nothing_of_a_handle_is_left_when_it_is_closed(server: Server, opened: Open) -> None:
+def test_closing_leaves_no_thread_and_no_session(server: Server, opened: Open) -> None:
     threads = threading.active_count()
     opened().close()
     assert threading.active_count() == threads

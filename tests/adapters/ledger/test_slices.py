@@ -1,4 +1,4 @@
-"""What the ledger holds of slices, and how a commit changes it."""
+"""The slices in the ledger, and how a commit changes them."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ from tests.adapters.ledger.support import (
 from tests.support.orgs import make_org
 
 
-def test_it_fits_the_port(ledger: SqlLedger) -> None:
-    port: Ledger = ledger  # the types are the test
+def test_the_sql_ledger_implements_the_port(ledger: SqlLedger) -> None:
+    port: Ledger = ledger  # mypy is the test
     assert port is ledger
 
 
-def test_what_was_never_asked_is_left_out(ledger: SqlLedger, key: int) -> None:
+def test_slices_that_were_never_fetched_are_left_out(ledger: SqlLedger, key: int) -> None:
     assert ledger.coverage(key, ALWAYS) == {}
     assert ledger.rows([slice_at(key, 0)]) == {}
     assert ledger.rows([]) == {}
 
 
-def test_a_booked_slice_is_held_as_it_was_booked(ledger: SqlLedger, key: int) -> None:
+def test_a_slice_is_read_as_it_was_committed(ledger: SqlLedger, key: int) -> None:
     ledger.commit([commit(key, 0)], None)
     known = Known(state=SliceState.COMPLETE, complete_at=day(2))
     assert ledger.coverage(key, ALWAYS) == {(ACCOUNT, day(0)): known}
@@ -49,12 +49,12 @@ def test_a_booked_slice_is_held_as_it_was_booked(ledger: SqlLedger, key: int) ->
 
 
 @pytest.mark.parametrize("state", SliceState)
-def test_every_state_is_remembered(ledger: SqlLedger, key: int, state: SliceState) -> None:
+def test_every_state_is_stored(ledger: SqlLedger, key: int, state: SliceState) -> None:
     ledger.commit([commit(key, 0, state)], None)
     assert ledger.coverage(key, ALWAYS)[ACCOUNT, day(0)].state is state
 
 
-def test_instants_are_kept_to_the_microsecond(ledger: SqlLedger, key: int) -> None:
+def test_instants_are_stored_to_the_microsecond(ledger: SqlLedger, key: int) -> None:
     at = day(2) + timedelta(microseconds=123_457)
     ledger.commit([commit(key, 0, complete_at=at, emission=emission(at=at))], None)
     row = ledger.rows([slice_at(key, 0)])[slice_at(key, 0)]
@@ -63,7 +63,7 @@ def test_instants_are_kept_to_the_microsecond(ledger: SqlLedger, key: int) -> No
     assert row.emission.emitted_at == at
 
 
-def test_a_failure_keeps_what_was_emitted(ledger: SqlLedger, key: int) -> None:
+def test_a_failure_keeps_the_emission(ledger: SqlLedger, key: int) -> None:
     ledger.commit([commit(key, 0)], None)
     ledger.commit([commit(key, 0, SliceState.FAILED, complete_at=day(2))], None)
     row = ledger.rows([slice_at(key, 0)])[slice_at(key, 0)]
@@ -71,36 +71,36 @@ def test_a_failure_keeps_what_was_emitted(ledger: SqlLedger, key: int) -> None:
     assert row.emission == emission()
 
 
-def test_a_restatement_replaces_what_was_emitted(ledger: SqlLedger, key: int) -> None:
+def test_a_restatement_replaces_the_emission(ledger: SqlLedger, key: int) -> None:
     ledger.commit([commit(key, 0)], None)
     ledger.commit([commit(key, 0, emission=emission(9, revision=2))], None)
     assert ledger.rows([slice_at(key, 0)])[slice_at(key, 0)].emission == emission(9, revision=2)
 
 
-def test_coverage_is_of_the_slices_that_start_within_the_span(ledger: SqlLedger, key: int) -> None:
+def test_coverage_contains_the_slices_that_start_within_the_span(ledger: SqlLedger, key: int) -> None:
     ledger.commit([commit(key, n) for n in range(5)], None)
     assert [start for _, start in ledger.coverage(key, days(1, 3))] == [day(1), day(2)]
     late = Window(day(1) + timedelta(microseconds=1), day(3) + timedelta(microseconds=1))
     assert [start for _, start in ledger.coverage(key, late)] == [day(2), day(3)]
 
 
-def test_orgs_and_populations_are_apart(ledger: SqlLedger) -> None:
+def test_orgs_and_populations_are_separate(ledger: SqlLedger) -> None:
     one, other = (standing.key for standing in registered(ledger, make_org("one"), make_org("other")))
     ledger.commit([commit(one, 0)], None)
     ledger.commit([commit(one, 0, SliceState.FAILED, slice=slice_at(one, 0, SERVICE))], None)
-    assert {place: known.state for place, known in ledger.coverage(one, ALWAYS).items()} == {
+    assert {slice_: known.state for slice_, known in ledger.coverage(one, ALWAYS).items()} == {
         (ACCOUNT, day(0)): SliceState.COMPLETE,
         (SERVICE, day(0)): SliceState.FAILED,
     }
     assert ledger.coverage(other, ALWAYS) == {}
 
 
-def test_a_slice_that_is_booked_twice_at_once_is_as_the_later_says(ledger: SqlLedger, key: int) -> None:
+def test_of_two_commits_of_a_slice_at_once_the_later_counts(ledger: SqlLedger, key: int) -> None:
     ledger.commit([commit(key, 0, SliceState.FAILED), commit(key, 0)], None)
     assert ledger.coverage(key, ALWAYS)[ACCOUNT, day(0)].state is SliceState.COMPLETE
 
 
-def test_a_smaller_answer_is_kept_beside_the_old_one(ledger: SqlLedger, key: int) -> None:
+def test_a_smaller_answer_is_stored_beside_the_emission(ledger: SqlLedger, key: int) -> None:
     smaller = {"automation": ProductUsage(total_tests=1, total_duration=2)}
     ledger.commit([commit(key, 0), commit(key, 1)], None)
     ledger.commit([commit(key, 0, shrunk=smaller)], None)
@@ -108,7 +108,7 @@ def test_a_smaller_answer_is_kept_beside_the_old_one(ledger: SqlLedger, key: int
     assert ledger.shrunk(key) == {(ACCOUNT, days(0, 1)): smaller}
 
 
-def test_a_smaller_answer_is_forgotten_with_one_that_isn_t_and_not_with_a_failure(ledger: SqlLedger, key: int) -> None:
+def test_a_smaller_answer_is_deleted_by_a_larger_answer_and_kept_by_a_failure(ledger: SqlLedger, key: int) -> None:
     ledger.commit([commit(key, 0, shrunk={"automation": ProductUsage(total_tests=1)})], None)
     ledger.commit([commit(key, 0, SliceState.FAILED)], None)
     assert ledger.shrunk(key)
@@ -116,20 +116,20 @@ def test_a_smaller_answer_is_forgotten_with_one_that_isn_t_and_not_with_a_failur
     assert ledger.shrunk(key) == {}
 
 
-def test_recent_slices_come_newest_first(ledger: SqlLedger, key: int) -> None:
+def test_recent_slices_are_returned_newest_first(ledger: SqlLedger, key: int) -> None:
     ledger.commit([commit(key, n, emission=emission(n)) for n in range(6)], None)
     ledger.commit([commit(key, 3, slice=slice_at(key, 3, SERVICE))], None)
     found = ledger.recent(key, ACCOUNT, before=day(4), limit=3)
     assert [(row.end, row.emission) for row in found] == [(day(n + 1), emission(n)) for n in (3, 2, 1)]
 
 
-def test_a_booking_is_all_or_nothing(ledger: SqlLedger, key: int) -> None:
+def test_a_commit_is_all_or_nothing(ledger: SqlLedger, key: int) -> None:
     with pytest.raises(LedgerError):
         ledger.commit([commit(key, 0), commit(key + 999, 0)], None)
     assert ledger.coverage(key, ALWAYS) == {}
 
 
-def test_what_was_booked_is_there_after_closing_and_after_a_crash(opened: Open) -> None:
+def test_commits_survive_closing_and_a_crash(opened: Open) -> None:
     first = opened()
     key = registered(first, make_org())[0].key
     first.commit([commit(key, 0)], None)
@@ -141,7 +141,7 @@ def test_what_was_booked_is_there_after_closing_and_after_a_crash(opened: Open) 
 
 
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
-def test_twenty_thousand_slices_in_batches_of_five_hundred(ledger: SqlLedger) -> None:
+def test_twenty_thousand_slices_are_committed_in_batches_of_five_hundred(ledger: SqlLedger) -> None:
     keys = [standing.key for standing in registered(ledger, *[make_org(f"org-{n}") for n in range(20)])]
     slices = [slice_at(key, n, population) for n in range(500) for key in keys for population in (ACCOUNT, SERVICE)]
     for first in range(0, len(slices), 500):
@@ -152,7 +152,7 @@ def test_twenty_thousand_slices_in_batches_of_five_hundred(ledger: SqlLedger) ->
     assert all(len(ledger.coverage(key, ALWAYS)) == 1000 for key in keys)
 
 
-def test_more_slices_than_a_statement_takes_are_read(ledger: SqlLedger, key: int) -> None:
+def test_more_slices_than_fit_in_one_statement_are_read(ledger: SqlLedger, key: int) -> None:
     ledger.commit([commit(key, n) for n in range(2500)], None)
-    asked: list[SliceKey] = [slice_at(key, n) for n in range(5000)]
-    assert ledger.rows(asked).keys() == set(asked[:2500])
+    keys: list[SliceKey] = [slice_at(key, n) for n in range(5000)]
+    assert ledger.rows(keys).keys() == set(keys[:2500])

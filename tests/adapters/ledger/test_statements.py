@@ -1,4 +1,4 @@
-"""Statements are few for many slices, and find them by their key."""
+"""Many slices need few statements, which find them by their key."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Executed = tuple[str, Any]  # a statement, and its parameters
 
 @pytest.fixture
 def executed(ledger: SqlLedger) -> Iterator[list[Executed]]:
-    """What is executed on a ledger, without what begins transactions."""
+    """The statements that are executed on a ledger, without BEGIN."""
     seen: list[Executed] = []
 
     def see(_: Connection, __: object, statement: str, parameters: Any, *___: object) -> None:
@@ -29,7 +29,7 @@ def executed(ledger: SqlLedger) -> Iterator[list[Executed]]:
     event.remove(engine, "before_cursor_execute", see)
 
 
-def test_five_hundred_slices_are_a_handful_of_statements(ledger: SqlLedger, executed: list[Executed], key: int) -> None:
+def test_five_hundred_slices_need_few_statements(ledger: SqlLedger, executed: list[Executed], key: int) -> None:
     file = ledger.open_file("run", "out", "name")
     executed.clear()
     ledger.commit([commit(key, n) for n in range(500)], file)
@@ -38,7 +38,7 @@ def test_five_hundred_slices_are_a_handful_of_statements(ledger: SqlLedger, exec
 
 
 def looked_up(ledger: SqlLedger, executed: list[Executed], key: int) -> list[Executed]:
-    """The statements that look for a few slices among many."""
+    """The statements that read a few slices among many."""
     executed.clear()
     ledger.rows([slice_at(key, n) for n in range(3)])
     ledger.coverage(key, days(0, 3))
@@ -65,7 +65,7 @@ def test_slices_are_found_by_their_key_in_sqlite(ledger: SqlLedger, executed: li
 
 @pytest.mark.parametrize("url", ["postgresql"], indirect=True)
 def test_slices_are_found_by_their_key_in_postgresql(ledger: SqlLedger, executed: list[Executed], key: int) -> None:
-    # A file and many slices beside those that are looked for: a small table is rather read whole.
+    # With many slices: PostgreSQL reads a small table as a whole.
     file = ledger.open_file("run", "out", "name")
     ledger.commit([commit(key, n) for n in range(3000)], None)
     ledger.commit([commit(key, 5000)], file)

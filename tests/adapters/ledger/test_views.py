@@ -1,4 +1,4 @@
-"""What `status` reads."""
+"""The queries of `status`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_orgs_are_listed_by_name(ledger: SqlLedger) -> None:
     )
 
 
-def test_slices_of_one_state_that_follow_each_other_are_one_stretch(ledger: SqlLedger, key: int) -> None:
+def test_adjacent_slices_of_one_state_are_one_stretch(ledger: SqlLedger, key: int) -> None:
     assert ledger.stretches(key) == []
     states = [SliceState.COMPLETE] * 3 + [SliceState.FAILED] * 2 + [SliceState.COMPLETE]
     ledger.commit([commit(key, n, state) for n, state in enumerate(states)], None)
@@ -50,12 +50,12 @@ def test_slices_of_one_state_that_follow_each_other_are_one_stretch(ledger: SqlL
     ]
 
 
-def test_populations_that_end_and_begin_alike_are_apart(ledger: SqlLedger, key: int) -> None:
+def test_a_stretch_never_spans_two_populations(ledger: SqlLedger, key: int) -> None:
     ledger.commit([commit(key, 0), commit(key, 1, slice=slice_at(key, 1, SERVICE))], None)
     assert [(s.population, s.slices) for s in ledger.stretches(key)] == [(ACCOUNT, 1), (SERVICE, 1)]
 
 
-def test_the_oldest_window_with_usage_is_the_first_that_counted_anything(ledger: SqlLedger, key: int) -> None:
+def test_the_oldest_usage_is_the_first_window_with_any_count(ledger: SqlLedger, key: int) -> None:
     assert ledger.oldest_usage(key, ACCOUNT) is None
     nothing = Emission(emitted_at=day(1), users=0, products=emission(0).products)
     ledger.commit([commit(key, n, emission=nothing) for n in range(2)], None)

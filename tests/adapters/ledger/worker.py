@@ -1,4 +1,4 @@
-"""A process of its own that works on a ledger, told by lines on stdin what to do."""
+"""A process that works on a ledger, with commands on stdin."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ def main(url: str) -> None:
         command, *numbers = line.split()
         keys = [int(number) for number in numbers]
         match command:
-            case "acquire":  # one by one, as greedily as can be
-                held = {key for key in keys if ledger.acquire([key])}
-                _say(*[key for key in keys if key not in held])
+            case "acquire":  # one lease at a time, so that processes race for each
+                busy = {key for key in keys if ledger.acquire([key])}
+                _print(*[key for key in keys if key not in busy])
             case "hello":
-                _say(ledger.holder.holder_id, ledger.holder.pid)
+                _print(ledger.holder.holder_id, ledger.holder.pid)
             case "open-file":
-                _say(ledger.open_file("run-1", "out", "usage-1.jsonl").file_id)
+                _print(ledger.open_file("run-1", "out", "usage-1.jsonl").file_id)
             case "commit":  # batch after batch, until it is killed
-                _book(ledger, keys[0])
+                _commit_batches(ledger, keys[0])
             case _:
                 raise ValueError(line)
     ledger.close()
 
 
-def _book(ledger: SqlLedger, key: int) -> None:
+def _commit_batches(ledger: SqlLedger, key: int) -> None:
     file = ledger.open_file("run-1", "out", "usage-1.jsonl")
-    _say("begun")
+    _print("begun")
     for batch in range(10_000):
         file = replace(file, bytes=file.bytes + BATCH, records=file.records + BATCH)
         ledger.commit([commit(key, batch * BATCH + n) for n in range(BATCH)], file)
         if batch % 5 == 0:
-            _say(batch)
+            _print(batch)
 
 
-def _say(*words: object) -> None:
-    sys.stdout.write(" ".join(map(str, words)) + "\n")
+def _print(*values: object) -> None:
+    sys.stdout.write(" ".join(map(str, values)) + "\n")
     sys.stdout.flush()
 
 

@@ -101,7 +101,7 @@ UNDOCUMENTED = (
     _rejected("404 HTML", 404, body=page("Not Found"), says="check base_url"),
     _rejected("404 empty", 404, says="check base_url"),
     _rejected("405", 405, body=page("Method Not Allowed"), says="not documented"),
-    _rejected("407", 407, body=page("Proxy Authentication Required"), says="the proxy's variables"),
+    _rejected("407", 407, body=page("Proxy Authentication Required"), says="the proxy variables"),
     _rejected("409", 409),
     _rejected("410", 410, body=MARKER.encode()),
     _rejected("413", 413, body=MARKER.encode()),

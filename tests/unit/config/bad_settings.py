@@ -296,7 +296,7 @@ CASES = (
         told=(
             (
                 "collector.yaml:1: state.url: the URL names no database: "
-                "postgresql://user@host:5432/database?sslmode=verify-full does"
+                "write it like postgresql://user@host:5432/database?sslmode=verify-full"
             ),
         ),
     ),
@@ -315,8 +315,8 @@ CASES = (
         f"state: {{url: 'postgresql://u:{SECRET}@{SECRET}/%zz@db/x'}}\n" + ORG,
         told=(
             (
-                "collector.yaml:1: state.url: the URL can't be read: postgresql://user@host:5432/database?"
-                "sslmode=verify-full can; what is special in a password is written as %XX"
+                "collector.yaml:1: state.url: the URL can't be parsed: write it like "
+                "postgresql://user@host:5432/database?sslmode=verify-full, with special characters of a password as %XX"
             ),
         ),
     ),
@@ -335,7 +335,7 @@ CASES = (
         "state: {url: 'postgresql://db/x?schema=pg_toast'}\n" + ORG,
         told=(
             (
-                "collector.yaml:1: state.url: the URL must name one schema by small letters, digits and _: "
+                "collector.yaml:1: state.url: the URL must name one schema, in lower-case letters, digits and _: "
                 "?schema=collector"
             ),
         ),
@@ -350,7 +350,7 @@ CASES = (
         "state:\n  url: postgresql://u@db/x\n  password_file: password\n" + ORG,
         files={"password": "\n"},
         told=(
-            ("collector.yaml:3: state.password_file: password must hold the password and nothing else, in one line"),
+            ("collector.yaml:3: state.password_file: password must hold one line with the password and nothing else"),
         ),
     ),
     Bad(
@@ -359,8 +359,8 @@ CASES = (
         files={"password": SECRET},
         told=(
             (
-                "collector.yaml:3: state.password_file: the URL holds a password, and state.password_file is "
-                "given as well: it is given in one way"
+                "collector.yaml:3: state.password_file: the URL contains a password, and state.password_file is "
+                "set as well: give the password in one place only"
             ),
         ),
     ),

@@ -1,4 +1,4 @@
-"""The first version: everything."""
+"""The first version: all tables."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make all tables."""
+    """Create all tables."""
     op.create_table(
         "holder",
         sa.Column("holder_id", sa.String(64), primary_key=True),

@@ -1,4 +1,4 @@
-"""A ledger that machines share: where an unsealed file lies, and holders that outlive a restart of the server."""
+"""A ledger shared by machines: the directory of an unsealed file, and holders that survive a server restart."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add the columns; of what is there, nothing is known of them."""
+    """Add the columns; they are null in existing rows."""
     op.add_column("holder", sa.Column("server", sa.Text))
     op.add_column("holder", sa.Column("missed_since", sa.BigInteger))
     op.add_column("file", sa.Column("host", sa.Text))
