@@ -1,6 +1,6 @@
-"""Checking orgs: one question each, and with `deep` a few more about what the documents leave open.
+"""Checking orgs: one request each, and with `deep` a few more about what the API's documents leave open.
 
-Asks through the same dispatch as a run, with the same limits; books nothing.
+Fetches as a run does, with the same limits. Commits nothing.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _OTHER_END = {RangeEnd.INCLUSIVE: RangeEnd.EXCLUSIVE, RangeEnd.EXCLUSIVE: RangeE
 
 @dataclass(slots=True)
 class OrgCheck:
-    """What is known of an org after asking it."""
+    """What is known of an org after its check."""
 
     org: Org
     finding: Finding | None = None
@@ -56,7 +56,7 @@ class OrgCheck:
 
 @dataclass(slots=True, kw_only=True)
 class Checker:
-    """Asks orgs for past days."""
+    """Fetches past days of orgs."""
 
     transport: Transport
     clock: Clock
@@ -67,9 +67,9 @@ class Checker:
     rng: random.Random = field(default_factory=random.SystemRandom)
 
     async def check(self, orgs: Sequence[Org], *, deep: bool) -> list[OrgCheck]:
-        """Ask every org once for its last due day; with `deep`, the accepted ones for more."""
+        """Fetch the last due day of every org; with `deep`, more of the accepted ones."""
         checks = {org.name: OrgCheck(org) for org in orgs}
-        outcomes = await self._ask([[Slice(org, org.populations[0], self._days(org)[0])] for org in orgs])
+        outcomes = await self._fetch([[Slice(org, org.populations[0], self._days(org)[0])] for org in orgs])
         for outcome in outcomes:
             check = checks[outcome.slice.org.name]
             check.finding, check.failure = outcome.finding, outcome.failure
@@ -78,13 +78,13 @@ class Checker:
         return list(checks.values())
 
     async def _deepen(self, checks: list[OrgCheck]) -> None:
-        """Look for a day with usage, newest first, and ask it whole and in parts."""
+        """Look for a day with usage, newest first, and fetch it whole and in parts."""
         for age in range(DAYS_TRIED):
-            asked = await self._ask_parts(checks, age, self.limits)
+            found = await self._fetch_parts(checks, age, self.limits)
             for check in checks:
-                whole, *parts = asked[check.org.name][: 1 + PARTS]
+                whole, *parts = found[check.org.name][: 1 + PARTS]
                 check.additivity = additivity(whole, parts)
-                check.same_totals = same_totals([whole, *asked[check.org.name][1 + PARTS :]])
+                check.same_totals = same_totals([whole, *found[check.org.name][1 + PARTS :]])
             await self._try_other_end([c for c in checks if c.additivity is Additivity.DIFFERS], age)
             checks = [check for check in checks if check.additivity is Additivity.NO_USAGE]
             if not checks:
@@ -94,25 +94,25 @@ class Checker:
         if not checks:
             return
         limits = replace(self.limits, range_end=_OTHER_END[self.limits.range_end])
-        asked = await self._ask_parts(checks, age, limits)
+        found = await self._fetch_parts(checks, age, limits)
         for check in checks:
-            whole, *parts = asked[check.org.name][: 1 + PARTS]
+            whole, *parts = found[check.org.name][: 1 + PARTS]
             if additivity(whole, parts) is Additivity.ADDS_UP:
                 check.additivity = Additivity.OTHER_END
 
-    async def _ask_parts(self, checks: list[OrgCheck], age: int, limits: Limits) -> dict[str, list[Finding | None]]:
+    async def _fetch_parts(self, checks: list[OrgCheck], age: int, limits: Limits) -> dict[str, list[Finding | None]]:
         lists: dict[str, list[Slice]] = {}
         for check in checks:
             org, day = check.org, self._days(check.org)[age]
             first, *others = org.populations
             lists[org.name] = [*whole_and_parts(org, first, day), *(Slice(org, p, day) for p in others)]
-        found = {
+        findings = {
             (o.slice.org.name, o.slice.population, o.slice.window): o.finding
-            for o in await self._ask(lists.values(), limits)
+            for o in await self._fetch(lists.values(), limits)
         }
-        return {name: [found.get((name, s.population, s.window)) for s in slices] for name, slices in lists.items()}
+        return {name: [findings.get((name, s.population, s.window)) for s in slices] for name, slices in lists.items()}
 
-    async def _ask(self, lists: Collection[Sequence[Slice]], limits: Limits | None = None) -> list[SliceOutcome]:
+    async def _fetch(self, lists: Collection[Sequence[Slice]], limits: Limits | None = None) -> list[SliceOutcome]:
         outcomes: list[SliceOutcome] = []
 
         async def keep(outcome: SliceOutcome) -> None:

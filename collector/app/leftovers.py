@@ -1,7 +1,7 @@
-"""What a person does about files that no run will finish: their process is dead, and not where they are.
+"""What a person does about files that no run will finish: their process is dead, and they are elsewhere.
 
-`collect --recover DIR` seals what lies in a directory, wherever it is mounted by now; `collect --lost
-FILE` says that a file is gone for good, so that its slices are asked again. Nothing is collected.
+`collect --recover DIR` seals what is in a directory, wherever it is mounted by now. `collect --lost FILE`
+says that a file is gone for good, so that its slices are fetched again. Nothing is collected.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from collector.ledger import SqlLedger
 log = structlog.get_logger("collector")
 
 
-def mend(ledger: SqlLedger, *, directories: Sequence[Path], lost: Sequence[str], own: Path | None) -> bool:
-    """Seal what was left in directories, give up what is lost; say whether nothing unsealed is left there.
+def finish_leftovers(ledger: SqlLedger, *, directories: Sequence[Path], lost: Sequence[str], own: Path | None) -> bool:
+    """Seal what dead processes left in directories, and give up lost files; return whether nothing unsealed is left.
 
-    `own` is the output directory. Raises ConfigError for what can't be meant, OutputError and LedgerError.
+    `own` is the output directory. Raises ConfigError for impossible arguments, OutputError and LedgerError.
     """
     for directory in directories:
         if not directory.is_dir():
-            raise ConfigError(f"--recover: {directory} is no directory that is there")
+            raise ConfigError(f"--recover: {directory} is not an existing directory")
     rest = [path for directory in directories for path in _recover(ledger, directory)]
     for path in rest:
-        message = "a living process writes it, or it is booked in another ledger"
+        message = "a living process writes it, or it belongs to another ledger"
         log.warning("file.unsealed", file=str(path), message=message)
     for name in lost:
-        _lose(ledger, name, own)
+        _give_up(ledger, name, own)
     return not rest
 
 
@@ -42,25 +42,27 @@ def _recover(ledger: SqlLedger, directory: Path) -> list[Path]:
     recovered = recover(ledger, OsFiles(), hidden, OneDirectory(directory), own=directory)
     rest = sorted(directory.glob(hidden(directory, "usage-*").name))
     if not (recovered.sealed or recovered.lost or rest or id_of(directory)):
-        raise ConfigError(f"--recover: {directory} holds nothing that a collector left behind")
+        raise ConfigError(f"--recover: {directory} holds no file that a collector left behind")
     log.info("directory.recovered", directory=str(directory), sealed=len(recovered.sealed), lost=len(recovered.lost))
     return rest
 
 
-def _lose(ledger: SqlLedger, name: str, own: Path | None) -> None:
-    ledger.left_behind()  # whoever died by now is known to have
+def _give_up(ledger: SqlLedger, name: str, own: Path | None) -> None:
+    ledger.left_behind()  # processes that died by now count as dead
     awaited = {one.file.name: one.file for one in ledger.awaited()}
     file = awaited.get(name)
     if file is None:
         names = ", ".join(sorted(awaited)) or "none"
-        raise ConfigError(f"--lost: no file {name!r} is awaited; those that are: {names}")
+        raise ConfigError(f"--lost: no file {name!r} is awaited; awaited files: {names}")
     directory = VisibleDirectories(own)(file)
     if directory is not None and hidden(directory, name).exists():
         raise ConfigError(
-            f"--lost: {name} is there, in {directory}: the next `collect` seals it, or --recover {directory}"
+            f"--lost: {name} exists, in {directory}: the next `collect` seals it, or `--recover {directory}` does"
         )
     if not ledger.take_over([file.file_id]):
-        raise LedgerError(f"another process has just found {name}: look at `collector status` again")
+        raise LedgerError(f"another process has just taken over {name}: see `collector status`")
     slices = ledger.lost(file.file_id)
-    more = {"message": "if it was delivered all the same, its records come again"} if file.seal_intended else {}
+    more = (
+        {"message": "if it was delivered nevertheless, its records will be emitted again"} if file.seal_intended else {}
+    )
     log.warning("file.lost", file=name, host=file.host, slices_asked_again=slices, **more)

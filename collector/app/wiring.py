@@ -1,7 +1,7 @@
 """The composition root: from a config and a command's options to a run, everything wired.
 
-Owns which adapter stands behind which port, and what a command's range means for each
-org. Opens and closes everything; decides nothing about how slices are asked.
+Owns which adapter stands behind which port. Opens and closes everything; decides nothing about
+how slices are fetched.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from collector.adapters.sinks import DirectorySink, StdoutSink
 from collector.adapters.thread import WorkerThread
 from collector.app.check import Checker, OrgCheck
 from collector.app.command import Command, has_ledger
-from collector.app.leftovers import mend
+from collector.app.leftovers import finish_leftovers
 from collector.app.prepare import output_directory, prepare, recover_files
 from collector.app.scope import Scope
 from collector.config import LoadedConfig, Settings
@@ -41,7 +41,7 @@ log = structlog.get_logger("collector")
 
 
 def limits_of(settings: Settings) -> Limits:
-    """Return the dispatch's limits as the config says them."""
+    """Return the limits of the fetching, as the config has them."""
     api = settings.api
     return Limits(
         concurrency=api.concurrency,
@@ -138,12 +138,14 @@ def run_config(settings: Settings, command: Command, run_id: str) -> RunConfig:
     )
 
 
-def mend_ledger(config: LoadedConfig, *, directories: Sequence[Path], lost: Sequence[str]) -> bool:
-    """Do what a person asks for about files that were left behind (`mending.mend`)."""
+def finish_left_files(config: LoadedConfig, *, directories: Sequence[Path], lost: Sequence[str]) -> bool:
+    """Do what a person says about files that were left behind (`leftovers.finish_leftovers`)."""
     ledger = open_ledger(config.settings, "collect", SystemClock())
     try:
         own = output_directory(config.settings)
-        return mend(ledger, directories=[directory.resolve() for directory in directories], lost=lost, own=own)
+        return finish_leftovers(
+            ledger, directories=[directory.resolve() for directory in directories], lost=lost, own=own
+        )
     finally:
         ledger.close()
 
@@ -174,7 +176,7 @@ def open_ledger_if_there(settings: Settings, command: str, clock: Clock) -> SqlL
 async def check_orgs(
     config: LoadedConfig, scope: Scope, *, deep: bool, watch: Callable[[Event], None]
 ) -> list[OrgCheck]:
-    """Ask every org in scope once, or a few times more with `deep`; asked again only a little."""
+    """Send one request for every org in scope, or a few more with `deep`; retry only a little."""
     limits = limits_of(config.settings)
     checker = Checker(
         clock=SystemClock(),
@@ -190,5 +192,5 @@ async def check_orgs(
 
 
 def _brief(policy: RetryPolicy) -> RetryPolicy:
-    """Return a policy for someone who waits at a terminal."""
+    """Return a retry policy for someone who waits at a terminal."""
     return replace(policy, attempts=min(policy.attempts, 3), budget_s=min(policy.budget_s, 30.0))

@@ -14,7 +14,7 @@ from collector.adapters.clock import SystemClock
 from collector.adapters.event_log import log_event
 from collector.app.command import Command, has_ledger
 from collector.app.range_notes import range_notes
-from collector.app.wiring import mend_ledger, run_command
+from collector.app.wiring import finish_left_files, run_command
 from collector.cli.options import (
     Context,
     config_options,
@@ -86,7 +86,7 @@ def collect(
 def _mend(context: Context, directories: tuple[Path, ...], lost: tuple[str, ...]) -> int:
     if not has_ledger(context.config):
         raise click.UsageError("--recover and --lost need a ledger: `state.url` is none")
-    done = mend_ledger(context.config, directories=directories, lost=lost)
+    done = finish_left_files(context.config, directories=directories, lost=lost)
     return ExitCode.OK if done else ExitCode.INCOMPLETE
 
 

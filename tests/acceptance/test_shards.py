@@ -229,7 +229,7 @@ def test_a_file_on_a_disk_that_is_away_is_awaited_and_sealed_where_that_is_mount
         asked = {(r["org"], r["population"], r["window_start"]) for r in records_in(tmp_path / "out-2")}
 
         nothing = pods.collect("out-2", "--recover", tmp_path)
-        assert (nothing.code, "holds nothing that a collector left behind" in nothing.stderr) == (2, True)
+        assert (nothing.code, "holds no file that a collector left behind" in nothing.stderr) == (2, True)
         done = pods.collect("out-2", "--recover", elsewhere)
         assert done.code == 0
         assert done.event("directory.recovered")["sealed"] == 1
@@ -260,11 +260,11 @@ def test_a_file_that_is_gone_for_good_can_be_said_to_be_and_its_slices_are_asked
 ) -> None:
     name = pods.killed("out-1")
     here = pods.collect("out-2", "--lost", name)
-    assert (here.code, f"{name} is there, in {tmp_path / 'out-1'}" in here.stderr) == (2, True)
+    assert (here.code, f"{name} exists, in {tmp_path / 'out-1'}" in here.stderr) == (2, True)
     with away(tmp_path / "out-1", "broken"):
         unknown = pods.collect("out-2", "--lost", "usage-x.jsonl")
         assert unknown.code == 2
-        assert f"no file 'usage-x.jsonl' is awaited; those that are: {name}" in unknown.stderr
+        assert f"no file 'usage-x.jsonl' is awaited; awaited files: {name}" in unknown.stderr
         done = pods.collect("out-2", "--lost", name)
         assert done.code == 0
         slices = done.event("file.lost")["slices_asked_again"]
