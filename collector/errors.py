@@ -94,6 +94,7 @@ class Retriable:
     message: str
     rate_limited: bool = False
     retry_after_s: float | None = None
+    reused_connection: bool = False  # it broke unused: the server had closed a connection that was kept open
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

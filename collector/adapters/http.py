@@ -8,19 +8,19 @@ their kind is passed on, never their text.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import ssl
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace, TracebackType
 from typing import Self
 from urllib.parse import quote, urlencode
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from yarl import URL
 
 from collector import __version__
+from collector.adapters.proxies import proxy_for
 from collector.core.request import PATH
 from collector.core.response import Reply
 from collector.errors import ConfigError, Failure, Rejected, Retriable
@@ -28,7 +28,19 @@ from collector.model import ApiRequest, Org
 
 MAX_BODY = 1024 * 1024  # bytes; a documented answer has about 1,000
 USER_AGENT = f"usage-collector/{__version__}"
+MAX_HEADERS = 1000  # of an answer; gateways add hundreds
+MAX_HEADER = 64 * 1024  # bytes of each
 _KEPT_HEADERS = ("retry-after", "date", "age")
+_KEEP_ALIVE_S = 4.0  # an idle connection is not reused for longer: many servers close theirs after 5 s
+_DISTRUST_S = 60.0  # for which connections to a host are not reused after one of them turned out to be closed
+
+
+@dataclass(slots=True)
+class _Exchange:
+    """What is known of one request while it is under way."""
+
+    on_sent: Callable[[], None]
+    reused: bool = False  # whether it went over a connection that had served another request
 
 
 class HttpTransport:
@@ -39,30 +51,40 @@ class HttpTransport:
         self._connections = connections
         self._tls = _tls_context(ca_file)
         self._proxies: dict[tuple[str, str | None, int | None], URL | Rejected | None] = {}
-        self._session: aiohttp.ClientSession | None = None
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}  # by whether connections are reused
+        self._fresh_until: dict[str, float] = {}  # by host, by the loop's clock
 
     async def __aenter__(self) -> Self:
+        self._sessions = {reuse: self._open_session(reuse=reuse) for reuse in (True, False)}
+        return self
+
+    def _open_session(self, *, reuse: bool) -> aiohttp.ClientSession:
         tracing = aiohttp.TraceConfig()
         tracing.on_request_headers_sent.append(_report_sent)
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._connections, ssl=self._tls, ttl_dns_cache=60),
+        tracing.on_connection_reuseconn.append(_note_reuse)
+        keep_alive = {"keepalive_timeout": _KEEP_ALIVE_S} if reuse else {"force_close": True}
+        session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=self._connections, ssl=self._tls, ttl_dns_cache=60, **keep_alive),
             # asyncio.timeout in `fetch` limits the whole attempt; aiohttp's timeout doesn't cover all of it.
             timeout=aiohttp.ClientTimeout(total=None),
             headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
             cookie_jar=aiohttp.DummyCookieJar(),
             trace_configs=[tracing],
+            max_line_size=MAX_HEADER,
+            max_field_size=MAX_HEADER,
+            max_headers=MAX_HEADERS,
         )
         # aiohttp repeats a GET by itself when the server has closed a reused connection. No limit counts that
         # request. There is no public option to switch it off; a test checks that this attribute works.
-        self._session._retry_connection = False  # noqa: SLF001
-        return self
+        session._retry_connection = False  # noqa: SLF001
+        return session
 
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        for session in self._sessions.values():
+            await session.close()
+        self._sessions = {}
 
     async def fetch(self, org: Org, request: ApiRequest, *, on_sent: Callable[[], None]) -> Reply | Failure:
         """Send one request and return the reply, or the failure as a value. Network errors are never raised."""
@@ -71,23 +93,32 @@ class HttpTransport:
         proxy = self._proxy_for(url)
         if isinstance(proxy, Rejected):
             return proxy
+        if not self._sessions:
+            raise RuntimeError("the transport was used outside its context")
+        loop, host = asyncio.get_running_loop(), url.authority
+        exchange = _Exchange(on_sent)
+        session = self._sessions[self._fresh_until.get(host, 0.0) <= loop.time()]
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await self._exchange(url, proxy, org, on_sent)
+                return await self._exchange(session, url, proxy, org, exchange)
         except TimeoutError:
             return Retriable(code="timeout", message=f"no complete answer within {self._timeout_s:g} s")
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return _failure(error, proxied=proxy is not None)
+            failure = _failure(error, proxied=proxy is not None)
+            if exchange.reused and isinstance(failure, Retriable) and failure.code == "connection_lost":
+                self._fresh_until[host] = loop.time() + _DISTRUST_S
+                return replace(failure, reused_connection=True)
+            return failure
 
-    async def _exchange(self, url: URL, proxy: URL | None, org: Org, on_sent: Callable[[], None]) -> Reply | Failure:
-        if self._session is None:
-            raise RuntimeError("the transport was used outside its context")
-        async with self._session.get(
+    async def _exchange(
+        self, session: aiohttp.ClientSession, url: URL, proxy: URL | None, org: Org, exchange: _Exchange
+    ) -> Reply | Failure:
+        async with session.get(
             url,
             headers={"Authorization": org.credential.authorization()},
             proxy=proxy,
             allow_redirects=False,
-            trace_request_ctx=on_sent,
+            trace_request_ctx=exchange,
         ) as response:
             headers = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
             body = bytearray()
@@ -110,12 +141,8 @@ def _proxy_of_environment(url: URL) -> URL | Rejected | None:
 
     aiohttp's `trust_env` isn't used: it would also take credentials from ~/.netrc.
     """
-    host = url.host or ""
-    if is_loopback(host) or proxy_bypass(host) or proxy_bypass(f"{host}:{url.port}"):
-        return None
-    proxies = getproxies()
-    named = proxies.get(url.scheme) or proxies.get("all")
-    if not named:
+    named = proxy_for(url.scheme, url.host or "", url.port)
+    if named is None:
         return None
     try:
         proxy = URL(named if "://" in named else f"http://{named}")  # curl and others accept a proxy without a scheme
@@ -124,19 +151,18 @@ def _proxy_of_environment(url: URL) -> URL | Rejected | None:
     return proxy if proxy.scheme in ("http", "https") and proxy.host else _PROXY_UNUSABLE
 
 
-def is_loopback(host: str) -> bool:
-    """Return whether a host is this machine."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 async def _report_sent(
     session: aiohttp.ClientSession, context: SimpleNamespace, params: aiohttp.TraceRequestHeadersSentParams
 ) -> None:
     del session, params
-    context.trace_request_ctx()
+    context.trace_request_ctx.on_sent()
+
+
+async def _note_reuse(
+    session: aiohttp.ClientSession, context: SimpleNamespace, params: aiohttp.TraceConnectionReuseconnParams
+) -> None:
+    del session, params
+    context.trace_request_ctx.reused = True
 
 
 def _tls_context(ca_file: Path | None) -> ssl.SSLContext:
@@ -146,6 +172,8 @@ def _tls_context(ca_file: Path | None) -> ssl.SSLContext:
             context.load_verify_locations(cafile=ca_file)
         except (OSError, ssl.SSLError) as error:
             raise ConfigError(f"api.ca_file: {ca_file} contains no certificates in PEM format") from error
+        # From Python 3.13 on, the strict check of RFC 5280 is the default. Many companies' own CAs fail it.
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return context
 
 
@@ -164,13 +192,6 @@ _PROXY_CREDENTIAL = Rejected(
 
 # The first entry that matches counts, since aiohttp's classes inherit from one another.
 _FAILURES: tuple[tuple[tuple[type[Exception], ...], Failure], ...] = (
-    (
-        (aiohttp.ClientConnectorCertificateError, aiohttp.ServerFingerprintMismatch),
-        Rejected(
-            code="tls_certificate",
-            message="the server's certificate is not trusted: if your proxy signs it, set api.ca_file",
-        ),
-    ),
     ((aiohttp.ClientConnectorDNSError,), Retriable(code="dns", message="the host name could not be resolved")),
     ((aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError), _PROXY),
     ((aiohttp.ClientConnectorSSLError,), Retriable(code="tls", message="the TLS handshake failed")),
@@ -194,7 +215,36 @@ def _failure(error: Exception, *, proxied: bool) -> Failure:
         return _PROXY_CREDENTIAL
     if proxied and isinstance(error, aiohttp.ClientConnectorDNSError):
         return _PROXY  # with a proxy, only the proxy's own name is resolved here
+    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ServerFingerprintMismatch):
+        return _untrusted(error)
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return replace(_PROXY, message=f"the proxy answered {error.status} to CONNECT: it refuses to reach the host")
+    if isinstance(error, aiohttp.ClientResponseError) and _is_about_headers(error):
+        return Retriable(
+            code="headers",
+            message=f"the answer has more than {MAX_HEADERS} headers, or one of more than {MAX_HEADER} bytes",
+        )
     for classes, failure in _FAILURES:
         if isinstance(error, classes):
             return failure
     return Rejected(code="client", message=f"unknown error of the HTTP client ({type(error).__name__})")
+
+
+def _untrusted(error: Exception) -> Rejected:
+    """Return why a certificate is not trusted. OpenSSL's reason holds no secret."""
+    cause = getattr(error, "certificate_error", None)
+    message = getattr(cause, "verify_message", "") if isinstance(cause, ssl.SSLCertVerificationError) else ""
+    reason = f" ({message.rstrip('.')})" if message else ""
+    return Rejected(
+        code="tls_certificate",
+        message=(
+            f"the server's certificate is not trusted{reason}: if your company or proxy signs it, set api.ca_file to "
+            "its CA; if that is set, check that it is the right one"
+        ),
+    )
+
+
+def _is_about_headers(error: aiohttp.ClientResponseError) -> bool:
+    return isinstance(error.__cause__, aiohttp.http_exceptions.LineTooLong) or error.message.startswith(
+        "Too many headers"
+    )

@@ -245,6 +245,8 @@ class Dispatcher:
             outage.probing = False
         came_back = False
         match result:
+            case Retriable(reused_connection=True):
+                pass  # it says nothing about the host
             case Broken() | Retriable(rate_limited=False):
                 if outage.failed(lane.org.name, now, hung=result.code == "timeout"):
                     self._emit(ApiDown(host=outage.host, failures=outage.failures, last=result))

@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 
 from collector.core.plan import Batch, OrgPlan
 from collector.core.retry import GiveUp, PartialAnswer, RetryIn, RetryPolicy, backoff_s, decide
-from collector.errors import Failure, RefusalReason, Refused
+from collector.errors import Failure, RefusalReason, Refused, Retriable
 from collector.events import LaneEnded, RetryScheduled, SliceOutcome
 from collector.fetch.limiter import Limiter
 from collector.fetch.limits import Limits
@@ -206,6 +206,8 @@ class Lane:
         self._able_since = now
         if fetch.permit is not None:
             self._pace.end(fetch.permit, now)
+        if isinstance(result, Retriable) and result.reused_connection and self.end is None and fetch.take_free_retry():
+            return [self._retry(fetch, result, now=now, delay_s=0.0)]
         fetch.requests += 1
         verdict = self._learn(fetch, result, now=now, uptime=uptime)
         self.mood = NEXT[self.mood][verdict]

@@ -10,6 +10,8 @@ from collector.events import SliceOutcome
 from collector.fetch.limiter import Permit
 from collector.model import Answer, Slice, SliceState
 
+_FREE_RETRIES = 2
+
 
 @dataclass(slots=True, eq=False)
 class SliceFetch:
@@ -25,12 +27,21 @@ class SliceFetch:
     last_chance: bool = False  # whether its org had refused before the request that is under way
     permit: Permit | None = None  # of the org's limit, for the request that is under way
     waited_s: float = 0.0  # for limits and permits, before the last request
+    _free_retries: int = 0
     _reasons: dict[type, int] = field(default_factory=dict)
 
     def answered(self, answer: Answer) -> None:
         """Take what an answer proves."""
         self.finding = absorb(self.finding, answer)
         self.failure = None
+
+    def take_free_retry(self) -> bool:
+        """Return whether a request that broke on a reused connection may be repeated without counting as an attempt."""
+        if self._free_retries >= _FREE_RETRIES:
+            return False
+        self._free_retries += 1
+        self.probes += 1
+        return True
 
     def count(self, reason: object) -> int:
         """Count a reason for a retry and return how often its kind was met."""

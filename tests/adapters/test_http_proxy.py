@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from collector.adapters.proxies import is_excepted
 from collector.core.response import Reply
 from collector.errors import Rejected, Retriable
 from tests.support.certificates import Authority
@@ -29,6 +30,7 @@ NO_PROXY = Retriable(
     code="proxy",
     message="the proxy is unreachable or refuses to connect: check the proxy variables (HTTPS_PROXY and the like)",
 )
+REFUSED_BY_PROXY = Retriable(code="proxy", message="the proxy answered 502 to CONNECT: it refuses to reach the host")
 UNKNOWN_HOST = Retriable(code="dns", message="the host name could not be resolved")
 
 
@@ -60,7 +62,7 @@ async def test_a_proxy_gets_only_a_connect_request(
 ) -> None:
     async with raw_server(closing_after(response(b"", "502 Bad Gateway"))) as proxy, client_of(API) as client:
         monkeypatch.setenv(variable, proxy_url(proxy))
-        assert await client.fetch() == NO_PROXY
+        assert await client.fetch() == REFUSED_BY_PROXY
     assert proxy.request_lines == [CONNECT]
     assert "authorization" not in proxy.headers()
     assert "proxy-authorization" not in proxy.headers()
@@ -100,7 +102,7 @@ async def test_a_name_that_only_starts_like_loopback_goes_through_the_proxy(monk
         client_of("https://127.api.invalid") as client,
     ):
         monkeypatch.setenv("HTTPS_PROXY", proxy_url(proxy))
-        assert await client.fetch() == NO_PROXY
+        assert await client.fetch() == REFUSED_BY_PROXY
     assert proxy.request_lines == ["CONNECT 127.api.invalid:443 HTTP/1.1"]
 
 
@@ -124,7 +126,7 @@ async def test_no_proxy_may_contain_a_port(monkeypatch: pytest.MonkeyPatch, port
         async with client_of(f"{API}{port}") as client:
             assert await client.fetch() == UNKNOWN_HOST
         async with client_of(f"{API}:9") as client:
-            assert await client.fetch() == NO_PROXY
+            assert await client.fetch() == REFUSED_BY_PROXY
     assert proxy.request_lines == ["CONNECT api.invalid:9 HTTP/1.1"]
 
 
@@ -186,7 +188,7 @@ async def test_a_proxy_may_have_no_scheme(monkeypatch: pytest.MonkeyPatch) -> No
     """curl, Go and requests accept that too."""
     async with raw_server(closing_after(response(b"", "502 Bad Gateway"))) as proxy, client_of(API) as client:
         monkeypatch.setenv("HTTPS_PROXY", f"127.0.0.1:{proxy.port}")
-        assert await client.fetch() == NO_PROXY
+        assert await client.fetch() == REFUSED_BY_PROXY
     assert proxy.request_lines == [CONNECT]
 
 
@@ -234,3 +236,25 @@ async def test_a_request_through_a_tunnel_is_hidden_from_the_proxy(
     assert "proxy-authorization" not in server.headers()
     assert proxy.request_lines == [CONNECT] * 2
     assert "authorization" not in proxy.headers(0)
+
+
+@pytest.mark.parametrize(
+    ("entries", "excepted"),
+    [
+        ("10.0.0.0/8", ["10.1.2.3"]),
+        ("10.1.2.3", ["10.1.2.3"]),
+        ("fd00::/8", ["fd00::7"]),
+        ("*.example.test", ["api.example.test", "example.test"]),
+        (".example.test", ["api.example.test", "example.test"]),
+        ("example.test", ["api.example.test", "example.test"]),
+        ("example.test:8443", []),
+        ("example.test:443", ["api.example.test", "example.test"]),
+        ("other.test, 10.0.0.0/8 , ,*.example.test", ["10.1.2.3", "api.example.test", "example.test"]),
+        ("*", ["10.1.2.3", "fd00::7", "api.example.test", "example.test", "notexample.test"]),
+        ("10.0.0.0/33, 300.1.2.3, :", []),
+        ("", []),
+    ],
+)
+def test_no_proxy_knows_networks_and_suffixes(entries: str, excepted: list[str]) -> None:
+    hosts = ["10.1.2.3", "fd00::7", "api.example.test", "example.test", "notexample.test"]
+    assert [host for host in hosts if is_excepted(host, 443, {"no": entries})] == excepted

@@ -12,6 +12,7 @@ import tracemalloc
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -270,7 +271,7 @@ def resetting_after(content: bytes) -> Behaviour:
             id="two lengths",
         ),
         pytest.param(
-            flooding(b"HTTP/1.1 200 OK\r\n", b"X-Filler: " + b"y" * 4000 + b"\r\n"), "not_http", id="endless headers"
+            flooding(b"HTTP/1.1 200 OK\r\n", b"X-Filler: " + b"y" * 4000 + b"\r\n"), "headers", id="endless headers"
         ),
         pytest.param(flooding(b"HTTP/1.1 200 OK\r\nX: ", b"y" * 4096), "not_http", id="endless header"),
         pytest.param(flooding(b"", b"y" * 4096), "not_http", id="endless status line"),
@@ -336,9 +337,10 @@ async def test_a_request_on_a_closed_connection_is_not_repeated() -> None:
             await peer.send(response())
 
     async with raw_server(answer_once) as server, client_of(server.base_url) as client:
-        assert [await client.fetch() for _ in range(3)] == [OK, LOST, OK]
-    assert len(server.heads) == client.sent == 3
-    assert server.connections == 2
+        lost = replace(LOST, reused_connection=True)  # so that the lane repeats it without counting an attempt
+        assert [await client.fetch() for _ in range(4)] == [OK, lost, OK, OK]
+    assert len(server.heads) == client.sent == 4
+    assert server.connections == 3, "after the loss connections are not reused for a while"
 
 
 async def test_a_connection_that_was_closed_while_idle_is_replaced() -> None:
@@ -371,3 +373,10 @@ async def test_a_transport_outside_its_context_raises() -> None:
     transport = HttpTransport(timeout_s=1, connections=1)
     with pytest.raises(RuntimeError, match="outside its context"):
         await transport.fetch(make_org(), REQUEST, on_sent=lambda: None)
+
+
+@pytest.mark.parametrize("headers", [[b"X-Long: " + b"y" * 60_000], [b"X-%d: y" % n for n in range(400)]])
+async def test_the_many_headers_of_a_gateway_are_taken(headers: list[bytes]) -> None:
+    reply = b"\r\n".join([b"HTTP/1.1 200 OK", b"Content-Length: 2", *headers, b"", b"{}"])
+    async with raw_server(answering(reply)) as server, client_of(server.base_url) as client:
+        assert await client.fetch() == OK

@@ -482,3 +482,16 @@ def test_a_window_that_is_longer_than_the_api_allows_fails_alone() -> None:
     (failure,) = {o.failure for _, o in result.outcomes if o.failure}
     assert failure.code == "window"
     assert "longer than" in failure.message
+
+
+def test_a_loss_on_a_reused_connection_counts_no_attempt_and_is_repeated_at_once() -> None:
+    """A server that closed kept connections unannounced once took 385 requests for 200 slices, and some failed."""
+    lost = Retriable(code="connection_lost", message="the connection was lost", reused_connection=True)
+    api = FakeApi(script=lambda _org, _request, n: lost if n % 2 == 1 else None)
+    result = dispatch([plan_days(make_org(f"org-{n}"), 20) for n in range(12)], api)
+    assert result.states() == {COMPLETE: 480}
+    assert result.of(ApiDown) == []
+    assert {retry.delay_s for retry in result.of(RetryScheduled)} == {0.0}
+    for_good = dispatch([plan_days(make_org("a"), 1)], FakeApi(script=lambda *_: lost), FAST)
+    assert for_good.states() == {FAILED: 2}
+    assert {o.requests for _, o in for_good.outcomes} == {6 + 2}

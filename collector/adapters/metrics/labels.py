@@ -15,7 +15,7 @@ ANSWERED = ("ok", "partial")
 _BROKEN = ("echo", "not_json", "shape")
 _RETRIABLE = (
     *("rate_limited", "http_408", "http_500", "http_502", "http_503", "http_504", "http_5xx"),
-    *("timeout", "connect", "connection_lost", "dns", "tls", "proxy", "truncated", "not_http"),
+    *("timeout", "connect", "connection_lost", "dns", "tls", "proxy", "truncated", "not_http", "headers"),
 )
 _REJECTED = (
     *("http_400", "http_404", "http_407", "http_413", "http_422", "http_4xx"),
