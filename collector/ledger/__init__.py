@@ -5,6 +5,6 @@ docs/ledger.md is the theory.
 
 from collector.ledger.opening import is_there
 from collector.ledger.sql_ledger import SqlLedger
-from collector.ledger.views import AwaitedFile, EndedRun, OpenRun, Organization, Stretch
+from collector.ledger.views import AwaitedFile, EndedRun, OpenRun, Organization
 
-__all__ = ["AwaitedFile", "EndedRun", "OpenRun", "Organization", "SqlLedger", "Stretch", "is_there"]
+__all__ = ["AwaitedFile", "EndedRun", "OpenRun", "Organization", "SqlLedger", "is_there"]

@@ -18,7 +18,7 @@ from collector.errors import ConfigError
 from collector.service.view import Observed
 from collector.service.web.guard import Guarding
 from collector.service.web.server import make_app, serving
-from collector.service.web.status_schema import status_schema
+from collector.service.web.status_document import status_schema
 from tests.support.fleets import HEALTHY, KINDS, REFUSED_NOW, make_fleet, numbered
 from tests.support.sites import FakeSite, observed_of
 
@@ -279,7 +279,7 @@ async def test_any_query_gives_a_page(seen: Observed) -> None:
 async def test_a_fleet_of_healthy_orgs_says_so(tmp_path: Path) -> None:
     fleet = make_fleet(tmp_path, numbered(2), lambda _: HEALTHY)
     async with asking(observed_of(fleet)) as ask:
-        assert "Everything due is here" in (await ask("/")).text
+        assert "All due windows are complete" in (await ask("/")).text
     refused = make_fleet(tmp_path / "other", numbered(1), lambda _: REFUSED_NOW)
     async with asking(observed_of(refused)) as ask:
-        assert "1 org lacks something; 1 credential refused" in (await ask("/")).text
+        assert "1 org is incomplete; 1 credential refused" in (await ask("/")).text

@@ -19,8 +19,8 @@ from collector.service.view import Observed
 from collector.service.web.assets import load_assets
 from collector.service.web.choice import Choice
 from collector.service.web.page import Page
+from collector.service.web.status_document import status_schema
 from collector.service.web.status_json import status_bytes
-from collector.service.web.status_schema import status_schema
 from tests.support.commands import Here
 from tests.support.fake_api import FakeClock
 from tests.support.fleets import DAY, HEALTHY, IN_DOUBT, MIDNIGHT, NOW, Fleet, make_fleet, numbered

@@ -11,7 +11,8 @@ from datetime import datetime
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from collector.service.view import DayState, Observed
+from collector.core.org_coverage import CoverageState
+from collector.service.view import Observed
 from collector.service.web.assets import Asset
 from collector.service.web.choice import PER_PAGE, Choice, Shown, Sort, has_state, labels_of, ordered
 from collector.service.web.detail import detail
@@ -32,11 +33,12 @@ _SORTS = {
 }
 _SHOWN = {
     Shown.ALL: "all",
-    Shown.LACKING: "lacking something",
+    Shown.INCOMPLETE: "incomplete",
     Shown.REFUSED: "refused",
     Shown.FAILED: "failed",
     Shown.MISSING: "missing",
     Shown.PARTIAL: "partial",
+    Shown.IN_DOUBT: "in doubt",
     Shown.COMPLETE: "complete",
 }
 
@@ -57,7 +59,7 @@ class Page:
             "plural": plural,
             "meanings": MEANING,
             "cells": {state: shape(state, 0, CELL, edge=2) for state in MEANING},
-            "states": [state for state in MEANING if state is not DayState.NOT_WANTED],
+            "states": [state for state in MEANING if state is not CoverageState.NOT_WANTED],
         }
         self._templates.filters |= {"name": name_text, "sentence": sentence}
 
