@@ -1,4 +1,4 @@
-"""The one reader of coverage: what the ledger holds of orgs, laid over what the config wants. Sends no request.
+"""The one reader of coverage: the history of orgs in the ledger, laid over what the config wants. Sends no request.
 
 For one thread at a time. Each call reads only the orgs that it is given, so that its caller decides how long anything
 may take. What is old and doesn't change is kept between two reads, so that a service reads on cheaply.
@@ -27,7 +27,7 @@ DAYS = 90
 READ_AGAIN = timedelta(hours=1)  # whatever happens: other processes may write to the same ledger
 LOCATE_AGAIN = timedelta(minutes=1)
 LOCATE_UNKNOWN_AGAIN = timedelta(seconds=1)
-_AT_ONCE = 100  # orgs in one transaction, so that no other process's ledger is held up for long
+_AT_ONCE = 100  # orgs in one transaction: other processes wait for it
 _NO_FILES: frozenset[int] = frozenset()
 _NOTHING = (History(), None)
 _Calendar = tuple[str, Granularity]
@@ -98,7 +98,7 @@ class CoverageReader:
             for name, row in rows.items()
         ]
         histories = dict(zip(rows, ledger.histories(queries), strict=True))
-        if self._days is not None:  # else the digests hold everything, and nobody reads on
+        if self._days is not None:  # else a digest is of all slices, and there is no next read
             self._digests |= {rows[name].key: digest for name, (_, digest) in histories.items()}
         found = {}
         for org in orgs:
@@ -110,7 +110,7 @@ class CoverageReader:
         return found
 
     def read_all(self, ledger: SqlLedger, now: datetime) -> dict[str, OrgCoverage]:
-        """Return all orgs, some at a time so that no other process's ledger is held up for long. Raises LedgerError."""
+        """Return all orgs, some in each transaction. Raises LedgerError."""
         names = list(self._orgs)
         found: dict[str, OrgCoverage] = {}
         for first in range(0, len(names), _AT_ONCE):
@@ -118,7 +118,7 @@ class CoverageReader:
         return found
 
     def _locate(self, ledger: SqlLedger, orgs: list[Org], now: datetime) -> dict[str, Organization]:
-        """Return the rows of orgs. One look finds all of them, and holds for a while: longer for those identified."""
+        """Return the rows of orgs. One look finds all, and is kept for a while: longer where all are identified."""
         age = now - self._located_at if self._located_at else None
         identified = all((row := self._rows.get(org.name)) and row.org_id for org in orgs)
         if age is None or age < timedelta(0) or age >= (LOCATE_AGAIN if identified else LOCATE_UNKNOWN_AGAIN):

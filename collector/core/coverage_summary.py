@@ -1,4 +1,4 @@
-"""From what the ledger holds of an org to what is known of its coverage: pure, and without a clock."""
+"""From the history of an org in the ledger to its coverage: pure, and without a clock."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _NOTHING = PopulationHistory()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Period:
-    """What of time is looked at on an org's calendar at an instant."""
+    """The part of an org's calendar that is looked at, at one instant."""
 
     grid: Grid
     ages: Ages
@@ -60,16 +60,16 @@ class Period:
 def org_coverage(
     org: Org, since: Since, history: History, *, period: Period, identity: tuple[str | None, str | None]
 ) -> OrgCoverage:
-    """Return what is known of an org; `identity` is the id and the name of the organization that answered."""
+    """Return the coverage of an org; `identity` is the id and the name of the organization that answered."""
     wanted = due_spans(org, since, settle=period.ages.settle, now=period.now)
     blank = _blank_days(org, since, wanted, period)
     populations, gaps = [], []
     for population in org.populations:
-        held = history.populations.get(population, _NOTHING)
+        known = history.populations.get(population, _NOTHING)
         overlay = Overlay(first_day=period.last_day - (len(blank) - 1) * _ONE_DAY, days=list(blank))
-        overlay.lay(period.grid, wanted, held.spans)
+        overlay.lay(period.grid, wanted, known.spans)
         gaps += overlay.gaps
-        populations.append(_population(population, overlay, held, period))
+        populations.append(_population(population, overlay, known, period))
     return OrgCoverage(
         name=org.name,
         org_id=identity[0],
@@ -98,34 +98,34 @@ def _blank_days(org: Org, since: Since, wanted: Sequence[Window], period: Period
 
 
 def _population(
-    population: Population, overlay: Overlay, held: PopulationHistory, period: Period
+    population: Population, overlay: Overlay, known: PopulationHistory, period: Period
 ) -> PopulationCoverage:
     gaps, kept = overlay.gaps, len(overlay.gaps) if period.first_day is None else GAPS_KEPT
-    complete = [span for state, span in held.spans if state is CoverageState.COMPLETE and span.start < period.due]
-    usage, users = _newest(held, period)
+    complete = [span for state, span in known.spans if state is CoverageState.COMPLETE and span.start < period.due]
+    usage, users = _newest(known, period)
     return PopulationCoverage(
         population=population,
         counts=dict(overlay.counts),
         first_gap=gaps[0].window.start if gaps else None,
-        last_success=held.last_success,
+        last_success=known.last_success,
         newest_complete=min(complete[-1].end, period.due) if complete else None,
         newest_due=period.due if overlay.counts else None,
-        oldest_usage=held.oldest_usage,
+        oldest_usage=known.oldest_usage,
         days=overlay.days,
-        tests=() if period.first_day is None else _tests(held, overlay, period.grid),
+        tests=() if period.first_day is None else _tests(known, overlay, period.grid),
         gaps=gaps[-kept:],
         gaps_left_out=max(0, len(gaps) - kept),
-        reasons=dict(held.reasons),
+        reasons=dict(known.reasons),
         newest_usage=usage,
         newest_users=users,
     )
 
 
-def _tests(held: PopulationHistory, overlay: Overlay, grid: Grid) -> Sequence[int | None]:
+def _tests(known: PopulationHistory, overlay: Overlay, grid: Grid) -> Sequence[int | None]:
     """Return the tests of each day; of a day of hours only if all of them are known."""
     zone, hourly = grid.calendar.zone, grid.calendar.granularity is Granularity.HOUR
     by_day: dict[date, list[int]] = {}
-    for start, tests in held.tests.items():
+    for start, tests in known.tests.items():
         if tests is not None:
             by_day.setdefault(start.astimezone(zone.tz).date(), []).append(tests)
     whole = {day: sum(known) for day, known in by_day.items() if len(known) == (_hours_of(day, grid) if hourly else 1)}
@@ -138,13 +138,13 @@ def _hours_of(day: date, grid: Grid) -> int:
     return found[0] if found else 0
 
 
-def _newest(held: PopulationHistory, period: Period) -> tuple[Mapping[str, ProductUsage], int | None]:
+def _newest(known: PopulationHistory, period: Period) -> tuple[Mapping[str, ProductUsage], int | None]:
     """Return what is known of the newest due window, by product, and its users."""
-    if held.newest is None or held.newest[0].end != period.due:
+    if known.newest is None or known.newest[0].end != period.due:
         return {}, None
-    emission = held.newest[1]
-    known = {name: one.usage for name, one in emission.products.items() if one.quality is not Quality.UNAVAILABLE}
-    return known, emission.users
+    emission = known.newest[1]
+    products = emission.products.items()
+    return {name: one.usage for name, one in products if one.quality is not Quality.UNAVAILABLE}, emission.users
 
 
 def _credential(history: History) -> CredentialStatus:

@@ -1,8 +1,8 @@
 """What is known of an org: the values that `collector status`, the page, `/api/status` and the metrics render.
 
-Owns the words: a window is *wanted* and *due*, and then in one state; a gap is one that is not complete. Never reads
-a ledger and renders nothing. Instants are aware datetimes in UTC; texts from the config and from the API are as they
-came: whoever renders them escapes them.
+Each window that is *wanted* and *due* is in one state; one that is not complete is a gap. Never reads a ledger and
+renders nothing. Instants are aware datetimes in UTC; texts from the config and from the API are as they came: whoever
+renders them escapes them.
 
 A window is *in doubt* while its last records are in a file that a dead process left and nobody has sealed yet. It is
 fetched, but not complete: the file may be lost. Until it is sealed the window counts for nothing: not for
@@ -112,7 +112,7 @@ class PopulationCoverage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrgCoverage:
-    """One org of the config, with what the ledger holds of it."""
+    """One org of the config, and its coverage in the ledger."""
 
     name: str
     org_id: str | None

@@ -1,4 +1,4 @@
-"""What the ledger says of an org's slices: as few spans, and of the recent ones also day by day.
+"""The history of an org in the ledger: its slices as few spans, the recent ones also day by day.
 
 A slice in doubt (`core.org_coverage`) says only that, and when it was answered.
 """
@@ -42,9 +42,9 @@ class PopulationHistory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """What there is of an org."""
+    """The history of one org."""
 
-    ranges: Sequence[Window] = ()  # that backfills were asked for
+    ranges: Sequence[Window] = ()  # of backfills
     populations: Mapping[Population, PopulationHistory] = field(default_factory=dict)
     last_fetch: LastFetch | None = None
     refused_since: datetime | None = None  # the first refusal after the last complete answer

@@ -1,7 +1,7 @@
 """What is kept of an org's older slices between two looks: valid for as long as none of them changes.
 
-One aggregate over them tells whether one was committed since, and the caller which of their files are in doubt. So a
-ledger of years costs little more to look at than one of months.
+One aggregate over them shows whether one was committed since; which files are in doubt is the caller's to say. So a
+ledger of years costs little more to read than one of months.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Digest:
 
 
 def digest(tx: Connection, key: int, before: datetime | None, in_doubt: frozenset[int], last: Digest | None) -> Digest:
-    """Return what the older slices of an org say: the `last` digest, if it still holds."""
+    """Return what the older slices of an org say: the `last` digest, if it is still valid."""
     values = {"org": key, "before": ALWAYS if before is None else micros(before)}
     marks = {code: (count, at, int(states), done) for code, count, at, states, done in tx.execute(_MARKS, values)}
     if last is not None and (last.before, last.in_doubt, last.marks) == (before, in_doubt, marks):

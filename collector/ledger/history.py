@@ -67,8 +67,8 @@ def histories(tx: Connection, queries: Sequence[HistoryQuery]) -> list[tuple[His
 def _history(tx: Connection, query: HistoryQuery, ranges: Sequence[Window]) -> tuple[History, Digest]:
     old = digest(tx, query.key, query.recent_from, query.in_doubt, query.digest)
     populations = {
-        population: replace(held, spans=list(held.spans), tests={}, reasons=Counter())
-        for population, held in old.populations.items()
+        population: replace(known, spans=list(known.spans), tests={}, reasons=Counter())
+        for population, known in old.populations.items()
     }
     newest = _read_recent(tx, query, populations) if query.recent_from is not None else None
     last = _last_fetch(tx, query.key, old, newest)
@@ -98,7 +98,7 @@ def _read_recent(
 
 
 def _read(history: PopulationHistory, rows: Sequence[Any], in_doubt: frozenset[int]) -> None:
-    """Add what a population's slices say, oldest first. The loop of all loops: it only looks up and compares."""
+    """Add what a population's slices say, oldest first. The hot loop: it only looks up and compares."""
     answers, successes, newest = [], [], None
     for start, end, state, file, code, _, complete_at, emission in rows:
         if complete_at is not None:

@@ -18,8 +18,8 @@ from collector.core.org_coverage import INCOMPLETE, OrgCoverage, PopulationCover
 from collector.errors import RefusalReason
 from collector.model import ProductUsage
 
-BEHIND_S = 86_400.0  # by so much an org is said to be behind
-PRODUCTS = 16  # that are told apart in the gauges of usage
+BEHIND_S = 86_400.0  # an org with such a lag counts as behind
+PRODUCTS = 16  # with a label of their own in the gauges of usage
 _DOCUMENTED = ("automation", "app-automation", "hyperexecute", "realtime", "realdevice", "smartui")
 _UNKNOWN = "unknown"
 
@@ -30,7 +30,7 @@ def _gauge(name: str, text: str, *labels: str) -> GaugeMetricFamily:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class OrgMetrics(Collector):
-    """Yields the gauges of `orgs`. `products` remembers which names are labels from scrape to scrape."""
+    """Yields the gauges of `orgs`. `products` keeps which names are labels from scrape to scrape."""
 
     orgs: Mapping[str, OrgCoverage] = field(default_factory=dict)
     per_org: bool = True

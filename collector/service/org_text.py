@@ -1,4 +1,4 @@
-"""The orgs' part of `/metrics`, written anew only for the orgs that changed.
+"""The orgs' part of `/metrics`, written again only for the orgs that changed.
 
 With thousands of orgs it is by far the largest part, and a scrape is answered on the event
 loop, while between two scrapes of a run some dozens of orgs change.

@@ -103,7 +103,7 @@ class Viewer:
             del self._dirty[name]
         try:
             found = await self._reads.coverage(self._config, self._reader, names)
-            # Of equal views the one that is known stays: what was made of it holds, and no memory is churned.
+            # Of equal values the known one stays: what was rendered of it stays valid, and memory is not churned.
             self._views |= {name: view for name, view in found.items() if self._views.get(name) != view}
             self.trouble = None
         except CollectorError as error:

@@ -19,7 +19,8 @@ from collector.service.view import Observed
 from collector.service.web.guard import Guarding
 from collector.service.web.server import make_app, serving
 from collector.service.web.status_document import status_schema
-from tests.support.fleets import HEALTHY, KINDS, REFUSED_NOW, make_fleet, numbered
+from collector.service.web.status_json import status_bytes
+from tests.support.fleets import HEALTHY, KINDS, NOW, REFUSED_NOW, make_fleet, numbered
 from tests.support.sites import FakeSite, observed_of
 
 PATHS = (
@@ -100,6 +101,34 @@ async def test_the_json_is_as_its_schema_says_and_takes_the_filters_of_the_page(
         refused = json.loads((await ask("/api/status?state=refused&q=org-0002")).body)
         assert [org["credential"]["reason"] for org in refused["orgs"]] == ["credential"]
         assert refused["orgs_total"] == len(seen.orgs)
+
+
+async def test_the_schema_knows_every_key_and_every_state(seen: Observed) -> None:
+    validator = jsonschema.Draft202012Validator(status_schema())
+    document = json.loads(status_bytes(seen, now=NOW))
+    parts = [document, document["config"], document["schedule"], document["runs"][0], *document["orgs"]]
+    parts += [population for org in document["orgs"] for population in org["populations"]]
+    parts += [part for population in parts[-2:] for part in (population["days"], *population["newest_usage"].values())]
+    for part in (*parts, *(org["credential"] for org in document["orgs"])):
+        for key in list(part):
+            value = part.pop(key)
+            assert not validator.is_valid(document), key
+            part[key] = value
+    wrong: list[tuple[Any, Any, Any]] = [
+        (document["orgs"][1]["populations"][0]["gaps"][0], "state", "not_due"),
+        (document["orgs"][0]["populations"][0]["days"]["runs"][0], 0, "unheard of"),
+        (document["orgs"][0]["populations"][0]["days"]["runs"][0], 1, 0),
+        (document["orgs"][0]["populations"][0]["tests"], 0, -1),
+        (document["orgs"][0]["populations"][0], "lag_s", -1),
+        (document["orgs"][0]["credential"], "standing", "fine"),
+        (document["orgs"][0], "granularity", "year"),
+        (document["runs"][0]["states"], "complete", "3"),
+    ]
+    for part, key, value in wrong:
+        right, part[key] = part[key], value
+        assert not validator.is_valid(document), (key, value)
+        part[key] = right
+    assert validator.is_valid(document)
 
 
 async def test_health_says_in_one_line_what_hangs_and_readiness_what_can_not_be_used(seen: Observed) -> None:
@@ -246,7 +275,7 @@ async def test_a_page_that_fails_says_so_without_saying_why(seen: Observed, monk
     async with asking(seen) as ask:
         monkeypatch.setattr(FakeSite, "observed", lambda _: 1 / 0)
         said = await ask("/")
-        assert (said.status, said.text) == (500, "This page failed; what happened stands in the log.\n")
+        assert (said.status, said.text) == (500, "This page failed; the log of the service says why.\n")
         assert said.headers["Content-Security-Policy"].startswith("default-src 'none'")
         assert (await ask("/healthz")).status == 200
 

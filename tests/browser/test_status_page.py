@@ -203,7 +203,7 @@ def test_search_label_order_and_pages_work(visit: Visitor, large: tuple[str, Fak
     assert names_on(page)[0] == "org-0255"
     page.get_by_label("Search").fill("nobody")
     page.get_by_role("button", name="Show").click()
-    expect(page.locator("#found")).to_have_text("No org is like that.")
+    expect(page.locator("#found")).to_have_text("No org matches.")
 
 
 def test_it_refreshes_itself_and_keeps_focus_and_what_is_open(visit: Visitor, small: tuple[str, FakeSite]) -> None:

@@ -72,6 +72,7 @@ def test_status_the_page_the_json_and_the_metrics_count_the_same_windows_in_doub
     page = Page(load_assets())
     overview, org = page.overview(seen, Choice(), now=NOW).decode(), page.org(seen, DOUBTFUL, now=NOW)
     assert "2026-11-21 to 11-23 in doubt" in overview
+    assert '<code class="cmd">collector status -c /etc/collector/collector.yaml</code> names the file' in overview
     assert re.search(r'id="tally-in_doubt"[^>]*>in doubt <span class="count">1<', overview)
     assert org is not None
     assert "87 complete, 3 in doubt" in org.decode()

@@ -71,7 +71,7 @@ class Writer:
 
 
 @pytest.fixture
-def books(tmp_path: Path) -> Iterator[Any]:
+def open_writer(tmp_path: Path) -> Iterator[Any]:
     opened: list[Writer] = []
 
     def open_(wanted_from: datetime, *, schedule: dict[str, Any] | None = None, **org: Any) -> Writer:
@@ -83,9 +83,11 @@ def books(tmp_path: Path) -> Iterator[Any]:
         one.ledger.close()
 
 
-def test_each_day_is_the_worst_of_its_windows_and_is_told_apart_from_what_is_not_due_or_wanted(books: Any) -> None:
+def test_each_day_is_the_worst_of_its_windows_and_is_told_apart_from_what_is_not_due_or_wanted(
+    open_writer: Any,
+) -> None:
     start = datetime(2026, 11, 18, tzinfo=UTC)
-    ledger = books(start)
+    ledger = open_writer(start)
     for n, state in enumerate((SliceState.COMPLETE, SliceState.PARTIAL, SliceState.FAILED, SliceState.REFUSED)):
         ledger.commit(start + n * DAY, start + (n + 1) * DAY, state)
     view = ledger.account()
@@ -103,8 +105,8 @@ def test_each_day_is_the_worst_of_its_windows_and_is_told_apart_from_what_is_not
     ]
 
 
-def test_of_an_org_that_no_run_has_begun_the_lookback_is_missing(books: Any) -> None:
-    ledger = books(NOW - 10 * DAY)
+def test_of_an_org_that_no_run_has_begun_the_lookback_is_missing(open_writer: Any) -> None:
+    ledger = open_writer(NOW - 10 * DAY)
     other = make_org("other")
     config = LoadedConfig(settings=ledger.config.settings, orgs=(ledger.org, other), path=Path(), files=(), warnings=())
     view = CoverageReader(config).read(ledger.ledger, ["other"], NOW)["other"]
@@ -112,9 +114,9 @@ def test_of_an_org_that_no_run_has_begun_the_lookback_is_missing(books: Any) -> 
     assert view.populations[0].days[-5:] == [NOT, M, M, M, DUE]
 
 
-def test_a_day_of_hours_is_its_worst_hour_and_its_tests_are_known_only_when_all_of_them_are(books: Any) -> None:
+def test_a_day_of_hours_is_its_worst_hour_and_its_tests_are_known_only_when_all_of_them_are(open_writer: Any) -> None:
     start = datetime(2026, 11, 22, tzinfo=UTC)
-    ledger = books(start, granularity=Granularity.HOUR)
+    ledger = open_writer(start, granularity=Granularity.HOUR)
     for n in range(50):
         if n != 30:
             ledger.commit(start + n * HOUR, start + (n + 1) * HOUR)
@@ -125,19 +127,19 @@ def test_a_day_of_hours_is_its_worst_hour_and_its_tests_are_known_only_when_all_
     assert view.gaps[0].window == Window(start + 30 * HOUR, start + 31 * HOUR)
 
 
-def test_a_week_colours_each_of_its_days(books: Any) -> None:
+def test_a_week_colours_each_of_its_days(open_writer: Any) -> None:
     monday = datetime(2026, 11, 9, tzinfo=UTC)
-    ledger = books(monday, granularity=Granularity.WEEK)
+    ledger = open_writer(monday, granularity=Granularity.WEEK)
     ledger.commit(monday, monday + 7 * DAY)
     view = ledger.account()
     assert view.days[-17:] == [NOT] + [C] * 7 + [M] * 7 + [DUE] * 2
     assert view.tests[-16:] == [7] + [None] * 15
 
 
-def test_days_are_those_of_the_orgs_own_calendar_also_where_clocks_change(books: Any) -> None:
+def test_days_are_those_of_the_orgs_own_calendar_also_where_clocks_change(open_writer: Any) -> None:
     zone = Zone.parse("America/New_York")
     start = datetime(2026, 10, 30, 4, tzinfo=UTC)  # midnight there; summer time ends on November 1
-    ledger = books(start, zone=zone)
+    ledger = open_writer(start, zone=zone)
     edges = [
         start,
         start + DAY,
@@ -153,9 +155,9 @@ def test_days_are_those_of_the_orgs_own_calendar_also_where_clocks_change(books:
     assert ledger.account(datetime(2026, 11, 4, 11, 1, tzinfo=UTC)).days[-3:] == [C, M, DUE]
 
 
-def test_what_the_ledger_says_of_a_refused_credential_survives_a_restart(books: Any) -> None:
+def test_what_the_ledger_says_of_a_refused_credential_survives_a_restart(open_writer: Any) -> None:
     start = datetime(2026, 11, 20, tzinfo=UTC)
-    ledger = books(start)
+    ledger = open_writer(start)
     assert ledger.view().credential.standing is CredentialStanding.UNKNOWN
     ledger.commit(start, start + DAY)
     assert ledger.view().credential.standing is CredentialStanding.ACCEPTED
@@ -169,31 +171,31 @@ def test_what_the_ledger_says_of_a_refused_credential_survives_a_restart(books: 
     assert ledger.view().credential.standing is CredentialStanding.ACCEPTED
 
 
-def test_a_partial_slice_that_was_refused_when_asked_again_shows_the_refusal(books: Any) -> None:
+def test_a_partial_slice_that_was_refused_when_asked_again_shows_the_refusal(open_writer: Any) -> None:
     start = datetime(2026, 11, 20, tzinfo=UTC)
-    ledger = books(start)
+    ledger = open_writer(start)
     ledger.commit(start, start + DAY, SliceState.PARTIAL, code="refused_credential")
     assert ledger.view().credential.reason is RefusalReason.CREDENTIAL
 
 
-def test_a_complete_slice_that_was_asked_again_in_vain_does_not_vouch_for_the_credential(books: Any) -> None:
+def test_a_complete_slice_that_was_asked_again_in_vain_does_not_vouch_for_the_credential(open_writer: Any) -> None:
     start = datetime(2026, 11, 20, tzinfo=UTC)
-    ledger = books(start)
+    ledger = open_writer(start)
     ledger.commit(start, start + DAY, complete_at=start + DAY, asked_at=start + 2 * DAY)
     assert ledger.view().credential.standing is CredentialStanding.UNKNOWN
 
 
-def test_a_refusal_of_an_old_window_counts_when_it_is_the_newest_answer(books: Any) -> None:
+def test_a_refusal_of_an_old_window_counts_when_it_is_the_newest_answer(open_writer: Any) -> None:
     start = datetime(2026, 1, 1, tzinfo=UTC)
-    ledger = books(start)
+    ledger = open_writer(start)
     ledger.commit(NOW - 3 * DAY, NOW - 2 * DAY)
     ledger.commit(start, start + DAY, SliceState.REFUSED, code="refused_credential", asked_at=NOW)
     assert ledger.view().credential.reason is RefusalReason.CREDENTIAL
 
 
-def test_gaps_that_no_collect_fetches_any_more_are_shown_with_their_span(books: Any) -> None:
+def test_gaps_that_no_collect_fetches_any_more_are_shown_with_their_span(open_writer: Any) -> None:
     start = datetime(2026, 10, 1, tzinfo=UTC)
-    ledger = books(
+    ledger = open_writer(
         start, schedule={"catch_up": 35 * DAY, "repair_for": 10 * DAY}, populations=(Population.ACCOUNT_USER,)
     )
     for n in range(54):
@@ -205,9 +207,9 @@ def test_gaps_that_no_collect_fetches_any_more_are_shown_with_their_span(books: 
     assert view.incomplete == 4
 
 
-def test_what_lies_long_ago_is_counted_and_read_again_only_when_it_was_committed(books: Any) -> None:
+def test_what_lies_long_ago_is_counted_and_read_again_only_when_it_was_committed(open_writer: Any) -> None:
     start = datetime(2025, 1, 1, tzinfo=UTC)
-    ledger = books(start)
+    ledger = open_writer(start)
     for n in range(400):
         ledger.commit(start + n * DAY, start + (n + 1) * DAY)
     before = ledger.account()
@@ -221,9 +223,9 @@ def test_what_lies_long_ago_is_counted_and_read_again_only_when_it_was_committed
     assert ledger.reader._digests[ledger.key] is not digest
 
 
-def test_numbers_that_are_not_known_are_never_shown_as_zero(books: Any) -> None:
+def test_numbers_that_are_not_known_are_never_shown_as_zero(open_writer: Any) -> None:
     start = datetime(2026, 11, 22, tzinfo=UTC)
-    ledger = books(start)
+    ledger = open_writer(start)
     zero = ProductUsage(total_tests=0, total_duration=0)
     doubtful = Emission(
         emitted_at=NOW, users=0, products={"automation": Emitted(revision=1, quality=Quality.UNVERIFIED, usage=zero)}
@@ -242,8 +244,8 @@ def test_numbers_that_are_not_known_are_never_shown_as_zero(books: Any) -> None:
     assert (view.newest_users, view.reasons) == (None, {"partial": 1})
 
 
-def test_an_org_is_read_again_when_something_falls_due_and_every_hour_whatever_happens(books: Any) -> None:
-    ledger = books(datetime(2026, 11, 20, tzinfo=UTC))
+def test_an_org_is_read_again_when_something_falls_due_and_every_hour_whatever_happens(open_writer: Any) -> None:
+    ledger = open_writer(datetime(2026, 11, 20, tzinfo=UTC))
     assert ledger.reader.stale(NOW) == ["acme"]
     ledger.view(NOW)
     assert ledger.reader.stale(NOW + 59 * timedelta(minutes=1)) == []
@@ -257,8 +259,8 @@ def test_an_org_is_read_again_when_something_falls_due_and_every_hour_whatever_h
     assert ledger.reader.stale(datetime(2026, 11, 25, 6, 1, tzinfo=UTC)) == ["acme"]
 
 
-def test_an_identity_that_an_answer_told_is_seen_soon(books: Any) -> None:
-    ledger = books(datetime(2026, 11, 20, tzinfo=UTC))
+def test_an_identity_that_an_answer_told_is_seen_soon(open_writer: Any) -> None:
+    ledger = open_writer(datetime(2026, 11, 20, tzinfo=UTC))
     assert ledger.view(NOW).org_id is None
     ledger.ledger.acquire([ledger.key])
     ledger.ledger.identify(ledger.key, name="acme", org_id="12345", org_name="Acme Corp")
@@ -285,9 +287,11 @@ def test_reading_recent_days_or_all_of_them_comes_to_the_same_and_to_what_there_
             assert seen.days == counted.days[-90:]
 
 
-def test_files_that_come_into_doubt_or_out_of_it_are_noticed_without_any_slice_being_committed(books: Any) -> None:
+def test_files_that_come_into_doubt_or_out_of_it_are_noticed_without_any_slice_being_committed(
+    open_writer: Any,
+) -> None:
     start = datetime(2026, 11, 20, tzinfo=UTC)
-    ledger = books(start)
+    ledger = open_writer(start)
     file = ledger.ledger.open_file("run-1", "out", "usage-1.jsonl")
     ledger.commit(start, start + DAY, file=file)
     assert ledger.account().counts == {"complete": 1, "missing": 3}

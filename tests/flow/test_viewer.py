@@ -77,6 +77,18 @@ def test_an_org_of_which_nothing_changed_stays_the_same_object() -> None:
     view(during)
 
 
+def test_where_nothing_happens_it_looks_for_files_in_doubt_and_reads_no_org(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def during(viewer: Viewer, reads: Reads, seen: Observed) -> None:
+        monkeypatch.setattr(viewer._reader, "stale", lambda _: [])
+        before, read_at = seen.orgs, seen.snapshot_at
+        reads.asked.clear()
+        await asyncio.sleep(60)
+        assert reads.asked.count([]) == len(reads.asked) == 2
+        assert (seen.orgs is before, seen.snapshot_at) == (True, read_at)
+
+    view(during)
+
+
 @pytest.mark.parametrize(
     ("error", "trouble"),
     [

@@ -18,7 +18,7 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 class Shown(StrEnum):
-    """What is filtered for, by the words of `?state=`."""
+    """The filters, by the values of `?state=`."""
 
     ALL = "all"
     INCOMPLETE = "lacking"
@@ -31,7 +31,7 @@ class Shown(StrEnum):
 
 
 class Sort(StrEnum):
-    """The orders, by the words of `?sort=`."""
+    """The orders, by the values of `?sort=`."""
 
     WORST = "worst"
     NAME = "name"
@@ -45,7 +45,7 @@ _WORDS = {kind: frozenset(one.value for one in kind) for kind in (Shown, Sort)}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """What somebody chose to see. Anything that makes no sense in a query string is left out."""
+    """What somebody chose to see. What a query string says beside that is ignored."""
 
     q: str = ""
     shown: Shown = Shown.ALL
@@ -88,8 +88,8 @@ class Choice:
         query = urlencode([(name, value) for name, value in pairs if value])
         return (f"{root}?{query}" if query else root) or "?"
 
-    def holds(self, org: OrgCoverage) -> bool:
-        """Say whether an org is what was searched for; its state apart."""
+    def matches(self, org: OrgCoverage) -> bool:
+        """Say whether an org matches the search and the labels; its state is not looked at."""
         return all(_has_label(org, key, value) for key, value in self.labels) and _found(org, self.q)
 
 
@@ -142,7 +142,7 @@ def _has_label(org: OrgCoverage, key: str, value: str) -> bool:
 
 
 def _found(org: OrgCoverage, words: str) -> bool:
-    """Say whether each word stands somewhere in what identifies the org, or its labels."""
+    """Say whether each word is in a name, an id or a label of the org."""
     if not words:
         return True
     texts = [org.name, org.org_id or "", org.org_name or "", *(f"{k}:{v}" for k, v in org.labels.items())]

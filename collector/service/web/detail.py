@@ -10,7 +10,7 @@ from collector.core.org_coverage import COUNTED, CoverageState, CredentialStandi
 from collector.model import Population, ProductUsage
 from collector.service.view import Observed
 from collector.service.web.choice import Choice
-from collector.service.web.rows import PEOPLE, Row, row
+from collector.service.web.rows import PEOPLE, Row, in_doubt_command, row
 from collector.service.web.spark import Spark, spark
 from collector.service.web.strip import MEANING, axis, in_words
 from collector.service.web.text import When, lag, maybe_when, name_text, window_text
@@ -76,6 +76,7 @@ class Detail:
     granularity: str
     axis: Sequence[tuple[float, str]]
     populations: Sequence[PopulationDetail]
+    in_doubt: str | None  # the command that names the files
 
 
 def detail(org: OrgCoverage, seen: Observed, *, root: str, now: datetime) -> Detail:
@@ -87,6 +88,7 @@ def detail(org: OrgCoverage, seen: Observed, *, root: str, now: datetime) -> Det
         granularity=org.granularity.value,
         axis=axis(org.last_day),
         populations=[_population(org, population, now) for population in org.populations],
+        in_doubt=in_doubt_command([org], seen.config_path),
     )
 
 

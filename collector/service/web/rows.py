@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote
@@ -69,7 +69,6 @@ class Row:
     trouble: Trouble | None
     lines: Sequence[Line]
     backfill: str | None
-    in_doubt: str | None  # the command that says why
 
 
 def row(org: OrgCoverage, seen_config: str, choice: Choice, *, root: str, now: datetime) -> Row:
@@ -86,7 +85,6 @@ def row(org: OrgCoverage, seen_config: str, choice: Choice, *, root: str, now: d
         trouble=trouble(org, seen_config, now=now),
         lines=[line(org, population, now=now) for population in org.populations],
         backfill=backfill_command(org, seen_config),
-        in_doubt=in_doubt_command(org, seen_config),
     )
 
 
@@ -126,9 +124,11 @@ def backfill_command(org: OrgCoverage, config: str) -> str | None:
     return f"collector backfill {where} --from {first} --to {last}"
 
 
-def in_doubt_command(org: OrgCoverage, config: str) -> str | None:
-    """Return the command that names the files whose windows are in doubt; None if there are none."""
-    return f"collector status -c {shell_word(config)}" if org.count(CoverageState.IN_DOUBT) else None
+def in_doubt_command(orgs: Iterable[OrgCoverage], config: str) -> str | None:
+    """Return the command that names the files whose windows are in doubt; None if no org has any."""
+    if not any(org.count(CoverageState.IN_DOUBT) for org in orgs):
+        return None
+    return f"collector status -c {shell_word(config)}"
 
 
 def org_href(name: str, root: str) -> str:

@@ -63,7 +63,7 @@ def status_document(seen: Observed, choice: Choice = EVERYTHING, *, now: datetim
         orgs_total=len(orgs),
         orgs_lacking=sum(org.incomplete > 0 for org in orgs),
         credentials_refused=sum(org.refused for org in orgs),
-        orgs=[_org(org) for org in orgs if choice.holds(org) and has_state(org, choice.shown)],
+        orgs=[_org(org) for org in orgs if choice.matches(org) and has_state(org, choice.shown)],
     )
 
 

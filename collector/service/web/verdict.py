@@ -82,7 +82,7 @@ def headline(seen: Observed, orgs: Sequence[OrgCoverage]) -> tuple[Tone, str]:
 
 
 def tallies(orgs: Iterable[OrgCoverage], choice: Choice) -> list[Tally]:
-    """Return the filters that hold any org, and the one that is chosen; always that for all."""
+    """Return the filters that match any org, the one that is chosen, and the one for all."""
     counts = dict.fromkeys(Shown, 0)
     for org in orgs:
         for shown in Shown:

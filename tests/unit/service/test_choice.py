@@ -52,18 +52,18 @@ def org(name: str, *, credential: CredentialStatus = ACCEPTED, **counts: int) ->
 def test_words_are_searched_in_names_ids_and_labels_all_of_them_in_any_case() -> None:
     acme = org("acme")
     for words in ("ACME", "id-ac", "organization", "team:search", "tier:acme me", " "):
-        assert Choice.of([("q", words)]).holds(acme), words
+        assert Choice.of([("q", words)]).matches(acme), words
     for words in ("acme nobody", "team:payments", "acmeid"):
-        assert not Choice.of([("q", words)]).holds(acme), words
+        assert not Choice.of([("q", words)]).matches(acme), words
 
 
 def test_labels_are_matched_whole_and_together() -> None:
-    assert Choice.of([("label", "team:search"), ("label", "tier:acme")]).holds(org("acme"))
-    assert Choice.of([("label", "team")]).holds(org("acme"))
-    assert not Choice.of([("label", "team:sea")]).holds(org("acme"))
-    assert not Choice.of([("label", "team:search"), ("label", "tier:other")]).holds(org("acme"))
+    assert Choice.of([("label", "team:search"), ("label", "tier:acme")]).matches(org("acme"))
+    assert Choice.of([("label", "team")]).matches(org("acme"))
+    assert not Choice.of([("label", "team:sea")]).matches(org("acme"))
+    assert not Choice.of([("label", "team:search"), ("label", "tier:other")]).matches(org("acme"))
     colon = replace(org("acme"), labels={"url": "http://x"})
-    assert Choice.of([("label", "url:http://x")]).holds(colon)
+    assert Choice.of([("label", "url:http://x")]).matches(colon)
 
 
 def test_each_state_finds_the_orgs_that_have_it() -> None:
@@ -124,4 +124,4 @@ def test_a_link_says_what_was_chosen(q: str, shown: Shown, sort: Sort, page: int
 def test_no_query_fails(pairs: list[tuple[str, str]]) -> None:
     choice = Choice.of(pairs)
     assert choice.page >= 1
-    choice.holds(org("acme"))
+    choice.matches(org("acme"))
