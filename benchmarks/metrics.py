@@ -16,14 +16,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
-from collector.model import Granularity, Population, ProductUsage
+from collector.core.org_coverage import (
+    CoverageState,
+    CredentialStanding,
+    CredentialStatus,
+    OrgCoverage,
+    PopulationCoverage,
+)
+from collector.model import Granularity, Population, ProductUsage, Window
 from collector.service.metrics import ServiceMetrics
 from collector.service.org_text import Wanted
-from collector.service.view import CredentialView, Observed, OrgView, PopulationView, Standing
+from collector.service.view import Observed
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
 CHANGED = 100  # orgs, from one scrape to the next: more than the default limits allow in 15 seconds
+COMPLETE, PARTIAL, MISSING = CoverageState.COMPLETE, CoverageState.PARTIAL, CoverageState.MISSING
 PRODUCTS = ("automation", "app-automation", "hyperexecute", "realtime", "realdevice", "smartui")
 USAGE = {
     name: ProductUsage(total_screenshots=7)
@@ -38,31 +46,30 @@ MODES = {
 }
 
 
-def population_view(population: Population, *, behind: bool) -> PopulationView:
-    return PopulationView(
+def population_view(population: Population, *, behind: bool) -> PopulationCoverage:
+    return PopulationCoverage(
         population=population,
-        counts={"complete": 355, "partial": 3, "missing": 2} if behind else {"complete": 360},
-        lacking=5 if behind else 0,
+        counts={COMPLETE: 355, PARTIAL: 3, MISSING: 2} if behind else {COMPLETE: 360},
         first_gap=NOW - 30 * DAY if behind else None,
         last_success=NOW - timedelta(hours=5),
         newest_complete=NOW - 3 * DAY if behind else NOW - DAY,
         newest_due=NOW - DAY,
-        oldest_usage=NOW - 360 * DAY,
+        oldest_usage=Window(NOW - 360 * DAY, NOW - 359 * DAY),
         newest_usage=USAGE,
         newest_users=12,
     )
 
 
-def fleet(orgs: int) -> Mapping[str, OrgView]:
+def fleet(orgs: int) -> Mapping[str, OrgCoverage]:
     return {
-        name: OrgView(
+        name: OrgCoverage(
             name=name,
             org_id=str(index),
             org_name=name.title(),
             labels={},
             timezone="UTC",
             granularity=Granularity.DAY,
-            credential=CredentialView(standing=Standing.ACCEPTED),
+            credential=CredentialStatus(standing=CredentialStanding.ACCEPTED),
             populations=[population_view(population, behind=not index % 10) for population in Population],
             last_day=date(2026, 11, 19),
         )
@@ -81,7 +88,7 @@ class Measured:
     again_s: float
 
 
-def measure(orgs: Mapping[str, OrgView], wanted: Wanted) -> Measured:
+def measure(orgs: Mapping[str, OrgCoverage], wanted: Wanted) -> Measured:
     observed = Observed(
         version="0", started_at=NOW, config_path="-", config_loaded_at=NOW, cron="20 * * * *", orgs=orgs
     )

@@ -23,7 +23,9 @@ from datetime import timedelta
 from pathlib import Path
 
 from collector.adapters.heap import keep_giving_back
+from collector.app.coverage import CoverageReader
 from collector.config import LoadedConfig
+from collector.core.org_coverage import OrgCoverage
 from collector.core.response import Reply
 from collector.errors import Failure
 from collector.events import Event
@@ -31,8 +33,6 @@ from collector.fetch import Limits, RateLimit
 from collector.ledger import SqlLedger
 from collector.model import ApiRequest, BasicCredential, Org
 from collector.service.loop import Loop
-from collector.service.snapshot import Snapshots
-from collector.service.view import OrgView
 from collector.service.viewer import Viewer
 from tests.flow.service_world import ServiceWorld
 from tests.flow.world import NOON
@@ -96,11 +96,13 @@ class Soak(ServiceWorld):
     held: list[Held] = field(default_factory=list)
     listeners: Listeners = field(default_factory=Listeners)
 
-    async def snapshot(self, config: LoadedConfig, snapshots: Snapshots, names: Iterable[str]) -> Mapping[str, OrgView]:
+    async def coverage(
+        self, config: LoadedConfig, reader: CoverageReader, names: Iterable[str]
+    ) -> Mapping[str, OrgCoverage]:
         del config
         ledger = SqlLedger.open(self.ledger_url, command="serve", now=self.clock.now, durable=False)
         try:
-            return snapshots.refresh(ledger, names, self.clock.now())
+            return reader.read(ledger, names, self.clock.now())
         finally:
             ledger.close()
 

@@ -1,51 +1,38 @@
-"""The status of every org, from the ledger: nothing is asked of the API, nothing is changed."""
+"""The one reader of coverage: the history of orgs in the ledger, laid over what the config wants. Sends no request.
+
+For one thread at a time. Each call reads only the orgs that it is given, so that its caller decides how long anything
+may take. What is old and doesn't change is kept between two reads, so that a service reads on cheaply.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence, Set
+from datetime import date, datetime, timedelta
 
 from collector.app.command import ages_of, first_wanted
+from collector.app.scope import EVERYTHING, Scope
 from collector.config import LoadedConfig
 from collector.config.sections import Schedule
-from collector.core.coverage_status import IN_DOUBT, PopulationStatus, population_status, stranded
+from collector.core.coverage_summary import Period, org_coverage
 from collector.core.grid import Grid
-from collector.core.wanted import Since, due_spans, wanted_since
+from collector.core.org_coverage import OrgCoverage
+from collector.core.org_history import History
+from collector.core.wanted import Since, wanted_since
 from collector.core.windows import Calendar
-from collector.ledger import SqlLedger
-from collector.ledger.views import Organization
+from collector.ledger import Organization, SqlLedger
+from collector.ledger.digest import Digest
+from collector.ledger.history import HistoryQuery
 from collector.model import Granularity, Org, Window
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrgStatus:
-    """One org of the config."""
-
-    org: Org
-    org_id: str | None
-    org_name: str | None
-    populations: list[PopulationStatus]
-    beyond_catch_up: Window | None = None  # holds gaps that no `collect` fills any more
-
-    @property
-    def lacking(self) -> int:
-        """How many wanted, due windows are not complete."""
-        return sum(population.lacking for population in self.populations)
-
-
-class Grids:
-    """The calendars of orgs, each worked out once."""
-
-    def __init__(self) -> None:
-        self._grids: dict[tuple[str, Granularity], Grid] = {}
-
-    def of(self, org: Org) -> Grid:
-        """Return the one of an org."""
-        key = (org.zone.name, org.granularity)
-        if key not in self._grids:
-            self._grids[key] = Grid(Calendar(org.zone, org.granularity))
-        return self._grids[key]
+DAYS = 90
+READ_AGAIN = timedelta(hours=1)  # whatever happens: other processes may write to the same ledger
+LOCATE_AGAIN = timedelta(minutes=1)
+LOCATE_UNKNOWN_AGAIN = timedelta(seconds=1)
+_AT_ONCE = 100  # orgs in one transaction: other processes wait for it
+_NO_FILES: frozenset[int] = frozenset()
+_NOTHING = (History(), None)
+_Calendar = tuple[str, Granularity]
+_Position = tuple[datetime, date, frozenset[int]]  # what is due, the day, and the files in doubt
 
 
 def since_of(
@@ -57,31 +44,102 @@ def since_of(
     return Since(wanted_from=wanted_since(org, row.wanted_from), ranges=ranges, calendar_since=row.calendar_since)
 
 
-def org_statuses(ledger: SqlLedger, config: LoadedConfig, orgs: Sequence[Org], *, now: datetime) -> list[OrgStatus]:
-    """Return the status of orgs, in the order of the config. Raises LedgerError."""
-    rows = ledger.locate(orgs, names=[org.name for org in config.orgs])
-    grids = Grids()
-    schedule = config.settings.schedule
-    return [_status(ledger, schedule, org, row=rows.get(org.name), grid=grids.of(org), now=now) for org in orgs]
+class CoverageReader:
+    """Reads what is known of orgs: of their newest `days` also the usage, or of all their days the states alone."""
+
+    def __init__(self, config: LoadedConfig, scope: Scope = EVERYTHING, *, days: int | None = DAYS) -> None:
+        self._scope = scope
+        self._days = days
+        self._grids: dict[_Calendar, Grid] = {}
+        self._digests: dict[int, Digest] = {}
+        self._read: dict[str, tuple[datetime, _Position]] = {}
+        self._rows: Mapping[str, Organization] = {}
+        self._in_doubt: Mapping[int, frozenset[int]] = {}
+        self.adopt(config)
+
+    def adopt(self, config: LoadedConfig) -> None:
+        """Go on with another config: everything is to be read again."""
+        self._schedule = config.settings.schedule
+        self._orgs = {org.name: org for org in self._scope.of(config.orgs)}
+        self._names = [org.name for org in config.orgs]  # of other shards too: a renamed org is recognised
+        self._read.clear()
+        self._located_at: datetime | None = None
+
+    @property
+    def names(self) -> Set[str]:
+        """The orgs that are read, in the order of the config."""
+        return self._orgs.keys()
+
+    def stale(self, now: datetime) -> list[str]:
+        """Return the orgs to read: never read, read long ago, other windows due, or other files in doubt by now."""
+        periods = self._periods(self._orgs.values(), now)
+        stale = []
+        for org in self._orgs.values():
+            read = self._read.get(org.name)
+            if read is None or now - read[0] >= READ_AGAIN or read[1] != self._position(org, periods):
+                stale.append(org.name)
+        return stale
+
+    def read(self, ledger: SqlLedger, names: Iterable[str], now: datetime) -> dict[str, OrgCoverage]:
+        """Return the orgs of those names as the ledger has them now; without a name see which files are in doubt.
+
+        Raises LedgerError.
+        """
+        orgs = [self._orgs[name] for name in dict.fromkeys(names) if name in self._orgs]
+        periods = self._periods(orgs, now)
+        self._in_doubt = ledger.in_doubt()
+        rows = self._locate(ledger, orgs, now) if orgs else {}
+        queries = [
+            HistoryQuery(
+                key=row.key,
+                recent_from=periods[_calendar(self._orgs[name])].recent_from,
+                in_doubt=self._in_doubt.get(row.key, _NO_FILES),
+                digest=self._digests.get(row.key),
+            )
+            for name, row in rows.items()
+        ]
+        histories = dict(zip(rows, ledger.histories(queries), strict=True))
+        if self._days is not None:  # else a digest is of all slices, and there is no next read
+            self._digests |= {rows[name].key: digest for name, (_, digest) in histories.items()}
+        found = {}
+        for org in orgs:
+            row, (history, _) = rows.get(org.name), histories.get(org.name, _NOTHING)
+            since = since_of(org, row, history.ranges, schedule=self._schedule, now=now)
+            period, identity = periods[_calendar(org)], (row.org_id, row.org_name) if row else (None, None)
+            found[org.name] = org_coverage(org, since, history, period=period, identity=identity)
+            self._read[org.name] = (now, self._position(org, periods))
+        return found
+
+    def read_all(self, ledger: SqlLedger, now: datetime) -> dict[str, OrgCoverage]:
+        """Return all orgs, some in each transaction. Raises LedgerError."""
+        names = list(self._orgs)
+        found: dict[str, OrgCoverage] = {}
+        for first in range(0, len(names), _AT_ONCE):
+            found |= self.read(ledger, names[first : first + _AT_ONCE], now)
+        return found
+
+    def _locate(self, ledger: SqlLedger, orgs: list[Org], now: datetime) -> dict[str, Organization]:
+        """Return the rows of orgs. One look finds all, and is kept for a while: longer where all are identified."""
+        age = now - self._located_at if self._located_at else None
+        identified = all((row := self._rows.get(org.name)) and row.org_id for org in orgs)
+        if age is None or age < timedelta(0) or age >= (LOCATE_AGAIN if identified else LOCATE_UNKNOWN_AGAIN):
+            self._rows = ledger.locate(list(self._orgs.values()), names=self._names)
+            self._located_at = now
+        return {org.name: self._rows[org.name] for org in orgs if org.name in self._rows}
+
+    def _periods(self, orgs: Iterable[Org], now: datetime) -> dict[_Calendar, Period]:
+        """Return what is looked at of each calendar: many orgs share one."""
+        periods: dict[_Calendar, Period] = {}
+        for org in orgs:
+            if (key := _calendar(org)) not in periods:
+                grid = self._grids.setdefault(key, Grid(Calendar(org.zone, org.granularity)))
+                periods[key] = Period.of(grid, ages_of(self._schedule), now, days=self._days)
+        return periods
+
+    def _position(self, org: Org, periods: Mapping[_Calendar, Period]) -> _Position:
+        period, row = periods[_calendar(org)], self._rows.get(org.name)
+        return period.due, period.last_day, self._in_doubt.get(row.key, _NO_FILES) if row else _NO_FILES
 
 
-def _status(
-    ledger: SqlLedger, schedule: Schedule, org: Org, *, row: Organization | None, grid: Grid, now: datetime
-) -> OrgStatus:
-    ranges = ledger.wanted(row.key) if row else ()
-    wanted = due_spans(org, since_of(org, row, ranges, schedule=schedule, now=now), settle=schedule.settle, now=now)
-    stretches = ledger.stretches(row.key) if row else ()
-    populations = []
-    for population in org.populations:
-        states = [(IN_DOUBT if s.in_doubt else s.state, s.span) for s in stretches if s.population is population]
-        status = population_status(population, grid, wanted, states)
-        status.oldest_usage = ledger.oldest_usage(row.key, population) if row else None
-        populations.append(status)
-    lacks = [piece for status in populations for piece in status.lacks]
-    return OrgStatus(
-        org=org,
-        org_id=row.org_id if row else None,
-        org_name=row.org_name if row else None,
-        populations=populations,
-        beyond_catch_up=stranded(sorted(lacks, key=lambda piece: piece[1].start), grid, ages_of(schedule), now=now),
-    )
+def _calendar(org: Org) -> _Calendar:
+    return (org.zone.name, org.granularity)

@@ -7,7 +7,7 @@ import orjson
 
 from collector.config import config_schema
 from collector.core.record_schema import record_schema
-from collector.service.web.status_schema import status_schema
+from collector.service.web.status_document import status_schema
 
 
 @click.command(

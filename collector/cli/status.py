@@ -1,9 +1,11 @@
-"""`collector status`: what is there and what is missing."""
+"""`collector status`: what is complete, and what is not."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from itertools import groupby
 from typing import Any
 
 import click
@@ -16,26 +18,28 @@ from collector.adapters.clock import SystemClock
 from collector.adapters.sinks.directory_id import VisibleDirectories
 from collector.adapters.text import printable
 from collector.app.command import has_ledger
-from collector.app.coverage import OrgStatus, org_statuses
+from collector.app.coverage import CoverageReader
 from collector.app.prepare import output_directory
 from collector.app.wiring import open_ledger
 from collector.cli.options import config_options, open_context, shard_option, state_option
 from collector.cli.streams import stdout_console
 from collector.config import Settings
-from collector.core.coverage_status import IN_DOUBT, MISSING, PopulationStatus, State
 from collector.core.exit_codes import ExitCode
+from collector.core.org_coverage import CoverageState, OrgCoverage, PopulationCoverage
+from collector.core.windows import merge
 from collector.deliver.recovery import AWAITED
 from collector.ledger import AwaitedFile
-from collector.model import SliceState, Window
+from collector.model import Window, Zone
 
-_STATES: dict[State, tuple[str, str]] = {  # the mark of a day, and its colour
-    SliceState.COMPLETE: ("█", "green"),
-    IN_DOUBT: ("?", "yellow"),
-    SliceState.PARTIAL: ("▒", "yellow"),
-    SliceState.FAILED: ("x", "red"),
-    SliceState.REFUSED: ("!", "red"),
-    MISSING: ("·", "red"),
+_STATES = {  # the mark of a day, and its colour
+    CoverageState.COMPLETE: ("█", "green"),
+    CoverageState.IN_DOUBT: ("?", "yellow"),
+    CoverageState.PARTIAL: ("▒", "yellow"),
+    CoverageState.FAILED: ("x", "red"),
+    CoverageState.REFUSED: ("!", "red"),
+    CoverageState.MISSING: ("·", "red"),
 }
+_BLANK = (" ", "")
 _STRIPS = 12  # months, the newest
 _WIDE = 100  # columns
 
@@ -43,7 +47,7 @@ _WIDE = 100  # columns
 @click.command(
     epilog="""\b
 Examples:
-  collector status -c collector.yaml             a table, and a strip per month for what lacks something
+  collector status -c collector.yaml             a table, and a strip per month where something is incomplete
   collector status --org acme --strips           the strips of one org
   collector status --json | jq '.orgs[] | select(.lacking > 0) | .org'
 """
@@ -54,20 +58,20 @@ Examples:
 @click.option("--strips", is_flag=True, help="A strip per month for every org, not only for those with gaps.")
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
 def status(strips: bool, as_json: bool, **options: Any) -> int:
-    """Show coverage from the ledger, per org and population. Exits with 3 if there are gaps."""
+    """Show coverage from the ledger, per org and population. Exits with 3 if anything is incomplete."""
     context = open_context(**options, sharded=True)
     if not has_ledger(context.config):
         raise click.UsageError("there is no ledger: `state.url` is none")
     clock = SystemClock()
     ledger = open_ledger(context.config.settings, "status", clock)
     try:
-        orgs = org_statuses(ledger, context.config, context.scope.of(context.config.orgs), now=clock.now())
+        orgs = list(CoverageReader(context.config, context.scope, days=None).read_all(ledger, clock.now()).values())
         awaited = [(one, _is_here(one, context.config.settings)) for one in ledger.awaited()]
     finally:
         ledger.close()
     if as_json:
         content = {
-            "lacking": sum(org.lacking for org in orgs),
+            "lacking": sum(org.incomplete for org in orgs),
             "orgs": [_as_json(org) for org in orgs],
             "awaited": [_awaited(one, is_here=is_here) for one, is_here in awaited],
         }
@@ -77,32 +81,32 @@ def status(strips: bool, as_json: bool, **options: Any) -> int:
         _show(console, orgs, strips=strips)
         for one, is_here in awaited:
             console.print(_await(one, is_here=is_here), soft_wrap=True, markup=False)
-    return ExitCode.INCOMPLETE if awaited or any(org.lacking for org in orgs) else ExitCode.OK
+    return ExitCode.INCOMPLETE if awaited or any(org.incomplete for org in orgs) else ExitCode.OK
 
 
-def _show(console: Console, orgs: list[OrgStatus], *, strips: bool) -> None:
+def _show(console: Console, orgs: Sequence[OrgCoverage], *, strips: bool) -> None:
     console.print(_table(orgs, wide=console.width >= _WIDE))
-    shown = [org for org in orgs if strips or org.lacking]
+    shown = [org for org in orgs if strips or org.incomplete]
     for org in shown:
         for population in org.populations:
-            console.print(Text.assemble((printable(org.org.name), "bold"), f" {population.population.value}"))
-            for line in _strips(population):
+            console.print(Text.assemble((printable(org.name), "bold"), f" {population.population.value}"))
+            for line in _strips(org, population):
                 console.print(line)
     if shown:
         legend = [(f"{mark} {_word(state)}  ", colour) for state, (mark, colour) in _STATES.items()]
         console.print(Text.assemble(*legend))
-    old = [printable(org.org.name) for org in orgs if org.beyond_catch_up]
+    old = [printable(org.name) for org in orgs if org.stranded]
     if old:
         names = ", ".join(old[:5]) + (" and others" if len(old) > 5 else "")
         console.print(
-            f"{names}: some gaps are older than schedule.catch_up, which no collect fills: run `collector backfill`",
+            f"{names}: some gaps are older than schedule.catch_up, so no collect fills them: run `collector backfill`",
             soft_wrap=True,
             markup=False,
         )
 
 
-def _table(orgs: list[OrgStatus], *, wide: bool) -> Table:
-    used = [state for state in _STATES if any(p.counts[state] for org in orgs for p in org.populations)]
+def _table(orgs: Sequence[OrgCoverage], *, wide: bool) -> Table:
+    used = [state for state in _STATES if any(org.count(state) for org in orgs)]
     table = Table(header_style="bold")
     table.add_column("org", overflow="fold", min_width=8, max_width=30)
     table.add_column("population", overflow="fold", min_width=7)
@@ -112,29 +116,31 @@ def _table(orgs: list[OrgStatus], *, wide: bool) -> Table:
         table.add_column(name, no_wrap=True)
     for org in orgs:
         for population in org.populations:
-            counts = [Text(str(population.counts[state] or ""), style=_STATES[state][1]) for state in used]
-            gap = _date(population.gaps[0], org) if population.gaps else ""
-            usage = _date(population.oldest_usage, org) if population.oldest_usage else ""
-            names = [Text(printable(org.org.name)), Text(population.population.value)]
+            counts = [Text(str(population.count(state) or ""), style=_STATES[state][1]) for state in used]
+            gap = _date(population.first_gap, org) if population.first_gap else ""
+            usage = _date(population.oldest_usage.start, org) if population.oldest_usage else ""
+            names = [Text(printable(org.name)), Text(population.population.value)]
             row = [*names, Text(str(population.windows)), *counts, Text(gap), Text(usage)]
             table.add_row(*row[: len(table.columns)])
     return table
 
 
-def _strips(population: PopulationStatus) -> Iterator[Text]:
-    """Yield a line per month, a mark per day; a day that isn't wanted or due is blank."""
-    months = sorted({(day.year, day.month) for day in population.days})[-_STRIPS:]
-    for year, month in months:
-        line = Text(f"  {year}-{month:02} ")
-        days = {day.day: state for day, state in population.days.items() if (day.year, day.month) == (year, month)}
-        for number in range(1, 32):
-            mark, colour = _STATES[days[number]] if number in days else (" ", "")
+def _strips(org: OrgCoverage, population: PopulationCoverage) -> Iterator[Text]:
+    """Yield a line for each of the newest months with a due window, a mark per day; other days are blank."""
+    days = population.days
+    first = org.last_day - timedelta(days=len(days) - 1)
+    dated = [(first + timedelta(days=n), _STATES.get(state, _BLANK)) for n, state in enumerate(days)]
+    months = [list(month) for _, month in groupby(dated, key=lambda item: (item[0].year, item[0].month))]
+    for month in [month for month in months if any(mark is not _BLANK for _, mark in month)][-_STRIPS:]:
+        day = month[0][0]
+        line = Text(f"  {day:%Y-%m} " + " " * (day.day - 1))
+        for _, (mark, colour) in month:
             line.append(mark, style=colour)
         yield line
 
 
-def _word(state: State) -> str:
-    return str(state).replace("_", " ")
+def _word(state: CoverageState) -> str:
+    return state.value.replace("_", " ")
 
 
 def _is_here(one: AwaitedFile, settings: Settings) -> bool:
@@ -149,7 +155,7 @@ def _await(one: AwaitedFile, *, is_here: bool) -> str:
     since = f" since {one.begun_at:%Y-%m-%d %H:%M} UTC" if one.begun_at else ""
     where = f"{printable(file.name)} in {printable(file.directory)}{host}, {one.slices} slices"
     if is_here:
-        return f"unsealed{since}: {where}: their run didn't come to its end; the next one here finishes what it left"
+        return f"unsealed{since}: {where}: the run that wrote it was killed; the next run here seals it"
     return f"awaited{since}: {where}. {AWAITED}"
 
 
@@ -164,27 +170,27 @@ def _awaited(one: AwaitedFile, *, is_here: bool) -> dict[str, Any]:
     }
 
 
-def _date(window: Window, org: OrgStatus) -> str:
-    return f"{window.start.astimezone(org.org.zone.tz):%Y-%m-%d}"
+def _date(instant: datetime, org: OrgCoverage) -> str:
+    return f"{instant.astimezone(Zone.parse(org.timezone).tz):%Y-%m-%d}"
 
 
-def _as_json(org: OrgStatus) -> dict[str, Any]:
-    zone = org.org.zone.tz
+def _as_json(org: OrgCoverage) -> dict[str, Any]:
+    zone = Zone.parse(org.timezone).tz
 
     def span(window: Window) -> dict[str, str]:
         return {"start": window.start.astimezone(zone).isoformat(), "end": window.end.astimezone(zone).isoformat()}
 
     return {
-        "org": org.org.name,
+        "org": org.name,
         "org_id": org.org_id,
         "org_name": org.org_name,
-        "lacking": org.lacking,
+        "lacking": org.incomplete,
         "populations": [
             {
                 "population": population.population.value,
                 "windows": population.windows,
-                **{str(state): population.counts[state] for state in _STATES},
-                "gaps": [span(gap) for gap in population.gaps],
+                **{state.value: population.count(state) for state in _STATES},
+                "gaps": [span(gap) for gap in merge(gap.window for gap in population.gaps)],
                 "oldest_usage": span(population.oldest_usage) if population.oldest_usage else None,
             }
             for population in org.populations

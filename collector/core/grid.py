@@ -1,6 +1,6 @@
-"""The boundaries of one calendar, worked out once: many orgs share it, and zone arithmetic is slow.
+"""The boundaries of one calendar, computed once: many orgs share it, and zone arithmetic is slow.
 
-Owns counting windows without walking over them. Never knows what a window holds.
+Owns counting windows without walking over them. Never knows the state of a window.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collector.model import Granularity, Org, Window
 
 
 class Grid:
-    """A calendar that remembers its boundaries, as far as it was asked about."""
+    """A calendar that keeps the boundaries of all spans it has counted."""
 
     def __init__(self, calendar: Calendar) -> None:
         self.calendar = calendar

@@ -25,10 +25,12 @@ from collector.core.ledger_entries import (
     Standing,
     UnsealedFile,
 )
+from collector.core.org_history import History
 from collector.errors import LedgerError
 from collector.ledger import history, holders, identity, leases, ranges, registry, runs, unsealed, views
 from collector.ledger import slices as _slices
 from collector.ledger.database import PATIENCE_S, Database
+from collector.ledger.digest import Digest
 from collector.ledger.opening import open_database
 from collector.model import Org, Population, ProductUsage, Window
 
@@ -225,17 +227,13 @@ class SqlLedger:
         """Return the orgs whose calendar the next run will refuse, by name; `names` are all of the config's."""
         return self._database.read(lambda tx: registry.overlaps(tx, orgs, names))
 
-    def histories(self, asked: Sequence[history.Asked]) -> Sequence[history.History]:
-        """Return what the status page shows of orgs, in one look."""
-        return self._database.read(lambda tx: history.histories(tx, asked))
+    def histories(self, queries: Sequence[history.HistoryQuery]) -> Sequence[tuple[History, Digest]]:
+        """Return what is known of the slices of orgs in one look, each with the digest for the next one."""
+        return self._database.read(lambda tx: history.histories(tx, queries))
 
-    def stretches(self, key: int) -> Sequence[views.Stretch]:
-        """Return an org's slices, merged where they follow each other in one state, oldest first."""
-        return self._database.read(lambda tx: list(views.stretches(tx, key)))
-
-    def oldest_usage(self, key: int, population: Population) -> Window | None:
-        """Return the oldest window of an org that anything was counted in."""
-        return self._database.read(lambda tx: views.oldest_usage(tx, key, population))
+    def in_doubt(self) -> Mapping[int, frozenset[int]]:
+        """Return the files that dead processes left and nobody has sealed yet, by the orgs with slices in them."""
+        return self._database.read(views.in_doubt)
 
     def shrunk(self, key: int) -> Mapping[tuple[Population, Window], Mapping[str, ProductUsage]]:
         """Return the smaller answers of an org that were kept beside what was emitted, by product."""

@@ -1,28 +1,19 @@
-"""What `status` reads: the orgs, their slices as few stretches of time, the runs that are going on."""
+"""What is read for operators beside the slices: orgs, runs, and the files that dead processes left."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, and_, func, select, true
+from sqlalchemy import Connection, func, select
 
 from collector.core.ledger_entries import Holder, UnsealedFile
 from collector.ledger import schema
-from collector.ledger.codec import (
-    POPULATION,
-    emission_of,
-    instant_of,
-    micros,
-    population_of,
-    state_of,
-    usages_of,
-)
+from collector.ledger.codec import instant_of, population_of, usages_of
 from collector.ledger.holders import holder_of
 from collector.ledger.schema import BEGINNING, calendar, org, run, slice_
 from collector.ledger.unsealed import file_of
-from collector.model import Population, ProductUsage, SliceState, Window
+from collector.model import Population, ProductUsage, Window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,20 +28,6 @@ class Organization:
     zone: str
     granularity: str
     calendar_since: datetime | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stretch:
-    """Slices of one state that follow each other without a gap.
-
-    They are in doubt if their last records stand in a file that a dead process left and nobody has sealed yet.
-    """
-
-    population: Population
-    state: SliceState
-    span: Window
-    slices: int
-    in_doubt: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,47 +84,6 @@ def organizations(tx: Connection) -> list[Organization]:
     ]
 
 
-def stretches(tx: Connection, key: int, *, before: datetime | None = None) -> Iterator[Stretch]:
-    """Yield the stretches of an org, by population, oldest first; a slice is read and forgotten."""
-    in_doubt = and_(slice_.c.file.is_not(None), schema.file.c.holder.is_(None))
-    query = (
-        select(slice_.c.population, slice_.c.state, in_doubt, slice_.c.start, slice_.c.end)
-        .outerjoin(schema.file, schema.file.c.id == slice_.c.file)
-        .where(slice_.c.org == key, _starts_before(before))
-        .order_by(slice_.c.population, slice_.c.start)
-    )
-    last: tuple[tuple[int, int, bool], int, int, int] | None = None
-    for population, state, doubt, start, end in tx.execute(query).yield_per(1000):
-        kind = (population, state, bool(doubt))
-        if last is not None and last[0] == kind and last[2] == start:
-            last = (kind, last[1], end, last[3] + 1)
-            continue
-        if last is not None:
-            yield _stretch(*last)
-        last = (kind, start, end, 1)
-    if last is not None:
-        yield _stretch(*last)
-
-
-def oldest_usage(tx: Connection, key: int, population: Population, *, before: datetime | None = None) -> Window | None:
-    """Return the oldest window that anything was counted in."""
-    query = (
-        select(slice_.c.start, slice_.c.end, slice_.c.emission)
-        .where(
-            slice_.c.org == key,
-            slice_.c.population == POPULATION[population],
-            slice_.c.emission.is_not(None),
-            _starts_before(before),
-        )
-        .order_by(slice_.c.start)
-    )
-    for start, end, text in tx.execute(query).yield_per(100):
-        emission = emission_of(text)
-        if emission.users or any(not emitted.usage.is_zero for emitted in emission.products.values()):
-            return Window(instant_of(start), instant_of(end))
-    return None
-
-
 def shrunk(tx: Connection, key: int) -> dict[tuple[Population, Window], dict[str, ProductUsage]]:
     """Return the smaller answers that were kept beside what was emitted, by product."""
     query = (
@@ -178,10 +114,6 @@ def open_runs(tx: Connection) -> list[OpenRun]:
         )
         for run_id, command, started_at, *holder in tx.execute(query)
     ]
-
-
-def _starts_before(instant: datetime | None) -> ColumnElement[bool]:
-    return true() if instant is None else slice_.c.start < micros(instant)
 
 
 def ended_runs(tx: Connection, command: str, limit: int) -> list[EndedRun]:
@@ -223,12 +155,15 @@ def awaited(tx: Connection) -> list[AwaitedFile]:
     ]
 
 
-def _stretch(kind: tuple[int, int, bool], start: int, end: int, slices: int) -> Stretch:
-    population, state, in_doubt = kind
-    return Stretch(
-        population=population_of(population),
-        state=state_of(state),
-        span=Window(instant_of(start), instant_of(end)),
-        slices=slices,
-        in_doubt=in_doubt,
+def in_doubt(tx: Connection) -> dict[int, frozenset[int]]:
+    """Return the files that dead processes left, by the orgs that have slices in them; other orgs are left out."""
+    query = (
+        select(slice_.c.org, slice_.c.file)
+        .join(schema.file, schema.file.c.id == slice_.c.file)
+        .where(schema.file.c.holder.is_(None), slice_.c.file.is_not(None))
+        .distinct()
     )
+    found: dict[int, set[int]] = {}
+    for key, file_id in tx.execute(query):
+        found.setdefault(key, set()).add(file_id)
+    return {key: frozenset(files) for key, files in found.items()}

@@ -1,4 +1,4 @@
-"""Whether the service is alive, and whether it can do its work. Never asks the API."""
+"""Whether the service is alive, and whether it can do its work. Never calls the API."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What `/metrics` answers: the counters of runs, and what operators see, as gauges made at each scrape.
 
-Never asks the ledger or the API: what it shows of orgs is the last snapshot.
+Never reads the ledger or calls the API: orgs are shown as they were last read.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Where each org stands, as gauges: what the ledger holds of them at a snapshot.
+"""The coverage of orgs as gauges: for `/metrics`, and at the end of a run that pushes.
 
-A pure function of views: for `/metrics`, and at the end of a run that pushes. A series per
-org exists only where `service.org_metrics` wants it; the aggregates always do.
+A pure function of `core.org_coverage`. A series per org exists only where `service.org_metrics` wants it; the
+aggregates always do.
 """
 
 from __future__ import annotations
@@ -14,13 +14,12 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from collector.adapters.metrics import Bounded
+from collector.core.org_coverage import INCOMPLETE, OrgCoverage, PopulationCoverage
 from collector.errors import RefusalReason
 from collector.model import ProductUsage
-from collector.service.view import DayState, OrgView, PopulationView, Standing
 
-LACKING = (DayState.PARTIAL, DayState.FAILED, DayState.REFUSED, DayState.MISSING)
-BEHIND_S = 86_400.0  # by so much an org is said to be behind
-PRODUCTS = 16  # that are told apart in the gauges of usage
+BEHIND_S = 86_400.0  # an org with such a lag counts as behind
+PRODUCTS = 16  # with a label of their own in the gauges of usage
 _DOCUMENTED = ("automation", "app-automation", "hyperexecute", "realtime", "realdevice", "smartui")
 _UNKNOWN = "unknown"
 
@@ -31,9 +30,9 @@ def _gauge(name: str, text: str, *labels: str) -> GaugeMetricFamily:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class OrgMetrics(Collector):
-    """Yields the gauges of `orgs`. `products` remembers which names are labels from scrape to scrape."""
+    """Yields the gauges of `orgs`. `products` keeps which names are labels from scrape to scrape."""
 
-    orgs: Mapping[str, OrgView] = field(default_factory=dict)
+    orgs: Mapping[str, OrgCoverage] = field(default_factory=dict)
     per_org: bool = True
     usage: bool = False
     products: Bounded = field(default_factory=lambda: Bounded.of(PRODUCTS, _DOCUMENTED))
@@ -45,68 +44,58 @@ class OrgMetrics(Collector):
         if self.per_org:
             yield from self.each(orgs, usage=self.usage)
 
-    def fleet(self, orgs: Collection[OrgView]) -> Iterator[Metric]:
+    def fleet(self, orgs: Collection[OrgCoverage]) -> Iterator[Metric]:
         """Yield the aggregates."""
         return _fleet(orgs)
 
-    def each(self, orgs: Collection[OrgView], *, usage: bool) -> Iterator[Metric]:
+    def each(self, orgs: Collection[OrgCoverage], *, usage: bool) -> Iterator[Metric]:
         """Yield the families with a label for the org, always the same ones in the same order."""
         yield from _each(orgs)
         if usage:
             yield from _usage(orgs, self.products)
 
 
-def _fleet(orgs: Collection[OrgView]) -> Iterator[Metric]:
+def _fleet(orgs: Collection[OrgCoverage]) -> Iterator[Metric]:
     lags = [org.lag_s for org in orgs]
-    refused = [org.credential.reason or _UNKNOWN for org in orgs if org.credential.standing is Standing.REFUSED]
-    lacking = [count for org in orgs if (count := _lacking(org))]
+    refused = Counter(org.credential.reason or _UNKNOWN for org in orgs if org.refused)
+    incomplete = [org for org in orgs if org.incomplete]
+    windows = {state: [org.count(state) for org in incomplete] for state in INCOMPLETE}
     successes = [p.last_success for org in orgs for p in org.populations if p.last_success]
     yield _value("orgs", "Orgs of the config", len(orgs))
     yield _value("orgs_behind", "Orgs that lag by a day or more", sum(lag_s >= BEHIND_S for lag_s in lags))
     yield _value("max_lag_seconds", "The largest lag of any org", max(lags, default=0.0))
-    reasons = [*RefusalReason, _UNKNOWN]
-    yield _by("orgs_refused", "Orgs whose credential is refused", "reason", reasons, Counter(refused))
-    text = "Orgs that lack wanted, due windows, by the windows' state"
-    yield _by("orgs_lacking", text, "state", LACKING, Counter(state for count in lacking for state in count))
-    windows = sum(lacking, Counter[str]())
-    yield _by("lacking_windows", "Wanted, due windows that are not complete", "state", LACKING, windows)
-    beyond = sum(org.beyond_catch_up for org in orgs)
+    yield _by("orgs_refused", "Orgs whose credential is refused", "reason", [*RefusalReason, _UNKNOWN], refused)
+    orgs_lacking = {state.value: sum(count > 0 for count in counts) for state, counts in windows.items()}
+    text = "Orgs with wanted, due windows that are not complete, by the windows' state"
+    yield _by("orgs_lacking", text, "state", INCOMPLETE, orgs_lacking)
+    lacking_windows = {state.value: sum(counts) for state, counts in windows.items()}
+    yield _by("lacking_windows", "Wanted, due windows that are not complete", "state", INCOMPLETE, lacking_windows)
+    beyond = sum(org.stranded is not None for org in orgs)
     yield _value("orgs_beyond_catch_up", "Orgs with gaps so old that only a backfill fills them", beyond)
     if successes:
         text = "The last success that is the longest ago, of all orgs and populations"
         yield _value("oldest_last_success_timestamp_seconds", text, min(successes).timestamp())
 
 
-def _lacking(org: OrgView) -> Counter[str]:
-    """Return how many windows an org lacks, by their state; states without any are left out."""
-    lacking: Counter[str] = Counter()
-    for population in org.populations:
-        if population.lacking:
-            counts = population.counts
-            lacking.update({state: counts[state] for state in LACKING if counts.get(state)})
-    return lacking
-
-
-def _each(orgs: Iterable[OrgView]) -> Iterator[Metric]:
+def _each(orgs: Iterable[OrgCoverage]) -> Iterator[Metric]:
     lag = _gauge("org_lag_seconds", "How far the newest complete window is behind the newest due", *_WHO)
     success = _gauge("org_last_success_timestamp_seconds", "When a complete answer last came", *_WHO)
-    lacking = _gauge(
-        "org_lacking_windows", "Wanted, due windows in a state; no series where there are none", *_WHO, "state"
-    )
+    text = "Wanted, due windows that are not complete; no series where there are none"
+    incomplete = _gauge("org_lacking_windows", text, *_WHO, "state")
     refused = _gauge("org_refused", "1 where the org's credential is refused", "org")
     for population, who in _populations(orgs):
         lag.add_metric(who, population.lag_s)
         if population.last_success is not None:
             success.add_metric(who, population.last_success.timestamp())
-        for state in LACKING:
-            if count := population.counts.get(state, 0):
-                lacking.add_metric([*who, state], count)
+        for state in INCOMPLETE:
+            if count := population.count(state):
+                incomplete.add_metric([*who, state], count)
     for org in orgs:
-        refused.add_metric([_label(org.name)], org.credential.standing is Standing.REFUSED)
-    yield from (lag, success, lacking, refused)
+        refused.add_metric([_label(org.name)], org.refused)
+    yield from (lag, success, incomplete, refused)
 
 
-def _usage(orgs: Iterable[OrgView], products: Bounded) -> Iterator[Metric]:
+def _usage(orgs: Iterable[OrgCoverage], products: Bounded) -> Iterator[Metric]:
     usage = _gauge("org_usage", "Usage in the newest due window, as the API reports it", *_WHO, "product", "metric")
     users = _gauge("org_users", "Distinct users in the newest due window: never to be summed", *_WHO)
     window = _gauge("org_usage_window_end_timestamp_seconds", "The end of the window that the usage is of", *_WHO)
@@ -123,7 +112,7 @@ def _usage(orgs: Iterable[OrgView], products: Bounded) -> Iterator[Metric]:
 _WHO = ("org", "population")
 
 
-def _populations(orgs: Iterable[OrgView]) -> Iterator[tuple[PopulationView, list[str]]]:
+def _populations(orgs: Iterable[OrgCoverage]) -> Iterator[tuple[PopulationCoverage, list[str]]]:
     for org in orgs:
         name = _label(org.name)
         for population in org.populations:

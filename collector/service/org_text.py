@@ -1,4 +1,4 @@
-"""The orgs' part of `/metrics`, written anew only for the orgs that changed.
+"""The orgs' part of `/metrics`, written again only for the orgs that changed.
 
 With thousands of orgs it is by far the largest part, and a scrape is answered on the event
 loop, while between two scrapes of a run some dozens of orgs change.
@@ -13,8 +13,8 @@ from prometheus_client import generate_latest
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
+from collector.core.org_coverage import OrgCoverage
 from collector.service.org_metrics import OrgMetrics
-from collector.service.view import OrgView
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,11 +31,11 @@ class OrgText:
     def __init__(self) -> None:
         self._metrics = OrgMetrics()
         self._wanted = Wanted()
-        self._orgs: Mapping[str, OrgView] | None = None
-        self._written: dict[str, tuple[OrgView, tuple[bytes, ...]]] = {}
+        self._orgs: Mapping[str, OrgCoverage] | None = None
+        self._written: dict[str, tuple[OrgCoverage, tuple[bytes, ...]]] = {}
         self._text = b""
 
-    def of(self, orgs: Mapping[str, OrgView], wanted: Wanted) -> bytes:
+    def of(self, orgs: Mapping[str, OrgCoverage], wanted: Wanted) -> bytes:
         """Return the text of these orgs, in the text format, version 0.0.4."""
         if orgs is self._orgs and wanted == self._wanted:
             return self._text
@@ -47,7 +47,7 @@ class OrgText:
             self._text += self._each(orgs)
         return self._text
 
-    def _each(self, orgs: Mapping[str, OrgView]) -> bytes:
+    def _each(self, orgs: Mapping[str, OrgCoverage]) -> bytes:
         before = self._written
         self._written = {
             name: kept if (kept := before.get(name)) is not None and kept[0] is view else (view, self._write(view))
@@ -60,7 +60,7 @@ class OrgText:
             parts += [samples[place] for _, samples in self._written.values()]
         return b"".join(parts)
 
-    def _write(self, view: OrgView) -> tuple[bytes, ...]:
+    def _write(self, view: OrgCoverage) -> tuple[bytes, ...]:
         families = self._metrics.each([view], usage=self._wanted.usage)
         return tuple(_without_head(generate_latest(_Just([family]))) for family in families)
 

@@ -19,6 +19,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from collector.adapters.clock import SystemClock
 from collector.adapters.metrics import EndedRun, RunMetrics, new_registry, push, write_textfile
 from collector.app.command import Command, has_ledger
+from collector.app.coverage import CoverageReader
 from collector.app.scope import Scope
 from collector.app.wiring import open_ledger
 from collector.config import LoadedConfig
@@ -26,15 +27,12 @@ from collector.errors import ConfigError
 from collector.events import Event
 from collector.ports import Clock
 from collector.service.org_metrics import OrgMetrics
-from collector.service.snapshot import Snapshots
-from collector.service.view import OrgView
 
 log = structlog.get_logger("collector")
 
 Watch = Callable[[Event], None]
 _TIMEOUT_S = 5.0  # of each push: behind the grace of a run that was told to stop
 _SIGNAL = 128
-_AT_ONCE = 100  # orgs in one look into the ledger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,15 +103,12 @@ def _orgs(config: LoadedConfig, command: Command, clock: Clock) -> OrgMetrics | 
 
 def _read(config: LoadedConfig, scope: Scope, clock: Clock) -> OrgMetrics:
     service = config.settings.service
-    views: dict[str, OrgView] = {}
-    names, snapshots = [org.name for org in scope.of(config.orgs)], Snapshots(config)
     ledger = open_ledger(config.settings, "push", clock)
     try:
-        for first in range(0, len(names), _AT_ONCE):  # so that no other process's ledger is held up for long
-            views |= snapshots.refresh(ledger, names[first : first + _AT_ONCE], clock.now())
+        orgs = CoverageReader(config, scope).read_all(ledger, clock.now())
     finally:
         ledger.close()
-    return OrgMetrics(orgs=views, per_org=service.org_metrics, usage=service.usage_metrics)
+    return OrgMetrics(orgs=orgs, per_org=service.org_metrics, usage=service.usage_metrics)
 
 
 def _send(config: LoadedConfig, command: Command, registry: CollectorRegistry, orgs: OrgMetrics | None) -> None:

@@ -19,11 +19,13 @@ from collector.adapters.signals import draining, hearing_hangup
 from collector.adapters.thread import WorkerThread
 from collector.adapters.token_file import TokenFile, read_token
 from collector.app.command import Command, has_ledger
+from collector.app.coverage import CoverageReader
 from collector.app.prepare import register
 from collector.app.scope import Scope
 from collector.app.wiring import new_run_id, open_ledger, run_once
 from collector.config import LoadedConfig, files_now
 from collector.config.sections import State
+from collector.core.org_coverage import OrgCoverage
 from collector.errors import ConfigError, LedgerError, place_of
 from collector.events import Event
 from collector.ledger import SqlLedger
@@ -34,8 +36,7 @@ from collector.service.loop import COMMAND, RUNS_SHOWN, Loop
 from collector.service.metrics import ServiceMetrics, wanted_of
 from collector.service.run_views import past_view
 from collector.service.site import ServiceSite
-from collector.service.snapshot import Snapshots
-from collector.service.view import OrgView, RunView
+from collector.service.view import RunView
 from collector.service.viewer import Viewer
 from collector.service.watcher import Fingerprint, fingerprint
 from collector.service.web.guard import Guarding
@@ -94,9 +95,11 @@ class ServiceHost:
         runs = await self.read(config, lambda ledger: ledger.ended_runs(ours, RUNS_SHOWN))
         return [past_view(run, COMMAND) for run in runs]
 
-    async def snapshot(self, config: LoadedConfig, snapshots: Snapshots, names: Iterable[str]) -> Mapping[str, OrgView]:
+    async def coverage(
+        self, config: LoadedConfig, reader: CoverageReader, names: Iterable[str]
+    ) -> Mapping[str, OrgCoverage]:
         """Return orgs as the ledger has them now. Raises LedgerError."""
-        return await self.read(config, lambda ledger: snapshots.refresh(ledger, names, self._clock.now()))
+        return await self.read(config, lambda ledger: reader.read(ledger, names, self._clock.now()))
 
     async def read(self, config: LoadedConfig, work: Callable[[SqlLedger], T]) -> T:
         """Do something with a ledger handle of the reader's own, on its thread. Raises LedgerError."""

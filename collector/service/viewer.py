@@ -1,7 +1,7 @@
 """Keeps what operators see of the orgs up to date, from the ledger, a few orgs at a time.
 
-What an event names is read anew soon after; what falls due, when it does. The ledger may fail:
-that is told (`trouble`), what was seen before stays, and it is tried again.
+An org is read again soon after an event names it, when a window falls due, and when other files are in doubt. The
+ledger may fail: that is reported (`trouble`), what was seen before stays, and it is tried again.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ from typing import Protocol
 
 import structlog
 
+from collector.app.coverage import CoverageReader
 from collector.app.scope import EVERYTHING, Scope
 from collector.config import LoadedConfig
+from collector.core.org_coverage import CredentialStanding, CredentialStatus, OrgCoverage
 from collector.errors import CollectorError, place_of
 from collector.events import Event, LaneEnded, SliceCommitted
 from collector.ports import Clock
 from collector.service.quarantine import Quarantine
-from collector.service.snapshot import Snapshots, in_order
-from collector.service.view import CredentialView, Observed, OrgView, Standing
+from collector.service.view import Observed
 
 log = structlog.get_logger("collector")
 
@@ -33,7 +34,9 @@ _AGAIN_AFTER_S = 15.0
 class Reads(Protocol):
     """Reads from the ledger, on a thread of its own."""
 
-    async def snapshot(self, config: LoadedConfig, snapshots: Snapshots, names: Iterable[str]) -> Mapping[str, OrgView]:
+    async def coverage(
+        self, config: LoadedConfig, reader: CoverageReader, names: Iterable[str]
+    ) -> Mapping[str, OrgCoverage]:
         """Return orgs as the ledger has them now. Raises LedgerError."""
         ...
 
@@ -56,10 +59,10 @@ class Viewer:
         self._config_now = config
         self._config = config()
         self._observed = observed
-        self._parking = quarantine
+        self._quarantine = quarantine
         self._clock = clock
-        self._snapshots = Snapshots(self._config, scope)
-        self._views: dict[str, OrgView] = {}  # as the ledger has them
+        self._reader = CoverageReader(self._config, scope)
+        self._views: dict[str, OrgCoverage] = {}  # as the ledger has them
         self._dirty: dict[str, None] = {}
 
     def note(self, event: Event) -> None:
@@ -79,26 +82,27 @@ class Viewer:
             now = asyncio.get_running_loop().time()
             if self._config_now() is not self._config:
                 self._config = self._config_now()
-                self._snapshots.adopt(self._config)
+                self._reader.adopt(self._config)
                 next_stale = now
-            if now >= next_stale:
-                self._dirty |= dict.fromkeys(self._snapshots.stale(self._clock.now()))
-                next_stale = now + _LOOK_FOR_STALE_EVERY_S
             pause_s = _EVERY_S
-            if self._dirty or self._observed.snapshot_at is None:  # a shard may have no orgs at all
+            is_time = now >= next_stale  # also where no org is stale: the reader sees which files are in doubt by now
+            if is_time:
+                self._dirty |= dict.fromkeys(self._reader.stale(self._clock.now()))
+                next_stale = now + _LOOK_FOR_STALE_EVERY_S
+            if is_time or self._dirty or self._observed.snapshot_at is None:  # a shard may have no orgs at all
                 pause_s = await self._refresh()
             elif self._is_out_of_date():
                 self._show()
             await asyncio.sleep(pause_s)
 
     async def _refresh(self) -> float:
-        """Read some of what changed; return for how many seconds to pause."""
+        """Read some of the orgs that changed; return for how many seconds to pause."""
         names = list(self._dirty)[:_AT_ONCE]
         for name in names:
             del self._dirty[name]
         try:
-            found = await self._reads.snapshot(self._config, self._snapshots, names)
-            # Of equal views the one that is known stays: what was made of it holds, and no memory is churned.
+            found = await self._reads.coverage(self._config, self._reader, names)
+            # Of equal values the known one stays: what was rendered of it stays valid, and memory is not churned.
             self._views |= {name: view for name, view in found.items() if self._views.get(name) != view}
             self.trouble = None
         except CollectorError as error:
@@ -108,7 +112,8 @@ class Viewer:
             log.error("status.crashed", exception=type(error).__name__, where=place_of(error))
             self._failed(f"a defect of the collector: {type(error).__name__}", names)
             return _AGAIN_AFTER_S
-        self._show()
+        if names or self._observed.snapshot_at is None:
+            self._show()
         return 0.0 if self._dirty else _EVERY_S
 
     def _failed(self, why: str, names: Iterable[str]) -> None:
@@ -118,28 +123,28 @@ class Viewer:
         self._dirty |= dict.fromkeys(names)
 
     def _is_out_of_date(self) -> bool:
-        """Whether refusals that the loop knows of are to be shown, or shown no more."""
+        """Say whether refusals that the loop knows of are to be shown, or shown no more."""
         shown = {name for name, view in self._observed.orgs.items() if view.credential.tried_again_at is not None}
-        return shown != self._parking.quarantined.keys() & self._views.keys()
+        return shown != self._quarantine.quarantined.keys() & self._views.keys()
 
     def _show(self) -> None:
         """Lay what the loop knows of refusals over what the ledger has."""
-        self._views = in_order(self._views, self._config)
+        self._views = {name: self._views[name] for name in self._reader.names if name in self._views}
         self._observed.orgs = {name: self._overlaid(view) for name, view in self._views.items()}
-        if self._views.keys() == self._snapshots.names:
+        if self._views.keys() == self._reader.names:
             self._observed.snapshot_at = self._clock.now()
 
-    def _overlaid(self, view: OrgView) -> OrgView:
+    def _overlaid(self, view: OrgCoverage) -> OrgCoverage:
         before = self._observed.orgs.get(view.name)
-        quarantined = self._parking.quarantined.get(view.name)
+        quarantined = self._quarantine.quarantined.get(view.name)
         if quarantined is None:
             return view
-        credential = CredentialView(
-            standing=Standing.REFUSED,
+        credential = CredentialStatus(
+            standing=CredentialStanding.REFUSED,
             reason=quarantined.refused.reason,
             message=quarantined.refused.message,
             since=quarantined.since,
             tried_again_at=quarantined.again_at,
         )
         overlaid = replace(view, credential=credential)
-        return before if before == overlaid else overlaid  # metrics are written anew for other objects alone
+        return before if before == overlaid else overlaid  # metrics are written again for other objects only

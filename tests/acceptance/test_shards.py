@@ -16,6 +16,7 @@ import pytest
 
 from tests.acceptance.test_serve import serving
 from tests.support.commands import Done, Here, SimulatedApi, calm, records_in, simulated_api, started, until
+from tests.support.metrics import parsed, value
 from tests.support.postgresql import Server
 
 ORGS = 500
@@ -208,12 +209,14 @@ def test_what_a_killed_run_left_where_the_next_one_finds_it_needs_nobody(pods: P
     code, status = pods.status()
     assert (code, [(one["file"], one["here"]) for one in status["awaited"]]) == (3, [(name, True)])
     table = " ".join(pods("status").stdout.split())
-    assert "the next one here finishes what it left" in table
+    assert "the run that wrote it was killed; the next run here seals it" in table
     assert "--lost" not in table
 
 
 def test_a_file_on_a_disk_that_is_away_is_awaited_and_sealed_where_that_is_mounted(pods: Pods, tmp_path: Path) -> None:
     name = pods.killed("out-1")
+    textfile = tmp_path / "usage.prom"
+    pods.env["COLLECTOR_PUSH__TEXTFILE"] = str(textfile)
     with away(tmp_path / "out-1", "mounted-elsewhere") as elsewhere:
         other = pods.backfill("out-2")
         assert other.code == 0
@@ -224,6 +227,7 @@ def test_a_file_on_a_disk_that_is_away_is_awaited_and_sealed_where_that_is_mount
         assert [(one["file"], one["directory"]) for one in status["awaited"]] == [(name, str(tmp_path / "out-1"))]
         assert not status["awaited"][0]["here"]
         assert in_doubt(status) == status["lacking"] == status["awaited"][0]["slices"] > 0
+        assert value(parsed(textfile.read_text()), "lacking_windows", state="in_doubt") == in_doubt(status)
         table = pods("status")
         assert f"{name} in {tmp_path / 'out-1'} on " in " ".join(table.stdout.split())
         asked = {(r["org"], r["population"], r["window_start"]) for r in records_in(tmp_path / "out-2")}

@@ -18,8 +18,9 @@ from collector.errors import ConfigError
 from collector.service.view import Observed
 from collector.service.web.guard import Guarding
 from collector.service.web.server import make_app, serving
-from collector.service.web.status_schema import status_schema
-from tests.support.fleets import HEALTHY, KINDS, REFUSED_NOW, make_fleet, numbered
+from collector.service.web.status_document import status_schema
+from collector.service.web.status_json import status_bytes
+from tests.support.fleets import HEALTHY, KINDS, NOW, REFUSED_NOW, make_fleet, numbered
 from tests.support.sites import FakeSite, observed_of
 
 PATHS = (
@@ -104,7 +105,35 @@ async def test_the_json_matches_its_schema_and_supports_the_filters_of_the_page(
         assert refused["orgs_total"] == len(seen.orgs)
 
 
-async def test_health_names_a_hung_thread_and_readiness_names_what_fails(seen: Observed) -> None:
+async def test_the_schema_knows_every_key_and_every_state(seen: Observed) -> None:
+    validator = jsonschema.Draft202012Validator(status_schema())
+    document = json.loads(status_bytes(seen, now=NOW))
+    parts = [document, document["config"], document["schedule"], document["runs"][0], *document["orgs"]]
+    parts += [population for org in document["orgs"] for population in org["populations"]]
+    parts += [part for population in parts[-2:] for part in (population["days"], *population["newest_usage"].values())]
+    for part in (*parts, *(org["credential"] for org in document["orgs"])):
+        for key in list(part):
+            value = part.pop(key)
+            assert not validator.is_valid(document), key
+            part[key] = value
+    wrong: list[tuple[Any, Any, Any]] = [
+        (document["orgs"][1]["populations"][0]["gaps"][0], "state", "not_due"),
+        (document["orgs"][0]["populations"][0]["days"]["runs"][0], 0, "unheard of"),
+        (document["orgs"][0]["populations"][0]["days"]["runs"][0], 1, 0),
+        (document["orgs"][0]["populations"][0]["tests"], 0, -1),
+        (document["orgs"][0]["populations"][0], "lag_s", -1),
+        (document["orgs"][0]["credential"], "standing", "fine"),
+        (document["orgs"][0], "granularity", "year"),
+        (document["runs"][0]["states"], "complete", "3"),
+    ]
+    for part, key, value in wrong:
+        right, part[key] = part[key], value
+        assert not validator.is_valid(document), (key, value)
+        part[key] = right
+    assert validator.is_valid(document)
+
+
+async def test_health_says_in_one_line_what_hangs_and_readiness_what_can_not_be_used(seen: Observed) -> None:
     async with running_site(seen) as get:
         get.site.unfit = "the ledger can't be read: the disk is full"
         assert (await get("/healthz")).status == 200
@@ -251,9 +280,9 @@ async def test_a_changed_token_and_changed_hosts_apply_to_the_next_request(seen:
 async def test_a_failing_page_shows_no_details(seen: Observed, monkeypatch: pytest.MonkeyPatch) -> None:
     async with running_site(seen) as get:
         monkeypatch.setattr(FakeSite, "observed", lambda _: 1 / 0)
-        answer = await get("/")
-        assert (answer.status, answer.text) == (500, "This page failed; what happened stands in the log.\n")
-        assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
+        said = await get("/")
+        assert (said.status, said.text) == (500, "This page failed; the log of the service says why.\n")
+        assert said.headers["Content-Security-Policy"].startswith("default-src 'none'")
         assert (await get("/healthz")).status == 200
 
 
@@ -285,7 +314,7 @@ async def test_any_query_returns_a_page(seen: Observed) -> None:
 async def test_the_page_says_that_all_orgs_are_healthy(tmp_path: Path) -> None:
     fleet = make_fleet(tmp_path, numbered(2), lambda _: HEALTHY)
     async with running_site(observed_of(fleet)) as get:
-        assert "Everything due is here" in (await get("/")).text
+        assert "All due windows are complete" in (await get("/")).text
     refused = make_fleet(tmp_path / "other", numbered(1), lambda _: REFUSED_NOW)
     async with running_site(observed_of(refused)) as get:
-        assert "1 org lacks something; 1 credential refused" in (await get("/")).text
+        assert "1 org is incomplete; 1 credential refused" in (await get("/")).text

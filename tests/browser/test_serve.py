@@ -71,17 +71,17 @@ def test_the_page_of_the_service_shows_what_status_says_and_the_failing_orgs(
         for shown, counted in zip(document["orgs"], json.loads(told.stdout)["orgs"], strict=True):
             assert shown["org"] == counted["org"]
             for mine, theirs in zip(shown["populations"], counted["populations"], strict=True):
-                words = ("population", "windows", "complete", "partial", "failed", "refused", "missing")
+                words = ("population", "windows", "complete", "in_doubt", "partial", "failed", "refused", "missing")
                 assert {word: mine[word] for word in words} == {word: theirs[word] for word in words}
 
         page.reload()
-        expect(page.locator("h1")).to_have_text("3 orgs lack something; 1 credential refused")
+        expect(page.locator("h1")).to_have_text("3 orgs are incomplete; 1 credential refused")
         assert page.locator(".orgs-table .name").first.inner_text() == "org-002"
         assert "an org was refused: a person is needed" in page.locator("#runs").inner_text()
         assert violations(page) == []
         page.locator("#tally-refused").click()
         page.locator(".orgs-table .name").click()
-        assert "It is tried again as soon as its entry or secret changes" in page.locator(".trouble").inner_text()
+        assert "The org is tried again as soon as its entry or secret changes" in page.locator(".trouble").inner_text()
 
         api.set_faults()
         process.send_signal(signal.SIGHUP)  # refused orgs are tried again
@@ -92,7 +92,7 @@ def test_the_page_of_the_service_shows_what_status_says_and_the_failing_orgs(
             page.wait_for_timeout(300)
             return text in " ".join(page.locator(selector).all_inner_texts())
 
-        until(lambda: shows("h1", "2 orgs lack something"), within_s=30, what="the refused org is collected")
+        until(lambda: shows("h1", "2 orgs are incomplete"), within_s=30, what="the refused org is collected")
         assert not shows("h1", "credential")
         service.config.write_text(service.config.read_text().replace("cron:", "corn:"))
         until(lambda: shows(".problems li", "did you mean `cron`?"), within_s=30, what="the config is refused")

@@ -10,15 +10,17 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from collector.app.coverage import org_statuses
+from collector.app.coverage import CoverageReader
+from collector.core.org_coverage import CoverageState, CredentialStanding, CredentialStatus, OrgCoverage
 from collector.errors import Problem, RefusalReason
 from collector.run.progress import Progress
-from collector.service.view import CredentialView, CurrentRun, Observed, OrgView, Standing
+from collector.service.view import CurrentRun, Observed
 from collector.service.web.guard import Guarding
 from tests.browser.visits import NARROW, WIDE, Visitor, violations
 from tests.support.fleets import (
     FAILING,
     HEALTHY,
+    IN_DOUBT,
     MIDNIGHT,
     NEW,
     NO_ADMIN,
@@ -36,7 +38,7 @@ from tests.support.sites import FakeSite, observed_of, run_view, served
 
 MANY = 2000
 ODD_ONES = {17: REFUSED_NOW, 230: PATCHY, 999: FAILING, 1500: OLD_GAPS, 1700: NO_ADMIN, 1999: NEW}
-FIVE = (HEALTHY, REFUSED_NOW, PATCHY, FAILING, OLD_GAPS)
+FIVE = (HEALTHY, REFUSED_NOW, PATCHY, FAILING, IN_DOUBT)
 OVERRIDE = "\u202e"  # of the direction of a text
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -103,8 +105,8 @@ def test_each_strip_and_count_is_what_the_ledger_holds(
         for m, population in enumerate(POPULATIONS):
             line = body.locator("tr").nth(m)
             assert line.locator(".strip title").text_content() == truth.strip_text(name, population)
-            lacking = 90 - truth.counts(name, population, windows=90)["complete"]
-            assert line.locator("[data-name=lacking]").inner_text() == str(lacking)
+            incomplete = 90 - truth.counts(name, population, windows=90)["complete"]
+            assert line.locator("[data-name=incomplete]").inner_text() == str(incomplete)
             newest = next(tests for tests in reversed(truth.tests(name, population)) if tests is not None)
             assert line.locator(".newest").inner_text() == f"{newest:,}"
 
@@ -127,19 +129,19 @@ def test_on_2000_orgs_headline_and_filters_count_what_status_counts(
 ) -> None:
     ledger = many.open()
     try:
-        statuses = org_statuses(ledger, many.config, many.orgs, now=NOW)
+        orgs = list(CoverageReader(many.config, days=None).read_all(ledger, NOW).values())
     finally:
         ledger.close()
-    lacking = [status.org.name for status in statuses if status.lacking]
+    incomplete = [org.name for org in orgs if org.incomplete]
     page = visit(large[0])
-    assert page.locator("h1").inner_text() == f"{len(lacking)} orgs lack something; 2 credentials refused"
-    assert page.title().startswith(f"{len(lacking)} orgs lack something")
-    complete = sum(p.counts["complete"] for status in statuses for p in status.populations)
-    wanted = sum(p.windows for status in statuses for p in status.populations)
+    assert page.locator("h1").inner_text() == f"{len(incomplete)} orgs are incomplete; 2 credentials refused"
+    assert page.title().startswith(f"{len(incomplete)} orgs are incomplete")
+    complete = sum(org.count(CoverageState.COMPLETE) for org in orgs)
+    wanted = complete + sum(org.incomplete for org in orgs)
     assert f"{complete:,} of {wanted:,} due" in page.locator("#verdict").inner_text()
-    assert page.locator("#tally-lacking .count").inner_text() == str(len(lacking))
-    assert page.locator("#tally-complete .count").inner_text() == f"{MANY - len(lacking):,}"
-    assert set(names_on(page)[: len(lacking)]) == set(lacking)  # worst first
+    assert page.locator("#tally-lacking .count").inner_text() == str(len(incomplete))
+    assert page.locator("#tally-complete .count").inner_text() == f"{MANY - len(incomplete):,}"
+    assert set(names_on(page)[: len(incomplete)]) == set(incomplete)  # worst first
     assert len(names_on(page)) == 50
 
 
@@ -201,7 +203,7 @@ def test_search_label_order_and_pages_work(visit: Visitor, large: tuple[str, Fak
     assert names_on(page)[0] == "org-0255"
     page.get_by_label("Search").fill("nobody")
     page.get_by_role("button", name="Show").click()
-    expect(page.locator("#found")).to_have_text("No org is like that.")
+    expect(page.locator("#found")).to_have_text("No org matches.")
 
 
 def test_it_refreshes_itself_and_keeps_focus_and_what_is_open(visit: Visitor, small: tuple[str, FakeSite]) -> None:
@@ -211,14 +213,14 @@ def test_it_refreshes_itself_and_keeps_focus_and_what_is_open(visit: Visitor, sm
     link = page.locator("#org-org-0004 .name")
     link.focus()
     healthy = {
-        name: replace(view, credential=CredentialView(standing=Standing.ACCEPTED))
+        name: replace(view, credential=CredentialStatus(standing=CredentialStanding.ACCEPTED))
         for name, view in site.seen.orgs.items()
     }
     site.seen.orgs = healthy
     site.seen.runs = (run_view(-1, 4), *site.seen.runs)
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-    expect(page.locator("h1")).to_have_text("4 orgs lack something")
-    expect(page.locator("#said")).to_have_text("4 orgs lack something")
+    expect(page.locator("h1")).to_have_text("4 orgs are incomplete")
+    expect(page.locator("#said")).to_have_text("4 orgs are incomplete")
     assert link.evaluate("(link) => link === document.activeElement")
     assert page.locator("#ended").get_attribute("open") is not None
     assert "an org was refused" in page.locator("#ended tbody tr").first.inner_text()
@@ -280,15 +282,17 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Observed:
         tmp_path_factory.mktemp("hostile"), orgs, lambda n: (REFUSED_NOW, OLD_GAPS)[n % 2], org_name=lambda n: names[n]
     )
     seen = observed_of(fleet, config_path="/etc/" + "deep/" * 50 + "c.yaml")
-    said = CredentialView(
-        standing=Standing.REFUSED, reason=RefusalReason.IDENTITY, message=f"<i>organization</i> \x07 {OVERRIDE}"
+    said = CredentialStatus(
+        standing=CredentialStanding.REFUSED,
+        reason=RefusalReason.IDENTITY,
+        message=f"<i>organization</i> \x07 {OVERRIDE}",
     )
     seen.orgs = {name: _with(view, said) for name, view in seen.orgs.items()}
     return seen
 
 
-def _with(view: OrgView, credential: CredentialView) -> OrgView:
-    return replace(view, credential=credential) if view.credential.standing is Standing.REFUSED else view
+def _with(view: OrgCoverage, credential: CredentialStatus) -> OrgCoverage:
+    return replace(view, credential=credential) if view.credential.standing is CredentialStanding.REFUSED else view
 
 
 def test_hostile_names_are_shown_as_text_and_the_layout_holds(visit: Visitor, hostile: Observed) -> None:
@@ -334,5 +338,5 @@ def test_a_person_opens_the_guarded_page_with_the_token_as_password(visit: Visit
         assert len(names_on(page)) == 5
         site.seen.orgs = dict(list(site.seen.orgs.items())[:1])
         page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-        expect(page.locator("h1")).to_have_text("Everything due is here")
+        expect(page.locator("h1")).to_have_text("All due windows are complete")
         assert "s3cret" not in page.content()

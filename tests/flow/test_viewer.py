@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 from collector.adapters import heap
+from collector.app.coverage import CoverageReader
 from collector.config import LoadedConfig, Settings
+from collector.core.org_coverage import OrgCoverage
 from collector.errors import LedgerError, Rejected
 from collector.events import LaneEnded
 from collector.model import Org, SliceState
 from collector.service.quarantine import Quarantine
-from collector.service.snapshot import Snapshots
-from collector.service.view import Observed, OrgView
+from collector.service.view import Observed
 from collector.service.viewer import Viewer
 from tests.support.fake_api import FakeClock
 from tests.support.orgs import make_org
@@ -34,12 +35,14 @@ def ended(org: Org) -> LaneEnded:
 class Reads:
     """Answers with made-up views, or fails."""
 
-    views: dict[str, OrgView]
+    views: dict[str, OrgCoverage]
     error: Exception | None = None
     asked: list[list[str]] = field(default_factory=list)
 
-    async def snapshot(self, config: LoadedConfig, snapshots: Snapshots, names: Iterable[str]) -> Mapping[str, OrgView]:
-        del config, snapshots
+    async def coverage(
+        self, config: LoadedConfig, reader: CoverageReader, names: Iterable[str]
+    ) -> Mapping[str, OrgCoverage]:
+        del config, reader
         self.asked.append(list(names))
         if self.error is not None:
             raise self.error
@@ -70,6 +73,18 @@ def test_an_org_of_which_nothing_changed_stays_the_same_object() -> None:
         assert reads.asked[-1] == ["acme", "globex"]
         assert seen.orgs["acme"] is before["acme"]
         assert seen.orgs["globex"].labels == {"team": "qa"}
+
+    view(during)
+
+
+def test_where_nothing_happens_it_looks_for_files_in_doubt_and_reads_no_org(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def during(viewer: Viewer, reads: Reads, seen: Observed) -> None:
+        monkeypatch.setattr(viewer._reader, "stale", lambda _: [])
+        before, read_at = seen.orgs, seen.snapshot_at
+        reads.asked.clear()
+        await asyncio.sleep(60)
+        assert reads.asked.count([]) == len(reads.asked) == 2
+        assert (seen.orgs is before, seen.snapshot_at) == (True, read_at)
 
     view(during)
 

@@ -43,13 +43,14 @@ class Kind:
     account: Ends
     service: Ends
     code: str | None = None
+    in_doubt: int = 0  # of the newest complete days of accounts: their records are in a file of a killed process
 
     def ends(self, population: Population) -> Ends:
         return self.account if population is Population.ACCOUNT_USER else self.service
 
     @property
     def lacking(self) -> int:
-        return sum(len(self.ends(population)) for population in Population)
+        return sum(len(self.ends(population)) for population in Population) + self.in_doubt
 
 
 HEALTHY = Kind("healthy", {}, {})
@@ -59,6 +60,7 @@ PATCHY = Kind("patchy", {1: PARTIAL, 2: PARTIAL, 20: PARTIAL}, {2: PARTIAL}, Non
 FAILING = Kind("failing", {1: FAILED, 5: FAILED, 6: FAILED}, {1: FAILED}, "http_503")
 OLD_GAPS = Kind("old-gaps", span(60, 71, None), {}, None)
 NEW = Kind("new", span(1, 90, None), span(1, 90, None), None)
+IN_DOUBT = Kind("in-doubt", {}, {}, in_doubt=3)
 KINDS = (HEALTHY, REFUSED_NOW, NO_ADMIN, PATCHY, FAILING, OLD_GAPS)
 
 
@@ -106,11 +108,12 @@ def make_fleet(
             standing = standings[org.name]
             assert isinstance(standing, Standing)
             keys[org.name] = standing.key
+        _kill_a_process_that_wrote(fleet, keys)
         first_of: dict[str, int] = {}
         copies: list[tuple[int, int]] = []
         for org in orgs:
             kind, key = fleet.kinds[org.name], keys[org.name]
-            if kind is NEW:
+            if kind is NEW or kind.in_doubt:
                 continue
             if kind.name in first_of:
                 copies.append((key, first_of[kind.name]))
@@ -122,6 +125,27 @@ def make_fleet(
     named = [(keys[org.name], org_name(n)) for n, org in enumerate(orgs) if fleet.kinds[org.name] is not NEW]
     _copy(directory / "ledger.db", copies, named)
     return fleet
+
+
+def _kill_a_process_that_wrote(fleet: Fleet, keys: dict[str, int]) -> None:
+    """Commit the days of orgs that have some in doubt: the newest ones into a file that the killed process left."""
+    orgs = {keys[name]: kind for name, kind in fleet.kinds.items() if kind.in_doubt}
+    if not orgs:
+        return
+    killed = fleet.open(command="collect")
+    killed.begin_run("killed", "collect", NOW)
+    file = killed.open_file("killed", str(fleet.directory / "elsewhere"), "usage-killed.jsonl")
+    for key, kind in orgs.items():
+        commits = list(_bookings(key, kind, PAST_DAYS, random.Random(kind.name)))
+        unsealed_from = MIDNIGHT - kind.in_doubt * DAY
+        unsealed = [
+            one
+            for one in commits
+            if one.slice.population is Population.ACCOUNT_USER and one.slice.start >= unsealed_from
+        ]
+        killed.commit([one for one in commits if one not in unsealed], None)
+        killed.commit(unsealed, file)
+    killed.abandon()
 
 
 def numbered(count: int, **more: Any) -> list[Org]:

@@ -12,7 +12,7 @@ import orjson
 
 POPULATIONS = ("account-user", "service-user")
 _STATES = ("complete", "partial", "failed", "refused")
-_WORDS = {"not_due": "not due yet"}
+_WORDS = {"not_due": "not due yet", "in_doubt": "in doubt"}
 DAY = timedelta(days=1)
 
 
@@ -25,11 +25,12 @@ class Truth:
         self._slices: dict[tuple[str, str], dict[datetime, tuple[str, str | None]]] = {}
         connection = sqlite3.connect(database)
         rows = connection.execute(
-            "SELECT org.name, population, start, state, emission FROM slice JOIN org ON org.id = slice.org"
+            "SELECT org.name, population, start, state, emission, file.id IS NOT NULL AND file.holder IS NULL "
+            "FROM slice JOIN org ON org.id = slice.org LEFT JOIN file ON file.id = slice.file"
         )
-        for name, population, start, state, emission in rows:
+        for name, population, start, state, emission, in_doubt in rows:
             of_org = self._slices.setdefault((name, POPULATIONS[population]), {})
-            of_org[datetime.fromtimestamp(start / 1e6, UTC)] = (_STATES[state], emission)
+            of_org[datetime.fromtimestamp(start / 1e6, UTC)] = ("in_doubt" if in_doubt else _STATES[state], emission)
         connection.close()
 
     def states(self, org: str, population: str) -> list[str]:

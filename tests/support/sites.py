@@ -10,20 +10,21 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from collector.app.coverage import CoverageReader
+from collector.core.org_coverage import OrgCoverage
 from collector.model import SliceState
-from collector.service.snapshot import Snapshots, in_order
-from collector.service.view import Observed, OrgView, RunView
+from collector.service.view import Observed, RunView
 from collector.service.web.guard import Guarding
 from collector.service.web.server import make_app, serving
 from tests.support.fleets import NOW, Fleet
 
 
-def views_of(fleet: Fleet, now: datetime = NOW) -> dict[str, OrgView]:
+def views_of(fleet: Fleet, now: datetime = NOW) -> dict[str, OrgCoverage]:
     """What the ledger says of each org, as the service reads it."""
-    snapshots = Snapshots(fleet.config)
+    reader = CoverageReader(fleet.config)
     ledger = fleet.open()
     try:
-        return in_order(snapshots.refresh(ledger, snapshots.stale(now), now), fleet.config)
+        return reader.read(ledger, reader.stale(now), now)
     finally:
         ledger.close()
 

@@ -10,11 +10,12 @@ import pytest
 import yaml
 
 from collector.adapters.metrics import EndedRun
+from collector.core.org_coverage import CredentialStanding, CredentialStatus
 from collector.errors import RefusalReason
 from collector.model import Population
 from collector.service.metrics import ServiceMetrics
 from collector.service.org_text import Wanted
-from collector.service.view import CredentialView, RunView, Standing
+from collector.service.view import RunView
 from tests.support.monitoring import ROOT, RULE_TESTS, alerts, dashboard, panels, queries
 from tests.support.views import DAY, NOW, observed, org_view, population_view
 
@@ -38,8 +39,8 @@ def everything() -> ServiceMetrics:
     run: EndedRun = RunView(
         run_id="1", command="serve", started_at=NOW - DAY, ended_at=NOW, exit_code=0, why="", exception="KeyError"
     )
-    behind = population_view(Population.ACCOUNT_USER, counts={"partial": 1}, lacking=1)
-    refused = CredentialView(standing=Standing.REFUSED, reason=RefusalReason.CREDENTIAL)
+    behind = population_view(Population.ACCOUNT_USER, counts={"partial": 1})
+    refused = CredentialStatus(standing=CredentialStanding.REFUSED, reason=RefusalReason.CREDENTIAL)
     seen = observed(org_view(populations=[behind], credential=refused), config_refused_at=NOW)
     metrics = ServiceMetrics(seen, lambda: Wanted(usage=True))
     assert isinstance(run, RunView)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from collector.adapters.metrics import LoopLag, new_registry
+from collector.core.org_coverage import CredentialStanding, CredentialStatus
 from collector.core.schedule import Schedule
 from collector.errors import RefusalReason
 from collector.events import OrgPlanned
@@ -20,7 +21,7 @@ from collector.run.progress import Progress
 from collector.service.metrics import ServiceMetrics, longest_interval_s
 from collector.service.org_metrics import PRODUCTS, OrgMetrics
 from collector.service.org_text import Wanted
-from collector.service.view import CredentialView, CurrentRun, Observed, RunView, Standing
+from collector.service.view import CurrentRun, Observed, RunView
 from tests.support.metrics import Samples, labels_of, parsed, samples_of, value, who
 from tests.support.orgs import make_org
 from tests.support.views import DAY, NOW, observed, org_view, population_view
@@ -30,12 +31,11 @@ HUMANS, SERVICES = Population.ACCOUNT_USER, Population.SERVICE_USER
 BEHIND = population_view(
     HUMANS,
     counts={"complete": 20, "partial": 3, "missing": 2},
-    lacking=5,
     newest_complete=NOW - 4 * DAY,
     newest_due=NOW - DAY,
     last_success=NOW - 4 * DAY,
 )
-REFUSED = CredentialView(standing=Standing.REFUSED, reason=RefusalReason.NOT_ADMIN)
+REFUSED = CredentialStatus(standing=CredentialStanding.REFUSED, reason=RefusalReason.NOT_ADMIN)
 
 
 def scraped(observed: Observed, wanted: Wanted | None = None) -> Samples:
@@ -85,9 +85,7 @@ def test_a_refused_credential_shows_until_it_is_accepted() -> None:
 @given(st.lists(st.lists(st.tuples(st.sampled_from("abcd"), st.integers(0, 5)), max_size=6), max_size=5))
 def test_what_is_kept_between_scrapes_never_shows(snapshots: list[list[tuple[str, int]]]) -> None:
     views = {
-        (name, partial): org_view(
-            name, populations=[population_view(HUMANS, counts={"partial": partial}, lacking=partial)]
-        )
+        (name, partial): org_view(name, populations=[population_view(HUMANS, counts={"partial": partial})])
         for name in "abcd"
         for partial in range(6)
     }

@@ -1,4 +1,4 @@
-"""What to do about a refused credential: in the words of the README's table."""
+"""What to do about a refused credential, as the table of the README says it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ _ADVICE = {
         "no admin (403)", "the user may not see usage", "use an admin, or add the permission to its role"
     ),
     RefusalReason.PERMISSION: Advice(
-        "analytics:admin lacks (403)", "the user may not see usage", "use an admin, or add the permission to its role"
+        "permission analytics:admin missing (403)",
+        "the user may not see usage",
+        "use an admin, or add the permission to its role",
     ),
     RefusalReason.FORBIDDEN: Advice(
         "access forbidden (403)",
@@ -45,7 +47,7 @@ _ADVICE = {
         "collected as another org", "two orgs of the config are one organization", "remove one: it would count twice"
     ),
 }
-# Reasons that name what they are about in their own words; the others say the same as the advice.
+# Reasons with a message that says more than the advice.
 TELLING = frozenset(
     {None, RefusalReason.FORBIDDEN, RefusalReason.IDENTITY, RefusalReason.CALENDAR, RefusalReason.DUPLICATE}
 )

@@ -1,4 +1,4 @@
-"""Which orgs are looked at, and in which order: what a query string says, without ever failing."""
+"""Which orgs are shown, and in which order: what a query string says. No query string is an error."""
 
 from __future__ import annotations
 
@@ -8,28 +8,30 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from urllib.parse import urlencode
 
-from collector.service.view import DayState, OrgView, Standing
+from collector.core.org_coverage import CoverageState, CredentialStanding, OrgCoverage
 
 PER_PAGE = 50
+BROKEN = (CoverageState.FAILED, CoverageState.REFUSED, CoverageState.MISSING)  # worse than partial or in doubt
 _LONGEST = 300
 _LABELS = 5
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 class Shown(StrEnum):
-    """What is filtered for, by the words of `?state=`."""
+    """The filters, by the values of `?state=`."""
 
     ALL = "all"
-    LACKING = "lacking"
+    INCOMPLETE = "lacking"
     REFUSED = "refused"
     FAILED = "failed"
     MISSING = "missing"
     PARTIAL = "partial"
+    IN_DOUBT = "in_doubt"
     COMPLETE = "complete"
 
 
 class Sort(StrEnum):
-    """The orders, by the words of `?sort=`."""
+    """The orders, by the values of `?sort=`."""
 
     WORST = "worst"
     NAME = "name"
@@ -43,7 +45,7 @@ _WORDS = {kind: frozenset(one.value for one in kind) for kind in (Shown, Sort)}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """What somebody chose to see. Anything that makes no sense in a query string is left out."""
+    """What somebody chose to see. What a query string says beside that is ignored."""
 
     q: str = ""
     shown: Shown = Shown.ALL
@@ -86,47 +88,47 @@ class Choice:
         query = urlencode([(name, value) for name, value in pairs if value])
         return (f"{root}?{query}" if query else root) or "?"
 
-    def holds(self, org: OrgView) -> bool:
-        """Say whether an org is what was searched for; its state apart."""
+    def matches(self, org: OrgCoverage) -> bool:
+        """Say whether an org matches the search and the labels; its state is not looked at."""
         return all(_has_label(org, key, value) for key, value in self.labels) and _found(org, self.q)
 
 
-def has_state(org: OrgView, shown: Shown) -> bool:
+def has_state(org: OrgCoverage, shown: Shown) -> bool:
     """Say whether an org is in what is filtered for."""
     match shown:
         case Shown.ALL:
             return True
-        case Shown.LACKING:
-            return org.lacking > 0
+        case Shown.INCOMPLETE:
+            return org.incomplete > 0
         case Shown.COMPLETE:
-            return org.lacking == 0 and org.credential.standing is not Standing.REFUSED
+            return not org.incomplete and not org.refused
         case Shown.REFUSED:
-            return org.credential.standing is Standing.REFUSED or _count(org, DayState.REFUSED) > 0
+            return org.refused or org.count(CoverageState.REFUSED) > 0
         case _:
-            return _count(org, DayState(shown.value)) > 0
+            return org.count(CoverageState(shown.value)) > 0
 
 
-def ordered(orgs: Iterable[OrgView], sort: Sort) -> list[OrgView]:
+def ordered(orgs: Iterable[OrgCoverage], sort: Sort) -> list[OrgCoverage]:
     """Return orgs in an order; equal ones stay in that of the config."""
     return sorted(orgs, key=_KEYS[sort])
 
 
-def labels_of(orgs: Iterable[OrgView], most: int) -> Sequence[str]:
+def labels_of(orgs: Iterable[OrgCoverage], most: int) -> Sequence[str]:
     """Return the labels there are as `key:value`, sorted; those beyond `most` are left out."""
     return sorted({f"{key}:{value}" for org in orgs for key, value in org.labels.items()})[:most]
 
 
-def _worst(org: OrgView) -> tuple[object, ...]:
-    refused = org.credential.standing is Standing.REFUSED
-    broken = _count(org, DayState.FAILED) + _count(org, DayState.REFUSED) + _count(org, DayState.MISSING)
-    return (not refused, not broken, -broken, -org.lacking, -org.lag_s, org.credential.standing is Standing.ACCEPTED)
+def _worst(org: OrgCoverage) -> tuple[object, ...]:
+    broken = org.count(*BROKEN)
+    unknown = org.credential.standing is CredentialStanding.UNKNOWN
+    return (not org.refused, not broken, -broken, -org.incomplete, -org.lag_s, not unknown)
 
 
-def _newest_tests(org: OrgView) -> int:
+def _newest_tests(org: OrgCoverage) -> int:
     return sum(next((t for t in reversed(p.tests) if t is not None), 0) for p in org.populations)
 
 
-_KEYS: dict[Sort, Callable[[OrgView], tuple[object, ...]]] = {
+_KEYS: dict[Sort, Callable[[OrgCoverage], tuple[object, ...]]] = {
     Sort.WORST: _worst,
     Sort.NAME: lambda org: (org.name.casefold(),),
     Sort.LAG: lambda org: (-org.lag_s,),
@@ -135,16 +137,12 @@ _KEYS: dict[Sort, Callable[[OrgView], tuple[object, ...]]] = {
 }
 
 
-def _count(org: OrgView, state: DayState) -> int:
-    return sum(population.counts.get(state.value, 0) for population in org.populations)
-
-
-def _has_label(org: OrgView, key: str, value: str) -> bool:
+def _has_label(org: OrgCoverage, key: str, value: str) -> bool:
     return key in org.labels and value in {"", org.labels[key]}
 
 
-def _found(org: OrgView, words: str) -> bool:
-    """Say whether each word stands somewhere in what identifies the org, or its labels."""
+def _found(org: OrgCoverage, words: str) -> bool:
+    """Say whether each word is in a name, an id or a label of the org."""
     if not words:
         return True
     texts = [org.name, org.org_id or "", org.org_name or "", *(f"{k}:{v}" for k, v in org.labels.items())]

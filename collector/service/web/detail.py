@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+from collector.core.org_coverage import COUNTED, CoverageState, CredentialStanding, OrgCoverage, PopulationCoverage
 from collector.model import Population, ProductUsage
-from collector.service.view import DayState, Observed, OrgView, PopulationView, Standing
+from collector.service.view import Observed
 from collector.service.web.choice import Choice
-from collector.service.web.rows import PEOPLE, Row, row
+from collector.service.web.rows import PEOPLE, Row, in_doubt_command, row
 from collector.service.web.spark import Spark, spark
-from collector.service.web.strip import LACKING, MEANING, axis, in_words
+from collector.service.web.strip import MEANING, axis, in_words
 from collector.service.web.text import When, lag, maybe_when, name_text, window_text
 
 _CHART_HEIGHT = 60
@@ -25,7 +26,7 @@ class Cell:
 
     week: int
     weekday: int
-    state: DayState
+    state: CoverageState
     text: str
 
 
@@ -44,9 +45,9 @@ class PopulationDetail:
 
     population: Population
     people: str
-    counts: Sequence[tuple[DayState, int]]
+    counts: Sequence[tuple[CoverageState, int]]
     windows: int
-    lacking: int
+    incomplete: int
     lag: str
     last_success: When | None
     newest_complete: When | None
@@ -57,7 +58,7 @@ class PopulationDetail:
     months: Sequence[tuple[int, str]]  # the week that a month begins in, and its name
     summary: str
     chart: Spark
-    gaps: Sequence[tuple[DayState, str]]
+    gaps: Sequence[tuple[CoverageState, str]]
     gaps_left_out: int
     reasons: Sequence[tuple[str, int]]
     usage: Sequence[tuple[str, ProductUsage]]
@@ -70,14 +71,15 @@ class Detail:
     """An org."""
 
     row: Row
-    standing: Standing
+    standing: CredentialStanding
     timezone: str
     granularity: str
     axis: Sequence[tuple[float, str]]
     populations: Sequence[PopulationDetail]
+    in_doubt: str | None  # the command that names the files
 
 
-def detail(org: OrgView, seen: Observed, *, root: str, now: datetime) -> Detail:
+def detail(org: OrgCoverage, seen: Observed, *, root: str, now: datetime) -> Detail:
     """Return an org in full."""
     return Detail(
         row=row(org, seen.config_path, Choice(), root=root, now=now),
@@ -86,24 +88,25 @@ def detail(org: OrgView, seen: Observed, *, root: str, now: datetime) -> Detail:
         granularity=org.granularity.value,
         axis=axis(org.last_day),
         populations=[_population(org, population, now) for population in org.populations],
+        in_doubt=in_doubt_command([org], seen.config_path),
     )
 
 
-def _population(org: OrgView, population: PopulationView, now: datetime) -> PopulationDetail:
+def _population(org: OrgCoverage, population: PopulationCoverage, now: datetime) -> PopulationDetail:
     def at(instant: datetime | None) -> When | None:
         return maybe_when(instant, now=now, zone=org.timezone)
 
     first = org.last_day - (len(population.days) - 1) * _ONE_DAY
     days = [first + n * _ONE_DAY for n in range(len(population.days))]
     cells, months = _calendar(days, population)
-    counts = [(state, population.counts.get(state.value, 0)) for state in (DayState.COMPLETE, *LACKING)]
-    oldest = at(population.oldest_usage)
+    counts = [(state, population.count(state)) for state in COUNTED]
+    oldest = at(population.oldest_usage.start) if population.oldest_usage else None
     return PopulationDetail(
         population=population.population,
         people=PEOPLE[population.population],
         counts=[(state, count) for state, count in counts if count],
-        windows=sum(population.counts.values()),
-        lacking=population.lacking,
+        windows=population.windows,
+        incomplete=population.incomplete,
         lag=lag(population.lag_s),
         last_success=at(population.last_success),
         newest_complete=at(population.newest_complete),
@@ -122,17 +125,17 @@ def _population(org: OrgView, population: PopulationView, now: datetime) -> Popu
         days=[
             Day(day, MEANING[state], tests)
             for day, state, tests in reversed(list(zip(days, population.days, population.tests, strict=True)))
-            if state is not DayState.NOT_WANTED
+            if state is not CoverageState.NOT_WANTED
         ],
     )
 
 
-def _codes(population: PopulationView) -> dict[str, int]:
+def _codes(population: PopulationCoverage) -> dict[str, int]:
     """Return why windows are not complete, where more is known than their state."""
-    return {code: count for code, count in population.reasons.items() if code not in set(DayState)}
+    return {code: count for code, count in population.reasons.items() if code not in MEANING}
 
 
-def _calendar(days: Sequence[date], population: PopulationView) -> tuple[list[Cell], list[tuple[int, str]]]:
+def _calendar(days: Sequence[date], population: PopulationCoverage) -> tuple[list[Cell], list[tuple[int, str]]]:
     """Return the days as weeks from Monday on, and in which week a month begins."""
     cells, months = [], []
     shift = days[0].weekday() if days else 0

@@ -1,7 +1,7 @@
-"""Who may see what: methods, the Host that was asked for, the token, and what browsers are told.
+"""Who may see what: methods, the Host of a request, the token, and the headers for browsers.
 
 The page shows no secret, but it shows who the customers are. So it is answered only under a
-name that was meant (a page of somebody else's, rebound to our address, is not), only to whoever
+name that the config allows (a foreign page that is rebound to our address has another one), only to whoever
 has the token where there is one, and only as itself: never framed, cached or sniffed.
 """
 
@@ -46,13 +46,13 @@ WRONG_HOST = (
 )
 LOCKED = (
     "The token is needed: send `Authorization: Bearer TOKEN`, or in a browser give it as the password, with any "
-    "user name. It stands in the file that service.token_file names.\n"
+    "user name. It is in the file that service.token_file names.\n"
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guarding:
-    """What the config says of who may see the page. `token` is asked for each request: its file may change."""
+    """What the config says of who may see the page. `token` is called for each request: its file may change."""
 
     token: Callable[[], str | None] = field(default=lambda: None)
     allowed_hosts: Collection[str] = ()

@@ -11,11 +11,12 @@ from datetime import datetime
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from collector.service.view import DayState, Observed
+from collector.core.org_coverage import CoverageState
+from collector.service.view import Observed
 from collector.service.web.assets import Asset
 from collector.service.web.choice import PER_PAGE, Choice, Shown, Sort, has_state, labels_of, ordered
 from collector.service.web.detail import detail
-from collector.service.web.rows import row
+from collector.service.web.rows import in_doubt_command, row
 from collector.service.web.runs import runs
 from collector.service.web.strip import MEANING, axis, shape
 from collector.service.web.text import name_text, plural, sentence
@@ -32,11 +33,12 @@ _SORTS = {
 }
 _SHOWN = {
     Shown.ALL: "all",
-    Shown.LACKING: "lacking something",
+    Shown.INCOMPLETE: "incomplete",
     Shown.REFUSED: "refused",
     Shown.FAILED: "failed",
     Shown.MISSING: "missing",
     Shown.PARTIAL: "partial",
+    Shown.IN_DOUBT: "in doubt",
     Shown.COMPLETE: "complete",
 }
 
@@ -57,14 +59,14 @@ class Page:
             "plural": plural,
             "meanings": MEANING,
             "cells": {state: shape(state, 0, CELL, edge=2) for state in MEANING},
-            "states": [state for state in MEANING if state is not DayState.NOT_WANTED],
+            "states": [state for state in MEANING if state is not CoverageState.NOT_WANTED],
         }
         self._templates.filters |= {"name": name_text, "sentence": sentence}
 
     def overview(self, seen: Observed, choice: Choice, *, now: datetime) -> bytes:
         """Return the page of all orgs."""
         all_orgs = list(seen.orgs.values())
-        found = [org for org in all_orgs if choice.holds(org)]
+        found = [org for org in all_orgs if choice.matches(org)]
         chosen = ordered((org for org in found if has_state(org, choice.shown)), choice.sort)
         pages = max(1, -(-len(chosen) // PER_PAGE))
         page = min(choice.page, pages)
@@ -75,6 +77,7 @@ class Page:
             now=now,
             root="",
             verdict=verdict(seen, now=now),
+            in_doubt=in_doubt_command(all_orgs, seen.config_path),
             runs=runs(seen, now=now),
             choice=choice,
             tallies=tallies(found, choice),

@@ -1,16 +1,16 @@
-"""An org on the overview: what identifies it, what is wrong and what to do, and a line per population."""
+"""An org on the overview: its identity, what is wrong and what to do, and a line per population."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote
 
+from collector.core.org_coverage import CoverageState, CredentialStanding, OrgCoverage, PopulationCoverage
 from collector.model import Population
-from collector.service.view import CredentialView, OrgView, PopulationView, Standing
 from collector.service.web.advice import TELLING, Advice, advice
-from collector.service.web.choice import Choice
+from collector.service.web.choice import BROKEN, Choice
 from collector.service.web.spark import Spark, spark
 from collector.service.web.strip import Strip, strip
 from collector.service.web.text import When, lag, local_dates, maybe_when, name_text, shell_word
@@ -49,7 +49,7 @@ class Line:
     people: str
     strip: Strip
     spark: Spark
-    lacking: int
+    incomplete: int
     lag: str
     last_success: When | None
 
@@ -65,13 +65,13 @@ class Row:
     org_name: str | None
     labels: Sequence[Label]
     tone: Tone
-    standing: Standing
+    standing: CredentialStanding
     trouble: Trouble | None
     lines: Sequence[Line]
     backfill: str | None
 
 
-def row(org: OrgView, seen_config: str, choice: Choice, *, root: str, now: datetime) -> Row:
+def row(org: OrgCoverage, seen_config: str, choice: Choice, *, root: str, now: datetime) -> Row:
     """Return an org as a row."""
     return Row(
         key=f"org-{quote(org.name, safe='')}",
@@ -88,23 +88,23 @@ def row(org: OrgView, seen_config: str, choice: Choice, *, root: str, now: datet
     )
 
 
-def line(org: OrgView, population: PopulationView, *, now: datetime) -> Line:
+def line(org: OrgCoverage, population: PopulationCoverage, *, now: datetime) -> Line:
     """Return a population as a line."""
     return Line(
         population=population.population,
         people=PEOPLE[population.population],
         strip=strip(population.days, org.last_day),
         spark=spark(population.tests, org.last_day),
-        lacking=population.lacking,
+        incomplete=population.incomplete,
         lag=lag(population.lag_s),
         last_success=maybe_when(population.last_success, now=now, zone=org.timezone),
     )
 
 
-def trouble(org: OrgView, config: str, *, now: datetime) -> Trouble | None:
+def trouble(org: OrgCoverage, config: str, *, now: datetime) -> Trouble | None:
     """Return what is wrong with a credential, and what to do."""
-    credential: CredentialView = org.credential
-    if credential.standing is not Standing.REFUSED:
+    credential = org.credential
+    if not org.refused:
         return None
     return Trouble(
         advice=advice(credential.reason),
@@ -115,13 +115,20 @@ def trouble(org: OrgView, config: str, *, now: datetime) -> Trouble | None:
     )
 
 
-def backfill_command(org: OrgView, config: str) -> str | None:
-    """Return what fills the gaps that no `collect` fills any more; None if there are none."""
+def backfill_command(org: OrgCoverage, config: str) -> str | None:
+    """Return the command that fills the gaps that no `collect` fills any more; None if there are none."""
     if org.stranded is None:
         return None
     first, last = local_dates(org.stranded, org.timezone)
     where = f"-c {shell_word(config)} --org {shell_word(org.name)}"
     return f"collector backfill {where} --from {first} --to {last}"
+
+
+def in_doubt_command(orgs: Iterable[OrgCoverage], config: str) -> str | None:
+    """Return the command that names the files whose windows are in doubt; None if no org has any."""
+    if not any(org.count(CoverageState.IN_DOUBT) for org in orgs):
+        return None
+    return f"collector status -c {shell_word(config)}"
 
 
 def org_href(name: str, root: str) -> str:
@@ -135,15 +142,7 @@ def _label(key: str, value: str, choice: Choice, root: str) -> Label:
     return Label(key, shown[:_LABEL_SHOWN] + "…" * (len(shown) > _LABEL_SHOWN), f"{key}: {shown}", href)
 
 
-def _tone(org: OrgView) -> Tone:
-    if org.credential.standing is Standing.REFUSED:
+def _tone(org: OrgCoverage) -> Tone:
+    if org.refused or org.count(*BROKEN):
         return Tone.BAD
-    if not org.lacking:
-        return Tone.GOOD
-    worse = any(
-        count for population in org.populations for state, count in population.counts.items() if state not in _MILD
-    )
-    return Tone.BAD if worse else Tone.WARN
-
-
-_MILD = frozenset({"complete", "partial"})
+    return Tone.WARN if org.incomplete else Tone.GOOD

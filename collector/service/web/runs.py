@@ -30,7 +30,7 @@ class Ended:
     took: str
     planned: int
     complete: int
-    lacking: int
+    incomplete: int
     records: int
     requests: int
 
@@ -67,7 +67,7 @@ class Runs:
 
 
 def runs(seen: Observed, *, now: datetime) -> Runs:
-    """Return the runs as they are told."""
+    """Return the runs as they are shown."""
     return Runs(
         current=_current(seen.current, seen, now) if seen.current else None,
         next=maybe_when(seen.next_run, now=now, zone=seen.timezone),
@@ -107,7 +107,7 @@ def _ended(run: RunView, seen: Observed, now: datetime) -> Ended:
         took=duration((run.ended_at - run.started_at).total_seconds()),
         planned=run.planned,
         complete=complete,
-        lacking=run.planned - complete,
+        incomplete=run.planned - complete,
         records=run.records,
         requests=run.requests,
     )

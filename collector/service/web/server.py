@@ -1,6 +1,6 @@
-"""The socket: routes to what renders, each answer made aside so that the loop goes on.
+"""The socket: routes to what renders, each answer made on a thread so that the loop goes on.
 
-Owns which path gives what. What a request may see is `guard`'s, what it shows the pages'.
+Owns which path gives what. `guard` decides who may see it, the pages what it shows.
 """
 
 from __future__ import annotations
@@ -134,14 +134,14 @@ async def serving(app: web.Application, *, host: str, port: int) -> AsyncIterato
 
 @web.middleware
 async def _unfailing(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer in words whatever goes wrong; what it was stands in the log."""
+    """Answer in words whatever goes wrong; the log says what it was."""
     try:
         return await handler(request)
     except web.HTTPException as error:
         return web.Response(status=error.status, text=f"{error.status}: {error.reason}\n")
-    except Exception as error:  # noqa: BLE001 - told without its text, which may hold anything
+    except Exception as error:  # noqa: BLE001 - logged without its text, which may contain anything
         log.error("page.failed", path=request.path, exception=type(error).__name__, where=place_of(error))
-        return web.Response(status=500, text="This page failed; what happened stands in the log.\n")
+        return web.Response(status=500, text="This page failed; the log of the service says why.\n")
 
 
 def _pairs(query: MultiMapping[str]) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""What the web side needs of the service: everything is there already, nothing is asked for."""
+"""What the web side needs of the service: everything is there already, nothing is fetched."""
 
 from __future__ import annotations
 

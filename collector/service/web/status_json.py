@@ -1,33 +1,37 @@
-"""What is observed as JSON: the page's data for scripts. `collector schema status` describes it.
-
-Keys are only ever added. Instants are in UTC, days and windows on the org's calendar.
-"""
+"""What is observed as JSON: the page's data for scripts (`status_document` describes it)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
 
 import orjson
 
-from collector.model import ProductUsage, Window, Zone
-from collector.service.view import (
-    CredentialView,
-    CurrentRun,
-    DayState,
-    Observed,
-    OrgView,
-    PopulationView,
-    RunView,
-    Standing,
-)
+from collector.core.org_coverage import COUNTED, OrgCoverage, PopulationCoverage
+from collector.model import Window, Zone
+from collector.service.view import CurrentRun, Observed
 from collector.service.web.choice import Choice, has_state
+from collector.service.web.status_document import (
+    ConfigPart,
+    CurrentRunPart,
+    DaysPart,
+    GapPart,
+    OrgPart,
+    PopulationPart,
+    RunPart,
+    SchedulePart,
+    SpanPart,
+    StatusDocument,
+    UsagePart,
+)
 from collector.service.web.verdict import headline
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Part = TypeVar("Part", bound="DataclassInstance")
 EVERYTHING = Choice()
-COUNTED = (DayState.COMPLETE, DayState.PARTIAL, DayState.FAILED, DayState.REFUSED, DayState.MISSING)
 
 
 def status_bytes(seen: Observed, choice: Choice = EVERYTHING, *, now: datetime) -> bytes:
@@ -35,136 +39,73 @@ def status_bytes(seen: Observed, choice: Choice = EVERYTHING, *, now: datetime) 
     return orjson.dumps(status_document(seen, choice, now=now), option=orjson.OPT_APPEND_NEWLINE)
 
 
-def status_document(seen: Observed, choice: Choice = EVERYTHING, *, now: datetime) -> dict[str, Any]:
-    """Return what is observed, ready for JSON; of the orgs those that are chosen, in the order of the config."""
+def status_document(seen: Observed, choice: Choice = EVERYTHING, *, now: datetime) -> StatusDocument:
+    """Return what is observed; of the orgs those that are chosen, in the order of the config."""
     orgs = list(seen.orgs.values())
-    return {
-        "version": seen.version,
-        "now": _at(now),
-        "started_at": _at(seen.started_at),
-        "headline": headline(seen, orgs)[1],
-        "stopping": seen.stopping,
-        "config": {
-            "path": seen.config_path,
-            "loaded_at": _at(seen.config_loaded_at),
-            "refused_at": _at(seen.config_refused_at),
-            "problems": [
-                {"message": one.message, "file": one.file, "line": one.line, "path": one.path}
-                for one in seen.config_problems
-            ],
-            "warnings": list(seen.warnings),
-        },
-        "schedule": {"cron": seen.cron, "timezone": seen.timezone, "next_run": _at(seen.next_run)},
-        "current_run": seen.current and _current(seen.current),
-        "runs": [_run(run) for run in seen.runs],
-        "ledger_read_at": _at(seen.snapshot_at),
-        "orgs_total": len(orgs),
-        "orgs_lacking": sum(org.lacking > 0 for org in orgs),
-        "credentials_refused": sum(org.credential.standing is Standing.REFUSED for org in orgs),
-        "orgs": [_org(org) for org in orgs if choice.holds(org) and has_state(org, choice.shown)],
-    }
+    return _like(
+        StatusDocument,
+        seen,
+        now=now,
+        headline=headline(seen, orgs)[1],
+        config=ConfigPart(
+            path=seen.config_path,
+            loaded_at=seen.config_loaded_at,
+            refused_at=seen.config_refused_at,
+            problems=seen.config_problems,
+            warnings=seen.warnings,
+        ),
+        schedule=_like(SchedulePart, seen),
+        current_run=seen.current and _current(seen.current),
+        runs=[
+            _like(RunPart, run, states={state.value: count for state, count in run.states.items()}) for run in seen.runs
+        ],
+        ledger_read_at=seen.snapshot_at,
+        orgs_total=len(orgs),
+        orgs_lacking=sum(org.incomplete > 0 for org in orgs),
+        credentials_refused=sum(org.refused for org in orgs),
+        orgs=[_org(org) for org in orgs if choice.matches(org) and has_state(org, choice.shown)],
+    )
 
 
-def _org(org: OrgView) -> dict[str, Any]:
-    return {
-        "org": org.name,
-        "org_id": org.org_id,
-        "org_name": org.org_name,
-        "labels": dict(org.labels),
-        "timezone": org.timezone,
-        "granularity": org.granularity.value,
-        "credential": _credential(org.credential),
-        "lacking": org.lacking,
-        "lag_s": org.lag_s,
-        "last_success": _at(org.last_success),
-        "beyond_catch_up": org.stranded and _window(org.stranded, org.timezone),
-        "populations": [_population(org, population) for population in org.populations],
-    }
+def _org(org: OrgCoverage) -> OrgPart:
+    return _like(
+        OrgPart,
+        org,
+        org=org.name,
+        labels=dict(org.labels),
+        lacking=org.incomplete,
+        beyond_catch_up=org.stranded and _span(org.stranded, org.timezone),
+        populations=[_population(org, population) for population in org.populations],
+    )
 
 
-def _population(org: OrgView, population: PopulationView) -> dict[str, Any]:
-    first = org.last_day - timedelta(days=len(population.days) - 1)
-    return {
-        "population": population.population.value,
-        "windows": sum(population.counts.values()),
-        **{state.value: population.counts.get(state.value, 0) for state in COUNTED},
-        "lacking": population.lacking,
-        "lag_s": population.lag_s,
-        "last_success": _at(population.last_success),
-        "newest_complete": _at(population.newest_complete),
-        "newest_due": _at(population.newest_due),
-        "oldest_usage": _at(population.oldest_usage),
-        "gaps": [{"state": gap.state.value, **_window(gap.window, org.timezone)} for gap in population.gaps],
-        "gaps_left_out": population.gaps_left_out,
-        "reasons": dict(population.reasons),
-        "days": {"first": first.isoformat(), "runs": _runs(population.days)},
-        "tests": list(population.tests),
-        "newest_usage": _usage(population.newest_usage),
-        "newest_users": population.newest_users,
-    }
+def _population(org: OrgCoverage, population: PopulationCoverage) -> PopulationPart:
+    days = population.days
+    return _like(
+        PopulationPart,
+        population,
+        **{state.value: population.count(state) for state in COUNTED},
+        lacking=population.incomplete,
+        oldest_usage=population.oldest_usage and population.oldest_usage.start,
+        gaps=[_like(GapPart, _span(gap.window, org.timezone), state=gap.state) for gap in population.gaps],
+        days=DaysPart(
+            first=org.last_day - timedelta(days=len(days) - 1),
+            runs=[(state, sum(1 for _ in run)) for state, run in groupby(days)],
+        ),
+        newest_usage={name: _like(UsagePart, usage) for name, usage in population.newest_usage.items()},
+    )
 
 
-def _runs(days: Sequence[DayState]) -> list[list[object]]:
-    return [[state.value, sum(1 for _ in run)] for state, run in groupby(days)]
+def _current(run: CurrentRun) -> CurrentRunPart:
+    return _like(CurrentRunPart, run.progress, run_id=run.run_id, started_at=run.started_at, planned=run.progress.total)
 
 
-def _usage(usage: Mapping[str, ProductUsage]) -> dict[str, Any]:
-    return {
-        product: {
-            "total_tests": one.total_tests,
-            "total_duration": one.total_duration,
-            "total_screenshots": one.total_screenshots,
-        }
-        for product, one in usage.items()
-    }
-
-
-def _credential(credential: CredentialView) -> dict[str, Any]:
-    return {
-        "standing": credential.standing.value,
-        "reason": credential.reason and credential.reason.value,
-        "message": credential.message,
-        "since": _at(credential.since),
-        "tried_again_at": _at(credential.tried_again_at),
-    }
-
-
-def _current(run: CurrentRun) -> dict[str, Any]:
-    progress = run.progress
-    return {
-        "run_id": run.run_id,
-        "started_at": _at(run.started_at),
-        "planned": progress.total,
-        "done": progress.done,
-        "orgs": progress.orgs,
-        "orgs_done": progress.orgs_done,
-        "partial": progress.partial,
-        "failed": progress.failed,
-        "refused": progress.refused,
-        "retries": progress.retries,
-        "api_down": progress.api_down,
-    }
-
-
-def _run(run: RunView) -> dict[str, Any]:
-    return {
-        "run_id": run.run_id,
-        "command": run.command,
-        "started_at": _at(run.started_at),
-        "ended_at": _at(run.ended_at),
-        "exit_code": run.exit_code,
-        "why": run.why,
-        "planned": run.planned,
-        "states": {state.value: count for state, count in run.states.items()},
-        "records": run.records,
-        "requests": run.requests,
-    }
-
-
-def _window(window: Window, zone: str) -> dict[str, str]:
+def _span(window: Window, zone: str) -> SpanPart:
     tz = Zone.parse(zone).tz
-    return {"start": window.start.astimezone(tz).isoformat(), "end": window.end.astimezone(tz).isoformat()}
+    return SpanPart(start=window.start.astimezone(tz), end=window.end.astimezone(tz))
 
 
-def _at(instant: datetime | None) -> str | None:
-    return None if instant is None else instant.isoformat()
+def _like(part: type[Part], source: object, **other: object) -> Part:
+    """Return a part of the document: what isn't given is the source's attribute of that name."""
+    names = part.__dataclass_fields__
+    return part(**{name: other[name] if name in other else getattr(source, name) for name in names})

@@ -1,7 +1,7 @@
 """Days as a strip: a few paths of one colour and one shape each, and the same in words.
 
-Colour never says it alone: complete fills the height, partial its lower half, failed is broken in
-two, refused a band, missing hollow, not due a line. Runs of days in one state are one piece of a
+Each state has a shape as well as a colour: complete fills the height, in doubt its upper half, partial its lower half;
+failed is broken in two, refused a band, missing hollow, not due a line. Days in a row with one state are one piece of a
 path, so that a healthy quarter is a hundred bytes.
 """
 
@@ -13,21 +13,12 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import groupby
 
-from collector.service.view import DayState
+from collector.core.org_coverage import COUNTED, CoverageState
 from collector.service.web.text import dates, plural
 
 HEIGHT = 12
-MEANING = {
-    DayState.COMPLETE: "complete",
-    DayState.PARTIAL: "partial",
-    DayState.FAILED: "failed",
-    DayState.REFUSED: "refused",
-    DayState.MISSING: "missing",
-    DayState.NOT_DUE: "not due yet",
-    DayState.NOT_WANTED: "not wanted",
-}
-LACKING = (DayState.REFUSED, DayState.FAILED, DayState.MISSING, DayState.PARTIAL)
-_SEGMENTS_TOLD = 12
+MEANING = {state: state.value.replace("_", " ") for state in CoverageState} | {CoverageState.NOT_DUE: "not due yet"}
+_SEGMENTS_SHOWN = 12
 _ONE_DAY = timedelta(days=1)
 
 
@@ -36,63 +27,60 @@ class Strip:
     """What is drawn, by state, and what it says."""
 
     days: int
-    paths: Sequence[tuple[DayState, str]]
+    paths: Sequence[tuple[CoverageState, str]]
     text: str
 
 
-def strip(days: Sequence[DayState], last_day: date) -> Strip:
+def strip(days: Sequence[CoverageState], last_day: date) -> Strip:
     """Return the strip of days that end with `last_day`."""
-    drawn: dict[DayState, list[str]] = {}
+    drawn: dict[CoverageState, list[str]] = {}
     at = 0
     for state, run in groupby(days):
         length = sum(1 for _ in run)
-        if state is not DayState.NOT_WANTED:
+        if state is not CoverageState.NOT_WANTED:
             drawn.setdefault(state, []).append(shape(state, at, length))
         at += length
     return Strip(len(days), [(state, "".join(paths)) for state, paths in drawn.items()], in_words(days, last_day))
 
 
-def shape(state: DayState, at: int, length: int, *, edge: float = 0.3) -> str:
+def shape(state: CoverageState, at: int, length: int, *, edge: float = 0.3) -> str:
     """Return the piece of a path that is a run of days; `edge` is how thick a hollow one's sides are."""
     match state:
-        case DayState.COMPLETE:
+        case CoverageState.COMPLETE:
             return _box(at, 0, length, HEIGHT)
-        case DayState.PARTIAL:
+        case CoverageState.IN_DOUBT:
+            return _box(at, 0, length, 6)
+        case CoverageState.PARTIAL:
             return _box(at, 6, length, 6)
-        case DayState.FAILED:
+        case CoverageState.FAILED:
             return _box(at, 0, length, 4) + _box(at, 8, length, 4)
-        case DayState.REFUSED:
+        case CoverageState.REFUSED:
             return _box(at, 4, length, 4)
-        case DayState.MISSING:
+        case CoverageState.MISSING:
             return _box(at, 0, length, HEIGHT) + _hole(at, length, edge)
-        case DayState.NOT_DUE:
+        case CoverageState.NOT_DUE:
             return _box(at, 5.5, length, 1)
         case _:
             return ""
 
 
-def in_words(days: Sequence[DayState], last_day: date) -> str:
-    """Return `2026-06-01 to 06-03 missing; …`, oldest first; of what changes all the time only the newest."""
+def in_words(days: Sequence[CoverageState], last_day: date) -> str:
+    """Return `2026-06-01 to 06-03 missing; …`, oldest first; where states change often, totals and the newest."""
     first = last_day - (len(days) - 1) * _ONE_DAY
     segments, at = [], 0
     for state, run in groupby(days):
         length = sum(1 for _ in run)
-        if state is not DayState.NOT_WANTED:
+        if state is not CoverageState.NOT_WANTED:
             start = first + at * _ONE_DAY
             segments.append(f"{dates(start, start + (length - 1) * _ONE_DAY)} {MEANING[state]}")
         at += length
     if not segments:
         return "no day is wanted"
-    if len(segments) <= _SEGMENTS_TOLD:
+    if len(segments) <= _SEGMENTS_SHOWN:
         return "; ".join(segments)
     counts = Counter(days)
-    totals = ", ".join(
-        f"{plural(counts[state], 'day')} {MEANING[state]}" for state in MEANING if counts[state] and state in _TOLD
-    )
-    return f"{totals}; the newest: {'; '.join(segments[-_SEGMENTS_TOLD:])}"
-
-
-_TOLD = (DayState.COMPLETE, *LACKING)
+    totals = ", ".join(f"{plural(counts[state], 'day')} {MEANING[state]}" for state in COUNTED if counts[state])
+    return f"{totals}; the newest: {'; '.join(segments[-_SEGMENTS_SHOWN:])}"
 
 
 def _box(x: int, y: float, width: int, height: float) -> str:

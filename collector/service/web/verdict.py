@@ -1,4 +1,4 @@
-"""The one look: is everything here? In words, from all orgs of the config."""
+"""The headline: is everything complete? From all orgs of the config."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from collector.service.view import DayState, Observed, OrgView, Standing
-from collector.service.web.choice import Choice, Shown, has_state
+from collector.core.org_coverage import CoverageState, OrgCoverage
+from collector.service.view import Observed
+from collector.service.web.choice import BROKEN, Choice, Shown, has_state
 from collector.service.web.text import When, maybe_when, plural
 
 
 class Tone(StrEnum):
-    """How a thing stands, for its colour and its mark."""
+    """How good or bad a thing is, for its colour and its mark."""
 
     GOOD = "good"
     WARN = "warn"
@@ -54,33 +55,34 @@ def verdict(seen: Observed, *, now: datetime) -> Verdict:
         tone=tone,
         headline=text,
         orgs=len(orgs),
-        wanted=sum(sum(p.counts.values()) for p in populations),
-        complete=sum(p.counts.get(DayState.COMPLETE.value, 0) for p in populations),
+        wanted=sum(p.windows for p in populations),
+        complete=sum(p.count(CoverageState.COMPLETE) for p in populations),
         newest_due=maybe_when(newest, now=now, zone=seen.timezone),
         read=maybe_when(seen.snapshot_at, now=now, zone=seen.timezone),
     )
 
 
-def headline(seen: Observed, orgs: Sequence[OrgView]) -> tuple[Tone, str]:
-    """Return the answer to "is everything here?"."""
+def headline(seen: Observed, orgs: Sequence[OrgCoverage]) -> tuple[Tone, str]:
+    """Return whether everything is complete, as a tone and in words."""
     if seen.snapshot_at is None:
         return Tone.CALM, "The ledger is being read"
     if not orgs:
         return Tone.WARN, "There are no orgs in the config"
-    lacking = sum(org.lacking > 0 for org in orgs)
-    refused = sum(org.credential.standing is Standing.REFUSED for org in orgs)
+    incomplete = sum(org.incomplete > 0 for org in orgs)
+    refused = sum(org.refused for org in orgs)
     said = []
-    if lacking:
-        said.append(f"{plural(lacking, 'org')} {'lacks' if lacking == 1 else 'lack'} something")
+    if incomplete:
+        said.append(f"{plural(incomplete, 'org')} {'is' if incomplete == 1 else 'are'} incomplete")
     if refused:
         said.append(f"{plural(refused, 'credential')} refused")
     if said:
-        return (Tone.BAD if refused or _broken(orgs) else Tone.WARN), "; ".join(said)
-    return Tone.GOOD, "Everything due is here"
+        bad = refused or any(org.count(*BROKEN) for org in orgs)
+        return (Tone.BAD if bad else Tone.WARN), "; ".join(said)
+    return Tone.GOOD, "All due windows are complete"
 
 
-def tallies(orgs: Iterable[OrgView], choice: Choice) -> list[Tally]:
-    """Return the filters that hold any org, and the one that is chosen; always that for all."""
+def tallies(orgs: Iterable[OrgCoverage], choice: Choice) -> list[Tally]:
+    """Return the filters that match any org, the one that is chosen, and the one for all."""
     counts = dict.fromkeys(Shown, 0)
     for org in orgs:
         for shown in Shown:
@@ -90,13 +92,3 @@ def tallies(orgs: Iterable[OrgView], choice: Choice) -> list[Tally]:
         for shown, count in counts.items()
         if count or shown in {Shown.ALL, choice.shown}
     ]
-
-
-def _broken(orgs: Iterable[OrgView]) -> bool:
-    """Say whether anything is worse than partial."""
-    return any(
-        population.counts.get(state.value, 0)
-        for org in orgs
-        for population in org.populations
-        for state in (DayState.FAILED, DayState.REFUSED, DayState.MISSING)
-    )

@@ -108,16 +108,16 @@ def test_a_file_that_no_process_took_over_is_awaited_and_its_slices_are_in_doubt
     file = begin(crashed)
     crashed.commit([commit(key, 1), commit(key, 2)], replace(file, bytes=9, records=2))
     assert other.awaited() == []
-    assert [(s.slices, s.in_doubt) for s in other.stretches(key)] == [(3, False)]
+    assert other.in_doubt() == {}
     crashed.abandon()
     other.left_behind()
     assert [(one.file.name, one.file.host, one.slices, one.begun_at) for one in other.awaited()] == [
         (file.name, file.host, 2, T0)
     ]
-    assert [(s.slices, s.in_doubt) for s in other.stretches(key)] == [(1, False), (2, True)]
-    (file_,) = other.take_over([file.file_id])
-    assert [(s.slices, s.in_doubt) for s in other.stretches(key)] == [(3, False)]
-    other.sealed(file_.file_id)
+    assert other.in_doubt() == {key: frozenset({file.file_id})}
+    (taken,) = other.take_over([file.file_id])
+    assert other.in_doubt() == {}
+    other.sealed(taken.file_id)
     assert other.awaited() == []
 
 

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import Connection, event, text
 
 from collector.ledger import SqlLedger
+from collector.ledger.history import HistoryQuery
 from tests.adapters.ledger.support import ACCOUNT, commit, day, days, slice_at
 
 Executed = tuple[str, Any]  # a statement, and its parameters
@@ -43,7 +44,7 @@ def looked_up(ledger: SqlLedger, executed: list[Executed], key: int) -> list[Exe
     ledger.rows([slice_at(key, n) for n in range(3)])
     ledger.coverage(key, days(0, 3))
     ledger.recent(key, ACCOUNT, before=day(9), limit=3)
-    ledger.stretches(key)
+    ledger.in_doubt()
     ledger.lost(1)
     ledger.sealed(1)
     return list(executed)
@@ -53,12 +54,14 @@ def looked_up(ledger: SqlLedger, executed: list[Executed], key: int) -> list[Exe
 def test_slices_are_found_by_their_key_in_sqlite(ledger: SqlLedger, executed: list[Executed], key: int) -> None:
     ledger.commit([commit(key, n) for n in range(100)], None)
     found = looked_up(ledger, executed, key)
+    ledger.histories([HistoryQuery(key=key, recent_from=None), HistoryQuery(key=key, recent_from=day(0))])
+    found += executed[len(found) :]
 
     def explain(tx: Connection) -> list[str]:
         return [row.detail for sql, values in found for row in tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", values)]
 
     plans = ledger._database.read(explain)
-    assert len(found) == 8
+    assert len(found) == 16
     assert not [plan for plan in plans if plan.startswith("SCAN slice")]
     assert any("slice_in_file" in plan for plan in plans)
 
@@ -69,7 +72,7 @@ def test_slices_are_found_by_their_key_in_postgresql(ledger: SqlLedger, executed
     file = ledger.open_file("run", "out", "name")
     ledger.commit([commit(key, n) for n in range(3000)], None)
     ledger.commit([commit(key, 5000)], file)
-    found = looked_up(ledger, executed, key)[:3] + looked_up(ledger, executed, key)[4:]
+    found = looked_up(ledger, executed, key)
 
     def explain(tx: Connection) -> list[str]:
         tx.execute(text("ANALYZE slice"))

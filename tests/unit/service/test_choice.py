@@ -10,21 +10,33 @@ from urllib.parse import parse_qsl
 from hypothesis import given
 from hypothesis import strategies as st
 
+from collector.core.org_coverage import (
+    CoverageState,
+    CredentialStanding,
+    CredentialStatus,
+    OrgCoverage,
+    PopulationCoverage,
+)
 from collector.model import Granularity, Population
-from collector.service.view import CredentialView, OrgView, PopulationView, Standing
 from collector.service.web.choice import Choice, Shown, Sort, has_state, labels_of, ordered
 
 AT = datetime(2026, 6, 2, tzinfo=UTC)
-ACCEPTED, REFUSED = CredentialView(standing=Standing.ACCEPTED), CredentialView(standing=Standing.REFUSED)
+ACCEPTED, REFUSED = (
+    CredentialStatus(standing=CredentialStanding.ACCEPTED),
+    CredentialStatus(standing=CredentialStanding.REFUSED),
+)
 
 
-def org(name: str, *, credential: CredentialView = ACCEPTED, **counts: int) -> OrgView:
-    lacking = sum(count for state, count in counts.items() if state != "complete")
+def org(name: str, *, credential: CredentialStatus = ACCEPTED, **counts: int) -> OrgCoverage:
     values: dict[str, Any] = {"first_gap": None, "last_success": AT, "newest_complete": AT, "newest_due": AT}
-    population = PopulationView(
-        population=Population.ACCOUNT_USER, counts=counts, lacking=lacking, oldest_usage=None, tests=(5, None), **values
+    population = PopulationCoverage(
+        population=Population.ACCOUNT_USER,
+        counts={CoverageState(state): count for state, count in counts.items()},
+        oldest_usage=None,
+        tests=(5, None),
+        **values,
     )
-    return OrgView(
+    return OrgCoverage(
         name=name,
         org_id=f"id-{name}",
         org_name=f"Organization {name}",
@@ -40,31 +52,32 @@ def org(name: str, *, credential: CredentialView = ACCEPTED, **counts: int) -> O
 def test_words_are_searched_in_names_ids_and_labels_all_of_them_in_any_case() -> None:
     acme = org("acme")
     for words in ("ACME", "id-ac", "organization", "team:search", "tier:acme me", " "):
-        assert Choice.of([("q", words)]).holds(acme), words
+        assert Choice.of([("q", words)]).matches(acme), words
     for words in ("acme nobody", "team:payments", "acmeid"):
-        assert not Choice.of([("q", words)]).holds(acme), words
+        assert not Choice.of([("q", words)]).matches(acme), words
 
 
 def test_labels_are_matched_whole_and_together() -> None:
-    assert Choice.of([("label", "team:search"), ("label", "tier:acme")]).holds(org("acme"))
-    assert Choice.of([("label", "team")]).holds(org("acme"))
-    assert not Choice.of([("label", "team:sea")]).holds(org("acme"))
-    assert not Choice.of([("label", "team:search"), ("label", "tier:other")]).holds(org("acme"))
+    assert Choice.of([("label", "team:search"), ("label", "tier:acme")]).matches(org("acme"))
+    assert Choice.of([("label", "team")]).matches(org("acme"))
+    assert not Choice.of([("label", "team:sea")]).matches(org("acme"))
+    assert not Choice.of([("label", "team:search"), ("label", "tier:other")]).matches(org("acme"))
     colon = replace(org("acme"), labels={"url": "http://x"})
-    assert Choice.of([("label", "url:http://x")]).holds(colon)
+    assert Choice.of([("label", "url:http://x")]).matches(colon)
 
 
 def test_each_state_finds_the_orgs_that_have_it() -> None:
     orgs = [org("a", complete=3), org("b", complete=1, partial=1), org("c", failed=1), org("d", missing=2)]
-    orgs.append(org("e", credential=REFUSED, complete=3))
+    orgs += [org("e", credential=REFUSED, complete=3), org("f", in_doubt=1)]
     found = {shown: "".join(one.name for one in orgs if has_state(one, shown)) for shown in Shown}
     assert found == {
-        Shown.ALL: "abcde",
-        Shown.LACKING: "bcd",
+        Shown.ALL: "abcdef",
+        Shown.INCOMPLETE: "bcdf",
         Shown.REFUSED: "e",
         Shown.FAILED: "c",
         Shown.MISSING: "d",
         Shown.PARTIAL: "b",
+        Shown.IN_DOUBT: "f",
         Shown.COMPLETE: "a",
     }
 
@@ -111,4 +124,4 @@ def test_a_link_says_what_was_chosen(q: str, shown: Shown, sort: Sort, page: int
 def test_no_query_fails(pairs: list[tuple[str, str]]) -> None:
     choice = Choice.of(pairs)
     assert choice.page >= 1
-    choice.holds(org("acme"))
+    choice.matches(org("acme"))

@@ -9,7 +9,7 @@ import pytest
 
 CSS = resources.files("collector.service.web").joinpath("static/page.css").read_text()
 TEXTS = ("ink", "quiet", "link", "good", "warn", "bad")
-SHAPES = ("complete", "partial", "failed", "refused", "missing", "not-due", "use", "focus")
+SHAPES = ("complete", "in-doubt", "partial", "failed", "refused", "missing", "not-due", "use", "focus")
 
 
 def colours(block: str) -> dict[str, str]:

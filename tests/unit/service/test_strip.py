@@ -9,46 +9,51 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.service.view import DayState
+from collector.core.org_coverage import CoverageState
 from collector.service.web.spark import spark
 from collector.service.web.strip import MEANING, axis, in_words, strip
 
 LAST = date(2026, 6, 30)
-DAYS = st.lists(st.sampled_from(DayState), min_size=1, max_size=90)
+DAYS = st.lists(st.sampled_from(CoverageState), min_size=1, max_size=90)
 
 
 def test_a_strip_in_words_names_each_run_of_days() -> None:
-    days = [DayState.NOT_WANTED] * 3 + [DayState.COMPLETE] * 5 + [DayState.MISSING] * 2 + [DayState.NOT_DUE]
+    days = (
+        [CoverageState.NOT_WANTED] * 3
+        + [CoverageState.COMPLETE] * 5
+        + [CoverageState.MISSING] * 2
+        + [CoverageState.NOT_DUE]
+    )
     assert in_words(days, date(2026, 1, 2)) == (
         "2025-12-26 to 12-30 complete; 2025-12-31 to 2026-01-01 missing; 2026-01-02 not due yet"
     )
-    assert in_words([DayState.NOT_WANTED] * 4, LAST) == "no day is wanted"
+    assert in_words([CoverageState.NOT_WANTED] * 4, LAST) == "no day is wanted"
 
 
 def test_what_changes_every_day_is_counted_and_only_its_newest_part_is_told() -> None:
-    text = in_words([DayState.COMPLETE, DayState.FAILED] * 45, LAST)
+    text = in_words([CoverageState.COMPLETE, CoverageState.FAILED] * 45, LAST)
     assert text.startswith("45 days complete, 45 days failed; the newest: 2026-06-19 complete; 2026-06-20 failed;")
     assert text.endswith("2026-06-30 failed")
 
 
 def test_a_healthy_quarter_is_one_short_path() -> None:
-    drawn = strip([DayState.COMPLETE] * 90, LAST)
-    assert drawn.paths == [(DayState.COMPLETE, "M0 0h90v12h-90z")]
+    drawn = strip([CoverageState.COMPLETE] * 90, LAST)
+    assert drawn.paths == [(CoverageState.COMPLETE, "M0 0h90v12h-90z")]
 
 
 @given(DAYS)
-def test_each_state_has_its_pieces_where_its_days_are(days: list[DayState]) -> None:
-    covered: dict[int, set[DayState]] = {n: set() for n in range(len(days))}
+def test_each_state_has_its_pieces_where_its_days_are(days: list[CoverageState]) -> None:
+    covered: dict[int, set[CoverageState]] = {n: set() for n in range(len(days))}
     for state, path in strip(days, LAST).paths:
         for start, length in re.findall(r"M(\d+) [\d.]+h(\d+)", path):
             for n in range(int(start), int(start) + int(length)):
                 covered[n].add(state)
-    assert covered == {n: {state} - {DayState.NOT_WANTED} for n, state in enumerate(days)}
+    assert covered == {n: {state} - {CoverageState.NOT_WANTED} for n, state in enumerate(days)}
 
 
 def test_no_two_states_have_the_same_shape() -> None:
-    shapes = {state: dict(strip([state], LAST).paths).get(state, "") for state in DayState}
-    assert len(set(shapes.values())) == len(MEANING) == len(DayState)
+    shapes = {state: dict(strip([state], LAST).paths).get(state, "") for state in CoverageState}
+    assert len(set(shapes.values())) == len(MEANING) == len(CoverageState)
 
 
 def test_months_are_marked_where_they_begin() -> None:

@@ -9,18 +9,19 @@ from typing import Any
 import pytest
 
 from collector.core.exit_codes import ExitCode
+from collector.core.org_coverage import CredentialStanding, CredentialStatus, OrgCoverage
 from collector.model import SliceState
-from collector.service.view import CredentialView, Observed, OrgView, RunView, Standing
+from collector.service.view import Observed, RunView
 from collector.service.web.choice import Choice, Shown
 from collector.service.web.runs import runs
 from collector.service.web.verdict import Tone, headline, tallies, verdict
 from tests.unit.service.test_choice import org
 
 NOW = datetime(2026, 6, 3, 12, tzinfo=UTC)
-REFUSED = CredentialView(standing=Standing.REFUSED)
+REFUSED = CredentialStatus(standing=CredentialStanding.REFUSED)
 
 
-def seen(*orgs: OrgView, **more: Any) -> Observed:
+def seen(*orgs: OrgCoverage, **more: Any) -> Observed:
     values: dict[str, Any] = {"version": "1", "started_at": NOW, "config_path": "c.yaml", "config_loaded_at": NOW}
     return Observed(**(values | {"orgs": {one.name: one for one in orgs}, "snapshot_at": NOW} | more))
 
@@ -28,15 +29,16 @@ def seen(*orgs: OrgView, **more: Any) -> Observed:
 @pytest.mark.parametrize(
     ("orgs", "tone", "text"),
     [
-        ([org("a", complete=9), org("b", complete=9)], Tone.GOOD, "Everything due is here"),
-        ([org("a", complete=9, partial=1)], Tone.WARN, "1 org lacks something"),
-        ([org("a", missing=1), org("b", failed=2)], Tone.BAD, "2 orgs lack something"),
+        ([org("a", complete=9), org("b", complete=9)], Tone.GOOD, "All due windows are complete"),
+        ([org("a", complete=9, partial=1)], Tone.WARN, "1 org is incomplete"),
+        ([org("a", complete=9, in_doubt=1)], Tone.WARN, "1 org is incomplete"),
+        ([org("a", missing=1), org("b", failed=2)], Tone.BAD, "2 orgs are incomplete"),
         ([org("a", complete=9, credential=REFUSED)], Tone.BAD, "1 credential refused"),
-        ([org("a", missing=3, credential=REFUSED), org("b")], Tone.BAD, "1 org lacks something; 1 credential refused"),
+        ([org("a", missing=3, credential=REFUSED), org("b")], Tone.BAD, "1 org is incomplete; 1 credential refused"),
         ([], Tone.WARN, "There are no orgs in the config"),
     ],
 )
-def test_the_headline_says_what_lacks_and_who_is_refused(orgs: list[OrgView], tone: Tone, text: str) -> None:
+def test_the_headline_says_how_many_are_incomplete_or_refused(orgs: list[OrgCoverage], tone: Tone, text: str) -> None:
     assert headline(seen(*orgs), orgs) == (tone, text)
 
 
@@ -57,7 +59,7 @@ def test_filters_that_hold_nobody_are_left_out_but_for_the_one_that_is_chosen() 
     orgs = [org("a", complete=9), org("b", missing=1)]
     assert [tally.shown for tally in tallies(orgs, Choice())] == [
         Shown.ALL,
-        Shown.LACKING,
+        Shown.INCOMPLETE,
         Shown.MISSING,
         Shown.COMPLETE,
     ]
@@ -93,9 +95,9 @@ def run(exit_code: int | None) -> RunView:
 def test_a_run_is_told_by_what_it_came_to(exit_code: int | None, tone: Tone) -> None:
     last = runs(seen(runs=[run(exit_code)]), now=NOW).last
     assert last is not None
-    assert (last.tone, last.lacking, last.outcome) == (tone, 1, "so")
+    assert (last.tone, last.incomplete, last.outcome) == (tone, 1, "so")
 
 
-def test_an_org_that_lacks_nothing_but_is_refused_is_not_complete() -> None:
+def test_an_org_that_has_every_window_but_is_refused_is_not_complete() -> None:
     refused = replace(org("a", complete=9), credential=REFUSED)
     assert [tally.shown for tally in tallies([refused], Choice())] == [Shown.ALL, Shown.REFUSED]

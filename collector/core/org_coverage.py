@@ -1,0 +1,150 @@
+"""What is known of an org: the values that `collector status`, the page, `/api/status` and the metrics render.
+
+Each window that is *wanted* and *due* is in one state; one that is not complete is a gap. Never reads a ledger and
+renders nothing. Instants are aware datetimes in UTC; texts from the config and from the API are as they came: whoever
+renders them escapes them.
+
+A window is *in doubt* while its last records are in a file that a dead process left and nobody has sealed yet. It is
+fetched, but not complete: the file may be lost. Until it is sealed the window counts for nothing: not for
+`newest_complete`, `lag_s` or `last_success`, and neither its tests nor its usage are shown. Only the credential is
+judged by its answer as well: that came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from enum import StrEnum
+
+from collector.errors import RefusalReason
+from collector.model import Granularity, Population, ProductUsage, Window
+
+
+class CoverageState(StrEnum):
+    """The state of a wanted, due window, from the best to the worst; and of a day: the worst of its windows."""
+
+    COMPLETE = "complete"
+    IN_DOUBT = "in_doubt"
+    PARTIAL = "partial"
+    FAILED = "failed"
+    REFUSED = "refused"
+    MISSING = "missing"  # never fetched
+    NOT_DUE = "not_due"  # of days only, as the next one
+    NOT_WANTED = "not_wanted"
+
+
+COUNTED = tuple(CoverageState)[:6]  # of windows
+INCOMPLETE = COUNTED[1:]
+
+
+class CredentialStanding(StrEnum):
+    """Whether an org's credential is good, as far as is known."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"  # not used yet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CredentialStatus:
+    """What is known of an org's credential. Where it is refused: why, since when, and when it is tried again."""
+
+    standing: CredentialStanding = CredentialStanding.UNKNOWN
+    reason: RefusalReason | None = None
+    message: str | None = None
+    since: datetime | None = None
+    tried_again_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Wanted, due windows that follow each other and are in one state other than complete."""
+
+    state: CoverageState
+    window: Window
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PopulationCoverage:
+    """One population of one org. `days` and `tests` are of the same dates, oldest first, and end with `last_day`.
+
+    A window that is longer than a day gives its state to each of its days; its tests are those of the first.
+    """
+
+    population: Population
+    counts: Mapping[CoverageState, int]  # wanted, due windows; of all time
+    first_gap: datetime | None
+    last_success: datetime | None  # when a complete answer last came
+    newest_complete: datetime | None  # the end of the newest complete window
+    newest_due: datetime | None  # the end of the newest due window
+    oldest_usage: Window | None
+    days: Sequence[CoverageState] = ()
+    tests: Sequence[int | None] = ()  # all products' tests of each day; None where that is not known
+    gaps: Sequence[Gap] = ()  # the newest, oldest first
+    gaps_left_out: int = 0
+    reasons: Mapping[str, int] = field(default_factory=dict)  # why windows of these days are not complete, by code
+    newest_usage: Mapping[str, ProductUsage] = field(default_factory=dict)  # by product, of the newest due window
+    newest_users: int | None = None
+
+    def count(self, state: CoverageState) -> int:
+        """Return how many wanted, due windows are in a state."""
+        return self.counts.get(state, 0)
+
+    @property
+    def windows(self) -> int:
+        """How many windows are wanted and due."""
+        return sum(self.counts.values())
+
+    @property
+    def incomplete(self) -> int:
+        """How many wanted, due windows are not complete."""
+        return self.windows - self.count(CoverageState.COMPLETE)
+
+    @property
+    def lag_s(self) -> float:
+        """How far the newest complete window lies behind the newest that is due, in seconds."""
+        if self.newest_due is None:
+            return 0.0
+        behind = self.newest_complete or self.first_gap or self.newest_due
+        return max(0.0, (self.newest_due - behind).total_seconds())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrgCoverage:
+    """One org of the config, and its coverage in the ledger."""
+
+    name: str
+    org_id: str | None
+    org_name: str | None
+    labels: Mapping[str, str]
+    timezone: str
+    granularity: Granularity
+    credential: CredentialStatus
+    populations: Sequence[PopulationCoverage]
+    last_day: date  # on the org's calendar
+    stranded: Window | None = None  # from the first to the last gap that is so old that only a backfill fills it
+
+    @property
+    def refused(self) -> bool:
+        """Whether its credential is refused."""
+        return self.credential.standing is CredentialStanding.REFUSED
+
+    def count(self, *states: CoverageState) -> int:
+        """Return how many wanted, due windows are in one of those states."""
+        return sum(population.count(state) for population in self.populations for state in states)
+
+    @property
+    def incomplete(self) -> int:
+        """How many wanted, due windows are not complete."""
+        return sum(population.incomplete for population in self.populations)
+
+    @property
+    def lag_s(self) -> float:
+        """The largest lag of its populations, in seconds."""
+        return max((population.lag_s for population in self.populations), default=0.0)
+
+    @property
+    def last_success(self) -> datetime | None:
+        """When a complete answer last came, of whichever population."""
+        return max((p.last_success for p in self.populations if p.last_success), default=None)

@@ -1,0 +1,198 @@
+"""The document that `/api/status` sends, as values: its JSON Schema is derived from them.
+
+Keys are only ever added. Instants are in UTC; days, gaps and spans are on the org's calendar.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, PositiveInt, TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema
+
+from collector.config.schema import DIALECT
+from collector.core.org_coverage import CoverageState, CredentialStatus
+from collector.errors import Problem
+from collector.model import Granularity, Population
+
+Count = Annotated[int, Field(ge=0)]
+Seconds = Annotated[float, Field(ge=0)]
+IncompleteState = Literal["in_doubt", "partial", "failed", "refused", "missing"]
+
+
+def about(text: str) -> Any:
+    """Return what describes a key in the schema."""
+    return Field(description=text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpanPart:
+    """A span of windows."""
+
+    start: Annotated[datetime, about("The first instant, with the zone's offset")]
+    end: Annotated[datetime, about("The first instant after it")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GapPart(SpanPart):
+    """Windows that follow each other in one state and are not complete."""
+
+    state: IncompleteState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaysPart:
+    """The last 90 days, each as the worst of its windows."""
+
+    first: Annotated[date, about("The first day, on the org's calendar")]
+    runs: Annotated[Sequence[tuple[CoverageState, PositiveInt]], about("A state, and how many days in a row show it")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsagePart:
+    """One product's usage; null: the product has no such number, or it is not known."""
+
+    total_tests: Count | None
+    total_duration: Count | None
+    total_screenshots: Count | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PopulationPart:
+    """One population of an org."""
+
+    population: Annotated[Population, about("Whose usage")]
+    windows: Annotated[Count, about("Windows that are wanted and due, of all time")]
+    complete: Annotated[Count, about("Of them complete")]
+    in_doubt: Annotated[Count, about("Of them fetched, with records in an unsealed file of a dead process")]
+    partial: Annotated[Count, about("Of them partial")]
+    failed: Annotated[Count, about("Of them failed")]
+    refused: Annotated[Count, about("Of them refused")]
+    missing: Annotated[Count, about("Of them missing: never fetched")]
+    lacking: Annotated[Count, about("Of them not complete")]
+    lag_s: Annotated[Seconds, about("How far the newest complete window lies behind the newest that is due")]
+    last_success: Annotated[datetime | None, about("When a complete answer last came")]
+    newest_complete: Annotated[datetime | None, about("The end of the newest complete window")]
+    newest_due: Annotated[datetime | None, about("The end of the newest window that is due")]
+    oldest_usage: Annotated[datetime | None, about("The start of the oldest window with usage")]
+    gaps: Annotated[Sequence[GapPart], about("What is not complete: the newest gaps, oldest first")]
+    gaps_left_out: Annotated[Count, about("Older ones that are not listed")]
+    reasons: Annotated[Mapping[str, Count], about("Why windows of the last 90 days are not complete: windows by code")]
+    days: DaysPart
+    tests: Annotated[Sequence[Count | None], about("All products' tests of the same days; null: unknown")]
+    newest_usage: Annotated[
+        Mapping[str, UsagePart], about("By product, of the newest window that is due, as far as it is known")
+    ]
+    newest_users: Annotated[Count | None, about("Distinct users in that window")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrgPart:
+    """One org."""
+
+    org: Annotated[str, about("The name in the config")]
+    org_id: Annotated[str | None, about("The organization's id, as the API says it; null: no answer has come yet")]
+    org_name: Annotated[str | None, about("The organization's name, as the API says it")]
+    labels: Annotated[Mapping[str, str], about("From the config")]
+    timezone: Annotated[str, about("The zone of its calendar")]
+    granularity: Annotated[Granularity, about("The length of its windows")]
+    credential: Annotated[CredentialStatus, about("Its standing; if it is refused: why, since when, until when")]
+    lacking: Annotated[Count, about("Windows that are not complete")]
+    lag_s: Annotated[Seconds, about("The largest lag of its populations")]
+    last_success: Annotated[datetime | None, about("When a complete answer last came")]
+    beyond_catch_up: Annotated[SpanPart | None, about("Holds gaps that only a backfill fills")]
+    populations: Annotated[Sequence[PopulationPart], about("Those that are collected")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigPart:
+    """The config file."""
+
+    path: Annotated[str, about("The file")]
+    loaded_at: Annotated[datetime, about("When the config in force was loaded")]
+    refused_at: Annotated[datetime | None, about("When a newer one was refused")]
+    problems: Annotated[Sequence[Problem], about("What is wrong with the newer one")]
+    warnings: Annotated[Sequence[str], about("What deserves a look")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchedulePart:
+    """When runs begin."""
+
+    cron: Annotated[str, about("The expression")]
+    timezone: Annotated[str, about("The zone it is read in")]
+    next_run: Annotated[datetime | None, about("When the next run begins")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurrentRunPart:
+    """The run under way."""
+
+    run_id: Annotated[str, about("As in files and manifests")]
+    started_at: Annotated[datetime, about("When it began")]
+    planned: Annotated[Count, about("Slices, as far as is known")]
+    done: Annotated[Count, about("Of them ended")]
+    orgs: Annotated[Count, about("Orgs with anything to do")]
+    orgs_done: Annotated[Count, about("Of them done")]
+    partial: Annotated[Count, about("Slices that ended partial")]
+    failed: Annotated[Count, about("Slices that failed")]
+    refused: Annotated[Count, about("Slices that were refused")]
+    retries: Annotated[Count, about("How often a slice was tried again")]
+    api_down: Annotated[bool, about("Whether every org fails, and the API is probed")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPart:
+    """A run that ended."""
+
+    run_id: Annotated[str, about("As in files and manifests")]
+    command: Annotated[str, about("What made it")]
+    started_at: Annotated[datetime, about("When it began")]
+    ended_at: Annotated[datetime, about("When it ended")]
+    exit_code: Annotated[int | None, about("As of a command; null: interrupted, or a defect")]
+    why: Annotated[str, about("The same in words")]
+    planned: Annotated[Count, about("Slices; 0 for runs before the service started")]
+    states: Annotated[Mapping[str, Count], about("How they ended: slices by state")]
+    records: Annotated[Count, about("Records written")]
+    requests: Annotated[Count, about("Requests sent")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusDocument:
+    """What `/api/status` sends."""
+
+    version: Annotated[str, about("Of the collector")]
+    now: Annotated[datetime, about("When this was true")]
+    started_at: Annotated[datetime, about("When the service started")]
+    headline: Annotated[str, about("Whether everything is complete, in words for people")]
+    stopping: Annotated[bool, about("Whether it is being stopped")]
+    config: ConfigPart
+    schedule: SchedulePart
+    current_run: CurrentRunPart | None
+    runs: Annotated[Sequence[RunPart], about("Those that ended, newest first")]
+    ledger_read_at: Annotated[datetime | None, about("When the ledger was last read; null: not yet")]
+    orgs_total: Annotated[Count, about("Orgs of the config")]
+    orgs_lacking: Annotated[Count, about("Of them with a window that is not complete")]
+    credentials_refused: Annotated[Count, about("Of them with a refused credential")]
+    orgs: Annotated[
+        Sequence[OrgPart], about("In the order of the config: those that `?q=`, `?state=`, `?label=` choose, else all")
+    ]
+
+
+class _Schema(GenerateJsonSchema):
+    schema_dialect = DIALECT
+
+    def field_title_should_be_set(self, *_: object, **__: object) -> bool:
+        return False  # titles that pydantic makes up only repeat the keys
+
+    def field_is_required(self, *_: object, **__: object) -> bool:
+        return True  # every key is always sent
+
+
+def status_schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of `/api/status`."""
+    schema = TypeAdapter(StatusDocument).json_schema(mode="serialization", schema_generator=_Schema)
+    return {"$schema": DIALECT, **schema, "title": "usage collector status"}
