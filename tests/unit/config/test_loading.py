@@ -139,24 +139,6 @@ orgs:
     assert b.credential == BearerCredential(token=SECRET)
 
 
-def test_aliases_and_merge_keys_spare_repetition() -> None:
-    a, b, c = loaded(
-        """
-orgs:
-- &first {name: a, token_env: T, timezone: Asia/Tokyo, labels: &labels {team: x}}
-- {<<: *first, name: b, timezone: UTC}
-- {<<: [{org_id: 1}, *first], name: c, labels: *labels}
-"""
-    ).orgs
-    assert [org.zone.name for org in (a, b, c)] == ["Asia/Tokyo", "UTC", "Asia/Tokyo"]
-    assert (b.labels, c.labels, c.org_id) == ({"team": "x"}, {"team": "x"}, "1")
-
-
-def test_problem_of_a_merged_value_is_told_where_it_is_written() -> None:
-    with pytest.raises(ConfigError, match=r"^collector\.yaml:2: orgs\[0\]\.granularity: .*\n"):
-        loaded("orgs:\n- &first {name: a, token_env: T, granularity: year}\n- {<<: *first, name: b}\n")
-
-
 @pytest.mark.parametrize("bad", bad_yaml.CASES, ids=lambda bad: bad.promise)
 def test_without_libyaml_the_same_is_told(bad: Bad, monkeypatch: pytest.MonkeyPatch) -> None:
     class PurePython(document.Composing, yaml.SafeLoader):
