@@ -18,7 +18,7 @@ import yaml
 from collector.config.messages import Path as KeyPath
 from collector.config.messages import dotted
 from collector.config.syntax import syntax_problem
-from collector.config.values import NULL_TAG, Builder, is_merge
+from collector.config.values import NO_SHARING, NULL_TAG, Builder
 from collector.errors import ConfigError, Problem
 
 try:
@@ -27,25 +27,14 @@ except ImportError:  # PyYAML without libyaml: slower, the same otherwise
     from yaml import SafeLoader as BaseLoader  # type: ignore[assignment]
 
 MAX_BYTES = 64 * 2**20
-MAX_DEPTH = 40  # deeper nesting than that is an attack or an accident, and recursion has its end
+MAX_DEPTH = 40  # deeper nesting is an attack or an accident; libyaml's composer recurses on the C stack
 NULL = re.compile(r"(?:~|null|Null|NULL)?\Z")  # the resolver only calls match()
 
 
 class Composing:
-    """What makes a loader compose text: the only thing that it recognises in a plain scalar is null."""
+    """Makes a loader keep scalars as text: the only value that it recognises in a plain scalar is null."""
 
     yaml_implicit_resolvers: ClassVar = {first: [(NULL_TAG, NULL)] for first in ("~", "n", "N", "")}
-    depth = 0
-
-    def descend_resolver(self, *_: object, **__: object) -> None:
-        """Count the depth: libyaml's composer recurses on the C stack, without any limit."""
-        self.depth += 1
-        if self.depth > MAX_DEPTH:
-            raise yaml.MarkedYAMLError(problem="nested too deep")
-
-    def ascend_resolver(self) -> None:
-        """Count the depth."""
-        self.depth -= 1
 
 
 class Loader(Composing, BaseLoader):
@@ -78,21 +67,13 @@ class Document:
         return Problem(message=message, file=str(self.file), line=self.line(path), path=dotted(path) or None)
 
 
-def child(node: yaml.Node, step: str | int, above: tuple[yaml.Node, ...] = ()) -> tuple[int, yaml.Node] | None:
-    """Return the line and node that a step leads to, also through `<<`, were it of the mapping itself."""
+def child(node: yaml.Node, step: str | int) -> tuple[int, yaml.Node] | None:
+    """Return the line and node that a step leads to, if there is such a child."""
     if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
         item: yaml.Node = node.value[step]
         return item.start_mark.line + 1, item
-    if not isinstance(node, yaml.MappingNode) or node in above:
-        return None
-    for key, value in node.value:
-        if key.value == step and not is_merge(key):
-            return key.start_mark.line + 1, value
-    for key, value in node.value:
-        if is_merge(key):
-            for source in value.value if isinstance(value, yaml.SequenceNode) else [value]:
-                if found := child(source, step, (*above, node)):
-                    return found
+    if isinstance(node, yaml.MappingNode):
+        return next(((key.start_mark.line + 1, value) for key, value in node.value if key.value == step), None)
     return None
 
 
@@ -100,11 +81,8 @@ def read_document(file: Path) -> Document:
     """Read and compose a file. Raises ConfigError when there is nothing to go on with."""
     text, mode = read_text(file)
     try:
-        loader = Loader(text)
-        try:
-            root = loader.get_single_node()
-        finally:
-            loader.dispose()
+        check_events(file, text)
+        root = yaml.compose(text, Loader=Loader)
     except yaml.YAMLError as error:
         raise ConfigError([syntax_problem(error, file=str(file), text=text)]) from None
     if root is None:
@@ -112,6 +90,21 @@ def read_document(file: Path) -> Document:
     builder = Builder(file)
     data = builder.build(root, ())
     return Document(file=file, data=data, mode=mode, root=root, problems=tuple(builder.problems))
+
+
+def check_events(file: Path, text: str) -> None:
+    """Check what composing doesn't bound: the depth, and anchors and aliases. Raises ConfigError."""
+    depth = 0
+    shared: dict[int | None, None] = {}
+    for event in yaml.parse(text, Loader=Loader):
+        line = event.start_mark.line + 1 if event.start_mark else None
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise ConfigError([Problem(message="lists or mappings are nested too deep", file=str(file), line=line)])
+        if isinstance(event, yaml.NodeEvent) and event.anchor:
+            shared[line] = None
+    if shared:
+        raise ConfigError([Problem(message=NO_SHARING, file=str(file), line=line) for line in shared])
 
 
 def read_text(file: Path) -> tuple[str, int]:

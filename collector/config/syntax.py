@@ -15,12 +15,9 @@ from collector.errors import Problem
 MISPLACED_COLON = "a `:` where none can be: check the indentation, and quote a value that holds `: `"
 # In this order: (in the parser's problem or context, whether the start of the construct is the line, message)
 SENTENCES = (
-    ("nested too deep", False, "lists or mappings are nested too deep"),
     ("expected a single document", False, "a second document begins here (`---`): a file holds one"),
     ("mapping values are not allowed", False, MISPLACED_COLON),
     ("could not find expected ':'", True, "a key needs a `:` and a space after it"),
-    ("undefined alias", False, "an alias (`*…`) without its anchor: quote a value that begins with `*`"),
-    ("duplicate anchor", False, "this anchor (`&…`) exists already: quote a value that begins with `&`"),
     ("unknown escape", True, "no escape (`\\`) in double quotes looks like this: use single quotes"),
     ("a quoted scalar", True, "a quote is opened here and never closed"),
     ("-quoted scalar", True, "a quote is opened here and never closed"),

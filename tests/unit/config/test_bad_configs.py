@@ -6,28 +6,24 @@ import pytest
 
 from collector.config import load
 from collector.errors import ConfigError
-from tests.unit.config import bad_orgs, bad_settings, bad_yaml
-from tests.unit.config.bad import SECRET, Bad
+from tests.unit.config.cases import BAD, HERE, SECRET, Bad
 
-CASES = (*bad_yaml.CASES, *bad_settings.CASES, *bad_orgs.CASES)
+Refused = tuple[Bad, ConfigError]
 
 
-@pytest.fixture(params=CASES, ids=lambda bad: bad.promise)
+@pytest.fixture(params=BAD, ids=lambda bad: bad.name)
 def refused(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Refused:
     monkeypatch.chdir(tmp_path)
     bad: Bad = request.param
     file = bad.write()
     with pytest.raises(ConfigError) as caught:
-        load(file, environ=bad.variables, overrides=bad.overrides)
+        load(file, **bad.around)
     return bad, caught.value
 
 
-Refused = tuple[Bad, ConfigError]
-
-
-def test_every_problem_is_told_word_for_word(refused: Refused) -> None:
+def test_every_problem_is_reported_word_for_word(refused: Refused) -> None:
     bad, error = refused
-    assert str(error).splitlines() == list(bad.told)
+    assert str(error).splitlines() == bad.expected
 
 
 def test_no_message_holds_any_of_a_secret(refused: Refused) -> None:
@@ -40,5 +36,7 @@ def test_every_problem_says_where_to_look(refused: Refused) -> None:
     assert all(problem.file or problem.path for problem in error.problems)
 
 
-def test_the_table_is_long_and_its_names_are_unique() -> None:
-    assert len({bad.promise for bad in CASES}) == len(CASES) >= 45
+def test_every_bad_config_has_its_messages() -> None:
+    assert len(BAD) > 140
+    named = {bad.messages.with_suffix("") for bad in BAD}
+    assert {file.with_suffix("") for file in (HERE / "bad").glob("*/*")} == named

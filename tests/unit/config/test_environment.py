@@ -8,7 +8,7 @@ from pydantic.fields import FieldInfo
 from collector.config import Settings, find, find_config, load
 from collector.config.layers import is_list, leaves, variable
 from collector.errors import ConfigError
-from tests.unit.config.bad import CONFIG, ORG, SECRET, write
+from tests.unit.config.cases import CONFIG, ORG, SECRET, write
 
 
 @pytest.fixture(autouse=True)

@@ -14,8 +14,7 @@ from collector.config.layers import leaves
 from collector.core.request import RangeEnd
 from collector.errors import ConfigError
 from collector.model import BasicCredential, BearerCredential, Granularity, Population
-from tests.unit.config import bad_yaml
-from tests.unit.config.bad import CONFIG, ORG, SECRET, Bad, write
+from tests.unit.config.cases import BAD, CONFIG, ORG, SECRET, Bad, write
 
 VARIABLES = {"T": SECRET, "ACME_USERNAME": "u", "ACME_ACCESS_KEY": SECRET, "GLOBEX_TOKEN": SECRET}
 EXAMPLES = Path(__file__).parents[3] / "config"
@@ -139,33 +138,27 @@ orgs:
     assert b.credential == BearerCredential(token=SECRET)
 
 
-def test_aliases_and_merge_keys_spare_repetition() -> None:
-    a, b, c = loaded(
-        """
-orgs:
-- &first {name: a, token_env: T, timezone: Asia/Tokyo, labels: &labels {team: x}}
-- {<<: *first, name: b, timezone: UTC}
-- {<<: [{org_id: 1}, *first], name: c, labels: *labels}
-"""
-    ).orgs
-    assert [org.zone.name for org in (a, b, c)] == ["Asia/Tokyo", "UTC", "Asia/Tokyo"]
-    assert (b.labels, c.labels, c.org_id) == ({"team": "x"}, {"team": "x"}, "1")
-
-
-def test_problem_of_a_merged_value_is_told_where_it_is_written() -> None:
-    with pytest.raises(ConfigError, match=r"^collector\.yaml:2: orgs\[0\]\.granularity: .*\n"):
-        loaded("orgs:\n- &first {name: a, token_env: T, granularity: year}\n- {<<: *first, name: b}\n")
-
-
-@pytest.mark.parametrize("bad", bad_yaml.CASES, ids=lambda bad: bad.promise)
-def test_without_libyaml_the_same_is_told(bad: Bad, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(params=["libyaml", "without libyaml"])
+def _parser(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     class PurePython(document.Composing, yaml.SafeLoader):
         pass
 
-    monkeypatch.setattr(document, "Loader", PurePython)
+    if request.param != "libyaml":
+        monkeypatch.setattr(document, "Loader", PurePython)
+
+
+@pytest.mark.usefixtures("_parser")
+@pytest.mark.parametrize("bad", [bad for bad in BAD if bad.name.startswith("yaml/")], ids=lambda bad: bad.name)
+def test_with_libyaml_and_without_the_same_is_reported(bad: Bad) -> None:
     with pytest.raises(ConfigError) as caught:
-        load(bad.write(), environ=bad.variables)
-    assert str(caught.value).splitlines() == list(bad.told)
+        load(bad.write(), **bad.around)
+    assert str(caught.value).splitlines() == bad.expected
+
+
+@pytest.mark.usefixtures("_parser")
+def test_nesting_without_end_is_refused_before_the_stack_ends() -> None:
+    with pytest.raises(ConfigError, match=r"\Acollector\.yaml:1: lists or mappings are nested too deep\Z"):
+        loaded("api: " + "[" * 100_000 + "\n" + ORG)
 
 
 def test_byte_order_mark_and_windows_line_ends_are_no_problem() -> None:

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from collector.config import LoadedConfig, load, secrets
+from collector.errors import ConfigError
 from collector.model import BasicCredential, BearerCredential
-from tests.unit.config.bad import CONFIG, ORG, SECRET, write
+from tests.unit.config.cases import CONFIG, ORG, SECRET, write
 
 KEY = Path("keys/acme.key")
 BY_FILE = "orgs:\n- {name: a, token_file: keys/acme.key}\n"
@@ -56,6 +57,15 @@ def test_secret_file_of_many_orgs_is_read_once() -> None:
     write(KEY, SECRET).chmod(0o600)
     config = loaded("orgs:\n" + "".join(f"- {{name: o{n}, token_file: keys/acme.key}}\n" for n in range(3)))
     assert config.files == (CONFIG, KEY)
+
+
+def test_secret_file_that_is_too_large_is_refused() -> None:
+    write(KEY, SECRET * 6000)
+    with pytest.raises(ConfigError) as caught:
+        loaded(BY_FILE)
+    message = "collector.yaml:2: orgs[0].token_file: the secret file keys/acme.key is larger than 64 KiB"
+    assert str(caught.value) == message
+    assert SECRET not in f"{caught.value!r} {caught.value.problems!r}"
 
 
 def test_secret_file_that_others_can_read_is_warned_about_once() -> None:
