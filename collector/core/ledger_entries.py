@@ -5,13 +5,12 @@ Instants are aware datetimes in UTC. Never reads or writes anything. `docs/ledge
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from collector.core.coverage import Known
 from collector.core.emission import Emission
-from collector.model import Population, ProductUsage, SliceState
+from collector.model import Population, SliceState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +64,7 @@ class SliceRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SliceCommit:
-    """What is to be written of a slice. `shrunk` is a smaller answer that was kept beside the old one."""
+    """What is to be written of a slice."""
 
     slice: SliceKey
     end: datetime
@@ -74,7 +73,6 @@ class SliceCommit:
     asked_at: datetime
     complete_at: datetime | None
     emission: Emission | None
-    shrunk: Mapping[str, ProductUsage] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

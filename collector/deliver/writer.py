@@ -150,11 +150,6 @@ class Writer:
             elif before and before.state is SliceState.PARTIAL and found is None:
                 state = before.state
         emission: Emission | None = found.change.emission if found else (row.emission if row else None)
-        shrunk = None
-        if found and found.change.shrunk and outcome.finding:
-            shrunk = {
-                name: usage for name in found.change.shrunk if (usage := outcome.finding.products.get(name)) is not None
-            }
         return SliceCommit(
             slice=key,
             end=outcome.slice.window.end,
@@ -163,7 +158,6 @@ class Writer:
             asked_at=now,
             complete_at=complete_at,
             emission=emission,
-            shrunk=shrunk,
         )
 
     def _committed(

@@ -111,19 +111,6 @@ def tests_of(text: str) -> tuple[int | None, bool]:
         ) from error
 
 
-def usages_text(usages: Mapping[str, ProductUsage]) -> str:
-    """Return totals by product as JSON."""
-    return orjson.dumps({product: _trimmed(_usage_values(usage)) for product, usage in usages.items()}).decode()
-
-
-def usages_of(text: str) -> dict[str, ProductUsage]:
-    """Return the totals of a text that `usages_text` made. Raises DamagedError for any other text."""
-    try:
-        return {product: _usage(values) for product, values in orjson.loads(text).items()}
-    except (ValueError, TypeError, AttributeError) as error:
-        raise DamagedError(f"totals don't have the format that a collector writes: {type(error).__name__}") from error
-
-
 def _usage_values(usage: ProductUsage) -> tuple[Any, ...]:
     return (usage.total_tests, usage.total_duration, usage.total_screenshots, usage.extra or None)
 

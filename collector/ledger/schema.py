@@ -120,7 +120,6 @@ slice_ = Table(
     Column("asked_at", BigInteger, nullable=False),
     Column("complete_at", BigInteger),
     Column("emission", Text),
-    Column("shrunk", Text),
     Column("file", ForeignKey("file.id", name="slice_file")),
     Column("prior", Text),
     sqlite_with_rowid=False,

@@ -20,7 +20,6 @@ from collector.ledger.codec import (
     micros,
     population_of,
     state_of,
-    usages_text,
 )
 from collector.ledger.schema import slice_
 from collector.ledger.statements import Insert, batches, insert_for
@@ -123,14 +122,12 @@ def _upsert(dialect: str) -> Insert:
         (slice_.c.file == new.file, slice_.c.prior),
         else_=slice_.c.emission,
     )
-    shrunk = case((new.emission.is_(None), func.coalesce(new.shrunk, slice_.c.shrunk)), else_=new.shrunk)
     kept = {name: new[name] for name in ("end", "state", "code", "asked_at", "complete_at")}
     return statement.on_conflict_do_update(
         index_elements=[slice_.c.org, slice_.c.population, slice_.c.start],
         set_=kept
         | {
             "emission": func.coalesce(new.emission, slice_.c.emission),
-            "shrunk": shrunk,
             "file": case((changed, new.file), else_=slice_.c.file),
             "prior": prior,
         },
@@ -149,7 +146,6 @@ def _values(commit: SliceCommit, file_id: int | None) -> dict[str, object]:
         "asked_at": micros(commit.asked_at),
         "complete_at": None if commit.complete_at is None else micros(commit.complete_at),
         "emission": emission,
-        "shrunk": None if commit.shrunk is None else usages_text(commit.shrunk),
         "file": None if emission is None else file_id,
     }
 

@@ -32,7 +32,7 @@ from collector.ledger import slices as _slices
 from collector.ledger.database import PATIENCE_S, Database
 from collector.ledger.digest import Digest
 from collector.ledger.opening import open_database
-from collector.model import Org, Population, ProductUsage, Window
+from collector.model import Org, Population, Window
 
 
 class SqlLedger:
@@ -234,10 +234,6 @@ class SqlLedger:
     def in_doubt(self) -> Mapping[int, frozenset[int]]:
         """Return the files that dead processes left and nobody has sealed yet, by the orgs with slices in them."""
         return self._database.read(views.in_doubt)
-
-    def shrunk(self, key: int) -> Mapping[tuple[Population, Window], Mapping[str, ProductUsage]]:
-        """Return the smaller answers of an org that were kept beside what was emitted, by product."""
-        return self._database.read(lambda tx: views.shrunk(tx, key))
 
     def awaited(self) -> Sequence[views.AwaitedFile]:
         """Return the files that dead processes left and nobody has sealed yet, oldest first."""

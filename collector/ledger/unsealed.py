@@ -66,7 +66,6 @@ def lost(tx: Connection, file_id: int) -> int:
             code="lost",
             complete_at=None,
             emission=slice_.c.prior,
-            shrunk=None,
             file=None,
             prior=None,
         )

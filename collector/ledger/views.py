@@ -9,11 +9,10 @@ from sqlalchemy import Connection, func, select
 
 from collector.core.ledger_entries import Holder, UnsealedFile
 from collector.ledger import schema
-from collector.ledger.codec import instant_of, population_of, usages_of
+from collector.ledger.codec import instant_of
 from collector.ledger.holders import holder_of
 from collector.ledger.schema import BEGINNING, calendar, org, run, slice_
 from collector.ledger.unsealed import file_of
-from collector.model import Population, ProductUsage, Window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,19 +81,6 @@ def organizations(tx: Connection) -> list[Organization]:
         )
         for row in tx.execute(query)
     ]
-
-
-def shrunk(tx: Connection, key: int) -> dict[tuple[Population, Window], dict[str, ProductUsage]]:
-    """Return the smaller answers that were kept beside what was emitted, by product."""
-    query = (
-        select(slice_.c.population, slice_.c.start, slice_.c.end, slice_.c.shrunk)
-        .where(slice_.c.org == key, slice_.c.shrunk.is_not(None))
-        .order_by(slice_.c.population, slice_.c.start)
-    )
-    return {
-        (population_of(population), Window(instant_of(start), instant_of(end))): usages_of(text)
-        for population, start, end, text in tx.execute(query)
-    }
 
 
 def open_runs(tx: Connection) -> list[OpenRun]:

@@ -42,7 +42,7 @@ class World:
         self.api = Api(scenario, random.Random(f"api {scenario.seed}"), self.trace, truth)
         self.processes: list[Process] = []
         self.step = 0
-        self.clock_off = timedelta(0)
+        self._clock_offs: list[tuple[float, timedelta]] = [(0.0, timedelta(0))]  # from when on, by how much
         self.first_seen: dict[int, datetime] = {}  # by org: what the clock read when it was first wanted
         self.broken_first: Broken | None = None
         self.final_runs: set[str] = set()
@@ -57,7 +57,20 @@ class World:
         return self.loop.time()
 
     def wall_clock(self) -> datetime:
-        return self.scenario.start + timedelta(seconds=self.now()) + self.clock_off
+        return self.wall_clock_at(self.now())
+
+    def wall_clock_at(self, at: float) -> datetime:
+        """What clocks said at an instant."""
+        off = next(off for since, off in reversed(self._clock_offs) if since <= at)
+        return self.scenario.start + timedelta(seconds=at) + off
+
+    @property
+    def clock_off(self) -> timedelta:
+        return self._clock_offs[-1][1]
+
+    @clock_off.setter
+    def clock_off(self, off: timedelta) -> None:
+        self._clock_offs.append((self.now(), off))
 
     # -- what processes have in common
 

@@ -51,11 +51,6 @@ def test_an_emission_survives_a_round_trip_and_its_text_is_stable(emission: Emis
     assert codec.emission_text(codec.emission_of(text)) == text
 
 
-@given(st.dictionaries(TEXTS, USAGES, max_size=7))
-def test_totals_survive_a_round_trip(usages: dict[str, ProductUsage]) -> None:
-    assert codec.usages_of(codec.usages_text(usages)) == usages
-
-
 @given(INSTANTS)
 def test_instants_survive_a_round_trip_exactly(instant: datetime) -> None:
     assert codec.instant_of(codec.micros(instant)) == instant
@@ -69,11 +64,10 @@ def test_instants_of_any_zone_are_stored_in_utc() -> None:
 
 @given(st.text(max_size=40) | JSON.map(repr))
 def test_any_other_text_raises_a_damaged_error(text: str) -> None:
-    for read in (codec.emission_of, codec.usages_of):
-        try:
-            read(text)
-        except codec.DamagedError:
-            continue
+    try:
+        codec.emission_of(text)
+    except codec.DamagedError:
+        return
 
 
 def test_the_codes_of_values_never_change() -> None:

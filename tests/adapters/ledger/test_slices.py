@@ -10,7 +10,7 @@ from collector.core.coverage import Known
 from collector.core.ledger_entries import SliceKey, SliceRow
 from collector.errors import LedgerError
 from collector.ledger import SqlLedger
-from collector.model import ProductUsage, SliceState, Window
+from collector.model import SliceState, Window
 from collector.ports import Ledger
 from tests.adapters.ledger.conftest import Open
 from tests.adapters.ledger.support import (
@@ -98,22 +98,6 @@ def test_orgs_and_populations_are_separate(ledger: SqlLedger) -> None:
 def test_of_two_commits_of_a_slice_at_once_the_later_counts(ledger: SqlLedger, key: int) -> None:
     ledger.commit([commit(key, 0, SliceState.FAILED), commit(key, 0)], None)
     assert ledger.coverage(key, ALWAYS)[ACCOUNT, day(0)].state is SliceState.COMPLETE
-
-
-def test_a_smaller_answer_is_stored_beside_the_emission(ledger: SqlLedger, key: int) -> None:
-    smaller = {"automation": ProductUsage(total_tests=1, total_duration=2)}
-    ledger.commit([commit(key, 0), commit(key, 1)], None)
-    ledger.commit([commit(key, 0, shrunk=smaller)], None)
-    assert ledger.rows([slice_at(key, 0)])[slice_at(key, 0)].emission == emission()
-    assert ledger.shrunk(key) == {(ACCOUNT, days(0, 1)): smaller}
-
-
-def test_a_smaller_answer_is_deleted_by_a_larger_answer_and_kept_by_a_failure(ledger: SqlLedger, key: int) -> None:
-    ledger.commit([commit(key, 0, shrunk={"automation": ProductUsage(total_tests=1)})], None)
-    ledger.commit([commit(key, 0, SliceState.FAILED)], None)
-    assert ledger.shrunk(key)
-    ledger.commit([commit(key, 0)], None)
-    assert ledger.shrunk(key) == {}
 
 
 def test_recent_slices_are_returned_newest_first(ledger: SqlLedger, key: int) -> None:
