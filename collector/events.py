@@ -1,8 +1,8 @@
-"""What happens during a run, told to whoever watches: logs, progress, metrics."""
+"""What happens during a run, as values, and how listeners (logs, progress, metrics) receive them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from collector.core.anomalies import Anomaly
@@ -119,3 +119,15 @@ Event = (
     | ApiDown
     | ApiUp
 )
+
+Listener = Callable[[Event], None]
+
+
+def all_of(*listeners: Listener) -> Listener:
+    """Return a listener that passes each event to all of these, in this order."""
+
+    def note(event: Event) -> None:
+        for listener in listeners:
+            listener(event)
+
+    return note

@@ -21,7 +21,7 @@ from collector.cli.progress import shown_progress
 from collector.cli.streams import stdout_console
 from collector.core.checks import Additivity
 from collector.core.exit_codes import ExitCode
-from collector.events import Event
+from collector.events import all_of
 
 
 @click.command(
@@ -39,7 +39,7 @@ def check(deep: bool, as_json: bool, **options: Any) -> int:
     """Validate the config and ask the API once per org: accepted, or refused and why."""
     context = open_context(**options)
     _hold_against_ledger(context)
-    with shown_progress(mode="auto", quiet=context.quiet, watch=_ignore) as watch:
+    with shown_progress(mode="auto", quiet=context.quiet, watch=all_of()) as watch:
         checks = asyncio.run(check_orgs(context.config, context.scope, deep=deep, watch=watch))
     code = _exit_code(checks)
     if as_json:
@@ -70,10 +70,6 @@ def _hold_against_ledger(context: Context) -> None:
             refuse_overlaps(ledger, context.config, context.scope.of(context.config.orgs))
         finally:
             ledger.close()
-
-
-def _ignore(_: Event) -> None:
-    """Log nothing: the table tells it."""
 
 
 def _exit_code(checks: list[OrgCheck]) -> ExitCode:

@@ -29,6 +29,7 @@ from collector.cli.progress import shown_progress
 from collector.cli.render import show_result
 from collector.core.exit_codes import ExitCode
 from collector.core.ranges import Moment
+from collector.events import all_of
 from collector.service.push import leaving_metrics
 
 log = structlog.get_logger("collector")
@@ -100,7 +101,7 @@ def run_and_show(context: Context, command: Command, *, progress: str) -> int:
         log.warning("config.warning", message=str(warning))
     with (
         leaving_metrics(context.config, command) as leaving,
-        shown_progress(mode=progress, quiet=context.quiet, watch=leaving.beside(log_event)) as watch,
+        shown_progress(mode=progress, quiet=context.quiet, watch=all_of(log_event, leaving.note)) as watch,
     ):
         leaving.result = result = asyncio.run(run_command(context.config, command, watch=watch))
     show_result(result, context)

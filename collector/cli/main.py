@@ -24,20 +24,10 @@ from collector.cli.streams import forget_stdout, guard_streams
 from collector.core.exit_codes import ExitCode
 from collector.errors import CollectorError, ConfigError, LedgerError, OutputError
 
-EXIT_CODES = """\b
-Exit codes:
-  0  every planned slice is complete
-  1  a defect of ours
-  2  bad usage or config: nothing was asked
-  3  done, but some slices are partial or failed
-  4  done, but an org was refused: a person is needed
-  5  the output or the ledger can't be written, or stdout's reader went away
-  6  another process worked on an org for longer than --wait: call again
-  130, 143  stopped by SIGINT or SIGTERM, after draining
-"""
+_EXIT_CODES = "\b\nExit codes:\n" + "\n".join(f"{code:>5}  {code.meaning}" for code in ExitCode)
 
 
-@click.group(epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(epilog=_EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="collector")
 def cli() -> None:
     """Collect the usage of many TestMu AI (formerly LambdaTest) organizations.

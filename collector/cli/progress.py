@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from collector.events import Event
+from collector.events import Event, Listener, all_of
 from collector.run.progress import Progress as Counted
-
-Watch = Callable[[Event], None]
 
 
 def _text(progress: Counted) -> str:
@@ -27,8 +25,8 @@ def _text(progress: Counted) -> str:
 
 
 @contextmanager
-def shown_progress(*, mode: str, quiet: bool, watch: Watch) -> Iterator[Watch]:
-    """Yield what to tell of events: `watch`, and the bar if there is one. On stderr, and only on a terminal."""
+def shown_progress(*, mode: str, quiet: bool, watch: Listener) -> Iterator[Listener]:
+    """Yield a listener: `watch`, and the progress bar if there is one. It is on stderr, and only on a terminal."""
     if quiet or mode == "never" or (mode == "auto" and not sys.stderr.isatty()):
         yield watch
         return
@@ -46,9 +44,7 @@ def shown_progress(*, mode: str, quiet: bool, watch: Watch) -> Iterator[Watch]:
     with bar:
         task = bar.add_task("", total=counted.total, text=_text(counted))
 
-        def tell(event: Event) -> None:
-            watch(event)
-            counted.note(event)
+        def update(_: Event) -> None:
             bar.update(task, total=counted.total, completed=counted.done, text=_text(counted))
 
-        yield tell
+        yield all_of(watch, counted.note, update)

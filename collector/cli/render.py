@@ -29,15 +29,6 @@ _STATES = {
     SliceState.REFUSED: "red",
     SliceState.NOT_ASKED: "red",
 }
-_ADVICE = {
-    ExitCode.OK: "every planned slice is complete",
-    ExitCode.INCOMPLETE: "some slices are not complete: run it again, what can be repaired will be",
-    ExitCode.REFUSED: "an org was refused: a person has to act on what stands beside its name",
-    ExitCode.OUTPUT: "the output or the ledger failed: mend what is named, and run it again",
-    ExitCode.BUSY: "another process works on some orgs: call again",
-    ExitCode.INTERRUPTED: "stopped by SIGINT: run it again to go on",
-    ExitCode.TERMINATED: "stopped by SIGTERM: run it again to go on",
-}
 
 
 def show_result(result: RunResult, context: Context) -> None:
@@ -53,7 +44,7 @@ def show_result(result: RunResult, context: Context) -> None:
             console.print(doubt, soft_wrap=True)
         console.print(_closing(result), highlight=False, soft_wrap=True)
     if result.output_error is not None:
-        log.error("output.failed", message=str(result.output_error), next=_ADVICE[ExitCode.OUTPUT])
+        log.error("output.failed", message=str(result.output_error), next="fix what the message names, then run again")
 
 
 def _log_result(result: RunResult) -> None:
@@ -126,7 +117,7 @@ def _place(population: Population, cause: Cause, org: OrgSummary) -> str:
 def _closing(result: RunResult) -> str:
     seconds = (result.ended_at - result.started_at).total_seconds()
     requests = f"{result.summary.requests} requests in {duration(seconds)}"
-    lines = [f"exit {int(result.exit_code)}: {_ADVICE[result.exit_code]} ({requests})"]
+    lines = [f"exit {int(result.exit_code)}: {result.exit_code.meaning} ({requests})"]
     if result.recovered:
         lines.append(f"{len(result.recovered)} file(s) of a run that was killed are sealed, too")
     if result.files:

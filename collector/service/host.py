@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from collector.app.command import Command
 from collector.config import LoadedConfig
-from collector.events import Event
+from collector.events import Listener
 from collector.run.manifest import RunResult
 from collector.run.stop import Stop
 from collector.service.view import RunView
@@ -30,7 +30,7 @@ class Host(Protocol):
         ...
 
     async def run(
-        self, config: LoadedConfig, command: Command, *, run_id: str, stop: Stop, watch: Callable[[Event], None]
+        self, config: LoadedConfig, command: Command, *, run_id: str, stop: Stop, watch: Listener
     ) -> RunResult:
         """Make one run. Raises whatever keeps it from being made."""
         ...

@@ -26,7 +26,7 @@ from collector.config import LoadedConfig
 from collector.core.exit_codes import CAME_TO_ITS_END, ExitCode
 from collector.core.schedule import Schedule
 from collector.errors import CollectorError, Refused, kind_of, place_of
-from collector.events import Event, LaneEnded, RequestEnded
+from collector.events import Event, LaneEnded, Listener, RequestEnded, all_of
 from collector.ports import Clock
 from collector.run.manifest import RunResult, in_words
 from collector.run.progress import Progress
@@ -54,7 +54,6 @@ class Loop:
         *,
         clock: Clock,
         new_run_id: Callable[[], str],
-        watch: Callable[[Event], None],
         scope: Scope = EVERYTHING,
         rng: random.Random | None = None,
     ) -> None:
@@ -67,8 +66,8 @@ class Loop:
         self._host = host
         self._clock = clock
         self._new_run_id = new_run_id
-        self._watch = watch
-        self.on_run: Callable[[RunView], None] = lambda _: None  # hears of each end of a run
+        self.on_event: Listener = all_of()
+        self.on_run: Callable[[RunView], None] = lambda _: None  # called at the end of each run
         self._scope = scope
         self._rng = rng or random.SystemRandom()
         self._runs: deque[RunView] = deque(maxlen=RUNS_SHOWN)
@@ -160,14 +159,9 @@ class Loop:
         if self._signal is not None:
             stop.request(self._signal)
         self.observed.current = current
-
-        def tell(event: Event) -> None:
-            current.progress.note(event)
-            self._mind_refusals(event)
-            self._watch(event)
-
+        listener = all_of(current.progress.note, self._mind_refusals, self.on_event)
         try:
-            result = await self._host.run(self.config, command, run_id=run_id, stop=stop, watch=tell)
+            result = await self._host.run(self.config, command, run_id=run_id, stop=stop, watch=listener)
         except CollectorError as error:
             self._failed(current, kind_of(error), str(error))
         except Exception as error:  # noqa: BLE001 - the service outlives every defect of a run

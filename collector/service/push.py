@@ -8,7 +8,7 @@ whoever ended last knows best.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,7 +30,6 @@ from collector.service.org_metrics import OrgMetrics
 
 log = structlog.get_logger("collector")
 
-Watch = Callable[[Event], None]
 _TIMEOUT_S = 5.0  # of each push: behind the grace of a run that was told to stop
 _SIGNAL = 128
 
@@ -47,22 +46,15 @@ class _Crashed:
 
 @dataclass(slots=True)
 class Leaving:
-    """What a run did, to be told when it is over. Set `result` once it is there."""
+    """The events and the result of a run, kept for the push at its end. Set `result` once it is there."""
 
     metrics: RunMetrics | None = None
     result: EndedRun | None = None
 
-    def beside(self, watch: Watch) -> Watch:
-        """Return what tells the metrics of events, and another one."""
-        metrics = self.metrics
-        if metrics is None:
-            return watch
-
-        def both(event: Event) -> None:
-            watch(event)
-            metrics.note(event)
-
-        return both
+    def note(self, event: Event) -> None:
+        """Count an event, if anything is to be pushed."""
+        if self.metrics is not None:
+            self.metrics.note(event)
 
 
 @contextmanager

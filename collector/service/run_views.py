@@ -9,22 +9,7 @@ from collector.model import SliceState
 from collector.run.manifest import RunResult
 from collector.service.view import RunView
 
-WORDS = {
-    ExitCode.OK: "every planned slice is complete",
-    ExitCode.INCOMPLETE: "some slices are partial or failed: later runs repair what can be repaired",
-    ExitCode.REFUSED: "an org was refused: a person is needed",
-    ExitCode.OUTPUT: "the output or the ledger can't be written",
-    ExitCode.BUSY: "another process works on some orgs",
-    ExitCode.INTERRUPTED: "stopped by a signal, after draining",
-    ExitCode.TERMINATED: "stopped by a signal, after draining",
-}
-
-
-def words_for(exit_code: int | None) -> str:
-    """Return what an exit code says of a run."""
-    if exit_code is None:
-        return "it was interrupted: what it lacks is asked again"
-    return WORDS.get(ExitCode(exit_code), "a defect")
+_INTERRUPTED = "the run was interrupted: its missing windows will be fetched"
 
 
 def past_view(run: EndedRun, command: str) -> RunView:
@@ -35,13 +20,13 @@ def past_view(run: EndedRun, command: str) -> RunView:
         started_at=run.started_at,
         ended_at=run.ended_at,
         exit_code=run.exit_code,
-        why=words_for(run.exit_code),
+        why=_INTERRUPTED if run.exit_code is None else ExitCode(run.exit_code).meaning,
     )
 
 
 def ended_view(result: RunResult, *, reloaded: bool) -> RunView:
     """Return a run's end as operators see it."""
-    why = words_for(result.exit_code)
+    why = result.exit_code.meaning
     if result.output_error is not None:
         why = str(result.output_error)
     elif reloaded:

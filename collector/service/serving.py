@@ -27,7 +27,7 @@ from collector.config import LoadedConfig, files_now
 from collector.config.sections import State
 from collector.core.org_coverage import OrgCoverage
 from collector.errors import ConfigError, LedgerError, place_of
-from collector.events import Event
+from collector.events import Listener, all_of
 from collector.ledger import SqlLedger
 from collector.ports import Clock
 from collector.run.manifest import RunResult
@@ -84,7 +84,7 @@ class ServiceHost:
         return await self._reader(lambda: fingerprint(files_now(config)))
 
     async def run(
-        self, config: LoadedConfig, command: Command, *, run_id: str, stop: Stop, watch: Callable[[Event], None]
+        self, config: LoadedConfig, command: Command, *, run_id: str, stop: Stop, watch: Listener
     ) -> RunResult:
         """Make one run. Raises whatever keeps it from being made."""
         return await run_once(config, command, run_id=run_id, offload=self._writer, stop=stop, watch=watch)
@@ -138,9 +138,7 @@ def refuse_unfit(config: LoadedConfig) -> None:
         read_token(token_file)
 
 
-async def serve(
-    config: LoadedConfig, *, load: Callable[[], LoadedConfig], scope: Scope, watch: Callable[[Event], None]
-) -> None:
+async def serve(config: LoadedConfig, *, load: Callable[[], LoadedConfig], scope: Scope, watch: Listener) -> None:
     """Run the service until SIGTERM or SIGINT. Raises ConfigError and LedgerError for what it can't start with."""
     refuse_unfit(config)
     clock = SystemClock()
@@ -149,8 +147,7 @@ async def serve(
         reader = await stack.enter_async_context(WorkerThread("reader"))
         host = ServiceHost(load, scope=scope, clock=clock, writer=writer, reader=reader)
         stack.push_async_callback(host.close)
-        watching = Fan(watch)
-        loop = Loop(host, config, clock=clock, new_run_id=lambda: new_run_id(clock), watch=watching, scope=scope)
+        loop = Loop(host, config, clock=clock, new_run_id=lambda: new_run_id(clock), scope=scope)
         metrics = ServiceMetrics(loop.observed, lambda: wanted_of(loop.config.settings))
         viewer = Viewer(
             host,
@@ -160,7 +157,7 @@ async def serve(
             clock=clock,
             scope=scope,
         )
-        watching.add(metrics.note, viewer.note)
+        loop.on_event = all_of(watch, metrics.note, viewer.note)
         loop.on_run = metrics.run_ended
 
         def hung_s() -> dict[str, float]:
@@ -211,19 +208,3 @@ async def _again_and_again(endless: Callable[[], Awaitable[None]]) -> None:
         except Exception as error:  # noqa: BLE001 - the service outlives it
             log.error("task.crashed", exception=type(error).__name__, where=place_of(error))
         await asyncio.sleep(_AGAIN_S)
-
-
-class Fan:
-    """Tells several of each event."""
-
-    def __init__(self, *watches: Callable[[Event], None]) -> None:
-        self._watches = list(watches)
-
-    def add(self, *watches: Callable[[Event], None]) -> None:
-        """Tell these, too."""
-        self._watches += watches
-
-    def __call__(self, event: Event) -> None:
-        """Tell them."""
-        for watch in self._watches:
-            watch(event)

@@ -93,7 +93,6 @@ class ServiceWorld(World):
                 self.config,
                 clock=self.clock,
                 new_run_id=self._next_run_id,
-                watch=self.events.append,
                 rng=random.Random(1),
             )
             metrics = self.metrics = ServiceMetrics(loop.observed)
@@ -103,6 +102,7 @@ class ServiceWorld(World):
                 metrics.run_ended(run)
 
             loop.on_run = on_run
+            loop.on_event = self.events.append
             asyncio.get_running_loop().call_later(lasting.total_seconds(), loop.stop, SIGTERM)
             async with asyncio.TaskGroup() as tasks:
                 if during is not None:

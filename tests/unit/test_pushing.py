@@ -13,7 +13,7 @@ from collector.adapters.metrics import RunMetrics, new_registry
 from collector.app.command import Command
 from collector.config import LoadedConfig, Settings
 from collector.errors import ConfigError, OutputError, Retriable
-from collector.events import ApiDown, Event
+from collector.events import ApiDown
 from collector.service.push import leaving_metrics
 from tests.support.fake_api import FakeClock
 from tests.support.metrics import labels_of, parsed, value
@@ -35,20 +35,19 @@ def config(**push: Any) -> LoadedConfig:
     return LoadedConfig(settings=settings, orgs=(), path=Path(), files=(), warnings=())
 
 
-def test_where_nothing_is_to_be_pushed_events_go_straight_on() -> None:
-    seen: list[Event] = []
+def test_where_nothing_is_to_be_pushed_nothing_is_counted() -> None:
     with leaving_metrics(config(), COLLECT) as leaving:
-        assert leaving.beside(seen.append) == seen.append
+        leaving.note(DOWN)
+        assert leaving.metrics is None
         leaving.result = Result()
 
 
-def test_events_reach_who_watches_and_the_metrics(tmp_path: Path) -> None:
-    file, seen = tmp_path / "collector.prom", list[Event]()
+def test_events_reach_the_metrics(tmp_path: Path) -> None:
+    file = tmp_path / "collector.prom"
     with leaving_metrics(config(textfile=str(file)), COLLECT, clock=FakeClock()) as leaving:
-        leaving.beside(seen.append)(DOWN)
+        leaving.note(DOWN)
         leaving.result = Result()
     samples = parsed(file.read_text())
-    assert seen == [DOWN]
     assert value(samples, "api_down") == 1
     assert value(samples, "last_run_duration_seconds", command="collect") == 3600
     assert not labels_of(samples, "orgs"), "without a ledger nobody knows where orgs stand"
