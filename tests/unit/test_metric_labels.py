@@ -6,7 +6,7 @@ import ast
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import collector
@@ -22,13 +22,11 @@ REQUEST = ApiRequest(
 )
 
 
-@settings(deadline=None)
 @given(st.text() | st.from_regex(r"http_[0-9]{1,6}", fullmatch=True))
 def test_any_text_counts_as_one_of_a_closed_set(text: str) -> None:
     assert word_of(text) in WORDS
 
 
-@settings(deadline=None)
 @given(st.integers(100, 999), st.binary(max_size=50))
 def test_whatever_status_the_api_answers_is_one_of_a_closed_set(status: int, body: bytes) -> None:
     result = interpret(Reply(status=status, headers={}, body=body), REQUEST, now=FakeClock().now())
@@ -61,7 +59,6 @@ def test_every_code_that_the_collector_gives_a_failure_has_a_word_of_its_own() -
     assert {f"refused_{reason}" for reason in RefusalReason} <= WORDS
 
 
-@settings(deadline=None)
 @given(st.lists(st.text(max_size=300)))
 def test_texts_from_outside_are_bounded_in_number_and_length_and_keep_their_labels(texts: list[str]) -> None:
     bounded = Bounded.of(5, ["automation"])

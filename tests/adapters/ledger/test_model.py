@@ -167,7 +167,7 @@ class LedgerBesideModel(RuleBasedStateMachine):
         shutil.rmtree(self.directory)
 
 
-LedgerBesideModel.TestCase.settings = settings(max_examples=30, stateful_step_count=20, deadline=None)
+LedgerBesideModel.TestCase.settings = settings(max_examples=30, stateful_step_count=20)
 test_the_ledger_behaves_like_its_model = LedgerBesideModel.TestCase
 
 
@@ -188,5 +188,5 @@ class LedgerThatIsToldTwiceBesideModel(LedgerBesideModel):
         return ledger
 
 
-LedgerThatIsToldTwiceBesideModel.TestCase.settings = settings(max_examples=20, stateful_step_count=20, deadline=None)
+LedgerThatIsToldTwiceBesideModel.TestCase.settings = settings(max_examples=20, stateful_step_count=20)
 test_a_ledger_that_is_told_everything_twice_behaves_like_its_model = LedgerThatIsToldTwiceBesideModel.TestCase

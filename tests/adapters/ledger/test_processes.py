@@ -29,7 +29,7 @@ def test_a_living_process_keeps_its_leases_and_one_killed_loses_them_at_once(led
     keys = keys_of(ledger, 3)
     other = worker()
     holder_id, pid = other.ask("hello").split()
-    assert other.ask(f"claim {words(keys)}") == words(keys)
+    assert other.ask(f"acquire {words(keys)}") == words(keys)
     held = ledger.acquire(keys)
     assert {(holder.holder_id, holder.pid, holder.command) for holder in held.values()} == {
         (holder_id, int(pid), "backfill")
@@ -53,10 +53,10 @@ def test_processes_that_race_for_the_same_orgs_never_both_get_one(ledger: SqlLed
     dead = worker()
     for process in (*racers, dead):
         process.ask("hello")
-    assert dead.ask(f"claim {words(keys)}") == words(keys)
+    assert dead.ask(f"acquire {words(keys)}") == words(keys)
     dead.kill()  # all see at once that it is
     for racer in racers:
-        racer.send(f"claim {words(keys)}")
+        racer.send(f"acquire {words(keys)}")
     got = [int(key) for racer in racers for key in racer.receive().split()]
     assert sorted(got) == keys
 
@@ -67,7 +67,7 @@ def test_a_kill_at_any_point_leaves_whole_bookings(opened: Open, worker: Start) 
     chance = random.Random(3)
     for _ in range(5):
         process = worker()
-        process.ask(f"book {key}")
+        process.ask(f"commit {key}")
         for _ in range(chance.randrange(1, 6)):
             process.receive()
         process.kill()
@@ -85,7 +85,7 @@ def test_processes_that_create_one_ledger_at_once_all_work_on_it(worker: Start, 
     assert len(names) == 4
     ledger = opened()
     (key,) = keys_of(ledger, 1)
-    assert [process.ask(f"claim {key}") for process in workers] == [str(key), "", "", ""]
+    assert [process.ask(f"acquire {key}") for process in workers] == [str(key), "", "", ""]
 
 
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
