@@ -7,9 +7,12 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 
 RUN := .venv-run/bin/python
 DEV := .venv/bin/python
+# The tests of a file stay together, as they share servers.
+PYTEST := -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+ROOT := $(shell [ "$$(id -u)" = 0 ] && command -v apt-get)
 PIP := -m pip install --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: help demo test test-313 check lint format lock bench bill audit image dist clean
+.PHONY: help demo test test-all test-313 check lint format lock bench bill audit image dist clean
 
 help: ## what there is
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -17,16 +20,23 @@ help: ## what there is
 demo: .venv-run/ready ## the main job on the simulated API, end to end
 	$(RUN) -m collector demo
 
-test: .venv/ready ## the tests, with branch coverage
-	$(DEV) -m coverage erase
-	$(DEV) -m coverage run -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+test: .venv/ready ## most tests, in two or three minutes; they need nothing but Python
+	$(DEV) $(if $(COVERAGE),-m coverage run) $(PYTEST) -m "not slow"
+
+# With TESTED=1 without what `make test COVERAGE=1` has just run.
+test-all: .venv/ready ## all tests, with branch coverage: needs a database, a browser and more (see .ci/run)
+	$(if $(TESTED),,$(DEV) -m coverage erase)
+	$(if $(TESTED),,$(MAKE) test COVERAGE=1)
+	KILLS=200 SEEDS=500 $(DEV) -m coverage run $(PYTEST) -m "slow or scaled"
 	$(DEV) -m coverage combine --quiet
 	$(DEV) -m coverage report
+	$(if $(PYTHON313),$(MAKE) test-313,@echo "no python3.13 on the PATH, nor in PYTHON313: its tests are left out")
+	$(if $(ROOT),$(MAKE) image,@echo "no root or no apt-get: the image is not built, and its tests are left out")
 
 test-313: .venv-313/ready ## the tests of the inside on Python 3.13, where that is there
-	SEEDS=50 .venv-313/bin/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder tests/unit tests/flow tests/adapters tests/simulation
+	SEEDS=20 .venv-313/bin/python $(PYTEST) -m "not slow" tests/unit tests/flow tests/adapters tests/simulation
 
-check: lint test ## all that CI asks for: format, lint, types, import rules, tests
+check: lint test ## before a commit: format, lint, types, import rules, tests
 
 lint: .venv/ready ## format, lint, types, import rules
 	$(DEV) -m ruff format --check .
@@ -43,6 +53,7 @@ bench: .venv/ready ## memory and speed, compared in one run; takes some minutes
 	$(DEV) -m benchmarks.memory --ledger
 	$(DEV) -m benchmarks.ledger
 	$(DEV) -m benchmarks.metrics
+	$(DEV) -m benchmarks.speed
 	$(DEV) -m benchmarks.soak
 
 bill: .venv/ready ## what a nightly run of 100 and of 5,000 orgs costs

@@ -29,7 +29,9 @@ from pathlib import Path
 
 from collector.config import Settings
 from tests.support.commands import COLLECTOR, SimulatedApi, environment, simulated_api
-from tests.support.servers import free_port, get, until
+from tests.support.needs import free_port
+from tests.support.servers import get
+from tests.support.waiting import wait_until
 
 NIGHT_DAYS = 3
 FAST = {
@@ -82,17 +84,13 @@ def serve(api: SimulatedApi, directory: Path) -> resource.struct_rusage:
     args = ["serve", "--log-level", "error", "-c", str(api.config), "-o", str(directory / "usage")]
     pid = os.posix_spawn(sys.executable, [*COLLECTOR, *args], env)
     try:
-        until(lambda: bool(_scraped(port)), within_s=60, what="a scrape")
-        until(
+        wait_until(lambda: bool(_scraped(port)), "a scrape")
+        wait_until(
             lambda: _scraped(port) and bool(list((directory / "usage").glob("run-*.json"))),
-            within_s=600,
-            what="the end of a run",
+            "the end of a run",
+            bound_s=600,
         )
-        until(
-            lambda: 'collector_orgs_lacking{state="missing"} 0.0' in _scraped(port),
-            within_s=120,
-            what="a page with all of it",
-        )
+        wait_until(lambda: 'collector_orgs_lacking{state="missing"} 0.0' in _scraped(port), "a page with all of it")
     finally:
         os.kill(pid, signal.SIGTERM)
         _, status, usage = os.wait4(pid, 0)

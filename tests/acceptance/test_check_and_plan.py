@@ -15,6 +15,7 @@ import yaml
 from collector.cli.main import cli
 from tests.support.commands import SimulatedApi, collector, records_in, simulated_api
 
+pytestmark = pytest.mark.slow
 ORGS = 8
 
 

@@ -12,6 +12,7 @@ import yaml
 
 from tests.support.commands import SimulatedApi, collector, simulated_api
 
+pytestmark = pytest.mark.slow
 SPANS = [
     ("America/New_York", "2026-03-05", "2026-03-11"),
     ("America/New_York", "2026-10-29", "2026-11-04"),

@@ -14,6 +14,7 @@ from tests.support.commands import COLLECTOR, collector, environment, records_in
 from tests.support.disks import grow, small_disk_at
 from tests.support.truth import assert_equal_to_truth
 
+pytestmark = pytest.mark.slow  # needs small disks
 DAYS = "60d"
 FAST = {"COLLECTOR_API__ORG_RATE_LIMIT__REQUESTS": "100", "COLLECTOR_API__RATE_LIMIT__REQUESTS": "400"}
 PIPE = 4096  # bytes

@@ -61,8 +61,8 @@ def test_service_that_says_it_is_ill_ends_with_1(tmp_path: Path) -> None:
 def test_no_service_ends_with_1_and_says_where_it_was_asked(tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    done = healthcheck(tmp_path, f"service: {{port: {port}}}\n")
+        port = free.getsockname()[1]  # kept, so that nobody else listens on it
+        done = healthcheck(tmp_path, f"service: {{port: {port}}}\n")
     assert (done.code, done.stderr) == (1, f"nothing healthy at 127.0.0.1:{port}: Connection refused\n")
 
 

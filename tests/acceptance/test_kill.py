@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import random
-import subprocess
 from collections import Counter
 from pathlib import Path
 
-from tests.support.commands import COLLECTOR, SimulatedApi, collector, environment, records_in, simulated_api
+import pytest
+
+from tests.support.commands import collector, environment, records_in, simulated_api
+from tests.support.forked import forks
 from tests.support.truth import assert_equal_to_truth
 
-KILLS = int(os.environ.get("KILLS", "200"))
+KILLS = int(os.environ.get("KILLS", "10"))
 DAYS = 80
 FAULTS = ["*:latency=20ms", "org-002:partial=once", "org-003:500=0.1", "org-004:truncate=0.05"]
 # Ends in about 30 s if it is left alone: long enough for each kill to find it at work.
@@ -19,13 +21,15 @@ SLOWLY = {"COLLECTOR_API__RATE_LIMIT__REQUESTS": "30", "COLLECTOR_OUTPUT__SEAL_A
 LOST_S = 2.0  # of work, at most, besides what is under way
 
 
+@pytest.mark.scaled
 def test_killed_at_random_instants_a_backfill_ends_with_every_record_exactly_once(tmp_path: Path) -> None:
     rng = random.Random(20261123)
-    with simulated_api(tmp_path, orgs=4, faults=FAULTS) as api:
+    with simulated_api(tmp_path, orgs=4, faults=FAULTS) as api, forks() as forked:
+        backfill = ["backfill", "-c", str(api.config), "--last", f"{DAYS}d", "-o", "out"]
         for _ in range(KILLS):
-            kill_at(api, tmp_path, rng.uniform(0.4, 1.6))
-        done = backfill(api, tmp_path)
-        assert done == 0
+            after_s = rng.uniform(0.02, 0.6)  # while it loads its config, recovers, asks, commits
+            assert forked.kill([*backfill, "-q"], cwd=tmp_path, env=environment(**SLOWLY), after_s=after_s) == -9
+        assert collector(*backfill, cwd=tmp_path).code == 0
         records = records_in(tmp_path / "out")
         assert set(Counter((r["record_id"], r["revision"]) for r in records).values()) == {1}
         windows = assert_equal_to_truth(api, records)
@@ -36,20 +40,3 @@ def test_killed_at_random_instants_a_backfill_ends_with_every_record_exactly_onc
         retries = sum(n for status, n in api.stats["total"]["by_status"].items() if status != "200") + slices
         again = api.stats["total"]["asked"] - slices - retries
         assert again <= KILLS * (LOST_S * 30 + 32)
-
-
-def command(api: SimulatedApi) -> list[str]:
-    return [*COLLECTOR, "backfill", "-c", str(api.config), "--last", f"{DAYS}d", "-o", "out", "-q"]
-
-
-def kill_at(api: SimulatedApi, directory: Path, after_s: float) -> None:
-    env = environment(**SLOWLY)
-    with subprocess.Popen(command(api), cwd=directory, env=env, stderr=subprocess.DEVNULL) as process:
-        try:
-            process.wait(after_s)
-        except subprocess.TimeoutExpired:
-            process.kill()
-
-
-def backfill(api: SimulatedApi, directory: Path) -> int:
-    return collector("backfill", "-c", api.config, "--last", f"{DAYS}d", "-o", "out", cwd=directory).code

@@ -18,6 +18,7 @@ import yaml
 
 from tests.support.commands import Done, SimulatedApi, collector, manifest_in, records_in, simulated_api
 
+pytestmark = pytest.mark.slow
 REFUSED = {"org-001", "org-002"}
 PARTIAL = {"org-003", "org-004"}
 FAULTS = [

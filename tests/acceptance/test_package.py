@@ -18,6 +18,7 @@ import pytest
 from collector import __version__
 from tests.support.commands import Done
 
+pytestmark = pytest.mark.slow  # needs a package index
 ROOT = Path(__file__).parents[2]
 # No tree of ours on the path, and nothing that makes a process write coverage.
 CLEAN = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "COVERAGE", "COLLECTOR_", "VIRTUAL_ENV"))}

@@ -21,9 +21,11 @@ import yaml
 from tests.support.commands import SimulatedApi, logging_to, simulated_api
 from tests.support.metrics import parsed
 from tests.support.monitoring import PROMETHEUS, RULES, queries
-from tests.support.servers import Prometheus, free_port, get, need, prometheus, until
+from tests.support.needs import free_port, need
+from tests.support.servers import Prometheus, get, prometheus
+from tests.support.waiting import wait_until
 
-WITHIN_S = 25.0
+pytestmark = pytest.mark.slow  # needs Prometheus
 # Nobody waits for hours in a test: what is looked back at is seconds, and an alert fires a second later.
 SHORTER = {"[1h]": "[8s]", "[10m]": "[8s]", "[1d]": "[8s]", "[7d] offset 1d": "[8s] offset 4s"}
 SCRAPE = """
@@ -140,7 +142,7 @@ class Teller:
             return happened(seen)
 
         try:
-            until(look, within_s=WITHIN_S, what=what)
+            wait_until(look, what)
         except AssertionError as error:
             log = (self.service.directory / "log").read_text()[-3000:]
             raise AssertionError(f"{error}; firing: {seen}\n{log}") from None
@@ -198,7 +200,7 @@ def tell(service: Service, prometheus: Prometheus, process: subprocess.Popen[str
 
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
-    need("prometheus", "promtool")
+    need("prometheus", "promtool", package="prometheus")
     directory = tmp_path_factory.mktemp("prometheus")
     faults = ("org-001:refused", "org-002:partial=always", "*:429=0.3")
     with simulated_api(directory, orgs=21, faults=faults) as api:
@@ -258,7 +260,7 @@ def test_promtool_accepts_the_metrics(story: Story) -> None:
     ],
 )
 def test_promtool_accepts_what_is_shipped(command: tuple[str, ...]) -> None:
-    need("promtool")
+    need("promtool", package="prometheus")
     assert "SUCCESS" in promtool(*command)
 
 

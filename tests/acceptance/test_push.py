@@ -11,8 +11,11 @@ import pytest
 
 from tests.support.commands import COLLECTOR, SimulatedApi, collector, environment, manifest_in, simulated_api
 from tests.support.metrics import Samples, labels_of, parsed, total, value
-from tests.support.servers import Pushgateway, free_port, need, pushgateway, until
+from tests.support.needs import free_port, need
+from tests.support.servers import Pushgateway, pushgateway
+from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.slow  # needs a Pushgateway
 RUN = {"job": "collector", "instance": ""}
 
 
@@ -24,7 +27,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatedApi]:
 
 @pytest.fixture
 def gateway() -> Iterator[Pushgateway]:
-    need("prometheus-pushgateway")
+    need("prometheus-pushgateway", package="prometheus-pushgateway")
     with pushgateway() as gateway:
         yield gateway
 
@@ -91,7 +94,7 @@ def test_a_run_that_is_stopped_by_a_signal_pushes_what_it_did(
     env = environment(COLLECTOR_PUSH__GATEWAY=gateway.url, COLLECTOR_API__ORG_CONCURRENCY="1")
     command = [*COLLECTOR, "backfill", "--last", "80d", "-c", str(api.config), "-o", "out"]
     with subprocess.Popen(command, cwd=tmp_path, env=env, stderr=subprocess.DEVNULL) as process:
-        until(lambda: list(tmp_path.glob("out/.*")), within_s=20, what="the first records are written")
+        wait_until(lambda: list(tmp_path.glob("out/.*")), "the first records are written")
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 143
     samples = scraped(gateway)
@@ -132,7 +135,7 @@ def test_a_textfile_is_written_whole_and_promtool_accepts_it(api: SimulatedApi, 
     assert value(samples, "last_run_rate_limited_requests", command="collect") == value(
         samples, "requests_total", result="rate_limited"
     )
-    need("promtool")
+    need("promtool", package="prometheus")
     checked = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False)
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
 

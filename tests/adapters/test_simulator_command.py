@@ -91,7 +91,7 @@ def test_a_port_in_use_is_a_usage_error() -> None:
                 subprocess.run,
                 [*COMMAND, "--port", port],
                 capture_output=True,
-                timeout=5,
+                timeout=60,
                 check=False,
             )
             assert b"ddress already in use" in result.stderr or b"address in use" in result.stderr

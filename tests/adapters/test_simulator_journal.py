@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
+from types import SimpleNamespace
 
 import aiohttp
 import pytest
 from yarl import URL
 
+from collector.simulator import endpoint
 from collector.simulator.endpoint import PATH
 from collector.simulator.limits import Limit
 from tests.support.simulated import START, simulated
+from tests.support.waiting import wait_until_async
 
 
 async def test_requests_above_a_limit_are_counted_and_answered() -> None:
@@ -22,17 +26,24 @@ async def test_requests_above_a_limit_are_counted_and_answered() -> None:
     assert journal.total.limit_exceeded == 1
 
 
-async def test_an_enforced_limit_answers_429_until_the_window_has_passed() -> None:
-    async with simulated(limit=Limit(requests=2, period_s=0.3), enforce=True) as client:
+async def test_an_enforced_limit_answers_429_until_the_window_has_passed(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(endpoint, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    async with simulated(limit=Limit(requests=2, period_s=1), enforce=True) as client:
         statuses = [(await client.fetch()).status for _ in range(4)]
-        await asyncio.sleep(0.3)
-        assert [*statuses, (await client.fetch()).status] == [200, 200, 429, 429, 200]
         assert (await client.fetch("org-002")).status == 200
+        now[0] += 1
+        assert [*statuses, (await client.fetch()).status] == [200, 200, 429, 429, 200]
 
 
-async def test_the_journal_counts_requests_in_flight_and_whether_the_first_was_alone() -> None:
-    async with simulated("*:latency=50ms") as client:
+async def test_the_journal_counts_requests_in_flight_and_whether_the_first_was_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    together = asyncio.Barrier(3)  # each is answered when all are there
+    monkeypatch.setattr(endpoint, "asyncio", SimpleNamespace(sleep=lambda _: together.wait()))
+    async with simulated("*:latency=1ms") as client:
         await asyncio.gather(client.fetch("org-001"), client.fetch("org-001"), client.fetch("org-002"))
+        together = asyncio.Barrier(2)
         await asyncio.gather(client.fetch("org-002"), client.fetch("org-002"))
         stats = await client.control("/_simulator/stats")
     one, two = stats["orgs"]["org-001"], stats["orgs"]["org-002"]
@@ -45,12 +56,12 @@ async def test_the_journal_counts_requests_in_flight_and_whether_the_first_was_a
 
 async def test_a_request_of_a_disconnected_client_is_no_longer_in_flight() -> None:
     async with simulated("*:latency=20s") as client:
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.1):
-                await client.fetch()
-        await asyncio.sleep(0.05)
-        load = client.simulator.journal.load("org-001")
-        assert (load.in_flight, dict(load.answered)) == (0, {"none": 1})
+        load = partial(client.simulator.journal.load, "org-001")
+        fetching = asyncio.create_task(client.fetch())
+        await wait_until_async(lambda: load().in_flight == 1)
+        fetching.cancel()
+        await wait_until_async(lambda: load().in_flight == 0)
+        assert dict(load().answered) == {"none": 1}
 
 
 async def test_the_journal_keeps_the_raw_query() -> None:

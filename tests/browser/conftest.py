@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.browser.visits import Visitor
+from tests.support.needs import need
 
 CHROMIUM = Path("/usr/bin/chromium")
 # Without these Chromium asks its maker's hosts at every start.
@@ -25,8 +25,7 @@ QUIET = (
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     # Of a module: its driver keeps an event loop running, beside which pytest-asyncio could not run its own.
-    if not CHROMIUM.exists() and "CI" not in os.environ:
-        pytest.skip("there is no /usr/bin/chromium (Debian's package chromium)")
+    need(CHROMIUM, package="chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
         yield browser

@@ -16,8 +16,11 @@ from playwright.sync_api import expect
 
 from tests.browser.visits import Visitor, violations
 from tests.support.commands import SimulatedApi, collector, logging_to, simulated_api
-from tests.support.servers import free_port, get, until
+from tests.support.needs import free_port
+from tests.support.servers import get
+from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.slow  # needs Chromium
 TOKEN = "a-token-of-the-test"
 FAULTS = ("org-002:refused", "org-003:partial=always", "org-004:503")
 
@@ -57,7 +60,7 @@ def test_the_page_of_the_service_shows_what_status_says_and_the_failing_orgs(
 ) -> None:
     service = Service(api, tmp_path)
     with service.running() as process:
-        until(service.answers, within_s=30, what="the service answers")
+        wait_until(service.answers, "the service answers")
         page = visit(service.url, http_credentials={"username": "operator", "password": TOKEN})
 
         def settled() -> Any:
@@ -65,7 +68,7 @@ def test_the_page_of_the_service_shows_what_status_says_and_the_failing_orgs(
             read = len(document["orgs"]) == 5 and document["runs"] and not document["current_run"]
             return document if read and document["credentials_refused"] and document["orgs_lacking"] == 3 else None
 
-        document = until(settled, within_s=60, what="a run has ended, and the ledger was read")
+        document = wait_until(settled, "a run has ended, and the ledger was read")
         told = collector("status", "-c", service.config, "--json", cwd=tmp_path)
         assert told.code == 3
         for shown, counted in zip(document["orgs"], json.loads(told.stdout)["orgs"], strict=True):
@@ -88,14 +91,16 @@ def test_the_page_of_the_service_shows_what_status_says_and_the_failing_orgs(
         page.goto(service.url)
 
         def shows(selector: str, text: str) -> bool:
-            page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")  # it refreshes itself
-            page.wait_for_timeout(300)
+            with page.expect_response(service.url + "/**"):
+                page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")  # it refreshes itself
             return text in " ".join(page.locator(selector).all_inner_texts())
 
-        until(lambda: shows("h1", "2 orgs are incomplete"), within_s=30, what="the refused org is collected")
-        assert not shows("h1", "credential")
+        wait_until(
+            lambda: shows("h1", "2 orgs are incomplete") and not shows("h1", "credential"),
+            "the refused org is collected",
+        )
         service.config.write_text(service.config.read_text().replace("cron:", "corn:"))
-        until(lambda: shows(".problems li", "did you mean `cron`?"), within_s=30, what="the config is refused")
+        wait_until(lambda: shows(".problems li", "did you mean `cron`?"), "the config is refused")
         assert shows(".problems li", "collector.yaml:")
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0

@@ -36,6 +36,7 @@ from tests.support.ledger_truth import POPULATIONS, Truth
 from tests.support.orgs import make_org
 from tests.support.sites import FakeSite, observed_of, run_view, served
 
+pytestmark = pytest.mark.slow  # needs Chromium
 MANY = 2000
 ODD_ONES = {17: REFUSED_NOW, 230: PATCHY, 999: FAILING, 1500: OLD_GAPS, 1700: NO_ADMIN, 1999: NEW}
 FIVE = (HEALTHY, REFUSED_NOW, PATCHY, FAILING, IN_DOUBT)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from itertools import pairwise
@@ -16,6 +15,7 @@ import yaml
 from collector import __version__
 from tests.deploy.manifests import OVERLAYS, Built
 from tests.deploy.support import DEPLOY, assert_taken
+from tests.support.needs import need
 
 ROOT = DEPLOY.parent
 TEXT = (ROOT / "docs" / "deploy.md").read_text()
@@ -101,6 +101,7 @@ def test_compose_file_has_the_profile_and_the_variable() -> None:
                 assert f"${{{variable}:-" in compose
 
 
+@pytest.mark.slow  # needs systemd
 def test_systemd_s_files_are_installed_where_the_units_look(tmp_path: Path) -> None:
     """The commands themselves, below another root."""
     for command in of("install"):
@@ -116,9 +117,8 @@ def test_systemd_s_files_are_installed_where_the_units_look(tmp_path: Path) -> N
     assert units == {"collector.service", "collector-collect.service", "collector-collect.timer"}
     for command in of("systemctl", "enable"):
         assert set(command[3:]) <= units
-    sysusers = shutil.which("systemd-sysusers")
-    assert sysusers
-    subprocess.run([sysusers, f"--root={tmp_path}"], check=True, capture_output=True)
+    need("systemd-sysusers", package="systemd")
+    subprocess.run(["systemd-sysusers", f"--root={tmp_path}"], check=True, capture_output=True)
     assert "\ncollector:" in "\n" + (tmp_path / "etc" / "passwd").read_text()
 
 

@@ -13,6 +13,9 @@ import pytest
 from collector.core.exit_codes import ExitCode
 from collector.run.run import OUTPUT_GRACE_S
 from tests.deploy.support import DEPLOY, assert_taken, load_with_secrets
+from tests.support.needs import need
+
+pytestmark = pytest.mark.slow  # needs systemd
 
 UNITS = DEPLOY / "systemd"
 SERVICES = ("collector.service", "collector-collect.service")
@@ -41,6 +44,7 @@ def units(tmp_path: Path) -> Path:
 
 
 def analyze(*args: str) -> str:
+    need("systemd-analyze", package="systemd")
     done = subprocess.run(["systemd-analyze", *args], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr

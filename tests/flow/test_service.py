@@ -301,6 +301,8 @@ def test_sigterm_in_mid_run_drains_and_what_was_there_is_kept(world: ServiceWorl
     )  # two and two beside the first
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("untraced")
 def test_a_year_with_daylight_saving_restarts_and_outages_collects_each_window_once(
     world: ServiceWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:

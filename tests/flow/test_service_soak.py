@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from benchmarks.soak import ALLOWED, soak
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("untraced")
 def test_two_days_of_a_service_leave_no_task_no_file_and_no_memory_behind(tmp_path: Path) -> None:
     world = soak(tmp_path, orgs=40, hours=48)
     first, last = world.held

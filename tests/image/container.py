@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import subprocess
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ from signal import SIGTERM
 from typing import Any
 
 from tests.support.commands import Done
+from tests.support.waiting import wait_until
 
 BUILT = Path(__file__).parents[2] / "build" / "image"
 # crun knows no mixed cgroup hierarchies: it gets a mount namespace that has the second version alone.
@@ -92,6 +93,15 @@ class Container:
     def ended(self, timeout_s: float = 60) -> Done:
         stdout, stderr = self.process.communicate(timeout=timeout_s)
         return Done(self.process.returncode, stdout, stderr)
+
+    def wait_until(self, condition: Callable[[], bool]) -> None:
+        """Wait for a condition, while it runs."""
+
+        def holds() -> bool:
+            assert self.process.poll() is None, self.ended().stderr
+            return condition()
+
+        wait_until(holds)
 
     def hears_sigterm(self) -> bool:
         """Whether its first process has a handler for SIGTERM yet."""

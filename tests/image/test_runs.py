@@ -5,12 +5,11 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import time
 from collections import Counter
 
 import pytest
 
-from tests.image.container import Container, Host
+from tests.image.container import Host
 from tests.support.commands import SimulatedApi, manifest_in, records_in
 
 PORT = 18080
@@ -69,7 +68,7 @@ def test_sigterm_drains_seals_and_ends_with_143_and_the_next_call_ends_it(
     usage = host.directory / "data" / "usage"
     before = api.stats["total"]["asked"]
     with host.started(*command, "-o", "usage", env=SLOWLY) as container:
-        until(lambda: api.stats["total"]["asked"] >= before + 8, container)
+        container.wait_until(lambda: api.stats["total"]["asked"] >= before + 8)
         container.signal("TERM")
         stopped = container.ended()
     assert stopped.code == 143, stopped.stderr
@@ -84,9 +83,9 @@ def test_sigterm_drains_seals_and_ends_with_143_and_the_next_call_ends_it(
 
 def test_sigterm_before_anything_has_begun_isn_t_lost_although_the_command_is_process_1(host: Host) -> None:
     with host.started("collect", "-o", "usage", env=SLOWLY) as container:
-        until(container.hears_sigterm, container)
+        container.wait_until(container.hears_sigterm)
         container.signal("TERM")
-        done = container.ended(15)
+        done = container.ended()
     assert done.code == 143
     assert not list((host.directory / "data").iterdir())
 
@@ -104,11 +103,11 @@ def test_serve_is_healthy_ready_and_measured_and_drains_to_0(host: Host) -> None
         "COLLECTOR_SERVICE__PORT": str(PORT),
     }
     with host.started("serve", "-o", "usage", env=env) as container:
-        until(lambda: container.exec("collector", "healthcheck").code == 0, container)
+        container.wait_until(lambda: container.exec("collector", "healthcheck").code == 0)
         usage = host.directory / "data" / "usage"
-        until(lambda: bool(list(usage.glob("run-*.json"))), container, timeout_s=90)
-        until(lambda: ask("/readyz") == (200, "ok\n"), container)
-        until(lambda: "collector_runs_total{" in ask("/metrics")[1], container)
+        container.wait_until(lambda: bool(list(usage.glob("run-*.json"))))
+        container.wait_until(lambda: ask("/readyz") == (200, "ok\n"))
+        container.wait_until(lambda: "collector_runs_total{" in ask("/metrics")[1])
         container.signal("TERM")
         done = container.ended()
     assert done.code == 0, done.stderr
@@ -125,13 +124,3 @@ def ask(path: str) -> tuple[int, str]:
         return answer.status, answer.read().decode()
     finally:
         connection.close()
-
-
-def until(condition: object, container: Container, timeout_s: float = 30) -> None:
-    """Wait until something is so, while the container runs."""
-    assert callable(condition)
-    end = time.monotonic() + timeout_s
-    while not condition():
-        assert container.process.poll() is None, container.ended().stderr
-        assert time.monotonic() < end, "it didn't come to that in time"
-        time.sleep(0.1)

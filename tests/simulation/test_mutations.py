@@ -7,6 +7,7 @@ import pytest
 from tests.simulation.mutations import MUTATIONS, Mutation
 from tests.simulation.run import run_seed
 
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("untraced")]
 _AT_MOST = 12  # seeds, behind the one that is known to find it
 
 # A seed that is known to find each: asked first, so that this takes a minute and not an hour.

@@ -7,20 +7,27 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.simulation.run import run_seed, run_seeds
 from tests.support.commands import unmeasured
 
-SEEDS = int(os.environ.get("SEEDS", "500"))
+SEEDS = int(os.environ.get("SEEDS", "25"))
+_TOGETHER = 25
+PARTS = [range(first, min(first + _TOGETHER, SEEDS + 1)) for first in range(1, SEEDS + 1, _TOGETHER)]
 ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.usefixtures("untraced")
 
 
-def test_no_seed_breaks_an_invariant() -> None:
-    verdicts = list(run_seeds(range(1, SEEDS + 1), jobs=2))
-    assert len(verdicts) == SEEDS
+@pytest.mark.scaled
+@pytest.mark.parametrize("seeds", PARTS, ids=lambda seeds: f"{seeds[0]}-{seeds[-1]}")
+def test_no_seed_breaks_an_invariant(seeds: range) -> None:
+    verdicts = list(run_seeds(seeds, jobs=1))
+    assert len(verdicts) == len(seeds)
     broken = [verdict for verdict in verdicts if verdict.broken is not None]
     assert not broken, f"{len(broken)} seeds; the first:\n{broken[0]}"
-    assert sum(verdict.requests for verdict in verdicts) > 100 * SEEDS
-    assert sum(verdict.processes for verdict in verdicts) > 5 * SEEDS
+    assert sum(verdict.requests for verdict in verdicts) > 100 * len(seeds)
+    assert sum(verdict.processes for verdict in verdicts) > 5 * len(seeds)
 
 
 def test_the_same_seed_is_the_same_story_also_in_another_process() -> None:
@@ -36,6 +43,7 @@ def test_the_same_seed_is_the_same_story_also_in_another_process() -> None:
     assert str(run_seed(8)) != str(run_seed(7))
 
 
+@pytest.mark.slow
 def test_many_seeds_are_run_by_hand_with_their_progress() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.simulation", "--seeds", "4", "--from", "11", "--jobs", "2"],

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import ssl
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
+from tests.support.needs import need
 
 _CONFIG = """
 [req]
@@ -94,8 +93,6 @@ class Authority:
 
 
 def _openssl(*arguments: str | Path) -> None:
-    command = shutil.which("openssl")
-    if command is None:
-        pytest.fail("these tests make their certificates with the `openssl` command: install it")
-    done = subprocess.run([command, *map(str, arguments)], capture_output=True, text=True, timeout=20, check=False)
+    need("openssl", package="openssl")
+    done = subprocess.run(["openssl", *map(str, arguments)], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr

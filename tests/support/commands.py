@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,9 +34,9 @@ def calm() -> dict[str, str]:
     return {"COLLECTOR_SCHEDULE__SETTLE": f"{6 * 60 + (time.gmtime().tm_min - 7) % 15}m"}
 
 
-def unmeasured() -> dict[str, str]:
-    """Ours for a process that may write nothing: coverage would fail to, and say so."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+def unmeasured(env: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """For a process that coverage leaves alone: it may write nothing, is killed, or does what others do too."""
+    return {name: value for name, value in env.items() if not name.startswith("COVERAGE_")}
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,8 @@ class Here:
 @contextmanager
 def started(*args: str | Path, cwd: Path, **more: str) -> Iterator[subprocess.Popen[str]]:
     """A command that goes on; it is ended, whatever happens."""
-    with _started(args, cwd=cwd, stderr=subprocess.PIPE, env=environment(**more)) as process:
+    env = unmeasured(environment(**more))
+    with _started(args, cwd=cwd, stderr=subprocess.PIPE, env=env) as process:
         yield process
 
 
@@ -162,7 +163,7 @@ def simulated_api(
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env=environment(),
+        env=unmeasured(environment()),
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -185,11 +186,3 @@ def manifest_in(directory: Path) -> dict[str, Any]:
     (file,) = directory.glob("run-*.json")
     manifest: dict[str, Any] = json.loads(file.read_text())
     return manifest
-
-
-def until(true: Callable[[], bool], within_s: float = 60.0) -> None:
-    """Wait for something that another process does."""
-    end = time.monotonic() + within_s
-    while not true():
-        assert time.monotonic() < end, "it didn't happen"
-        time.sleep(0.02)

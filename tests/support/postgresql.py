@@ -6,7 +6,6 @@ import os
 import pwd
 import secrets
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -15,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-import pytest
 
 from tests.support.certificates import Authority, Certificate
+from tests.support.needs import free_port, left_out
 
 USER = "collector"
 PASSWORD = "s3cret-of-the-ledger"
@@ -41,9 +40,7 @@ class Server:
         self._bin = bin_
         self._data = directory / "data"
         self._run = directory
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
 
     def init(self) -> None:
         self._as_user(
@@ -145,13 +142,10 @@ def running_server() -> Iterator[Server]:
 
 
 def binaries() -> Path:
-    """Where the server's commands are; without them the tests fail where they must run, and are skipped elsewhere."""
+    """Where the server's commands are; without them the test is left out."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
     if not found:
-        missing = "PostgreSQL isn't installed (Debian's package postgresql)"
-        if os.environ.get("CI"):
-            pytest.fail(missing)
-        pytest.skip(missing)
+        left_out("PostgreSQL isn't installed (Debian's package postgresql)")
     return found[-1].parent
 
 

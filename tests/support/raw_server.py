@@ -6,9 +6,11 @@ The server keeps the received bytes unchanged. It knows nothing of HTTP but wher
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import socket
 import ssl
 import struct
+import termios
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -19,11 +21,12 @@ from collector.core.response import Reply
 from collector.errors import Failure
 from collector.model import ApiRequest, Org, Population
 from tests.support.orgs import make_org
+from tests.support.waiting import wait_until_async
 
 REQUEST = ApiRequest(
     population=Population.ACCOUNT_USER, from_="2026-06-01 00:00:00", to="2026-06-01 23:59:59", timezone="+05:30"
 )
-_LONG_S = 30.0  # never reached: the client or the test ends earlier
+_LONG_S = 600.0  # never reached: the client or the test ends earlier
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
@@ -34,10 +37,12 @@ class Peer:
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
     head: bytes = b""
+    sent: int = 0  # bytes
 
     async def send(self, content: bytes) -> None:
         self.writer.write(content)
         await self.writer.drain()
+        self.sent += len(content)
 
     async def flood(self, piece: bytes, times: int) -> None:
         """Send a piece repeatedly while the client reads it."""
@@ -45,7 +50,7 @@ class Peer:
             await self.send(piece)
 
     async def drip(self, content: bytes, every_s: float = 0.02) -> None:
-        """Send byte by byte."""
+        """Send byte by byte, as slowly as a bad line does: it is the peer that takes its time, not the test."""
         for byte in content:
             await self.send(bytes([byte]))
             await asyncio.sleep(every_s)
@@ -58,8 +63,11 @@ class Peer:
                     pass
 
     async def until_read(self) -> None:
-        """Wait long enough for the client to read what was sent."""
-        await asyncio.sleep(0.05)
+        """Wait until the client, which lives in this event loop, has read what was sent."""
+        fd = self.writer.get_extra_info("socket").fileno()
+        await wait_until_async(lambda: fcntl.ioctl(fd, termios.TIOCOUTQ, bytes(4)) == bytes(4), "all is acknowledged")
+        for _ in range(3):  # turns of the loop, in which it reads what has arrived
+            await asyncio.sleep(0)
 
     async def tunnel(self, port: int) -> None:
         """Forward bytes to another server and back, as a proxy does, until either end closes."""
@@ -98,9 +106,18 @@ class RawServer:
     base_url: str = ""
     port: int = 0
     heads: list[bytes] = field(default_factory=list)
-    connections: int = 0
+    peers: list[Peer] = field(default_factory=list)
     ended: int = 0
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    @property
+    def connections(self) -> int:
+        return len(self.peers)
+
+    @property
+    def sent(self) -> int:
+        """Bytes, over all connections."""
+        return sum(peer.sent for peer in self.peers)
 
     @property
     def request_lines(self) -> list[str]:
@@ -112,14 +129,12 @@ class RawServer:
         return {name.lower(): value for name, _, value in (line.partition(": ") for line in lines) if name}
 
     async def until_all_ended(self) -> None:
-        """Wait until no connection is left; fails after a while."""
-        async with asyncio.timeout(2):
-            while self.ended < self.connections:  # noqa: ASYNC110 -- the server's own events would be more code
-                await asyncio.sleep(0.005)
+        """Wait until no connection is left."""
+        await wait_until_async(lambda: self.ended == self.connections)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        task = asyncio.get_running_loop().create_task(self._serve(Peer(reader, writer)))
+        self.peers.append(peer := Peer(reader, writer))
+        task = asyncio.get_running_loop().create_task(self._serve(peer))
         self._tasks.add(task)
 
     async def _serve(self, peer: Peer) -> None:

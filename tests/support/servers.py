@@ -3,39 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import socket
 import subprocess
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
+from tests.support.needs import free_port
+from tests.support.waiting import wait_until
 
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-
-
-def need(*programs: str) -> None:
-    """Skip where a program isn't installed; CI has all of them."""
-    missing = [program for program in programs if shutil.which(program) is None]
-    if missing and not os.environ.get("CI"):
-        pytest.skip(f"not installed: {', '.join(missing)} (Debian's packages prometheus, prometheus-pushgateway)")
-    assert not missing, f"CI lacks {missing}"
-
-
-def free_port() -> int:
-    """A port of loopback that nobody listens on now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def get(url: str, **query: str) -> bytes:
@@ -47,22 +28,12 @@ def get(url: str, **query: str) -> bytes:
         return body
 
 
-def until(happened: Callable[[], Any], *, within_s: float, what: str) -> Any:
-    """Wait for something that happens in other processes; return what it is."""
-    deadline = time.monotonic() + within_s
-    while time.monotonic() < deadline:
-        if found := happened():
-            return found
-        time.sleep(0.05)
-    raise AssertionError(f"not within {within_s:g} s: {what}")
-
-
 @contextmanager
 def server(*command: str | Path, ready: str) -> Iterator[subprocess.Popen[bytes]]:
     """A server that runs until the block ends; `ready` is a URL that answers 200 once it is."""
     process = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
-        until(lambda: _answers(ready, process), within_s=20, what=f"{command[0]} answers {ready}")
+        wait_until(lambda: _answers(ready, process), f"{command[0]} answers {ready}")
         yield process
     finally:
         process.kill()

@@ -34,6 +34,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._jumping.now
 
+    def hold_up(self, seconds: float) -> None:
+        """Let time pass in which nothing runs."""
+        self._jumping.now += seconds
+
 
 def run_virtual(main: Coroutine[Any, Any, T]) -> T:
     """Run to the end in virtual time."""

@@ -45,7 +45,7 @@ def ran(count: int, users: int | None = 3) -> Finding:
 NOTHING = ran(0, users=0)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(zone=zones, now=instants, settle=st.timedeltas(timedelta(0), timedelta(days=3)))
 def test_the_days_tried_are_the_newest_whole_ones_that_are_due(zone: Zone, now: datetime, settle: timedelta) -> None:
     days = last_due_days(make_org(zone=zone, granularity=Granularity.MONTH), now=now, settle=settle)
@@ -56,7 +56,7 @@ def test_the_days_tried_are_the_newest_whole_ones_that_are_due(zone: Zone, now: 
     assert len(days) == DAYS_TRIED
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(zone=zones, now=instants)
 def test_working_days_are_tried_before_weekends_and_new_ones_before_old(zone: Zone, now: datetime) -> None:
     days = last_due_days(make_org(zone=zone), now=now, settle=SETTLE)
@@ -66,7 +66,7 @@ def test_working_days_are_tried_before_weekends_and_new_ones_before_old(zone: Zo
         assert some == sorted(some, key=lambda day: day.start, reverse=True)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(zone=zones, now=instants)
 def test_the_parts_of_a_day_are_the_day_cut_at_full_seconds(zone: Zone, now: datetime) -> None:
     for day in last_due_days(make_org(zone=zone), now=now, settle=SETTLE):

@@ -6,7 +6,7 @@ import ast
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import collector
@@ -22,13 +22,11 @@ REQUEST = ApiRequest(
 )
 
 
-@settings(deadline=None)
 @given(st.text() | st.from_regex(r"http_[0-9]{1,6}", fullmatch=True))
 def test_any_text_becomes_a_label_of_a_closed_set(text: str) -> None:
     assert code_label(text) in CODES
 
 
-@settings(deadline=None)
 @given(st.integers(100, 999), st.binary(max_size=50))
 def test_any_status_of_the_api_becomes_a_label_of_a_closed_set(status: int, body: bytes) -> None:
     result = interpret(Reply(status=status, headers={}, body=body), REQUEST, now=FakeClock().now())
@@ -61,7 +59,6 @@ def test_every_failure_code_of_the_collector_has_a_label_of_its_own() -> None:
     assert {f"refused_{reason}" for reason in RefusalReason} <= CODES
 
 
-@settings(deadline=None)
 @given(st.lists(st.text(max_size=300)))
 def test_texts_from_outside_are_limited_in_number_and_length_and_keep_their_labels(texts: list[str]) -> None:
     bounded = Bounded.of(5, ["automation"])

@@ -274,7 +274,7 @@ def wanted(cal: Calendar, around: Window, *, now: datetime, settle: timedelta, s
     return [w for w in touching if w.end <= now - settle and (oldest is None or w.start >= oldest)]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     cal=calendars,
     start=instants,
@@ -299,7 +299,7 @@ def test_a_range_selects_exactly_the_windows_that_it_touches_are_due_and_wanted(
     assert selection.cut_due is None or selection.cut_due <= now - settle
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     cal=calendars,
     duration=st.timedeltas(timedelta(hours=1), timedelta(days=120)),

@@ -113,7 +113,7 @@ def test_the_example_of_the_contract_is_valid_and_is_what_is_written() -> None:
     assert list(line) == ORDER
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(answer=answers, zone=zones, at=instants, granularity=st.sampled_from(Granularity))
 def test_every_line_that_is_written_is_valid(answer: Answer, zone: str, at: datetime, granularity: Granularity) -> None:
     made = records(answer, zone, at, granularity=granularity, labels={"a": "b"})

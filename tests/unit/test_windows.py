@@ -15,7 +15,7 @@ from collector.core.windows import Calendar, last_instant_reading, merge, start_
 from collector.model import BearerCredential, Granularity, Org, Population, Slice, Window, Zone
 
 ALL_ZONES = sorted(zoneinfo.available_timezones() - {"localtime", "Factory"})
-EXACT = settings(max_examples=300, deadline=None)
+EXACT = settings(max_examples=300)
 
 zones = st.one_of(
     st.sampled_from(ALL_ZONES),

@@ -1,22 +1,24 @@
 from __future__ import annotations
 
 import os
+import secrets
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from collector.ledger import SqlLedger
 from tests.adapters.ledger.support import open_ledger, registered, url_of
 from tests.support.orgs import make_org
 from tests.support.postgresql import Server
+from tests.support.waiting import wait_until
 
 Open = Callable[..., SqlLedger]
-BOTH = ("sqlite", "postgresql")
+BOTH = ("sqlite", pytest.param("postgresql", marks=pytest.mark.slow))
 
 
 @pytest.fixture
@@ -63,7 +65,9 @@ class Worker:
     """Another process that works on a ledger. It gets a command per line, and answers with a line each."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        self._url, self._name = url, f"worker-{secrets.token_hex(6)}"
+        if url.startswith("postgresql:"):
+            url += f"&application_name={self._name}"
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.adapters.ledger.worker", url],
             stdin=subprocess.PIPE,
@@ -86,11 +90,19 @@ class Worker:
         return self.receive()
 
     def kill(self) -> None:
-        """End it with SIGKILL. A server notices that a few milliseconds later."""
+        """End it with SIGKILL; return when the server has noticed it too."""
         self.process.kill()
         self.process.wait(20)
         if self._url.startswith("postgresql:"):
-            time.sleep(0.2)
+            wait_until(lambda: not self._has_sessions())
+
+    def _has_sessions(self) -> bool:
+        try:
+            with psycopg.connect(self._url.partition("?")[0]) as session:
+                named = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s"
+                return session.execute(named, [self._name]).fetchone() != (0,)
+        except psycopg.OperationalError:  # no server, no session
+            return False
 
     def end(self) -> None:
         for stream in (self.process.stdin, self.process.stdout):

@@ -169,7 +169,7 @@ class LedgerBesideModel(RuleBasedStateMachine):
         shutil.rmtree(self.directory)
 
 
-LedgerBesideModel.TestCase.settings = settings(max_examples=30, stateful_step_count=20, deadline=None)
+LedgerBesideModel.TestCase.settings = settings(max_examples=30, stateful_step_count=20)
 test_a_ledger_behaves_like_its_model = LedgerBesideModel.TestCase
 
 
@@ -190,5 +190,5 @@ class RepeatedTransactionsBesideModel(LedgerBesideModel):
         return ledger
 
 
-RepeatedTransactionsBesideModel.TestCase.settings = settings(max_examples=20, stateful_step_count=20, deadline=None)
+RepeatedTransactionsBesideModel.TestCase.settings = settings(max_examples=20, stateful_step_count=20)
 test_a_ledger_behaves_like_its_model_if_every_transaction_runs_twice = RepeatedTransactionsBesideModel.TestCase

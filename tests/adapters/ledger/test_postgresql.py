@@ -29,6 +29,8 @@ from tests.support.disks import small_disk_at
 from tests.support.orgs import make_org
 from tests.support.postgresql import DATABASE, PASSWORD, USER, Server
 
+pytestmark = pytest.mark.slow  # needs PostgreSQL
+
 
 @pytest.fixture
 def url(server: Server) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -13,6 +12,7 @@ from collector.errors import RefusalReason
 from collector.model import Granularity, Window
 from collector.service.web.advice import advice
 from collector.service.web.text import dates, local_dates, relative, shell_word, when, window_text
+from tests.support.needs import need
 
 README = Path(__file__).parents[3] / "README.md"
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -52,10 +52,10 @@ def test_days_and_hours_of_a_window_are_those_of_the_org() -> None:
     "name",
     ["acme", "two words", "it's", "a'b\"c", "$HOME `id`", "\u202egnp.exe", "ü\u200db\\c'd", "\U000e0041x", "-rf"],
 )
-@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
 def test_a_command_can_be_copied_whatever_the_name_is(name: str) -> None:
     word = shell_word(name)
     assert word.isprintable()
+    need("bash", package="bash")
     shown = subprocess.run(
         ["bash", "-c", f"printf %s {word}"], capture_output=True, check=True, env={"LC_ALL": "C.UTF-8"}
     )
