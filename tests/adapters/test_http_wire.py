@@ -343,9 +343,9 @@ async def test_a_request_on_a_closed_connection_is_not_repeated() -> None:
 
 def kept(client: Client) -> list[object]:
     """The connections that the client believes to be open."""
-    assert client.transport._session is not None
-    assert client.transport._session.connector is not None
-    pools = client.transport._session.connector._conns.values()
+    connector = client.transport._sessions[True].connector
+    assert connector is not None
+    pools = connector._conns.values()
     return [connection for pool in pools for connection, _ in pool if connection.is_connected()]
 
 
