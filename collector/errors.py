@@ -32,7 +32,7 @@ class Problem:
 
 
 class ConfigError(CollectorError):
-    """Bad config or options: a person edits something; nothing was asked. Exit 2."""
+    """Bad config or options: a person has to edit something; nothing was fetched. Exit 2."""
 
     def __init__(self, problems: Sequence[Problem] | str) -> None:
         self.problems = (Problem(message=problems),) if isinstance(problems, str) else tuple(problems)
@@ -99,7 +99,7 @@ class Retriable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Broken:
-    """A 200 that isn't the documented answer to what was asked: never a record."""
+    """A 200 that isn't the documented answer to the request: never a record."""
 
     code: str
     message: str

@@ -25,7 +25,7 @@ class SliceOutcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrgPlanned:
-    """How many slices of an org this run asks for, as far as is known now; a later one replaces it."""
+    """How many slices of an org this run fetches, as far as is known now; a later event replaces it."""
 
     org: Org
     slices: int
@@ -38,7 +38,7 @@ class RequestEnded:
     slice: Slice
     result: str  # "ok", "partial", or the failure's code
     latency_s: float
-    waited_s: float  # for limits and permits, after the slice itself was ready to be asked
+    waited_s: float  # for limits and permits, after the slice itself was ready
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +52,7 @@ class SliceDefect:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SliceCommitted:
-    """The end of a slice is written and, where there is a ledger, booked."""
+    """The end of a slice is written and committed."""
 
     outcome: SliceOutcome
     records: int
@@ -68,7 +68,7 @@ class SliceCommitted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryScheduled:
-    """A slice will be asked again."""
+    """A slice will be requested again."""
 
     slice: Slice
     reason: Failure | PartialAnswer
@@ -78,7 +78,7 @@ class RetryScheduled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaneEnded:
-    """An org is asked nothing more in this run, though it isn't done: refused, or given up."""
+    """Nothing more of an org is fetched in this run, though it isn't complete: refused, or given up."""
 
     org: Org
     state: SliceState

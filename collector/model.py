@@ -155,7 +155,7 @@ class Slice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiRequest:
-    """A slice as it is asked: the query's values before they are percent-encoded."""
+    """A slice as a request: the query's values before they are percent-encoded."""
 
     population: Population
     from_: str

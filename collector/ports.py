@@ -1,6 +1,6 @@
 """What the inside needs of the world, as Protocols: adapters fit them, tests fake them.
 
-Owns the shapes only. Elapsed time is not here: asyncio's own loop clock tells it, which
+Owns the shapes only. Elapsed time is not here: it is that of asyncio's own loop clock, which
 tests replace as a whole.
 """
 
@@ -43,13 +43,13 @@ class Transport(Protocol):
         """Send one request and return what came back; never raises for what the network does.
 
         `on_sent` is called when the request has left: limits count from then, not from the
-        moment a connection was asked for.
+        moment a connection was requested.
         """
         ...
 
 
 class Offload(Protocol):
-    """The writer's thread: whatever may block is done there, one after the other."""
+    """The writer's thread: everything that may block is done there, one after the other."""
 
     def __call__(self, work: Callable[[], T], /) -> Awaitable[T]:
         """Do the work there and return what it returns."""
@@ -108,7 +108,7 @@ class Sink(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of everything, as it is: called at the end, whatever that is."""
+        """Close everything as it is: called at the end, however the run ended."""
         ...
 
     def abandon(self) -> None:
@@ -130,7 +130,7 @@ class Ledger(Protocol):
 
     @property
     def across_machines(self) -> bool:
-        """Whether those who share it may each see other files: then a file's path doesn't tell where it lies."""
+        """Whether processes on other machines share it: then a path doesn't identify a file."""
         ...
 
     def register(
@@ -150,24 +150,24 @@ class Ledger(Protocol):
         ...
 
     def identified(self) -> Mapping[str, str]:
-        """Return which organization is behind each name, for all orgs whose answer told it."""
+        """Return which organization is behind each name, for all orgs that were identified."""
         ...
 
     def acquire(self, keys: Sequence[int]) -> Mapping[int, Holder]:
-        """Take the leases of orgs for this process; return those that another, living one holds."""
+        """Acquire the leases of orgs; return those that another living process has."""
         ...
 
     def release(self, keys: Iterable[int]) -> None:
-        """Give leases back."""
+        """Release leases."""
         ...
 
     def identify(
         self, key: int, *, name: str, org_id: str, org_name: str, entry: Org | None = None
     ) -> int | Holder | CalendarChanged:
-        """Bind an org to the organization that answered; return the key of its row, whose lease is now held.
+        """Bind an org to the organization that answered; return the key of its row, whose lease this process now has.
 
-        That is another row if the organization is known from another name (a renamed org): if that one's lease
-        is held by another process, its holder is returned and nothing has changed; likewise if it was collected
+        That is another row if the organization is known by another name (a renamed org). If another process has
+        that row's lease, its holder is returned and nothing has changed; likewise if it was collected
         by another calendar than the `entry` of the config has.
         """
         ...
@@ -177,15 +177,15 @@ class Ledger(Protocol):
         ...
 
     def rows(self, slices: Sequence[SliceKey]) -> Mapping[SliceKey, SliceRow]:
-        """Return what is held of slices; those that were never asked are left out."""
+        """Return what the ledger holds of slices; those that were never requested are left out."""
         ...
 
     def want(self, key: int, span: Window) -> None:
-        """Remember a range that a backfill was asked for."""
+        """Note that a range is wanted."""
         ...
 
     def wanted(self, key: int) -> Sequence[Window]:
-        """Return the ranges that backfills were asked for, oldest first."""
+        """Return the ranges that are wanted, oldest first."""
         ...
 
     def wanted_of(self, keys: Iterable[int]) -> Mapping[int, Sequence[Window]]:
@@ -197,15 +197,15 @@ class Ledger(Protocol):
         ...
 
     def commit(self, commits: Sequence[SliceCommit], file: UnsealedFile | None) -> None:
-        """Write slices, and how far the unsealed file is booked, together."""
+        """Write slices, and how far the unsealed file is committed, together."""
         ...
 
     def open_file(self, run_id: str, directory: str, name: str, *, place: str | None = None) -> UnsealedFile:
-        """Book a file before it is created."""
+        """Commit the name of a file before it is created."""
         ...
 
     def intend_seal(self, file_id: int) -> None:
-        """Book the intent before the rename."""
+        """Commit the intent before the rename."""
         ...
 
     def withdraw_seal(self, file_id: int) -> None:
@@ -213,29 +213,29 @@ class Ledger(Protocol):
         ...
 
     def sealed(self, file_id: int) -> None:
-        """Forget a file that is sealed, and that its slices are in it."""
+        """Forget a file that is sealed: its slices are safe."""
         ...
 
     def lost(self, file_id: int) -> int:
-        """Take back the slices that were booked in a file that is gone; return how many are asked again."""
+        """Forget the slices that were committed into a file that is gone; return how many will be fetched again."""
         ...
 
     def left_behind(self) -> Sequence[UnsealedFile]:
-        """Return the files of processes that live no more, oldest first; they may lie where only others see them."""
+        """Return the files of dead processes, oldest first; other machines may be the only ones that see them."""
         ...
 
     def take_over(self, file_ids: Collection[int]) -> Sequence[UnsealedFile]:
-        """Make files that were left behind ours; return those that no other process was quicker with."""
+        """Take over files that were left behind; return those that no other process took over first."""
         ...
 
     def begin_run(self, run_id: str, command: str, now: datetime) -> Sequence[str]:
-        """Book the run; return the ids of earlier ones that never ended and whose process is gone, now ended."""
+        """Commit the start of a run; return the ids of earlier runs whose process died, and which are ended now."""
         ...
 
     def end_run(self, run_id: str, exit_code: int | None, now: datetime) -> None:
-        """Book the end of the run; without an exit code it was cut short, and is to be made up for."""
+        """Commit the end of a run; without an exit code it was cut short, and the next run makes up for it."""
         ...
 
     def close(self) -> None:
-        """Give all leases back and let go of everything."""
+        """Release all leases and close everything."""
         ...

@@ -16,7 +16,7 @@ from collector.model import Org
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """A run as it was called: `range_` is None for what `collect` asks by itself."""
+    """A run as it was called. `range_` is None for a `collect` without a range."""
 
     name: str
     range_: Range | None

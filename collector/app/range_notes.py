@@ -1,4 +1,4 @@
-"""What a user is told about a range that was widened or cut."""
+"""Notes for the user about a range that was widened or cut."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def range_notes(config: LoadedConfig, orgs: Sequence[Org], range_: Range, *, now
 def _notes(selection: Selection, calendar: Calendar) -> list[str]:
     zone, unit = calendar.zone, calendar.granularity.value
     notes = []
-    if asked := selection.widened_from:
-        start, end = (at.astimezone(zone.tz).isoformat() for at in (asked.start, asked.end))
+    if given := selection.widened_from:
+        start, end = (at.astimezone(zone.tz).isoformat() for at in (given.start, given.end))
         notes.append(f"the range {start} to {end} is widened to whole {unit}s of {zone.name}")
     if selection.cut_since:
         notes.append(f"nothing before {selection.cut_since.astimezone(zone.tz).isoformat()} is wanted (`since`)")
@@ -38,7 +38,7 @@ def _notes(selection: Selection, calendar: Calendar) -> list[str]:
         until = selection.cut_due.astimezone(zone.tz).isoformat()
         notes.append(f"the range is cut at {until}: later {unit}s are not due yet (`schedule.settle`)")
     if selection.span is None:
-        notes.append(f"no {unit} of the range is due: nothing is asked")
+        notes.append(f"no {unit} of the range is due: nothing will be fetched")
     return notes
 
 

@@ -15,10 +15,10 @@ from collector.model import Population, SliceState
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """What the ledger holds of an org, before it is asked anything."""
+    """What the ledger holds of an org at the start of a run."""
 
     key: int  # the ledger's own
-    org_id: str | None  # None until an answer told it
+    org_id: str | None  # None until an answer names it
     wanted_from: datetime  # the start of what is wanted without end
     calendar_since: datetime | None  # where the present calendar began, if another came before
 
@@ -77,9 +77,9 @@ class SliceCommit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnsealedFile:
-    """A file that a run began: `bytes` and `records` are what is booked; more than that is to be cut off.
+    """A file that a run began: `bytes` and `records` are what is committed; more than that is cut off.
 
-    It lies in the directory that has `place` as its id, whatever its path is by now; at its path where there is none.
+    It is in the directory that has `place` as its id, whatever its path is now; without an id, at its path.
     """
 
     file_id: int

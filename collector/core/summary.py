@@ -143,7 +143,7 @@ class OrgSummary:
 
     @property
     def severity(self) -> tuple[int, int]:
-        """A key to sort by: who needs a person first, then who lacks most."""
+        """A key to sort by: orgs that need a person first, then those with most that is incomplete."""
         return (int(self.refused), self.planned - self.count(SliceState.COMPLETE))
 
 
@@ -221,7 +221,7 @@ class RunSummary:
 
     @property
     def worst_first(self) -> list[OrgSummary]:
-        """The orgs, those that lack something first."""
+        """The orgs, the worst first."""
         return sorted(self.orgs.values(), key=lambda org: org.severity, reverse=True)
 
     @property

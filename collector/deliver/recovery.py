@@ -1,8 +1,8 @@
-"""What a run left behind that was killed: its unsealed files are finished as they are booked.
+"""Recovery: seal the unsealed files that killed runs left, by what is committed of them.
 
-Looks at hidden files only, never at sealed ones: readers may have moved them. A hidden file
-holds what is booked, and maybe more that never was, which is cut off. If the seal was
-intended and the hidden file is gone, it was renamed (docs/ledger.md).
+Reads hidden files only, never sealed ones: readers may have moved those. A hidden file holds what is
+committed, and perhaps more, which is cut off. If the seal was intended and the hidden file is gone, it was
+renamed (docs/ledger.md).
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ AWAITED = (
 
 
 class Files(Protocol):
-    """What is done to files; each raises OSError."""
+    """The file operations of recovery; each raises OSError."""
 
     def is_directory(self, path: Path) -> bool:
-        """Say whether a directory is there."""
+        """Return whether a directory exists."""
         ...
 
     def size(self, path: Path) -> int | None:
-        """Return a file's size, None if it isn't there."""
+        """Return a file's size; None if it doesn't exist."""
         ...
 
     def truncate(self, path: Path, size: int) -> None:
@@ -47,7 +47,7 @@ class Files(Protocol):
         ...
 
     def remove(self, path: Path) -> None:
-        """Remove a file; no error if it isn't there."""
+        """Remove a file; no error if it doesn't exist."""
         ...
 
 
@@ -57,7 +57,7 @@ class Recovered:
 
     sealed: list[UnsealedFile] = field(default_factory=list)
     lost: list[UnsealedFile] = field(default_factory=list)
-    awaited: list[UnsealedFile] = field(default_factory=list)  # they lie where this process doesn't see them
+    awaited: list[UnsealedFile] = field(default_factory=list)  # in a directory that this process doesn't see
 
 
 def at_its_path(file: UnsealedFile) -> Path | None:
@@ -73,10 +73,10 @@ def recover(
     *,
     own: Path | None = None,
 ) -> Recovered:
-    """Finish every file that a process left which lives no more, and that can be found.
+    """Finish every file that a dead process left and that can be found.
 
-    The others are awaited: their slices aren't asked again, since the file may still be sealed; so are those
-    in a directory other than our `own` that can't be written, which must not keep anybody from collecting.
+    The others are awaited: their slices are not fetched again, since the file may still be sealed. So are files
+    that can't be written in a directory other than our `own`: they must not keep a run from collecting.
     Raises OutputError and LedgerError.
     """
     found: dict[int, Path] = {}
@@ -102,7 +102,7 @@ def recover(
 
 
 def _finish(ledger: Ledger, files: Files, file: UnsealedFile, path: Path) -> bool:
-    """Seal a file as it is booked, or take back what is booked of one that is gone; return whether it is there."""
+    """Seal a file as far as it is committed, or forget what is committed of a lost one; return whether it exists."""
     final = path.with_name(file.name)
     size = files.size(path)
     if file.seal_intended and size is None:
@@ -130,7 +130,7 @@ def _finish(ledger: Ledger, files: Files, file: UnsealedFile, path: Path) -> boo
 
 
 def log_awaited(awaited: Iterable[UnsealedFile]) -> None:
-    """Warn of files that lie where this process doesn't see them."""
+    """Log files in directories that this process doesn't see."""
     for file in awaited:
         log.warning(
             "file.awaited",

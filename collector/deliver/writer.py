@@ -38,7 +38,7 @@ class Rules:
     trust_zero_for: timedelta
     restate_for: timedelta
     directory: str = ""  # the output's, where it has files
-    directory_id: str | None = None  # where paths don't tell which directory it is
+    directory_id: str | None = None  # where a path doesn't identify the directory
 
 
 class Writer:

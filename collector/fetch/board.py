@@ -34,7 +34,7 @@ class Board:
         return bool(self._open)
 
     def next(self, now: float, *, trusted_only: bool) -> Lane | float | None:
-        """Take the lane that may send now; else return when one may, or None if only a result can tell."""
+        """Take the lane that may send now; else return when one may, or None if that depends on a result."""
         self._wake(now)
         while line := self._first_line(trusted_only=trusted_only):
             _, lane = line.popleft()

@@ -2,7 +2,7 @@
 
 It owns an asyncio-throttle `Throttler`, whose sliding log of requests is the truth. The throttler's own
 waiting is not used: it polls every 10 ms per waiter and isn't first come, first served (docs/adr/0002).
-The log itself tells when the next permit is free.
+The log itself shows when the next permit is free.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ _LOGGED = 200  # causes
 def in_words(result: RunResult) -> dict[str, Any]:
     """Return what a log line says of a run's end."""
     summary = result.summary
-    lacking = [
+    incomplete = [
         {"org": org.org.name, "population": population.value, "state": cause.state.value, "slices": cause.slices}
         | {"reason": cause.code, "message": cause.message, "windows": local_spans(cause, org)}
         for org in summary.worst_first
@@ -55,8 +55,8 @@ def in_words(result: RunResult) -> dict[str, Any]:
         "suspicious": {flag.value: slices for flag, slices in summary.flags.items()},
         "files": len(result.files),
         "seconds": round((result.ended_at - result.started_at).total_seconds(), 3),
-        "not_complete": lacking[:_LOGGED],
-        "not_complete_left_out": max(0, len(lacking) - _LOGGED),
+        "not_complete": incomplete[:_LOGGED],
+        "not_complete_left_out": max(0, len(incomplete) - _LOGGED),
     }
 
 

@@ -16,7 +16,7 @@ class Stage(Enum):
     """
 
     QUEUED = auto()  # waits for its lease
-    ACQUIRING = auto()  # the ledger is being asked for it
+    ACQUIRING = auto()  # waits for the ledger's answer
     LEASED = auto()  # this process works on the org
     ENDED = auto()  # nothing more of it is fetched in this run
 
@@ -34,7 +34,7 @@ class OrgTask:
     key: int
     identified: bool  # whether the ledger knows which organization it is
     stage: Stage = Stage.QUEUED
-    planned: bool = False  # whether the ledger has told what is left to fetch of it
+    planned: bool = False  # whether it is known what is left to fetch of it
     leased_since: float = 0.0
     busy_since: float | None = None  # since when another process has had the lease
 

@@ -23,7 +23,7 @@ class LedgerSession:
     identities: Identities
     wait_s: float  # for an org whose lease another process has
     directory: str = ""  # the output's, where it has files
-    directory_id: str | None = None  # where paths don't tell which directory it is
+    directory_id: str | None = None  # where a path doesn't identify the directory
     recovered: Sequence[UnsealedFile] = ()  # files of killed runs that were sealed before this one
 
 

@@ -172,7 +172,7 @@ def test_a_range_in_the_future_asks_nothing_and_says_why(tmp_path: Path) -> None
     done = collector("backfill", "-c", "c.yaml", "--from", "2999-01-01", cwd=tmp_path)
     assert done.code == 0
     notes = [event["message"] for event in done.events if event["event"] == "range.note"]
-    assert any("no day of the range is due: nothing is asked" in note for note in notes)
+    assert any("no day of the range is due: nothing will be fetched" in note for note in notes)
 
 
 @pytest.mark.parametrize("what", ["record", "config"])
