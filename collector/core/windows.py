@@ -6,7 +6,7 @@ zone does (contract.md, "Calendar"). From that one rule follows all the rest: a 
 reaches from one boundary to the next, so windows never overlap and leave no gap, days
 are 23 to 25 hours long where clocks change, and a date that a zone skipped has no window.
 
-Owns boundaries and the algebra of windows (split, merge, subtract). Never knows what
+Owns boundaries and the algebra of windows (split, merge). Never knows what
 is due or wanted: that is `plan`'s.
 """
 
@@ -136,19 +136,6 @@ def merge(windows: Iterable[Window]) -> list[Window]:
         else:
             merged.append(window)
     return merged
-
-
-def subtract(span: Window, taken: Iterable[Window]) -> list[Window]:
-    """Return what is left of a span without the taken windows, oldest first."""
-    rest: list[Window] = []
-    start = span.start
-    for window in merge(taken):
-        if start < min(window.start, span.end):
-            rest.append(Window(start, min(window.start, span.end)))
-        start = max(start, window.end)
-    if start < span.end:
-        rest.append(Window(start, span.end))
-    return rest
 
 
 def _next_full_hour(instant: datetime, tz: tzinfo) -> datetime:

@@ -6,6 +6,6 @@ docs/ledger.md describes the theory of operation.
 from collector.ledger.no_ledger import NoLedger
 from collector.ledger.opening import is_there
 from collector.ledger.sql_ledger import SqlLedger
-from collector.ledger.views import AwaitedFile, EndedRun, OpenRun, Organization, Stretch
+from collector.ledger.views import AwaitedFile, EndedRun, Organization, Stretch
 
-__all__ = ["AwaitedFile", "EndedRun", "NoLedger", "OpenRun", "Organization", "SqlLedger", "Stretch", "is_there"]
+__all__ = ["AwaitedFile", "EndedRun", "NoLedger", "Organization", "SqlLedger", "Stretch", "is_there"]

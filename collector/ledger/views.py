@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, and_, func, select, true
 
-from collector.core.ledger_entries import Holder, UnsealedFile
+from collector.core.ledger_entries import UnsealedFile
 from collector.ledger import schema
 from collector.ledger.codec import (
     POPULATION,
@@ -19,7 +19,6 @@ from collector.ledger.codec import (
     state_of,
     usages_of,
 )
-from collector.ledger.holders import holder_of
 from collector.ledger.schema import BEGINNING, calendar, org, run, slice_
 from collector.ledger.unsealed import file_of
 from collector.model import Population, ProductUsage, SliceState, Window
@@ -51,16 +50,6 @@ class Stretch:
     span: Window
     slices: int
     in_doubt: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenRun:
-    """A run that has not ended; without a holder its process is gone."""
-
-    run_id: str
-    command: str
-    started_at: datetime
-    holder: Holder | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,25 +148,6 @@ def shrunk(tx: Connection, key: int) -> dict[tuple[Population, Window], dict[str
         (population_of(population), Window(instant_of(start), instant_of(end))): usages_of(text)
         for population, start, end, text in tx.execute(query)
     }
-
-
-def open_runs(tx: Connection) -> list[OpenRun]:
-    """Return the runs without an end, oldest first."""
-    query = (
-        select(run.c.run_id, run.c.command, run.c.started_at, schema.holder)
-        .outerjoin(schema.holder)
-        .where(run.c.ended_at.is_(None))
-        .order_by(run.c.started_at, run.c.run_id)
-    )
-    return [
-        OpenRun(
-            run_id=run_id,
-            command=command,
-            started_at=instant_of(started_at),
-            holder=None if holder[0] is None else holder_of(holder),
-        )
-        for run_id, command, started_at, *holder in tx.execute(query)
-    ]
 
 
 def _starts_before(instant: datetime | None) -> ColumnElement[bool]:
