@@ -128,7 +128,7 @@ def test_an_organization_that_another_shard_collects_is_refused_under_a_second_n
     ("words", "environ", "told"),
     [
         (["--shard", "4/4"], {}, "Error: --shard: of 4 shards the last is 3/4: there is no 4/4"),
-        ([], {"COLLECTOR_SHARDS": "x"}, "Error: COLLECTOR_SHARDS: expected how many shards there are, got 'x'"),
+        ([], {"COLLECTOR_SHARDS": "x"}, "Error: COLLECTOR_SHARDS: expected the number of shards, got 'x'"),
         ([], {"COLLECTOR_SHARDS": "3", "HOSTNAME": "box"}, "Error: COLLECTOR_SHARDS: no index is found: "),
     ],
 )
