@@ -60,11 +60,6 @@ class SliceCommitted:
     qualities: Mapping[Quality, int] = field(default_factory=dict)  # of the records
     flags: Mapping[Anomaly, Sequence[str]] = field(default_factory=dict)  # with the products that each is about, if any
 
-    @property
-    def unavailable(self) -> int:
-        """How many of the records could not be fetched."""
-        return self.qualities.get(Quality.UNAVAILABLE, 0)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryScheduled:

@@ -25,8 +25,8 @@ from collector.core.ranges import Moment
     epilog="""\b
 Examples:
   collector backfill --from 2026-01-01 --to 2026-03-31 -o usage/   the first quarter
-  collector backfill --org acme --from 2026-06-01 -o usage/        one org, through all that is due
-  collector plan --from 2026-01-01 --to 2026-03-31                 what that would ask, and how long it takes
+  collector backfill --org acme --from 2026-06-01 -o usage/        one org, from June until now
+  collector plan --from 2026-01-01 --to 2026-03-31                 how many requests that needs, and how long it takes
 """
 )
 @config_options
@@ -34,7 +34,7 @@ Examples:
 @range_options
 @wait_option
 @shard_option
-@click.option("--force", is_flag=True, help="Ask again also for what is complete.")
+@click.option("--force", is_flag=True, help="Fetch complete windows again, too.")
 def backfill(
     from_: Moment | None,
     to: Moment | None,
@@ -44,9 +44,9 @@ def backfill(
     force: bool,
     **options: Any,
 ) -> int:
-    """Collect a past range from every org, oldest first; called again, it goes on where it stopped.
+    """Collect a past range from every org, oldest first. A second call continues where the first stopped.
 
-    A range is widened to the whole windows that it touches, and cut to those that are due.
+    A range is widened to whole windows, and cut to the windows that are due.
     """
     context = open_context(**options, sharded=True)
     range_ = read_range(from_, to, last)

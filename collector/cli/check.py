@@ -1,4 +1,4 @@
-"""`collector check`: whether the config is right, and whether the API accepts every org."""
+"""`collector check`: validate the config, and test whether the API accepts every org."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ from collector.events import all_of
     epilog="""\b
 Examples:
   collector check -c collector.yaml            one request per org
-  collector check --org acme --deep            also: do the hours of a day add up to it? (about 30 requests)
+  collector check --org acme --deep            also: do the hours of a day add up to the day? (about 30 requests)
   collector check --json | jq '.orgs[] | select(.accepted | not)'
 """
 )
 @config_options
-@click.option("--deep", is_flag=True, help="Also test on a past day what the API's documents leave open.")
-@click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
+@click.option("--deep", is_flag=True, help="Also test, on a past day, what the API's documents don't specify.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def check(deep: bool, as_json: bool, **options: Any) -> int:
-    """Validate the config and ask the API once per org: accepted, or refused and why."""
+    """Validate the config, and send one request per org: show whether it is accepted, or why not."""
     context = open_context(**options)
-    _hold_against_ledger(context)
+    _refuse_overlaps(context)
     with shown_progress(mode="auto", quiet=context.quiet, watch=all_of()) as watch:
         checks = asyncio.run(check_orgs(context.config, context.scope, deep=deep, watch=watch))
     code = _exit_code(checks)
@@ -61,8 +61,8 @@ def check(deep: bool, as_json: bool, **options: Any) -> int:
     return int(code)
 
 
-def _hold_against_ledger(context: Context) -> None:
-    """Raise ConfigError for what a run would refuse before it asks anything."""
+def _refuse_overlaps(context: Context) -> None:
+    """Raise ConfigError if a run would refuse the config because of the ledger."""
     settings, clock = context.config.settings, SystemClock()
     ledger = open_ledger_if_there(settings, "check", clock) if has_ledger(context.config) else None
     if ledger is not None:
@@ -99,13 +99,17 @@ def _table(checks: list[OrgCheck], *, deep: bool) -> Table:
 def _hints(checks: list[OrgCheck]) -> list[str]:
     hints = []
     if other := [one.org.name for one in checks if one.additivity is Additivity.OTHER_END]:
-        hints.append(f"the API seems to read `to` the other way for {', '.join(other)}: try the other api.range_end")
+        hints.append(
+            f"the API seems to read `to` the other way for {', '.join(other)}: try the other value of api.range_end"
+        )
     if differs := [one.org.name for one in checks if one.additivity is Additivity.DIFFERS]:
-        hints.append(f"totals of parts differ from the whole for {', '.join(differs)}: sums over windows will too")
+        hints.append(
+            f"the parts of a day don't add up to the day for {', '.join(differs)}: sums over windows will be wrong, too"
+        )
     if same := [one.org.name for one in checks if one.same_totals]:
         hints.append(
             f"both populations have the same totals for {', '.join(same)}: "
-            "counts may be across all users, so don't add the populations up"
+            "the counts may cover all users, so don't add the populations up"
         )
     return hints
 

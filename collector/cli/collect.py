@@ -1,4 +1,4 @@
-"""`collector collect`: one run over what is asked of it now."""
+"""`collector collect`: one run over everything that needs fetching now."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ Examples:
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Seal what a dead process left in DIR, mounted here from elsewhere, and end; repeatable.",
+    help="Seal the files that a dead process left in DIR, such as another machine's directory, and end; repeatable.",
 )
 @click.option(
     "--lost",
     multiple=True,
     metavar="FILE",
-    help="A file that `status` awaits is gone for good: have its slices asked again, and end; repeatable.",
+    help="Give up a file that `status` shows as awaited: its slices will be fetched again. Then end; repeatable.",
 )
 def collect(
     from_: Moment | None,
@@ -73,18 +73,18 @@ def collect(
     lost: tuple[str, ...],
     **options: Any,
 ) -> int:
-    """Collect what is asked of every org now: new windows, gaps, repairs, rechecks. What a CronJob calls.
+    """Collect what every org needs now: new windows, gaps, repairs, rechecks. Run it as a CronJob.
 
-    Without a ledger (`--state none`) the windows of `schedule.lookback`; with a range, that range.
+    Without a ledger (`--state none`) it collects the windows of `schedule.lookback`; with a range, that range.
     """
     context = open_context(**options, sharded=True)
     if directories or lost:
-        return _mend(context, directories, lost)
+        return _recover(context, directories, lost)
     command = Command(name="collect", range_=read_range(from_, to, last), scope=context.scope, wait=wait)
     return run_and_show(context, command, progress=progress)
 
 
-def _mend(context: Context, directories: tuple[Path, ...], lost: tuple[str, ...]) -> int:
+def _recover(context: Context, directories: tuple[Path, ...], lost: tuple[str, ...]) -> int:
     if not has_ledger(context.config):
         raise click.UsageError("--recover and --lost need a ledger: `state.url` is none")
     done = finish_left_files(context.config, directories=directories, lost=lost)
@@ -92,7 +92,7 @@ def _mend(context: Context, directories: tuple[Path, ...], lost: tuple[str, ...]
 
 
 def run_and_show(context: Context, command: Command, *, progress: str) -> int:
-    """Run a command with everything that people see of a run; return the exit code."""
+    """Run a command with notes, progress, metrics and summary; return the exit code."""
     orgs = context.scope.of(context.config.orgs)
     if command.range_:
         for note in range_notes(context.config, orgs, command.range_, now=SystemClock().now()):

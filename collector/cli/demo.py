@@ -1,4 +1,4 @@
-"""`collector demo`: the main job on the simulated API, end to end, with something to look at."""
+"""`collector demo`: a whole backfill on the simulated API, with a table of the result."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from collector.core.ranges import Last
 from collector.errors import CollectorError
 from collector.run.manifest import RunResult
 
-# What happens in the field, so that the demo shows what becomes of it.
+# Faults as they happen in production, so that the demo shows how they are handled.
 _FAULTS = (
     "org-003:refused",
     "org-005:partial=always",
@@ -55,13 +55,13 @@ Examples:
 @click.option("--days", type=click.IntRange(1, 90), default=14, show_default=True, help="Days to collect.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("demo"), show_default=True)
 def demo(orgs: int, days: int, output: Path) -> int:
-    """Collect dozens of simulated organizations over real HTTP, and look at what came.
+    """Collect dozens of simulated organizations over real HTTP, and show the result.
 
-    Starts the simulated API on loopback, with a refused credential, flaky orgs and partial
-    answers among its orgs, and ends it again.
+    Starts the simulated API on loopback and stops it at the end. One org is refused, some fail
+    now and then, and one gives only partial answers.
     """
     console = stdout_console()
-    console.print(Text(f"The simulated API: {orgs} organizations, some of which misbehave.", style="bold"))
+    console.print(Text(f"Simulated API: {orgs} organizations, some with faults.", style="bold"))
     with tempfile.TemporaryDirectory() as scratch, simulated_api(orgs, Path(scratch) / "collector.yaml") as path:
         overrides = {"output": {"path": str(output)}, "state": {"url": "none"}, "log": {"level": "error"}}
         config = load(path, environ={}, overrides=overrides)
@@ -71,10 +71,10 @@ def demo(orgs: int, days: int, output: Path) -> int:
     console.print(usage_table(output, [file.name for file in result.files], console.width))
     console.print(
         Text(
-            f"{result.summary.records} records are in {output}/, one JSON object per line, beside the run's manifest.\n"
-            f"The run ended with {int(result.exit_code)}, as it has to: org-003's credential is refused, "
-            "and org-005's answers stay partial: its unknown totals are null, never 0.\n"
-            "Next: write a config for your own organizations (README), then `collector check`."
+            f"{output}/ now has {result.summary.records} records, one JSON object per line, and the run's manifest.\n"
+            f"Exit code {int(result.exit_code)} is expected here: the API refuses org-003's credential, and gives only "
+            "partial answers for org-005. Totals that are unknown are null, never 0.\n"
+            "Next: write a config for your own organizations (README), then run `collector check`."
         )
     )
     return 0
@@ -93,9 +93,9 @@ def _collect(config: LoadedConfig, days: int) -> RunResult:
 
 @contextmanager
 def simulated_api(orgs: int, config: Path) -> Iterator[Path]:
-    """Run `collector simulate` in a process of its own; yield the config that fits it.
+    """Run `collector simulate` in a process of its own; yield the path of its config.
 
-    It ends with us, however we end: it reads our end of a pipe.
+    It reads a pipe of ours, so it ends when this process ends, for whatever reason.
     """
     command = [sys.executable, "-m", "collector", "simulate", "--until-eof", "--port", "0"]
     command += ["--orgs", str(orgs), "--config-out", str(config)]

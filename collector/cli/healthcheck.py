@@ -1,6 +1,6 @@
-"""`collector healthcheck`: whether the `serve` of this machine, or this container, is alive.
+"""`collector healthcheck`: whether the `serve` of this machine or container is alive.
 
-Owns one request to its own address. Never follows a proxy, and sends no credential.
+Sends one request to the service's own address. Never uses a proxy, and sends no credential.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ TIMEOUT_S = 3.0
     epilog="""\b
 Examples:
   collector healthcheck -c /etc/collector/collector.yaml && echo alive
-  HEALTHCHECK CMD ["collector", "healthcheck"]   in an image: engines know no other way
+  HEALTHCHECK CMD ["collector", "healthcheck"]   for the health check of an image
 """
 )
 @click.option("-c", "--config", "config_path", type=click.Path(path_type=Path), help="The config file.")
 def healthcheck(config_path: Path | None) -> int:
-    """Ask /healthz of the `serve` that runs here with this config: exit 0 if it is alive, else 1."""
+    """Request /healthz of the `serve` that runs here with this config: exit 0 if it is alive, else 1."""
     host, port = service_address(find_config(config_path, os.environ), os.environ)
     connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
     try:
         connection.request("GET", "/healthz")
         status = connection.getresponse().status
     except (OSError, http.client.HTTPException) as error:
-        click.echo(f"nothing healthy at {host}:{port}: {getattr(error, 'strerror', None) or error}", err=True)
+        click.echo(f"no healthy service at {host}:{port}: {getattr(error, 'strerror', None) or error}", err=True)
         return 1
     finally:
         connection.close()

@@ -1,4 +1,4 @@
-"""The group of commands, and the one place where errors become exit codes."""
+"""The group of commands. Errors become exit codes here and nowhere else."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ _EXIT_CODES = "\b\nExit codes:\n" + "\n".join(f"{code:>5}  {code.meaning}" for c
 def cli() -> None:
     """Collect the usage of many TestMu AI (formerly LambdaTest) organizations.
 
-    Records, and only records, go to stdout or into files; everything else to stderr.
+    Records, and only records, go to stdout or into files. Everything else goes to stderr.
 
     \b
     Try it without an account:    collector demo
     With your own organizations:  collector check -c collector.yaml
                                   collector collect -c collector.yaml -o usage/
-    """  # noqa: D301 - click's mark for text that isn't filled
+    """  # noqa: D301 - click's mark for text that isn't rewrapped
 
 
 for command in (collect, backfill, serve, check, plan, status, schema, simulate, demo, healthcheck):
@@ -59,7 +59,7 @@ def run(args: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
     except click.exceptions.Exit as stop:
         return stop.exit_code
-    except SystemExit:  # what click makes of a closed pipe
+    except SystemExit:  # click raises it for a closed pipe
         return _explain(BrokenPipeError(errno.EPIPE, "stdout's reader went away"))
     except Exception as error:  # noqa: BLE001 - the last resort, which must not show a secret
         return _explain(error)
@@ -69,7 +69,7 @@ def run(args: Sequence[str] | None = None) -> int:
 
 
 def _explain(error: Exception) -> ExitCode:
-    """Say on stderr what went wrong and what to do; return the exit code that says the same."""
+    """Print on stderr what went wrong and what to do; return the exit code."""
     match error:
         case click.Abort():
             return ExitCode.INTERRUPTED

@@ -1,4 +1,4 @@
-"""The options that commands share, and what they come to: a loaded config, a range, a scope."""
+"""The options that commands share, and the values made from them: a loaded config, a range, a scope."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class MomentType(click.ParamType[Moment]):
     name = "date"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Moment:
-        """Return the moment, or fail saying what would be right."""
+        """Return the moment, or fail with a message that shows the right format."""
         if isinstance(value, Moment):
             return value
         try:
@@ -45,7 +45,7 @@ class DurationType(click.ParamType[timedelta]):
     name = "duration"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
-        """Return the duration, or fail saying what would be right."""
+        """Return the duration, or fail with a message that shows the right format."""
         if isinstance(value, timedelta):
             return value
         try:
@@ -53,7 +53,7 @@ class DurationType(click.ParamType[timedelta]):
         except ValueError as error:
             self.fail(str(error), param, ctx)
         if duration <= timedelta(0):
-            self.fail("must be longer than nothing", param, ctx)
+            self.fail("must be longer than 0", param, ctx)
         return duration
 
 
@@ -69,7 +69,7 @@ def read_shard(text: str | None, environ: Mapping[str, str]) -> Shard | None:
         if not shards:
             return None
         if not (shards.isascii() and shards.isdigit()):
-            raise ValueError(f"expected how many shards there are, got {shards!r}")
+            raise ValueError(f"expected the number of shards, got {shards!r}")
         return Shard.parse(f"auto/{shards}", environ)
     except ValueError as error:
         raise click.UsageError(f"{SHARDS if text is None else '--shard'}: {error}") from None
@@ -96,8 +96,10 @@ config_options = apply(
         type=click.Choice([p.value for p in Population]),
         help="Only this population; repeatable.",
     ),
-    click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="Least level logged."),
-    click.option("--log-format", type=click.Choice(["auto", "console", "json"]), help="How logs look."),
+    click.option(
+        "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="Lowest level that is logged."
+    ),
+    click.option("--log-format", type=click.Choice(["auto", "console", "json"]), help="Format of the logs."),
     click.option("-q", "--quiet", is_flag=True, help="Only warnings and errors: no progress, no summary."),
 )
 state_option = click.option("--state", metavar="URL", help="The ledger: sqlite:///FILE, postgresql://…, or none.")
@@ -119,7 +121,7 @@ output_options = apply(
 range_options = apply(
     click.option("--from", "from_", type=MomentType(), metavar="DATE", help="Start, in each org's time zone."),
     click.option("--to", "to", type=MomentType(), metavar="DATE", help="End; a bare date means through its end."),
-    click.option("--last", type=DurationType(), metavar="7d", help="The windows that ended within this duration."),
+    click.option("--last", type=DurationType(), metavar="7d", help="All windows that ended within this duration."),
 )
 
 
@@ -128,7 +130,7 @@ wait_option = click.option(
     type=DurationType(),
     default="5m",
     show_default=True,
-    help="How long to wait for an org that another process works on.",
+    help="How long to wait for orgs that other processes work on.",
 )
 
 
@@ -141,7 +143,7 @@ shard_option = click.option(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """What the shared options come to. `reload` loads the config again, with the same options laid over it."""
+    """The values of the shared options. `reload` loads the config again, with the same options applied."""
 
     config: LoadedConfig
     reload: Callable[[], LoadedConfig]
@@ -164,9 +166,9 @@ def open_context(
     shard: str | None = None,
     sharded: bool = False,
 ) -> Context:
-    """Load the config with the options laid over it, and set up the logs. Raises ConfigError.
+    """Load the config, apply the options, and set up the logs. Raises ConfigError.
 
-    A command that is `sharded` has `shard_option`, and also hears of its shard by the environment.
+    A `sharded` command has `shard_option`; without that option its shard comes from the environment.
     """
     level = log_level or ("warning" if quiet else None)
     overrides = {
@@ -191,13 +193,13 @@ def open_context(
 
 
 def read_range(from_: Moment | None, to: Moment | None, last: timedelta | None) -> Range | None:
-    """Return the range of the options, None if none is given. Raises ConfigError if they don't go together."""
+    """Return the range of the options, None if none is given. Raises ConfigError for options that contradict."""
     if last is not None:
         if from_ is not None or to is not None:
-            raise ConfigError("--last goes alone: give either --last or --from and --to")
+            raise ConfigError("give either --last, or --from and --to: not both")
         return Last(last)
     if from_ is None:
         if to is not None:
-            raise ConfigError("--to needs --from: where does the range begin?")
+            raise ConfigError("--to needs --from: give the start of the range, too")
         return None
     return Between(from_, to)

@@ -1,4 +1,4 @@
-"""Records as a picture: one row per org, its tests day by day."""
+"""The table of collected usage: one row per org, with its tests per day as bars."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class _OrgUsage:
 
 
 def usage_table(directory: Path, files: Sequence[str], width: int) -> Table:
-    """Return the usage in sealed files, those with unknown totals (`?`) first, then the busiest."""
+    """Return a table of the usage in sealed files: orgs with unknown totals (`?`) first, then those with most tests."""
     orgs: dict[str, _OrgUsage] = defaultdict(_OrgUsage)
     for record in _records(directory, files):
         orgs[record["org"]].add(record)

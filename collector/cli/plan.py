@@ -1,4 +1,4 @@
-"""`collector plan`: what a run would ask, without asking."""
+"""`collector plan`: what a run would fetch. Sends nothing."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ Examples:
 @state_option
 @range_options
 @shard_option
-@click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def plan(from_: Moment | None, to: Moment | None, last: timedelta | None, as_json: bool, **options: Any) -> None:
-    """Say what `collect`, or `backfill` with a range, would ask: slices, requests, time. Sends nothing.
+    """Show what `collect`, or `backfill` with a range, would fetch: slices, requests, time. Sends nothing.
 
-    Requests and time are the least: retries and partial answers add to them.
+    Requests and time are minimums: retries and partial answers add to them.
     """
     context = open_context(**options, sharded=True)
     previews, notes = _preview(context, read_range(from_, to, last))
@@ -84,7 +84,7 @@ def _preview(context: Context, range_: Range | None) -> tuple[list[OrgPreview], 
     if range_:
         whole = preview(None, config, orgs, range_=range_, now=now)
         if known := sum(one.slices for one in whole) - sum(one.slices for one in previews):
-            notes.append(f"{known} slices of the range are complete already: the ledger has them")
+            notes.append(f"{known} slices of the range are complete already, by the ledger")
     return previews, notes
 
 
@@ -114,7 +114,7 @@ def _as_json(previews: Sequence[OrgPreview], notes: Sequence[str], whole: Estima
 
 
 def _table(previews: Sequence[OrgPreview], whole: Estimate) -> Table:
-    table = Table(title="What would be asked", title_justify="left", header_style="bold")
+    table = Table(title="What would be fetched", title_justify="left", header_style="bold")
     table.add_column("org", overflow="fold", max_width=30)
     table.add_column("zone", overflow="fold")
     table.add_column("from", no_wrap=True)
@@ -146,7 +146,7 @@ def _table(previews: Sequence[OrgPreview], whole: Estimate) -> Table:
 
 def _ends(one: OrgPreview) -> tuple[str, str]:
     if one.first is None or one.end is None:
-        return "nothing to ask", ""
+        return "nothing to fetch", ""
     form = "%Y-%m-%d %H:%M" if one.org.granularity == "hour" else "%Y-%m-%d"
     last = one.end - timedelta(seconds=1)
     return tuple(f"{at.astimezone(one.org.zone.tz):{form}}" for at in (one.first, last))  # type: ignore[return-value]

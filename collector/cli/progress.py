@@ -14,7 +14,7 @@ from collector.run.progress import Progress as Counted
 
 
 def _text(progress: Counted) -> str:
-    """Return what stands behind the bar."""
+    """Return the text behind the bar."""
     orgs = f"{progress.orgs_done}/{progress.orgs} orgs"
     parts = [orgs, f"{progress.retries} retries"]
     bad = {"partial": progress.partial, "failed": progress.failed, "refused": progress.refused}

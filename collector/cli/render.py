@@ -1,4 +1,4 @@
-"""What a run came to, for people: a table and reasons on a terminal, a log line elsewhere."""
+"""The summary of a run: a table and reasons on a terminal, a log line elsewhere."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ log = structlog.get_logger("collector")
 
 _WIDE = 110  # columns
 _ROWS = 20
-_ROWS_LACKING = 40
+_ROWS_INCOMPLETE = 40
 _STATES = {
     SliceState.COMPLETE: "green",
     SliceState.PARTIAL: "yellow",
@@ -32,7 +32,7 @@ _STATES = {
 
 
 def show_result(result: RunResult, context: Context) -> None:
-    """Say what the run came to, and what to do next."""
+    """Print or log the summary of a run, and what to do next."""
     if context.log_format == "json":
         _log_result(result)
     elif not context.quiet:
@@ -40,8 +40,8 @@ def show_result(result: RunResult, context: Context) -> None:
         console.print(_table(result, wide=console.width >= _WIDE))
         for reason in _reasons(result.summary):
             console.print(reason, soft_wrap=True)
-        for doubt in _doubts(result.summary):
-            console.print(doubt, soft_wrap=True)
+        for anomaly in _anomalies(result.summary):
+            console.print(anomaly, soft_wrap=True)
         console.print(_closing(result), highlight=False, soft_wrap=True)
     if result.output_error is not None:
         log.error("output.failed", message=str(result.output_error), next="fix what the message names, then run again")
@@ -53,7 +53,7 @@ def _log_result(result: RunResult) -> None:
 
 
 def _table(result: RunResult, *, wide: bool) -> Table:
-    """Return one row per org, the worst first; states that no slice ended in have no column."""
+    """Return one row per org, the worst first. A state without slices has no column."""
     summary = result.summary
     states = [state for state in _STATES if state is SliceState.COMPLETE or summary.count(state)]
     table = Table(title=f"{result.command} {result.run_id}", title_justify="left", header_style="bold")
@@ -63,12 +63,12 @@ def _table(result: RunResult, *, wide: bool) -> Table:
     for name in ("planned", *(state.value.replace("_", " ") for state in states), "records"):
         table.add_column(name, justify="right", no_wrap=True)
     orgs = summary.worst_first
-    lacking = sum(bool(org.causes) for org in orgs)
-    shown = min(lacking, _ROWS_LACKING) if len(orgs) > _ROWS else len(orgs)
+    incomplete = sum(bool(org.causes) for org in orgs)
+    shown = min(incomplete, _ROWS_INCOMPLETE) if len(orgs) > _ROWS else len(orgs)
     for org in orgs[:shown]:
         table.add_row(*_row(org, states, wide=wide))
     if shown < len(orgs):
-        table.add_row(Text(_left_out(lacking - shown, len(orgs) - lacking), style="dim"))
+        table.add_row(Text(_left_out(incomplete - shown, len(orgs) - incomplete), style="dim"))
     table.add_section()
     counts = [f"{summary.count(state)}" for state in states]
     total = [Text("all", style="bold")] + [Text()] * wide
@@ -76,8 +76,8 @@ def _table(result: RunResult, *, wide: bool) -> Table:
     return table
 
 
-def _left_out(lacking: int, complete: int) -> str:
-    texts = [f"{lacking} more that lack something"] * bool(lacking) + [f"{complete} complete orgs"] * bool(complete)
+def _left_out(incomplete: int, complete: int) -> str:
+    texts = [f"{incomplete} more incomplete orgs"] * bool(incomplete) + [f"{complete} complete orgs"] * bool(complete)
     return " and ".join(texts)
 
 
@@ -89,8 +89,8 @@ def _row(org: OrgSummary, states: list[SliceState], *, wide: bool) -> list[Text]
 
 
 def _reasons(summary: RunSummary) -> Iterator[Text]:
-    """Yield what kept slices from being complete: org, populations, windows, reason."""
-    for org in summary.worst_first[:_ROWS_LACKING]:
+    """Yield why slices are not complete: org, reason, populations and windows."""
+    for org in summary.worst_first[:_ROWS_INCOMPLETE]:
         by_message: dict[str, list[str]] = {}
         for population, cause in org.causes:
             by_message.setdefault(cause.message, []).append(_place(population, cause, org))
@@ -99,16 +99,16 @@ def _reasons(summary: RunSummary) -> Iterator[Text]:
             yield Text.assemble((printable(org.org.name), "bold"), ": ", printable(message, 400), (where, "dim"))
 
 
-def _doubts(summary: RunSummary) -> Iterator[Text]:
-    """Yield what makes one doubt answers that are kept as they are, and where."""
-    for flag, slices in summary.flags.most_common():
-        names = [printable(org.org.name) for org in summary.orgs.values() if org.flags[flag]]
+def _anomalies(summary: RunSummary) -> Iterator[Text]:
+    """Yield each kind of anomaly: how many slices have it, its meaning, and its orgs."""
+    for anomaly, slices in summary.flags.most_common():
+        names = [printable(org.org.name) for org in summary.orgs.values() if org.flags[anomaly]]
         where = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-        yield Text.assemble((f"{slices} suspicious: ", "yellow"), MEANING[flag], (f" [{where}]", "dim"))
+        yield Text.assemble((f"{slices} suspicious: ", "yellow"), MEANING[anomaly], (f" [{where}]", "dim"))
 
 
 def _place(population: Population, cause: Cause, org: OrgSummary) -> str:
-    """Return which slices a cause is about; a refusal is about the whole org."""
+    """Return the slices of a cause as text; a refusal is about the whole org, so it names none."""
     if cause.state is SliceState.REFUSED or not cause.spans:
         return ""
     return f"{population.value} {local_spans(cause, org)}"
@@ -119,7 +119,7 @@ def _closing(result: RunResult) -> str:
     requests = f"{result.summary.requests} requests in {duration(seconds)}"
     lines = [f"exit {int(result.exit_code)}: {result.exit_code.meaning} ({requests})"]
     if result.recovered:
-        lines.append(f"{len(result.recovered)} file(s) of a run that was killed are sealed, too")
+        lines.append(f"{len(result.recovered)} file(s) of a killed run are sealed, too")
     if result.files:
         lines.append(f"{len(result.files)} sealed file(s) and run-{result.run_id}.json")
     return "\n".join(lines)

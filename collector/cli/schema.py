@@ -1,4 +1,4 @@
-"""`collector schema`: the JSON Schema of what goes in and of what comes out."""
+"""`collector schema`: the JSON Schemas of the config, the records and the status."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from collector.service.web.status_document import status_schema
     epilog="""\b
 Examples:
   collector schema config > collector.schema.json   for your editor
-  collector schema record                           for whoever reads the records
-  collector schema status                           for whoever asks a service's /api/status
+  collector schema record                           for programs that read records
+  collector schema status                           for programs that request /api/status of a service
 """
 )
 @click.argument("what", type=click.Choice(["record", "config", "status"]))

@@ -1,4 +1,4 @@
-"""`collector serve`: the service that stays."""
+"""`collector serve`: the long-running service."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ log = structlog.get_logger("collector")
     epilog="""\b
 Examples:
   collector serve -c collector.yaml -o usage/        runs on schedule.cron; the status page is on 127.0.0.1:8080
-  kill -HUP PID                                      loads the config anew, and tries refused orgs again
+  kill -HUP PID                                      reload the config, and try refused orgs again
 """
 )
 @config_options
 @service_options
 @shard_option
 def serve(**options: Any) -> int:
-    """Stay: collect on `schedule.cron`, and serve health, metrics and the status page.
+    """Run as a service: collect on `schedule.cron`; serve health, metrics and the status page.
 
-    A changed config, file of orgs or secret is loaded by itself; a bad one is refused, and the one
-    before stays. SIGTERM drains, and ends with 0.
+    It reloads a changed config, file of orgs or secret. If the new config has an error, it keeps
+    the one before. SIGTERM drains the run under way, and ends the service with exit code 0.
     """
     context = open_context(**options, sharded=True)
     for warning in context.config.warnings:

@@ -1,8 +1,8 @@
-"""The standard streams: what is left of them decides nothing about the data.
+"""The standard streams. A broken stderr never stops a run.
 
 Logs are best effort: a full disk behind stderr, or a log reader that went away, costs no
-record. A standard stream that is closed stays closed: its number is never given to another
-file, to which records would go.
+record. If a standard stream is closed at the start, its number is occupied: otherwise the next
+file that is opened would get that number, and records or logs would go into it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from rich.console import Console
 
 
 class _BestEffort:
-    """A text stream whose failures are nobody's."""
+    """A text stream that ignores failures to write."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -48,7 +48,7 @@ def guard_streams() -> None:
     if not isinstance(sys.stderr, _BestEffort):
         sys.stderr = _BestEffort(sys.stderr)
     if sys.stdout is not None:
-        with suppress(AttributeError):  # a test's own stream
+        with suppress(AttributeError):  # a stream that a test has put there
             sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
 
@@ -60,17 +60,17 @@ def forget_stdout() -> None:
 
 class _Console(Console):
     def on_broken_pipe(self) -> None:
-        """Let the caller decide what a closed pipe means; rich would exit with 1."""
+        """Raise BrokenPipeError, so that the caller decides; rich would exit with 1."""
         raise BrokenPipeError(errno.EPIPE, "stdout's reader went away")
 
 
 def stdout_console() -> Console:
-    """Return where tables that were asked for go."""
+    """Return the console for a command's own output."""
     return _Console(soft_wrap=False)
 
 
 def stderr_console() -> Console:
-    """Return where people look beside the data."""
+    """Return the console for summaries, which go beside the data."""
     return _Console(stderr=True)
 
 

@@ -1,8 +1,8 @@
-"""What an answer makes one doubt, though it is kept as it is (each is warned about and counted).
+"""Finds answers that look wrong. They are kept as they are; each anomaly is logged and counted.
 
-No document says whether counts are per population, what retention forgets, or that units
-never change. So an answer is looked at beside the other population's for the same window,
-and beside what the same population had in the last four weeks.
+No document says whether counts are per population, which usage is deleted after a time, or
+whether units can change. So an answer is compared with the other population's answer for the
+same window, and with the same population's answers of the last four weeks.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from collector.core.finding import Finding
 from collector.model import ProductUsage, Window
 
 LOOK_BACK = timedelta(days=28)
-_NEARLY_ALL = timedelta(days=27)  # of them: months are not cut by weeks, and days have 23 hours
-_LEAP = 300.0  # a changed unit is a factor of a thousand; usage itself varies, but not by that
-_ENOUGH_TESTS = 10  # below, a mean says nothing
+_NEARLY_ALL = timedelta(days=27)  # of the four weeks: windows of months don't fit, and days may have 23 hours
+_LEAP = 300.0  # a changed unit is a factor of 1000; real usage varies less
+_ENOUGH_TESTS = 10  # with fewer, a mean is not reliable
 
 
 class Anomaly(StrEnum):
-    """What is to be looked at, by the word that stands in logs, manifests and metrics."""
+    """The kinds of anomalies, by their names in logs, manifests and metrics."""
 
     SAME_TOTALS = "same_totals"
     SUDDENLY_ZERO = "suddenly_zero"
@@ -34,9 +34,9 @@ class Anomaly(StrEnum):
 
 
 MEANING = {
-    Anomaly.SAME_TOTALS: "both populations have the same totals: counts may be across all users, so don't add them up",
-    Anomaly.SUDDENLY_ZERO: "everything is zero, which no window of the last four weeks was",
-    Anomaly.UNIT_CHANGED: "the mean duration of a test leapt: its unit may have changed",
+    Anomaly.SAME_TOTALS: "both populations have the same totals: the counts may cover all users, so don't add them up",
+    Anomaly.SUDDENLY_ZERO: "all totals are zero, as in no window of the last four weeks",
+    Anomaly.UNIT_CHANGED: "the mean duration of a test changed by a factor of 300 or more: its unit may have changed",
     Anomaly.SHRUNK: "totals are smaller than before: retention, or a correction",
     Anomaly.PRODUCT_MISSING: "a documented product is not in the answer",
 }
@@ -44,15 +44,15 @@ MEANING = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Past:
-    """What is remembered of an earlier, complete slice of the same population."""
+    """The part of an earlier, complete slice of the same population that anomaly checks need."""
 
     window: Window
     zero: bool
-    means: Mapping[str, float]  # duration by test, of products with enough tests
+    means: Mapping[str, float]  # duration per test, for products with enough tests
 
 
 def past_of(window: Window, emission: Emission) -> Past:
-    """Return what is to be remembered of a complete slice."""
+    """Return the part of a complete slice that later anomaly checks need."""
     usages = {name: emitted.usage for name, emitted in emission.products.items()}
     return Past(
         window=window,
@@ -62,9 +62,9 @@ def past_of(window: Window, emission: Emission) -> Past:
 
 
 def anomalies(window: Window, finding: Finding, *, past: Sequence[Past], twin: Emission | None) -> tuple[Anomaly, ...]:
-    """Return what is suspicious about a complete answer.
+    """Return the anomalies of a complete answer.
 
-    `past` are earlier slices of the population, in any order; `twin` is what was emitted of the other
+    `past` has earlier slices of the population, in any order; `twin` is the emission of the other
     population in the same window, if that is complete.
     """
     if not finding.complete:
@@ -75,11 +75,11 @@ def anomalies(window: Window, finding: Finding, *, past: Sequence[Past], twin: E
         Anomaly.SUDDENLY_ZERO: finding.is_zero and _never_zero(recent),
         Anomaly.UNIT_CHANGED: any(_leapt(name, usage, recent) for name, usage in finding.products.items() if usage),
     }
-    return tuple(flag for flag, suspected in found.items() if suspected)
+    return tuple(anomaly for anomaly, is_there in found.items() if is_there)
 
 
 def forget_before(past: Iterable[Past], instant: datetime) -> list[Past]:
-    """Return those that may still matter to windows that start at an instant or later."""
+    """Return the slices that are still needed for windows that start at an instant or later."""
     return [one for one in past if one.window.end > instant - LOOK_BACK]
 
 

@@ -1,8 +1,8 @@
-"""What a check asks of an org, and what the answers say about what the API's documents leave open.
+"""The requests of `check --deep`, and what their answers show about open questions of the API's documents.
 
-Two readings are open: whether the second named by `to` still counts, and whether parts of a
-range add up to the whole. Both show on one past day, asked whole and in parts: each cut is a
-second that is lost, or counted twice, if `to` is read the other way.
+Two questions are open: whether the second in `to` is part of a range, and whether parts of a
+range add up to the whole. One past day, fetched whole and in parts, answers both: if `to` is read
+the other way, each cut loses a second or counts it twice.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from collector.model import Granularity, Org, Population, Slice, Window
 
 PARTS = 24
 _SATURDAY = 5
-DAYS_TRIED = 7  # up to the last one that is due, for one with usage
+DAYS_TRIED = 7  # the last days that are due, to find one with usage
 
 
 class Additivity(StrEnum):
-    """What the parts of a day say about the whole."""
+    """Whether the parts of a day add up to the whole."""
 
     ADDS_UP = "adds up"
     OTHER_END = "adds up only if `to` is read the other way"
@@ -52,7 +52,7 @@ def parts_of(day: Window) -> list[Window]:
 
 
 def whole_and_parts(org: Org, population: Population, day: Window) -> list[Slice]:
-    """Return the slices that show whether parts add up: the whole first."""
+    """Return the slices that are needed to see whether parts add up: the whole first."""
     return [Slice(org, population, window) for window in (day, *parts_of(day))]
 
 
@@ -72,7 +72,7 @@ def totals(findings: Iterable[Finding]) -> Counter[tuple[str, str]]:
 
 
 def additivity(whole: Finding | None, parts: Sequence[Finding | None]) -> Additivity:
-    """Say whether the parts of a day are the whole."""
+    """Return whether the parts of a day add up to the whole."""
     known = [part for part in parts if part is not None and part.complete]
     if whole is None or not whole.complete or len(known) < len(parts):
         return Additivity.UNKNOWN
@@ -83,6 +83,6 @@ def additivity(whole: Finding | None, parts: Sequence[Finding | None]) -> Additi
 
 
 def same_totals(findings: Iterable[Finding | None]) -> bool:
-    """Say whether all populations have the same totals, and not zero: counts may be across all users."""
+    """Return whether all populations have the same totals above zero: the counts may cover all users."""
     sums = [totals([finding]) for finding in findings if finding is not None and finding.complete]
     return len(sums) > 1 and any(sums[0].values()) and all(other == sums[0] for other in sums)

@@ -1,9 +1,9 @@
-"""What a run asks of an org, given what is known: a set of windows with states, not a cursor.
+"""Which windows of an org need fetching, given its coverage: a state for each window, not a cursor.
 
-A gap is wanted, due and not complete. `collect` asks what is newly due, the gaps that are
-no older than `catch_up`, open repairs up to `repair_for`, and rechecks: a complete window
-again at each age of `recheck`. `backfill` asks what of its range is not complete. The clock
-only bounds what is due; what is asked follows from what is known.
+A gap is wanted, due and not complete. `collect` fetches newly due windows, gaps not older than
+`catch_up`, repairs up to `repair_for`, and rechecks: a complete window again at each age of
+`recheck`. `backfill` fetches the windows of its range that are not complete. The clock only
+bounds what is due.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from datetime import datetime, timedelta
 
 from collector.model import Population, SliceState, Window
 
-CLOCK_TOLERANCE = timedelta(minutes=10)  # by which two clocks may differ and still count as right
+CLOCK_TOLERANCE = timedelta(minutes=10)  # two clocks that differ by less count as right
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What the ledger holds of one slice."""
+    """The ledger's entry for one slice."""
 
     state: SliceState
     complete_at: datetime | None  # when its last complete answer came
@@ -27,7 +27,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ages:
-    """How old a window may be for what, counted from its end."""
+    """How old a window may be for each kind of fetch, counted from its end."""
 
     settle: timedelta
     recheck: tuple[timedelta, ...]
@@ -36,7 +36,7 @@ class Ages:
 
     @property
     def horizon(self) -> timedelta:
-        """How far back a `collect` looks at all."""
+        """How far back a `collect` goes at most."""
         return max(self.catch_up, self.repair_for, *self.recheck, timedelta(0))
 
 
@@ -44,7 +44,7 @@ Coverage = Mapping[tuple[Population, datetime], Known]  # by population and star
 
 
 def to_collect(window: Window, known: Known | None, ages: Ages, *, now: datetime) -> bool:
-    """Say whether a `collect` asks for a window that is wanted and due."""
+    """Return whether a `collect` fetches a window that is wanted and due."""
     age = now - window.end
     if known is None:
         return age <= ages.catch_up
@@ -62,7 +62,7 @@ def to_collect(window: Window, known: Known | None, ages: Ages, *, now: datetime
 
 
 def by_wrong_clock(known: Known, *, now: datetime) -> bool:
-    """Say whether a complete answer came by a clock that was ahead: then its window may not have ended by then."""
+    """Return whether the clock was ahead at the complete answer: then its window may not have ended by then."""
     return known.complete_at is not None and known.complete_at > now + CLOCK_TOLERANCE
 
 
@@ -71,5 +71,5 @@ def _recheck_due(window: Window, complete_at: datetime, ages: Ages, *, now: date
 
 
 def to_backfill(known: Known | None, *, force: bool, now: datetime) -> bool:
-    """Say whether a `backfill` fetches a window of its range: what isn't complete, by force all."""
+    """Return whether a `backfill` fetches a window of its range: one that isn't complete; with force, any."""
     return force or known is None or known.state is not SliceState.COMPLETE or by_wrong_clock(known, now=now)

@@ -1,9 +1,9 @@
-"""What was last emitted of a slice, and what a new finding changes about it.
+"""The records that were last emitted for a slice, and how a new finding changes them.
 
 A restatement is a record that differs in its numbers or its quality from what was emitted
-before under the same `record_id`: the next revision (contract.md, "Words"). Equal ones are
-not emitted again, and a worse answer never replaces a better one: partial over complete,
-unverified over a number.
+before under the same `record_id`: the next revision (contract.md, "Words"). An equal record is
+not emitted again. A worse answer never replaces a better one: a partial one never replaces a
+complete one, and an unverified zero never replaces a number.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collector.model import ProductUsage, Quality
 
 _BEST_FIRST = (Quality.MEASURED, Quality.INFERRED, Quality.UNVERIFIED, Quality.UNAVAILABLE)
 _RANK = {quality: rank for rank, quality in enumerate(_BEST_FIRST)}
-_UNKNOWN = frozenset({Quality.UNAVAILABLE, Quality.UNVERIFIED})  # what a partial answer may still add to
+_UNKNOWN = frozenset({Quality.UNAVAILABLE, Quality.UNVERIFIED})  # a partial answer may still replace these
 _TICK = timedelta(microseconds=1)
 
 
@@ -32,7 +32,7 @@ class Emitted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Emission:
-    """A slice as it was last emitted: its products, and the users that stand on each record."""
+    """A slice as it was last emitted: its products, and the users, which are the same on each record."""
 
     emitted_at: datetime
     users: int | None
@@ -41,22 +41,22 @@ class Emission:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What a finding comes to: what is emitted now, and what is then known to have been emitted."""
+    """The effect of a finding: the records to emit now, and the slice's emission after that."""
 
     emission: Emission
     emitted: Mapping[str, Emitted] = field(default_factory=dict)
     shrunk: tuple[str, ...] = ()  # products whose totals are smaller than before: retention, or a correction
-    restated: int = 0  # how many of the emitted are not the first revision
+    restated: int = 0  # how many of the emitted records are not a first revision
 
 
 def change(
     previous: Emission | None, finding: Finding, *, quality: Quality, now: datetime, emit_shrunk: bool
 ) -> Change:
-    """Return what a finding changes about a slice.
+    """Return the effect of a finding on a slice's emission.
 
-    `quality` is that of the finding's known numbers. A product that shrank keeps its old
-    numbers unless `emit_shrunk`. After a complete answer, partial ones only add what was unknown:
-    they never replace what the complete one said. `emitted_at` always rises, whatever the clock does.
+    `quality` is that of the finding's known numbers. A product with smaller totals keeps its old
+    numbers unless `emit_shrunk`. After a complete answer, a partial one only adds numbers that were
+    unknown. `emitted_at` always rises, whatever the clock does.
     """
     settled = previous is not None and previous.users is not None and not finding.complete
     before = previous.products if previous else {}
@@ -78,13 +78,13 @@ def change(
                 held_back = True
         if old is None or new != (old.quality, old.usage):
             emitted[product] = Emitted(revision=old.revision + 1 if old else 1, quality=new[0], usage=new[1])
-    # An answer whose numbers are not believed has no better idea of the users.
+    # If numbers of an answer are not emitted, its users are not either.
     users = finding.users
     if previous is not None and (users is None or held_back):
         users = previous.users
     users_differ = previous is not None and users != previous.users
     if users_differ:
-        # The users stand on every record of the slice, so all of them differ.
+        # Every record of the slice has the users, so all of them differ.
         for product, old in before.items():
             emitted.setdefault(product, Emitted(revision=old.revision + 1, quality=old.quality, usage=old.usage))
     products |= emitted
@@ -100,7 +100,7 @@ def change(
 
 
 def is_smaller(new: ProductUsage, old: ProductUsage) -> bool:
-    """Say whether any total shrank."""
+    """Return whether any total is smaller."""
     pairs = (
         (new.total_tests, old.total_tests),
         (new.total_duration, old.total_duration),

@@ -1,8 +1,8 @@
-"""What several answers of one slice prove together.
+"""Combines several answers of one slice into one finding.
 
 A slice may be answered several times, each time in part. A product above zero in any of
-the answers is measured, the latest such number stands; a zero out of a partial answer
-means "could not be fetched" and stays unknown (contract.md, "Delivery").
+the answers is measured, with its latest such number. A zero in a partial answer means "could
+not be fetched": the number stays unknown (contract.md, "Delivery").
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collector.model import Answer, ProductUsage
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What is known of a slice. A product whose usage is None is known to exist and nothing more."""
+    """The combined usage of a slice. A product whose usage is None exists, but its numbers are unknown."""
 
     org_id: str
     org_name: str
@@ -25,7 +25,7 @@ class Finding:
 
     @property
     def complete(self) -> bool:
-        """Whether an answer that isn't partial is behind it: only such an answer counts the users."""
+        """Whether one of the answers was not partial: only such an answer has the users."""
         return self.users is not None
 
     @property
@@ -35,9 +35,9 @@ class Finding:
 
 
 def absorb(finding: Finding | None, answer: Answer) -> Finding:
-    """Return what is proven by an answer together with those before it, oldest first."""
+    """Return the finding after one more answer. Call it with the oldest answer first."""
     if not answer.partial:
-        # A product that it lacks it doesn't deny: what a partial answer proved of that one stays.
+        # A product that is missing here keeps the number that a partial answer gave.
         before = {name: usage for name, usage in finding.products.items() if usage} if finding else {}
         products = {**answer.products, **{n: u for n, u in before.items() if n not in answer.products}}
         return Finding(org_id=answer.org_id, org_name=answer.org_name, users=answer.users, products=products)
@@ -51,5 +51,5 @@ def absorb(finding: Finding | None, answer: Answer) -> Finding:
 
 
 def missing_products(finding: Finding) -> list[str]:
-    """Return the documented products that no answer mentioned: they get no record and a warning."""
+    """Return the documented products that are in no answer: they get a warning instead of a record."""
     return [product for product in DOCUMENTED_PRODUCTS if product not in finding.products]

@@ -1,6 +1,6 @@
-"""Findings become records: the new ones, and restatements of those that were emitted before.
+"""Turns a finding into records: new ones, and restatements of records that were emitted before.
 
-What could not be fetched is null in a record, never 0 (contract.md, "Record").
+A total that could not be fetched is null in a record, never 0 (contract.md, "Record").
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from collector.core.emission import Change, Emission, change
 from collector.core.finding import Finding
 from collector.model import Quality, Record, Slice
 
-_NAMESPACE = uuid.UUID("6f1f4f0e-7f0a-5c57-9b0e-5d1c0f6f8f11")  # of record ids, for ever
+_NAMESPACE = uuid.UUID("6f1f4f0e-7f0a-5c57-9b0e-5d1c0f6f8f11")  # of record ids: never change it
 
 
 def record_id(org_id: str, slice_: Slice, product: str) -> str:
-    """Return the identity of a record: the same for ever, whatever the org is called in the config."""
+    """Return the id of a record: always the same, whatever the org's name in the config is."""
     window = slice_.window
     key = [org_id, slice_.population.value, product, _utc_text(window.start), _utc_text(window.end)]
     return str(uuid.uuid5(_NAMESPACE, orjson.dumps(key).decode()))
@@ -27,7 +27,7 @@ def record_id(org_id: str, slice_: Slice, product: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Normalised:
-    """The records that a finding makes necessary, and what is known of the slice with them."""
+    """The records to emit for a finding, and the state of the slice's emission after that."""
 
     records: list[Record]
     change: Change
@@ -45,9 +45,11 @@ def normalise(
 ) -> Normalised:
     """Return a record for each product that differs from what was emitted before, in the order of the answer.
 
-    Totals that shrank are only restated for windows that are not older than `restate_for`.
+    Smaller totals are restated only for windows that are not older than `restate_for`.
     """
-    known_at = collected_at if previous is None else max(collected_at, previous.emitted_at)  # clocks go back
+    known_at = (
+        collected_at if previous is None else max(collected_at, previous.emitted_at)
+    )  # the clock may have gone back
     age = known_at - slice_.window.end
     changed = change(
         previous,

@@ -1,7 +1,7 @@
-"""How an org's rate backs off after a 429 without `Retry-After`, and how it recovers.
+"""How an org's rate slows down after a 429 without `Retry-After`, and how it recovers.
 
-The API publishes no limits, so ours may be too high: the period of the org's rate limit is
-stretched, doubled at each such answer and eased a little by each success.
+The API publishes no limits, so ours may be too high. The period of the org's rate limit is
+multiplied by a stretch: each such answer doubles it, and each success makes it a little smaller.
 """
 
 from __future__ import annotations

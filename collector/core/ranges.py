@@ -1,8 +1,8 @@
-"""The ranges that people give: `--from`, `--to`, `--last`, and what becomes of them on a calendar.
+"""The ranges that users give (`--from`, `--to`, `--last`), and the windows that they select on a calendar.
 
-A range is widened to the whole windows that it touches and cut to those that are due and
-not older than `since`; both are told. A duration selects the windows that ended within it
-(contract.md, "Words"). Nothing else is ever asked: no open window, no clipped one.
+A range is widened to the whole windows that it touches, and cut to windows that are due and
+not older than `since`. The user is told of both. A duration selects the windows that ended
+within it (contract.md, "Words"). An open or a clipped window is never fetched.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from datetime import UTC, date, datetime, timedelta
 from collector.core.windows import Calendar, first_instant_reading, last_instant_reading, start_of_date
 from collector.model import Window, Zone
 
-EARLIEST = date(2015, 1, 1)  # older than the vendor: nothing can have been used before
-LATEST = date(9000, 12, 31)  # later ones would leave the calendar by way of a zone or a window's end
+EARLIEST = date(2015, 1, 1)  # before the vendor existed: there can be no usage
+LATEST = date(9000, 12, 31)  # a later one could overflow the calendar: zones and ends of windows reach further
 _WRITTEN = re.compile(
     r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})?)?", re.ASCII
-)  # fromisoformat reads more: 20260623 as midnight, 2026-06-23+02:00 as two o'clock
+)  # fromisoformat accepts more: it reads 20260623 as midnight, 2026-06-23+02:00 as two o'clock
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A date or a time of day as a person writes it; what instant it is depends on the org's zone."""
+    """A date or a time as a user writes it. Its instant depends on the org's zone."""
 
     value: date | datetime
 
@@ -31,7 +31,7 @@ class Moment:
     def parse(cls, text: str) -> Moment:
         """Read `2026-06-23`, `2026-06-23T10:00`, or either with an offset or `Z` behind a time.
 
-        Raises ValueError that says what would be right.
+        Raises ValueError with a message that shows the right format.
         """
         try:
             if not _WRITTEN.fullmatch(text):
@@ -39,13 +39,13 @@ class Moment:
             value = date.fromisoformat(text) if len(text) == len("2026-06-23") else datetime.fromisoformat(text)
         except ValueError:
             raise ValueError(
-                f"{text!r} is no date or time; write 2026-06-23, 2026-06-23T14:00 or 2026-06-23T14:00:00+02:00"
+                f"{text!r} is not a date or time; write 2026-06-23, 2026-06-23T14:00 or 2026-06-23T14:00:00+02:00"
             ) from None
         day = value.date() if isinstance(value, datetime) else value
         if day < EARLIEST:
-            raise ValueError(f"{text!r} is out of range: nothing was used before {EARLIEST}")
+            raise ValueError(f"{text!r} is out of range: there is no usage before {EARLIEST}")
         if day > LATEST:
-            raise ValueError(f"{text!r} is out of range: {LATEST} is the last date there is")
+            raise ValueError(f"{text!r} is out of range: {LATEST} is the last possible date")
         return cls(value)
 
     def as_start(self, zone: Zone) -> datetime:
@@ -71,7 +71,7 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Between:
-    """From one moment to another; without an end, through all that is due."""
+    """From one moment to another; without an end, to the last window that is due."""
 
     start: Moment
     end: Moment | None = None
@@ -89,18 +89,18 @@ Range = Between | Last
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """What a range selects on one calendar."""
+    """The span that a range selects on one calendar, and how it differs from the range."""
 
-    span: Window | None  # whole windows, due, not older than `since`; None if there is none
-    widened_from: Window | None = None  # what was asked for, where that wasn't whole windows
-    cut_due: datetime | None = None  # the end of what is due, where more was asked for
-    cut_since: datetime | None = None  # the start of what is wanted, where more was asked for
+    span: Window | None  # whole windows, due, not older than `since`; None if there are none
+    widened_from: Window | None = None  # the given range, if it had to be widened
+    cut_due: datetime | None = None  # the end of the last window that is due, if the range ends later
+    cut_since: datetime | None = None  # the start of the first wanted window, if the range starts earlier
 
 
 def select(
     range_: Range, calendar: Calendar, *, now: datetime, settle: timedelta, since: date | None = None
 ) -> Selection:
-    """Return the span of whole windows that a range means on a calendar at an instant.
+    """Return the span of whole windows that a range selects on a calendar at an instant.
 
     Raises ValueError if the range ends before it starts.
     """
@@ -108,7 +108,7 @@ def select(
     widened_from = None
     match range_:
         case Last(duration):
-            # The window that holds now - duration is the first that ended after it.
+            # The window around now - duration is the first one that ended after that instant.
             earliest = start_of_date(EARLIEST, calendar.zone)
             start, end = calendar.floor(now - min(duration, now - earliest)), due
         case Between():
@@ -117,9 +117,9 @@ def select(
             if range_.end and start >= end:
                 raise ValueError(f"the range ends ({range_.end.value}) before it starts ({range_.start.value})")
             if start < end:
-                asked = Window(start, end)
-                span = calendar.widen(asked)
-                widened_from = asked if span != asked else None
+                given = Window(start, end)
+                span = calendar.widen(given)
+                widened_from = given if span != given else None
                 start, end = span.start, span.end
     wanted = calendar.ceil(start_of_date(min(since, LATEST), calendar.zone)) if since else start
     return Selection(

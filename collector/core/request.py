@@ -1,7 +1,7 @@
-"""A slice as it is asked of the API.
+"""The API request for a slice.
 
-The offset on the wire is that of the window's start, and the end is told in that same
-offset: so a local day of 23 or 25 hours is asked as exactly that (api.md, "Request").
+Start and end are written with the offset of the window's start. So a local day of 23 or 25 hours
+is requested with its real length (api.md, "Request").
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ _WIRE = "%Y-%m-%d %H:%M:%S"
 
 
 class RangeEnd(StrEnum):
-    """How the API reads `to`: no document says whether that second still counts."""
+    """How the API reads `to`: no document says whether that second is part of the range."""
 
     INCLUSIVE = "inclusive"
     EXCLUSIVE = "exclusive"
 
 
 def build_request(slice_: Slice, *, range_end: RangeEnd, max_span: timedelta = MAX_SPAN) -> ApiRequest:
-    """Return the query that asks for exactly this slice's window.
+    """Return the query for exactly this slice's window.
 
-    Raises ValueError for a window of more elapsed time than `max_span`: the API would answer 400.
+    Raises ValueError if the window's elapsed time is longer than `max_span`: the API would answer 400.
     """
     window = slice_.window
     if window.elapsed > max_span:
@@ -48,7 +48,7 @@ def _wall_clock(instant: datetime, offset: timedelta) -> str:
 def _offset_text(offset: timedelta) -> str:
     minutes, seconds = divmod(int(offset.total_seconds()), 60)
     if seconds:
-        raise ValueError(f"the API knows whole minutes of offset only, not {offset}")
+        raise ValueError(f"the API accepts only whole minutes of offset, not {offset}")
     sign = "-" if minutes < 0 else "+"
     hours, minutes = divmod(abs(minutes), 60)
     return f"{sign}{hours:02}:{minutes:02}"

@@ -1,8 +1,8 @@
-"""What came back, read as strictly as the documents allow: an answer, or a failure by what recovers from it.
+"""Turns a reply of the API into an answer, or into a failure by what recovers from it.
 
-A 200 becomes an `Answer` only if it is the documented shape *and* the answer to what was
-asked; everything else is a `Failure` value (api.md, "Response 200" and "Errors"). Bodies
-come from gateways too: they are never parsed blindly, never quoted.
+A 200 becomes an `Answer` only if it has the documented shape *and* repeats the values of the
+request. Everything else is a `Failure` value (api.md, "Response 200" and "Errors"). A body can
+come from a gateway, too: it is never parsed without validation, and never quoted.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from collector.model import Answer, ApiRequest, ProductUsage
 DOCUMENTED_PRODUCTS = ("automation", "app-automation", "hyperexecute", "realtime", "realdevice", "smartui")
 _TESTS = ("totalTests", "totalDuration")
 _DOCUMENTED_METRICS = dict.fromkeys(DOCUMENTED_PRODUCTS, _TESTS) | {"smartui": ("totalScreenshots",)}
-_ABSENT = -1  # of a count: none that is sent is negative
+_ABSENT = -1  # the value of a count that was not sent: a sent one is never negative
 _LONGEST_RETRY_AFTER_S = 1e9  # beyond any budget
 _RETRIED_STATUSES = frozenset({408, 429}) | frozenset(range(500, 600))
 
@@ -32,7 +32,7 @@ Text = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=25
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """An HTTP response as it came: `headers` by lower-case name, `body` decoded of its transfer encoding."""
+    """An HTTP response: `headers` by lower-case name, `body` without its transfer encoding."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -61,7 +61,7 @@ class _Metadata(_Strict):
 class _Product(_Strict):
     model_config = ConfigDict(hide_input_in_errors=True, extra="allow")
     __pydantic_extra__: dict[str, JsonValue] = Field(init=False)
-    # Null is not the documented shape. Not told by `model_fields_set`, which holds the names of extras too.
+    # Null is not the documented shape. `model_fields_set` can't show what is absent: it has the names of extras, too.
     total_tests: Count = Field(default=_ABSENT, alias="totalTests")
     total_duration: Count = Field(default=_ABSENT, alias="totalDuration")
     total_screenshots: Count = Field(default=_ABSENT, alias="totalScreenshots")
@@ -84,7 +84,7 @@ class _ErrorBody(_Strict):
 def interpret(
     reply: Reply, request: ApiRequest, *, now: datetime, pinned_org_id: str | None = None
 ) -> Answer | Failure:
-    """Say what a reply to a request means. `now` is needed for a `Retry-After` that is a date."""
+    """Return the answer or failure that a reply means. `now` is needed for a `Retry-After` that is a date."""
     status = reply.status
     if status == 200:
         return _answer(reply.body, request, pinned_org_id)
@@ -101,9 +101,9 @@ def interpret(
 
 
 def clock_skew(reply: Reply, *, now: datetime) -> timedelta | None:
-    """Return how far our clock is ahead of the other side's, by its `Date` header (RFC 9110, 6.6.1).
+    """Return how far our clock is ahead of the server's, by its `Date` header (RFC 9110, 6.6.1).
 
-    Negative if ours is behind; None if the header says nothing. A cache adds the `Age` of what it answers.
+    Negative if ours is behind; None if the header is missing or invalid. A cache adds the `Age` of its answer.
     """
     try:
         date = parsedate_to_datetime(reply.headers.get("date", ""))
@@ -115,7 +115,7 @@ def clock_skew(reply: Reply, *, now: datetime) -> timedelta | None:
 
 
 def parse_retry_after(value: str | None, *, now: datetime) -> float | None:
-    """Return the seconds that a `Retry-After` header asks for (RFC 9110, 10.2.3), or None if it says nothing."""
+    """Return the seconds of a `Retry-After` header (RFC 9110, 10.2.3), None if it is missing or invalid."""
     if value is None:
         return None
     value = value.strip()
@@ -155,15 +155,15 @@ def _answer(body: bytes, request: ApiRequest, pinned_org_id: str | None) -> Answ
 
 
 def _other_echo(metadata: _Metadata, request: ApiRequest) -> Broken | None:
-    asked = {
+    expected = {
         "type": (metadata.type, request.population.value),
         "from": (metadata.from_, request.from_),
         "to": (metadata.to, request.to),
         "timezone": (metadata.timezone, request.timezone),
     }
-    for name, (echoed, sent) in asked.items():
+    for name, (echoed, sent) in expected.items():
         if echoed != sent:
-            return Broken(code="echo", message=f"the answer is for another `{name}` than was asked for ({sent})")
+            return Broken(code="echo", message=f"the answer is for another `{name}` than was requested ({sent})")
     return None
 
 
@@ -171,11 +171,11 @@ def _odd_products(products: Mapping[str, _Product]) -> Broken | None:
     for name, product in products.items():
         present = _metrics(product)
         if missing := [metric for metric in _DOCUMENTED_METRICS.get(name, ()) if metric not in present]:
-            return Broken(code="shape", message=f"the product `{name}` lacks {' and '.join(missing)}")
+            return Broken(code="shape", message=f"the product `{name}` has no {' and no '.join(missing)}")
         if not present:
             return Broken(code="shape", message="a product has no metric at all")
         if not _can_be_written(product.__pydantic_extra__):
-            return Broken(code="shape", message="a product has a metric that is no 64-bit number")
+            return Broken(code="shape", message="a product has a metric that is not a 64-bit number")
     return None
 
 
@@ -189,7 +189,7 @@ def _metrics(product: _Product) -> set[str]:
 
 
 def _can_be_written(extra: Mapping[str, JsonValue]) -> bool:
-    """Whether metrics that no document names survive being written: they may be of any size and kind."""
+    """Return whether undocumented metrics can be written without a change: they may be of any size and kind."""
     try:
         return not extra or orjson.loads(orjson.dumps(extra)) == extra
     except orjson.JSONEncodeError:
@@ -210,13 +210,13 @@ def _known(count: int) -> int | None:
 
 
 def _not_the_documented_shape(error: ValidationError) -> Broken:
-    """Name the place of the first fault, of documented names only: keys of the body may be anything."""
+    """Return a failure that names the place of the first error, by documented names only."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     if first["type"] == "json_invalid":
-        return Broken(code="not_json", message="the body of a 200 is not JSON: a gateway's page, or cut off")
+        return Broken(code="not_json", message="the body of a 200 is not JSON: it is a gateway's page, or was cut off")
     known = {"status", "data", "metadata", "organization", "products", *_BY_ALIAS}
     place = ".".join(str(part) if part in known else "*" for part in first["loc"]) or "the body"
-    return Broken(code="shape", message=f"a 200 that is not the documented shape, at {place}")
+    return Broken(code="shape", message=f"a 200 without the documented shape, at {place}")
 
 
 _BY_ALIAS = frozenset(
@@ -248,7 +248,7 @@ def _refused(status: int, body: bytes) -> Refused:
     if message.startswith("access restricted"):
         return Refused(
             reason=RefusalReason.PERMISSION,
-            message="the user's role lacks the permission analytics:admin (403): add it to the role",
+            message="the user's role doesn't have the permission analytics:admin (403): add it to the role",
         )
     return Refused(
         reason=RefusalReason.FORBIDDEN,
@@ -256,7 +256,7 @@ def _refused(status: int, body: bytes) -> Refused:
     )
 
 
-# Quoted to the user, since they name what is wrong; any other text may hold anything and is not.
+# These are quoted to the user, since they say what is wrong. Any other text is not: it may contain anything.
 _DOCUMENTED_400 = (
     "invalid or missing type",
     "from is required",

@@ -1,9 +1,9 @@
-"""Whether a failed attempt is worth another, and when.
+"""Whether a failed attempt is retried, and when.
 
-Exponential with full jitter above a floor; what the API says itself (`Retry-After`) is
-honoured on top. `Retry-After: 0` says nothing (it burned others' attempts all at once).
-Attempts *and* time are limited, and what is rarely cured by asking again (a partial or a
-broken answer) has a smaller bound of its own.
+The delay is exponential, with full jitter above a floor, and never shorter than the API's
+`Retry-After`. `Retry-After: 0` is ignored: obeying it would use up all attempts at once.
+Attempts *and* time are limited. Partial and broken answers have a lower limit of attempts,
+since another request rarely helps.
 """
 
 from __future__ import annotations
@@ -17,45 +17,45 @@ from collector.errors import Broken, Failure, Refused, Rejected, Retriable
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """How often and how long one slice is tried. All durations in seconds."""
+    """The limits of attempts and time for one slice. All durations are in seconds."""
 
     attempts: int = 6
     base_delay_s: float = 0.5
     max_delay_s: float = 60.0
     budget_s: float = 600.0
-    doubtful_attempts: int = 3  # of partial answers, and of broken ones
+    bad_answer_attempts: int = 3  # for partial answers, and for broken ones
 
     @property
     def floor_s(self) -> float:
-        """No two attempts of a slice are closer than this."""
+        """The shortest time between two attempts of a slice."""
         return self.base_delay_s / 2
 
 
 @dataclass(frozen=True, slots=True)
 class PartialAnswer:
-    """The API answered, but for a group of products it doesn't know: worth asking again."""
+    """The API answered, but without the numbers of a group of products. It is worth a retry."""
 
     code: ClassVar[str] = "partial"
 
 
 class Spent(StrEnum):
-    """Why there is no other attempt."""
+    """Why a slice is not retried."""
 
-    FINAL = "final"  # asking again can't help
+    FINAL = "final"  # a retry can't help
     ATTEMPTS = "attempts"
     BUDGET = "budget"
 
 
 @dataclass(frozen=True, slots=True)
 class RetryIn:
-    """Ask again in so many seconds."""
+    """Retry in that many seconds."""
 
     delay_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """Don't ask again."""
+    """Don't retry."""
 
     spent: Spent
 
@@ -72,7 +72,7 @@ def decide(
     policy: RetryPolicy,
     jitter: float,
 ) -> Decision:
-    """Say whether a failed attempt is worth another, and when.
+    """Return whether a failed attempt is retried, and when.
 
     `attempt` counts the requests sent for the slice, `same_reason` those that ended with this
     kind of reason, both from 1; `elapsed_s` is the time since the first; `jitter` is in [0, 1).
@@ -80,12 +80,12 @@ def decide(
     retry_after_s = None
     match reason:
         case Refused():
-            # The lane decides how often an org that is refused is asked; a slice never does.
+            # How often a refused org is requested again is decided by its lane, not by a slice.
             return GiveUp(Spent.FINAL)
         case Rejected():
             return GiveUp(Spent.FINAL)
         case Broken() | PartialAnswer():
-            if same_reason >= policy.doubtful_attempts:
+            if same_reason >= policy.bad_answer_attempts:
                 return GiveUp(Spent.ATTEMPTS)
         case Retriable():
             retry_after_s = reason.retry_after_s
@@ -102,7 +102,7 @@ def decide(
 
 
 def backoff_s(attempt: int, *, policy: RetryPolicy, jitter: float) -> float:
-    """Return the delay in seconds after that many attempts: full jitter between the floor and the curve."""
+    """Return the delay in seconds after that many attempts: full jitter between the floor and the exponential."""
     ceiling_s = min(policy.max_delay_s, policy.base_delay_s * 2.0 ** min(attempt - 1, 32))
     floor_s = min(policy.floor_s, ceiling_s)
     return floor_s + jitter * (ceiling_s - floor_s)

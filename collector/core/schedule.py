@@ -1,7 +1,7 @@
 """When runs are due: a cron expression in a zone, as Debian's cron reads it.
 
-A time that the clock skips in spring is run right after; one that comes twice in autumn
-runs once; expressions with a star for the hour follow elapsed time.
+A run at a time that the clock skips in spring happens right after. A time that comes twice in
+autumn is one run. An expression with a star for the hour follows elapsed time.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ class Schedule:
     def after(self, now: datetime) -> datetime:
         """Return the first instant after `now` at which a run is due, in UTC."""
         moments = (at.astimezone(UTC) for at in CronSim(self.cron, now.astimezone(self.zone.tz)))
-        return next(at for at in moments if at > now)  # within the hour that comes twice the first one is in the past
+        return next(at for at in moments if at > now)  # where an hour comes twice, the first result can be in the past
 
 
 def cron_flaw(cron: str) -> str | None:
-    """Return what is wrong with a cron expression, if anything is: also one that no date ever meets."""
+    """Return the error of a cron expression, None if it is right. One that matches no date is an error, too."""
     try:
         next(CronSim(cron, _SOME_DAY))
     except CronSimError as error:
         return str(error).lower()
     except StopIteration:
-        return "no date ever meets it"
+        return "it matches no date"
     return None

@@ -1,7 +1,7 @@
-"""Which of several processes an org belongs to, by rendezvous hashing: changing their number moves few.
+"""Which shard an org belongs to, by rendezvous hashing: another number of shards moves few orgs.
 
-Each shard draws a number for each org, the same at any time and on any machine, and the highest
-has it. From N shards to N + 1 only those move that the new one draws highest for: one in N + 1.
+Each shard has a hash for each org, the same at any time and on any machine. The org belongs to the
+shard with the highest hash. From N to N + 1 shards, only the new shard gains orgs: one in N + 1.
 """
 
 from __future__ import annotations
@@ -15,30 +15,30 @@ from typing import Self
 from collector.model import Org
 
 MAX_SHARDS = 10_000
-WORDS = "expected I/N, such as 0/4 (I from 0), or auto/N"
+_EXPECTED = "expected I/N, such as 0/4 (I from 0), or auto/N"
 _SHARD = re.compile(r"([0-9]{1,6}|auto)/([0-9]{1,6})")
 _ORDINAL = re.compile(r"-([0-9]{1,6})\Z")
 
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """One of `of` processes that have the orgs of a config between them; `index` is from 0."""
+    """One of `of` processes that share the orgs of a config; `index` counts from 0."""
 
     index: int
     of: int
 
     def __post_init__(self) -> None:
         if not 1 <= self.of <= MAX_SHARDS:
-            raise ValueError(f"there are 1 to {MAX_SHARDS} shards, not {self.of}")
+            raise ValueError(f"the number of shards is 1 to {MAX_SHARDS}, not {self.of}")
         if not 0 <= self.index < self.of:
-            raise ValueError(f"of {self.of} shards the last is {self.of - 1}/{self.of}: there is no {self}")
+            raise ValueError(f"there is no shard {self}: the last one is {self.of - 1}/{self.of}")
 
     @classmethod
     def parse(cls, text: str, environ: Mapping[str, str]) -> Self:
-        """Return the shard that a text names; for `auto/N` its index is where Kubernetes says it. Raises ValueError."""
+        """Return the shard that a text names; for `auto/N` Kubernetes gives the index. Raises ValueError."""
         found = _SHARD.fullmatch(text)
         if found is None:
-            raise ValueError(f"{WORDS}; got {text!r}")
+            raise ValueError(f"{_EXPECTED}; got {text!r}")
         if found[1] != "auto":
             return cls(int(found[1]), int(found[2]))
         source, index = _index(environ)
@@ -56,7 +56,7 @@ class Shard:
 
 
 def key_of(org: Org) -> str:
-    """Return what an org is placed by: its organization if the config pins it, which outlives a renaming."""
+    """Return the key that is hashed: the organization's id if the config pins it, else the org's name."""
     return f"id\0{org.org_id}" if org.org_id is not None else f"name\0{org.name}"
 
 
@@ -66,16 +66,16 @@ def shard_of(key: str, shards: int) -> int:
 
 
 def _index(environ: Mapping[str, str]) -> tuple[str, int]:
-    """Return where the index comes from, and the index: of an Indexed Job, else of a StatefulSet's pod."""
+    """Return the source of the index, and the index: from an Indexed Job, else from a StatefulSet's pod."""
     given = environ.get("JOB_COMPLETION_INDEX", "")
     if given.isascii() and given.isdigit():
         return "JOB_COMPLETION_INDEX", int(given)
     if given:
-        raise ValueError(f"JOB_COMPLETION_INDEX is no index: {given!r}")
+        raise ValueError(f"JOB_COMPLETION_INDEX is not an index: {given!r}")
     host = environ.get("HOSTNAME", "")
     if ordinal := _ORDINAL.search(host):
         return f"HOSTNAME={host}", int(ordinal[1])
     raise ValueError(
-        "no index is found: an Indexed Job sets JOB_COMPLETION_INDEX, and the HOSTNAME of a StatefulSet's pod ends "
-        f"in -I, but it is {host!r}; or give --shard I/N"
+        "no index found: an Indexed Job sets JOB_COMPLETION_INDEX, and the HOSTNAME of a StatefulSet's pod ends "
+        f"in -I, but HOSTNAME is {host!r}; or give --shard I/N"
     )

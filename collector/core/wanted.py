@@ -1,7 +1,7 @@
-"""What a command asks of an org: the span that is looked at, and which windows of it.
+"""What a command fetches from an org: the span that it considers, and which windows of that span.
 
-`collect` looks back as far as catching up, repairing or rechecking goes; `backfill` at its
-range. What is asked of a window follows from what is known of it (`coverage`).
+`collect` considers the time that catching up, repairing and rechecking need; `backfill` considers
+its range. Whether a window needs fetching follows from its coverage (`coverage`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collector.model import Org, Window
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Since:
-    """From when an org is wanted: always, by backfills, and not before its present calendar began."""
+    """From when an org is wanted: by every run, by backfills, and never before its present calendar began."""
 
     wanted_from: datetime
     ranges: Sequence[Window] = ()
@@ -27,21 +27,21 @@ class Since:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CollectWanted:
-    """New windows, gaps, repairs, rechecks."""
+    """What a `collect` fetches: new windows, gaps, repairs, rechecks."""
 
     now: datetime
     ages: Ages
     since: dict[str, Since]  # by org name
 
     def span(self, org: Org) -> Window | None:
-        """Return the span of whole windows that the command is about; None if there is none."""
+        """Return the span of whole windows that the command considers; None if there is none."""
         calendar = Calendar(org.zone, org.granularity)
         start = max(calendar.floor(self.now - self.ages.horizon), earliest(org, self.since[org.name]))
         end = calendar.floor(self.now - self.ages.settle)
         return Window(start, end) if start < end else None
 
     def needs(self, org: Org, window: Window, known: Known | None) -> bool:
-        """Say whether a window needs fetching, by what the ledger holds of it."""
+        """Return whether a window needs fetching, given its coverage in the ledger."""
         since = self.since[org.name]
         wanted = window.start >= since.wanted_from or any(
             span.start <= window.start < span.end for span in since.ranges
@@ -51,7 +51,7 @@ class CollectWanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackfillWanted:
-    """What of a range is not complete; by force all of it (a run begins each slice once)."""
+    """What a `backfill` fetches: windows of its range that are not complete; with `force`, all of them."""
 
     now: datetime
     settle: timedelta
@@ -60,7 +60,7 @@ class BackfillWanted:
     force: bool = False
 
     def span(self, org: Org) -> Window | None:
-        """Return the span of whole windows that the command is about; None if there is none."""
+        """Return the span of whole windows that the command considers; None if there is none."""
         calendar = Calendar(org.zone, org.granularity)
         span = select(self.range_, calendar, now=self.now, settle=self.settle, since=org.since).span
         began = self.since[org.name].calendar_since
@@ -69,7 +69,7 @@ class BackfillWanted:
         return Window(began, span.end) if began < span.end else None
 
     def needs(self, org: Org, window: Window, known: Known | None) -> bool:
-        """Say whether a window needs fetching, by what the ledger holds of it."""
+        """Return whether a window needs fetching, given its coverage in the ledger."""
         del org, window
         return to_backfill(known, force=self.force, now=self.now)
 
@@ -78,17 +78,17 @@ Wanted = CollectWanted | BackfillWanted
 
 
 def wanted_since(org: Org, known: datetime, *, first: datetime | None = None) -> datetime:
-    """Return from when an org is wanted that is `known` to be wanted from an instant.
+    """Return from when an org is wanted. The ledger has `known` as that instant.
 
-    Its `since` may be earlier. So may be what a first `collect` would want now (`first`): then the clock was
-    ahead when the org was registered.
+    The org's `since` may be earlier. A first `collect` may also want earlier windows now (`first`), if the
+    clock was ahead when the org was registered.
     """
     instants = [known] if first is None else [known, first]
     return min(instants if org.since is None else [*instants, start_of_date(org.since, org.zone)])
 
 
 def earliest(org: Org, since: Since) -> datetime:
-    """Return the first boundary of an org's present calendar that anything may be asked from."""
+    """Return the first boundary of an org's present calendar from which windows may be fetched."""
     calendar = Calendar(org.zone, org.granularity)
     starts = [since.wanted_from, *(span.start for span in since.ranges)]
     bounds = [calendar.ceil(min(starts))]
@@ -100,7 +100,7 @@ def earliest(org: Org, since: Since) -> datetime:
 
 
 def due_spans(org: Org, since: Since, *, settle: timedelta, now: datetime) -> list[Window]:
-    """Return the spans of whole windows that are wanted of an org and due, oldest first."""
+    """Return the spans of an org's whole windows that are wanted and due, oldest first."""
     calendar = Calendar(org.zone, org.granularity)
     due, first = calendar.floor(now - settle), earliest(org, since)
     spans = [(calendar.ceil(since.wanted_from), due), *((span.start, span.end) for span in since.ranges)]
@@ -109,23 +109,23 @@ def due_spans(org: Org, since: Since, *, settle: timedelta, now: datetime) -> li
 
 
 def calendars_overlap(org: Org, *, zone: str, granularity: str, covered_until: datetime) -> str:
-    """Return what to tell of an org that was collected by another calendar, and what to do about it."""
+    """Return the message for an org that was collected by another calendar, with what to do."""
     since = first_free_date(org, covered_until)
     begins = start_of_date(since, org.zone)
-    hole = (
-        f"; no window of either holds what lies between, {covered_until.isoformat()} to {begins.isoformat()}"
+    gap = (
+        f"; neither calendar has windows from {covered_until.isoformat()} to {begins.isoformat()}"
         if begins > covered_until
         else ""
     )
     return (
         f"org {org.name!r} is collected by {granularity} in {zone} through {covered_until.isoformat()}; "
-        f"by {org.granularity} in {org.zone.name} windows would overlap and count twice: "
-        f"set `since: {since}` for it, and the new calendar begins there{hole}"
+        f"windows by {org.granularity} in {org.zone.name} would overlap with it and count twice: "
+        f"set `since: {since}` for the org, so that the new calendar begins there{gap}"
     )
 
 
 def first_free_date(org: Org, covered_until: datetime) -> date:
-    """Return the `since` with which a changed calendar begins behind what the old one covers."""
+    """Return the `since` with which a changed calendar begins after all windows of the old one."""
     day = covered_until.astimezone(org.zone.tz).date() - timedelta(days=1)
     calendar = Calendar(org.zone, org.granularity)
     while True:

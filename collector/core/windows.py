@@ -2,12 +2,12 @@
 
 A day starts at the first instant of its local date, an hour at every instant whose
 wall clock reads a full hour, a week on Monday, a month on its first day, whatever the
-zone does (contract.md, "Calendar"). From that one rule follows all the rest: a window
-reaches from one boundary to the next, so windows never overlap and leave no gap, days
-are 23 to 25 hours long where clocks change, and a date that a zone skipped has no window.
+zone does (contract.md, "Calendar"). A window reaches from one boundary to the next. So windows
+never overlap and leave no gap, days are 23 to 25 hours long where clocks change, and a date
+that a zone skipped has no window.
 
-Owns boundaries and the algebra of windows (split, merge, subtract). Never knows what
-is due or wanted: that is `plan`'s.
+Owns boundaries, and splitting and merging of windows. Never knows what is due or wanted: that
+is in `plan`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from collector.model import Granularity, Window, Zone
 
 _SECOND = timedelta(seconds=1)
 _HOUR = timedelta(hours=1)
-# No stretch between two full hours of a wall clock is longer: clocks shift by two hours at most.
+# The longest time between two full hours of a wall clock: clocks shift by two hours at most.
 _LONGEST_HOUR = timedelta(hours=3)
 
 
@@ -38,8 +38,8 @@ class Calendar:
             while (following := self.after(boundary)) <= instant:
                 boundary = following
             return boundary
-        # One period later than the local date says: where a clock goes back over midnight,
-        # the new day has begun although the wall shows the old date again.
+        # Begin one period later than the local date: where a clock goes back over midnight,
+        # the new day has begun although the clock shows the old date again.
         first = self._step(self._first_date(instant.astimezone(self.zone.tz).date()), 1)
         while (boundary := start_of_date(first, self.zone)) > instant:
             first = self._step(first, -1)
@@ -62,13 +62,13 @@ class Calendar:
         return boundary if boundary == instant else self.after(instant)
 
     def widen(self, span: Window) -> Window:
-        """Return the smallest span of whole windows that holds the given one."""
+        """Return the smallest span of whole windows that contains the given one."""
         return Window(self.floor(span.start), self.ceil(span.end))
 
     def split(self, span: Window) -> Iterator[Window]:
         """Yield the windows of a span that begins and ends on boundaries, oldest first.
 
-        Raises ValueError if it doesn't: a clipped window would be a false total.
+        Raises ValueError for any other span: the total of a clipped window would be wrong.
         """
         if self.floor(span.start) != span.start or self.floor(span.end) != span.end:
             raise ValueError(f"{span} does not begin and end on {self.granularity} boundaries of {self.zone.name}")
@@ -99,7 +99,7 @@ class Calendar:
 
 
 def start_of_date(day: date, zone: Zone) -> datetime:
-    """Return the first instant, in UTC, whose local date is that day (or later, if the zone skipped it)."""
+    """Return the first instant, in UTC, whose local date is that day (or a later one, if the zone skipped it)."""
     wall = datetime(day.year, day.month, day.day, tzinfo=zone.tz)
     return first_instant_reading(wall)
 
@@ -107,7 +107,7 @@ def start_of_date(day: date, zone: Zone) -> datetime:
 def first_instant_reading(wall: datetime) -> datetime:
     """Return the first instant, in UTC, at which the wall clock of `wall`'s zone reads it or more.
 
-    A time that is read twice is taken the first time; one that is skipped is the instant of the shift.
+    Of a time that comes twice, the first is returned; for a skipped time, the instant of the shift.
     """
     instant = wall.replace(fold=0).astimezone(UTC)
     local = wall.replace(tzinfo=None, fold=0)
@@ -120,14 +120,14 @@ def first_instant_reading(wall: datetime) -> datetime:
 
 
 def last_instant_reading(wall: datetime) -> datetime:
-    """Return the last instant, in UTC, at which the wall clock reads `wall`; a skipped time is the shift."""
+    """Return the last instant, in UTC, at which the wall clock reads `wall`; for a skipped time, the shift."""
     first = first_instant_reading(wall)
     again = wall.replace(fold=1).astimezone(UTC)
     return max(first, again)
 
 
 def merge(windows: Iterable[Window]) -> list[Window]:
-    """Return the same time in as few windows as possible, oldest first: what touches becomes one."""
+    """Return the same time in as few windows as possible, oldest first: windows that touch become one."""
     merged: list[Window] = []
     for window in sorted(windows, key=lambda w: w.start):
         if merged and window.start <= merged[-1].end:
@@ -136,19 +136,6 @@ def merge(windows: Iterable[Window]) -> list[Window]:
         else:
             merged.append(window)
     return merged
-
-
-def subtract(span: Window, taken: Iterable[Window]) -> list[Window]:
-    """Return what is left of a span without the taken windows, oldest first."""
-    rest: list[Window] = []
-    start = span.start
-    for window in merge(taken):
-        if start < min(window.start, span.end):
-            rest.append(Window(start, min(window.start, span.end)))
-        start = max(start, window.end)
-    if start < span.end:
-        rest.append(Window(start, span.end))
-    return rest
 
 
 def _next_full_hour(instant: datetime, tz: tzinfo) -> datetime:
@@ -171,7 +158,7 @@ def _shift_between(before: datetime, after: datetime, tz: tzinfo) -> datetime:
 
 
 def _first_second(low: datetime, high: datetime, reached: Callable[[datetime], bool]) -> datetime:
-    """Return the first whole second in (low, high] at which it is reached; at `high` it is, at `low` it isn't."""
+    """Return the first whole second in (low, high] for which `reached` is true. It is false at low, true at high."""
     while high - low > _SECOND:
         middle = low + timedelta(seconds=(high - low) // _SECOND // 2)
         if reached(middle):

@@ -6,6 +6,6 @@ docs/ledger.md describes the theory of operation.
 from collector.ledger.no_ledger import NoLedger
 from collector.ledger.opening import is_there
 from collector.ledger.sql_ledger import SqlLedger
-from collector.ledger.views import AwaitedFile, EndedRun, OpenRun, Organization
+from collector.ledger.views import AwaitedFile, EndedRun, Organization
 
-__all__ = ["AwaitedFile", "EndedRun", "NoLedger", "OpenRun", "Organization", "SqlLedger", "is_there"]
+__all__ = ["AwaitedFile", "EndedRun", "NoLedger", "Organization", "SqlLedger", "is_there"]

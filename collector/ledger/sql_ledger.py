@@ -239,10 +239,6 @@ class SqlLedger:
         """Return the files that dead processes left and nobody has sealed yet, oldest first."""
         return self._database.read(views.awaited)
 
-    def open_runs(self) -> Sequence[views.OpenRun]:
-        """Return the runs that have not ended, oldest first."""
-        return self._database.read(views.open_runs)
-
     def ended_runs(self, command: str, limit: int) -> Sequence[views.EndedRun]:
         """Return the runs of a command that have ended, newest first."""
         return self._database.read(lambda tx: views.ended_runs(tx, command, limit))

@@ -7,10 +7,9 @@ from datetime import datetime
 
 from sqlalchemy import Connection, func, select
 
-from collector.core.ledger_entries import Holder, UnsealedFile
+from collector.core.ledger_entries import UnsealedFile
 from collector.ledger import schema
 from collector.ledger.codec import instant_of
-from collector.ledger.holders import holder_of
 from collector.ledger.schema import BEGINNING, calendar, org, run, slice_
 from collector.ledger.unsealed import file_of
 
@@ -27,16 +26,6 @@ class Organization:
     zone: str
     granularity: str
     calendar_since: datetime | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenRun:
-    """A run that has not ended; without a holder its process is gone."""
-
-    run_id: str
-    command: str
-    started_at: datetime
-    holder: Holder | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,25 +69,6 @@ def organizations(tx: Connection) -> list[Organization]:
             calendar_since=None if row.since == BEGINNING else instant_of(row.since),
         )
         for row in tx.execute(query)
-    ]
-
-
-def open_runs(tx: Connection) -> list[OpenRun]:
-    """Return the runs without an end, oldest first."""
-    query = (
-        select(run.c.run_id, run.c.command, run.c.started_at, schema.holder)
-        .outerjoin(schema.holder)
-        .where(run.c.ended_at.is_(None))
-        .order_by(run.c.started_at, run.c.run_id)
-    )
-    return [
-        OpenRun(
-            run_id=run_id,
-            command=command,
-            started_at=instant_of(started_at),
-            holder=None if holder[0] is None else holder_of(holder),
-        )
-        for run_id, command, started_at, *holder in tx.execute(query)
     ]
 
 

@@ -45,32 +45,32 @@ BAD: list[tuple[list[str], str]] = [
     (BACKFILL, "Error: a backfill needs a range: --from 2026-01-01 --to 2026-03-31, or --last 90d"),
     (
         [*BACKFILL, "--from", "2026-13-01"],
-        "Error: Invalid value for '--from': '2026-13-01' is no date or time; "
+        "Error: Invalid value for '--from': '2026-13-01' is not a date or time; "
         "write 2026-06-23, 2026-06-23T14:00 or 2026-06-23T14:00:00+02:00",
     ),
     (
         [*BACKFILL, "--from", "yesterday"],
-        "Error: Invalid value for '--from': 'yesterday' is no date or time; "
+        "Error: Invalid value for '--from': 'yesterday' is not a date or time; "
         "write 2026-06-23, 2026-06-23T14:00 or 2026-06-23T14:00:00+02:00",
     ),
     (
         [*BACKFILL, "--from", "1999-01-01"],
-        "Error: Invalid value for '--from': '1999-01-01' is out of range: nothing was used before 2015-01-01",
+        "Error: Invalid value for '--from': '1999-01-01' is out of range: there is no usage before 2015-01-01",
     ),
-    ([*BACKFILL, "--to", "2026-02-01"], "error: --to needs --from: where does the range begin?"),
+    ([*BACKFILL, "--to", "2026-02-01"], "error: --to needs --from: give the start of the range, too"),
     (
         [*BACKFILL, "--from", "2026-02-02", "--to", "2026-02-01"],
         "error: the range ends (2026-02-01) before it starts (2026-02-02)",
     ),
     (
         [*BACKFILL, "--from", "2026-02-01", "--last", "3d"],
-        "error: --last goes alone: give either --last or --from and --to",
+        "error: give either --last, or --from and --to: not both",
     ),
     (
         [*BACKFILL, "--last", "3 weeks"],
         "Error: Invalid value for '--last': expected a duration such as 30s, 500ms, 10m, 6h or 3d, got '3 weeks'",
     ),
-    ([*BACKFILL, "--last", "0"], "Error: Invalid value for '--last': must be longer than nothing"),
+    ([*BACKFILL, "--last", "0"], "Error: Invalid value for '--last': must be longer than 0"),
     (
         [*BACKFILL, "--last", "-3d"],
         "Error: Invalid value for '--last': expected a duration such as 30s, 500ms, 10m, 6h or 3d, got '-3d'",

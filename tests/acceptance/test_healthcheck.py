@@ -63,7 +63,7 @@ def test_no_service_ends_with_1_and_says_where_it_was_asked(tmp_path: Path) -> N
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]  # kept, so that nobody else listens on it
         done = healthcheck(tmp_path, f"service: {{port: {port}}}\n")
-    assert (done.code, done.stderr) == (1, f"nothing healthy at 127.0.0.1:{port}: Connection refused\n")
+    assert (done.code, done.stderr) == (1, f"no healthy service at 127.0.0.1:{port}: Connection refused\n")
 
 
 def test_service_that_hangs_ends_with_1_in_a_few_seconds(tmp_path: Path) -> None:

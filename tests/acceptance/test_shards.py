@@ -129,9 +129,9 @@ def test_an_organization_that_another_shard_collects_is_refused_under_a_second_n
 @pytest.mark.parametrize(
     ("words", "environ", "told"),
     [
-        (["--shard", "4/4"], {}, "Error: --shard: of 4 shards the last is 3/4: there is no 4/4"),
-        ([], {"COLLECTOR_SHARDS": "x"}, "Error: COLLECTOR_SHARDS: expected how many shards there are, got 'x'"),
-        ([], {"COLLECTOR_SHARDS": "3", "HOSTNAME": "box"}, "Error: COLLECTOR_SHARDS: no index is found: "),
+        (["--shard", "4/4"], {}, "Error: --shard: there is no shard 4/4: the last one is 3/4"),
+        ([], {"COLLECTOR_SHARDS": "x"}, "Error: COLLECTOR_SHARDS: expected the number of shards, got 'x'"),
+        ([], {"COLLECTOR_SHARDS": "3", "HOSTNAME": "box"}, "Error: COLLECTOR_SHARDS: no index found: "),
     ],
 )
 def test_a_shard_that_can_t_be_ends_with_2(

@@ -333,7 +333,7 @@ def test_an_api_that_stays_down_is_given_up_after_the_budget() -> None:
 def test_a_retry_is_never_sent_before_it_is_due_also_if_it_is_the_last_that_may_be_outstanding() -> None:
     """With as many slices waiting as may be outstanding but one, the oldest once went at once instead of a new one."""
     limits = Limits(
-        org_concurrency=1, org_rate=RateLimit(100, 1.0), retry=RetryPolicy(base_delay_s=8.0, doubtful_attempts=3)
+        org_concurrency=1, org_rate=RateLimit(100, 1.0), retry=RetryPolicy(base_delay_s=8.0, bad_answer_attempts=3)
     )
     asked: dict[str, list[float]] = {}
 

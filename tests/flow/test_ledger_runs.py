@@ -37,7 +37,7 @@ from tests.support.virtual_time import run_virtual
 
 COMPLETE, PARTIAL, FAILED = SliceState.COMPLETE, SliceState.PARTIAL, SliceState.FAILED
 FEW_TRIES = Limits(
-    concurrency=16, rate=FAST.rate, org_rate=FAST.org_rate, retry=RetryPolicy(attempts=2, doubtful_attempts=2)
+    concurrency=16, rate=FAST.rate, org_rate=FAST.org_rate, retry=RetryPolicy(attempts=2, bad_answer_attempts=2)
 )
 
 
@@ -237,7 +237,7 @@ def test_a_run_that_is_refused_for_its_calendar_leaves_no_run_that_looks_interru
         world.backfill(NOON, "2026-06-01", "2026-06-15")
     ledger = SqlLedger.open(world.ledger_url, command="collector status", now=lambda: NOON, durable=False)
     try:
-        assert ledger.open_runs() == []
+        assert ledger.begin_run("next", "collect", NOON) == []
         assert len(ledger.ended_runs("backfill", 10)) == 1
     finally:
         ledger.close()
@@ -426,7 +426,7 @@ def test_a_changed_calendar_is_refused_with_the_since_to_set_and_then_begins_wit
     with pytest.raises(ConfigError, match=r"set `since: (2026-06-1[12])`") as refused:
         world.backfill(NOON, "2026-06-01", "2026-06-15")
     since = str(refused.value).partition("set `since: ")[2][:10]
-    assert ("no window of either holds" in str(refused.value)) == ("zone" in change)  # Tokyo's day is another
+    assert ("neither calendar has windows" in str(refused.value)) == ("zone" in change)  # Tokyo's day is another
     world.orgs = [make_org("a", since=date.fromisoformat(since), **change)]
     result = world.backfill(NOON, "2026-06-01", "2026-06-15")
     starts = [datetime.fromisoformat(r["window_start"]) for r in world.records_of_run(result)]

@@ -17,7 +17,7 @@ NOW = datetime(2026, 6, 24, 10, 20, tzinfo=UTC)  # a Wednesday
 SETTLE = timedelta(hours=6)
 NEW_YORK = Zone.parse("America/New_York")
 ZONES = [Zone.parse(name) for name in ("UTC", "+05:30", "America/New_York", "Australia/Lord_Howe", "America/Havana")]
-NO_DATE = "is no date or time; write 2026-06-23, 2026-06-23T14:00 or 2026-06-23T14:00:00+02:00"
+NO_DATE = "is not a date or time; write 2026-06-23, 2026-06-23T14:00 or 2026-06-23T14:00:00+02:00"
 
 
 def utc(text: str) -> datetime:
@@ -97,7 +97,7 @@ def test_a_date_in_another_form_is_never_read_as_a_time_of_day(text: str) -> Non
 @pytest.mark.parametrize("text", ["2014-12-31", "1970-01-01", "0001-01-01", "2014-12-31T23:59:59+00:00"])
 def test_a_moment_before_anything_was_used_is_refused(text: str) -> None:
     with pytest.raises(
-        ValueError, match=f"^{re.escape(f'{text!r} is out of range: nothing was used before 2015-01-01')}$"
+        ValueError, match=f"^{re.escape(f'{text!r} is out of range: there is no usage before 2015-01-01')}$"
     ):
         Moment.parse(text)
 

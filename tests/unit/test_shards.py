@@ -101,27 +101,27 @@ def test_a_shard_is_said_or_found_where_kubernetes_says_it(text: str, environ: d
 @pytest.mark.parametrize(
     ("text", "environ", "told"),
     [
-        ("4/4", {}, "of 4 shards the last is 3/4: there is no 4/4"),
-        ("0/0", {}, "there are 1 to 10000 shards, not 0"),
+        ("4/4", {}, "there is no shard 4/4: the last one is 3/4"),
+        ("0/0", {}, "the number of shards is 1 to 10000, not 0"),
         ("-1/4", {}, "expected I/N, such as 0/4 (I from 0), or auto/N; got '-1/4'"),
         ("1", {}, "expected I/N, such as 0/4 (I from 0), or auto/N; got '1'"),
         ("1/4/5", {}, "expected I/N, such as 0/4 (I from 0), or auto/N; got '1/4/5'"),
-        ("auto/4", {"JOB_COMPLETION_INDEX": "x"}, "JOB_COMPLETION_INDEX is no index: 'x'"),
+        ("auto/4", {"JOB_COMPLETION_INDEX": "x"}, "JOB_COMPLETION_INDEX is not an index: 'x'"),
         (
             "auto/4",
             {"JOB_COMPLETION_INDEX": "4"},
-            "of 4 shards the last is 3/4: there is no 4/4 (the index is from JOB_COMPLETION_INDEX)",
+            "there is no shard 4/4: the last one is 3/4 (the index is from JOB_COMPLETION_INDEX)",
         ),
         (
             "auto/4",
             {"HOSTNAME": "collector-9"},
-            "of 4 shards the last is 3/4: there is no 9/4 (the index is from HOSTNAME=collector-9)",
+            "there is no shard 9/4: the last one is 3/4 (the index is from HOSTNAME=collector-9)",
         ),
         (
             "auto/4",
             {"HOSTNAME": "laptop"},
-            "no index is found: an Indexed Job sets JOB_COMPLETION_INDEX, and the HOSTNAME of a StatefulSet's pod ends "
-            "in -I, but it is 'laptop'; or give --shard I/N",
+            "no index found: an Indexed Job sets JOB_COMPLETION_INDEX, and the HOSTNAME of a StatefulSet's pod ends "
+            "in -I, but HOSTNAME is 'laptop'; or give --shard I/N",
         ),
     ],
 )

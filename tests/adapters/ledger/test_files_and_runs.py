@@ -225,18 +225,3 @@ def test_runs_of_dead_processes_are_ended_and_returned_once(opened: Open) -> Non
     ended.close()
     assert living.begin_run("run-4", "backfill", day(4)) == ["run-1", "run-2"]
     assert living.begin_run("run-5", "backfill", day(5)) == []
-
-
-def test_an_ended_run_is_not_open(ledger: SqlLedger) -> None:
-    ledger.begin_run("run-1", "collect", day(1))
-    ledger.begin_run("run-2", "backfill", day(2))
-    ledger.end_run("run-1", 0, day(3))
-    (run,) = ledger.open_runs()
-    assert (run.run_id, run.command, run.started_at, run.holder) == ("run-2", "backfill", day(2), ledger.holder)
-
-
-def test_an_open_run_of_an_ended_process_has_no_holder(opened: Open) -> None:
-    ended = opened()
-    ended.begin_run("run-1", "collect", day(1))
-    ended.close()
-    assert [run.holder for run in opened().open_runs()] == [None]

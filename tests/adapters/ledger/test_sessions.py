@@ -202,7 +202,7 @@ def test_closing_does_not_wait_for_an_unreachable_server(
     finally:
         monkeypatch.undo()
         server.start()
-    assert opened().open_runs() == []
+    assert opened().begin_run("run-1", "collect", T0) == []
 
 
 def test_a_process_that_stops_within_a_transaction_blocks_others_for_a_limited_time(opened: Open) -> None:

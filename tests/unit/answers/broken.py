@@ -155,21 +155,21 @@ COUNTS = (
     _count("beyond floating point", "1e999"),
     _shape("smartui's count null", hostile(products=changed("smartui", totalScreenshots=None)), "*.totalScreenshots"),
     _shape("duration null", hostile(products=changed("realtime", totalDuration=None)), "*.totalDuration"),
-    _shape("realtime without tests", hostile(products=changed("realtime", totalTests=ABSENT)), "lacks totalTests"),
+    _shape("realtime without tests", hostile(products=changed("realtime", totalTests=ABSENT)), "has no totalTests"),
     _shape(
         "hyperexecute without anything",
         hostile(products=PRODUCTS | {"hyperexecute": {}}),
-        "`hyperexecute` lacks totalTests and totalDuration",
+        "`hyperexecute` has no totalTests and no totalDuration",
     ),
     _shape(
         "automation with screenshots alone",
         hostile(products=PRODUCTS | {"automation": {"totalScreenshots": 1}}),
-        "`automation` lacks totalTests and totalDuration",
+        "`automation` has no totalTests and no totalDuration",
     ),
     _shape(
         "smartui with tests alone",
         hostile(products=PRODUCTS | {"smartui": {"totalTests": 1, "totalDuration": 1}}),
-        "`smartui` lacks totalScreenshots",
+        "`smartui` has no totalScreenshots",
     ),
 )
 
@@ -179,11 +179,11 @@ NEW_PRODUCTS = (
     _product("new product a list", [MARKER], "data.products.*"),
     _product("new product without a metric", {}, "no metric at all"),
     _product("new product with a negative count", {"totalTests": -1}, "*.totalTests"),
-    _product("new metric over 64 bit", {"sessions": 2**64}, "no 64-bit number"),
-    _product("new metric of 400 digits", {"sessions": 10**400}, "no 64-bit number"),
-    _product("new metric NaN", {"sessions": float("nan")}, "no 64-bit number"),
-    _product("new metric Infinity", {"sessions": float("-inf")}, "no 64-bit number"),
-    _product("new metric with NaN inside", {"sessions": [{"a": float("nan")}]}, "no 64-bit number"),
+    _product("new metric over 64 bit", {"sessions": 2**64}, "not a 64-bit number"),
+    _product("new metric of 400 digits", {"sessions": 10**400}, "not a 64-bit number"),
+    _product("new metric NaN", {"sessions": float("nan")}, "not a 64-bit number"),
+    _product("new metric Infinity", {"sessions": float("-inf")}, "not a 64-bit number"),
+    _product("new metric with NaN inside", {"sessions": [{"a": float("nan")}]}, "not a 64-bit number"),
     _shape("product without a name", hostile(products=PRODUCTS | {"": {"totalTests": 1}}), "data.products"),
     _shape("product with an endless name", hostile(products={MARKER * 100: {"totalTests": 1}}), "data.products"),
 )

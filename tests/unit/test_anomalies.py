@@ -1,4 +1,4 @@
-"""What is doubted about an answer, and what is not: a warning that comes every day is read by nobody."""
+"""Which answers are anomalies, and which are not: nobody reads a warning that comes every day."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ ZERO = finding(0, automation=usage(0))
 BUSY = days_before(28, automation=usage(50))
 
 
-def test_both_populations_with_the_same_non_zero_totals_are_suspicious() -> None:
+def test_both_populations_with_the_same_non_zero_totals_are_an_anomaly() -> None:
     twin = emission(users=9, automation=usage(7))
     assert anomalies(WINDOW, finding(automation=usage(7)), past=[], twin=twin) == (Anomaly.SAME_TOTALS,)
 
@@ -55,20 +55,20 @@ def test_other_totals_of_the_twin_are_not(twin: Emission | None) -> None:
     assert anomalies(WINDOW, finding(automation=usage(7)), past=[], twin=twin) == ()
 
 
-def test_two_populations_that_are_both_zero_are_not_suspicious() -> None:
+def test_two_populations_that_are_both_zero_are_no_anomaly() -> None:
     assert anomalies(WINDOW, ZERO, past=[], twin=emission(users=0, automation=usage(0))) == ()
 
 
-def test_all_zero_after_four_weeks_that_never_were_is_suspicious() -> None:
+def test_all_zero_after_four_weeks_that_never_were_is_an_anomaly() -> None:
     assert anomalies(WINDOW, ZERO, past=BUSY, twin=None) == (Anomaly.SUDDENLY_ZERO,)
 
 
-def test_all_zero_is_not_suspicious_where_a_day_of_the_last_four_weeks_was() -> None:
+def test_all_zero_is_no_anomaly_where_a_day_of_the_last_four_weeks_was() -> None:
     weekend = past_of(Window(START - 3 * DAY, START - 2 * DAY), emission(users=0, automation=usage(0)))
     assert anomalies(WINDOW, ZERO, past=[*BUSY[:2], weekend, *BUSY[3:]], twin=None) == ()
 
 
-def test_all_zero_is_not_suspicious_where_less_than_four_weeks_are_known() -> None:
+def test_all_zero_is_no_anomaly_where_less_than_four_weeks_are_known() -> None:
     assert anomalies(WINDOW, ZERO, past=BUSY[:20], twin=None) == ()
 
 
@@ -78,7 +78,7 @@ def test_a_zero_day_longer_ago_than_four_weeks_says_nothing() -> None:
 
 
 @pytest.mark.parametrize("factor", [1000, 1_000_000, 300])
-def test_a_mean_duration_that_leaps_is_suspicious_in_either_direction(factor: int) -> None:
+def test_a_mean_duration_that_leaps_is_an_anomaly_in_either_direction(factor: int) -> None:
     large = finding(automation=usage(50, 50 * 100 * factor))
     assert anomalies(WINDOW, large, past=BUSY, twin=None) == (Anomaly.UNIT_CHANGED,)
     past = days_before(28, automation=usage(50, 50 * 100 * factor))
