@@ -25,7 +25,7 @@ class SliceOutcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrgPlanned:
-    """How many slices of an org this run asks for, as far as is known now; a later one replaces it."""
+    """The number of slices that this run fetches for an org, as known so far; a later event replaces it."""
 
     org: Org
     slices: int
@@ -33,12 +33,12 @@ class OrgPlanned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestEnded:
-    """One request came back, in whatever way."""
+    """One request ended, with an answer or a failure."""
 
     slice: Slice
     result: str  # "ok", "partial", or the failure's code
     latency_s: float
-    waited_s: float  # for limits and permits, after the slice itself was ready to be asked
+    waited_s: float  # for limits and permits, after the slice itself was ready to be fetched
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,18 +52,18 @@ class SliceDefect:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SliceCommitted:
-    """The end of a slice is written and, where there is a ledger, booked."""
+    """The end of a slice is written and, with a ledger, committed to it."""
 
     outcome: SliceOutcome
     records: int
     restated: int = 0  # of the records
     qualities: Mapping[Quality, int] = field(default_factory=dict)  # of the records
-    flags: Mapping[Anomaly, Sequence[str]] = field(default_factory=dict)  # with the products that each is about, if any
+    flags: Mapping[Anomaly, Sequence[str]] = field(default_factory=dict)  # with the products of each, if any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryScheduled:
-    """A slice will be asked again."""
+    """A slice will be fetched again."""
 
     slice: Slice
     reason: Failure | PartialAnswer
@@ -73,7 +73,7 @@ class RetryScheduled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaneEnded:
-    """An org is asked nothing more in this run, though it isn't done: refused, or given up."""
+    """An org gets no more requests in this run, though it isn't done: it was refused or given up."""
 
     org: Org
     state: SliceState
@@ -88,7 +88,7 @@ class LaneEnded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiDown:
-    """All orgs of a host fail: from now on one request at a time probes it."""
+    """All orgs of a host fail. From now on, one request at a time probes it."""
 
     host: str
     failures: int

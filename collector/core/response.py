@@ -210,7 +210,7 @@ def _known(count: int) -> int | None:
 
 
 def _not_the_documented_shape(error: ValidationError) -> Broken:
-    """Return a failure that names the place of the first error, by documented names only: other keys may be anything."""
+    """Return a failure that names the place of the first error, by documented names only: others may be anything."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     if first["type"] == "json_invalid":
         return Broken(code="not_json", message="the body of a 200 is not JSON: it is a gateway's page, or was cut off")
