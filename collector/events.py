@@ -33,7 +33,7 @@ class OrgPlanned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestEnded:
-    """One request came back, in whatever way."""
+    """One request ended, with an answer or a failure."""
 
     slice: Slice
     result: str  # "ok", "partial", or the failure's code
@@ -58,7 +58,7 @@ class SliceCommitted:
     records: int
     restated: int = 0  # of the records
     qualities: Mapping[Quality, int] = field(default_factory=dict)  # of the records
-    flags: Mapping[Anomaly, Sequence[str]] = field(default_factory=dict)  # with the products that each is about, if any
+    flags: Mapping[Anomaly, Sequence[str]] = field(default_factory=dict)  # with the products of each, if any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +88,7 @@ class LaneEnded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiDown:
-    """All orgs of a host fail: from now on one request at a time probes it."""
+    """All orgs of a host fail. From now on, one request at a time probes it."""
 
     host: str
     failures: int

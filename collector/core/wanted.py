@@ -120,7 +120,7 @@ def calendars_overlap(org: Org, *, zone: str, granularity: str, covered_until: d
     return (
         f"org {org.name!r} is collected by {granularity} in {zone} through {covered_until.isoformat()}; "
         f"windows by {org.granularity} in {org.zone.name} would overlap with it and count twice: "
-        f"set `since: {since}` for the org, so that the new calendar begins there{gap}"
+        f"set `since: {since}` for it, so that the new calendar begins there{gap}"
     )
 
 

@@ -1,7 +1,7 @@
 """Recent history, for anomaly checks: each population's last four weeks, and the other population's same window.
 
 Read from the ledger once for each org that is worked on, and bounded: it doesn't grow with
-the range. Decides nothing: `core.suspicion` does.
+the range. Decides nothing: `core.anomalies` does.
 """
 
 from __future__ import annotations

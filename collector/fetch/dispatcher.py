@@ -77,7 +77,6 @@ class Dispatcher:
         self._fetches: set[asyncio.Timeout] = set()
         self._changed = asyncio.Event()
         self.stopping = False  # nothing more is sent
-        self.winding_up = False  # no new slice begins
 
     def stop(self) -> None:
         """Send nothing more; requests under way go on."""
@@ -91,7 +90,6 @@ class Dispatcher:
 
     def wind_up(self) -> None:
         """Begin no new slice: what was begun goes on to its end, retries included."""
-        self.winding_up = True
         for lane in self.lanes:
             lane.plan.end()
             self._look_again(lane)

@@ -1,7 +1,7 @@
-"""The config of the service: loaded anew when its files change, or somebody asks for it.
+"""The config of the service: reloaded when its files change, or on request.
 
-A config is taken whole or not at all: one that has an error, or doesn't fit the ledger, is
-refused with all that is wrong, and the one before stays in force.
+A config is applied as a whole or not at all. One that has an error, or doesn't fit the ledger, is
+refused with all its problems, and the one before stays in force.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from collector.service.watcher import Watcher
 log = structlog.get_logger("collector")
 
 LOOK_EVERY_S = 2.0
-_AGAIN_EVERY_S = 30.0  # a refused config may be mended by a file that nobody watches
+_AGAIN_EVERY_S = 30.0  # an error may be fixed in a file that is not watched
 
 
 class ConfigReload:
-    """Holds the config in force. Run `run` beside the loop; `on_change` hears of each new one, and of who asked."""
+    """Has the config in force. `run` runs beside the loop; `on_change` gets each new config, and whether on request."""
 
     def __init__(
         self,
@@ -41,35 +41,35 @@ class ConfigReload:
         self._observed = observed
         self._clock = clock
         self._on_change = on_change
-        self._asked = False
-        self._failed = False  # the last try, for want of the ledger or by a defect
+        self._requested = False
+        self._failed = False  # the last try failed, because of the ledger or a defect
         self._watcher = Watcher()
         self._show()
 
-    def ask(self) -> None:
-        """Load it anew at the next look, changed or not."""
-        self._asked = True
+    def request(self) -> None:
+        """Reload the config at the next look, changed or not."""
+        self._requested = True
 
     async def run(self) -> None:
-        """Look every other second, until cancelled."""
+        """Look at the files every two seconds, until cancelled."""
         self._watcher.loaded(await self._host.look(self.config))
         tried_at = asyncio.get_running_loop().time()
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             now = asyncio.get_running_loop().time()
             try:
-                if await self._is_wanted(since_s=now - tried_at):
+                if await self._is_due(since_s=now - tried_at):
                     tried_at = now
                     await self._load()
             except Exception as error:  # noqa: BLE001 - the service outlives it, with the config that it has
                 self._failed = True
                 log.error("config.not_loaded", exception=type(error).__name__, where=place_of(error))
 
-    async def _is_wanted(self, *, since_s: float) -> bool:
+    async def _is_due(self, *, since_s: float) -> bool:
         changed = self._watcher.changed(await self._host.look(self.config))
         if self._failed or self._observed.config_problems:
             return changed or since_s >= _AGAIN_EVERY_S
-        return changed or self._asked
+        return changed or self._requested
 
     async def _load(self) -> None:
         seen = await self._host.look(self.config)
@@ -78,26 +78,26 @@ class ConfigReload:
             await self._host.accept(config)
         except ConfigError as error:
             self._refuse(error)
-        except CollectorError as error:  # the ledger is away: what is new is loaded once it is back
+        except CollectorError as error:  # the ledger is away: the new config is loaded once it is back
             self._failed = True
             log.error("config.not_loaded", message=str(error), next_try_s=_AGAIN_EVERY_S)
             return
         else:
             if config.files != self.config.files:
                 seen = await self._host.look(config)
-            asked, self._asked = self._asked, False
-            self._take(config, asked=asked)
+            requested, self._requested = self._requested, False
+            self._apply(config, requested=requested)
         self._failed = False
         self._watcher.loaded(seen)
 
     def _refuse(self, error: ConfigError) -> None:
         if tuple(map(str, self._observed.config_problems)) != tuple(map(str, error.problems)):
             for problem in error.problems:
-                log.error("config.refused", problem=str(problem), message="the config that was loaded before stays")
+                log.error("config.refused", problem=str(problem), message="the config before stays in force")
         self._observed.config_problems = error.problems
         self._observed.config_refused_at = self._clock.now()
 
-    def _take(self, config: LoadedConfig, *, asked: bool) -> None:
+    def _apply(self, config: LoadedConfig, *, requested: bool) -> None:
         before, after = self.config.settings.service, config.settings.service
         if (before.host, before.port) != (after.host, after.port):
             log.warning("config.needs_restart", message="service.host and service.port take effect after a restart")
@@ -106,7 +106,7 @@ class ConfigReload:
         self._observed.config_problems = ()
         self._observed.config_refused_at = None
         self._observed.config_loaded_at = self._clock.now()
-        self._on_change(config, asked)
+        self._on_change(config, requested)
         self.config = config
         self._show()
 

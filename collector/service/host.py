@@ -1,4 +1,4 @@
-"""What the loop needs of the world: wired by `collector.service.serving`, replaced in tests."""
+"""What the loop needs from outside. `collector.service.serving` implements it, and tests have a fake."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from collector.service.watcher import Fingerprint
 
 
 class Host(Protocol):
-    """Everything that touches files, threads or the ledger. Nothing here asks the API but `run`."""
+    """Everything that uses files, threads or the ledger. Only `run` sends requests to the API."""
 
     async def load(self) -> LoadedConfig:
-        """Read the config anew. Raises ConfigError with all that is wrong."""
+        """Read the config again. Raises ConfigError with all problems."""
         ...
 
     async def accept(self, config: LoadedConfig) -> None:
-        """Make a config's orgs known to the ledger. Raises ConfigError for overlapping calendars, and LedgerError."""
+        """Register a config's orgs in the ledger. Raises ConfigError for overlapping calendars, and LedgerError."""
         ...
 
     async def look(self, config: LoadedConfig) -> Fingerprint:
-        """Return the fingerprint of a config's files, and of those that its patterns match now."""
+        """Return the fingerprint of a config's files, including those that its patterns match now."""
         ...
 
     async def run(
         self, config: LoadedConfig, command: Command, *, run_id: str, stop: Stop, watch: Listener
     ) -> RunResult:
-        """Make one run. Raises whatever keeps it from being made."""
+        """Execute one run. Raises the exception that ended it, if any."""
         ...
 
     async def recent_runs(self, config: LoadedConfig) -> Sequence[RunView]:
-        """Return the service's own ended runs that the ledger knows of, newest first. Raises LedgerError."""
+        """Return the service's ended runs that are in the ledger, newest first. Raises LedgerError."""
         ...

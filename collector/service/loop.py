@@ -1,9 +1,8 @@
-"""The loop of the service: one thing at a time, for a year.
+"""The loop of the service: it waits for the next run's time, a changed config or the end, and runs.
 
-It waits for the next run's time, for a changed config, or for the end; and it runs. Runs
-never overlap: one that took longer than its interval is followed by one, and what was missed
-while the machine slept, or the service was down, is made up by one. No failure of a run ends
-it: it is told, the next attempt waits a little longer, and the loop goes on.
+Runs never overlap. However many runs were missed, because one took longer than its interval, the
+machine slept or the service was down, a single run makes up for them. A failed run doesn't end
+the loop: the failure is logged, and the loop waits a little longer before the next run.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ RUNS_SHOWN = 50
 
 
 class Loop:
-    """Runs until it is stopped. Everything of it belongs to one event loop."""
+    """Runs until it is stopped. All of it is used in one event loop only."""
 
     def __init__(
         self,
@@ -62,7 +61,7 @@ class Loop:
         self.observed = Observed(
             version=__version__, started_at=now, config_path=str(config.path), config_loaded_at=now
         )
-        self.keeper = ConfigReload(host, config, observed=self.observed, clock=clock, on_change=self._change)
+        self._config_reload = ConfigReload(host, config, observed=self.observed, clock=clock, on_change=self._change)
         self._host = host
         self._clock = clock
         self._new_run_id = new_run_id
@@ -74,21 +73,21 @@ class Loop:
         self._woken = asyncio.Event()
         self._stop: Stop | None = None  # of the run under way
         self._signal: Signals | None = None
-        self._touched: set[str] = set()  # orgs to ask for at once: new ones, and those with another secret
+        self._touched: set[str] = set()  # orgs to fetch at once: new ones, and those with another secret
         self._times = Timetable(*_schedule(config), next_at=now)
 
     @property
     def config(self) -> LoadedConfig:
         """The config in force."""
-        return self.keeper.config
+        return self._config_reload.config
 
     @property
     def stopping(self) -> bool:
-        """Whether the end was asked for."""
+        """Whether the service was told to stop."""
         return self._signal is not None
 
     def stop(self, signal_: Signals) -> None:
-        """Drain and end."""
+        """Drain the run under way, and end."""
         if self._signal is None:
             self._signal = signal_
             self.observed.stopping = True
@@ -97,20 +96,20 @@ class Loop:
             self._woken.set()
 
     def reload(self) -> None:
-        """Load the config anew, and try refused orgs again: somebody said so (SIGHUP)."""
-        self.keeper.ask()
+        """Reload the config, and try refused orgs again: a person requested it (SIGHUP)."""
+        self._config_reload.request()
 
     async def run(self) -> None:
-        """Go on until `stop`. Raises ConfigError or LedgerError only for what the service is started with."""
+        """Run until `stop`. Raises ConfigError or LedgerError only if the service can't start."""
         await self._host.accept(self.config)
         self._runs.extend(await self._host.recent_runs(self.config))
         ended = (run.started_at for run in self._runs if run.exit_code in CAME_TO_ITS_END)
         self._times.first(next(ended, None), self._clock.now(), chance=self._rng.random())
         async with asyncio.TaskGroup() as tasks:
-            keeping = tasks.create_task(self.keeper.run())
+            reloading = tasks.create_task(self._config_reload.run())
             while not self.stopping:
                 self._woken.clear()
-                self._mind_clock()
+                self._check_clock()
                 self._show()
                 if not self._times.may_run(asyncio.get_running_loop().time()):
                     await self._wait()
@@ -120,7 +119,7 @@ class Loop:
                     await self._run_some()
                 else:
                     await self._wait()
-            keeping.cancel()
+            reloading.cancel()
         self._show()
 
     async def _wait(self) -> None:
@@ -129,9 +128,9 @@ class Loop:
             async with asyncio.timeout(self._times.sleep_s(now, time_s, at_once=bool(self._touched))):
                 await self._woken.wait()
 
-    def _mind_clock(self) -> None:
+    def _check_clock(self) -> None:
         planned = self._times.next_at
-        if self._times.mind_clock(self._clock.now()):
+        if self._times.check_clock(self._clock.now()):
             log.warning("clock.set_back", planned=planned.isoformat(), next_run=self._times.next_at.isoformat())
 
     async def _run_all(self) -> None:
@@ -146,20 +145,20 @@ class Loop:
             self._touched |= names
 
     async def _run(self, names: set[str]) -> bool:
-        """Run once over these orgs, but for quarantined ones; return whether something of it is left to do at once."""
+        """Execute one run over these orgs, except quarantined ones; return whether a reload cut it short."""
         now = self._clock.now()
         names = names - self.quarantine.waiting(now)
-        asked = tuple(org.name for org in self._scope.of(self.config.orgs) if org.name in names)
-        if not asked:
+        orgs = tuple(org.name for org in self._scope.of(self.config.orgs) if org.name in names)
+        if not orgs:
             return False
         run_id = self._new_run_id()
-        command = Command(name=COMMAND, range_=None, scope=replace(self._scope, orgs=asked))
+        command = Command(name=COMMAND, range_=None, scope=replace(self._scope, orgs=orgs))
         current = CurrentRun(run_id=run_id, started_at=now, progress=Progress())
         stop = self._stop = Stop()
         if self._signal is not None:
             stop.request(self._signal)
         self.observed.current = current
-        listener = all_of(current.progress.note, self._mind_refusals, self.on_event)
+        listener = all_of(current.progress.note, self._note_refusals, self.on_event)
         try:
             result = await self._host.run(self.config, command, run_id=run_id, stop=stop, watch=listener)
         except CollectorError as error:
@@ -174,7 +173,7 @@ class Loop:
             self.observed.current = None
         return stop.reloaded.is_set()
 
-    def _mind_refusals(self, event: Event) -> None:
+    def _note_refusals(self, event: Event) -> None:
         match event:
             case LaneEnded(failure=Refused() as refused):
                 self.quarantine.quarantine(event.org.name, refused, self._clock.now())
@@ -214,12 +213,12 @@ class Loop:
         self._show()
         self.on_run(view)
 
-    def _change(self, config: LoadedConfig, asked: bool) -> None:
-        """Go on with another config: a run under way brings to its end what it has begun."""
+    def _change(self, config: LoadedConfig, requested: bool) -> None:
+        """Continue with another config. A run under way finishes only the slices that it has begun."""
         old, now = self.config, self._clock.now()
         names = touched(old.orgs, config.orgs)
         self.quarantine.keep(org.name for org in config.orgs)
-        again = list(self.quarantine.quarantined) if asked else self.quarantine.of_others()
+        again = list(self.quarantine.quarantined) if requested else self.quarantine.duplicates()
         names = list(dict.fromkeys([*names, *again]))
         self.quarantine.release(names, now)
         self._touched = {org.name for org in config.orgs} & (self._touched | set(names))

@@ -1,9 +1,9 @@
 """The metrics of a command that ends: pushed to a Pushgateway, or written for a textfile collector.
 
-What can't be pushed is warned about and changes no exit code; a gateway is waited for some
-seconds, twice at most. Two groups go to the gateway: what a run did, by its command, so
-that a backfill never hides that no `collect` runs any more; and where each org stands, which
-whoever ended last knows best.
+A push that fails is logged as a warning and changes no exit code. Each push has a timeout of
+some seconds, and there are two at most. Two groups go to the gateway. One is the run, grouped by
+its command, so that a `backfill` never hides that no `collect` runs any more. The other is the
+state of each org: there the newest push replaces the ones before.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from collector.service.org_metrics import OrgMetrics
 
 log = structlog.get_logger("collector")
 
-_TIMEOUT_S = 5.0  # of each push: behind the grace of a run that was told to stop
+_TIMEOUT_S = 5.0  # of each push: a stopped run has used some of its grace already
 _SIGNAL = 128
 
 
@@ -59,7 +59,7 @@ class Leaving:
 
 @contextmanager
 def leaving_metrics(config: LoadedConfig, command: Command, *, clock: Clock | None = None) -> Iterator[Leaving]:
-    """Yield what takes a run's events and result; at its end, also by an exception, push what `push` asks for."""
+    """Yield what collects a run's events and result. After the run, also after an exception, push its metrics."""
     wanted = config.settings.push
     if wanted.gateway is None and wanted.textfile is None:
         yield Leaving()
@@ -72,7 +72,7 @@ def leaving_metrics(config: LoadedConfig, command: Command, *, clock: Clock | No
     try:
         yield leaving
     except ConfigError:
-        raise  # nothing was asked: no run ended
+        raise  # nothing was fetched: there was no run
     except Exception as error:
         crashed = _Crashed(command=command.name, started_at=started_at, ended_at=clock.now())
         metrics.run_ended(crashed, exception=type(error).__name__)
@@ -80,15 +80,15 @@ def leaving_metrics(config: LoadedConfig, command: Command, *, clock: Clock | No
         raise
     if leaving.result is not None:
         metrics.run_ended(leaving.result)
-        stopped = (leaving.result.exit_code or 0) > _SIGNAL  # whoever stopped it waits
+        stopped = (leaving.result.exit_code or 0) > _SIGNAL  # the one who stopped it is waiting
         _send(config, command, registry, None if stopped else _orgs(config, command, clock))
 
 
 def _orgs(config: LoadedConfig, command: Command, clock: Clock) -> OrgMetrics | None:
-    """Return where all orgs of the config or shard stand, whichever the run was about; None where that isn't known."""
+    """Return the metrics of all orgs of the config or shard, whatever the run's scope; None if they can't be read."""
     orgs = None
     if has_ledger(config):
-        with _warned("where orgs stand"):
+        with _warned("reading the metrics of orgs"):
             orgs = _read(config, Scope(shard=command.scope.shard), clock)
     return orgs
 
@@ -107,10 +107,10 @@ def _send(config: LoadedConfig, command: Command, registry: CollectorRegistry, o
     wanted, shard = config.settings.push, command.scope.shard
     group = {} if shard is None else {"instance": f"shard-{shard.index}-of-{shard.of}"}
     if gateway := wanted.gateway:
-        with _warned("the push of what the run did"):
+        with _warned("pushing the metrics of the run"):
             push(gateway, registry, grouping=group | {"command": command.name}, timeout_s=_TIMEOUT_S)
         if orgs is not None:
-            with _warned("the push of where orgs stand"):
+            with _warned("pushing the metrics of orgs"):
                 push(gateway, orgs, grouping=group, timeout_s=_TIMEOUT_S)
     if wanted.textfile:
         if orgs is not None:

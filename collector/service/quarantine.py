@@ -1,8 +1,8 @@
-"""Orgs that were refused: asked again when their entry or secret changes, or after a while.
+"""Orgs that were refused: they are tried again when their entry or secret changes, or after some hours.
 
-A refused credential stays refused until a person acts, and asking on and on may lock an
-account. But a permission may be granted without anything changing here, so a quarantined org is
-tried again now and then.
+A refused credential stays refused until a person acts, and requests without end may lock an
+account. But a person may grant a permission without a change of the config, so a quarantined org
+is tried again after `QUARANTINE_FOR`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Quarantined:
 
 @dataclass(slots=True)
 class Quarantine:
-    """The orgs that are not asked for now, by name."""
+    """The orgs that are not fetched now, by name."""
 
     quarantined: dict[str, Quarantined] = field(default_factory=dict)
 
@@ -39,48 +39,46 @@ class Quarantine:
         self.quarantined[name] = Quarantined(refused=refused, since=since, again_at=now + QUARANTINE_FOR)
 
     def accepted(self, name: str) -> None:
-        """Note that an org was answered."""
+        """Note that the API answered for an org."""
         self.quarantined.pop(name, None)
 
     def waiting(self, now: datetime) -> set[str]:
-        """Return the orgs that are left alone now."""
-        # A clock that went back doesn't prolong it.
+        """Return the orgs that are not fetched now."""
+        # A clock that was set back doesn't make it longer.
         return {
             name
             for name, quarantined in self.quarantined.items()
             if quarantined.again_at - QUARANTINE_FOR <= now < quarantined.again_at
         }
 
-    def of_others(self) -> list[str]:
-        """Return the orgs that were refused for what another entry, or the config itself, says."""
-        return [
-            n for n, quarantined in self.quarantined.items() if quarantined.refused.reason is RefusalReason.DUPLICATE
-        ]
+    def duplicates(self) -> list[str]:
+        """Return the orgs that were refused because of another entry of the config."""
+        return [n for n, one in self.quarantined.items() if one.refused.reason is RefusalReason.DUPLICATE]
 
     def release(self, names: Iterable[str], now: datetime) -> None:
-        """Let orgs be asked at once, without forgetting that they were refused."""
+        """Let orgs be fetched at once, but remember that they were refused."""
         for name in names:
             if before := self.quarantined.get(name):
                 self.quarantined[name] = Quarantined(refused=before.refused, since=before.since, again_at=now)
 
     def keep(self, names: Iterable[str]) -> None:
-        """Forget all others: they are no more in the config."""
+        """Forget all other orgs: they are not in the config any more."""
         kept = set(names)
         self.quarantined = {name: quarantined for name, quarantined in self.quarantined.items() if name in kept}
 
 
-def work_of(org: Org) -> tuple[object, ...]:
-    """Return all of an org's entry that decides what is asked of whom; labels do not."""
+def fetch_key_of(org: Org) -> tuple[object, ...]:
+    """Return the part of an org's entry that decides what is fetched, and with which credential: not its labels."""
     credential: Credential = org.credential
     return (org.base_url, credential, org.zone.name, org.granularity, org.populations, org.since, org.org_id)
 
 
 def entry_of(org: Org) -> tuple[object, ...]:
-    """Return all of an org's entry."""
-    return (org.name, dict(org.labels), *work_of(org))
+    """Return an org's entry as a value to compare."""
+    return (org.name, dict(org.labels), *fetch_key_of(org))
 
 
 def touched(old: Iterable[Org], new: Iterable[Org]) -> list[str]:
     """Return the orgs that are new, or whose entry or secret differs, in the order of the config."""
-    before = {org.name: work_of(org) for org in old}
-    return [org.name for org in new if before.get(org.name) != work_of(org)]
+    before = {org.name: fetch_key_of(org) for org in old}
+    return [org.name for org in new if before.get(org.name) != fetch_key_of(org)]

@@ -1,4 +1,4 @@
-"""What is told of a run's end: in words, and never with the text of an exception that nobody foresaw."""
+"""Views of ended runs for operators. Never shows the text of an unexpected exception: it may have a secret."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _INTERRUPTED = "the run was interrupted: its missing windows will be fetched"
 
 
 def past_view(run: EndedRun, command: str) -> RunView:
-    """Return a run of a command that the ledger knows of as operators see it."""
+    """Return the view of an ended run of a command, from the ledger."""
     return RunView(
         run_id=run.run_id,
         command=command,
@@ -25,12 +25,12 @@ def past_view(run: EndedRun, command: str) -> RunView:
 
 
 def ended_view(result: RunResult, *, reloaded: bool) -> RunView:
-    """Return a run's end as operators see it."""
+    """Return the view of a run from its result."""
     why = result.exit_code.meaning
     if result.output_error is not None:
         why = str(result.output_error)
     elif reloaded:
-        why = "the config changed: the next run goes on with it"
+        why = "the config changed: the next run continues with it"
     summary = result.summary
     return RunView(
         run_id=result.run_id,
@@ -47,5 +47,5 @@ def ended_view(result: RunResult, *, reloaded: bool) -> RunView:
 
 
 def crashed(error: BaseException) -> str:
-    """Return what to say of a defect."""
+    """Return the message for a defect."""
     return f"a defect of the collector: {kind_of(error)} at {place_of(error)}; please report it"

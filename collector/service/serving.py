@@ -1,7 +1,7 @@
-"""The composition root of the service: which threads, files and handles stand behind its loop.
+"""The composition root of the service: wires its loop to threads, files and ledger handles.
 
-Two threads: the writer's, for runs, and the reader's, for the config and for looking into the
-ledger, so that reading a large config or ledger holds up neither the event loop nor a run.
+There are two threads: the writer, for runs, and the reader, for the config and for reading the
+ledger. So reading a large config or ledger delays neither the event loop nor a run.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ from collector.service.web.server import make_app, serving
 T = TypeVar("T")
 log = structlog.get_logger("collector")
 _AGAIN_S = 10.0
-NEEDS_LEDGER = "serve needs a ledger: `state.url` is none, so it would not know what is there and what is missing"
+NEEDS_LEDGER = "serve needs a ledger: `state.url` is none, so it can't know what is complete and what is missing"
 
 
 class ServiceHost:
-    """The loop's way to files, threads and the ledger (`collector.service.host.Host`)."""
+    """Gives the loop access to files, threads and the ledger (implements `collector.service.host.Host`)."""
 
     def __init__(
         self,
@@ -66,31 +66,31 @@ class ServiceHost:
         self._writer = writer
         self._reader = reader
         self._ledger: SqlLedger | None = None
-        self._state: State | None = None  # as the ledger was opened
+        self._state: State | None = None  # with which the ledger was opened
 
     async def load(self) -> LoadedConfig:
-        """Read the config anew. Raises ConfigError with all that is wrong."""
+        """Read the config again. Raises ConfigError with all problems."""
         config = await self._reader(self._load)
         refuse_unfit(config)
         return config
 
     async def accept(self, config: LoadedConfig) -> None:
-        """Make a config's orgs known to the ledger. Raises ConfigError for overlapping calendars, and LedgerError."""
+        """Register a config's orgs in the ledger. Raises ConfigError for overlapping calendars, and LedgerError."""
         orgs = self._scope.of(config.orgs)
         await self.read(config, lambda ledger: register(ledger, config, orgs, self._clock.now()))
 
     async def look(self, config: LoadedConfig) -> Fingerprint:
-        """Return the fingerprint of a config's files, and of those that its patterns match now."""
+        """Return the fingerprint of a config's files, including those that its patterns match now."""
         return await self._reader(lambda: fingerprint(files_now(config)))
 
     async def run(
         self, config: LoadedConfig, command: Command, *, run_id: str, stop: Stop, watch: Listener
     ) -> RunResult:
-        """Make one run. Raises whatever keeps it from being made."""
+        """Execute one run. Raises the exception that ended it, if any."""
         return await run_once(config, command, run_id=run_id, offload=self._writer, stop=stop, watch=watch)
 
     async def recent_runs(self, config: LoadedConfig) -> Sequence[RunView]:
-        """Return the runs that the ledger knows of, newest first; those under way are left out. Raises LedgerError."""
+        """Return the service's ended runs that are in the ledger, newest first. Raises LedgerError."""
         ours = Command(name=COMMAND, range_=None, scope=self._scope).label
         runs = await self.read(config, lambda ledger: ledger.ended_runs(ours, RUNS_SHOWN))
         return [past_view(run, COMMAND) for run in runs]
@@ -102,19 +102,19 @@ class ServiceHost:
         return await self.read(config, lambda ledger: reader.read(ledger, names, self._clock.now()))
 
     async def read(self, config: LoadedConfig, work: Callable[[SqlLedger], T]) -> T:
-        """Do something with a ledger handle of the reader's own, on its thread. Raises LedgerError."""
+        """Call `work` with the reader's ledger handle, on the reader's thread. Raises LedgerError."""
 
         def on_thread() -> T:
             try:
                 return work(self._handle(config))
             except LedgerError:
-                self._forget()  # whatever is wrong with it: the next one who asks opens it anew
+                self._forget()  # the next call opens it again
                 raise
 
         return await self._reader(on_thread)
 
     async def close(self) -> None:
-        """Let go of the ledger."""
+        """Close the ledger."""
         await self._reader(self._forget)
 
     def _handle(self, config: LoadedConfig) -> SqlLedger:
@@ -131,7 +131,7 @@ class ServiceHost:
 
 
 def refuse_unfit(config: LoadedConfig) -> None:
-    """Raise ConfigError for a config that the service can't work with."""
+    """Raise ConfigError for a config that a service can't use."""
     if not has_ledger(config):
         raise ConfigError(NEEDS_LEDGER)
     if (token_file := config.settings.service.token_file) is not None:
@@ -139,7 +139,7 @@ def refuse_unfit(config: LoadedConfig) -> None:
 
 
 async def serve(config: LoadedConfig, *, load: Callable[[], LoadedConfig], scope: Scope, watch: Listener) -> None:
-    """Run the service until SIGTERM or SIGINT. Raises ConfigError and LedgerError for what it can't start with."""
+    """Run the service until SIGTERM or SIGINT. Raises ConfigError and LedgerError if it can't start."""
     refuse_unfit(config)
     clock = SystemClock()
     async with AsyncExitStack() as stack:
@@ -176,7 +176,7 @@ async def serve(config: LoadedConfig, *, load: Callable[[], LoadedConfig], scope
 
 
 def guarding_by(config: Callable[[], LoadedConfig]) -> Callable[[], Guarding]:
-    """Return what says who may see the page, by the config in force."""
+    """Return a function that gives the access rules of the page, from the config in force."""
     file = TokenFile()
 
     def guarding() -> Guarding:
@@ -190,8 +190,8 @@ def guarding_by(config: Callable[[], LoadedConfig]) -> Callable[[], Guarding]:
 
 @asynccontextmanager
 async def running(*endless: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
-    """Run what goes on for ever beside the block, and cancel it at its end. What the block raises stays what it is."""
-    tasks = [asyncio.create_task(_again_and_again(one)) for one in endless]
+    """Run endless tasks during the block, and cancel them at its end. An exception of the block passes through."""
+    tasks = [asyncio.create_task(_restarting(one)) for one in endless]
     try:
         yield
     finally:
@@ -200,8 +200,8 @@ async def running(*endless: Callable[[], Awaitable[None]]) -> AsyncIterator[None
         await asyncio.wait(tasks)
 
 
-async def _again_and_again(endless: Callable[[], Awaitable[None]]) -> None:
-    """Begin it again after a defect, so that no page stands still unnoticed."""
+async def _restarting(endless: Callable[[], Awaitable[None]]) -> None:
+    """Run an endless task, and start it again after a defect. Without that, the page would stop changing unnoticed."""
     while True:
         try:
             await endless()

@@ -1,4 +1,4 @@
-"""The service as the web side sees it (`collector.service.web.site.Site`)."""
+"""Gives the web side access to the service (implements `collector.service.web.site.Site`)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from collector.service.viewer import Viewer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceSite:
-    """Everything is there already. `hung_s` are the seconds that each thread has been at one thing, by its name."""
+    """Reads from the parts of the service. `hung_s` returns by thread how many seconds its present call has taken."""
 
     loop: Loop
     viewer: Viewer
@@ -29,15 +29,15 @@ class ServiceSite:
         return self.clock.now()
 
     def observed(self) -> Observed:
-        """Return what operators see."""
+        """Return the state of the service for operators."""
         return self.loop.observed
 
     def unhealthy(self) -> str | None:
-        """Return on one line why the service hangs; None while it is alive."""
+        """Return in one line why the service hangs; None while it is alive."""
         return health.unhealthy(self.hung_s)
 
     def unready(self) -> str | None:
-        """Return on one line why the service can't do its work; None while it can."""
+        """Return in one line why the service can't work; None while it can."""
         return health.unready(self.loop.observed, self.loop.config, trouble=self.viewer.trouble)
 
     def metrics(self) -> bytes:

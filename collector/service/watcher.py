@@ -1,7 +1,7 @@
-"""Whether the config, a file of orgs, or a secret has changed: told by looking, since mounts tell nobody.
+"""Whether the config, a file of orgs, or a secret has changed. It polls, since mounts send no notification.
 
-Kubernetes swaps a symlink, editors rename, secrets managers rewrite: what all of them change
-is what a path leads to, so that is compared, and only once it has come to rest.
+Kubernetes swaps a symlink, editors rename, secrets managers rewrite. All of them change the file
+behind a path, so its fingerprints are compared. A change counts once two looks see the same.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ Fingerprint = tuple[tuple[str, ...], ...]
 
 
 def fingerprint(files: Iterable[Path]) -> Fingerprint:
-    """Return what tells the present content of files from any other; a missing one has a fingerprint, too."""
+    """Return a value that differs when the content of any file does; a missing file has a fingerprint, too."""
     return tuple(sorted(_of(file) for file in files))
 
 
@@ -41,11 +41,11 @@ class Watcher:
         self._last: Fingerprint | None = None
 
     def loaded(self, seen: Fingerprint) -> None:
-        """Note what was there when the config was loaded, or tried to be."""
+        """Note the fingerprint with which the config was loaded, or refused."""
         self._loaded = self._last = seen
 
     def changed(self, seen: Fingerprint) -> bool:
-        """Say whether there is something new to load: it differs from what was loaded, and has come to rest."""
+        """Return whether there is something new to load: other than what was loaded, and no longer changing."""
         at_rest = seen == self._last
         self._last = seen
         return at_rest and seen != self._loaded

@@ -164,7 +164,7 @@ def test_a_reload_in_mid_run_disturbs_no_slice_and_the_next_run_goes_on_at_once(
 
     world.serve(NOON, 15 * MINUTE, change)
     first, second = world.ended[:2]
-    assert first.why == "the config changed: the next run goes on with it"
+    assert first.why == "the config changed: the next run continues with it"
     assert (second.started_at - first.ended_at) < timedelta(seconds=1)
     assert world.began[1][1] == ("a", "b", "new")
     slices = Counter((r["org"], r["population"], r["window_start"], r["product"]) for r in world.records)

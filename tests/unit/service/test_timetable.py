@@ -66,16 +66,16 @@ def test_after_failures_it_waits_longer_each_time_and_then_runs_at_once() -> Non
 def test_a_clock_that_is_set_back_postpones_nothing() -> None:
     times = table()
     times.began(NOON + 48 * HOUR, chance=0.0)  # the clock had leapt two days ahead
-    assert times.mind_clock(NOON)
+    assert times.check_clock(NOON)
     assert times.next_at == NOON + TWENTY
-    assert not times.mind_clock(NOON)
+    assert not times.check_clock(NOON)
 
 
-def test_minding_the_clock_takes_no_jitter_from_a_run_that_waits_for_it() -> None:
+def test_a_look_at_the_clock_takes_no_jitter_from_a_run_that_waits_for_it() -> None:
     times = table(jitter=timedelta(seconds=60))
     times.began(NOON, chance=1.0)
     for seconds in range(0, 21 * 60, 5):
-        assert not times.mind_clock(NOON + timedelta(seconds=seconds))
+        assert not times.check_clock(NOON + timedelta(seconds=seconds))
     assert times.next_at == NOON + TWENTY + timedelta(seconds=60)
 
 

@@ -1,4 +1,4 @@
-"""Orgs that were refused: left alone, but not for ever."""
+"""Orgs that were refused: not fetched for some hours, and then tried again."""
 
 from __future__ import annotations
 
