@@ -296,8 +296,8 @@ def _wrong_clock(lane: Lane, skew: timedelta) -> Rejected:
     return Rejected(
         code=CLOCK,
         message=(
-            f"this machine's clock is {abs(skew)} {side} that of {lane.outage.host}: nothing is committed, since what "
-            "is due can't be known; set the clock (NTP), then run again"
+            f"this machine's clock is {abs(skew)} {side} that of {lane.outage.host}: nothing more of its orgs is "
+            "committed, since what is due can't be known; set the clock (NTP), then run again"
         ),
     )
 

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import Enum, auto
-from urllib.parse import urlsplit
 
 from collector.core.plan import Batch, OrgPlan
 from collector.core.retry import GiveUp, PartialAnswer, RetryIn, RetryPolicy, backoff_s, decide
@@ -309,8 +308,8 @@ def lanes_of(orgs: Iterable[Org], limits: Limits) -> list[Lane]:
     outages: dict[str, Outage] = {}
     lanes = []
     for org in orgs:
-        host = urlsplit(org.base_url).netloc.rpartition("@")[2]
-        lanes.append(Lane.of(org, limits, outages.setdefault(host, Outage(host, limits.retry))))
+        outage = outages.setdefault(org.host, Outage(org.host, limits.retry))
+        lanes.append(Lane.of(org, limits, outage))
     return lanes
 
 

@@ -75,9 +75,8 @@ class RunMetrics:
             "suspicious_slices", "Slices with an answer that looks wrong, by anomaly", "flag", Anomaly
         )
         self._refusals = counter("refusals", "Times an org was refused in a run", "reason", RefusalReason)
-        self._api_down = Gauge(
-            "collector_api_down", "1 from the time when every org fails until an answer arrives", registry=registry
-        )
+        self._hosts_down: set[str] = set()
+        self._api_down = Gauge("collector_api_down", "1 while a host of the API is down", registry=registry)
         self._runs = _Runs(registry)
         self._tally: Tally[str] = Tally()
 
@@ -97,9 +96,10 @@ class RunMetrics:
                 if isinstance(event.failure, Refused):
                     self._refusals.labels(event.failure.reason).inc()
             case ApiDown():
+                self._hosts_down.add(event.host)
                 self._api_down.set(1)
             case ApiUp():
-                self._api_down.set(0)
+                self._host_answers(event.host)
             case _:
                 pass
 
@@ -114,6 +114,10 @@ class RunMetrics:
             if run.exit_code is not None:
                 self._runs.seed(run)
 
+    def _host_answers(self, host: str) -> None:
+        self._hosts_down.discard(host)
+        self._api_down.set(bool(self._hosts_down))
+
     def _request(self, event: RequestEnded) -> None:
         result = code_label(event.result)
         self._requests.labels(result).inc()
@@ -122,7 +126,7 @@ class RunMetrics:
         self._tally["requests"] += 1
         self._tally["rate_limited"] += result == "rate_limited"
         if result in ANSWERED:
-            self._api_down.set(0)  # a run that gave up on the API emits no ApiUp
+            self._host_answers(event.slice.org.host)  # a run that gave up on a host emits no ApiUp
 
     def _ended(self, state: SliceState, slices: int) -> None:
         self._slices.labels(state).inc(slices)
