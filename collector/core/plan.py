@@ -48,7 +48,7 @@ class Rest:
             counts=self.counts + Counter(slice_.population for slice_ in slices),
             spans={
                 population: merge([*earlier.get(population, ()), *self.spans.get(population, ())])
-                for population in earlier.keys() | self.spans.keys()
+                for population in dict.fromkeys([*earlier, *self.spans])
             },
         )
 

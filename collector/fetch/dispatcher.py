@@ -74,7 +74,7 @@ class Dispatcher:
         self._rng = rng
         self._in_flight = 0
         self._untrusted_in_flight = 0
-        self._fetches: set[asyncio.Timeout] = set()
+        self._timeouts: dict[asyncio.Timeout, None] = {}  # of the requests under way, in their order
         self._changed = asyncio.Event()
         self.stopping = False  # nothing more is sent
 
@@ -85,8 +85,8 @@ class Dispatcher:
 
     def cut(self) -> None:
         """End the requests that are under way."""
-        for fetch in self._fetches:
-            fetch.reschedule(asyncio.get_running_loop().time())
+        for timeout in self._timeouts:
+            timeout.reschedule(asyncio.get_running_loop().time())
 
     def wind_up(self) -> None:
         """Begin no new slice: what was begun goes on to its end, retries included."""
@@ -220,12 +220,12 @@ class Dispatcher:
 
         try:
             async with asyncio.timeout(None) as timeout:
-                self._fetches.add(timeout)
+                self._timeouts[timeout] = None
                 reply = await self._transport.fetch(lane.org, request, on_sent=sent)
         except TimeoutError:
             return STOPPED
         finally:
-            self._fetches.discard(timeout)
+            self._timeouts.pop(timeout, None)
         if not isinstance(reply, Reply):
             return reply
         skew = clock_skew(reply, now=self._clock.now())
