@@ -27,7 +27,7 @@ test: .venv/ready ## most tests, in two or three minutes; they need nothing but 
 test-all: .venv/ready ## all tests, with branch coverage: needs a database, a browser and more (see .ci/run)
 	$(if $(TESTED),,$(DEV) -m coverage erase)
 	$(if $(TESTED),,$(MAKE) test COVERAGE=1)
-	KILLS=200 SEEDS=500 $(DEV) -m coverage run $(PYTEST) -m "slow or scaled"
+	KILLS=$(or $(KILLS),200) SEEDS=$(or $(SEEDS),500) $(DEV) -m coverage run $(PYTEST) -m "slow or scaled"
 	$(DEV) -m coverage combine --quiet
 	$(DEV) -m coverage report
 	$(if $(PYTHON313),$(MAKE) test-313,@echo "no python3.13 on the PATH, nor in PYTHON313: its tests are left out")

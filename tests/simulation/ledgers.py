@@ -14,12 +14,13 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
 from sqlalchemy import Engine, create_engine
 
-from collector.ledger import SqlLedger
+from collector.ledger import SqlLedger, sql_ledger
 from collector.ledger.sqlite import engine as ledger_engine
 
 _SHM = Path("/dev/shm")  # noqa: S108 - memory, where there is any: nothing here has to last
@@ -29,8 +30,16 @@ _first: list[Engine] = []
 
 @contextmanager
 def compiled_once() -> Iterator[None]:
-    """Let all ledgers that are opened meanwhile share what is compiled."""
-    with patch.object(ledger_engine, "create_engine", _create_engine):
+    """Let all ledgers that are opened meanwhile share what is compiled, and what identifies a process.
+
+    A message about a busy org names the process, and its length is that of the manifest: a seed would not be the
+    same story in a process whose id has more digits.
+    """
+    with (
+        patch.object(ledger_engine, "create_engine", _create_engine),
+        patch.object(sql_ledger, "os", SimpleNamespace(getpid=lambda: 4711)),
+        patch.object(sql_ledger, "socket", SimpleNamespace(gethostname=lambda: "machine")),
+    ):
         yield
 
 
