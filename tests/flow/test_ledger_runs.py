@@ -6,7 +6,6 @@ import signal
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,6 @@ from collector.core.anomalies import Anomaly
 from collector.core.exit_codes import ExitCode
 from collector.core.plan import Batch
 from collector.core.ranges import Between, Last, Moment
-from collector.core.response import Reply
 from collector.core.retry import RetryPolicy
 from collector.core.shards import Shard
 from collector.core.summary import Cause
@@ -25,7 +23,7 @@ from collector.errors import ConfigError, LedgerError
 from collector.events import LaneEnded, SliceCommitted
 from collector.fetch import Limits, RateLimit
 from collector.ledger import SqlLedger
-from collector.model import ApiRequest, Granularity, Org, Population, SliceState, Window, Zone
+from collector.model import ApiRequest, Granularity, Org, Population, SliceState, Zone
 from collector.run.leasing import Leasing
 from collector.run.org_task import OrgTask
 from collector.run.stop import Stop
@@ -585,44 +583,3 @@ def test_records_whose_file_went_away_in_mid_run_are_fetched_again(world: World,
     assert not again.recovered
     slices = [(r["org"], r["population"], r["window_start"], r["product"]) for r in world.records]
     assert len(slices) == len(set(slices)) == 2 * 2 * 30 * 2
-
-
-def dated(org: Org, request: ApiRequest, date: datetime) -> Reply:
-    """A good answer whose `Date` header says when it was sent."""
-    reply = answer(org, request)
-    return replace(reply, headers={"date": format_datetime(date, usegmt=True)})
-
-
-@pytest.mark.parametrize("ahead", [timedelta(days=400), timedelta(days=10), timedelta(minutes=11), -timedelta(days=2)])
-def test_a_clock_that_is_wrong_commits_nothing_and_leaves_no_hole(world: World, ahead: timedelta) -> None:
-    """By a clock 10 days ahead, days that had not happened were complete for ever; 400 days left nothing wanted."""
-    world.api = FakeApi(script=lambda org, request, _n: dated(org, request, NOON))
-    wrong = world.collect(NOON + ahead)
-    assert (wrong.exit_code, world.records) == (ExitCode.OUTPUT, [])
-    assert "clock" in str(wrong.output_error)
-    assert ("ahead of" if ahead > timedelta(0) else "behind") in str(wrong.output_error)
-    assert wrong.summary.count(SliceState.NOT_ASKED) + wrong.summary.count(SliceState.FAILED) == wrong.summary.planned
-    assert len(world.api.asked) <= 2 * 2
-    right = world.collect(NOON)
-    assert right.exit_code == ExitCode.OK
-    assert right.summary.count(SliceState.COMPLETE) == right.summary.planned >= 2 * 2 * 3
-
-
-def test_what_a_clock_that_was_ahead_had_completed_is_fetched_again(world: World) -> None:
-    """The API sent no `Date` then, so that nothing told."""
-    world.collect(NOON + 10 * DAY)
-    result = world.collect(NOON + 4 * DAY)
-    assert result.exit_code == ExitCode.OK
-    assert result.summary.count(SliceState.COMPLETE) == result.summary.planned > 0
-    ledger = SqlLedger.open(world.ledger_url, command="look", now=lambda: NOON, durable=False)
-    try:
-        rows = [row.key for row in ledger.organizations()]
-        known = [one for key in rows for one in ledger.coverage(key, Window(NOON - 90 * DAY, NOON + 4 * DAY)).values()]
-    finally:
-        ledger.close()
-    assert all(one.complete_at is not None and one.complete_at <= NOON + 5 * DAY for one in known)
-
-
-def test_a_clock_that_differs_by_minutes_is_good_enough(world: World) -> None:
-    world.api = FakeApi(script=lambda org, request, _n: dated(org, request, NOON + timedelta(minutes=9)))
-    assert world.collect(NOON).exit_code == ExitCode.OK
