@@ -1,4 +1,4 @@
-"""Which file is the config, when nobody says so.
+"""Find the config file when none is given.
 
 Owns the order of the places. Reads none of them.
 """

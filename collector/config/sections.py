@@ -115,7 +115,7 @@ class OrgRateLimit(RateLimit):
 
 
 class Retry(Section):
-    """How often and how long one slice is asked again."""
+    """How often, and for how long, a failed slice is retried."""
 
     attempts: int = key(6, "attempts per slice, the first included", ge=1, le=20)
     base_delay: Annotated[Positive, at_most(DAY)] = key("500ms", "delay before the second attempt; doubles each time")
@@ -142,12 +142,12 @@ class Api(Section):
     rate_limit: GlobalRateLimit = Field(default_factory=GlobalRateLimit, description="limit for all orgs together")
     org_concurrency: int = key(2, "requests in flight, one org", ge=1, le=1000)
     org_rate_limit: OrgRateLimit = Field(default_factory=OrgRateLimit, description="limit for each org")
-    retry: Retry = Field(default_factory=Retry, description="how a slice that failed is asked again")
+    retry: Retry = Field(default_factory=Retry, description="how a failed slice is retried")
     ca_file: FilePath | None = key(None, "PEM file of the authorities to trust instead of the usual ones")
 
 
 class Defaults(Section):
-    """What holds for every org that doesn't say otherwise."""
+    """Defaults for orgs that don't set their own value."""
 
     timezone: ZoneName = key("UTC", "the org's calendar: IANA name or ±HH:MM")
     granularity: Granularity = key("day", "length of the windows")
@@ -173,17 +173,17 @@ class State(Section):
 
 
 class Schedule(Section):
-    """When `serve` collects, and what is asked again."""
+    """When `serve` collects, and what is fetched again."""
 
     cron: Cron = key("20 * * * *", "minute hour day month weekday")
     timezone: ZoneName = key("UTC", "zone that cron is read in")
     jitter: Annotated[Duration, at_most(DAY)] = key("60s", "random delay of a run, at most")
     settle: Duration = key("6h", "how long after its end a window is due")
     recheck: Annotated[tuple[Positive, ...], AfterValidator(distinct)] = key(
-        ("1d", "3d"), "ages at which a complete window is asked again"
+        ("1d", "3d"), "ages at which a complete window is fetched again"
     )
     lookback: Positive = key("3d", "how far back the first run goes")
-    repair_for: Duration = key("30d", "age up to which partial and failed slices are asked again")
+    repair_for: Duration = key("30d", "age up to which partial and failed slices are fetched again")
     catch_up: Duration = key("35d", "how far back a run fills gaps")
     restate_for: Duration = key("30d", "age up to which changed numbers are emitted again")
 

@@ -21,7 +21,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    api: Api = Field(default_factory=Api, description="the API and how gently it is asked")
+    api: Api = Field(default_factory=Api, description="the API's address, and the limits for requests to it")
     defaults: Defaults = Field(default_factory=Defaults, description="for every org that doesn't say otherwise")
     org_files: tuple[Text, ...] = key(("orgs.d/*.yaml",), "more orgs: paths or globs, relative to this file")
     same_organization: Literal["refuse", "allow"] = key(
@@ -30,7 +30,7 @@ class Settings(BaseSettings):
     trust_zero_for: Duration = key("60d", "age from which an all-zero answer is unverified")
     output: Output = Field(default_factory=Output, description="where records go")
     state: State = Field(default_factory=State, description="where the ledger is")
-    schedule: Schedule = Field(default_factory=Schedule, description="when to collect, and what to ask again")
+    schedule: Schedule = Field(default_factory=Schedule, description="when to collect, and what to fetch again")
     service: Service = Field(default_factory=Service, description="what `serve` answers")
     push: Push = Field(default_factory=Push, description="where the metrics of runs that end go")
     log: Log = Field(default_factory=Log, description="what is logged to stderr")
