@@ -44,7 +44,7 @@ lint: .venv/ready ## format, lint, types, import rules
 	$(DEV) -m mypy
 	.venv/bin/lint-imports
 
-format: .venv/ready ## mend what can be mended
+format: .venv/ready ## fix what can be fixed
 	$(DEV) -m ruff format .
 	$(DEV) -m ruff check --fix .
 

@@ -143,7 +143,7 @@ class Api(Section):
     org_concurrency: int = key(2, "requests in flight, one org", ge=1, le=1000)
     org_rate_limit: OrgRateLimit = Field(default_factory=OrgRateLimit, description="limit for each org")
     retry: Retry = Field(default_factory=Retry, description="how a failed slice is retried")
-    ca_file: FilePath | None = key(None, "PEM file of the authorities to trust instead of the usual ones")
+    ca_file: FilePath | None = key(None, "PEM file of authorities to trust beside the usual ones")
 
 
 class Defaults(Section):
@@ -185,7 +185,7 @@ class Schedule(Section):
     lookback: Positive = key("3d", "how far back the first run goes")
     repair_for: Duration = key("30d", "age up to which partial and failed slices are fetched again")
     catch_up: Duration = key("35d", "how far back a run fills gaps")
-    restate_for: Duration = key("30d", "age up to which changed numbers are emitted again")
+    restate_for: Duration = key("30d", "age up to which numbers that became smaller are emitted")
 
 
 class Service(Section):

@@ -243,7 +243,7 @@ def _refused(status: int, body: bytes) -> Refused:
     if message.startswith("admin access required"):
         return Refused(
             reason=RefusalReason.NOT_ADMIN,
-            message="the user is no admin of the organization (403): use an admin's credential",
+            message="the user is not an admin of the organization (403): use an admin's credential",
         )
     if message.startswith("access restricted"):
         return Refused(

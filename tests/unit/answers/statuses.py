@@ -71,7 +71,7 @@ DOCUMENTED = (
         for text in MESSAGES_400
     ),
     _refused("401 as documented", 401, "credential", body=error(UNAUTHORIZED), says="the access key"),
-    _refused("403 no admin", 403, "not_admin", body=error("admin access required"), says="is no admin"),
+    _refused("403 no admin", 403, "not_admin", body=error("admin access required"), says="is not an admin"),
     _refused("403 no permission", 403, "permission", body=error(PERMISSION), says="analytics:admin"),
     _retried("500 as documented", 500, body=error("failed to resolve org users")),
 )
@@ -91,7 +91,9 @@ UNDOCUMENTED = (
     _refused("401 empty", 401, "credential", body=b"", says="(401)"),
     _refused("401 HTML", 401, "credential", body=page("401"), says="(401)"),
     _refused("401 that echoes the credential", 401, "credential", body=error(MARKER), says="(401)"),
-    _refused("403 no admin and more", 403, "not_admin", body=error(f"admin access required {MARKER}"), says="no admin"),
+    _refused(
+        "403 no admin and more", 403, "not_admin", body=error(f"admin access required {MARKER}"), says="not an admin"
+    ),
     _refused("403 no permission and more", 403, "permission", body=error(f"{PERMISSION} {MARKER}"), says="the role"),
     _refused("403 WAF", 403, "forbidden", body=page("Access denied"), says="a gateway"),
     _refused("403 empty", 403, "forbidden", body=b"", says="(403)"),
