@@ -22,8 +22,9 @@ from collector.ports import Ledger
 log = structlog.get_logger("collector")
 
 AWAITED = (
-    "the slices in it are in doubt until it is sealed: by the next run where its directory is, or by "
-    "`collect --recover DIR` where that is mounted; if it is gone for good: `collect --lost FILE`"
+    "Its slices are in doubt until the file is sealed. The next run that sees its directory seals it. To seal it "
+    "yourself, run `collector collect --recover DIR` where the directory is mounted. If the file is gone for good, run "
+    "`collector collect --lost FILE`: the next run then fetches its slices again."
 )
 
 

@@ -28,8 +28,10 @@ from collector.fetch.slice_fetch import SliceFetch
 from collector.model import Answer, ApiRequest, Org, SliceState
 from collector.ports import Clock, Transport
 
-RELOADED = Rejected(code="reloaded", message="the config changed: the next run goes on with it")
-STOPPED = Rejected(code="stopped", message="the run was stopped before an answer came")
+RELOADED = Rejected(
+    code="reloaded", message="the config changed during the run: the next run continues with the new config"
+)
+STOPPED = Rejected(code="stopped", message="the run was stopped before this was fetched")
 
 CLOCK = "clock"
 Batches = asyncio.Queue[Batch | Abandoned]
@@ -270,8 +272,8 @@ class Dispatcher:
         failure = Retriable(
             code="api_down",
             message=(
-                f"{outage.host} is down, or the way to it: none of the {len(outage.tried)} orgs that were tried was "
-                "answered until the budget for retries was spent"
+                f"{outage.host} or the network to it is down: until the retry budget was spent, no request for any of "
+                f"the {len(outage.tried)} orgs that were tried was answered"
             ),
         )
         await self._close_host(outage, failure)
@@ -296,8 +298,9 @@ def _wrong_clock(lane: Lane, skew: timedelta) -> Rejected:
     return Rejected(
         code=CLOCK,
         message=(
-            f"this machine's clock is {abs(skew)} {side} that of {lane.outage.host}: nothing more of its orgs is "
-            "committed, since what is due can't be known; set the clock (NTP), then run again"
+            f"this machine's clock is {abs(skew)} {side} that of {lane.outage.host}: this run commits "
+            "nothing more for the orgs on this host, because it can't know which windows are due. "
+            "Set the clock (NTP), then run again"
         ),
     )
 

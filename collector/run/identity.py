@@ -13,7 +13,7 @@ from collector.run.org_task import OrgTask
 from collector.run.session import LedgerSession, since_of
 
 BUSY_PAUSE_S = 1.0  # before the lease of a busy org is tried again
-_SAME_ROW = "the organization is being collected under another name of the config"
+_SAME_ROW = "this run is already collecting the same organization for another org of the config"
 
 
 class IdentityCheck:
@@ -83,6 +83,6 @@ class IdentityCheck:
 def busy_message(holder: Holder) -> str:
     """Return which process has the lease of an org, and what to do."""
     return (
-        f"another process works on it: `{holder.command}`, pid {holder.pid} on {holder.host}, "
-        f"since {holder.since:%Y-%m-%d %H:%M} UTC; call again, or wait longer with --wait"
+        f"another process is working on this org: `{holder.command}`, pid {holder.pid} on {holder.host}, running since "
+        f"{holder.since:%Y-%m-%d %H:%M} UTC. Run the command again later, or with a longer --wait"
     )

@@ -213,7 +213,11 @@ class Run:
             for name, population in self._summary.org(lane.org).populations.items():
                 windows = unissued.get(name, ())
                 if failure is not None:  # of some of them it isn't known whether they were delivered
-                    population.close(SliceState.NOT_ASKED, "output", "the output failed before it was delivered")
+                    population.close(
+                        SliceState.NOT_ASKED,
+                        "output",
+                        "the output or the ledger failed: it is not known that these slices were delivered",
+                    )
                 elif lane.end is not None:
                     population.close(lane.end.state, lane.end.failure.code, lane.end.failure.message, windows)
                 else:

@@ -36,7 +36,7 @@ _ADVICE = {
     RefusalReason.IDENTITY: Advice(
         "another organization answers",
         "the credential belongs to another organization than the config or the ledger says",
-        "correct the credential, or the org_id if it is meant",
+        "correct the credential; if the organization that answers is the right one, set its id as `org_id`",
     ),
     RefusalReason.CALENDAR: Advice(
         "collected by another calendar",
