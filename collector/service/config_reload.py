@@ -51,8 +51,11 @@ class ConfigReload:
         self._requested = True
 
     async def run(self) -> None:
-        """Look at the files every two seconds, until cancelled."""
-        self._watcher.loaded(await self._host.look(self.config))
+        """Look at the files every two seconds, until cancelled.
+
+        The config is loaded once more after the first looks: a file may have changed since the service was started
+        with it, and before anything watched.
+        """
         tried_at = asyncio.get_running_loop().time()
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
