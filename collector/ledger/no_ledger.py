@@ -46,8 +46,9 @@ class NoLedger:
         """Return nobody: no other process has a lease."""
         return {}
 
-    def release(self, keys: Iterable[int]) -> None:
-        """Do nothing: there are no leases."""
+    def release(self, keys: Iterable[int]) -> bool:
+        """Return that no other process wants an org."""
+        return False
 
     def identify(
         self,
