@@ -12,8 +12,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
+from collector.adapters.clock import SystemClock
 from collector.config.document import Document, read_document
-from collector.config.fitting import ca_flaws, doubts, password_flaws, span_flaws
+from collector.config.fitting import ca_flaws, doubts, password_flaws, span_problems
 from collector.config.layers import Layers, section, unused_variables, variables_tree
 from collector.config.messages import Path as KeyPath
 from collector.config.org_files import entries_of_config, entries_of_file, find_org_files, matching_now
@@ -82,7 +83,7 @@ def load(path: Path, *, environ: Mapping[str, str], overrides: Mapping[str, obje
         if file := settings.state.password_file:
             flaws = password_flaws(settings.state.url.get_secret_value(), file)
             problems += [layers.problem(("state", "password_file"), text) for text in flaws]
-        problems += [layers.problem(("api", "max_span"), text) for text in span_flaws(settings, orgs)]
+        problems += span_problems(settings, orgs, last_year=SystemClock().now().year + 10)
 
     order = {str(file): place for place, file in enumerate([path, *org_files])}
     if settings is None or problems:
