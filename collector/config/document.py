@@ -15,8 +15,7 @@ from typing import ClassVar
 
 import yaml
 
-from collector.config.messages import Path as KeyPath
-from collector.config.messages import dotted
+from collector.config.messages import KeyPath, dotted
 from collector.config.syntax import syntax_problem
 from collector.config.values import NO_SHARING, NULL_TAG, Builder
 from collector.errors import ConfigError, Problem

@@ -35,6 +35,16 @@ SAFE_SPAN = {
 }
 
 
+def misfits(settings: Settings, layers: Layers, orgs: Iterable[ReadOrg], *, last_year: int) -> Iterator[Problem]:
+    """Yield a problem for everything that is valid by itself but can't be used together."""
+    if file := settings.api.ca_file:
+        yield from (layers.problem(("api", "ca_file"), text) for text in ca_flaws(file))
+    if file := settings.state.password_file:
+        flaws = password_flaws(settings.state.url.get_secret_value(), file)
+        yield from (layers.problem(("state", "password_file"), text) for text in flaws)
+    yield from span_problems(settings, orgs, last_year=last_year)
+
+
 def ca_flaws(file: Path) -> Iterator[str]:
     """Yield why a file of authorities can't be used, if it can't."""
     try:
@@ -66,17 +76,16 @@ def password_flaws(url: str, file: Path) -> Iterator[str]:
 def span_problems(settings: Settings, orgs: Iterable[ReadOrg], *, last_year: int) -> Iterator[Problem]:
     """Yield a problem for every org with windows that one request can't hold."""
     span = settings.api.max_span
-    for org in orgs:
-        granularity = org.settings.granularity or settings.defaults.granularity
-        zone = org.settings.timezone or settings.defaults.timezone
-        if span >= SAFE_SPAN[granularity]:
+    for read in orgs:
+        org = read.to_org(settings)
+        if span >= SAFE_SPAN[org.granularity]:
             continue
-        longest = longest_window(zone, granularity, last_year)
+        longest = longest_window(org.zone, org.granularity, last_year)
         if longest > span:
             length, allowed = duration_text(longest), duration_text(span)
-            finer = "" if granularity is Granularity.HOUR else ", or choose a finer granularity for this org"
-            yield org.entry.problem(
-                f"a window of one {granularity} in {zone.name} can be {length} long, more than api.max_span "
+            finer = "" if org.granularity is Granularity.HOUR else ", or choose a finer granularity for this org"
+            yield read.entry.problem(
+                f"a window of one {org.granularity} in {org.zone.name} can be {length} long, more than api.max_span "
                 f"({allowed}): set api.max_span to {length} or more{finer}"
             )
 

@@ -15,8 +15,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from collector.config.document import Document
-from collector.config.messages import Path as KeyPath
-from collector.config.messages import dotted, nearest
+from collector.config.messages import KeyPath, dotted, nearest
 from collector.errors import Problem
 
 PREFIX = "COLLECTOR_"
@@ -90,7 +89,7 @@ def is_list(field_info: FieldInfo) -> bool:
 
 
 class TreeSource(PydanticBaseSettingsSource):
-    """A layer that is a nested mapping: the options, or the file."""
+    """A layer that is a nested mapping: the options, the variables or the file."""
 
     def __init__(self, settings_cls: type[BaseSettings], tree: Tree) -> None:
         super().__init__(settings_cls)
@@ -103,18 +102,6 @@ class TreeSource(PydanticBaseSettingsSource):
     def __call__(self) -> dict[str, Any]:
         """Return the whole layer, unknown keys included: the models refuse them."""
         return dict(self.tree)
-
-
-class OptionsSource(TreeSource):
-    """What the command's options say."""
-
-
-class FileSource(TreeSource):
-    """What the config file says."""
-
-
-class EnvironmentSource(TreeSource):
-    """What `COLLECTOR_…` variables say, as `variables_tree` finds it."""
 
 
 def variables_tree(settings_cls: type[BaseSettings], environ: Mapping[str, str]) -> dict[str, Any]:

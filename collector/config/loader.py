@@ -14,11 +14,11 @@ from pydantic import BaseModel, ValidationError
 
 from collector.adapters.clock import SystemClock
 from collector.config.document import Document, read_document
-from collector.config.fitting import ca_flaws, doubts, password_flaws, span_problems
+from collector.config.fitting import doubts, misfits
 from collector.config.layers import Layers, section, unused_variables, variables_tree
-from collector.config.messages import Path as KeyPath
+from collector.config.messages import KeyPath
 from collector.config.org_files import entries_of_config, entries_of_file, find_org_files, matching_now
-from collector.config.orgs import Entry, ReadOrg, duplicates, read_org
+from collector.config.orgs import Entry, duplicates, read_org
 from collector.config.problems import findings
 from collector.config.secrets import Secrets
 from collector.config.settings import Settings
@@ -78,12 +78,7 @@ def load(path: Path, *, environ: Mapping[str, str], overrides: Mapping[str, obje
     problems += duplicates(entries)
     read = [file for file in (settings.api.ca_file, settings.state.password_file) if file] if settings else []
     if settings:
-        if file := settings.api.ca_file:
-            problems += [layers.problem(("api", "ca_file"), text) for text in ca_flaws(file)]
-        if file := settings.state.password_file:
-            flaws = password_flaws(settings.state.url.get_secret_value(), file)
-            problems += [layers.problem(("state", "password_file"), text) for text in flaws]
-        problems += span_problems(settings, orgs, last_year=SystemClock().now().year + 10)
+        problems += misfits(settings, layers, orgs, last_year=SystemClock().now().year + 10)
 
     order = {str(file): place for place, file in enumerate([path, *org_files])}
     if settings is None or problems:
@@ -91,7 +86,7 @@ def load(path: Path, *, environ: Mapping[str, str], overrides: Mapping[str, obje
     warnings = [*secrets.warnings, *unused_variables(Settings, environ), *doubts(settings, layers)]
     return LoadedConfig(
         settings=settings,
-        orgs=tuple(to_org(org, settings) for org in orgs),
+        orgs=tuple(org.to_org(settings) for org in orgs),
         path=path,
         files=(path, *org_files, *secrets.files, *read),
         warnings=in_order(warnings, order),
@@ -162,19 +157,3 @@ def read_settings(layers: Layers, problems: list[Problem]) -> Settings | None:
     except ValidationError as error:
         problems += [layers.problem(path, text) for path, text in findings(error, Settings, more=("orgs",))]
         return None
-
-
-def to_org(org: ReadOrg, settings: Settings) -> Org:
-    """Return an org as the rest of the collector knows it: defaults applied, secrets resolved."""
-    own, defaults = org.settings, settings.defaults
-    return Org(
-        name=own.name,
-        base_url=own.base_url or settings.api.base_url,
-        credential=org.credential,
-        zone=own.timezone or defaults.timezone,
-        granularity=own.granularity or defaults.granularity,
-        populations=own.populations or defaults.populations,
-        since=own.since or defaults.since,
-        org_id=own.org_id,
-        labels=own.labels or {},
-    )

@@ -22,7 +22,7 @@ class Hidden(str):
     __slots__ = ()
 
 
-Path = tuple[Step, ...]
+KeyPath = tuple[Step, ...]
 
 SHOWN_CHARS = 60
 ERROR_TYPE = "collector_config"  # errors whose message is already ours

@@ -14,15 +14,15 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, WithJsonSchema
 
 from collector.config.document import Document
-from collector.config.messages import CONTROL, invalid, shown
-from collector.config.messages import Path as KeyPath
+from collector.config.messages import CONTROL, KeyPath, invalid, shown
 from collector.config.problems import findings
 from collector.config.secrets import Secrets
 from collector.config.sections import Populations, Section, Text, key
+from collector.config.settings import Settings
 from collector.config.types import Date, ZoneName
 from collector.config.urls import ApiUrl
 from collector.errors import Problem
-from collector.model import Credential, Granularity
+from collector.model import Credential, Granularity, Org
 
 LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,62}")
 MAX_NAME, MAX_LABEL = 300, 1024
@@ -106,6 +106,21 @@ class ReadOrg:
     entry: Entry
     settings: OrgSettings
     credential: Credential
+
+    def to_org(self, settings: Settings) -> Org:
+        """Return the org as the rest of the collector knows it, with the defaults applied."""
+        own, defaults = self.settings, settings.defaults
+        return Org(
+            name=own.name,
+            base_url=own.base_url or settings.api.base_url,
+            credential=self.credential,
+            zone=own.timezone or defaults.timezone,
+            granularity=own.granularity or defaults.granularity,
+            populations=own.populations or defaults.populations,
+            since=own.since or defaults.since,
+            org_id=own.org_id,
+            labels=own.labels or {},
+        )
 
 
 def read_org(entry: Entry, secrets: Secrets, problems: list[Problem]) -> ReadOrg | None:

@@ -12,8 +12,7 @@ from typing import get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from collector.config.messages import ERROR_TYPE, expected, nearest, shown, unknown_key
-from collector.config.messages import Path as KeyPath
+from collector.config.messages import ERROR_TYPE, KeyPath, expected, nearest, shown, unknown_key
 from collector.config.secrets import KEYS
 
 HIDDEN = KEYS | {"url"}

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from collector.config.document import Document
-from collector.config.messages import Path as KeyPath
+from collector.config.messages import KeyPath
 from collector.errors import Problem
 from collector.model import BasicCredential, BearerCredential, Credential
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from collector.config.layers import EnvironmentSource, FileSource, Layers, OptionsSource
+from collector.config.layers import Layers, TreeSource
 from collector.config.sections import Api, Defaults, Log, Output, Push, Schedule, Service, State, Text, key
 from collector.config.types import Duration
 
@@ -55,8 +55,4 @@ class Settings(BaseSettings):
         given = init_settings.init_kwargs.get("layers") if isinstance(init_settings, InitSettingsSource) else None
         if not isinstance(given, Layers):
             return (init_settings,)
-        return (
-            OptionsSource(settings_cls, given.overrides),
-            EnvironmentSource(settings_cls, given.variables),
-            FileSource(settings_cls, given.data),
-        )
+        return tuple(TreeSource(settings_cls, tree) for tree in (given.overrides, given.variables, given.data))

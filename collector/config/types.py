@@ -26,7 +26,6 @@ SIZE = re.compile(r"([0-9]{1,15})(B|[kK]B|MB|GB|KiB|MiB|GiB)?")
 UNIT_BYTES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 FIRST_DATE = date(2015, 1, 1)
-NOTHING = timedelta(0)
 
 
 def parse_duration(value: object) -> timedelta:
@@ -87,16 +86,11 @@ def parse_path(value: object) -> Path:
     return Path(value)
 
 
-def at_least(low: timedelta) -> AfterValidator:
-    """Return the check that a duration isn't shorter than that, and more than nothing."""
-
-    def check(value: timedelta) -> timedelta:
-        if value < low or not value:
-            floor = f"at least {duration_text(low)}" if low else "more than 0"
-            raise invalid(f"must be {floor}, got {duration_text(value)}")
-        return value
-
-    return AfterValidator(check)
+def positive(value: timedelta) -> timedelta:
+    """Return a duration that is more than 0."""
+    if not value:
+        raise invalid(f"must be more than 0, got {duration_text(value)}")
+    return value
 
 
 def at_most(high: timedelta, because: str = "") -> AfterValidator:
@@ -111,16 +105,15 @@ def at_most(high: timedelta, because: str = "") -> AfterValidator:
 
 
 def text_schema(pattern: str | None = None, *, or_also: str | None = None) -> WithJsonSchema:
-    """Return the JSON Schema of a value that is written as text, or also as that other type."""
+    """Return the JSON Schema of a value that is written as text, or also as that type of number."""
     text: dict[str, object] = {"type": "string", **({"pattern": pattern} if pattern else {})}
     if or_also is None:
         return WithJsonSchema(text)
-    other: dict[str, object] = {"type": or_also, **({"minimum": 0} if or_also != "null" else {})}
-    return WithJsonSchema({"anyOf": [text, other]})
+    return WithJsonSchema({"anyOf": [text, {"type": or_also, "minimum": 0}]})
 
 
 Duration = Annotated[timedelta, PlainValidator(parse_duration), text_schema(f"^{DURATION.pattern}$", or_also="number")]
-Positive = Annotated[Duration, at_least(NOTHING)]
+Positive = Annotated[Duration, AfterValidator(positive)]
 Size = Annotated[int, PlainValidator(parse_size), text_schema(f"^{SIZE.pattern}$", or_also="integer")]
 Date = Annotated[
     date, PlainValidator(parse_date), WithJsonSchema({"type": "string", "format": "date", "minLength": 10})

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from collector.config.messages import PLAIN_KEY, Hidden, dotted
-from collector.config.messages import Path as KeyPath
+from collector.config.messages import PLAIN_KEY, Hidden, KeyPath, dotted
 from collector.errors import Problem
 
 TAG = "tag:yaml.org,2002:"
