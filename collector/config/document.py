@@ -99,7 +99,7 @@ def check_events(file: Path, text: str) -> None:
         line = event.start_mark.line + 1 if event.start_mark else None
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_DEPTH:
-            raise ConfigError([Problem(message="lists or mappings are nested too deep", file=str(file), line=line)])
+            raise ConfigError([Problem(message=f"lists or mappings are nested more than {MAX_DEPTH} levels deep", file=str(file), line=line)])
         if isinstance(event, yaml.NodeEvent) and event.anchor:
             shared[line] = None
     if shared:
@@ -111,8 +111,8 @@ def read_text(file: Path) -> tuple[str, int]:
     try:
         status = file.stat()
         if not stat.S_ISREG(status.st_mode):
-            what = "a directory" if stat.S_ISDIR(status.st_mode) else "no regular file"
-            raise ConfigError([Problem(message=f"is {what}; a YAML file is needed", file=str(file))])
+            what = "is a directory, not a YAML file" if stat.S_ISDIR(status.st_mode) else "isn't a regular file"
+            raise ConfigError([Problem(message=what, file=str(file))])
         if status.st_size > MAX_BYTES:
             raise ConfigError([Problem(message="is larger than 64 MiB", file=str(file))])
         raw = file.read_bytes()

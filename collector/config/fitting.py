@@ -52,7 +52,7 @@ def ca_flaws(file: Path) -> Iterator[str]:
     except FileNotFoundError:
         yield f"there is no such file: {file}"
     except ssl.SSLError:
-        yield f"{file} holds no certificates in PEM format"
+        yield f"{file} contains no certificates in PEM format"
     except OSError as error:
         yield f"{file} can't be read: {error.strerror}"
 

@@ -96,9 +96,9 @@ def unknown_key(key: str, known: Sequence[str], *, has_value: bool) -> tuple[Ste
         start = re.match(r"[A-Za-z_]+", key)
         if start and start[0] in known:
             return Hidden(key), f"`{start[0]}` must be followed by a `:` and a space"
-        return Hidden(key), f"unknown key (not shown: it is no plain word); {choice}"
+        return Hidden(key), f"unknown key (not shown, as it may be a secret); {choice}"
     near = nearest(key, known)
     if not near and not has_value:
-        return Hidden(key), f"unknown key without a value (not shown); {choice}"
+        return Hidden(key), f"unknown key without a value (not shown, as it may be a secret); {choice}"
     name = key if len(key) <= SHOWN_CHARS else key[:SHOWN_CHARS] + "…"
     return key, f"unknown key `{name}`; " + (f"did you mean `{near}`?" if near else choice)

@@ -99,10 +99,10 @@ def entries_of_file(file: Path, problems: list[Problem]) -> Iterator[Entry]:
                 if name in Settings.model_fields:
                     key, text = (
                         str(name),
-                        f"`{name}` belongs into the config: a file of orgs has `orgs` alone",
+                        f"`{name}` belongs in the main config: a file of orgs has only the key `orgs`",
                     )
                 problems.append(document.problem((key,), text))
             yield from entries_of_config(document, orgs, problems)
         case _:
-            message = "holds no orgs: write `orgs:` with a list below it, or a list alone"
+            message = "contains no orgs: write `orgs:` with a list below it, or only a list"
             problems.append(document.problem((), message))

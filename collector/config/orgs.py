@@ -35,7 +35,7 @@ def check_name(value: str) -> str:
     if len(value) > MAX_NAME:
         raise invalid(f"is longer than {MAX_NAME} characters")
     if CONTROL.search(value):
-        raise invalid("holds a line break or another control character")
+        raise invalid("contains a line break or another control character")
     if value != value.strip():
         raise invalid(f"begins or ends with a space, got {shown(value)}")
     return value
@@ -44,7 +44,7 @@ def check_name(value: str) -> str:
 def check_label(value: str) -> str:
     """Return a label's name that every output can have as a column."""
     if not LABEL.fullmatch(value):
-        raise invalid("a label's name is up to 63 letters, digits, `_`, `.` or `-`, a letter or `_` first")
+        raise invalid("a label's name has up to 63 letters, digits, `_`, `.` or `-`, and begins with a letter or `_`")
     return value
 
 
@@ -126,7 +126,7 @@ class ReadOrg:
 def read_org(entry: Entry, secrets: Secrets, problems: list[Problem]) -> ReadOrg | None:
     """Return an org, or None and all that is wrong with it."""
     if not isinstance(entry.raw, dict):
-        problems.append(entry.problem("expected an org: `name: …` and its other keys below each other"))
+        problems.append(entry.problem("expected a mapping: `name: …` and the org's other keys, one per line"))
         return None
     before = len(problems)
     settings = None
@@ -150,4 +150,4 @@ def duplicates(entries: Iterable[Entry]) -> Iterator[Problem]:
         name = entry.raw.get("name") if isinstance(entry.raw, dict) else None
         if isinstance(name, str) and first.setdefault(name, entry) is not entry:
             taken = first[name].problem("", "name")
-            yield entry.problem(f"{shown(name)} is the name of another org, at {taken.file}:{taken.line}", "name")
+            yield entry.problem(f"{shown(name)} is already the name of the org at {taken.file}:{taken.line}", "name")

@@ -32,7 +32,7 @@ SECRET_MOUNTS = ("/run/secrets/", "/var/run/secrets/")
 KUBERNETES_VERSION = re.compile(r"\.\.(?:data|\d{4}_\d{2}_\d{2}.*)")
 
 NO_CREDENTIAL = "has no credential: give username and access_key, or token (each as it is, or as …_env or …_file)"
-BOTH_KINDS = "username and access_key, or a token: an org has one of the two"
+BOTH_KINDS = "give username and access_key, or a token, but not both"
 
 
 class FlawError(Exception):
@@ -60,7 +60,7 @@ class Secrets:
         for name, keys in given.items():
             filled = [key for key in keys if org[key] is not None] or keys[:1]
             for key in filled[1:]:
-                message = f"`{filled[0]}` is given as well: a secret is given in one way"
+                message = f"`{filled[0]}` is given as well: give each secret in one form only"
                 problems.append(document.problem((*path, key), message))
             if len(filled) == 1 and (org[filled[0]] is None or isinstance(org[filled[0]], str)):
                 try:
@@ -105,7 +105,7 @@ class Secrets:
         if not VARIABLE.fullmatch(variable):
             raise FlawError(
                 "must be the name of an environment variable (letters, digits and _); "
-                "what is written here isn't shown, as it may be the secret itself"
+                "the value isn't shown, as it may be the secret itself"
             )
         shown = variable if SHOWN_VARIABLE.fullmatch(variable) else "named here"
         subject = f"the environment variable {shown}"
@@ -120,7 +120,7 @@ class Secrets:
         try:
             status = file.stat()
             if not stat.S_ISREG(status.st_mode):
-                raise FlawError(f"{subject} is no regular file")
+                raise FlawError(f"{subject} isn't a regular file")
             if status.st_size > MAX_BYTES:
                 raise FlawError(f"{subject} is larger than 64 KiB")
             text = file.read_bytes().decode()
@@ -148,7 +148,7 @@ def mismatches(given: Mapping[str, list[str]]) -> list[tuple[str, str]]:
         return [(keys[0], BOTH_KINDS) for name, keys in given.items() if keys and name != "token"]
     for here, missing in (("username", "access_key"), ("access_key", "username")):
         if given[here] and not given[missing]:
-            return [(given[here][0], f"needs {missing} beside it ({missing}, {missing}_env or {missing}_file)")]
+            return [(given[here][0], f"needs {missing} as well ({missing}, {missing}_env or {missing}_file)")]
     return []
 
 
@@ -157,12 +157,12 @@ def flaw_of(name: str, text: str) -> str | None:
     odd = next((character for character in text if not character.isprintable()), None)
     checks = (
         (not text, "is empty"),
-        (odd in ("\n", "\r"), "holds a line break"),
-        (odd is not None, f"holds a character that can't be seen (U+{ord(odd or ' '):04X})"),
+        (odd in ("\n", "\r"), "contains a line break"),
+        (odd is not None, f"contains an invisible character (U+{ord(odd or ' '):04X})"),
         (text != text.strip(), "begins or ends with a space"),
-        (name == "username" and ":" in text, "holds a colon, which Basic can't send in a username"),
-        (name == "token" and text[:7].lower() == "bearer ", "begins with `Bearer`: give the token alone"),
-        (name == "token" and not TOKEN.fullmatch(text), "holds a character that a token can't have"),
+        (name == "username" and ":" in text, "contains a colon, which isn't allowed in a username for Basic authentication"),
+        (name == "token" and text[:7].lower() == "bearer ", "begins with `Bearer`: write only the token"),
+        (name == "token" and not TOKEN.fullmatch(text), "contains a character that isn't allowed in a token"),
     )  # fmt: skip
     return next((message for wrong, message in checks if wrong), None)
 

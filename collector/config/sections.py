@@ -40,7 +40,7 @@ def distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return a list in which nothing stands twice."""
     for index, value in enumerate(values):
         if value in values[:index]:
-            raise invalid(f"{shown(str(value) if isinstance(value, str) else value)} stands in it twice")
+            raise invalid(f"{shown(str(value) if isinstance(value, str) else value)} is listed twice")
     return values
 
 
@@ -54,7 +54,7 @@ def some(values: tuple[Any, ...]) -> tuple[Any, ...]:
 def one_format(value: str) -> str:
     """Return a format that can be written."""
     if value != "jsonl":
-        raise invalid(f"only jsonl is there yet, got {shown(value)}")
+        raise invalid(f"only jsonl is supported, got {shown(value)}")
     return value
 
 
@@ -63,7 +63,7 @@ def filled(value: str) -> str:
     if not value.strip():
         raise invalid("is empty")
     if CONTROL.search(value):
-        raise invalid("holds a line break or another control character")
+        raise invalid("contains a line break or another control character")
     return value
 
 
@@ -81,7 +81,7 @@ Populations = Annotated[
     AfterValidator(some),
     Field(json_schema_extra={"minItems": 1, "uniqueItems": True}),
 ]
-Span = Annotated[Positive, at_most(API_SPAN, ": the API answers no longer range")]
+Span = Annotated[Positive, at_most(API_SPAN, ": the API accepts no longer range")]
 
 
 class Section(BaseModel):

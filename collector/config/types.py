@@ -60,7 +60,7 @@ def parse_date(value: object) -> date:
         try:
             day = date.fromisoformat(value)
         except ValueError:
-            raise invalid(expected("a date of the calendar", value)) from None
+            raise invalid(expected("a date that exists", value)) from None
     if day is None:
         raise invalid(expected("a date such as 2026-01-31", value))
     if day < FIRST_DATE:
@@ -73,7 +73,7 @@ def parse_cron(value: object) -> str:
     if not isinstance(value, str) or len(value.split()) != 5:
         raise invalid(expected("five fields (minute hour day month weekday) such as '20 * * * *'", value))
     if flaw := cron_flaw(value):
-        raise invalid(f"{shown(value)} is no schedule: {flaw}; five fields are minute hour day month weekday")
+        raise invalid(f"{shown(value)} isn't a valid schedule: {flaw}; the five fields are minute, hour, day, month, weekday")
     return value
 
 

@@ -26,9 +26,9 @@ def parse_http_url(value: object) -> str:
     if not isinstance(value, str) or not value:
         raise invalid(expected("a URL such as https://api.lambdatest.com", value))
     if "@" in value:
-        raise invalid("must not hold a user name or password (`…@`): secrets have keys of their own")
+        raise invalid("must not contain a user name or password (`…@`): use the keys for secrets instead")
     if not URL_CHARACTERS.fullmatch(value):
-        raise invalid(f"holds a character that a URL can't have, got {shown(value)}")
+        raise invalid(f"contains a character that isn't allowed in a URL, got {shown(value)}")
     try:
         parts = urlsplit(value)
         usable = bool(parts.hostname and HOST.fullmatch(parts.hostname)) and parts.port != 0
@@ -39,9 +39,9 @@ def parse_http_url(value: object) -> str:
     if not usable:
         raise invalid(f"has no valid host or port, got {shown(value)}")
     if "?" in value:
-        raise invalid("must not hold a query (`?…`): the collector adds its own")
+        raise invalid("must not contain a query (`?…`): the collector adds its own")
     if "#" in value:
-        raise invalid("must not hold a fragment (`#…`)")
+        raise invalid("must not contain a fragment (`#…`)")
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
 
 

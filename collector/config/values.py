@@ -17,8 +17,8 @@ TAG = "tag:yaml.org,2002:"
 NULL_TAG = TAG + "null"
 TEXT_TAGS = frozenset(TAG + name for name in ("str", "int", "float", "bool", "timestamp"))
 NO_SHARING = (
-    "anchors (`&…`), aliases (`*…`) and merge keys (`<<`) aren't supported: write the value in each place, "
-    "or below `defaults:` what all orgs share; quote a value that begins with `&` or `*`"
+    "anchors (`&…`), aliases (`*…`) and merge keys (`<<`) aren't supported: repeat the value in each place, "
+    "or write what all orgs share below `defaults:`; quote a value that begins with `&` or `*`"
 )
 
 
@@ -69,7 +69,7 @@ class Builder:
                 self.note(key_node, path, "a key must be text, followed by `: ` and a value")
                 continue
             if key in values:
-                message = f"the key stands here twice, first on line {lines[key]}"
+                message = f"this key is already set on line {lines[key]}"
                 shown = PLAIN_KEY.fullmatch(key) and value_node.value  # else it may be a secret
                 self.note(key_node, (*path, key if shown else Hidden(key)), message)
                 continue

@@ -84,5 +84,5 @@ def offset_advice(name: str, sign: str | None, hours: str, minutes: str | None) 
     if int(hours) * 60 + int(minutes or 0) > MAX_OFFSET.total_seconds() / 60 or int(minutes or 0) > 59:
         return f"offset {shown(name)} is out of range: -14:00 to +14:00"
     if sign is None and not name.upper().startswith(("UTC", "GMT")):
-        return f"unknown time zone {shown(name)}; an offset has a sign: +{text[1:]} or -{text[1:]}"
+        return f"unknown time zone {shown(name)}; an offset needs a sign: write +{text[1:]} or -{text[1:]}"
     return f"unknown time zone {shown(name)}; did you mean {text}?"
