@@ -1,6 +1,6 @@
-"""What takes more than one section, or another file, to judge.
+"""Checks that need more than one section, or another file.
 
-Owns whether settings that are valid by themselves fit together. Parses nothing.
+Owns whether settings that are valid by themselves work together. Parses nothing.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ SAFE_SPAN = {
 
 
 def misfits(settings: Settings, layers: Layers, orgs: Iterable[ReadOrg], *, last_year: int) -> Iterator[Problem]:
-    """Yield a problem for everything that is valid by itself but can't be used together."""
+    """Yield a problem for all settings that are valid by themselves but don't work together."""
     if file := settings.api.ca_file:
         yield from (layers.problem(("api", "ca_file"), text) for text in ca_flaws(file))
     if file := settings.state.password_file:
@@ -46,7 +46,7 @@ def misfits(settings: Settings, layers: Layers, orgs: Iterable[ReadOrg], *, last
 
 
 def ca_flaws(file: Path) -> Iterator[str]:
-    """Yield why a file of authorities can't be used, if it can't."""
+    """Yield the reasons why a file of certificate authorities can't be used."""
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=file)
     except FileNotFoundError:
@@ -58,9 +58,9 @@ def ca_flaws(file: Path) -> Iterator[str]:
 
 
 def password_flaws(url: str, file: Path) -> Iterator[str]:
-    """Yield why a ledger's password can't be in that file, if it can't."""
+    """Yield the reasons why the ledger's password can't be read from a file."""
     if not url.startswith("postgresql://"):
-        return  # the config's ledger, which an option has replaced
+        return  # an option replaced the config's ledger
     from collector.ledger.postgresql.dsn import Dsn, UrlError, read_password  # noqa: PLC0415 - its driver
 
     try:
@@ -110,10 +110,10 @@ def longest_window(zone: Zone, granularity: Granularity, last_year: int) -> time
     return longest
 
 
-def doubts(settings: Settings, layers: Layers) -> Iterator[Problem]:
-    """Yield a warning for what is valid, yet hardly meant."""
+def unlikely_settings(settings: Settings, layers: Layers) -> Iterator[Problem]:
+    """Yield a warning for settings that are valid but probably a mistake."""
     api = settings.api
     if api.org_concurrency > api.concurrency:
-        text = f"{api.org_concurrency} is more than api.concurrency, so {api.concurrency} is what an org gets"
-        place = "org_concurrency" if layers.gives(("api", "org_concurrency")) else "concurrency"
+        text = f"{api.org_concurrency} is more than api.concurrency ({api.concurrency}), which limits all orgs together"
+        place = "org_concurrency" if layers.is_set(("api", "org_concurrency")) else "concurrency"
         yield layers.problem(("api", place), text)

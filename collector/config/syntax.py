@@ -1,7 +1,7 @@
-"""What is wrong with a file that isn't YAML, in words for somebody who just edited it.
+"""Messages for a file that isn't YAML, for the person who just edited it.
 
-Owns the translation of the parser's errors. Never shows the text of the file: any of it
-may be a secret (a key that begins with `*` is taken for an alias).
+Owns the translation of the parser's errors. Never shows the text of the file, since any part of
+it may be a secret (the parser takes a key that begins with `*` for an alias).
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ SENTENCES = (
     ("control characters", False, "a control character, which YAML doesn't allow"),
     ("special characters", False, "a control character, which YAML doesn't allow"),
     ("a block", False, "the indentation matches none of the lines above"),
-    ("node content", False, "a `]`, `}` or `,` stands where a value belongs"),
+    ("node content", False, "a `]`, `}` or `,` is in the place of a value"),
 )  # fmt: skip
 TAB = "a tab is used for indentation: use spaces"
 
 
 def syntax_problem(error: yaml.YAMLError, *, file: str, text: str) -> Problem:
-    """Return what the parser stumbled over, with its line."""
+    """Return the parser's error as a problem, with its line."""
     lines = text.splitlines() or [""]
     said = f"{getattr(error, 'problem', '')} {getattr(error, 'reason', '')} {getattr(error, 'context', '')}"
     mark, start = getattr(error, "problem_mark", None), getattr(error, "context_mark", None)

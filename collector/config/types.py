@@ -1,7 +1,7 @@
 """The types of single config values: durations, sizes, dates, paths, cron lines.
 
-Owns how each is parsed, from the text of a file, a variable or an option alike, and its
-JSON Schema. Knows no keys, no files and no defaults. URLs and zones have their own modules.
+Owns how each is parsed (the same way from a file, a variable or an option), and its JSON
+Schema. Knows no keys, no files and no defaults. URLs and zones have their own modules.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def parse_duration(value: object) -> timedelta:
         seconds = value
     elif isinstance(value, str) and (found := DURATION.fullmatch(value)):
         seconds = float(found[1]) * UNIT_SECONDS[found[2] or "s"]
-    if not seconds >= 0:  # also what is no number
+    if not seconds >= 0:  # also NaN
         raise invalid(expected("a duration such as 30s, 500ms, 10m, 6h or 3d", value))
     if seconds > MAX_DAYS * 86_400:
         raise invalid(expected(f"a duration of at most {MAX_DAYS}d, which is a hundred years", value))
@@ -54,7 +54,7 @@ def parse_size(value: object) -> int:
 
 
 def parse_date(value: object) -> date:
-    """Return a calendar date that the API can have usage for."""
+    """Return a date for which the API can have usage."""
     day = value if isinstance(value, date) and not isinstance(value, datetime) else None
     if isinstance(value, str) and ISO_DATE.fullmatch(value):
         try:
@@ -69,16 +69,18 @@ def parse_date(value: object) -> date:
 
 
 def parse_cron(value: object) -> str:
-    """Return a cron line of five fields that dates do meet."""
+    """Return a cron line of five fields that matches some date."""
     if not isinstance(value, str) or len(value.split()) != 5:
         raise invalid(expected("five fields (minute hour day month weekday) such as '20 * * * *'", value))
     if flaw := cron_flaw(value):
-        raise invalid(f"{shown(value)} isn't a valid schedule: {flaw}; the five fields are minute, hour, day, month, weekday")
+        raise invalid(
+            f"{shown(value)} isn't a valid schedule: {flaw}; the fields are minute, hour, day, month, weekday"
+        )
     return value
 
 
 def parse_path(value: object) -> Path:
-    """Return a path that is neither empty nor holds a NUL."""
+    """Return a path that isn't empty and contains no NUL."""
     if isinstance(value, Path):
         return value
     if not isinstance(value, str) or not value or "\0" in value:
@@ -94,7 +96,7 @@ def positive(value: timedelta) -> timedelta:
 
 
 def at_most(high: timedelta, because: str = "") -> AfterValidator:
-    """Return the check that a duration isn't longer than that."""
+    """Return the check that a duration is at most that long."""
 
     def check(value: timedelta) -> timedelta:
         if value > high:

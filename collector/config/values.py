@@ -1,6 +1,6 @@
 """YAML nodes as plain values: every scalar stays the text that was written, except null.
 
-Owns which keys and tags are allowed. Notes every problem with its line and goes on with the
+Owns which keys and tags are allowed. Reports every problem with its line and continues with the
 rest. Knows nothing of settings or orgs.
 """
 
@@ -30,7 +30,7 @@ class Builder:
         self.problems: list[Problem] = []
 
     def build(self, node: yaml.Node, path: KeyPath) -> object:
-        """Return the value of a node; note what is wrong with it."""
+        """Return the value of a node, and note its problems."""
         if isinstance(node, yaml.ScalarNode):
             return self.scalar(node, path)
         return self.mapping(node, path) if isinstance(node, yaml.MappingNode) else self.sequence(node, path)
@@ -42,7 +42,7 @@ class Builder:
         self.problems.append(Problem(message=message, file=str(self.file), line=line, path=place))
 
     def scalar(self, node: yaml.ScalarNode, path: KeyPath) -> str | None:
-        """Return the text as it is written, or None."""
+        """Return the text as it was written, or None."""
         if node.tag == NULL_TAG:
             return None
         if node.tag not in TEXT_TAGS:
@@ -56,7 +56,7 @@ class Builder:
         return [self.build(item, (*path, index)) for index, item in enumerate(node.value)]
 
     def mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, object]:
-        """Return a mapping's values; of a key that stands twice, the first."""
+        """Return a mapping's values; of a key that is set twice, the first."""
         self.refuse_tag(node, path, "map")
         values: dict[str, object] = {}
         lines: dict[str, int] = {}

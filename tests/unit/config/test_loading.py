@@ -157,7 +157,9 @@ def test_with_libyaml_and_without_the_same_is_reported(bad: Bad) -> None:
 
 @pytest.mark.usefixtures("_parser")
 def test_nesting_without_end_is_refused_before_the_stack_ends() -> None:
-    with pytest.raises(ConfigError, match=r"\Acollector\.yaml:1: lists or mappings are nested more than 40 levels deep\Z"):
+    with pytest.raises(
+        ConfigError, match=r"\Acollector\.yaml:1: lists or mappings are nested more than 40 levels deep\Z"
+    ):
         loaded("api: " + "[" * 100_000 + "\n" + ORG)
 
 
@@ -234,7 +236,7 @@ def test_a_thousand_orgs_in_a_thousand_files_are_all_there() -> None:
 def test_more_per_org_than_for_all_is_worth_a_warning() -> None:
     config = loaded("api:\n  concurrency: 1\n" + ORG)
     assert list(map(str, config.warnings)) == [
-        "collector.yaml:2: api.concurrency: 2 is more than api.concurrency, so 1 is what an org gets"
+        "collector.yaml:2: api.concurrency: 2 is more than api.concurrency (1), which limits all orgs together"
     ]
 
 
