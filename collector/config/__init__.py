@@ -1,7 +1,7 @@
 """The config: one YAML file, files with more orgs, variables and options laid over it.
 
-Owns what may be configured, and says all that is wrong at once: where, what, and what
-would be right. Never shows the value of a secret.
+Owns what can be configured, and reports all problems of a config at once: where, what, and
+what would be right. Never shows the value of a secret.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Where `serve` listens, told from the config without the rest of it.
+"""The address at which `serve` listens, read without the rest of the config.
 
-Owns nothing but those two keys: a config with an error elsewhere, one without its secrets, or one that is
-no YAML at all just now, still has a service that goes on with the config before.
+Owns only those two keys. They are needed even if the config has an error elsewhere, lacks a secret or
+isn't YAML at the moment: the service still runs with the config that it loaded before.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from collector.config.sections import Service
 from collector.config.settings import Settings
 from collector.errors import ConfigError
 
-EVERY_ADDRESS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - to ask, not to listen on
+EVERY_ADDRESS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - to connect to, not to listen on
 
 
 def service_address(path: Path, environ: Mapping[str, str]) -> tuple[str, int]:
-    """Return the address and port at which this machine's `serve` can be asked. Raises ConfigError.
+    """Return the address and port at which this machine's `serve` answers. Raises ConfigError.
 
-    A file that can't be read leaves it to the variables and the defaults.
+    If the file can't be read, the variables and the defaults decide.
     """
     given = {**section_of(path), **variables_tree(Settings, environ).get("service", {})}
     try:
         service = Service.model_validate({key: given[key] for key in ("host", "port") if key in given})
     except ValidationError:
-        raise ConfigError("service.host or service.port isn't valid: `collector check` says why") from None
+        raise ConfigError("service.host or service.port isn't valid: run `collector check` to see why") from None
     if service.port == 0:
-        raise ConfigError("service.port is 0, so the port is any: only a fixed one can be asked")
+        raise ConfigError("service.port is 0, so the port isn't known: set a fixed port")
     return EVERY_ADDRESS.get(service.host, service.host), service.port
 
 
 def section_of(path: Path) -> Mapping[str, object]:
-    """Return what the file says of the service, if it can be read."""
+    """Return the file's section `service`; it is empty if the file can't be read."""
     try:
         data = read_document(path).data
     except ConfigError:

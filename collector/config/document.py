@@ -1,8 +1,8 @@
-"""A YAML file as plain values, and the line that each of them stands on.
+"""A YAML file as plain values, with the line of each value.
 
 Owns reading and composing a file: every scalar stays the text that was written (YAML 1.1
 would make 19800 of +05:30 and 83 of 0123), except null. The nodes are kept, so lines are
-looked up only when there is something to say. Knows nothing of settings or orgs.
+looked up only for problems. Knows nothing of settings or orgs.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from typing import ClassVar
 
 import yaml
 
-from collector.config.messages import Path as KeyPath
-from collector.config.messages import dotted
+from collector.config.messages import KeyPath, dotted
 from collector.config.syntax import syntax_problem
 from collector.config.values import NO_SHARING, NULL_TAG, Builder
 from collector.errors import ConfigError, Problem
@@ -43,7 +42,7 @@ class Loader(Composing, BaseLoader):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """A file's values (str, None, list, dict) with their lines and what was wrong with its keys."""
+    """A file's values (str, None, list, dict) with their lines, and the problems of its keys."""
 
     file: Path
     data: object
@@ -78,7 +77,7 @@ def child(node: yaml.Node, step: str | int) -> tuple[int, yaml.Node] | None:
 
 
 def read_document(file: Path) -> Document:
-    """Read and compose a file. Raises ConfigError when there is nothing to go on with."""
+    """Read and compose a file. Raises ConfigError if it has no values to check."""
     text, mode = read_text(file)
     try:
         check_events(file, text)
@@ -93,14 +92,15 @@ def read_document(file: Path) -> Document:
 
 
 def check_events(file: Path, text: str) -> None:
-    """Check what composing doesn't bound: the depth, and anchors and aliases. Raises ConfigError."""
+    """Refuse nesting that is too deep, anchors and aliases. Raises ConfigError."""
     depth = 0
     shared: dict[int | None, None] = {}
     for event in yaml.parse(text, Loader=Loader):
         line = event.start_mark.line + 1 if event.start_mark else None
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_DEPTH:
-            raise ConfigError([Problem(message="lists or mappings are nested too deep", file=str(file), line=line)])
+            message = f"lists or mappings are nested more than {MAX_DEPTH} levels deep"
+            raise ConfigError([Problem(message=message, file=str(file), line=line)])
         if isinstance(event, yaml.NodeEvent) and event.anchor:
             shared[line] = None
     if shared:
@@ -108,12 +108,12 @@ def check_events(file: Path, text: str) -> None:
 
 
 def read_text(file: Path) -> tuple[str, int]:
-    """Return a file's text and mode. Raises ConfigError that says why it can't be read."""
+    """Return a file's text and mode. Raises ConfigError if the file can't be read, with the reason."""
     try:
         status = file.stat()
         if not stat.S_ISREG(status.st_mode):
-            what = "a directory" if stat.S_ISDIR(status.st_mode) else "no regular file"
-            raise ConfigError([Problem(message=f"is {what}; a YAML file is needed", file=str(file))])
+            what = "is a directory, not a YAML file" if stat.S_ISDIR(status.st_mode) else "isn't a regular file"
+            raise ConfigError([Problem(message=what, file=str(file))])
         if status.st_size > MAX_BYTES:
             raise ConfigError([Problem(message="is larger than 64 MiB", file=str(file))])
         raw = file.read_bytes()

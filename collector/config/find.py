@@ -1,6 +1,6 @@
-"""Find the config file when none is given.
+"""The path of the config, if no option gives it.
 
-Owns the order of the places. Reads none of them.
+Owns the order in which places are tried. Reads none of the files.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ PLACES = (Path("config/collector.yaml"), Path("/etc/collector/collector.yaml"))
 
 
 def find_config(explicit: Path | None, environ: Mapping[str, str]) -> Path:
-    """Return the config's path: as given, else of COLLECTOR_CONFIG, else of the first usual place.
+    """Return the config's path: the given one, else COLLECTOR_CONFIG, else the first usual place with a file.
 
-    Raises ConfigError that says where it looked and what to do next.
+    Raises ConfigError with the places that were tried and what to do next.
     """
     if explicit is not None:
         return explicit
     if named := environ.get(VARIABLE):
-        if is_there(Path(named)):
+        if may_exist(Path(named)):
             return Path(named)
         raise ConfigError(f"{VARIABLE} names {named}, but there is no such file")
     for place in PLACES:
-        if is_there(place):
+        if may_exist(place):
             return place
     looked = " and ".join(map(str, PLACES))
     raise ConfigError(
@@ -36,8 +36,8 @@ def find_config(explicit: Path | None, environ: Mapping[str, str]) -> Path:
     )
 
 
-def is_there(place: Path) -> bool:
-    """Whether a file may be there: one that may not be looked at counts, and reading it says what is wrong."""
+def may_exist(place: Path) -> bool:
+    """Return whether a file may exist; without permission to look, it may, and reading it reports the reason."""
     try:
         place.stat()
     except (FileNotFoundError, NotADirectoryError):

@@ -1,46 +1,66 @@
-"""What takes more than one section, or another file, to judge.
+"""Checks that need more than one section, or another file.
 
-Owns whether settings that are valid by themselves fit together. Parses nothing.
+Owns whether settings that are valid by themselves work together. Parses nothing.
 """
 
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator
-from datetime import timedelta
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 
 from collector.config.layers import Layers
-from collector.config.messages import duration_text, shown
+from collector.config.messages import duration_text
 from collector.config.orgs import ReadOrg
 from collector.config.settings import Settings
+from collector.core.windows import Calendar
 from collector.errors import Problem
-from collector.model import Granularity
+from collector.model import Granularity, Window, Zone
 
-LONGEST_WINDOW = {
+# Windows without a change of the zone's offset are at most this long.
+USUAL_LENGTH = {
     Granularity.HOUR: timedelta(hours=1),
-    Granularity.DAY: timedelta(hours=25),
-    Granularity.WEEK: timedelta(days=7, hours=1),
-    Granularity.MONTH: timedelta(days=31, hours=1),
+    Granularity.DAY: timedelta(days=1),
+    Granularity.WEEK: timedelta(days=7),
+    Granularity.MONTH: timedelta(days=31),
+}
+# No window of any zone is longer than this, so that a request of this span holds each of them.
+SAFE_SPAN = {
+    Granularity.HOUR: timedelta(hours=4),
+    Granularity.DAY: timedelta(days=2),
+    Granularity.WEEK: timedelta(days=9),
+    Granularity.MONTH: timedelta(days=33),
 }
 
 
+def misfits(settings: Settings, layers: Layers, orgs: Iterable[ReadOrg], *, last_year: int) -> Iterator[Problem]:
+    """Yield a problem for all settings that are valid by themselves but don't work together."""
+    if file := settings.api.ca_file:
+        yield from (layers.problem(("api", "ca_file"), text) for text in ca_flaws(file))
+    if file := settings.state.password_file:
+        flaws = password_flaws(settings.state.url.get_secret_value(), file)
+        yield from (layers.problem(("state", "password_file"), text) for text in flaws)
+    yield from span_problems(settings, orgs, last_year=last_year)
+
+
 def ca_flaws(file: Path) -> Iterator[str]:
-    """Yield why a file of authorities can't be used, if it can't."""
+    """Yield the reasons why a file of certificate authorities can't be used."""
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=file)
     except FileNotFoundError:
         yield f"there is no such file: {file}"
     except ssl.SSLError:
-        yield f"{file} holds no certificates in PEM format"
+        yield f"{file} contains no certificates in PEM format"
     except OSError as error:
         yield f"{file} can't be read: {error.strerror}"
 
 
 def password_flaws(url: str, file: Path) -> Iterator[str]:
-    """Yield why a ledger's password can't be in that file, if it can't."""
+    """Yield the reasons why the ledger's password can't be read from a file."""
     if not url.startswith("postgresql://"):
-        return  # the config's ledger, which an option has replaced
+        return  # an option replaced the config's ledger
     from collector.ledger.postgresql.dsn import Dsn, UrlError, read_password  # noqa: PLC0415 - its driver
 
     try:
@@ -53,25 +73,47 @@ def password_flaws(url: str, file: Path) -> Iterator[str]:
         yield f"the URL {error}"
 
 
-def span_flaws(settings: Settings, orgs: list[ReadOrg]) -> Iterator[str]:
-    """Yield every granularity in use whose windows one request can't hold."""
-    users: dict[Granularity, list[str]] = {}
-    for org in orgs:
-        granularity = org.settings.granularity or settings.defaults.granularity
-        users.setdefault(granularity, []).append(org.settings.name)
-    for granularity, names in users.items():
-        needed = LONGEST_WINDOW[granularity]
-        if settings.api.max_span < needed:
-            who = shown(names[0]) + (f" and {len(names) - 1} more" if len(names) > 1 else "")
-            span, hours = duration_text(settings.api.max_span), needed // timedelta(hours=1)
-            longest = f"{hours // 24}d and 1h" if hours > 25 else f"{hours}h"
-            yield f"{span} can't hold a window of one {granularity} (up to {longest}), as needed by org {who}"
+def span_problems(settings: Settings, orgs: Iterable[ReadOrg], *, last_year: int) -> Iterator[Problem]:
+    """Yield a problem for every org with windows that one request can't hold."""
+    span = settings.api.max_span
+    for read in orgs:
+        org = read.to_org(settings)
+        if span >= SAFE_SPAN[org.granularity]:
+            continue
+        longest = longest_window(org.zone, org.granularity, last_year)
+        if longest > span:
+            length, allowed = duration_text(longest), duration_text(span)
+            finer = "" if org.granularity is Granularity.HOUR else ", or choose a finer granularity for this org"
+            yield read.entry.problem(
+                f"a window of one {org.granularity} in {org.zone.name} can be {length} long, more than api.max_span "
+                f"({allowed}): set api.max_span to {length} or more{finer}"
+            )
 
 
-def doubts(settings: Settings, layers: Layers) -> Iterator[Problem]:
-    """Yield a warning for what is valid, yet hardly meant."""
+@lru_cache(maxsize=4096)  # orgs share zones, and `serve` loads the config again and again
+def longest_window(zone: Zone, granularity: Granularity, last_year: int) -> timedelta:
+    """Return the length of the zone's longest window from 2010 to the end of that year.
+
+    Only a window in which the zone changes its offset can be longer than the usual one, so only those are measured.
+    """
+    calendar = Calendar(zone, granularity)
+    longest = USUAL_LENGTH[granularity]
+    day = datetime(2010, 1, 1, tzinfo=UTC)
+    offset = day.astimezone(zone.tz).utcoffset()
+    while day.year <= last_year:
+        next_day = day + timedelta(days=1)
+        next_offset = next_day.astimezone(zone.tz).utcoffset()
+        if next_offset != offset:
+            windows = calendar.split(calendar.widen(Window(day, next_day)))
+            longest = max(longest, *(window.elapsed for window in windows))
+        day, offset = next_day, next_offset
+    return longest
+
+
+def unlikely_settings(settings: Settings, layers: Layers) -> Iterator[Problem]:
+    """Yield a warning for settings that are valid but probably a mistake."""
     api = settings.api
     if api.org_concurrency > api.concurrency:
-        text = f"{api.org_concurrency} is more than api.concurrency, so {api.concurrency} is what an org gets"
-        place = "org_concurrency" if layers.gives(("api", "org_concurrency")) else "concurrency"
+        text = f"{api.org_concurrency} is more than api.concurrency ({api.concurrency}), which limits all orgs together"
+        place = "org_concurrency" if layers.is_set(("api", "org_concurrency")) else "concurrency"
         yield layers.problem(("api", place), text)

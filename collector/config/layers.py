@@ -1,7 +1,7 @@
 """The layers that settings come from, highest first: options, environment, file, defaults.
 
 Owns which layer a value comes from, so that a problem can name it. Validates nothing:
-every layer hands over text, and the models parse it.
+the layers contain text, and the models parse it.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from collector.config.document import Document
-from collector.config.messages import Path as KeyPath
-from collector.config.messages import dotted, nearest
+from collector.config.messages import KeyPath, dotted, nearest
 from collector.errors import Problem
 
 PREFIX = "COLLECTOR_"
@@ -25,28 +24,28 @@ Tree = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layers:
-    """Where one load takes its settings from."""
+    """The layers of one load."""
 
     overrides: Tree = field(default_factory=dict)
     variables: Tree = field(default_factory=dict, repr=False)
     document: Document | None = None
-    data: Tree = field(default_factory=dict, repr=False)  # the document's, shaped like settings
+    data: Tree = field(default_factory=dict, repr=False)  # the document's settings
 
     def problem(self, path: KeyPath, message: str) -> Problem:
-        """Return a problem of a setting, placed in the layer that the value comes from."""
-        if holds(self.variables, path) and not holds(self.overrides, path):
+        """Return a problem of a setting, with the place in the layer that the value comes from."""
+        if has_value(self.variables, path) and not has_value(self.overrides, path):
             return Problem(message=message, path=variable(path))
-        if self.document is None or holds(self.overrides, path):
+        if self.document is None or has_value(self.overrides, path):
             return Problem(message=message, path=dotted(path))
         return self.document.problem(path, message)
 
-    def gives(self, path: KeyPath) -> bool:
-        """Whether any layer gives that setting, so that it isn't left at its default."""
-        return any(holds(tree, path) for tree in (self.overrides, self.variables, self.data))
+    def is_set(self, path: KeyPath) -> bool:
+        """Return whether any layer sets a value, so that the default isn't used."""
+        return any(has_value(tree, path) for tree in (self.overrides, self.variables, self.data))
 
 
-def holds(tree: object, path: KeyPath) -> bool:
-    """Whether a tree has a value at a path, or one in its way."""
+def has_value(tree: object, path: KeyPath) -> bool:
+    """Return whether a tree has a value at a path, or instead of one of its sections."""
     for step in path:
         if not isinstance(tree, Mapping):
             return tree is not None
@@ -76,7 +75,7 @@ def section_paths(model: type[BaseModel], above: tuple[str, ...] = ()) -> Iterat
 
 
 def leaves(model: type[BaseModel], above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], FieldInfo]]:
-    """Yield the path and field of every setting that is no section."""
+    """Yield the path and field of every setting; sections aren't settings."""
     for name, field_info in model.model_fields.items():
         if inner := section(field_info):
             yield from leaves(inner, (*above, name))
@@ -85,12 +84,12 @@ def leaves(model: type[BaseModel], above: tuple[str, ...] = ()) -> Iterator[tupl
 
 
 def is_list(field_info: FieldInfo) -> bool:
-    """Whether a setting is a list; those can't be overridden by a variable."""
+    """Return whether a setting is a list, which no variable can override."""
     return get_origin(field_info.annotation) is tuple
 
 
 class TreeSource(PydanticBaseSettingsSource):
-    """A layer that is a nested mapping: the options, or the file."""
+    """A layer that is a nested mapping: the options, the variables or the file."""
 
     def __init__(self, settings_cls: type[BaseSettings], tree: Tree) -> None:
         super().__init__(settings_cls)
@@ -105,20 +104,8 @@ class TreeSource(PydanticBaseSettingsSource):
         return dict(self.tree)
 
 
-class OptionsSource(TreeSource):
-    """What the command's options say."""
-
-
-class FileSource(TreeSource):
-    """What the config file says."""
-
-
-class EnvironmentSource(TreeSource):
-    """What `COLLECTOR_…` variables say, as `variables_tree` finds it."""
-
-
 def variables_tree(settings_cls: type[BaseSettings], environ: Mapping[str, str]) -> dict[str, Any]:
-    """Return what the environment sets: there is a variable for every scalar that is in no list."""
+    """Return the settings in the environment: every setting that isn't a list has a variable."""
     tree: dict[str, Any] = {}
     for path, field_info in leaves(settings_cls):
         text = environ.get(variable(path))
@@ -132,10 +119,10 @@ def variables_tree(settings_cls: type[BaseSettings], environ: Mapping[str, str])
 
 
 def unused_variables(settings_cls: type[BaseSettings], environ: Mapping[str, str]) -> Iterator[Problem]:
-    """Yield a warning for every variable that was meant as a setting but is none.
+    """Yield a warning for every variable that looks like a setting but isn't one.
 
-    Only what begins with a section and `__` can be meant: `COLLECTOR_SERVICE_HOST` and the
-    like are what Kubernetes injects for a service that is called `collector`.
+    Only a name that begins with a section and `__` looks like one: Kubernetes injects
+    `COLLECTOR_SERVICE_HOST` and the like for a service that is called `collector`.
     """
     starts = tuple(variable(path) + "__" for path in section_paths(settings_cls))
     named = sorted(name for name in environ if name.startswith(starts))

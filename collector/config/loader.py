@@ -1,7 +1,6 @@
-"""Loading: from the path of a config to settings and orgs, or to all that is wrong.
+"""Loading: from the path of a config to settings and orgs, or to all its problems.
 
-Owns the order of the steps and what takes more than one section to judge. Nothing is
-asked of the API, and nothing but the named files is read.
+Owns the order of the steps. Sends nothing to the API, and reads only the files that the config names.
 """
 
 from __future__ import annotations
@@ -12,16 +11,17 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
+from collector.adapters.clock import SystemClock
 from collector.config.document import Document, read_document
-from collector.config.fitting import ca_flaws, doubts, password_flaws, span_flaws
+from collector.config.fitting import misfits, unlikely_settings
 from collector.config.layers import Layers, section, unused_variables, variables_tree
-from collector.config.messages import Path as KeyPath
+from collector.config.messages import KeyPath
 from collector.config.org_files import entries_of_config, entries_of_file, find_org_files, matching_now
-from collector.config.orgs import Entry, ReadOrg, duplicates, read_org
+from collector.config.orgs import Entry, duplicates, read_org
 from collector.config.problems import findings
 from collector.config.secrets import Secrets
 from collector.config.settings import Settings
-from collector.config.urls import holds_password, ledger_url_of_file
+from collector.config.urls import contains_password, ledger_url_of_file
 from collector.errors import ConfigError, Problem
 from collector.model import Org
 
@@ -36,28 +36,28 @@ NO_ORGS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedConfig:
-    """A valid config: what it says, what was read for it, and what deserves a look."""
+    """A valid config: its settings and orgs, the files that were read, and warnings."""
 
     settings: Settings
     orgs: tuple[Org, ...]
     path: Path
     files: tuple[Path, ...]
     warnings: tuple[Problem, ...]
-    places: Mapping[str, Problem] = field(default_factory=dict)  # where each org stands, for what is told of it later
+    places: Mapping[str, Problem] = field(default_factory=dict)  # each org's place, for later problems
 
 
 def load(path: Path, *, environ: Mapping[str, str], overrides: Mapping[str, object] | None = None) -> LoadedConfig:
-    """Return the config of that file, with variables and options laid over it.
+    """Return the config in a file, overridden by variables and options.
 
     `overrides` is a nested mapping of options; None in it means that an option isn't given.
-    Raises ConfigError with all that is wrong, in the order of files and lines.
+    Raises ConfigError with all problems, in the order of files and lines.
     """
     document = read_document(path)
     if not isinstance(document.data, dict):
         message = "expected a mapping: `api:`, `orgs:` and so on, each at the start of a line"
         raise ConfigError([Problem(message=message, file=str(path), line=document.root.start_mark.line + 1)])
     problems = list(document.problems)
-    data = shaped(Settings, document.data, document, problems)
+    data = with_valid_sections(Settings, document.data, document, problems)
     entries = list(entries_of_config(document, data.pop("orgs", None), problems))
     variables = variables_tree(Settings, environ)
     layers = Layers(overrides=given(overrides or {}), variables=variables, document=document, data=data)
@@ -70,27 +70,22 @@ def load(path: Path, *, environ: Mapping[str, str], overrides: Mapping[str, obje
     settings = read_settings(layers, problems)
     secrets = Secrets(environ)
     state = data.get("state")
-    if isinstance(state, dict) and holds_password(str(state.get("url"))):
+    if isinstance(state, dict) and contains_password(str(state.get("url"))):
         message = "others on this machine can read the ledger's password"
         secrets.warn(document.file, document.mode, message, document, ("state", "url"))
     orgs = [org for entry in entries if (org := read_org(entry, secrets, problems))]
     problems += duplicates(entries)
     read = [file for file in (settings.api.ca_file, settings.state.password_file) if file] if settings else []
     if settings:
-        if file := settings.api.ca_file:
-            problems += [layers.problem(("api", "ca_file"), text) for text in ca_flaws(file)]
-        if file := settings.state.password_file:
-            flaws = password_flaws(settings.state.url.get_secret_value(), file)
-            problems += [layers.problem(("state", "password_file"), text) for text in flaws]
-        problems += [layers.problem(("api", "max_span"), text) for text in span_flaws(settings, orgs)]
+        problems += misfits(settings, layers, orgs, last_year=SystemClock().now().year + 10)
 
     order = {str(file): place for place, file in enumerate([path, *org_files])}
     if settings is None or problems:
         raise ConfigError(in_order(problems, order))
-    warnings = [*secrets.warnings, *unused_variables(Settings, environ), *doubts(settings, layers)]
+    warnings = [*secrets.warnings, *unused_variables(Settings, environ), *unlikely_settings(settings, layers)]
     return LoadedConfig(
         settings=settings,
-        orgs=tuple(to_org(org, settings) for org in orgs),
+        orgs=tuple(org.to_org(settings) for org in orgs),
         path=path,
         files=(path, *org_files, *secrets.files, *read),
         warnings=in_order(warnings, order),
@@ -99,7 +94,7 @@ def load(path: Path, *, environ: Mapping[str, str], overrides: Mapping[str, obje
 
 
 def files_now(config: LoadedConfig) -> set[Path]:
-    """Return the files that a load of this config would look at now: those it was made of, and new ones."""
+    """Return the files that a load of this config would read now: those of the last load, and new ones."""
     return {*config.files, *matching_now(config.settings.org_files, config.path.parent)}
 
 
@@ -126,23 +121,23 @@ def given(overrides: Mapping[str, object]) -> dict[str, object]:
     }
 
 
-def shaped(
+def with_valid_sections(
     model: type[BaseModel],
     tree: Mapping[str, object],
     document: Document,
     problems: list[Problem],
     above: KeyPath = (),
 ) -> dict[str, object]:
-    """Return the file's values without sections that are no mappings: those are noted.
+    """Return the file's values without sections that aren't mappings, and report those.
 
-    They have to go before a variable is laid over them, which would hide what is wrong.
+    They are removed first, since a variable for one of their keys would hide the problem.
     """
     kept: dict[str, object] = {}
     for name, value in tree.items():
         path = (*above, name)
         inner = section(model.model_fields[name]) if name in model.model_fields else None
         if inner and isinstance(value, dict):
-            kept[name] = shaped(inner, value, document, problems, path)
+            kept[name] = with_valid_sections(inner, value, document, problems, path)
         elif inner and value is not None:
             problems.append(document.problem(path, "expected a mapping: its keys, indented, one per line"))
         elif path in READ_PATHS and isinstance(value, str) and value:
@@ -155,25 +150,9 @@ def shaped(
 
 
 def read_settings(layers: Layers, problems: list[Problem]) -> Settings | None:
-    """Return the settings, or None and all that is wrong with them."""
+    """Return the settings, or None if they have problems, which are added to the list."""
     try:
         return Settings.of(layers)
     except ValidationError as error:
         problems += [layers.problem(path, text) for path, text in findings(error, Settings, more=("orgs",))]
         return None
-
-
-def to_org(org: ReadOrg, settings: Settings) -> Org:
-    """Return an org as the rest of the collector knows it: defaults applied, secrets resolved."""
-    own, defaults = org.settings, settings.defaults
-    return Org(
-        name=own.name,
-        base_url=own.base_url or settings.api.base_url,
-        credential=org.credential,
-        zone=own.timezone or defaults.timezone,
-        granularity=own.granularity or defaults.granularity,
-        populations=own.populations or defaults.populations,
-        since=own.since or defaults.since,
-        org_id=own.org_id,
-        labels=own.labels or {},
-    )

@@ -1,7 +1,7 @@
-"""How messages about the config are worded.
+"""The parts that messages about the config share.
 
-Owns how a value, a path and a nearest name are shown. Never decides what is wrong, and
-never shows a value that a caller hasn't declared free of secrets.
+Owns how a value, a path and a nearest name are shown. Never decides what is a problem. The
+caller makes sure that a value isn't a secret.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ Step = str | int
 
 
 class Hidden(str):
-    """A key that isn't shown, as it may be a secret."""
+    """A key that messages don't show, as it may be a secret."""
 
     __slots__ = ()
 
 
-Path = tuple[Step, ...]
+KeyPath = tuple[Step, ...]
 
 SHOWN_CHARS = 60
-ERROR_TYPE = "collector_config"  # errors whose message is already ours
+ERROR_TYPE = "collector_config"  # errors with a message of our own, not pydantic's
 PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 SECRET_KEY = re.compile("username|access_key|token")
@@ -33,7 +33,7 @@ UNITS = (("d", 86_400_000_000), ("h", 3_600_000_000), ("m", 60_000_000), ("s", 1
 
 
 def shown(value: object) -> str:
-    """Return a value as messages show it: cut, and never the content of a list or mapping."""
+    """Return a value as messages show it: shortened, and without the content of a list or mapping."""
     if value is None:
         return "nothing"
     if isinstance(value, dict | list | tuple):
@@ -41,18 +41,18 @@ def shown(value: object) -> str:
     if isinstance(value, timedelta):
         return duration_text(value)
     text = repr(value)
-    if SECRET_KEY.search(text):  # the next line, taken for more of this value
+    if SECRET_KEY.search(text):  # YAML may have joined the next line, with its secret, to this value
         return "text with the name of a secret in it"
     return text if len(text) <= SHOWN_CHARS else text[: SHOWN_CHARS - 1] + "…"
 
 
 def expected(what: str, value: object) -> str:
-    """Return the usual message: what would be right, and what is there."""
+    """Return the usual message: the expected value, and the given one."""
     return f"expected {what}, got {shown(value)}"
 
 
 def invalid(message: str, *keys: str) -> PydanticCustomError:
-    """Return the error for a validator to raise; `keys` name the section's keys that it is about."""
+    """Return the error for a validator to raise; `keys` are the section's keys that it is about."""
     return PydanticCustomError(ERROR_TYPE, "{message}", {"message": message, "keys": keys})
 
 
@@ -70,7 +70,7 @@ def dotted(path: Sequence[Step]) -> str:
 
 
 def duration_text(value: timedelta) -> str:
-    """Return a duration in the largest unit that fits, as one would write it in the config."""
+    """Return a duration in the largest unit without a fraction, as it is written in the config."""
     microseconds = value // timedelta(microseconds=1)
     for unit, size in UNITS:
         if microseconds and microseconds % size == 0:
@@ -86,19 +86,19 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 
 def unknown_key(key: str, known: Sequence[str], *, has_value: bool) -> tuple[Step, str]:
-    """Return the key as it may be shown, and the sentence that says which one was meant.
+    """Return the key, hidden if it may be a secret, and a message with the keys that exist.
 
-    What isn't shaped like a key (`{token:abc}` lacks a space and is one long key) or has no
-    value (`{token, abc}`) may hold a secret, so no more is shown of it than the known part.
+    A key that isn't a plain word (`{token:abc}` lacks a space and is one long key) or has no
+    value (`{token, abc}`) may contain a secret: only the part that is a known key is shown.
     """
     choice = f"known here: {', '.join(known)}"
     if not PLAIN_KEY.fullmatch(key):
         start = re.match(r"[A-Za-z_]+", key)
         if start and start[0] in known:
             return Hidden(key), f"`{start[0]}` must be followed by a `:` and a space"
-        return Hidden(key), f"unknown key (not shown: it is no plain word); {choice}"
+        return Hidden(key), f"unknown key (not shown, as it may be a secret); {choice}"
     near = nearest(key, known)
     if not near and not has_value:
-        return Hidden(key), f"unknown key without a value (not shown); {choice}"
+        return Hidden(key), f"unknown key without a value (not shown, as it may be a secret); {choice}"
     name = key if len(key) <= SHOWN_CHARS else key[:SHOWN_CHARS] + "…"
     return key, f"unknown key `{name}`; " + (f"did you mean `{near}`?" if near else choice)

@@ -1,6 +1,6 @@
-"""The files that hold orgs: which ones there are, and the entries in each.
+"""The files of orgs: which files there are, and the entries in each.
 
-Owns globs, their order, and what such a file looks like. What an org may say is for `orgs`.
+Owns globs, the order of files, and the shape of such a file. The keys of an org belong to `orgs`.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ MAGIC = frozenset("*?[")
 def find_org_files(patterns: Sequence[object], config: Document, problems: list[Problem]) -> list[Path]:
     """Return the files that paths and globs name, sorted, each once, without the config itself.
 
-    A glob may match nothing; a path must exist, and a directory must be readable: no org
-    is left out because nobody looked.
+    A glob may match nothing. A path must exist, and a directory must be readable, so that no
+    org is left out by mistake.
     """
     base = config.file.parent
     found: dict[str, Path] = {}
     for index, pattern in enumerate(patterns):
         if not isinstance(pattern, str) or not pattern:
-            continue  # told by the models
+            continue  # the models report it
         message = None
         if MAGIC.isdisjoint(pattern):
             file = base / pattern
@@ -53,12 +53,12 @@ def find_org_files(patterns: Sequence[object], config: Document, problems: list[
 
 
 def matching_now(patterns: Sequence[str], base: Path) -> list[Path]:
-    """Return the files that the patterns of a config in that directory match now, and those that they name."""
+    """Return the files that the patterns of a config in that directory match now."""
     return [base / match for pattern in patterns for match in shell_glob(base, pattern)]
 
 
 def shell_glob(base: Path, pattern: str) -> list[str]:
-    """Return what a shell would: unlike Path.glob, no hidden files (backups, Kubernetes' own `..data`)."""
+    """Return what a shell would match: unlike Path.glob, no hidden files (backups, Kubernetes' own `..data`)."""
     return glob.glob(pattern, root_dir=base, recursive=True)  # noqa: PTH207, RUF100
 
 
@@ -99,10 +99,10 @@ def entries_of_file(file: Path, problems: list[Problem]) -> Iterator[Entry]:
                 if name in Settings.model_fields:
                     key, text = (
                         str(name),
-                        f"`{name}` belongs into the config: a file of orgs has `orgs` alone",
+                        f"`{name}` belongs in the main config: a file of orgs has only the key `orgs`",
                     )
                 problems.append(document.problem((key,), text))
             yield from entries_of_config(document, orgs, problems)
         case _:
-            message = "holds no orgs: write `orgs:` with a list below it, or a list alone"
+            message = "contains no orgs: write `orgs:` with a list below it, or only a list"
             problems.append(document.problem((), message))

@@ -1,7 +1,7 @@
-"""The orgs: entries of the config and of the files that it names, as values of the model.
+"""The orgs: entries of the config and of its files of orgs, as values of the model.
 
-Owns what an org may say of itself, and that names are unique over all files. Every org is
-looked at by itself, so that what is wrong with one hides nothing of the others.
+Owns the keys of an org, and that names are unique over all files. Every org is checked by
+itself, so that the problems of one don't hide those of another.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, WithJsonSchema
 
 from collector.config.document import Document
-from collector.config.messages import CONTROL, invalid, shown
-from collector.config.messages import Path as KeyPath
+from collector.config.messages import CONTROL, KeyPath, invalid, shown
 from collector.config.problems import findings
 from collector.config.secrets import Secrets
 from collector.config.sections import Populations, Section, Text, key
+from collector.config.settings import Settings
 from collector.config.types import Date, ZoneName
 from collector.config.urls import ApiUrl
 from collector.errors import Problem
-from collector.model import Credential, Granularity
+from collector.model import Credential, Granularity, Org
 
 LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,62}")
 MAX_NAME, MAX_LABEL = 300, 1024
@@ -35,16 +35,16 @@ def check_name(value: str) -> str:
     if len(value) > MAX_NAME:
         raise invalid(f"is longer than {MAX_NAME} characters")
     if CONTROL.search(value):
-        raise invalid("holds a line break or another control character")
+        raise invalid("contains a line break or another control character")
     if value != value.strip():
         raise invalid(f"begins or ends with a space, got {shown(value)}")
     return value
 
 
 def check_label(value: str) -> str:
-    """Return a label's name that every output can have as a column."""
+    """Return a label's name that can be a column in every output."""
     if not LABEL.fullmatch(value):
-        raise invalid("a label's name is up to 63 letters, digits, `_`, `.` or `-`, a letter or `_` first")
+        raise invalid("a label's name has up to 63 letters, digits, `_`, `.` or `-`, and begins with a letter or `_`")
     return value
 
 
@@ -67,28 +67,28 @@ Secret = Annotated[
 class OrgSettings(Section):
     """One org: its name, its credential, and what differs from `defaults`."""
 
-    name: Name = Field(description="what the org is called in records, logs and reports; unique")
-    username: Secret | None = key(None, "username for Basic, as it is")
-    username_env: str | None = key(None, "environment variable that holds the username")
-    username_file: str | None = key(None, "file that holds the username, relative to this file")
-    access_key: Secret | None = key(None, "access key for Basic, as it is")
-    access_key_env: str | None = key(None, "environment variable that holds the access key")
-    access_key_file: str | None = key(None, "file that holds the access key, relative to this file")
-    token: Secret | None = key(None, "token for Bearer, as it is")
-    token_env: str | None = key(None, "environment variable that holds the token")
-    token_file: str | None = key(None, "file that holds the token, relative to this file")
+    name: Name = Field(description="the org's name in records, logs and reports; unique")
+    username: Secret | None = key(None, "username for Basic, literally")
+    username_env: str | None = key(None, "environment variable with the username")
+    username_file: str | None = key(None, "file with the username, relative to this file")
+    access_key: Secret | None = key(None, "access key for Basic, literally")
+    access_key_env: str | None = key(None, "environment variable with the access key")
+    access_key_file: str | None = key(None, "file with the access key, relative to this file")
+    token: Secret | None = key(None, "token for Bearer, literally")
+    token_env: str | None = key(None, "environment variable with the token")
+    token_file: str | None = key(None, "file with the token, relative to this file")
     org_id: Text | None = key(None, "refuse answers of any other organization")
-    base_url: ApiUrl | None = key(None, "where this org's API is, if not at api.base_url")
+    base_url: ApiUrl | None = key(None, "URL of this org's API, if not api.base_url")
     timezone: ZoneName | None = key(None, "the org's calendar, if not defaults.timezone")
     granularity: Granularity | None = key(None, "length of the windows, if not defaults.granularity")
-    populations: Populations | None = key(None, "whose usage is collected, if not defaults.populations")
+    populations: Populations | None = key(None, "the users whose usage is collected, if not defaults.populations")
     since: Date | None = key(None, "nothing older is wanted, if not defaults.since")
     labels: Labels | None = key(None, "copied to every record of this org")
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Where one org stands, and what is written there."""
+    """One org as it is written, and its place."""
 
     document: Document
     path: KeyPath
@@ -107,11 +107,26 @@ class ReadOrg:
     settings: OrgSettings
     credential: Credential
 
+    def to_org(self, settings: Settings) -> Org:
+        """Return the org as the rest of the collector knows it, with the defaults applied."""
+        own, defaults = self.settings, settings.defaults
+        return Org(
+            name=own.name,
+            base_url=own.base_url or settings.api.base_url,
+            credential=self.credential,
+            zone=own.timezone or defaults.timezone,
+            granularity=own.granularity or defaults.granularity,
+            populations=own.populations or defaults.populations,
+            since=own.since or defaults.since,
+            org_id=own.org_id,
+            labels=own.labels or {},
+        )
+
 
 def read_org(entry: Entry, secrets: Secrets, problems: list[Problem]) -> ReadOrg | None:
-    """Return an org, or None and all that is wrong with it."""
+    """Return an org, or None if it has problems, which are added to the list."""
     if not isinstance(entry.raw, dict):
-        problems.append(entry.problem("expected an org: `name: …` and its other keys below each other"))
+        problems.append(entry.problem("expected a mapping: `name: …` and the org's other keys, one per line"))
         return None
     before = len(problems)
     settings = None
@@ -129,10 +144,10 @@ def read_org(entry: Entry, secrets: Secrets, problems: list[Problem]) -> ReadOrg
 
 
 def duplicates(entries: Iterable[Entry]) -> Iterator[Problem]:
-    """Yield a problem for every name that was taken before."""
+    """Yield a problem for every name that another org has already."""
     first: dict[str, Entry] = {}
     for entry in entries:
         name = entry.raw.get("name") if isinstance(entry.raw, dict) else None
         if isinstance(name, str) and first.setdefault(name, entry) is not entry:
-            taken = first[name].problem("", "name")
-            yield entry.problem(f"{shown(name)} is the name of another org, at {taken.file}:{taken.line}", "name")
+            other = first[name].problem("", "name")
+            yield entry.problem(f"{shown(name)} is already the name of the org at {other.file}:{other.line}", "name")

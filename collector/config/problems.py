@@ -1,7 +1,7 @@
-"""What pydantic finds wrong, as problems for the person who wrote the config.
+"""Pydantic's errors as messages for the person who wrote the config.
 
-Owns one sentence for every type of error: what is wrong, and what would be right. Never
-passes on pydantic's own text for a value, which may hold it.
+Owns one message for every type of error: what is wrong, and what would be right. Never
+uses pydantic's own text for a value, which may contain the value.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from typing import get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from collector.config.messages import ERROR_TYPE, expected, nearest, shown, unknown_key
-from collector.config.messages import Path as KeyPath
+from collector.config.messages import ERROR_TYPE, KeyPath, expected, nearest, shown, unknown_key
 from collector.config.secrets import KEYS
 
 HIDDEN = KEYS | {"url"}
@@ -41,9 +40,9 @@ BOUNDS = {
 def findings(
     error: ValidationError, model: type[BaseModel], *, more: Sequence[str] = ()
 ) -> Iterator[tuple[KeyPath, str]]:
-    """Yield the path and the sentence of everything that is wrong.
+    """Yield the path and the message of every problem.
 
-    `more` are keys of the top level that the model doesn't have.
+    `more` are known keys of the top level that the model doesn't have.
     """
     for details in error.errors(include_url=False):
         loc: KeyPath = details["loc"]
@@ -55,11 +54,11 @@ def findings(
             yield (*loc[:-1], key), text
         else:
             keys = details.get("ctx", {}).get("keys", ())
-            yield (*loc, *keys[:1]), sentence(details, loc)
+            yield (*loc, *keys[:1]), message_of(details, loc)
 
 
-def sentence(details: ErrorDetails, loc: KeyPath) -> str:
-    """Say what is wrong with one value."""
+def message_of(details: ErrorDetails, loc: KeyPath) -> str:
+    """Return the message for one value."""
     kind, value, context = details["type"], details["input"], details.get("ctx", {})
     if kind == ERROR_TYPE:
         return details["msg"]
@@ -80,7 +79,7 @@ def sentence(details: ErrorDetails, loc: KeyPath) -> str:
 
 
 def known_keys(model: type[BaseModel], path: KeyPath, more: Sequence[str]) -> list[str]:
-    """Return the keys that exist at a path, in the order of the documents."""
+    """Return the keys that exist at a path, in the order of the documentation."""
     for step in path:
         annotation = model.model_fields[str(step)].annotation
         inner = next((kind for kind in (annotation, *get_args(annotation)) if isinstance(kind, type)), None)

@@ -1,8 +1,8 @@
 """The JSON Schema of the config file, for editors and for checks before a deployment.
 
-Owns what makes it accept all that `load` accepts: a number may be written as text and
-text as a number, and a section may be empty. What takes more than one value to judge
-(exactly one form of a secret, unique names) is for `load` alone.
+Owns that it accepts every file that `load` accepts: a number may be written as text and
+text as a number, and a section may be empty. Only `load` checks rules about more than one
+value (exactly one form of a secret, unique names).
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ class ConfigFile(Settings):
 
 
 class FileSchema(GenerateJsonSchema):
-    """What the values of a file may look like, before they are parsed."""
+    """The values of a file before they are parsed."""
 
     schema_dialect = DIALECT
 
     def field_title_should_be_set(self, *_: object, **__: object) -> bool:
-        """Return False: the titles that pydantic makes up only repeat the keys."""
+        """Return False: pydantic's titles only repeat the keys."""
         return False
 
     def int_schema(self, schema: core_schema.IntSchema) -> JsonSchemaValue:
@@ -45,11 +45,11 @@ class FileSchema(GenerateJsonSchema):
         return {"anyOf": [super().bool_schema(schema), {"type": "string", "pattern": TRUTH}, {"enum": [0, 1]}]}
 
     def str_schema(self, schema: core_schema.StringSchema) -> JsonSchemaValue:
-        """Return text, also where a reader of YAML sees a number or a truth value."""
+        """Return text, also if another YAML reader sees a number or a truth value."""
         return {**super().str_schema(schema), "type": ["string", "number", "boolean"]}
 
     def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
-        """Return a mapping, or nothing where all keys of a section are left out."""
+        """Return a mapping; a section without keys may be null."""
         found = super().model_schema(schema)
         return found if schema["cls"] in (OrgSettings, ConfigFile) else {**found, "type": ["object", "null"]}
 

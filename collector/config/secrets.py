@@ -1,9 +1,8 @@
-"""Secrets, from where the config says they are.
+"""The secrets of orgs: literal, from a variable or from a file.
 
-Owns the three forms (as it is, `_env`, `_file`), which of them go together, and whether
-what was found can be a secret at all. No message holds any of a secret; and as people do
-write the secret itself where its variable or file is to be named, such a name is shown
-only if it can't be one.
+Owns the three forms (literal, `_env`, `_file`), which keys exclude each other, and whether a
+text can be that secret. No message contains any part of a secret. People do write the secret
+itself in place of its variable or file, so such a name is shown only if it can't be a secret.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from collector.config.document import Document
-from collector.config.messages import Path as KeyPath
+from collector.config.messages import KeyPath
 from collector.errors import Problem
 from collector.model import BasicCredential, BearerCredential, Credential
 
@@ -31,17 +30,17 @@ OTHERS_READ = 0o044
 SECRET_MOUNTS = ("/run/secrets/", "/var/run/secrets/")
 KUBERNETES_VERSION = re.compile(r"\.\.(?:data|\d{4}_\d{2}_\d{2}.*)")
 
-NO_CREDENTIAL = "has no credential: give username and access_key, or token (each as it is, or as …_env or …_file)"
-BOTH_KINDS = "username and access_key, or a token: an org has one of the two"
+NO_CREDENTIAL = "has no credential: give username and access_key, or token (each literally, or as …_env or …_file)"
+BOTH_KINDS = "give username and access_key, or a token, but not both"
 
 
 class FlawError(Exception):
-    """Why a secret can't be used; the message holds nothing of it."""
+    """A secret can't be used; the message contains no part of it."""
 
 
 @dataclass(slots=True)
 class Secrets:
-    """Finds the secrets of one load, and remembers what it read and what to warn about."""
+    """Finds the secrets of one load, and keeps the files that it read and its warnings."""
 
     environ: Mapping[str, str] = field(repr=False)
     files: list[Path] = field(default_factory=list)
@@ -53,14 +52,14 @@ class Secrets:
     def credential(
         self, org: Mapping[str, object], document: Document, path: KeyPath
     ) -> tuple[Credential | None, list[Problem]]:
-        """Return an org's credential, or None and all that keeps it from having one."""
+        """Return an org's credential, or None and its problems."""
         given = {name: [name + form for form in FORMS if name + form in org] for name in NAMES}
         problems: list[Problem] = []
         found: dict[str, str] = {}
         for name, keys in given.items():
             filled = [key for key in keys if org[key] is not None] or keys[:1]
             for key in filled[1:]:
-                message = f"`{filled[0]}` is given as well: a secret is given in one way"
+                message = f"`{filled[0]}` is given as well: give each secret in one form only"
                 problems.append(document.problem((*path, key), message))
             if len(filled) == 1 and (org[filled[0]] is None or isinstance(org[filled[0]], str)):
                 try:
@@ -76,7 +75,7 @@ class Secrets:
             return BearerCredential(token=found["token"]), []
         if "username" in found and "access_key" in found:
             return BasicCredential(username=found["username"], access_key=found["access_key"]), []
-        return None, []  # a value of another type, which the models tell
+        return None, []  # a value of another type: the models report it
 
     def secret(self, name: str, key: str, value: object, document: Document, path: KeyPath) -> str:
         """Return one secret. Raises FlawError."""
@@ -101,11 +100,11 @@ class Secrets:
         return text
 
     def from_variable(self, variable: str) -> tuple[str, str]:
-        """Return what to call a variable, and its value."""
+        """Return a variable's description for messages, and its value."""
         if not VARIABLE.fullmatch(variable):
             raise FlawError(
                 "must be the name of an environment variable (letters, digits and _); "
-                "what is written here isn't shown, as it may be the secret itself"
+                "the value isn't shown, as it may be the secret itself"
             )
         shown = variable if SHOWN_VARIABLE.fullmatch(variable) else "named here"
         subject = f"the environment variable {shown}"
@@ -120,7 +119,7 @@ class Secrets:
         try:
             status = file.stat()
             if not stat.S_ISREG(status.st_mode):
-                raise FlawError(f"{subject} is no regular file")
+                raise FlawError(f"{subject} isn't a regular file")
             if status.st_size > MAX_BYTES:
                 raise FlawError(f"{subject} is larger than 64 KiB")
             text = file.read_bytes().decode()
@@ -135,7 +134,7 @@ class Secrets:
         return text
 
     def warn(self, file: Path, mode: int, message: str, document: Document, path: KeyPath) -> None:
-        """Warn, once for each file, that others than its owner can read a secret."""
+        """Warn once per file that users other than its owner can read a secret."""
         if mode & OTHERS_READ and file not in self._warned:
             self._warned.add(file)
             if not is_secret_mount(file):
@@ -143,32 +142,32 @@ class Secrets:
 
 
 def mismatches(given: Mapping[str, list[str]]) -> list[tuple[str, str]]:
-    """Return the keys that don't go together, with what is wrong."""
+    """Return the keys that exclude each other or lack another, with the problem."""
     if given["token"]:
         return [(keys[0], BOTH_KINDS) for name, keys in given.items() if keys and name != "token"]
     for here, missing in (("username", "access_key"), ("access_key", "username")):
         if given[here] and not given[missing]:
-            return [(given[here][0], f"needs {missing} beside it ({missing}, {missing}_env or {missing}_file)")]
+            return [(given[here][0], f"needs {missing} as well ({missing}, {missing}_env or {missing}_file)")]
     return []
 
 
 def flaw_of(name: str, text: str) -> str | None:
-    """Say why a text can't be that secret, if it can't."""
+    """Return the reason why a text can't be that secret, if there is one."""
     odd = next((character for character in text if not character.isprintable()), None)
     checks = (
         (not text, "is empty"),
-        (odd in ("\n", "\r"), "holds a line break"),
-        (odd is not None, f"holds a character that can't be seen (U+{ord(odd or ' '):04X})"),
+        (odd in ("\n", "\r"), "contains a line break"),
+        (odd is not None, f"contains an invisible character (U+{ord(odd or ' '):04X})"),
         (text != text.strip(), "begins or ends with a space"),
-        (name == "username" and ":" in text, "holds a colon, which Basic can't send in a username"),
-        (name == "token" and text[:7].lower() == "bearer ", "begins with `Bearer`: give the token alone"),
-        (name == "token" and not TOKEN.fullmatch(text), "holds a character that a token can't have"),
+        (name == "username" and ":" in text, "contains a colon, which Basic authentication doesn't allow"),
+        (name == "token" and text[:7].lower() == "bearer ", "begins with `Bearer`: write only the token"),
+        (name == "token" and not TOKEN.fullmatch(text), "contains a character that isn't allowed in a token"),
     )  # fmt: skip
     return next((message for wrong, message in checks if wrong), None)
 
 
 def is_secret_mount(file: Path) -> bool:
-    """Whether Kubernetes or Docker mounted the file as a secret: there the mode is theirs."""
+    """Return whether Kubernetes or Docker mounted the file as a secret: they set its mode, not the user."""
     for place in (file.absolute(), file.resolve()):
         if str(place).startswith(SECRET_MOUNTS) or any(map(KUBERNETES_VERSION.fullmatch, place.parts)):
             return True

@@ -1,7 +1,7 @@
 """The sections of the config file: every key, its default and its range.
 
-Owns what contract.md's "Config" says of them, and what must fit together within one
-section. What orgs, files and variables have to do with it is elsewhere.
+Owns what contract.md's "Config" says of them, and the rules within one section. Orgs,
+files and variables have their own modules.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ MIN_SEAL, MAX_SEAL = 10**6, 10**12
 
 
 def key(default: object, description: str, **bounds: Any) -> Any:
-    """Declare a key: its default as one would write it, and what it is for."""
+    """Declare a key: its default as it is written in the config, and its description."""
     return Field(default, validate_default=True, description=description, **bounds)
 
 
 def distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return a list in which nothing stands twice."""
+    """Return a list without duplicates."""
     for index, value in enumerate(values):
         if value in values[:index]:
-            raise invalid(f"{shown(str(value) if isinstance(value, str) else value)} stands in it twice")
+            raise invalid(f"{shown(str(value) if isinstance(value, str) else value)} is listed twice")
     return values
 
 
-def some(values: tuple[Any, ...]) -> tuple[Any, ...]:
+def not_empty(values: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return a list that isn't empty."""
     if not values:
         raise invalid("must not be empty")
@@ -54,16 +54,16 @@ def some(values: tuple[Any, ...]) -> tuple[Any, ...]:
 def one_format(value: str) -> str:
     """Return a format that can be written."""
     if value != "jsonl":
-        raise invalid(f"only jsonl is there yet, got {shown(value)}")
+        raise invalid(f"only jsonl is supported, got {shown(value)}")
     return value
 
 
-def filled(value: str) -> str:
-    """Return text that isn't empty and stands on one line."""
+def one_line(value: str) -> str:
+    """Return text of one line that isn't empty."""
     if not value.strip():
         raise invalid("is empty")
     if CONTROL.search(value):
-        raise invalid("holds a line break or another control character")
+        raise invalid("contains a line break or another control character")
     return value
 
 
@@ -74,18 +74,18 @@ def seal_size(value: int) -> int:
     return value
 
 
-Text = Annotated[str, AfterValidator(filled)]
+Text = Annotated[str, AfterValidator(one_line)]
 Populations = Annotated[
     tuple[Population, ...],
     AfterValidator(distinct),
-    AfterValidator(some),
+    AfterValidator(not_empty),
     Field(json_schema_extra={"minItems": 1, "uniqueItems": True}),
 ]
-Span = Annotated[Positive, at_most(API_SPAN, ": the API answers no longer range")]
+Span = Annotated[Positive, at_most(API_SPAN, ": the API accepts no longer range")]
 
 
 class Section(BaseModel):
-    """A section; one whose keys are all commented out stands for its defaults."""
+    """A section; if all its keys are commented out, it has its defaults."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -96,7 +96,7 @@ class Section(BaseModel):
 
 
 class RateLimit(Section):
-    """At most so many requests in any period of that length."""
+    """The most requests in any period of that length."""
 
     requests: int = key(1, "requests per period", ge=1, le=100_000)
     period: Annotated[Positive, at_most(DAY)] = key("1s", "length of the period")
@@ -132,9 +132,9 @@ class Retry(Section):
 
 
 class Api(Section):
-    """The API and how gently it is asked."""
+    """The API, and the limits on requests to it."""
 
-    base_url: ApiUrl = key("https://api.lambdatest.com", "where the API is: https, or http on loopback")
+    base_url: ApiUrl = key("https://api.lambdatest.com", "URL of the API: https, or http on loopback")
     timeout: Annotated[Positive, at_most(timedelta(hours=1))] = key("30s", "one attempt, all of it")
     max_span: Span = key("90d", "longest range of one request, in elapsed time")
     range_end: RangeEnd = key("inclusive", "how the API reads the end of a range")
@@ -151,12 +151,12 @@ class Defaults(Section):
 
     timezone: ZoneName = key("UTC", "the org's calendar: IANA name or ±HH:MM")
     granularity: Granularity = key("day", "length of the windows")
-    populations: Populations = key(tuple(map(str, Population)), "whose usage is collected")
+    populations: Populations = key(tuple(map(str, Population)), "the users whose usage is collected")
     since: Date | None = key(None, "nothing older is wanted")
 
 
 class Output(Section):
-    """Where records go."""
+    """The output of records."""
 
     path: Text = key("-", "a directory, or - for stdout")
     format: Annotated[str, AfterValidator(one_format), Field(json_schema_extra={"enum": ["jsonl"]})] = key(
@@ -166,7 +166,7 @@ class Output(Section):
 
 
 class State(Section):
-    """Where the ledger is."""
+    """The ledger's place."""
 
     url: LedgerUrl = key("sqlite:///state/ledger.db", "sqlite:///…, postgresql://… or none")
     password_file: FilePath | None = key(None, "file with the password for PostgreSQL; read at every connection")
@@ -176,7 +176,7 @@ class Schedule(Section):
     """When `serve` collects, and what is fetched again."""
 
     cron: Cron = key("20 * * * *", "minute hour day month weekday")
-    timezone: ZoneName = key("UTC", "zone that cron is read in")
+    timezone: ZoneName = key("UTC", "time zone of cron")
     jitter: Annotated[Duration, at_most(DAY)] = key("60s", "random delay of a run, at most")
     settle: Duration = key("6h", "how long after its end a window is due")
     recheck: Annotated[tuple[Positive, ...], AfterValidator(distinct)] = key(
@@ -189,26 +189,26 @@ class Schedule(Section):
 
 
 class Service(Section):
-    """What `serve` answers."""
+    """The HTTP server of `serve`."""
 
     host: Text = key("127.0.0.1", "address to listen on")
     port: int = key(8080, "port to listen on; 0 takes a free one", ge=0, le=65535)
-    allowed_hosts: tuple[Text, ...] = key((), "Host headers that are answered beside loopback's")
+    allowed_hosts: tuple[Text, ...] = key((), "Host headers that are accepted besides loopback's")
     token_file: FilePath | None = key(None, "file with the token that clients must send")
     usage_metrics: bool = key(False, "whether /metrics also shows usage")
     org_metrics: bool = key(True, "whether /metrics has labels per org")
-    grace: Annotated[Duration, at_most(timedelta(hours=1))] = key("20s", "time to finish when told to stop")
+    grace: Annotated[Duration, at_most(timedelta(hours=1))] = key("20s", "time to finish after a signal to stop")
 
 
 class Push(Section):
-    """Where the metrics of runs that end go."""
+    """The metrics of runs that end."""
 
     gateway: HttpUrl | None = key(None, "URL of a Prometheus Pushgateway")
     textfile: FilePath | None = key(None, "file for node_exporter's textfile collector")
 
 
 class Log(Section):
-    """What is logged to stderr."""
+    """The log on stderr."""
 
-    level: Literal["debug", "info", "warning", "error"] = key("info", "least level that is logged")
+    level: Literal["debug", "info", "warning", "error"] = key("info", "lowest level that is logged")
     format: Literal["auto", "console", "json"] = key("auto", "auto: console on a terminal, else json")

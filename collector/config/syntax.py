@@ -1,7 +1,7 @@
-"""What is wrong with a file that isn't YAML, in words for somebody who just edited it.
+"""Messages for a file that isn't YAML, for the person who just edited it.
 
-Owns the translation of the parser's errors. Never shows the text of the file: any of it
-may be a secret (a key that begins with `*` is taken for an alias).
+Owns the translation of the parser's errors. Never shows the text of the file, since any part of
+it may be a secret (the parser takes a key that begins with `*` for an alias).
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import yaml
 
 from collector.errors import Problem
 
-MISPLACED_COLON = "a `:` where none can be: check the indentation, and quote a value that holds `: `"
+MISPLACED_COLON = "a `:` isn't allowed here: check the indentation, and quote a value that contains `: `"
 # In this order: (in the parser's problem or context, whether the start of the construct is the line, message)
 SENTENCES = (
-    ("expected a single document", False, "a second document begins here (`---`): a file holds one"),
+    ("expected a single document", False, "a second document begins here (`---`): write one document per file"),
     ("mapping values are not allowed", False, MISPLACED_COLON),
     ("could not find expected ':'", True, "a key needs a `:` and a space after it"),
-    ("unknown escape", True, "no escape (`\\`) in double quotes looks like this: use single quotes"),
+    ("unknown escape", True, "this escape (`\\`) isn't allowed in double quotes: use single quotes"),
     ("a quoted scalar", True, "a quote is opened here and never closed"),
     ("-quoted scalar", True, "a quote is opened here and never closed"),
     ("flow sequence", True, "a `[` is opened here and not closed by a `]`, or a comma is missing"),
@@ -26,14 +26,14 @@ SENTENCES = (
     ("cannot start any token", False, "a value can't begin with `@`, a backtick or `%`: put it in quotes"),
     ("control characters", False, "a control character, which YAML doesn't allow"),
     ("special characters", False, "a control character, which YAML doesn't allow"),
-    ("a block", False, "the indentation fits none of the lines above"),
-    ("node content", False, "a `]`, `}` or `,` stands where a value belongs"),
+    ("a block", False, "the indentation matches none of the lines above"),
+    ("node content", False, "a `]`, `}` or `,` is in the place of a value"),
 )  # fmt: skip
-TAB = "a tab is used for indentation: YAML wants spaces"
+TAB = "a tab is used for indentation: use spaces"
 
 
 def syntax_problem(error: yaml.YAMLError, *, file: str, text: str) -> Problem:
-    """Return what the parser stumbled over, with its line."""
+    """Return the parser's error as a problem, with its line."""
     lines = text.splitlines() or [""]
     said = f"{getattr(error, 'problem', '')} {getattr(error, 'reason', '')} {getattr(error, 'context', '')}"
     mark, start = getattr(error, "problem_mark", None), getattr(error, "context_mark", None)

@@ -1,7 +1,7 @@
 """The types of single config values: durations, sizes, dates, paths, cron lines.
 
-Owns how each is parsed, from the text of a file, a variable or an option alike, and its
-JSON Schema. Knows no keys, no files and no defaults. URLs and zones have their own modules.
+Owns how each is parsed (the same way from a file, a variable or an option), and its JSON
+Schema. Knows no keys, no files and no defaults. URLs and zones have their own modules.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ SIZE = re.compile(r"([0-9]{1,15})(B|[kK]B|MB|GB|KiB|MiB|GiB)?")
 UNIT_BYTES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 FIRST_DATE = date(2015, 1, 1)
-NOTHING = timedelta(0)
 
 
 def parse_duration(value: object) -> timedelta:
@@ -38,7 +37,7 @@ def parse_duration(value: object) -> timedelta:
         seconds = value
     elif isinstance(value, str) and (found := DURATION.fullmatch(value)):
         seconds = float(found[1]) * UNIT_SECONDS[found[2] or "s"]
-    if not seconds >= 0:  # also what is no number
+    if not seconds >= 0:  # also NaN
         raise invalid(expected("a duration such as 30s, 500ms, 10m, 6h or 3d", value))
     if seconds > MAX_DAYS * 86_400:
         raise invalid(expected(f"a duration of at most {MAX_DAYS}d, which is a hundred years", value))
@@ -55,13 +54,13 @@ def parse_size(value: object) -> int:
 
 
 def parse_date(value: object) -> date:
-    """Return a calendar date that the API can have usage for."""
+    """Return a date for which the API can have usage."""
     day = value if isinstance(value, date) and not isinstance(value, datetime) else None
     if isinstance(value, str) and ISO_DATE.fullmatch(value):
         try:
             day = date.fromisoformat(value)
         except ValueError:
-            raise invalid(expected("a date of the calendar", value)) from None
+            raise invalid(expected("a date that exists", value)) from None
     if day is None:
         raise invalid(expected("a date such as 2026-01-31", value))
     if day < FIRST_DATE:
@@ -70,16 +69,18 @@ def parse_date(value: object) -> date:
 
 
 def parse_cron(value: object) -> str:
-    """Return a cron line of five fields that dates do meet."""
+    """Return a cron line of five fields that matches some date."""
     if not isinstance(value, str) or len(value.split()) != 5:
         raise invalid(expected("five fields (minute hour day month weekday) such as '20 * * * *'", value))
     if flaw := cron_flaw(value):
-        raise invalid(f"{shown(value)} is no schedule: {flaw}; five fields are minute hour day month weekday")
+        raise invalid(
+            f"{shown(value)} isn't a valid schedule: {flaw}; the fields are minute, hour, day, month, weekday"
+        )
     return value
 
 
 def parse_path(value: object) -> Path:
-    """Return a path that is neither empty nor holds a NUL."""
+    """Return a path that isn't empty and contains no NUL."""
     if isinstance(value, Path):
         return value
     if not isinstance(value, str) or not value or "\0" in value:
@@ -87,20 +88,15 @@ def parse_path(value: object) -> Path:
     return Path(value)
 
 
-def at_least(low: timedelta) -> AfterValidator:
-    """Return the check that a duration isn't shorter than that, and more than nothing."""
-
-    def check(value: timedelta) -> timedelta:
-        if value < low or not value:
-            floor = f"at least {duration_text(low)}" if low else "more than 0"
-            raise invalid(f"must be {floor}, got {duration_text(value)}")
-        return value
-
-    return AfterValidator(check)
+def positive(value: timedelta) -> timedelta:
+    """Return a duration that is more than 0."""
+    if not value:
+        raise invalid(f"must be more than 0, got {duration_text(value)}")
+    return value
 
 
 def at_most(high: timedelta, because: str = "") -> AfterValidator:
-    """Return the check that a duration isn't longer than that."""
+    """Return the check that a duration is at most that long."""
 
     def check(value: timedelta) -> timedelta:
         if value > high:
@@ -111,16 +107,15 @@ def at_most(high: timedelta, because: str = "") -> AfterValidator:
 
 
 def text_schema(pattern: str | None = None, *, or_also: str | None = None) -> WithJsonSchema:
-    """Return the JSON Schema of a value that is written as text, or also as that other type."""
+    """Return the JSON Schema of a value that is written as text, or also as that type of number."""
     text: dict[str, object] = {"type": "string", **({"pattern": pattern} if pattern else {})}
     if or_also is None:
         return WithJsonSchema(text)
-    other: dict[str, object] = {"type": or_also, **({"minimum": 0} if or_also != "null" else {})}
-    return WithJsonSchema({"anyOf": [text, other]})
+    return WithJsonSchema({"anyOf": [text, {"type": or_also, "minimum": 0}]})
 
 
 Duration = Annotated[timedelta, PlainValidator(parse_duration), text_schema(f"^{DURATION.pattern}$", or_also="number")]
-Positive = Annotated[Duration, at_least(NOTHING)]
+Positive = Annotated[Duration, AfterValidator(positive)]
 Size = Annotated[int, PlainValidator(parse_size), text_schema(f"^{SIZE.pattern}$", or_also="integer")]
 Date = Annotated[
     date, PlainValidator(parse_date), WithJsonSchema({"type": "string", "format": "date", "minLength": 10})

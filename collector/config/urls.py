@@ -1,7 +1,7 @@
-"""The URLs of the config: where the API is, where the ledger is, where metrics go.
+"""The URLs of the config: of the API, of the ledger, of the Pushgateway.
 
-Owns which URLs a credential may be sent to. Opens none of them, and never shows what
-may hold a password.
+Owns which URLs a credential may be sent to. Opens none of them, and never shows a URL that
+may contain a password.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ LEDGERS = "`none`, sqlite:///path/to/file.db or postgresql://host/database"
 
 
 def parse_http_url(value: object) -> str:
-    """Return an http(s) URL that is nothing but scheme, host, port and path, without a trailing slash."""
+    """Return an http(s) URL of only scheme, host, port and path, without a trailing slash."""
     if not isinstance(value, str) or not value:
         raise invalid(expected("a URL such as https://api.lambdatest.com", value))
     if "@" in value:
-        raise invalid("must not hold a user name or password (`…@`): secrets have keys of their own")
+        raise invalid("must not contain a user name or password (`…@`): use the keys for secrets instead")
     if not URL_CHARACTERS.fullmatch(value):
-        raise invalid(f"holds a character that a URL can't have, got {shown(value)}")
+        raise invalid(f"contains a character that isn't allowed in a URL, got {shown(value)}")
     try:
         parts = urlsplit(value)
         usable = bool(parts.hostname and HOST.fullmatch(parts.hostname)) and parts.port != 0
@@ -39,9 +39,9 @@ def parse_http_url(value: object) -> str:
     if not usable:
         raise invalid(f"has no valid host or port, got {shown(value)}")
     if "?" in value:
-        raise invalid("must not hold a query (`?…`): the collector adds its own")
+        raise invalid("must not contain a query (`?…`): the collector adds its own")
     if "#" in value:
-        raise invalid("must not hold a fragment (`#…`)")
+        raise invalid("must not contain a fragment (`#…`)")
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
 
 
@@ -55,7 +55,7 @@ def require_tls(url: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine: localhost, 127.0.0.0/8 or ::1."""
+    """Return whether a host is this machine: localhost, 127.0.0.0/8 or ::1."""
     if host == "localhost":
         return True
     try:
@@ -65,7 +65,7 @@ def is_loopback(host: str) -> bool:
 
 
 def parse_ledger_url(value: object) -> SecretStr:
-    """Return where the ledger is; it may hold a password, so no message shows it."""
+    """Return the ledger's URL; it may contain a password, so no message shows it."""
     text = value.get_secret_value() if isinstance(value, SecretStr) else value
     if not isinstance(text, str) or not text:
         raise invalid(expected(LEDGERS, value))
@@ -87,7 +87,7 @@ def parse_ledger_url(value: object) -> SecretStr:
 
 
 def ledger_url_of_file(url: str, directory: Path) -> str:
-    """Return a ledger's URL as a file means it: certificates and the like that are relative lie beside that file."""
+    """Return a ledger's URL with relative paths of certificates resolved from the config's directory."""
     if not url.startswith("postgresql://"):
         return url
     from collector.ledger.postgresql.dsn import with_files_beside  # noqa: PLC0415 - loads its driver
@@ -95,8 +95,8 @@ def ledger_url_of_file(url: str, directory: Path) -> str:
     return with_files_beside(url, directory)
 
 
-def holds_password(url: str) -> bool:
-    """Say whether a ledger's URL holds a password."""
+def contains_password(url: str) -> bool:
+    """Return whether a ledger's URL contains a password."""
     user = url.partition("://")[2].partition("@")[0]
     return url.startswith("postgresql://") and (("@" in url and ":" in user) or "password=" in url)
 

@@ -1,6 +1,6 @@
 """YAML nodes as plain values: every scalar stays the text that was written, except null.
 
-Owns which keys and tags are allowed. Notes every problem with its line and goes on with the
+Owns which keys and tags are allowed. Reports every problem with its line and continues with the
 rest. Knows nothing of settings or orgs.
 """
 
@@ -10,16 +10,15 @@ from pathlib import Path
 
 import yaml
 
-from collector.config.messages import PLAIN_KEY, Hidden, dotted
-from collector.config.messages import Path as KeyPath
+from collector.config.messages import PLAIN_KEY, Hidden, KeyPath, dotted
 from collector.errors import Problem
 
 TAG = "tag:yaml.org,2002:"
 NULL_TAG = TAG + "null"
 TEXT_TAGS = frozenset(TAG + name for name in ("str", "int", "float", "bool", "timestamp"))
 NO_SHARING = (
-    "anchors (`&…`), aliases (`*…`) and merge keys (`<<`) aren't supported: write the value in each place, "
-    "or below `defaults:` what all orgs share; quote a value that begins with `&` or `*`"
+    "anchors (`&…`), aliases (`*…`) and merge keys (`<<`) aren't supported: repeat the value in each place, "
+    "or write what all orgs share below `defaults:`; quote a value that begins with `&` or `*`"
 )
 
 
@@ -31,7 +30,7 @@ class Builder:
         self.problems: list[Problem] = []
 
     def build(self, node: yaml.Node, path: KeyPath) -> object:
-        """Return the value of a node; note what is wrong with it."""
+        """Return the value of a node, and note its problems."""
         if isinstance(node, yaml.ScalarNode):
             return self.scalar(node, path)
         return self.mapping(node, path) if isinstance(node, yaml.MappingNode) else self.sequence(node, path)
@@ -43,7 +42,7 @@ class Builder:
         self.problems.append(Problem(message=message, file=str(self.file), line=line, path=place))
 
     def scalar(self, node: yaml.ScalarNode, path: KeyPath) -> str | None:
-        """Return the text as it is written, or None."""
+        """Return the text as it was written, or None."""
         if node.tag == NULL_TAG:
             return None
         if node.tag not in TEXT_TAGS:
@@ -57,7 +56,7 @@ class Builder:
         return [self.build(item, (*path, index)) for index, item in enumerate(node.value)]
 
     def mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, object]:
-        """Return a mapping's values; of a key that stands twice, the first."""
+        """Return a mapping's values; of a key that is set twice, the first."""
         self.refuse_tag(node, path, "map")
         values: dict[str, object] = {}
         lines: dict[str, int] = {}
@@ -70,7 +69,7 @@ class Builder:
                 self.note(key_node, path, "a key must be text, followed by `: ` and a value")
                 continue
             if key in values:
-                message = f"the key stands here twice, first on line {lines[key]}"
+                message = f"this key is already set on line {lines[key]}"
                 shown = PLAIN_KEY.fullmatch(key) and value_node.value  # else it may be a secret
                 self.note(key_node, (*path, key if shown else Hidden(key)), message)
                 continue

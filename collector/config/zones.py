@@ -1,7 +1,6 @@
-"""What to say about a time zone's name that isn't one.
+"""Messages for a time zone that doesn't exist.
 
-Owns the way from a name that somebody wrote to the one that they meant. `Zone.parse`
-decides what a zone is.
+Owns which zone is proposed for a name that doesn't exist. `Zone.parse` decides which zones exist.
 """
 
 from __future__ import annotations
@@ -63,7 +62,7 @@ def parse_zone(value: object) -> Zone:
 
 @lru_cache(maxsize=1024)  # a thousand orgs may share one mistake
 def zone_advice(name: str) -> str:
-    """Say what is wrong with a name that `Zone.parse` refused, and what would be right."""
+    """Return the problem of a name that `Zone.parse` refused, and what would be right."""
     if found := LOOSE_OFFSET.fullmatch(name.strip()):
         return offset_advice(name, *found.groups())
     if zones := ABBREVIATIONS.get(name.upper()):
@@ -79,10 +78,10 @@ def zone_advice(name: str) -> str:
 
 
 def offset_advice(name: str, sign: str | None, hours: str, minutes: str | None) -> str:
-    """Say how an offset that is almost one is written."""
+    """Return the problem of an offset that is nearly right, and the right form."""
     text = f"{sign or '+'}{int(hours):02}:{minutes or '00'}"
     if int(hours) * 60 + int(minutes or 0) > MAX_OFFSET.total_seconds() / 60 or int(minutes or 0) > 59:
         return f"offset {shown(name)} is out of range: -14:00 to +14:00"
     if sign is None and not name.upper().startswith(("UTC", "GMT")):
-        return f"unknown time zone {shown(name)}; an offset has a sign: +{text[1:]} or -{text[1:]}"
+        return f"unknown time zone {shown(name)}; an offset needs a sign: write +{text[1:]} or -{text[1:]}"
     return f"unknown time zone {shown(name)}; did you mean {text}?"

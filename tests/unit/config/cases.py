@@ -1,8 +1,8 @@
-"""The configs of this folder, good and bad, and how they are put on disk.
+"""The good and bad configs of this directory, and how a test writes them to disk.
 
-`good/NAME.yaml` is a config that loads. A bad config is `bad/GROUP/NAME.yaml`, and `NAME.txt` beside it holds
-every line that is reported, word for word. If it needs more files, `NAME/` replaces `NAME.yaml` and holds
-`collector.yaml` with the files beside it. `NAME.json` gives variables (`environ`) and options (`options`).
+`good/NAME.yaml` is a config that loads. A bad config is `bad/GROUP/NAME.yaml`, with every reported line in
+`bad/GROUP/NAME.txt`. If it needs more files, a directory `NAME/` with `collector.yaml` and those files
+replaces `NAME.yaml`. `NAME.json` contains variables (`environ`) and options (`options`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-SECRET = "s3cretMARKER"  # noqa: S105, RUF100 - every secret of every bad config, so that a leak is seen
+SECRET = "s3cretMARKER"  # noqa: S105, RUF100 - the secret in every bad config, so that a test finds it in messages
 ORG = "orgs:\n- {name: acme, token_env: T}\n"
 CONFIG = Path("collector.yaml")
 HERE = Path(__file__).parent
@@ -20,7 +20,7 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Bad:
-    """A config that can't be used, named by the file of its messages."""
+    """A bad config, found by the file with its messages."""
 
     messages: Path
 
@@ -35,14 +35,14 @@ class Bad:
         return self.messages.read_text(encoding="utf-8").splitlines()
 
     @property
-    def around(self) -> dict[str, dict[str, str]]:
-        """Return the variables and the options; `T` is always set."""
+    def arguments(self) -> dict[str, dict[str, str]]:
+        """Return the arguments of `load`; the variable `T` is always set."""
         file = self.messages.with_suffix(".json")
         given = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
         return {"environ": {"T": SECRET, **given.get("environ", {})}, "overrides": given.get("options", {})}
 
     def write(self) -> Path:
-        """Put the config and the files beside it into the working directory."""
+        """Write the config and its other files into the working directory."""
         if (folder := self.messages.with_suffix("")).is_dir():
             shutil.copytree(folder, ".", dirs_exist_ok=True)
         elif (file := self.messages.with_suffix(".yaml")).exists():

@@ -17,7 +17,7 @@ def refused(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
     bad: Bad = request.param
     file = bad.write()
     with pytest.raises(ConfigError) as caught:
-        load(file, **bad.around)
+        load(file, **bad.arguments)
     return bad, caught.value
 
 
@@ -31,7 +31,7 @@ def test_no_message_holds_any_of_a_secret(refused: Refused) -> None:
     assert SECRET not in f"{error} {error!r} {error.problems!r}"
 
 
-def test_every_problem_says_where_to_look(refused: Refused) -> None:
+def test_every_problem_has_a_place(refused: Refused) -> None:
     _, error = refused
     assert all(problem.file or problem.path for problem in error.problems)
 

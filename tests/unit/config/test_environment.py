@@ -12,7 +12,7 @@ from tests.unit.config.cases import CONFIG, ORG, SECRET, write
 
 
 @pytest.fixture(autouse=True)
-def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _in_a_new_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write(CONFIG, ORG)
 
@@ -47,20 +47,20 @@ def test_every_scalar_has_a_variable(path: tuple[str, ...], field: FieldInfo) ->
         ("COLLECTOR_PUSH__GATEWAY", "http://gateway:9091/", "http://gateway:9091"),
     ],
 )
-def test_variable_is_read_like_the_file_s_text(name: str, text: str, value: object) -> None:
+def test_variable_is_parsed_like_text_of_the_file(name: str, text: str, value: object) -> None:
     found: object = load(CONFIG, environ={"T": SECRET, name: text}).settings
     for step in name.removeprefix("COLLECTOR_").lower().split("__"):
         found = getattr(found, step)
     assert found == value
 
 
-def test_variable_can_take_back_what_the_file_says() -> None:
+def test_variable_null_removes_a_value_of_the_file() -> None:
     write(CONFIG, "push: {gateway: 'http://gateway:9091'}\n" + ORG)
     settings = load(CONFIG, environ={"T": SECRET, "COLLECTOR_PUSH__GATEWAY": "null"}).settings
     assert settings.push.gateway is None
 
 
-def test_variables_of_others_are_ignored() -> None:
+def test_variables_of_other_programs_are_ignored() -> None:
     assert not warnings(
         COLLECTOR_PORT="tcp://10.0.0.1:8080",
         COLLECTOR_SERVICE_HOST="10.0.0.1",
@@ -75,7 +75,7 @@ def test_variables_of_others_are_ignored() -> None:
     )
 
 
-def test_variable_with_a_slip_in_its_name_is_warned_about() -> None:
+def test_misspelt_variable_is_warned_about() -> None:
     assert warnings(COLLECTOR_API__CONCURENCY=SECRET, COLLECTOR_LOG__XYZ="1", COLLECTOR_STATE__URL__X="1") == [
         ("COLLECTOR_API__CONCURENCY: is ignored: there is no such setting; did you mean COLLECTOR_API__CONCURRENCY?"),
         "COLLECTOR_LOG__XYZ: is ignored: there is no such setting; did you mean COLLECTOR_LOG__LEVEL?",
@@ -90,17 +90,17 @@ def test_variable_for_a_list_or_a_section_is_warned_about() -> None:
     ]
 
 
-def test_config_is_the_one_that_is_named() -> None:
+def test_config_is_first_the_one_of_the_option() -> None:
     assert find_config(Path("x.yaml"), {"COLLECTOR_CONFIG": "collector.yaml"}) == Path("x.yaml")
 
 
-def test_config_is_else_the_variable_s() -> None:
+def test_config_is_second_the_one_of_the_variable() -> None:
     write(Path("config/collector.yaml"), ORG)
     assert find_config(None, {"COLLECTOR_CONFIG": "collector.yaml"}) == CONFIG
     assert find_config(None, {"COLLECTOR_CONFIG": ""}) == Path("config/collector.yaml")
 
 
-def test_config_is_else_in_one_of_the_usual_places(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_config_is_third_in_one_of_the_usual_places(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(find, "PLACES", (Path("config/collector.yaml"), Path("etc/collector.yaml")))
     second = write(Path("etc/collector.yaml"), ORG)
     assert find_config(None, {}) == second
@@ -108,13 +108,13 @@ def test_config_is_else_in_one_of_the_usual_places(monkeypatch: pytest.MonkeyPat
     assert find_config(None, {}) == first
 
 
-def test_config_that_the_variable_names_must_be_there() -> None:
+def test_config_of_the_variable_must_exist() -> None:
     with pytest.raises(ConfigError) as caught:
         find_config(None, {"COLLECTOR_CONFIG": "nowhere.yaml"})
     assert str(caught.value) == "COLLECTOR_CONFIG names nowhere.yaml, but there is no such file"
 
 
-def test_no_config_says_where_it_looked_and_how_to_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_config_the_message_names_the_places_and_how_to_begin(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(find, "PLACES", (Path("config/collector.yaml"), Path("etc/collector.yaml")))
     with pytest.raises(ConfigError) as caught:
         find_config(None, {})
@@ -125,7 +125,7 @@ def test_no_config_says_where_it_looked_and_how_to_begin(monkeypatch: pytest.Mon
     )
 
 
-def test_place_that_cannot_be_looked_at_is_the_config_and_reading_it_says_why() -> None:
+def test_config_without_permission_is_chosen_and_reading_it_reports_why() -> None:
     odd = "x" * 5000
     assert find_config(None, {"COLLECTOR_CONFIG": odd}) == Path(odd)
     with pytest.raises(ConfigError, match="can't be read: File name too long"):

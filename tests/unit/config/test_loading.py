@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from collector.config import LoadedConfig, Settings, document, load
@@ -21,7 +21,7 @@ EXAMPLES = Path(__file__).parents[3] / "config"
 
 
 @pytest.fixture(autouse=True)
-def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _in_a_new_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
@@ -31,7 +31,7 @@ def loaded(
     return load(write(CONFIG, text), environ={**VARIABLES, **(environ or {})}, overrides=overrides)
 
 
-def test_file_is_read_without_a_look_at_the_process_s_own_environment(
+def test_load_ignores_the_environment_of_the_process(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("COLLECTOR_API__CONCURRENCY", "3")
@@ -56,7 +56,7 @@ def test_option_that_is_not_given_overrides_nothing() -> None:
     assert (config.settings.log.level, config.settings.output.path) == ("debug", "out")
 
 
-def test_section_whose_keys_are_all_commented_out_stands_for_its_defaults() -> None:
+def test_section_without_keys_has_its_defaults() -> None:
     config = loaded("api:\n  # timeout: 3s\n  retry:\noutput:\n" + ORG, {"COLLECTOR_API__RETRY__ATTEMPTS": "2"})
     assert config.settings.api.retry.attempts == 2
     assert config.settings.output == Settings().output
@@ -83,22 +83,22 @@ def test_section_whose_keys_are_all_commented_out_stands_for_its_defaults() -> N
         ("!!int 012", "012"),
     ],
 )
-def test_scalar_stays_the_text_that_was_written(written: str, read: str) -> None:
+def test_scalar_is_the_text_as_written(written: str, read: str) -> None:
     org = loaded(f"orgs:\n- name: a\n  token_env: T\n  org_id: {written}\n  labels: {{key: {written}}}\n").orgs[0]
     assert (org.org_id, org.labels) == (read, {"key": read})
 
 
-def test_unquoted_offset_is_a_zone_and_no_number() -> None:
+def test_unquoted_offset_is_a_zone_and_not_a_number() -> None:
     org = loaded("orgs:\n- {name: a, token_env: T, timezone: +05:30, since: 2026-01-01}\n").orgs[0]
     assert (org.zone.name, org.since) == ("+05:30", date(2026, 1, 1))
 
 
-def test_unquoted_secret_is_not_mangled() -> None:
+def test_unquoted_secret_is_the_text_as_written() -> None:
     org = loaded("orgs:\n- {name: a, username: 0123, access_key: 1e5}\n").orgs[0]
     assert org.credential == BasicCredential(username="0123", access_key="1e5")
 
 
-def test_org_takes_what_it_does_not_say_from_defaults() -> None:
+def test_org_without_a_key_has_the_value_of_defaults() -> None:
     config = loaded(
         """
 api: {base_url: "https://eu-api.lambdatest.com/"}
@@ -149,23 +149,25 @@ def _parser(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.usefixtures("_parser")
 @pytest.mark.parametrize("bad", [bad for bad in BAD if bad.name.startswith("yaml/")], ids=lambda bad: bad.name)
-def test_with_libyaml_and_without_the_same_is_reported(bad: Bad) -> None:
+def test_messages_are_the_same_with_and_without_libyaml(bad: Bad) -> None:
     with pytest.raises(ConfigError) as caught:
-        load(bad.write(), **bad.around)
+        load(bad.write(), **bad.arguments)
     assert str(caught.value).splitlines() == bad.expected
 
 
 @pytest.mark.usefixtures("_parser")
-def test_nesting_without_end_is_refused_before_the_stack_ends() -> None:
-    with pytest.raises(ConfigError, match=r"\Acollector\.yaml:1: lists or mappings are nested too deep\Z"):
+def test_very_deep_nesting_is_refused_before_the_stack_overflows() -> None:
+    with pytest.raises(
+        ConfigError, match=r"\Acollector\.yaml:1: lists or mappings are nested more than 40 levels deep\Z"
+    ):
         loaded("api: " + "[" * 100_000 + "\n" + ORG)
 
 
-def test_byte_order_mark_and_windows_line_ends_are_no_problem() -> None:
+def test_byte_order_mark_and_windows_line_ends_are_accepted() -> None:
     assert [org.name for org in loaded("\ufeff" + ORG.replace("\n", "\r\n")).orgs] == ["acme"]
 
 
-def test_org_files_are_read_in_order_once_and_without_hidden_ones() -> None:
+def test_org_files_are_read_once_in_order_and_without_hidden_files() -> None:
     write(Path("orgs.d/b.yaml"), "orgs:\n- {name: b, token_env: T}\n")
     write(Path("orgs.d/a.yaml"), "- {name: a1, token_env: T}\n- {name: a2, token_env: T}\n")
     write(Path("orgs.d/.b.yaml"), "no orgs at all")
@@ -177,7 +179,7 @@ def test_org_files_are_read_in_order_once_and_without_hidden_ones() -> None:
     assert config.files == tuple(map(Path, ["collector.yaml", "empty.yaml", "orgs.d/a.yaml", "orgs.d/b.yaml"]))
 
 
-def test_directory_of_org_files_that_cannot_be_read_is_an_error_and_not_empty(
+def test_unreadable_directory_of_org_files_is_an_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     write(Path("orgs.d/a.yaml"), ORG)
@@ -217,13 +219,13 @@ def test_path_in_a_variable_is_relative_to_the_working_directory() -> None:
     assert config.settings.api.ca_file == Path("ca.pem")
 
 
-def test_a_thousand_orgs_in_one_file_are_all_there() -> None:
+def test_a_thousand_orgs_in_one_file_are_all_loaded() -> None:
     orgs = "".join(f"- {{name: org-{n}, token_env: T, labels: {{n: {n:04}}}}}\n" for n in range(1000))
     config = loaded("orgs:\n" + orgs)
     assert [(org.name, org.labels["n"]) for org in config.orgs] == [(f"org-{n}", f"{n:04}") for n in range(1000)]
 
 
-def test_a_thousand_orgs_in_a_thousand_files_are_all_there() -> None:
+def test_a_thousand_orgs_in_a_thousand_files_are_all_loaded() -> None:
     for n in range(1000):
         write(Path(f"orgs.d/{n:04}.yaml"), f"orgs:\n- {{name: org-{n}, token_env: T}}\n")
     config = loaded("api: {}\n")
@@ -231,20 +233,20 @@ def test_a_thousand_orgs_in_a_thousand_files_are_all_there() -> None:
     assert len(config.files) == 1001
 
 
-def test_more_per_org_than_for_all_is_worth_a_warning() -> None:
+def test_org_limit_above_the_limit_for_all_orgs_is_warned_about() -> None:
     config = loaded("api:\n  concurrency: 1\n" + ORG)
     assert list(map(str, config.warnings)) == [
-        "collector.yaml:2: api.concurrency: 2 is more than api.concurrency, so 1 is what an org gets"
+        "collector.yaml:2: api.concurrency: 2 is more than api.concurrency (1), which limits all orgs together"
     ]
 
 
-def test_example_states_exactly_the_defaults() -> None:
+def test_example_config_has_exactly_the_defaults() -> None:
     config = load(EXAMPLES / "collector.example.yaml", environ=VARIABLES)
     assert config.settings == Settings()
     assert [org.name for org in config.orgs] == ["acme", "globex"]
 
 
-def test_example_has_every_key_there_is() -> None:
+def test_example_config_has_every_key() -> None:
     written = document.read_document(EXAMPLES / "collector.example.yaml")
     for path, _ in leaves(Settings):
         assert dotted_keys(written.data) >= {".".join(path)}
@@ -277,25 +279,26 @@ def test_loaded_config_cannot_be_changed() -> None:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # every example overwrites the file
 @given(st.data())
-def test_any_edit_of_a_config_ends_as_a_config_or_as_a_config_error(data: st.DataObject) -> None:
+def test_any_edit_of_a_config_gives_a_config_or_a_config_error(data: st.DataObject) -> None:
     text = f"""api: {{timeout: 3s, retry: {{attempts: 3}}}}
 orgs:
-- &a
-  name: acme
+- name: acme
   username: u
   access_key: {SECRET}
   labels: {{team: qa}}
-- {{<<: *a, name: other, timezone: +05:30}}
+- {{name: other, token: {SECRET}, timezone: +05:30}}
 """
     for _ in range(data.draw(st.integers(1, 3))):
         start = data.draw(st.integers(0, len(text)))
         end = data.draw(st.integers(start, min(len(text), start + 5)))
         text = text[:start] + data.draw(st.text("{}[]:-,#&*!|>'\"%@?~<\t\n x0", max_size=3)) + text[end:]
     try:
-        told = str(loaded(text))
+        config = loaded(text)
+        assume(all(SECRET not in str(org.labels) for org in config.orgs))  # an edit made the token a label
+        message = str(config)
     except ConfigError as error:
-        told = str(error)
-    assert SECRET not in told
+        message = str(error)
+    assert SECRET not in message
 
 
 def dotted_keys(data: object, above: str = "") -> set[str]:

@@ -34,7 +34,7 @@ SEEN_BY_SCHEMA = (
     "settings/port",
     "settings/section-is-text",
     "settings/since-in-another-format",
-    "settings/size",
+    "settings/size-with-an-unknown-unit",
     "settings/unknown-key",
     "settings/unknown-ledger",
 )

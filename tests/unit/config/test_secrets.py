@@ -14,7 +14,7 @@ BY_FILE = "orgs:\n- {name: a, token_file: keys/acme.key}\n"
 
 
 @pytest.fixture(autouse=True)
-def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _in_a_new_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
@@ -27,13 +27,13 @@ def warned(config: LoadedConfig) -> list[str]:
 
 
 @pytest.mark.parametrize("end", ["", "\n", "\r\n"])
-def test_one_newline_at_the_end_is_no_part_of_a_secret(end: str) -> None:
+def test_one_newline_at_the_end_is_not_part_of_a_secret(end: str) -> None:
     write(KEY, SECRET + end).chmod(0o600)
     assert loaded(BY_FILE).orgs[0].credential == BearerCredential(token=SECRET)
     assert loaded(ORG, T=SECRET + end).orgs[0].credential == BearerCredential(token=SECRET)
 
 
-def test_newline_of_a_block_of_text_is_no_part_of_a_secret() -> None:
+def test_newline_of_a_block_scalar_is_not_part_of_a_secret() -> None:
     assert loaded(f"orgs:\n- name: a\n  token: |\n    {SECRET}\n").orgs[0].credential == BearerCredential(token=SECRET)
 
 
@@ -43,12 +43,12 @@ def test_the_three_forms_can_be_mixed_within_an_org() -> None:
     assert org.credential == BasicCredential(username="user", access_key=SECRET)
 
 
-def test_secret_may_hold_letters_of_any_language_and_inner_spaces() -> None:
+def test_secret_may_contain_letters_of_any_language_and_inner_spaces() -> None:
     org = loaded("orgs:\n- {name: a, username: 'Zoë K', access_key: 'pass wörd:%@'}\n").orgs[0]
     assert org.credential == BasicCredential(username="Zoë K", access_key="pass wörd:%@")
 
 
-def test_form_that_is_left_empty_beside_another_is_not_given() -> None:
+def test_empty_form_of_a_secret_is_ignored_if_another_is_given() -> None:
     org = loaded("orgs:\n- {name: a, token: , token_env: T}\n", T=SECRET).orgs[0]
     assert org.credential == BearerCredential(token=SECRET)
 
@@ -95,12 +95,12 @@ def test_org_file_with_literal_secrets_is_warned_about_too() -> None:
     ]
 
 
-def test_user_name_is_no_secret_to_warn_about() -> None:
+def test_readable_username_file_is_not_warned_about() -> None:
     write(Path("user"), "u").chmod(0o644)
     assert not warned(loaded("orgs:\n- {name: a, username_file: user, access_key_env: T}\n", T=SECRET))
 
 
-def test_mode_of_a_mounted_kubernetes_secret_is_not_the_user_s() -> None:
+def test_mode_of_a_mounted_kubernetes_secret_is_not_warned_about() -> None:
     write(Path("keys/..2026_01_01_00_00_00.123/acme.key"), SECRET + "\n").chmod(0o644)
     Path("keys/..data").symlink_to("..2026_01_01_00_00_00.123")
     KEY.symlink_to("..data/acme.key")
@@ -109,22 +109,22 @@ def test_mode_of_a_mounted_kubernetes_secret_is_not_the_user_s() -> None:
     assert not config.warnings
 
 
-def test_mode_of_a_config_in_a_kubernetes_secret_is_not_the_user_s() -> None:
+def test_mode_of_a_config_in_a_kubernetes_secret_is_not_warned_about() -> None:
     file = write(Path("etc/..data/collector.yaml"), f"orgs:\n- {{name: a, token: {SECRET}}}\n")
     assert not load(file, environ={}).warnings
 
 
-def test_mode_of_a_docker_secret_is_not_the_user_s(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_mode_of_a_docker_secret_is_not_warned_about(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(secrets, "SECRET_MOUNTS", (f"{tmp_path}/keys/",))
     write(KEY, SECRET).chmod(0o644)
     assert not loaded(BY_FILE).warnings
 
 
 @pytest.mark.parametrize("place", ["/run/secrets/acme", "/var/run/secrets/acme", "/etc/x/..data/acme"])
-def test_usual_secret_mounts_are_known(place: str) -> None:
+def test_usual_secret_mounts_are_recognised(place: str) -> None:
     assert secrets.is_secret_mount(Path(place))
 
 
 @pytest.mark.parametrize("place", ["/etc/secrets/acme", "/run/secretsacme", "/etc/data/acme", "/etc/x/..database"])
-def test_other_places_are_no_secret_mounts(place: str) -> None:
+def test_other_places_are_not_secret_mounts(place: str) -> None:
     assert not secrets.is_secret_mount(Path(place))

@@ -27,13 +27,13 @@ def test_duration_is_seconds_or_a_number_with_a_unit(written: object, seconds: f
     ["", "s", "-1", "+1", "1w", "1 s", "1S", "1e3", "inf", "nan", ".5", "1,5h", "1h30m", "٣s", -1, True,
      float("inf"), float("nan"), None, [], "9" * 400, "36526d", 10**400],
 )  # fmt: skip
-def test_anything_else_is_no_duration(written: object) -> None:
+def test_other_text_is_not_a_duration(written: object) -> None:
     with pytest.raises(PydanticCustomError, match="expected a duration"):
         parse_duration(written)
 
 
 @given(st.integers(0, MAX_DAYS * 86_400_000))
-def test_duration_as_it_is_shown_can_be_written(milliseconds: int) -> None:
+def test_duration_in_a_message_can_be_parsed_again(milliseconds: int) -> None:
     duration = timedelta(milliseconds=milliseconds)
     assert parse_duration(duration_text(duration)) == duration
 
@@ -48,7 +48,7 @@ def test_size_is_bytes_or_a_number_with_a_unit(written: object, size: int) -> No
 
 
 @pytest.mark.parametrize("written", ["", "MB", "-1", "1.5MB", "1 MB", "1mb", "1Mb", "1TB", -1, 1.5, True, None])
-def test_anything_else_is_no_size(written: object) -> None:
+def test_other_text_is_not_a_size(written: object) -> None:
     with pytest.raises(PydanticCustomError, match="expected a size"):
         parse_size(written)
 
@@ -59,7 +59,7 @@ def test_loopback_is_this_machine(host: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["localhost.example.com", "128.0.0.1", "0.0.0.1", "::2", "", "127.1", "2130706433"])
-def test_what_only_looks_like_loopback_is_not(host: str) -> None:
+def test_hosts_that_look_like_loopback_are_not(host: str) -> None:
     assert not is_loopback(host)
 
 
@@ -77,7 +77,7 @@ def test_url_loses_its_trailing_slash(written: str, url: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(ABBREVIATIONS))
-def test_zones_that_are_proposed_exist(name: str) -> None:
+def test_proposed_zones_exist(name: str) -> None:
     for zone in ABBREVIATIONS[name].replace(" or ", ", ").split(", "):
         assert parse_zone(zone).name == zone
     with pytest.raises(PydanticCustomError):
