@@ -69,13 +69,9 @@ def load(path: Path, *, environ: Mapping[str, str], overrides: Mapping[str, obje
         problems.append(Problem(message=NO_ORGS, file=str(path)))
     settings = read_settings(layers, problems)
     secrets = Secrets(environ)
-    state = data.get("state")
-    if isinstance(state, dict) and contains_password(str(state.get("url"))):
-        message = "others on this machine can read the ledger's password"
-        secrets.warn(document.file, document.mode, message, document, ("state", "url"))
+    warn_of_ledger_password(document, data, secrets)
     orgs = [org for entry in entries if (org := read_org(entry, secrets, problems))]
     problems += duplicates(entries)
-    read = [file for file in (settings.api.ca_file, settings.state.password_file) if file] if settings else []
     if settings:
         problems += misfits(settings, layers, orgs, last_year=SystemClock().now().year + 10)
 
@@ -87,7 +83,7 @@ def load(path: Path, *, environ: Mapping[str, str], overrides: Mapping[str, obje
         settings=settings,
         orgs=tuple(org.to_org(settings) for org in orgs),
         path=path,
-        files=(path, *org_files, *secrets.files, *read),
+        files=(path, *org_files, *secrets.files, *filter(None, (settings.api.ca_file, settings.state.password_file))),
         warnings=in_order(warnings, order),
         places={org.settings.name: org.entry.problem("", "timezone") for org in orgs},
     )
@@ -96,6 +92,14 @@ def load(path: Path, *, environ: Mapping[str, str], overrides: Mapping[str, obje
 def files_now(config: LoadedConfig) -> set[Path]:
     """Return the files that a load of this config would read now: those of the last load, and new ones."""
     return {*config.files, *matching_now(config.settings.org_files, config.path.parent)}
+
+
+def warn_of_ledger_password(document: Document, data: Mapping[str, object], secrets: Secrets) -> None:
+    """Warn if users other than the config's owner can read the ledger's password in it."""
+    state = data.get("state")
+    if isinstance(state, dict) and contains_password(str(state.get("url"))):
+        message = "others on this machine can read the ledger's password"
+        secrets.warn(document.file, document.mode, message, document, ("state", "url"))
 
 
 def read_org_files(
