@@ -157,8 +157,8 @@ class Ledger(Protocol):
         """Acquire the leases of orgs; return those that another living process has."""
         ...
 
-    def release(self, keys: Iterable[int]) -> bool:
-        """Release leases; return whether other processes share the ledger, which may want them."""
+    def release(self, keys: Iterable[int]) -> None:
+        """Release leases."""
         ...
 
     def identify(

@@ -22,8 +22,6 @@ _ACQUIRE = update(org).where(_KEYS, org.c.holder.is_(None)).values(holder=bindpa
 _LEASED = select(org.c.id, schema.holder).join(schema.holder).where(_KEYS)
 _RELEASE = update(org).where(_KEYS, org.c.holder == bindparam("me")).values(holder=None)
 
-_OTHERS = select(schema.holder.c.holder_id).where(schema.holder.c.holder_id != bindparam("me")).limit(1)
-
 
 def acquire(tx: Connection, keys: Sequence[int], me: Holder, liveness: Liveness) -> dict[int, Holder]:
     """Lease the orgs that are free; return the holders of the others.
@@ -44,8 +42,7 @@ def acquire(tx: Connection, keys: Sequence[int], me: Holder, liveness: Liveness)
     return {key: holder for key, holder in holders.items() if holder.holder_id != me.holder_id}
 
 
-def release(tx: Connection, keys: Iterable[int], me: Holder) -> bool:
-    """Release the leases that are ours; return whether other processes are registered, which may want them."""
+def release(tx: Connection, keys: Iterable[int], me: Holder) -> None:
+    """Release the leases that are ours."""
     for batch in batches(keys):
         tx.execute(_RELEASE, {"keys": batch, "me": me.holder_id})
-    return tx.execute(_OTHERS, {"me": me.holder_id}).first() is not None

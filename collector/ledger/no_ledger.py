@@ -46,9 +46,8 @@ class NoLedger:
         """Return nobody: no other process has a lease."""
         return {}
 
-    def release(self, keys: Iterable[int]) -> bool:
-        """Return that no other process wants an org."""
-        return False
+    def release(self, keys: Iterable[int]) -> None:
+        """Do nothing: there are no leases."""
 
     def identify(
         self,

@@ -111,9 +111,9 @@ class SqlLedger:
         """Lease the orgs that are free; return the holders of the others."""
         return self._database.write(lambda tx: leases.acquire(tx, keys, self._me, self._liveness))
 
-    def release(self, keys: Iterable[int]) -> bool:
-        """Release leases; return whether other processes share the ledger, which may want them."""
-        return self._database.write(lambda tx: leases.release(tx, keys, self._me))
+    def release(self, keys: Iterable[int]) -> None:
+        """Release leases."""
+        self._database.write(lambda tx: leases.release(tx, keys, self._me))
 
     def identify(
         self, key: int, *, name: str, org_id: str, org_name: str, entry: Org | None = None

@@ -27,7 +27,6 @@ from collector.run.session import LedgerSession
 
 _BATCH = 64  # slices
 _LEASE_S = 30.0  # for which an org is leased at most, and for what is under way then
-_LEFT_FREE_S = 1.5 * BUSY_PAUSE_S  # after a batch, so that another process that waits for the org gets it
 _LEASED_PER_PERMIT = 4  # orgs leased for each request that may be under way
 _COUNT_S = 3.0
 _COUNTED_AT_ONCE = 100  # orgs
@@ -129,11 +128,9 @@ class Leasing:
             task.lane.release()
         await self._flush()
         kept = {task.key for task in self._leased if task not in tasks}  # two names may be one organization
-        shared = await self._offload(lambda: self._ledger.release([task.key for task in tasks if task.key not in kept]))
+        await self._offload(lambda: self._ledger.release([task.key for task in tasks if task.key not in kept]))
         self._leased = [task for task in self._leased if task not in tasks]
-        free_until = asyncio.get_running_loop().time() + _LEFT_FREE_S if shared else 0.0
         for task in tasks:
-            task.free_until = free_until
             if task.lane.done:
                 task.stage = Stage.ENDED
             else:
@@ -141,7 +138,7 @@ class Leasing:
 
     async def _acquire(self, now: float) -> None:
         """Acquire the leases of the orgs at the front of the queue, and hand their batches to the fetching."""
-        tasks = self._next_in_queue(now)
+        tasks = self._next_in_queue()
         if not tasks:
             return
         busy = await self._offload(lambda: self._ledger.acquire([task.key for task in tasks]))
@@ -155,7 +152,7 @@ class Leasing:
             if task.key in busy:
                 self._wait_for(task, busy[task.key], now)
 
-    def _next_in_queue(self, now: float) -> list[OrgTask]:
+    def _next_in_queue(self) -> list[OrgTask]:
         """Take the orgs that are leased next; of two that are one organization only one at a time."""
         keys = {task.key for task in self._leased}
         tasks: list[OrgTask] = []
@@ -163,7 +160,7 @@ class Leasing:
             if len(self._leased) + len(tasks) >= self._capacity:
                 break
             task = self._queue.popleft()
-            if task.key in keys or task.free_until > now:
+            if task.key in keys:
                 self._queue.append(task)
             else:
                 keys.add(task.key)

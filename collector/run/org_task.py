@@ -36,7 +36,6 @@ class OrgTask:
     stage: Stage = Stage.QUEUED
     planned: bool = False  # whether it is known what is left to fetch of it
     leased_since: float = 0.0
-    free_until: float = 0.0  # until then the org is left to other processes that wait for it
     busy_since: float | None = None  # since when another process has had the lease
 
     @property
