@@ -102,13 +102,22 @@ def _complete(world: World, process: Process, requests: Sequence[Request]) -> No
     begun: dict[SliceId, float] = {}
     for request in requests:
         begun[request.slice] = request.begun  # its last try
-    for other in world.api.requests:
-        at = begun.get(other.slice)
-        if at is None or other.run not in booked or other.ended is None or other.ended >= at:
+    earlier = [
+        other
+        for other in world.api.requests
+        if other.ended is not None and other.ended < begun.get(other.slice, 0.0) and other.run in booked
+    ]
+    # Completed by a clock that was ahead: the window may not have ended by then, so it is fetched again.
+    ahead = {
+        other.slice
+        for other in earlier
+        if other.ended is not None
+        and world.wall_clock_at(other.ended) > world.wall_clock_at(begun[other.slice]) + CLOCK_TOLERANCE
+    }
+    for other in earlier:
+        if other.answer is None or other.answer.partial or other.slice in ahead:
             continue
-        if world.wall_clock_at(other.ended) > world.wall_clock_at(at) + CLOCK_TOLERANCE:
-            continue  # its clock was ahead: the window may not have ended by then, so it is fetched again
-        if other.answer is not None and not other.answer.partial and other.answer.org_id == other.slice.org_id:
+        if other.answer.org_id == other.slice.org_id:
             raise Broken("again", f"{other.slice} is asked by {process.run_id} although {other.run} had completed it")
 
 
