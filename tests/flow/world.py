@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -24,13 +25,13 @@ from collector.core.ranges import Between, Last, Moment, Range
 from collector.events import Event
 from collector.fetch import Limits
 from collector.ledger import SqlLedger
-from collector.model import Org
+from collector.model import ApiRequest, Org
 from collector.ports import Clock
 from collector.run.manifest import RunResult
 from collector.run.run import Run
 from collector.run.stop import Stop
 from tests.flow.harness import FAST
-from tests.support.fake_api import FakeApi, FakeClock
+from tests.support.fake_api import FakeApi, FakeClock, Script, answer
 from tests.support.orgs import make_org
 from tests.support.virtual_time import run_virtual
 
@@ -128,3 +129,18 @@ class World:
                 rng=random.Random(1),
                 stop=stop,
             ).execute()
+
+
+def counting(tests: int) -> Script:
+    """Every day has that many tests."""
+    return lambda org, request, _n: answer(
+        org, request, products={"automation": {"totalTests": tests, "totalDuration": tests * 10}}
+    )
+
+
+def day_of(request: ApiRequest) -> str:
+    return request.from_[:10]
+
+
+def asked_days(world: World, before: int = 0) -> Counter[str]:
+    return Counter(name for _, name in world.api.asked[before:])

@@ -1,0 +1,58 @@
+"""The URL of a ledger in PostgreSQL, without a server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from collector.ledger.postgresql import Dsn, UrlError
+from collector.ledger.postgresql.dsn import with_files_beside
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://me:hunter2@db.example:5433/usage?sslmode=require", "postgresql://db.example:5433/usage"),
+        ("postgresql://me@a,b:6000/usage?schema=team", "postgresql://a,b:6000/usage?schema=team"),
+        ("postgresql:///usage?host=/run/postgresql&password=hunter2", "postgresql:///run/postgresql/usage"),
+        ("postgresql://me:hunter2%2F%3F@[::1]/usage", "postgresql://::1/usage"),
+        ("postgresql://me:hunter2?x#y@db/usage", "postgresql://db/usage"),
+    ],
+)
+def test_a_dsn_is_shown_without_user_and_password(url: str, shown: str) -> None:
+    dsn = Dsn.parse(url)
+    assert str(dsn) == shown
+    assert "hunter2" not in f"{dsn} {dsn!r}"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:hunter2@db",
+        "postgresql://me:hunter2@db/x?schema=A",
+        "postgresql://me:hunter2@db/x?schema=a&schema=b",
+        "postgresql://me:hunter2@db/x?hunter2=1",
+        "postgresql://me:x@hunter2@db/%zz",
+        "postgresql://me:hunter2@[db/x",
+    ],
+)
+def test_an_invalid_url_is_reported_without_what_may_be_a_password(url: str) -> None:
+    with pytest.raises(UrlError) as caught:
+        Dsn.parse(url)
+    assert "hunter2" not in str(caught.value) or "parameter 'hunter2'" in str(caught.value)
+
+
+def test_relative_files_in_a_url_are_joined_to_a_directory() -> None:
+    beside = with_files_beside("postgresql://u:a%2Fb@h/d?sslrootcert=ca.pem&sslkey=/k&sslmode=require", Path("/etc/c"))
+    assert Dsn.parse(beside).params == {
+        "user": "u",
+        "password": "a/b",
+        "host": "h",
+        "dbname": "d",
+        "sslrootcert": "/etc/c/ca.pem",
+        "sslkey": "/k",
+        "sslmode": "require",
+    }
+    for same in ("postgresql://h/d", "postgresql://h/d?sslrootcert=system", "postgresql://h/d?options=-c%20a%3Db+c"):
+        assert with_files_beside(same, Path("/etc/c")) == same
