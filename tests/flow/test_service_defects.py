@@ -66,6 +66,11 @@ def fail_once(monkeypatch: pytest.MonkeyPatch, where: type, method: str) -> list
     return raised
 
 
+def assert_each_record_once(world: ServiceWorld) -> None:
+    slices = [(r["org"], r["population"], r["window_start"], r["product"], r["revision"]) for r in world.records]
+    assert len(slices) == len(set(slices)) == 2 * 2 * 3 * 2
+
+
 @pytest.mark.parametrize(("where", "method"), PARTS, ids=lambda part: getattr(part, "__name__", part))
 def test_the_service_goes_on_after_an_exception_in(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: type, method: str
@@ -83,8 +88,7 @@ def test_the_service_goes_on_after_an_exception_in(
     assert all(line["where"] for line in logs if line["event"] == "run.crashed")
     assert SECRET not in str(logs) + str(world.ended)
     assert 'exception="PlantedError"' in world.metrics.text().decode()
-    slices = [(r["org"], r["population"], r["window_start"], r["product"], r["revision"]) for r in world.records]
-    assert len(slices) == len(set(slices)) == 2 * 2 * 3 * 2
+    assert_each_record_once(world)
 
 
 @pytest.mark.parametrize(("where", "method"), IN_ONE_SLICE, ids=lambda part: getattr(part, "__name__", part))
@@ -99,5 +103,4 @@ def test_an_exception_about_one_slice_fails_that_slice_and_the_next_run_fetches_
     assert [view.exit_code for view in world.ended] == [ExitCode.INCOMPLETE] + [ExitCode.OK] * (len(world.ended) - 1)
     assert len(world.ended) >= 2
     assert SECRET not in str(logs) + str(world.ended)
-    slices = [(r["org"], r["population"], r["window_start"], r["product"], r["revision"]) for r in world.records]
-    assert len(slices) == len(set(slices)) == 2 * 2 * 3 * 2
+    assert_each_record_once(world)
