@@ -37,7 +37,8 @@ class Service:
     def __init__(self, api: SimulatedApi, directory: Path) -> None:
         content: dict[str, Any] = yaml.safe_load(api.config.read_text())
         self.url = f"http://127.0.0.1:{(port := free_port())}"
-        content["api"]["rate_limit"] = content["api"]["org_rate_limit"] = {"requests": 500, "period": "1s"}
+        for limit in ("rate_limit", "org_rate_limit"):
+            content["api"][limit] = {"requests": 500, "period": "1s"}
         content["api"]["retry"] = {"attempts": 2, "base_delay": "20ms", "max_delay": "50ms", "budget": "20s"}
         content["schedule"] = {"cron": "0 0 1 1 *", "jitter": 0, "lookback": "10d"}
         content["service"] = {"port": port, "token_file": "token", "grace": "2s"}
@@ -48,7 +49,8 @@ class Service:
     def running(self) -> AbstractContextManager[subprocess.Popen[str]]:
         return logging_to(self.directory / "log", "serve", "-c", self.config, "-o", "out", cwd=self.directory)
 
-    def answers(self) -> bool:
+    def answers(self, process: subprocess.Popen[str]) -> bool:
+        assert process.poll() is None, (self.directory / "log").read_text()
         try:
             return get(f"{self.url}/healthz") == b"ok\n"
         except OSError:
@@ -60,7 +62,7 @@ def test_the_page_of_the_service_shows_what_status_says_and_the_failing_orgs(
 ) -> None:
     service = Service(api, tmp_path)
     with service.running() as process:
-        wait_until(service.answers, "the service answers")
+        wait_until(lambda: service.answers(process), "the service answers")
         page = visit(service.url, http_credentials={"username": "operator", "password": TOKEN})
 
         def settled() -> Any:
