@@ -15,7 +15,7 @@ import click
 from collector.adapters.logs import configure_logs, resolve_format
 from collector.app.scope import Scope
 from collector.config import LoadedConfig, find_config, load
-from collector.config.types import parse_duration
+from collector.config.types import missing_unit, parse_duration
 from collector.core.ranges import Between, Last, Moment, Range
 from collector.core.shards import Shard
 from collector.errors import ConfigError
@@ -40,9 +40,12 @@ class MomentType(click.ParamType[Moment]):
 
 
 class DurationType(click.ParamType[timedelta]):
-    """A duration: `7d`, `36h`."""
+    """A duration with a unit: `7d`, `36h`; 0 needs none."""
 
     name = "duration"
+
+    def __init__(self, *, or_zero: bool = False) -> None:
+        self._or_zero = or_zero
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
         """Return the duration, or fail with a message that shows the right format."""
@@ -52,7 +55,9 @@ class DurationType(click.ParamType[timedelta]):
             duration = parse_duration(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
-        if duration <= timedelta(0):
+        if hint := missing_unit(value):
+            self.fail(hint, param, ctx)
+        if not duration and not self._or_zero:
             self.fail("must be longer than 0", param, ctx)
         return duration
 
@@ -127,10 +132,11 @@ range_options = apply(
 
 wait_option = click.option(
     "--wait",
-    type=DurationType(),
+    type=DurationType(or_zero=True),
+    metavar="DURATION",
     default="5m",
     show_default=True,
-    help="How long to wait for orgs that other processes work on.",
+    help="How long to wait for orgs that other processes work on, such as 30s or 2h; 0: not at all.",
 )
 
 

@@ -15,9 +15,12 @@ from collector.config.messages import CONTROL, duration_text, invalid, shown
 from collector.config.types import (
     Cron,
     Date,
+    Days,
     Duration,
     FilePath,
+    Minutes,
     Positive,
+    PositiveDays,
     Size,
     ZoneName,
     at_most,
@@ -81,7 +84,7 @@ Populations = Annotated[
     AfterValidator(not_empty),
     Field(json_schema_extra={"minItems": 1, "uniqueItems": True}),
 ]
-Span = Annotated[Positive, at_most(API_SPAN, ": the API accepts no longer range")]
+Span = Annotated[PositiveDays, at_most(API_SPAN, ": the API accepts no longer range")]
 
 
 class Section(BaseModel):
@@ -178,14 +181,14 @@ class Schedule(Section):
     cron: Cron = key("20 * * * *", "minute hour day month weekday")
     timezone: ZoneName = key("UTC", "time zone of cron")
     jitter: Annotated[Duration, at_most(DAY)] = key("60s", "random delay of a run, at most")
-    settle: Duration = key("6h", "how long after its end a window is due")
-    recheck: Annotated[tuple[Positive, ...], AfterValidator(distinct)] = key(
+    settle: Minutes = key("6h", "how long after its end a window is due")
+    recheck: Annotated[tuple[PositiveDays, ...], AfterValidator(distinct)] = key(
         ("1d", "3d"), "ages at which a complete window is fetched again"
     )
-    lookback: Positive = key("3d", "how far back the first run goes")
-    repair_for: Duration = key("30d", "age up to which partial and failed slices are fetched again")
-    catch_up: Duration = key("35d", "how far back a run fills gaps")
-    restate_for: Duration = key("30d", "age up to which numbers that became smaller are emitted")
+    lookback: PositiveDays = key("3d", "how far back the first run goes")
+    repair_for: Days = key("30d", "age up to which partial and failed slices are fetched again")
+    catch_up: Days = key("35d", "how far back a run fills gaps")
+    restate_for: Days = key("30d", "age up to which numbers that became smaller are emitted")
 
 
 class Service(Section):

@@ -13,7 +13,7 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 
 from collector.config.layers import Layers, TreeSource
 from collector.config.sections import Api, Defaults, Log, Output, Push, Schedule, Service, State, Text, key
-from collector.config.types import Duration
+from collector.config.types import Days
 
 
 class Settings(BaseSettings):
@@ -27,7 +27,7 @@ class Settings(BaseSettings):
     same_organization: Literal["refuse", "allow"] = key(
         "refuse", "what to do with two orgs that turn out to be one organization"
     )
-    trust_zero_for: Duration = key("60d", "age from which an all-zero answer is unverified")
+    trust_zero_for: Days = key("60d", "age from which an all-zero answer is unverified")
     output: Output = Field(default_factory=Output, description="the output of records")
     state: State = Field(default_factory=State, description="the ledger's place")
     schedule: Schedule = Field(default_factory=Schedule, description="when to collect, and what to fetch again")

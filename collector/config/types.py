@@ -44,6 +44,30 @@ def parse_duration(value: object) -> timedelta:
     return timedelta(seconds=seconds)
 
 
+def missing_unit(value: object) -> str | None:
+    """Return what to write instead of a number without a unit; None for 0, or if the value has a unit."""
+    number = str(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else ""
+    found = DURATION.fullmatch(number)
+    if not found or found[2] or not float(number):
+        return None
+    return f"{number} has no unit: write {number}d for days, {number}h for hours, or {number}s for seconds"
+
+
+def unit_below(shortest: timedelta) -> PlainValidator:
+    """Return the parser of a duration of hours or days: a number without a unit is seconds, and not that few.
+
+    Someone who writes `lookback: 7` means days.
+    """
+
+    def parse(value: object) -> timedelta:
+        duration = parse_duration(value)
+        if duration < shortest and (hint := missing_unit(value)):
+            raise invalid(hint)
+        return duration
+
+    return PlainValidator(parse)
+
+
 def parse_size(value: object) -> int:
     """Return bytes from a number or from text such as `128MB` (10^6) or `1GiB` (2^30)."""
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
@@ -106,16 +130,24 @@ def at_most(high: timedelta, because: str = "") -> AfterValidator:
     return AfterValidator(check)
 
 
-def text_schema(pattern: str | None = None, *, or_also: str | None = None) -> WithJsonSchema:
-    """Return the JSON Schema of a value that is written as text, or also as that type of number."""
+def text_schema(pattern: str | None = None, *, or_also: str | None = None, minimum: float = 0) -> WithJsonSchema:
+    """Return the JSON Schema of a value that is written as text, or also as that type of number, or as 0."""
     text: dict[str, object] = {"type": "string", **({"pattern": pattern} if pattern else {})}
     if or_also is None:
         return WithJsonSchema(text)
-    return WithJsonSchema({"anyOf": [text, {"type": or_also, "minimum": 0}]})
+    zero: list[dict[str, object]] = [{"const": 0}] if minimum else []
+    return WithJsonSchema({"anyOf": [text, *zero, {"type": or_also, "minimum": minimum}]})
 
 
-Duration = Annotated[timedelta, PlainValidator(parse_duration), text_schema(f"^{DURATION.pattern}$", or_also="number")]
+DURATION_TEXT = f"^{DURATION.pattern}$"
+Duration = Annotated[timedelta, PlainValidator(parse_duration), text_schema(DURATION_TEXT, or_also="number")]
+# A window is an hour or longer. Who means seconds can still write 7s.
+Minutes = Annotated[
+    timedelta, unit_below(timedelta(minutes=1)), text_schema(DURATION_TEXT, or_also="number", minimum=60)
+]
+Days = Annotated[timedelta, unit_below(timedelta(hours=1)), text_schema(DURATION_TEXT, or_also="number", minimum=3600)]
 Positive = Annotated[Duration, AfterValidator(positive)]
+PositiveDays = Annotated[Days, AfterValidator(positive)]
 Size = Annotated[int, PlainValidator(parse_size), text_schema(f"^{SIZE.pattern}$", or_also="integer")]
 Date = Annotated[
     date, PlainValidator(parse_date), WithJsonSchema({"type": "string", "format": "date", "minLength": 10})

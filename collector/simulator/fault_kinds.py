@@ -46,7 +46,7 @@ def _duration(default: str | None = None) -> Callable[[str | None], Value]:
     def read(text: str | None) -> Value:
         seconds = parse_duration(text or default or "")
         if seconds is None:
-            raise FaultError(f"{text or ''!r} is not a duration such as 200ms, 20s or 30d")
+            raise FaultError(f"{text or ''!r} is not a duration with a unit, such as 200ms, 20s or 30d")
         return Value(duration_s=seconds)
 
     return read

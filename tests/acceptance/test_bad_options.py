@@ -70,6 +70,14 @@ BAD: list[tuple[list[str], str]] = [
         [*BACKFILL, "--last", "3 weeks"],
         "Error: Invalid value for '--last': expected a duration such as 30s, 500ms, 10m, 6h or 3d, got '3 weeks'",
     ),
+    (
+        [*BACKFILL, "--last", "7"],
+        "Error: Invalid value for '--last': 7 has no unit: write 7d for days, 7h for hours, or 7s for seconds",
+    ),
+    (
+        [*COLLECT, "--wait", "5"],
+        "Error: Invalid value for '--wait': 5 has no unit: write 5d for days, 5h for hours, or 5s for seconds",
+    ),
     ([*BACKFILL, "--last", "0"], "Error: Invalid value for '--last': must be longer than 0"),
     (
         [*BACKFILL, "--last", "-3d"],
@@ -102,6 +110,15 @@ BAD: list[tuple[list[str], str]] = [
     (
         ["simulate", "--limit", "fast"],
         "Error: Invalid value for '--limit': 'fast' is not a limit: write REQUESTS/PERIOD, such as 2/1s or 100/1m",
+    ),
+    (
+        ["simulate", "--limit", "2/1"],
+        "Error: Invalid value for '--limit': '2/1' is not a limit: write REQUESTS/PERIOD, such as 2/1s or 100/1m",
+    ),
+    (
+        ["simulate", "--fault", "org-001:latency=200"],
+        "Error: Invalid value for '--fault': 'org-001:latency=200': '200' is not a duration with a unit, such as "
+        "200ms, 20s or 30d; write it like PATTERN:latency=200ms",
     ),
     (
         ["simulate", "--now", "soon"],

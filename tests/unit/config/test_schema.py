@@ -23,6 +23,7 @@ SEEN_BY_SCHEMA = (
     "orgs/labels-list",
     "orgs/unknown-key-of-an-org",
     "settings/cron",
+    "settings/days-without-a-unit",
     "settings/duration-below-zero",
     "settings/format",
     "settings/granularity-of-all-orgs",
