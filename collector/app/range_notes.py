@@ -1,45 +1,119 @@
-"""Notes for the user about a range that was widened or cut."""
+"""Notes for the user about a range that was widened or cut, or that selects nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from collector.config import LoadedConfig
-from collector.core.ranges import Range, Selection, select
+from collector.config.messages import duration_text
+from collector.core.ranges import Last, Range, Selection, select
 from collector.core.windows import Calendar
 from collector.errors import ConfigError
-from collector.model import Org
+from collector.model import Granularity, Org
+
+_LONG_ENOUGH = {Granularity.HOUR: "1h", Granularity.DAY: "1d", Granularity.WEEK: "7d", Granularity.MONTH: "31d"}
 
 
-def range_notes(config: LoadedConfig, orgs: Sequence[Org], range_: Range, *, now: datetime) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class RangeNote:
+    """A text for the user. It is a warning if nothing is fetched although a range was given."""
+
+    text: str
+    warns: bool = False
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(slots=True)
+class _Orgs:
+    """The orgs that a note is about, and whether it says that they have nothing to fetch."""
+
+    empty: bool
+    names: list[str] = field(default_factory=list)
+
+
+def range_notes(config: LoadedConfig, orgs: Sequence[Org], range_: Range, *, now: datetime) -> list[RangeNote]:
     """Return a note for each way in which the range was changed. Raises ConfigError for an impossible range."""
-    orgs_by_note: dict[str, list[str]] = {}
+    settle = config.settings.schedule.settle
+    orgs_by_text: dict[str, _Orgs] = {}
     for org in orgs:
         calendar = Calendar(org.zone, org.granularity)
         try:
-            selection = select(range_, calendar, now=now, settle=config.settings.schedule.settle, since=org.since)
+            selection = select(range_, calendar, now=now, settle=settle, since=org.since)
+            without_since = select(range_, calendar, now=now, settle=settle)
         except ValueError as error:
             raise ConfigError(str(error)) from None
-        for note in _notes(selection, calendar):
-            orgs_by_note.setdefault(note, []).append(org.name)
-    return [f"{_names(names)}: {note}" for note, names in orgs_by_note.items()]
+        if selection.span is None:
+            texts = [_why_empty(range_, without_since, selection, calendar, now=now, settle=settle)]
+        else:
+            texts = list(_changes(selection, calendar, settle))
+        for text in texts:
+            orgs_by_text.setdefault(text, _Orgs(selection.span is None)).names.append(org.name)
+    return [
+        RangeNote(f"{_names(about.names)}: {text}" if len(orgs) > 1 else text, warns=about.empty)
+        for text, about in sorted(orgs_by_text.items(), key=lambda item: not item[1].empty)
+    ]
 
 
-def _notes(selection: Selection, calendar: Calendar) -> list[str]:
-    zone, unit = calendar.zone, calendar.granularity.value
-    notes = []
+def _changes(selection: Selection, calendar: Calendar, settle: timedelta) -> Iterator[str]:
+    """Yield how the selected windows differ from the range. Times are on the org's calendar, without its offset."""
+    unit = calendar.granularity.value
     if given := selection.widened_from:
-        start, end = (at.astimezone(zone.tz).isoformat() for at in (given.start, given.end))
-        notes.append(f"the range {start} to {end} is widened to whole {unit}s of {zone.name}")
+        start, end = (_local(at, calendar) for at in (given.start, given.end))
+        yield f"the range {start} to {end} is widened to whole {unit}s"
     if selection.cut_since:
-        notes.append(f"nothing before {selection.cut_since.astimezone(zone.tz).isoformat()} is wanted (`since`)")
+        yield f"the range begins at {_local(selection.cut_since, calendar)}: nothing older is wanted (`since`)"
     if selection.cut_due:
-        until = selection.cut_due.astimezone(zone.tz).isoformat()
-        notes.append(f"the range is cut at {until}: later {unit}s are not due yet (`schedule.settle`)")
-    if selection.span is None:
-        notes.append(f"no {unit} of the range is due: nothing will be fetched")
-    return notes
+        end = _last(selection.cut_due, calendar)
+        yield f"the range ends {end}: later {unit}s are not due yet; {_due(unit, settle)}"
+
+
+def _why_empty(
+    range_: Range,
+    without_since: Selection,
+    selection: Selection,
+    calendar: Calendar,
+    *,
+    now: datetime,
+    settle: timedelta,
+) -> str:
+    """Return why a range selects nothing, and what to do."""
+    unit = calendar.granularity.value
+    if without_since.span and selection.cut_since:
+        wanted = _local(selection.cut_since, calendar)
+        return f"nothing will be fetched: nothing before {wanted} is wanted (`since`)"
+    match range_:
+        case Last(duration) if calendar.floor(now - duration) == (ended := calendar.floor(now)):
+            return (
+                f"nothing will be fetched: no {unit} ended within the last {duration_text(duration)}; the newest ended "
+                f"at {_local(ended, calendar)}. Write --last {_LONG_ENOUGH[calendar.granularity]} or longer"
+            )
+        case Last(duration):
+            which = f"the {unit}s that ended within the last {duration_text(duration)} are not due yet"
+        case _ if range_.start.as_start(calendar.zone) > now:
+            which = "the range is in the future"
+        case _:
+            which = f"no {unit} of the range is due yet"
+    return f"nothing will be fetched: {which}; {_due(unit, settle)}"
+
+
+def _due(unit: str, settle: timedelta) -> str:
+    when = f"{duration_text(settle)} after its end" if settle else "at its end"
+    return f"{'an' if unit == 'hour' else 'a'} {unit} is due {when} (`schedule.settle`)"
+
+
+def _last(end: datetime, calendar: Calendar) -> str:
+    """Return the end of a range as text: its last date, or the hour at which it ends."""
+    if calendar.granularity is Granularity.HOUR:
+        return f"at {_local(end, calendar)}"
+    return f"with {(end - timedelta(seconds=1)).astimezone(calendar.zone.tz):%Y-%m-%d}"
+
+
+def _local(instant: datetime, calendar: Calendar) -> str:
+    return f"{instant.astimezone(calendar.zone.tz):%Y-%m-%d %H:%M}"
 
 
 def _names(orgs: list[str]) -> str:

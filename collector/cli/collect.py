@@ -96,7 +96,7 @@ def run_and_show(context: Context, command: Command, *, progress: str) -> int:
     orgs = context.scope.of(context.config.orgs)
     if command.range_:
         for note in range_notes(context.config, orgs, command.range_, now=SystemClock().now()):
-            log.info("range.note", message=note)
+            (log.warning if note.warns else log.info)("range.note", message=note.text)
     for warning in context.config.warnings:
         log.warning("config.warning", message=str(warning))
     with (

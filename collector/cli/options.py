@@ -126,7 +126,13 @@ output_options = apply(
 range_options = apply(
     click.option("--from", "from_", type=MomentType(), metavar="DATE", help="Start, in each org's time zone."),
     click.option("--to", "to", type=MomentType(), metavar="DATE", help="End; a bare date means through its end."),
-    click.option("--last", type=DurationType(), metavar="7d", help="All windows that ended within this duration."),
+    click.option(
+        "--last",
+        type=DurationType(),
+        metavar="7d",
+        help="The windows that ended within this duration, as far as they are due: 7d is the last 7 days, or 6 until "
+        "`schedule.settle` after midnight.",
+    ),
 )
 
 

@@ -15,7 +15,7 @@ from collector.adapters.clock import SystemClock
 from collector.adapters.text import duration, printable
 from collector.app.command import has_ledger
 from collector.app.preview import OrgPreview, preview
-from collector.app.range_notes import range_notes
+from collector.app.range_notes import RangeNote, range_notes
 from collector.app.wiring import limits_of, open_ledger_if_there
 from collector.cli.options import (
     Context,
@@ -65,10 +65,10 @@ def plan(from_: Moment | None, to: Moment | None, last: timedelta | None, as_jso
     console = stdout_console()
     console.print(_table(previews, whole))
     for note in notes:
-        console.print(Text(f"note: {printable(note, 400)}"), soft_wrap=True)
+        console.print(Text(f"{'warning' if note.warns else 'note'}: {printable(note.text, 400)}"), soft_wrap=True)
 
 
-def _preview(context: Context, range_: Range | None) -> tuple[list[OrgPreview], list[str]]:
+def _preview(context: Context, range_: Range | None) -> tuple[list[OrgPreview], list[RangeNote]]:
     config, clock = context.config, SystemClock()
     orgs, now = context.scope.of(config.orgs), clock.now()
     if not has_ledger(config):
@@ -84,11 +84,11 @@ def _preview(context: Context, range_: Range | None) -> tuple[list[OrgPreview], 
     if range_:
         whole = preview(None, config, orgs, range_=range_, now=now)
         if known := sum(one.slices for one in whole) - sum(one.slices for one in previews):
-            notes.append(f"{known} slices of the range are complete already, by the ledger")
+            notes.append(RangeNote(f"{known} slice{'s are' if known != 1 else ' is'} complete already, by the ledger"))
     return previews, notes
 
 
-def _as_json(previews: Sequence[OrgPreview], notes: Sequence[str], whole: Estimate) -> dict[str, Any]:
+def _as_json(previews: Sequence[OrgPreview], notes: Sequence[RangeNote], whole: Estimate) -> dict[str, Any]:
     slices = sum(one.slices for one in previews)
     orgs = [
         {
@@ -109,7 +109,7 @@ def _as_json(previews: Sequence[OrgPreview], notes: Sequence[str], whole: Estima
         "requests": slices,
         "seconds": round(whole.seconds, 1),
         "orgs": orgs,
-        "notes": list(notes),
+        "notes": [note.text for note in notes],
     }
 
 

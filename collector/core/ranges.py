@@ -19,6 +19,10 @@ LATEST = date(9000, 12, 31)  # a later one could overflow the calendar: zones an
 _WRITTEN = re.compile(
     r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})?)?", re.ASCII
 )  # fromisoformat accepts more: it reads 20260623 as midnight, 2026-06-23+02:00 as two o'clock
+_MONTH = re.compile(r"(?P<y>\d{4})-(?P<m>0[1-9]|1[0-2])", re.ASCII)
+_DAY_AND_MONTH = r"(?P<d>0[1-9]|[12]\d|3[01])", r"(?P<m>0[1-9]|1[0-2])"
+_YEAR_LAST = re.compile(r"\.".join((*_DAY_AND_MONTH, r"(?P<y>\d{4})")), re.ASCII)  # 06/07/2026 can mean two days
+_OTHER_SIGNS = re.compile(r"[/.]?".join((r"(?P<y>\d{4})", *reversed(_DAY_AND_MONTH))), re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +42,7 @@ class Moment:
                 raise ValueError(text)
             value = date.fromisoformat(text) if len(text) == len("2026-06-23") else datetime.fromisoformat(text)
         except ValueError:
-            raise ValueError(
-                f"{text!r} is not a date or time; write 2026-06-23, 2026-06-23T14:00 or 2026-06-23T14:00:00+02:00"
-            ) from None
+            raise ValueError(f"{text!r} {_what_is_right(text)}") from None
         day = value.date() if isinstance(value, datetime) else value
         if day < EARLIEST:
             raise ValueError(f"{text!r} is out of range: there is no usage before {EARLIEST}")
@@ -67,6 +69,17 @@ class Moment:
                 return self.value.astimezone(UTC)
             case day:
                 return start_of_date(day + timedelta(days=1), zone)
+
+
+def _what_is_right(text: str) -> str:
+    """Return what to write instead of a text that is not a date or time."""
+    if _WRITTEN.fullmatch(text):
+        return "does not exist: check the month, the day, the time and the offset"
+    if month := _MONTH.fullmatch(text):
+        return f"is a month, and a day is needed: write {month['y']}-{month['m']}-01 for its first day"
+    if other := _YEAR_LAST.fullmatch(text) or _OTHER_SIGNS.fullmatch(text):
+        return f"is not written as year-month-day: write {other['y']}-{other['m']}-{other['d']}"
+    return "is not a date or time; write 2026-06-23, 2026-06-23T14:00 or 2026-06-23T14:00:00+02:00"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +123,16 @@ def select(
         case Last(duration):
             # The window around now - duration is the first one that ended after that instant.
             earliest = start_of_date(EARLIEST, calendar.zone)
-            start, end = calendar.floor(now - min(duration, now - earliest)), due
+            start, end = calendar.floor(now - min(duration, now - earliest)), calendar.floor(now)
         case Between():
             start = range_.start.as_start(calendar.zone)
             end = range_.end.as_end(calendar.zone) if range_.end else max(due, start)
+            if range_.end == range_.start and start == end:
+                raise ValueError(f"the range is empty: it starts and ends at {range_.start.value}. --to must be later")
             if range_.end and start >= end:
-                raise ValueError(f"the range ends ({range_.end.value}) before it starts ({range_.start.value})")
+                raise ValueError(
+                    f"the range ends ({range_.end.value}) before it starts ({range_.start.value}): swap --from and --to"
+                )
             if start < end:
                 given = Window(start, end)
                 span = calendar.widen(given)

@@ -45,8 +45,8 @@ BAD: list[tuple[list[str], str]] = [
     (BACKFILL, "Error: a backfill needs a range: --from 2026-01-01 --to 2026-03-31, or --last 90d"),
     (
         [*BACKFILL, "--from", "2026-13-01"],
-        "Error: Invalid value for '--from': '2026-13-01' is not a date or time; "
-        "write 2026-06-23, 2026-06-23T14:00 or 2026-06-23T14:00:00+02:00",
+        "Error: Invalid value for '--from': '2026-13-01' does not exist: "
+        "check the month, the day, the time and the offset",
     ),
     (
         [*BACKFILL, "--from", "yesterday"],
@@ -60,7 +60,7 @@ BAD: list[tuple[list[str], str]] = [
     ([*BACKFILL, "--to", "2026-02-01"], "error: --to needs --from: give the start of the range, too"),
     (
         [*BACKFILL, "--from", "2026-02-02", "--to", "2026-02-01"],
-        "error: the range ends (2026-02-01) before it starts (2026-02-02)",
+        "error: the range ends (2026-02-01) before it starts (2026-02-02): swap --from and --to",
     ),
     (
         [*BACKFILL, "--from", "2026-02-01", "--last", "3d"],

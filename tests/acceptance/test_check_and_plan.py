@@ -167,12 +167,23 @@ def test_a_changed_calendar_is_told_with_its_place_by(command: str, api: Simulat
     assert "set `since: " in done.stderr
 
 
-def test_a_range_in_the_future_asks_nothing_and_says_why(tmp_path: Path) -> None:
-    (tmp_path / "c.yaml").write_text("orgs: [{name: a, token: t}]")
-    done = collector("backfill", "-c", "c.yaml", "--from", "2999-01-01", cwd=tmp_path)
-    assert done.code == 0
-    notes = [event["message"] for event in done.events if event["event"] == "range.note"]
-    assert any("no day of the range is due: nothing will be fetched" in note for note in notes)
+@pytest.mark.parametrize(
+    ("args", "why"),
+    [
+        (["--from", "2998-01-01"], "the range is in the future; a day is due 6h after its end (`schedule.settle`)"),
+        (["--last", "1s"], "no day ended within the last 1s; the newest ended at "),
+    ],
+)
+def test_a_range_that_selects_nothing_is_a_warning_that_says_why(args: list[str], why: str, tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("orgs: [{name: a, token: t}, {name: b, token: t, timezone: Asia/Kolkata}]")
+    for command in ("backfill", "collect"):
+        done = collector(command, "-c", "c.yaml", "-q", *args, cwd=tmp_path)
+        assert done.code == 0
+        warnings = [event["message"] for event in done.events if event["event"] == "range.note"]
+        assert warnings
+        assert all(f"nothing will be fetched: {why}" in warning for warning in warnings)
+    plan = collector("plan", "-c", "c.yaml", *args, cwd=tmp_path)
+    assert f"nothing will be fetched: {why}" in plan.stdout
 
 
 @pytest.mark.parametrize("what", ["record", "config"])

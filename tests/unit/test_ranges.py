@@ -65,16 +65,13 @@ def test_a_moment_is_read_as_it_is_written(text: str, value: date) -> None:
             "",
             " ",
             "today",
-            "23.06.2026",
             "06/23/2026",
             "1782172800",
             "2026",
-            "2026-06",
             "2026-6-23",
             "\uff12026-06-23",
         ),
-        *("2026-02-30", "2026-06-31", "0000-01-01", " 2026-06-23", "2026-06-23 ", "2026-06-23\n", "2026-06-23Z"),
-        *("2026-06-23T", "2026-06-23T25:00", "2026-06-23T10:60", "2026-06-23T10:00:00+24:00"),
+        *(" 2026-06-23", "2026-06-23 ", "2026-06-23\n", "2026-06-23Z", "2026-06-23T", "45.06.2026"),
     ],
 )
 def test_what_is_no_moment_is_refused_with_what_would_be_right(text: str) -> None:
@@ -85,12 +82,31 @@ def test_what_is_no_moment_is_refused_with_what_would_be_right(text: str) -> Non
 @pytest.mark.parametrize(
     "text",
     [
-        *("20260623", "20260623T1000", "2026-W26", "2026W262", "2026-W26-2"),
+        *("20260623T1000", "2026-W26", "2026W262", "2026-W26-2"),
         *("2026-06-23+02:00", "2026-06-23-05:00", "2026-06-23x10:00", "2026-06-23T10:00 +02:00"),
     ],
 )
 def test_a_date_in_another_form_is_never_read_as_a_time_of_day(text: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(f'{text!r} {NO_DATE}')}$"):
+        Moment.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        *(
+            (text, f"{text!r} does not exist: check the month, the day, the time and the offset")
+            for text in ("2026-02-30", "2026-06-31", "0000-01-01", "2026-13-01", "2026-06-23T25:00")
+        ),
+        ("2026-06-23T10:60", "'2026-06-23T10:60' does not exist: check the month, the day, the time and the offset"),
+        ("2026-11", "'2026-11' is a month, and a day is needed: write 2026-11-01 for its first day"),
+        ("01.11.2026", "'01.11.2026' is not written as year-month-day: write 2026-11-01"),
+        ("2026/11/01", "'2026/11/01' is not written as year-month-day: write 2026-11-01"),
+        ("20261101", "'20261101' is not written as year-month-day: write 2026-11-01"),
+    ],
+)
+def test_a_date_that_is_nearly_right_is_refused_with_that_date(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         Moment.parse(text)
 
 
@@ -137,7 +153,9 @@ def test_a_moment_is_the_first_instant_that_it_can_mean_as_a_start_and_the_last_
 def test_the_last_days_are_those_that_ended_within_the_duration() -> None:
     assert selected(Last(timedelta(days=3))) == Selection(span=Window(utc("2026-06-21T00:00"), utc("2026-06-24T00:00")))
     early = utc("2026-06-24T05:59")  # yesterday isn't due before six
-    assert selected(Last(timedelta(days=3)), now=early).span == Window(utc("2026-06-21T00:00"), utc("2026-06-23T00:00"))
+    assert selected(Last(timedelta(days=3)), now=early) == Selection(
+        span=Window(utc("2026-06-21T00:00"), utc("2026-06-23T00:00")), cut_due=utc("2026-06-23T00:00")
+    )
     on_time = utc("2026-06-24T06:00")
     assert selected(Last(timedelta(days=3)), now=on_time).span == Window(
         utc("2026-06-21T00:00"), utc("2026-06-24T00:00")
@@ -161,7 +179,7 @@ def test_a_window_that_ended_before_the_duration_is_not_selected(
     granularity: Granularity, duration: timedelta, span: tuple[str, str] | None
 ) -> None:
     selection = selected(Last(duration), calendar("UTC", granularity))
-    assert selection == Selection(span=None if span is None else Window(utc(span[0]), utc(span[1])))
+    assert selection.span == (None if span is None else Window(utc(span[0]), utc(span[1])))
 
 
 def test_a_range_of_whole_days_is_taken_as_it_is_and_nothing_is_told() -> None:
@@ -208,10 +226,12 @@ def test_a_range_wholly_in_the_future_selects_nothing_and_tells_why(range_: Betw
     assert selection.cut_due == cal.floor(NOW - SETTLE)
 
 
-@pytest.mark.parametrize(("start", "end"), [("2026-06-23", "2026-06-22"), ("2026-06-23T10:00", "2026-06-23T10:00")])
-def test_a_range_that_ends_before_it_starts_is_refused(start: str, end: str) -> None:
-    with pytest.raises(ValueError, match=r"^the range ends \(2026-06-2.*\) before it starts \(2026-06-23.*\)$"):
-        selected(between(start, end))
+def test_a_range_that_ends_before_it_starts_is_refused() -> None:
+    message = r"^the range ends \(2026-06-22\) before it starts \(2026-06-23\): swap --from and --to$"
+    with pytest.raises(ValueError, match=message):
+        selected(between("2026-06-23", "2026-06-22"))
+    with pytest.raises(ValueError, match=r"^the range is empty: it starts and ends at 2026-06-23 10:00:00. --to must"):
+        selected(between("2026-06-23T10:00", "2026-06-23T10:00"))
 
 
 def test_one_day_is_a_range() -> None:
@@ -316,4 +336,4 @@ def test_a_duration_selects_exactly_the_windows_that_ended_within_it(
     ended = [w for w in wanted(cal, around, now=now, settle=settle, since=since) if w.end > now - duration]
     assert (list(cal.split(selection.span)) if selection.span else []) == ended
     assert selection.widened_from is None
-    assert selection.cut_due is None
+    assert (selection.cut_due is not None) is (cal.floor(now) > now - settle)
