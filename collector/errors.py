@@ -43,6 +43,10 @@ class OutputError(CollectorError):
     """The output can't be written, or its reader went away. Exit 5."""
 
 
+class ReaderGoneError(OutputError):
+    """The reader of stdout ended before the run did."""
+
+
 class NotRenamedError(OutputError):
     """A file could not be sealed, and is known to have kept its hidden name or to be gone."""
 
@@ -51,7 +55,7 @@ class LedgerError(CollectorError):
     """The ledger can't be read or written: damaged, newer than we are, on a full disk. Exit 5."""
 
 
-OUTPUT_ERRORS = frozenset(error.__name__ for error in (OutputError, NotRenamedError, LedgerError))
+OUTPUT_ERRORS = frozenset(error.__name__ for error in (OutputError, ReaderGoneError, NotRenamedError, LedgerError))
 
 
 class ClockError(CollectorError):

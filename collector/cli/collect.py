@@ -38,10 +38,12 @@ log = structlog.get_logger("collector")
 @click.command(
     epilog="""\b
 Examples:
-  collector collect -c collector.yaml                    records on stdout
-  collector collect -c collector.yaml -o usage/          sealed files and a manifest
-  collector collect --org acme --last 7d | jq .product   one org, its last seven days
-  collector collect --shard 0/4 -o usage/                a quarter of the orgs, by one of four processes
+  collector collect -c collector.yaml -o usage/      sealed files and a manifest
+  collector collect --shard 0/4 -o usage/            a quarter of the orgs, by one of four processes
+  collector collect --last 7d --state none | jq .    records on stdout; see below
+
+Use `--state none` with a pipe: records that a reader leaves in it are complete
+in a ledger, and don't come again.
 """
 )
 @config_options

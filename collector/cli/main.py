@@ -80,9 +80,13 @@ def _explain(error: Exception) -> ExitCode:
             for problem in error.problems:
                 click.echo(f"error: {problem}", err=True)
             return ExitCode.USAGE
-        case OSError(errno=errno.EPIPE | errno.ENOSPC | errno.EFBIG | errno.EDQUOT | errno.EIO):
+        case OSError(errno=errno.EPIPE):
             forget_stdout()
-            click.echo("error: stdout can't be written, or its reader went away", err=True)
+            click.echo("error: stdout's reader went away before everything was written", err=True)
+            return ExitCode.OUTPUT
+        case OSError(errno=errno.ENOSPC | errno.EFBIG | errno.EDQUOT | errno.EIO):
+            forget_stdout()
+            click.echo(f"error: stdout can't be written: {error.strerror}", err=True)
             return ExitCode.OUTPUT
         case OutputError() | LedgerError():
             click.echo(f"error: {error}", err=True)

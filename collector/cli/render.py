@@ -9,11 +9,13 @@ from rich.table import Table
 from rich.text import Text
 
 from collector.adapters.text import duration, printable
+from collector.app.command import has_ledger
 from collector.cli.options import Context
 from collector.cli.streams import stderr_console
 from collector.core.anomalies import MEANING
 from collector.core.exit_codes import ExitCode
 from collector.core.summary import Cause, OrgSummary, RunSummary
+from collector.errors import CollectorError, ReaderGoneError
 from collector.model import Population, SliceState
 from collector.run.manifest import RunResult, in_words, local_spans
 
@@ -44,7 +46,20 @@ def show_result(result: RunResult, context: Context) -> None:
             console.print(anomaly, soft_wrap=True)
         console.print(_closing(result), highlight=False, soft_wrap=True)
     if result.output_error is not None:
-        log.error("output.failed", message=str(result.output_error), next="fix what the message names, then run again")
+        next_ = _after(result.output_error, remembers=has_ledger(context.config))
+        log.error("output.failed", message=str(result.output_error), next=next_)
+
+
+def _after(error: CollectorError, *, remembers: bool) -> str:
+    """Return what to do after the output failed."""
+    if not isinstance(error, ReaderGoneError):
+        return "fix what the message names, then run again"
+    if not remembers:
+        return "run again, with a reader that takes all records"
+    return (
+        "records that were written and not read may be complete in the ledger: they don't come again. To look at some "
+        "records, use --state none; to keep them, -o DIR"
+    )
 
 
 def _log_result(result: RunResult) -> None:

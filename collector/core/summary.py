@@ -86,10 +86,12 @@ class PopulationSummary:
         """Return to the tally that was marked last; requests stay counted."""
         self.tally = self._marked.copy()
 
-    def close(self, state: SliceState, code: str, message: str, windows: Iterable[Window] = ()) -> None:
-        """Count the slices that have no end of their own, and where they are, as far as that is known."""
-        rest = self.planned - self.tally.states.total()
-        if rest:
+    def close(
+        self, state: SliceState, code: str, message: str, windows: Iterable[Window] = (), *, but: int = 0
+    ) -> None:
+        """Count all slices that have no end of their own `but` so many, and where they are, as far as that is known."""
+        rest = self.planned - self.tally.states.total() - but
+        if rest > 0:
             self.tally.states[state] += rest
             self._add(state, (code, message), windows, rest)
 

@@ -34,6 +34,8 @@ from collector.run.session import LedgerSession
 from collector.run.stop import Stop
 
 _GATHER_S = 1.0  # for which ends of slices are gathered into one commit
+_NOT_DELIVERED = "requested, but the output or the ledger failed: it is not known that these slices were delivered"
+_NOT_REQUESTED = "the output or the ledger failed before these slices were requested"
 OUTPUT_GRACE_S = 5.0  # behind the grace of the requests: for writing what they brought
 
 
@@ -209,15 +211,12 @@ class Run:
             await self._leasing.count_rest()
         why = RELOADED if self.stop.is_reload else STOPPED
         for lane in self._fetching.lanes:
-            unissued = lane.plan.unissued.spans
+            unissued = lane.plan.unissued
             for name, population in self._summary.org(lane.org).populations.items():
-                windows = unissued.get(name, ())
-                if failure is not None:  # of some of them it isn't known whether they were delivered
-                    population.close(
-                        SliceState.NOT_ASKED,
-                        "output",
-                        "the output or the ledger failed: it is not known that these slices were delivered",
-                    )
+                windows = unissued.spans.get(name, ())
+                if failure is not None:
+                    population.close(SliceState.FAILED, "output", _NOT_DELIVERED, but=unissued.counts[name])
+                    population.close(SliceState.NOT_ASKED, "output", _NOT_REQUESTED, windows)
                 elif lane.end is not None:
                     population.close(lane.end.state, lane.end.failure.code, lane.end.failure.message, windows)
                 else:

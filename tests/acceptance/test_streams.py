@@ -105,7 +105,12 @@ def test_the_reader_of_stdout_goes_away_exit_5(api: SimulatedApi, tmp_path: Path
         process.stdout.readline()
         process.stdout.close()
         assert process.wait(60) == 5
-        assert "stdout's reader went away" in process.stderr.read()
+        events = [json.loads(line) for line in process.stderr]
+    (failed,) = (event for event in events if event["event"] == "output.failed")
+    assert failed["message"] == "stdout's reader went away"
+    assert "use --state none" in failed["next"]
+    (finished,) = (event for event in events if event["event"] == "run.finished")
+    assert finished["failed"] > 0
 
 
 def test_stdout_that_is_full_ends_with_5(api: SimulatedApi, tmp_path: Path) -> None:

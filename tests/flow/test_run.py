@@ -244,7 +244,8 @@ def test_an_output_failure_stops_the_asking_at_once_and_waits_for_no_answer() ->
     assert ran.ended_at == pytest.approx(failed_at)
     assert (ran.result.exit_code, ran.result.output_error) == (ExitCode.OUTPUT, FULL)
     causes = [cause for org in ran.result.summary.orgs.values() for _, cause in org.causes]
-    assert {(cause.state, cause.code) for cause in causes} == {(NOT_ASKED, "output")}
+    assert {(cause.state, cause.code) for cause in causes} == {(FAILED, "output"), (NOT_ASKED, "output")}
+    assert ran.states == {FAILED: len(api.asked), NOT_ASKED: 5 * 100 * 2 - len(api.asked)}
 
 
 @pytest.mark.parametrize("method", ["close_file", "publish", "write_manifest"])
@@ -285,4 +286,5 @@ def test_a_stop_ends_a_run_whose_reader_takes_nothing_any_more() -> None:
     ran = run(orgs(20, 100), None, MemorySink(stuck=True), stop_at=12, grace_s=20)
     assert 32 <= ran.ended_at <= 32 + 30
     assert ran.result.exit_code is ExitCode.TERMINATED
+    assert ran.api.asked == []
     assert ran.states == {NOT_ASKED: 4000}

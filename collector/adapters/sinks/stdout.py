@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from collector.adapters.sinks.jsonl import to_lines
-from collector.errors import OutputError
+from collector.errors import OutputError, ReaderGoneError
 from collector.model import Record
 from collector.ports import SealedFile
 
@@ -49,7 +49,7 @@ class StdoutSink:
                         rest = rest[os.write(self._fd, rest[:_PIECE]) :]
         except (OSError, ValueError) as error:
             self._cut_torn_line(lines[: len(lines) - len(rest)])
-            raise OutputError(_reason(error)) from error
+            raise _failure(error) from error
 
     def sync(self) -> None:
         """Do nothing: written lines can't be synced or taken back."""
@@ -84,8 +84,8 @@ class StdoutSink:
                 os.ftruncate(self._fd, os.lseek(self._fd, 0, os.SEEK_CUR) - torn)
 
 
-def _reason(error: OSError | ValueError) -> str:
+def _failure(error: OSError | ValueError) -> OutputError:
     if isinstance(error, OSError) and error.errno in (errno.EPIPE, errno.ECONNRESET):
-        return "stdout's reader went away"
+        return ReaderGoneError("stdout's reader went away")
     reason = os.strerror(error.errno or 0) if isinstance(error, OSError) else "it is not open"
-    return f"stdout can't be written: {reason}"
+    return OutputError(f"stdout can't be written: {reason}")
