@@ -5,6 +5,7 @@ Called on the writer's thread. Sends nothing.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -122,6 +123,18 @@ def _identities(ledger: Ledger, config: LoadedConfig, standings: Mapping[str, St
 def output_directory(settings: Settings) -> Path | None:
     """Return where files go, if they do."""
     return None if settings.output.path == "-" else Path(settings.output.path).resolve()
+
+
+def refuse_file_as_output(settings: Settings) -> None:
+    """Raise ConfigError if a file is where the output directory, or a directory above it, should be."""
+    path = settings.output.path
+    if path == "-":
+        return
+    there = next((one for one in (Path(path), *Path(path).parents) if os.path.lexists(one)), None)
+    if there is not None and not os.path.isdir(there):  # noqa: PTH112 - `Path.is_dir` raises for a broken disk
+        raise ConfigError(
+            f"output: {path} can't be a directory, as {there} is a file: name a directory, such as usage/"
+        )
 
 
 def refuse_overlaps(ledger: SqlLedger, config: LoadedConfig, orgs: Sequence[Org]) -> None:

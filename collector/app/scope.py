@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 
+from collector.config.messages import nearest
 from collector.core.shards import Shard
 from collector.errors import ConfigError
 from collector.model import Org, Population
@@ -20,17 +21,15 @@ class Scope:
     shard: Shard | None = None
 
     def of(self, orgs: Iterable[Org]) -> list[Org]:
-        """Return the orgs in it, each with the populations in it. Raises ConfigError for a name that is none.
+        """Return the orgs in it, each with the populations in it. Raises ConfigError for a name that fits none.
+
+        A name is the name of an org, or a glob such as `acme-*`.
 
         A shard may have none of the orgs, or none of those that are named: then there is nothing to do.
         """
         by_name = {org.name: org for org in orgs}
-        for name in self.orgs:
-            if name not in by_name:
-                near = difflib.get_close_matches(name, by_name, n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
-                raise ConfigError(f"--org: there is no org {name!r} in the config{hint}")
-        chosen = [by_name[name] for name in dict.fromkeys(self.orgs)] or list(by_name.values())
+        names = dict.fromkeys(name for given in self.orgs for name in _matching(given, by_name))
+        chosen = [by_name[name] for name in names] or list(by_name.values())
         if self.shard is not None:
             chosen = [org for org in chosen if self.shard.has(org)]
         if not self.populations:
@@ -38,4 +37,17 @@ class Scope:
         return [replace(org, populations=tuple(p for p in org.populations if p in self.populations)) for org in chosen]
 
 
+def _matching(given: str, names: Collection[str]) -> list[str]:
+    """Return the names that a name or a glob is for, or raise ConfigError."""
+    if given in names:
+        return [given]
+    is_glob = any(sign in given for sign in "*?[")
+    if is_glob and (found := [name for name in names if fnmatchcase(name, given)]):
+        return found
+    what = f"no org in the config matches {given!r}" if is_glob else f"there is no org {given!r} in the config"
+    near = nearest(given.translate(_NO_WILDCARDS), names)
+    raise ConfigError(f"--org: {what}" + (f"; did you mean {near!r}?" if near else ""))
+
+
+_NO_WILDCARDS = str.maketrans("", "", "*?[]")
 EVERYTHING = Scope()

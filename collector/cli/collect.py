@@ -13,6 +13,7 @@ import structlog
 from collector.adapters.clock import SystemClock
 from collector.adapters.event_log import log_event
 from collector.app.command import Command, has_ledger
+from collector.app.prepare import refuse_file_as_output
 from collector.app.range_notes import range_notes
 from collector.app.wiring import finish_left_files, run_command
 from collector.cli.options import (
@@ -95,6 +96,7 @@ def _recover(context: Context, directories: tuple[Path, ...], lost: tuple[str, .
 
 def run_and_show(context: Context, command: Command, *, progress: str) -> int:
     """Run a command with notes, progress, metrics and summary; return the exit code."""
+    refuse_file_as_output(context.config.settings)
     orgs = context.scope.of(context.config.orgs)
     if command.range_:
         for note in range_notes(context.config, orgs, command.range_, now=SystemClock().now()):

@@ -53,7 +53,15 @@ Examples:
 )
 @click.option("--orgs", type=click.IntRange(16, 500), default=40, show_default=True, help="Simulated organizations.")
 @click.option("--days", type=click.IntRange(1, 90), default=14, show_default=True, help="Days to collect.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("demo"), show_default=True)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("demo"),
+    show_default=True,
+    metavar="DIR",
+    help="Directory for the records.",
+)
 def demo(orgs: int, days: int, output: Path) -> int:
     """Collect dozens of simulated organizations over real HTTP, and show the result.
 

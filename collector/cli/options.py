@@ -93,7 +93,13 @@ def apply(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
 
 config_options = apply(
     click.option("-c", "--config", "config_path", type=click.Path(path_type=Path), help="The config file."),
-    click.option("--org", "orgs", multiple=True, metavar="NAME", help="Only this org; repeatable."),
+    click.option(
+        "--org",
+        "orgs",
+        multiple=True,
+        metavar="NAME",
+        help="Only this org; a glob such as 'acme-*' for several. Repeatable.",
+    ),
     click.option(
         "--population",
         "populations",

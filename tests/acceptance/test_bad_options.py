@@ -30,6 +30,24 @@ BAD: list[tuple[list[str], str]] = [
     ([*COLLECT, "--org", "acmee"], "error: --org: there is no org 'acmee' in the config; did you mean 'acme'?"),
     ([*COLLECT, "--org", "zzz"], "error: --org: there is no org 'zzz' in the config"),
     (
+        [*COLLECT, "--org", "ac*", "--org", "acne-*"],
+        "error: --org: no org in the config matches 'acne-*'; did you mean 'acme'?",
+    ),
+    ([*COLLECT, "--org", "*zzz*"], "error: --org: no org in the config matches '*zzz*'"),
+    (
+        [*COLLECT, "-o", "c.yaml"],
+        "error: output: c.yaml can't be a directory, as c.yaml is a file: name a directory, such as usage/",
+    ),
+    (
+        [*COLLECT, "-o", "c.yaml/usage/"],
+        "error: output: c.yaml/usage/ can't be a directory, as c.yaml is a file: name a directory, such as usage/",
+    ),
+    (
+        ["serve", "-c", "c.yaml", "-o", "c.yaml"],
+        "error: output: c.yaml can't be a directory, as c.yaml is a file: name a directory, such as usage/",
+    ),
+    (["demo", "-o", "c.yaml"], "Error: Invalid value for '-o' / '--output': Directory 'c.yaml' is a file."),
+    (
         [*COLLECT, "--population", "robots"],
         "Error: Invalid value for '--population': 'robots' is not one of 'account-user', 'service-user'.",
     ),
