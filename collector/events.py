@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from collector.core.anomalies import Anomaly
 from collector.core.finding import Finding
+from collector.core.ledger_entries import Holder
 from collector.core.retry import PartialAnswer
 from collector.errors import Failure, Refused
 from collector.model import Org, Quality, Slice, SliceState
@@ -87,6 +88,23 @@ class LaneEnded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseAwaited:
+    """A run begins to wait for orgs that another process works on. Once for each such process."""
+
+    orgs: Sequence[str]
+    holder: Holder
+    wait_s: float  # at most
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseWaitEnded:
+    """A run waits for no org any more. It has the leases, or has given up the orgs that are `busy`."""
+
+    waited_s: float
+    busy: Mapping[str, Holder]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ApiDown:
     """All orgs of a host fail. From now on, one request at a time probes it."""
 
@@ -113,6 +131,8 @@ Event = (
     | LaneEnded
     | ApiDown
     | ApiUp
+    | LeaseAwaited
+    | LeaseWaitEnded
 )
 
 Listener = Callable[[Event], None]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import structlog
 
+from collector.adapters.text import count, duration, some
 from collector.core.anomalies import MEANING
 from collector.errors import Rejected
 from collector.events import (
@@ -11,6 +14,8 @@ from collector.events import (
     ApiUp,
     Event,
     LaneEnded,
+    LeaseAwaited,
+    LeaseWaitEnded,
     OrgPlanned,
     RequestEnded,
     RetryScheduled,
@@ -44,14 +49,51 @@ def log_event(event: Event) -> None:
             log.error("slice.defect", exception=event.kind, where=event.place, **_names(event.slice))
         case LaneEnded():
             _log_end(event)
-        case ApiDown():
-            log.error(
-                "api.down", host=event.host, failures=event.failures, last=event.last.code, message=event.last.message
-            )
+        case ApiDown() | ApiUp():
+            _log_host(event)
+        case LeaseAwaited() | LeaseWaitEnded():
+            _log_wait(event)
         case OrgPlanned():
             log.debug("org.planned", org=event.org.name, slices=event.slices)
+
+
+def _log_host(event: ApiDown | ApiUp) -> None:
+    match event:
+        case ApiDown(host=host, failures=failures, last=last):
+            log.error("api.down", host=host, failures=failures, last=last.code, message=last.message)
         case ApiUp():
             log.info("api.up", host=event.host, down_s=round(event.down_s, 1))
+
+
+def _log_wait(event: LeaseAwaited | LeaseWaitEnded) -> None:
+    match event:
+        case LeaseAwaited():
+            log.info(
+                "lease.awaited",
+                orgs=len(event.orgs),
+                message=f"waiting up to {duration(event.wait_s)} for {_orgs(event.orgs)}, "
+                f"on which another process works: {event.holder.text}",
+            )
+        case LeaseWaitEnded() if event.busy:
+            holders = some(list(dict.fromkeys(holder.text for holder in event.busy.values())))
+            log.error(
+                "lease.wait_ended",
+                waited_s=round(event.waited_s, 1),
+                busy=len(event.busy),
+                message=f"{_orgs(list(event.busy))} given up, as another process still works there: {holders}. "
+                "Run the command again later, or with a longer --wait",
+            )
+        case LeaseWaitEnded():
+            log.info(
+                "lease.wait_ended",
+                waited_s=round(event.waited_s, 1),
+                busy=0,
+                message="the other process has released the orgs",
+            )
+
+
+def _orgs(names: Sequence[str]) -> str:
+    return f"{count(len(names), 'org')} ({some(names)})"
 
 
 def _log_outcome(outcome: SliceOutcome) -> None:
@@ -77,6 +119,8 @@ def _log_end(ended: LaneEnded) -> None:
     match ended.failure:
         case Rejected(code="stopped"):
             log.debug("org.stopped", org=ended.org.name, slices_not_asked=ended.remaining)
+        case Rejected(code="busy"):  # LeaseWaitEnded logs one line for all of them
+            log.debug("org.busy", org=ended.org.name, slices_not_asked=ended.remaining)
         case failure:
             log.error(
                 "org.refused" if ended.refused else "org.given_up",

@@ -33,7 +33,9 @@ def resolve_format(format_: Format, stream: TextIO) -> Literal["console", "json"
 def configure_logs(*, level: str, format_: Literal["console", "json"]) -> None:
     """Send all logs of at least that level to stderr."""
     renderer: Any = (
-        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0) if format_ == "console" else None
+        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0, pad_level=False)
+        if format_ == "console"
+        else None
     )
     structlog.configure(
         processors=[

@@ -1,8 +1,9 @@
-"""Text for people: durations, and text from outside that is made safe to print."""
+"""Text for people: durations, counts, names, and text from outside that is made safe to print."""
 
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 
 _LONGEST = 80
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})  # controls, direction marks, line separators
@@ -30,3 +31,14 @@ def duration(seconds: float) -> str:
         if len(parts) == 2:
             break
     return " ".join(filter(None, parts))
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number with its noun: `1 org`, `2 orgs`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def some(names: Sequence[str], shown: int = 3) -> str:
+    """Return the first names, and how many more there are: `a, b, c and 4 more`."""
+    more = len(names) - shown
+    return ", ".join(names[:shown]) + (f" and {more} more" if more > 0 else "")

@@ -7,11 +7,12 @@ from typing import Any
 
 import click
 import orjson
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from collector.adapters.clock import SystemClock
-from collector.adapters.text import printable
+from collector.adapters.text import count, printable, some
 from collector.app.check import OrgCheck
 from collector.app.command import has_ledger
 from collector.app.prepare import refuse_overlaps
@@ -19,6 +20,7 @@ from collector.app.wiring import check_orgs, open_ledger_if_there
 from collector.cli.options import Context, config_options, open_context
 from collector.cli.progress import shown_progress
 from collector.cli.streams import stdout_console
+from collector.cli.tables import add_name, new_table
 from collector.core.checks import Additivity
 from collector.core.exit_codes import ExitCode
 from collector.events import all_of
@@ -51,13 +53,13 @@ def check(deep: bool, as_json: bool, **options: Any) -> int:
         click.echo(orjson.dumps(content, option=orjson.OPT_INDENT_2))
         return int(code)
     console = stdout_console()
-    console.print(_table(checks, deep=deep))
+    console.print(_table(console, checks, deep=deep))
     for warning in context.config.warnings:
         console.print(Text(f"warning: {warning}", style="yellow"))
     for hint in _hints(checks):
         console.print(Text(hint, style="yellow"))
     accepted = sum(one.accepted for one in checks)
-    console.print(Text(f"{accepted} of {len(checks)} orgs accepted"))
+    console.print(Text(f"{accepted} of {count(len(checks), 'org')} accepted"))
     return int(code)
 
 
@@ -78,15 +80,16 @@ def _exit_code(checks: list[OrgCheck]) -> ExitCode:
     return ExitCode.OK if all(one.accepted for one in checks) else ExitCode.INCOMPLETE
 
 
-def _table(checks: list[OrgCheck], *, deep: bool) -> Table:
-    table = Table(header_style="bold")
-    table.add_column("org", overflow="fold", max_width=30)
-    table.add_column("")
-    table.add_column("organization", overflow="fold", max_width=34)
+def _table(console: Console, checks: list[OrgCheck], *, deep: bool) -> Table:
+    """Return one row per org, those that are not accepted first."""
+    table = new_table(console)
+    add_name(table, "org")
+    table.add_column("", no_wrap=True)
+    add_name(table, "organization")
     if deep:
-        table.add_column("parts of a day", overflow="fold", max_width=30)
-    table.add_column("why", overflow="fold", ratio=1)
-    for one in checks:
+        add_name(table, "parts of a day")
+    table.add_column("why")
+    for one in sorted(checks, key=lambda one: (one.accepted, not one.refused)):
         state = ("accepted", "green") if one.accepted else ("refused", "red") if one.refused else ("failed", "red")
         row = [Text(printable(one.org.name)), Text(*state), Text(_identity(one))]
         if deep:
@@ -100,15 +103,15 @@ def _hints(checks: list[OrgCheck]) -> list[str]:
     hints = []
     if other := [one.org.name for one in checks if one.additivity is Additivity.OTHER_END]:
         hints.append(
-            f"the API seems to read `to` the other way for {', '.join(other)}: try the other value of api.range_end"
+            f"the API seems to read `to` the other way for {some(other)}: try the other value of api.range_end"
         )
     if differs := [one.org.name for one in checks if one.additivity is Additivity.DIFFERS]:
         hints.append(
-            f"the parts of a day don't add up to the day for {', '.join(differs)}: sums over windows will be wrong, too"
+            f"the parts of a day don't add up to the day for {some(differs)}: sums over windows will be wrong, too"
         )
     if same := [one.org.name for one in checks if one.same_totals]:
         hints.append(
-            f"both populations have the same totals for {', '.join(same)}: "
+            f"both populations have the same totals for {some(same)}: "
             "the counts may cover all users, so don't add the populations up"
         )
     return hints

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -15,8 +16,8 @@ from pathlib import Path
 import click
 from rich.text import Text
 
-from collector.adapters.event_log import log_event
-from collector.adapters.logs import configure_logs, resolve_format
+from collector.adapters.logs import configure_logs
+from collector.adapters.text import count, duration
 from collector.app.command import Command
 from collector.app.wiring import run_command
 from collector.cli.options import Context
@@ -28,6 +29,7 @@ from collector.config import LoadedConfig, load
 from collector.core.exit_codes import ExitCode
 from collector.core.ranges import Last
 from collector.errors import CollectorError
+from collector.events import all_of
 from collector.run.manifest import RunResult
 
 # Faults as they happen in production, so that the demo shows how they are handled.
@@ -69,33 +71,52 @@ def demo(orgs: int, days: int, output: Path) -> int:
     now and then, and one gives only partial answers.
     """
     console = stdout_console()
-    console.print(Text(f"Simulated API: {orgs} organizations, some with faults.", style="bold"))
+    console.print(
+        Text(f"Collecting the last {count(days, 'day')} of {orgs} simulated organizations, some with faults …")
+    )
     with tempfile.TemporaryDirectory() as scratch, simulated_api(orgs, Path(scratch) / "collector.yaml") as path:
         overrides = {"output": {"path": str(output)}, "state": {"url": "none"}, "log": {"level": "error"}}
         config = load(path, environ={}, overrides=overrides)
         result = _collect(config, days)
     if result.exit_code not in (ExitCode.OK, ExitCode.INCOMPLETE, ExitCode.REFUSED):
         return int(result.exit_code)
-    console.print(usage_table(output, [file.name for file in result.files], console.width))
-    console.print(
-        Text(
-            f"{output}/ now has {result.summary.records} records, one JSON object per line, and the run's manifest.\n"
-            f"Exit code {int(result.exit_code)} is expected here: the API refuses org-003's credential, and gives only "
-            "partial answers for org-005. Totals that are unknown are null, never 0.\n"
-            "Next: write a config for your own organizations (README), then run `collector check`."
-        )
-    )
+    console.print(usage_table(console, output, [file.name for file in result.files]))
+    console.print(Text(_closing(result, output)))
     return 0
 
 
+def _closing(result: RunResult, output: Path) -> str:
+    """Return what the demo has shown, and what to look at next."""
+    records = shlex.quote(str(output / result.files[0].name)) if result.files else ""
+    manifest = shlex.quote(str(output / f"run-{result.run_id}.json"))
+    seconds = (result.ended_at - result.started_at).total_seconds()
+    return f"""
+{result.summary.records} records of {count(len(result.summary.orgs), "org")} are in {output}/, from \
+{count(result.summary.requests, "request")} in {duration(seconds)}.
+Two orgs fail on purpose: the API refuses the credential of org-003, and answers
+org-005 only in part. Their unknown totals are null, never 0. A real run would
+end with exit code 4 (an org was refused: a person is needed).
+
+Look at
+  head -n 1 {records}
+      one record: one JSON object per line
+  less {manifest}
+      the manifest: how each planned slice ended
+Then
+  collector simulate --help
+      the simulated API, for tests of your own pipeline
+  collector check -c collector.yaml
+      your own organizations. README.md, "Your first records", has a config
+"""
+
+
 def _collect(config: LoadedConfig, days: int) -> RunResult:
-    format_ = resolve_format("auto", sys.stderr)
-    configure_logs(level="error", format_=format_)
+    configure_logs(level="error", format_="console")
     command = Command(name="backfill", range_=Last(timedelta(days=days)))
-    context = Context(config=config, reload=lambda: config, scope=command.scope, quiet=False, log_format=format_)
-    with shown_progress(mode="auto", quiet=False, watch=log_event) as watch:
+    context = Context(config=config, reload=lambda: config, scope=command.scope, quiet=False, log_format="console")
+    with shown_progress(mode="auto", quiet=False, watch=all_of()) as watch:
         result = asyncio.run(run_command(config, command, watch=watch))
-    show_result(result, context)
+    show_result(result, context, closing=False)
     return result
 
 

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from collector.adapters.text import printable
+from collector.cli.tables import add_name, new_table
 
 _BARS = "▁▂▃▄▅▆▇█"
 _ROWS = 25
@@ -42,16 +44,16 @@ class _OrgUsage:
         self.screenshots += record["total_screenshots"] or 0
 
 
-def usage_table(directory: Path, files: Sequence[str], width: int) -> Table:
+def usage_table(console: Console, directory: Path, files: Sequence[str]) -> Table:
     """Return a table of the usage in sealed files: orgs with unknown totals (`?`) first, then those with most tests."""
     orgs: dict[str, _OrgUsage] = defaultdict(_OrgUsage)
     for record in _records(directory, files):
         orgs[record["org"]].add(record)
-    table = Table(title="Tests per day, all populations", title_justify="left", header_style="bold")
-    wide = width >= _WIDE
+    table = new_table(console, "Tests per day, all populations")
+    wide = console.width >= _WIDE
     table.add_column("org", no_wrap=True)
     if wide:
-        table.add_column("organization", overflow="ellipsis", max_width=28, no_wrap=True)
+        add_name(table, "organization")
     table.add_column("tests", justify="right", no_wrap=True)
     table.add_column("unknown", justify="right")
     table.add_column("by day", overflow="fold")

@@ -8,11 +8,12 @@ from typing import Any
 
 import click
 import orjson
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from collector.adapters.clock import SystemClock
-from collector.adapters.text import duration, printable
+from collector.adapters.text import count, duration, printable
 from collector.app.command import has_ledger
 from collector.app.preview import OrgPreview, preview
 from collector.app.range_notes import RangeNote, range_notes
@@ -27,10 +28,12 @@ from collector.cli.options import (
     state_option,
 )
 from collector.cli.streams import stdout_console
+from collector.cli.tables import add_name, new_table
 from collector.core.estimate import Estimate, estimate
 from collector.core.ranges import Last, Moment, Range
 
 _ROWS = 60
+_WIDE = 90  # columns
 
 
 @click.command(
@@ -63,9 +66,9 @@ def plan(from_: Moment | None, to: Moment | None, last: timedelta | None, as_jso
         click.echo(orjson.dumps(_as_json(previews, notes, whole), option=orjson.OPT_INDENT_2))
         return
     console = stdout_console()
-    console.print(_table(previews, whole))
+    console.print(_table(console, previews, whole))
     for note in notes:
-        console.print(Text(f"{'warning' if note.warns else 'note'}: {printable(note.text, 400)}"), soft_wrap=True)
+        console.print(Text(f"{'warning' if note.warns else 'note'}: {printable(note.text, 400)}"))
 
 
 def _preview(context: Context, range_: Range | None) -> tuple[list[OrgPreview], list[RangeNote]]:
@@ -113,40 +116,46 @@ def _as_json(previews: Sequence[OrgPreview], notes: Sequence[RangeNote], whole: 
     }
 
 
-def _table(previews: Sequence[OrgPreview], whole: Estimate) -> Table:
-    table = Table(title="What would be fetched", title_justify="left", header_style="bold")
-    table.add_column("org", overflow="fold", max_width=30)
+def _table(console: Console, previews: Sequence[OrgPreview], whole: Estimate) -> Table:
+    """Return one row per org that has anything to fetch, those with most requests first."""
+    table = new_table(console, "What would be fetched")
+    add_name(table, "org")
     table.add_column("zone", overflow="fold")
-    table.add_column("from", no_wrap=True)
-    table.add_column("to", no_wrap=True)
-    table.add_column("windows", justify="right")
-    table.add_column("requests", justify="right")
-    table.add_column("at least", justify="right", no_wrap=True)
+    for name in ("from", "to"):
+        table.add_column(name, no_wrap=True)
+    for name in ("windows", "requests", "min. time")[0 if console.width >= _WIDE else 1 :]:
+        table.add_column(name, justify="right", no_wrap=True)
+    blank = [""] * (len(table.columns) - 3)
     rows = sorted(zip(previews, whole.org_seconds, strict=True), key=lambda row: -row[0].slices)
-    shown = rows if len(rows) <= _ROWS else [row for row in rows[:_ROWS] if row[0].slices]
+    shown = [row for row in rows if row[0].slices][:_ROWS]
     for one, seconds in shown:
+        windows = [count(one.windows, one.org.granularity.value)] * (len(blank) - 2)
         table.add_row(
             Text(printable(one.org.name)),
             one.org.zone.name,
             *_ends(one),
-            f"{one.windows} {one.org.granularity.value}{'s' * (one.windows != 1)}",
+            *windows,
             str(one.slices),
-            duration(seconds),
+            _time(one.slices, seconds),
         )
-    if len(shown) < len(rows):
-        rest = rows[len(shown) :]
-        table.add_row(
-            Text(f"{len(rest)} more orgs", style="dim"), "", "", "", "", str(sum(one.slices for one, _ in rest)), ""
-        )
+    if rest := rows[len(shown) :]:
+        slices = sum(one.slices for one, _ in rest)
+        what = f"{count(len(rest), 'more org' if shown else 'org')}{'' if slices else ': nothing to fetch'}"
+        table.add_row(Text(what, style="dim"), *blank, str(slices), "")
     table.add_section()
     total = sum(one.slices for one in previews)
-    table.add_row("all", "", "", "", "", str(total), duration(whole.seconds))
+    table.add_row("all", *blank, str(total), _time(total, whole.seconds))
     return table
+
+
+def _time(slices: int, seconds: float) -> str:
+    """Return the shortest time that requests can take; limits allow the first ones at once."""
+    return "" if not slices else duration(seconds) if seconds >= 1 else "< 1 s"
 
 
 def _ends(one: OrgPreview) -> tuple[str, str]:
     if one.first is None or one.end is None:
-        return "nothing to fetch", ""
+        return "", ""
     form = "%Y-%m-%d %H:%M" if one.org.granularity == "hour" else "%Y-%m-%d"
     last = one.end - timedelta(seconds=1)
     return tuple(f"{at.astimezone(one.org.zone.tz):{form}}" for at in (one.first, last))  # type: ignore[return-value]

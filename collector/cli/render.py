@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import structlog
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from collector.adapters.text import duration, printable
+from collector.adapters.text import count, duration, printable, some
 from collector.app.command import has_ledger
 from collector.cli.options import Context
 from collector.cli.streams import stderr_console
+from collector.cli.tables import add_name, new_table
 from collector.core.anomalies import MEANING
 from collector.core.exit_codes import ExitCode
 from collector.core.summary import Cause, OrgSummary, RunSummary
@@ -33,18 +35,19 @@ _STATES = {
 }
 
 
-def show_result(result: RunResult, context: Context) -> None:
-    """Print or log the summary of a run, and what to do next."""
+def show_result(result: RunResult, context: Context, *, closing: bool = True) -> None:
+    """Print or log the summary of a run, and unless `closing` is false its exit code."""
     if context.log_format == "json":
         _log_result(result)
     elif not context.quiet:
         console = stderr_console()
-        console.print(_table(result, wide=console.width >= _WIDE))
+        console.print(_table(console, result))
         for reason in _reasons(result.summary):
-            console.print(reason, soft_wrap=True)
+            console.print(reason)
         for anomaly in _anomalies(result.summary):
-            console.print(anomaly, soft_wrap=True)
-        console.print(_closing(result), highlight=False, soft_wrap=True)
+            console.print(anomaly)
+        if closing:
+            console.print(_closing(result), highlight=False)
     if result.output_error is not None:
         next_ = _after(result.output_error, remembers=has_ledger(context.config))
         log.error("output.failed", message=str(result.output_error), next=next_)
@@ -67,14 +70,14 @@ def _log_result(result: RunResult) -> None:
     level("run.finished", **in_words(result))
 
 
-def _table(result: RunResult, *, wide: bool) -> Table:
+def _table(console: Console, result: RunResult) -> Table:
     """Return one row per org, the worst first. A state without slices has no column."""
     summary = result.summary
     states = [state for state in _STATES if state is SliceState.COMPLETE or summary.count(state)]
-    table = Table(title=f"{result.command} {result.run_id}", title_justify="left", header_style="bold")
-    table.add_column("org", overflow="fold", max_width=30)
-    if wide:
-        table.add_column("organization", overflow="ellipsis", no_wrap=True, max_width=34)
+    table = new_table(console, f"{result.command} {result.run_id}")
+    add_name(table, "org")
+    if wide := console.width >= _WIDE:
+        add_name(table, "organization")
     for name in ("planned", *(state.value.replace("_", " ") for state in states), "records"):
         table.add_column(name, justify="right", no_wrap=True)
     orgs = summary.worst_first
@@ -92,8 +95,8 @@ def _table(result: RunResult, *, wide: bool) -> Table:
 
 
 def _left_out(incomplete: int, complete: int) -> str:
-    texts = [f"{incomplete} more incomplete orgs"] * bool(incomplete) + [f"{complete} complete orgs"] * bool(complete)
-    return " and ".join(texts)
+    texts = [count(incomplete, "more incomplete org")] * bool(incomplete)
+    return " and ".join(texts + [count(complete, "complete org")] * bool(complete))
 
 
 def _row(org: OrgSummary, states: list[SliceState], *, wide: bool) -> list[Text]:
@@ -104,22 +107,25 @@ def _row(org: OrgSummary, states: list[SliceState], *, wide: bool) -> list[Text]
 
 
 def _reasons(summary: RunSummary) -> Iterator[Text]:
-    """Yield why slices are not complete: org, reason, populations and windows."""
-    for org in summary.worst_first[:_ROWS_INCOMPLETE]:
-        by_message: dict[str, list[str]] = {}
+    """Yield why slices are not complete: orgs, reason, and where it is one org, its populations and windows."""
+    by_message: dict[str, dict[str, list[str]]] = {}
+    for org in summary.worst_first:
         for population, cause in org.causes:
-            by_message.setdefault(cause.message, []).append(_place(population, cause, org))
-        for message, places in by_message.items():
-            where = f" [{'; '.join(filter(None, dict.fromkeys(places)))}]" if any(places) else ""
-            yield Text.assemble((printable(org.org.name), "bold"), ": ", printable(message, 400), (where, "dim"))
+            of_org = by_message.setdefault(cause.message, {}).setdefault(printable(org.org.name), [])
+            of_org.append(_place(population, cause, org))
+    for message, orgs in [*by_message.items()][:_ROWS_INCOMPLETE]:
+        names = [*orgs]
+        places = list(filter(None, dict.fromkeys(orgs[names[0]]))) if len(names) == 1 else []
+        where = f" [{'; '.join(places)}]" if places else ""
+        who = names[0] if len(names) == 1 else f"{len(names)} orgs ({some(names)})"
+        yield Text.assemble((who, "bold"), ": ", printable(message, 400), (where, "dim"))
 
 
 def _anomalies(summary: RunSummary) -> Iterator[Text]:
     """Yield each kind of anomaly: how many slices have it, its meaning, and its orgs."""
     for anomaly, slices in summary.flags.most_common():
         names = [printable(org.org.name) for org in summary.orgs.values() if org.flags[anomaly]]
-        where = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-        yield Text.assemble((f"{slices} suspicious: ", "yellow"), MEANING[anomaly], (f" [{where}]", "dim"))
+        yield Text.assemble((f"{slices} suspicious: ", "yellow"), MEANING[anomaly], (f" [{some(names)}]", "dim"))
 
 
 def _place(population: Population, cause: Cause, org: OrgSummary) -> str:
@@ -131,10 +137,10 @@ def _place(population: Population, cause: Cause, org: OrgSummary) -> str:
 
 def _closing(result: RunResult) -> str:
     seconds = (result.ended_at - result.started_at).total_seconds()
-    requests = f"{result.summary.requests} requests in {duration(seconds)}"
+    requests = f"{count(result.summary.requests, 'request')} in {duration(seconds)}"
     lines = [f"exit {int(result.exit_code)}: {result.exit_code.meaning} ({requests})"]
     if result.recovered:
-        lines.append(f"{len(result.recovered)} file(s) of a killed run are sealed, too")
+        lines.append(f"{count(len(result.recovered), 'file')} of killed runs sealed, too")
     if result.files:
-        lines.append(f"{len(result.files)} sealed file(s) and run-{result.run_id}.json")
+        lines.append(f"{count(len(result.files), 'sealed file')} and run-{result.run_id}.json")
     return "\n".join(lines)

@@ -16,20 +16,22 @@ from rich.text import Text
 
 from collector.adapters.clock import SystemClock
 from collector.adapters.sinks.directory_id import VisibleDirectories
-from collector.adapters.text import printable
+from collector.adapters.text import count, printable, some
 from collector.app.command import has_ledger
 from collector.app.coverage import CoverageReader
 from collector.app.prepare import output_directory
 from collector.app.wiring import open_ledger
 from collector.cli.options import config_options, open_context, shard_option, state_option
 from collector.cli.streams import stdout_console
+from collector.cli.tables import add_name, new_table
 from collector.config import Settings
 from collector.core.exit_codes import ExitCode
-from collector.core.org_coverage import CoverageState, OrgCoverage, PopulationCoverage
+from collector.core.org_coverage import INCOMPLETE, CoverageState, OrgCoverage, PopulationCoverage
 from collector.core.windows import merge
 from collector.deliver.recovery import AWAITED
 from collector.ledger import AwaitedFile
 from collector.model import Window, Zone
+from collector.service.web.advice import advice
 
 _STATES = {  # the mark of a day, and its colour
     CoverageState.COMPLETE: ("█", "green"),
@@ -80,12 +82,12 @@ def status(strips: bool, as_json: bool, **options: Any) -> int:
         console = stdout_console()
         _show(console, orgs, strips=strips)
         for one, is_here in awaited:
-            console.print(_await(one, is_here=is_here), soft_wrap=True, markup=False)
+            console.print(_await(one, is_here=is_here), markup=False)
     return ExitCode.INCOMPLETE if awaited or any(org.incomplete for org in orgs) else ExitCode.OK
 
 
 def _show(console: Console, orgs: Sequence[OrgCoverage], *, strips: bool) -> None:
-    console.print(_table(orgs, wide=console.width >= _WIDE))
+    console.print(_table(console, sorted(orgs, key=lambda org: (not org.refused, -org.incomplete))))
     shown = [org for org in orgs if strips or org.incomplete]
     for org in shown:
         for population in org.populations:
@@ -97,32 +99,46 @@ def _show(console: Console, orgs: Sequence[OrgCoverage], *, strips: bool) -> Non
         console.print(Text.assemble(*legend))
     old = [printable(org.name) for org in orgs if org.stranded]
     if old:
-        names = ", ".join(old[:5]) + (" and others" if len(old) > 5 else "")
         console.print(
-            f"{names}: some gaps are older than schedule.catch_up, so no collect fills them: run `collector backfill`",
-            soft_wrap=True,
+            f"{some(old, 5)}: some gaps are older than schedule.catch_up, so no collect fills them: "
+            "run `collector backfill`",
             markup=False,
         )
 
 
-def _table(orgs: Sequence[OrgCoverage], *, wide: bool) -> Table:
-    used = [state for state in _STATES if any(org.count(state) for org in orgs)]
-    table = Table(header_style="bold")
-    table.add_column("org", overflow="fold", min_width=8, max_width=30)
-    table.add_column("population", overflow="fold", min_width=7)
-    for name in ("windows", *map(_word, used)):
-        table.add_column(name, justify="right", no_wrap=True)
-    for name in ("first gap", "usage since")[: 2 if wide else 1]:
-        table.add_column(name, no_wrap=True)
+def _table(console: Console, orgs: Sequence[OrgCoverage]) -> Table:
+    """Return one row per population: those of refused orgs first, with the reason, then those with most gaps."""
+    table = new_table(console)
+    add_name(table, "org")
+    table.add_column("population", no_wrap=True)
+    table.add_column("complete", justify="right", no_wrap=True)
+    table.add_column("not complete")
+    table.add_column("first gap", no_wrap=True)
+    if refused := any(org.refused for org in orgs):
+        table.add_column("why")
+    if wide := console.width >= _WIDE:
+        table.add_column("usage since", no_wrap=True)
     for org in orgs:
+        why = Text(advice(org.credential.reason).title if org.refused else "", style="red")
         for population in org.populations:
-            counts = [Text(str(population.count(state) or ""), style=_STATES[state][1]) for state in used]
             gap = _date(population.first_gap, org) if population.first_gap else ""
             usage = _date(population.oldest_usage.start, org) if population.oldest_usage else ""
-            names = [Text(printable(org.name)), Text(population.population.value)]
-            row = [*names, Text(str(population.windows)), *counts, Text(gap), Text(usage)]
-            table.add_row(*row[: len(table.columns)])
+            table.add_row(
+                Text(printable(org.name)),
+                Text(population.population.value),
+                f"{population.count(CoverageState.COMPLETE)} of {population.windows}",
+                _incomplete(population),
+                gap,
+                *[why] * refused,
+                *[usage] * wide,
+            )
     return table
+
+
+def _incomplete(population: PopulationCoverage) -> Text:
+    """Return how many windows are in each state but complete, in the colours of the strips."""
+    counts = [(f"{n} {_word(state)}", _STATES[state][1]) for state in INCOMPLETE if (n := population.count(state))]
+    return Text(", ").join(Text(text, style=colour) for text, colour in counts)
 
 
 def _strips(org: OrgCoverage, population: PopulationCoverage) -> Iterator[Text]:
@@ -153,7 +169,7 @@ def _await(one: AwaitedFile, *, is_here: bool) -> str:
     file = one.file
     host = f" on {printable(file.host)}" if file.host else ""
     since = f" since {one.begun_at:%Y-%m-%d %H:%M} UTC" if one.begun_at else ""
-    where = f"{printable(file.name)} in {printable(file.directory)}{host}, {one.slices} slices"
+    where = f"{printable(file.name)} in {printable(file.directory)}{host}, {count(one.slices, 'slice')}"
     if is_here:
         return f"unsealed{since}: {where}: the run that wrote it was killed; the next run here seals it"
     return f"awaited{since}: {where}. {AWAITED}"

@@ -16,6 +16,8 @@ from typing import Any, TextIO
 
 from rich.console import Console
 
+_UNLIMITED = 100_000  # columns; tables only take what they need
+
 
 class _BestEffort:
     """A text stream that ignores failures to write."""
@@ -65,13 +67,13 @@ class _Console(Console):
 
 
 def stdout_console() -> Console:
-    """Return the console for a command's own output."""
-    return _Console(soft_wrap=False)
+    """Return the console for a command's own output: as wide as the terminal, else without a limit."""
+    return _Console(width=None if sys.stdout is not None and sys.stdout.isatty() else _UNLIMITED)
 
 
 def stderr_console() -> Console:
     """Return the console for summaries, which go beside the data."""
-    return _Console(stderr=True)
+    return _Console(stderr=True, width=None if sys.stderr.isatty() else _UNLIMITED)
 
 
 def _occupy(number: int) -> None:

@@ -42,6 +42,11 @@ class Holder:
     command: str
     since: datetime
 
+    @property
+    def text(self) -> str:
+        """Return which process it is, for messages."""
+        return f"`{self.command}`, pid {self.pid} on {self.host}, running since {self.since:%Y-%m-%d %H:%M} UTC"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SliceKey:

@@ -272,8 +272,8 @@ class Dispatcher:
         failure = Retriable(
             code="api_down",
             message=(
-                f"{outage.host} or the network to it is down: until the retry budget was spent, no request for any of "
-                f"the {len(outage.tried)} orgs that were tried was answered"
+                f"{outage.host} or the network to it is down: no request was answered until the retry budget was spent "
+                f"(orgs tried: {len(outage.tried)})"
             ),
         )
         await self._close_host(outage, failure)

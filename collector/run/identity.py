@@ -83,6 +83,5 @@ class IdentityCheck:
 def busy_message(holder: Holder) -> str:
     """Return which process has the lease of an org, and what to do."""
     return (
-        f"another process is working on this org: `{holder.command}`, pid {holder.pid} on {holder.host}, running since "
-        f"{holder.since:%Y-%m-%d %H:%M} UTC. Run the command again later, or with a longer --wait"
+        f"another process is working on this org: {holder.text}. Run the command again later, or with a longer --wait"
     )

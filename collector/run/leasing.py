@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from collector.core.grid import Grids
@@ -18,7 +18,7 @@ from collector.core.ledger_entries import Holder
 from collector.core.plan import Abandoned, Batch, next_batch, open_span
 from collector.core.summary import RunSummary
 from collector.errors import CollectorError, Rejected
-from collector.events import Event, OrgPlanned
+from collector.events import Event, LeaseAwaited, LeaseWaitEnded, OrgPlanned
 from collector.fetch import Batches
 from collector.ports import Offload
 from collector.run.identity import BUSY_PAUSE_S, busy_message
@@ -62,6 +62,10 @@ class Leasing:
         self._capacity = max(8, permits * _LEASED_PER_PERMIT)
         self._grids = Grids()
         self._woken = asyncio.Event()
+        self._awaited: set[Holder] = set()  # in this run
+        self._given_up: set[str] = set()  # orgs of which LeaseWaitEnded was emitted
+        self._waiting_since: float | None = None
+        self._wait_emitted = False  # LeaseAwaited, since then
         self._winding_up = False
         self._stopped = False
 
@@ -148,9 +152,11 @@ class Leasing:
             return  # the run never came to them
         for task, batch in zip(leased, batches, strict=True):
             self._begin(task, batch, now)
+        waiting = {task.org.name: busy[task.key] for task in tasks if task.key in busy}
         for task in tasks:
             if task.key in busy:
                 self._wait_for(task, busy[task.key], now)
+        self._note_wait(waiting, now)
 
     def _next_in_queue(self) -> list[OrgTask]:
         """Take the orgs that are leased next; of two that are one organization only one at a time."""
@@ -210,6 +216,24 @@ class Leasing:
         task.stage = Stage.ENDED
         self.busy[task.org.name] = holder
         self._batches.put_nowait(Abandoned(org=task.org, failure=Rejected(code="busy", message=busy_message(holder))))
+
+    def _note_wait(self, waiting: Mapping[str, Holder], now: float) -> None:
+        """Emit when the waiting for a process first begins, and when no process is waited for any more."""
+        if waiting and self._waiting_since is None:
+            self._waiting_since = now
+        for holder in dict.fromkeys(waiting.values()):
+            if holder not in self._awaited and self._wait_s > 0:
+                orgs = [name for name, other in waiting.items() if other == holder]
+                self._emit(LeaseAwaited(orgs=orgs, holder=holder, wait_s=self._wait_s))
+                self._wait_emitted = True
+            self._awaited.add(holder)
+        if self._waiting_since is None or any(task.busy_since is not None for task in self._queue):
+            return
+        given_up = {name: holder for name, holder in self.busy.items() if name not in self._given_up}
+        if self._wait_emitted or given_up:
+            self._emit(LeaseWaitEnded(waited_s=now - self._waiting_since, busy=given_up))
+        self._given_up.update(given_up)
+        self._waiting_since, self._wait_emitted = None, False
 
     def _enqueue(self, task: OrgTask) -> None:
         task.stage = Stage.QUEUED

@@ -28,6 +28,8 @@ class Progress:
                 self.states[event.state] += 1
                 self._end(event.slice.org.name, 1)
             case LaneEnded():
+                if event.failure.code == "api_down":  # given up: nothing probes the host any more
+                    self.hosts_down.discard(event.org.host)
                 self.states[event.state] += event.remaining
                 self._end(event.org.name, event.remaining)
             case OrgPlanned():
