@@ -22,12 +22,13 @@ from collector.core.ranges import Moment
 
 
 @click.command(
+    short_help="Collect a past range.",
     epilog="""\b
 Examples:
-  collector backfill --from 2026-01-01 --to 2026-03-31 -o usage/   the first quarter
-  collector backfill --org acme --from 2026-06-01 -o usage/        one org, from June until now
-  collector plan --from 2026-01-01 --to 2026-03-31                 how many requests that needs, and how long it takes
-"""
+  collector backfill --from 2026-01-01 --to 2026-03-31 -o usage/
+  collector backfill --org acme --from 2026-06-01 -o usage/   until now
+  collector plan --from 2026-01-01 --to 2026-03-31            how long?
+""",
 )
 @config_options
 @output_options

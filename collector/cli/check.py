@@ -27,15 +27,20 @@ from collector.events import all_of
 
 
 @click.command(
+    short_help="Test the config and each credential.",
     epilog="""\b
 Examples:
-  collector check -c collector.yaml            one request per org
-  collector check --org acme --deep            also: do the hours of a day add up to the day? (about 30 requests)
+  collector check -c collector.yaml     one request per org
+  collector check --org acme --deep     do the hours of a day add up to it?
   collector check --json | jq '.orgs[] | select(.accepted | not)'
-"""
+""",
 )
 @config_options
-@click.option("--deep", is_flag=True, help="Also test, on a past day, what the API's documents don't specify.")
+@click.option(
+    "--deep",
+    is_flag=True,
+    help="Also test, on a past day, what the API's documents don't specify: about 30 requests per org.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def check(deep: bool, as_json: bool, **options: Any) -> int:
     """Validate the config, and send one request per org: show whether it is accepted, or why not."""

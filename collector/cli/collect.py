@@ -37,15 +37,16 @@ log = structlog.get_logger("collector")
 
 
 @click.command(
+    short_help="Collect what every org needs now.",
     epilog="""\b
 Examples:
-  collector collect -c collector.yaml -o usage/      sealed files and a manifest
-  collector collect --shard 0/4 -o usage/            a quarter of the orgs, by one of four processes
-  collector collect --last 7d --state none | jq .    records on stdout; see below
+  collector collect -c collector.yaml -o usage/     files and a manifest
+  collector collect --shard 0/4 -o usage/           one of four processes
+  collector collect --last 7d --state none | jq .   records on stdout
 
 Use `--state none` with a pipe: records that a reader leaves in it are complete
 in a ledger, and don't come again.
-"""
+""",
 )
 @config_options
 @output_options

@@ -47,11 +47,12 @@ _ENDS_WITHIN_S = 10.0
 
 
 @click.command(
+    short_help="Try it without an account.",
     epilog="""\b
 Examples:
   collector demo                      40 orgs, their last 14 days
   collector demo --orgs 60 --days 30 --output demo
-"""
+""",
 )
 @click.option("--orgs", type=click.IntRange(16, 500), default=40, show_default=True, help="Simulated organizations.")
 @click.option("--days", type=click.IntRange(1, 90), default=14, show_default=True, help="Days to collect.")

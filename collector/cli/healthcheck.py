@@ -18,11 +18,12 @@ TIMEOUT_S = 3.0
 
 
 @click.command(
+    short_help="Test whether `serve` is alive.",
     epilog="""\b
 Examples:
   collector healthcheck -c /etc/collector/collector.yaml && echo alive
-  HEALTHCHECK CMD ["collector", "healthcheck"]   for the health check of an image
-"""
+  HEALTHCHECK CMD ["collector", "healthcheck"]   in a Dockerfile
+""",
 )
 @click.option("-c", "--config", "config_path", type=click.Path(path_type=Path), help="The config file.")
 def healthcheck(config_path: Path | None) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import sys
+import textwrap
 import traceback
 from collections.abc import Sequence
 
@@ -24,7 +25,9 @@ from collector.cli.streams import forget_stdout, guard_streams
 from collector.core.exit_codes import ExitCode
 from collector.errors import CollectorError, ConfigError, LedgerError, OutputError
 
-_EXIT_CODES = "\b\nExit codes:\n" + "\n".join(f"{code:>5}  {code.meaning}" for code in ExitCode)
+_EXIT_CODES = "\b\nExit codes:\n" + "\n".join(
+    textwrap.fill(code.meaning, 76, initial_indent=f"{code:>5}  ", subsequent_indent=" " * 7) for code in ExitCode
+)
 
 
 @click.group(epilog=_EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -92,7 +92,13 @@ def apply(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
 
 
 config_options = apply(
-    click.option("-c", "--config", "config_path", type=click.Path(path_type=Path), help="The config file."),
+    click.option(
+        "-c",
+        "--config",
+        "config_path",
+        type=click.Path(path_type=Path),
+        help="The config file. Default: $COLLECTOR_CONFIG, config/collector.yaml, /etc/collector/collector.yaml.",
+    ),
     click.option(
         "--org",
         "orgs",
@@ -115,7 +121,9 @@ config_options = apply(
 )
 state_option = click.option("--state", metavar="URL", help="The ledger: sqlite:///FILE, postgresql://…, or none.")
 service_options = apply(
-    click.option("-o", "--output", metavar="DIR", help="A directory for sealed files, or - for stdout."),
+    click.option(
+        "-o", "--output", metavar="DIR", help="A directory for sealed files, or - for stdout. Default: `output.path`."
+    ),
     click.option("-f", "--format", "format_", type=click.Choice(["jsonl"]), help="Format of the records."),
     state_option,
 )
@@ -130,14 +138,26 @@ output_options = apply(
     ),
 )
 range_options = apply(
-    click.option("--from", "from_", type=MomentType(), metavar="DATE", help="Start, in each org's time zone."),
-    click.option("--to", "to", type=MomentType(), metavar="DATE", help="End; a bare date means through its end."),
+    click.option(
+        "--from",
+        "from_",
+        type=MomentType(),
+        metavar="DATE",
+        help="Start in each org's zone: 2026-06-23 or 2026-06-23T14:00.",
+    ),
+    click.option(
+        "--to",
+        "to",
+        type=MomentType(),
+        metavar="DATE",
+        help="End; a date alone includes that day. Default: all that is due.",
+    ),
     click.option(
         "--last",
         type=DurationType(),
-        metavar="7d",
-        help="The windows that ended within this duration, as far as they are due: 7d is the last 7 days, or 6 until "
-        "`schedule.settle` after midnight.",
+        metavar="DURATION",
+        help="Instead of a range, such as 7d or 36h: the windows that ended within this time and are due. 7d is the "
+        "last 7 days, or 6 for the first hours of a day (`schedule.settle`).",
     ),
 )
 

@@ -11,12 +11,13 @@ from collector.service.web.status_document import status_schema
 
 
 @click.command(
+    short_help="Print a JSON Schema.",
     epilog="""\b
 Examples:
   collector schema config > collector.schema.json   for your editor
-  collector schema record                           for programs that read records
-  collector schema status                           for programs that request /api/status of a service
-"""
+  collector schema record   for programs that read records
+  collector schema status   for programs that request /api/status of a service
+""",
 )
 @click.argument("what", type=click.Choice(["record", "config", "status"]))
 def schema(what: str) -> None:

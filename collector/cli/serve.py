@@ -18,11 +18,12 @@ log = structlog.get_logger("collector")
 
 
 @click.command(
+    short_help="Run as a service, with a status page.",
     epilog="""\b
 Examples:
-  collector serve -c collector.yaml -o usage/        runs on schedule.cron; the status page is on 127.0.0.1:8080
-  kill -HUP PID                                      reload the config, and try refused orgs again
-"""
+  collector serve -c collector.yaml -o usage/   status page: 127.0.0.1:8080
+  kill -HUP PID                                 reload; try refused orgs again
+""",
 )
 @config_options
 @service_options

@@ -26,21 +26,26 @@ short windows add up to those of long ones. Add faults with --fault. Stop it wit
 \b
 Examples:
   collector simulate --config-out simulated.yaml
-  collector simulate --orgs 60 --fault 'org-00[12]:refused' --fault 'org-01*:500=0.2'
-  collector simulate --fault 'org-003:429=1,retry-after=2,first=3' --fault '*:latency=200ms'
+  collector simulate --fault 'org-00[12]:refused' --fault 'org-01*:500=0.2'
+  collector simulate --fault 'org-003:429=1,retry-after=2,first=3'
+  collector simulate --fault '*:latency=200ms'
   collector simulate --limit 2/1s --limit-all 10/1s --enforce
 
 \b
-Faults: --fault 'PATTERN:KIND[=VALUE][,OPTION=VALUE...]'. PATTERN is a glob for names of orgs.
-For 429, 500, reset and similar kinds, VALUE is a probability (default 1).
+Faults: --fault 'PATTERN:KIND[=VALUE][,OPTION=VALUE...]'
+PATTERN is a glob for names of orgs. For 429, 500, reset and similar kinds,
+VALUE is a probability (default 1).
 """
 _EPILOG_END = """\
 \b
-Options of every kind: first=N (only the first N requests of the org), after=N (not the first
-N requests). Options of statuses: body=json|html|empty, retry-after=SECONDS|date. Option of
-partial: group=automation|realdevice|smartui.
-While it runs: GET /_simulator/stats, GET /_simulator/requests, PUT /_simulator/faults. GET /
-shows all URLs.
+Options of every kind: first=N (only the first N requests of the org),
+after=N (not the first N requests).
+Options of statuses: body=json|html|empty, retry-after=SECONDS|date.
+Option of partial: group=automation|realdevice|smartui.
+
+\b
+While it runs: GET /_simulator/stats, GET /_simulator/requests,
+PUT /_simulator/faults. GET / shows all URLs.
 """
 
 

@@ -47,17 +47,20 @@ _WIDE = 100  # columns
 
 
 @click.command(
+    short_help="Show what is complete and what is not.",
     epilog="""\b
 Examples:
-  collector status -c collector.yaml             a table, and a strip per month where something is incomplete
-  collector status --org acme --strips           the strips of one org
+  collector status -c collector.yaml      a table, and strips of what has gaps
+  collector status --org acme --strips    the strips of one org
   collector status --json | jq '.orgs[] | select(.lacking > 0) | .org'
-"""
+""",
 )
 @config_options
 @state_option
 @shard_option
-@click.option("--strips", is_flag=True, help="A strip per month for every org, not only for those with gaps.")
+@click.option(
+    "--strips", is_flag=True, help="A strip per month, a mark per day, for every org: not only for those with gaps."
+)
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
 def status(strips: bool, as_json: bool, **options: Any) -> int:
     """Show coverage from the ledger, per org and population. Exits with 3 if anything is incomplete."""

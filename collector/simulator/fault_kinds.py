@@ -109,7 +109,7 @@ KINDS: dict[str, Kind] = {
     "garbage": Kind(example="garbage=0.1", meaning="status 200 with HTML", read=_probability),
     "partial": Kind(
         example="partial=once",
-        meaning="one product group is missing: once per query, often, always",
+        meaning="a group of products is missing: once, often, always",
         read=_choice("once", "often", "always"),
         options=frozenset({"group"}),
     ),

@@ -215,9 +215,16 @@ def test_demo_ends_well_with_a_table_and_a_folder_of_records(tmp_path: Path) -> 
     assert len(list((tmp_path / "shown").glob("run-*.json"))) == 1
 
 
-def test_help_of_every_command_has_an_example(tmp_path: Path) -> None:
+def test_help_fits_80_columns(tmp_path: Path) -> None:
+    lines = collector("--help", cwd=tmp_path, env={"COLUMNS": "80"}).stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert not any(line.endswith("...") for line in lines[1:])
+
+
+def test_help_of_every_command_has_an_example_and_fits_80_columns(tmp_path: Path) -> None:
     for command in cli.commands:
-        text = collector(command, "--help", cwd=tmp_path).stdout
+        text = collector(command, "--help", cwd=tmp_path, env={"COLUMNS": "80"}).stdout
+        assert max(map(len, text.splitlines())) <= 80
         assert f"  collector {command}" in text
         assert "Examples:" in text
 
