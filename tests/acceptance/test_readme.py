@@ -43,7 +43,7 @@ def test_a_new_user_gets_to_their_own_first_records(tmp_path: Path) -> None:
             check=False,
         )
     assert done.returncode == 0, done.stderr
-    assert "1 of 1 orgs accepted" in done.stdout
+    assert "1 of 1 org accepted" in done.stdout
     assert "What would be fetched" in done.stdout
     records = records_in(tmp_path / "usage")
     assert {r["org"] for r in records} == {"acme"}

@@ -55,7 +55,7 @@ def test_a_terminal_gets_a_bar_a_table_and_the_reasons(api: SimulatedApi, tmp_pa
     done = collector("backfill", "-c", api.config, *args, cwd=tmp_path, env={"COLUMNS": "120"})
     assert done.code == 4
     assert "5/5 orgs" in done.stderr
-    assert "1 sealed file(s)" in done.stderr
+    assert "1 sealed file " in done.stderr
     assert "planned" in done.stderr
     assert "org-003" in done.stderr
     assert "account-user 2026-" in done.stderr

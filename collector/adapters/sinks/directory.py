@@ -38,7 +38,7 @@ class DirectorySink:
 
         Raises OutputError if it isn't.
         """
-        if directory.exists() and not directory.is_dir():
+        if os.path.exists(directory) and not os.path.isdir(directory):  # noqa: PTH110, PTH112 - those of `Path` raise
             raise OutputError(f"the output {directory} is a file: name a directory, or - for stdout")
         sink = cls(directory, run_id=run_id, seal_at=seal_at, files=files or OsFiles())
         probe = hidden(directory, f"probe-{run_id}")
