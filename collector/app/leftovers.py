@@ -11,8 +11,8 @@ from pathlib import Path
 
 import structlog
 
-from collector.adapters.sinks.directory import hidden
-from collector.adapters.sinks.directory_id import OneDirectory, VisibleDirectories, id_of
+from collector.adapters.sinks.directory import hidden, run_of
+from collector.adapters.sinks.directory_id import OneDirectory, VisibleDirectories, id_of, is_being_written
 from collector.adapters.sinks.files import OsFiles
 from collector.deliver.recovery import recover
 from collector.errors import ConfigError, LedgerError
@@ -31,8 +31,7 @@ def finish_leftovers(ledger: SqlLedger, *, directories: Sequence[Path], lost: Se
             raise ConfigError(f"--recover: {directory} is not an existing directory")
     rest = [path for directory in directories for path in _recover(ledger, directory)]
     for path in rest:
-        message = "a living process writes it, or it belongs to another ledger"
-        log.warning("file.unsealed", file=str(path), message=message)
+        log.warning("file.unsealed", file=str(path), message=_why_unsealed(ledger, path))
     for name in lost:
         _give_up(ledger, name, own)
     return not rest
@@ -45,6 +44,22 @@ def _recover(ledger: SqlLedger, directory: Path) -> list[Path]:
         raise ConfigError(f"--recover: {directory} holds no file that a collector left behind")
     log.info("directory.recovered", directory=str(directory), sealed=len(recovered.sealed), lost=len(recovered.lost))
     return rest
+
+
+def _why_unsealed(ledger: SqlLedger, path: Path) -> str:
+    """Return why a hidden file stays as it is, and what to do."""
+    name = path.name.removeprefix(".").removesuffix(".unsealed")
+    if is_being_written(path) or ledger.has_file(name):
+        return "a running process writes it: its run seals it, or the next one does"
+    if ledger.has_run(run_of(name)):
+        return (
+            "the ledger gave this file up, or committed nothing of it: its slices are fetched again, and none of its "
+            "records counts as delivered. Remove the file"
+        )
+    return (
+        "the ledger doesn't know its run: the file belongs to another ledger, or this one was restored from an older "
+        "backup. With this ledger its slices are fetched again: remove the file if no other ledger writes here"
+    )
 
 
 def _give_up(ledger: SqlLedger, name: str, own: Path | None) -> None:

@@ -49,7 +49,8 @@ def prepare(
         log.warning(
             "run.interrupted",
             run_id=interrupted,
-            message=f"run {interrupted} was killed; the windows that it did not complete will be fetched",
+            message=f"run {interrupted} was killed, or it could not commit its end; the windows that it did not "
+            "complete will be fetched",
         )
     return LedgerSession(
         ledger=ledger,

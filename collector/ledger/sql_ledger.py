@@ -239,6 +239,14 @@ class SqlLedger:
         """Return the files that dead processes left and nobody has sealed yet, oldest first."""
         return self._database.read(views.awaited)
 
+    def has_file(self, name: str) -> bool:
+        """Return whether the ledger has an unsealed file of that name."""
+        return self._database.read(lambda tx: views.has_file(tx, name))
+
+    def has_run(self, run_id: str) -> bool:
+        """Return whether the ledger knows a run."""
+        return self._database.read(lambda tx: views.has_run(tx, run_id))
+
     def ended_runs(self, command: str, limit: int) -> Sequence[views.EndedRun]:
         """Return the runs of a command that have ended, newest first."""
         return self._database.read(lambda tx: views.ended_runs(tx, command, limit))

@@ -197,7 +197,7 @@ class Run:
             except CollectorError as error:
                 failure = error
         if failure is not None:
-            if self._writer.lost:
+            if self._writer.loses(failure):
                 self._summary.roll_back()
             with suppress(CollectorError):  # why it is given up is reported
                 await self.offload(self._writer.give_up)

@@ -17,7 +17,7 @@ class Files(Protocol):
         ...
 
     def append(self, path: Path, content: bytes) -> None:
-        """Append to a file; create it if it is missing."""
+        """Append to a file; create it if it is missing. Raises FileNotFoundError if it went away after that."""
         ...
 
     def truncate(self, path: Path, size: int) -> None:
@@ -69,6 +69,7 @@ class OsFiles:
         descriptor = self._descriptor(path)
         while rest:
             rest = rest[os.write(descriptor, rest) :]
+        path.stat()  # a file that was removed, or moved with its directory, can still be written
 
     def truncate(self, path: Path, size: int) -> None:
         """Cut a file to that many bytes, durably."""
