@@ -118,6 +118,12 @@ def _closing(result: RunResult) -> str:
     seconds = (result.ended_at - result.started_at).total_seconds()
     requests = f"{result.summary.requests} requests in {duration(seconds)}"
     lines = [f"exit {int(result.exit_code)}: {result.exit_code.meaning} ({requests})"]
+    if adopted := result.adopted:
+        unread = f"; files of {len(adopted.unread)} runs are gone (docs/runbook.md)" if adopted.unread else ""
+        lines.append(
+            f"the ledger was behind its output directory: {adopted.runs} unknown run(s), {adopted.slices} slice(s) of "
+            f"{adopted.files} sealed file(s) taken over{unread}"
+        )
     if result.recovered:
         lines.append(f"{len(result.recovered)} file(s) of a killed run are sealed, too")
     if result.files:

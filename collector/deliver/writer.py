@@ -40,6 +40,7 @@ class Rules:
     restate_for: timedelta
     directory: str = ""  # the output's, where it has files
     directory_id: str | None = None  # where a path doesn't identify the directory
+    unread: Sequence[datetime] = ()  # the ends of runs that a restored ledger doesn't know the records of
 
 
 class Writer:
@@ -138,6 +139,7 @@ class Writer:
             trust_zero_for=self._rules.trust_zero_for,
             previous=row.emission if row else None,
             restate_for=self._rules.restate_for,
+            unread=self._rules.unread,
         )
 
     def _commit(

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from collector import __version__
+from collector.core.delivered import Adopted
 from collector.core.exit_codes import ExitCode
 from collector.core.ledger_entries import UnsealedFile
 from collector.core.summary import Cause, OrgSummary, RunSummary
@@ -30,6 +31,7 @@ class RunResult:
     exit_code: ExitCode
     output_error: CollectorError | None = None
     recovered: tuple[UnsealedFile, ...] = ()  # files of killed runs that were sealed before this one
+    adopted: Adopted | None = None  # what the ledger learned from its output directory
 
 
 _LOGGED = 200  # causes
@@ -54,6 +56,7 @@ def in_words(result: RunResult) -> dict[str, Any]:
         "requests": summary.requests,
         "suspicious": {flag.value: slices for flag, slices in summary.flags.items()},
         "files": len(result.files),
+        "adopted": asdict(result.adopted) if result.adopted else None,
         "seconds": round((result.ended_at - result.started_at).total_seconds(), 3),
         "not_complete": incomplete[:_LOGGED],
         "not_complete_left_out": max(0, len(incomplete) - _LOGGED),
@@ -95,6 +98,7 @@ def manifest(result: RunResult) -> bytes:
             {"name": file.name, "run_id": file.run_id, "records": file.records, "bytes": file.bytes}
             for file in result.recovered
         ],
+        "adopted": asdict(result.adopted) if result.adopted else None,
         "not_complete": [entry for org in summary.worst_first for entry in _entries(org)],
     }
     return orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)

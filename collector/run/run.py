@@ -109,6 +109,7 @@ class Run:
             restate_for=config.restate_for,
             directory=session.directory,
             directory_id=session.directory_id,
+            unread=session.unread,
         )
         self._writer = Writer(
             self.sink,
@@ -244,6 +245,7 @@ class Run:
             exit_code=code,
             output_error=failure,
             recovered=tuple(self.session.recovered),
+            adopted=self.session.adopted,
         )
 
     def _clock_error(self) -> ClockError | None:

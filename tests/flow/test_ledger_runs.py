@@ -310,6 +310,6 @@ def _recover(world: World, directory: Path) -> str:
     """Run `collect --recover DIR` where one file stays unsealed; return the reason that it logs."""
     ledger = SqlLedger.open(world.ledger_url, command="collector collect", now=lambda: NOON, durable=False)
     with closing(ledger), capture_logs() as logs:
-        assert not finish_leftovers(ledger, directories=[directory], lost=(), own=None)
+        assert not finish_leftovers(ledger, directories=[directory], lost=(), own=None, now=NOON)
     (message,) = [str(log["message"]) for log in logs if log["event"] == "file.unsealed"]
     return message

@@ -203,6 +203,13 @@ class SimFiles:
     def is_directory(self, path: Path) -> bool:
         return path.is_absolute()  # no disk is unmounted here
 
+    def names(self, path: Path) -> list[str]:
+        return [there.name for there in self.disk.names if there.parent == path]
+
+    def read(self, path: Path) -> bytes | None:
+        file = self.disk.names.get(path)
+        return None if file is None else bytes(file.content)
+
     def close(self) -> None:
         pass
 

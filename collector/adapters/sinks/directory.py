@@ -154,8 +154,3 @@ def output_error(directory: Path, error: OSError) -> OutputError:
 def hidden(directory: Path, name: str) -> Path:
     """Return the path that a file has until it is sealed."""
     return directory / f".{name}.unsealed"
-
-
-def run_of(name: str) -> str:
-    """Return the id of the run that wrote a file of records, by the file's name."""
-    return name.removeprefix("usage-").removesuffix(".jsonl").rpartition("-")[0]

@@ -44,6 +44,14 @@ class Files(Protocol):
         """Return the size of a file; None if it is missing."""
         ...
 
+    def names(self, path: Path) -> list[str]:
+        """Return the names in a directory; none if it doesn't exist."""
+        ...
+
+    def read(self, path: Path) -> bytes | None:
+        """Return the content of a file; None if it is missing."""
+        ...
+
     def close(self) -> None:
         """Close every open file, without a sync."""
         ...
@@ -103,6 +111,20 @@ class OsFiles:
         """Return the size of a file; None if it is missing."""
         try:
             return path.stat().st_size
+        except FileNotFoundError:
+            return None
+
+    def names(self, path: Path) -> list[str]:
+        """Return the names in a directory; none if it doesn't exist."""
+        try:
+            return os.listdir(path)  # noqa: PTH208 - names, without a path for each
+        except FileNotFoundError:
+            return []
+
+    def read(self, path: Path) -> bytes | None:
+        """Return the content of a file; None if it is missing: a reader may have moved it."""
+        try:
+            return path.read_bytes()
         except FileNotFoundError:
             return None
 
