@@ -37,7 +37,7 @@ class Disk:
     taken: dict[Path, bytes] = field(default_factory=dict)  # sealed files that readers have moved away
     losses: int = 0  # of power
     tampered: int = 0  # hidden files that someone has removed or cut
-    cut: set[Path] = field(default_factory=set)  # the latter
+    cut: set[Path] = field(default_factory=set)  # the latter, and those that a restored ledger doesn't know
 
     def change(self) -> None:
         """Note that a name is about to change."""

@@ -99,6 +99,7 @@ def _complete(world: World, process: Process, requests: Sequence[Request]) -> No
     if launch.command != "backfill" or launch.force or world.disk.tampered:
         return
     booked = {p.run_id for p in world.processes if not (p.dead or p.failed_by or p.signalled)} - {process.run_id}
+    booked -= world.forgotten  # by a ledger that was restored
     begun: dict[SliceId, float] = {}
     for request in requests:
         begun[request.slice] = request.begun  # its last try
