@@ -67,6 +67,17 @@ class SealedFile:
     sha256: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecoveredFile:
+    """A sealed file of an earlier run; without `sha256` it was moved away before it could be read."""
+
+    name: str
+    run_id: str
+    records: int
+    bytes: int
+    sha256: str | None
+
+
 class Sink(Protocol):
     """Where records go. Synchronous, for the writer's thread; each method raises OutputError if it can't be done."""
 
@@ -250,6 +261,10 @@ class Ledger(Protocol):
 
     def unread(self) -> Sequence[datetime]:
         """Return the ends of the adopted runs whose files could not be read."""
+        ...
+
+    def without_manifest(self, run_ids: Collection[str], *, newest: str) -> Sequence[str]:
+        """Return those of the ended runs that may have written no manifest and ended after the run `newest` began."""
         ...
 
     def begin_run(self, run_id: str, command: str, now: datetime) -> Sequence[str]:

@@ -23,6 +23,7 @@ from collector.core.ranges import Last
 from collector.core.wanted import BackfillWanted, CollectWanted, Wanted, calendars_overlap
 from collector.deliver.adoption import Unsettled, adopt, look
 from collector.deliver.recovery import Recovered, log_awaited, recover
+from collector.deliver.unlisted import unlisted
 from collector.errors import ConfigError, Problem
 from collector.ledger import SqlLedger
 from collector.model import Org
@@ -67,7 +68,7 @@ def prepare(
         directory_id=directory_id,
         unread=ledger.unread(),
         adopted=adopted,
-        recovered=recovered.sealed,
+        recovered=unlisted(ledger, files, directory, unsettled.listing, recovered.sealed) if directory else (),
     )
 
 

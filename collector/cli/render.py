@@ -125,7 +125,7 @@ def _closing(result: RunResult) -> str:
             f"{adopted.files} sealed file(s) taken over{unread}"
         )
     if result.recovered:
-        lines.append(f"{len(result.recovered)} file(s) of a killed run are sealed, too")
+        lines.append(f"{len(result.recovered)} sealed file(s) of earlier runs, which no manifest named until now")
     if result.files:
         lines.append(f"{len(result.files)} sealed file(s) and run-{result.run_id}.json")
     return "\n".join(lines)

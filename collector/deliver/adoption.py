@@ -53,7 +53,7 @@ class Unsettled:
     """
 
     begun: Mapping[str, bool] = field(default_factory=dict)
-    files: Mapping[str, Sequence[str]] = field(default_factory=dict)  # that are there, by run, oldest first
+    listing: Listing = field(default_factory=lambda: Listing.of(()))
     manifests: Mapping[str, PastManifest] = field(default_factory=dict)
 
     @property
@@ -84,12 +84,10 @@ def look(ledger: Ledger, files: Files, directory: Path) -> Unsettled:
             elif run_id not in listing.files:
                 del begun[run_id]  # it isn't a manifest
     except OSError as error:
-        raise _unreadable(directory, error) from error
+        raise unreadable(directory, error) from error
     if also := {run_id for manifest in manifests.values() for run_id in manifest.files} - begun.keys():
         begun |= ledger.unsettled(also)
-    return Unsettled(
-        begun=begun, files={run_id: listing.files.get(run_id, ()) for run_id in begun}, manifests=manifests
-    )
+    return Unsettled(begun=begun, listing=listing, manifests=manifests)
 
 
 def adopt(
@@ -104,7 +102,7 @@ def adopt(
     listed = unsettled.listed
     taken, slices, past = 0, 0, []
     for run_id, begun in sorted(unsettled.begun.items()):
-        names = unsettled.files[run_id]
+        names = unsettled.listing.files.get(run_id, ())
         missing = listed.get(run_id, frozenset()) - set(names)
         try:
             unknown, all_read = _unknown(ledger, files, directory, names)
@@ -114,9 +112,9 @@ def adopt(
                 ledger.adopt(found or ())
                 slices += len(found or ())
         except OSError as error:
-            raise _unreadable(directory, error) from error
+            raise unreadable(directory, error) from error
         taken += len(unknown)
-        read = all_read and not (missing and restored)
+        read = not restored or (all_read and not missing)  # else a reader has moved it just now
         if not begun or not read or run_id in unsettled.manifests:
             past.append(_past(run_id, unsettled, read=read, now=now))
     ledger.adopt_runs(past)
@@ -194,5 +192,6 @@ def _log(adopted: Adopted, directory: Path) -> None:
     )
 
 
-def _unreadable(directory: Path, error: OSError) -> OutputError:
+def unreadable(directory: Path, error: OSError) -> OutputError:
+    """Return the error for a directory that can't be read."""
     return OutputError(f"the output directory {directory} can't be read: {error.strerror}")

@@ -147,6 +147,10 @@ class NoLedger:
         """Return no run."""
         return ()
 
+    def without_manifest(self, run_ids: Collection[str], *, newest: str) -> Sequence[str]:
+        """Return no run."""
+        return ()
+
     def begin_run(self, run_id: str, command: str, now: datetime) -> Sequence[str]:
         """Return no interrupted run."""
         return ()

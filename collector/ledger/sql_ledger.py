@@ -223,6 +223,10 @@ class SqlLedger:
         """Return the ends of the adopted runs whose files could not be read."""
         return self._database.read(adoption.unread)
 
+    def without_manifest(self, run_ids: Collection[str], *, newest: str) -> Sequence[str]:
+        """Return those of the ended runs that may have written no manifest and ended after the run `newest` began."""
+        return self._database.read(lambda tx: runs.without_manifest(tx, run_ids, newest=newest))
+
     def begin_run(self, run_id: str, command: str, now: datetime) -> Sequence[str]:
         """Commit the start of a run. End earlier runs of dead processes, and return their ids."""
         return self._database.write(

@@ -11,11 +11,10 @@ import orjson
 from collector import __version__
 from collector.core.delivered import Adopted
 from collector.core.exit_codes import ExitCode
-from collector.core.ledger_entries import UnsealedFile
 from collector.core.summary import Cause, OrgSummary, RunSummary
 from collector.errors import CollectorError
 from collector.model import SliceState, Window
-from collector.ports import SealedFile
+from collector.ports import RecoveredFile, SealedFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +29,7 @@ class RunResult:
     files: tuple[SealedFile, ...]
     exit_code: ExitCode
     output_error: CollectorError | None = None
-    recovered: tuple[UnsealedFile, ...] = ()  # files of killed runs that were sealed before this one
+    recovered: tuple[RecoveredFile, ...] = ()  # sealed files of earlier runs that no manifest names yet
     adopted: Adopted | None = None  # what the ledger learned from its output directory
 
 
@@ -94,10 +93,7 @@ def manifest(result: RunResult) -> bytes:
         "requests": summary.requests,
         "suspicious": {flag.value: slices for flag, slices in summary.flags.items()},
         "files": [asdict(file) for file in result.files],
-        "recovered": [
-            {"name": file.name, "run_id": file.run_id, "records": file.records, "bytes": file.bytes}
-            for file in result.recovered
-        ],
+        "recovered": [asdict(file) for file in result.recovered],
         "adopted": asdict(result.adopted) if result.adopted else None,
         "not_complete": [entry for org in summary.worst_first for entry in _entries(org)],
     }

@@ -8,10 +8,10 @@ from datetime import datetime
 
 from collector.core.delivered import Adopted
 from collector.core.identities import Identities
-from collector.core.ledger_entries import Standing, UnsealedFile
+from collector.core.ledger_entries import Standing
 from collector.core.wanted import Since, Wanted
 from collector.model import Org, Window
-from collector.ports import Ledger
+from collector.ports import Ledger, RecoveredFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +28,7 @@ class LedgerSession:
     directory_id: str | None = None  # where a path doesn't identify the directory
     unread: Sequence[datetime] = ()  # the ends of runs that a restored ledger doesn't know the records of
     adopted: Adopted | None = None  # what the ledger learned from its output directory
-    recovered: Sequence[UnsealedFile] = ()  # files of killed runs that were sealed before this one
+    recovered: Sequence[RecoveredFile] = ()  # sealed files of earlier runs that no manifest names yet
 
 
 def since_of(standing: Standing, ranges: Sequence[Window]) -> Since:
