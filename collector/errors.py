@@ -51,11 +51,17 @@ class NotRenamedError(OutputError):
     """A file could not be sealed, and is known to have kept its hidden name or to be gone."""
 
 
+class OutputGoneError(NotRenamedError):
+    """The output directory, or the unsealed file in it, was removed or moved away. Exit 5."""
+
+
 class LedgerError(CollectorError):
     """The ledger can't be read or written: damaged, newer than we are, on a full disk. Exit 5."""
 
 
-OUTPUT_ERRORS = frozenset(error.__name__ for error in (OutputError, ReaderGoneError, NotRenamedError, LedgerError))
+OUTPUT_ERRORS = frozenset(
+    error.__name__ for error in (OutputError, ReaderGoneError, NotRenamedError, OutputGoneError, LedgerError)
+)
 
 
 class ClockError(CollectorError):

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Protocol, TypeVar
 
 from collector.core.coverage import Coverage
+from collector.core.delivered import DeliveredSlice, PastRun
 from collector.core.ledger_entries import (
     CalendarChanged,
     Holder,
@@ -64,6 +65,17 @@ class SealedFile:
     records: int
     bytes: int
     sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecoveredFile:
+    """A sealed file of an earlier run; without `sha256` it was moved away before it could be read."""
+
+    name: str
+    run_id: str
+    records: int
+    bytes: int
+    sha256: str | None
 
 
 class Sink(Protocol):
@@ -226,6 +238,33 @@ class Ledger(Protocol):
 
     def take_over(self, file_ids: Collection[int]) -> Sequence[UnsealedFile]:
         """Take over files that were left behind; return those that no other process took over first."""
+        ...
+
+    def unsettled(self, run_ids: Collection[str]) -> Mapping[str, bool]:
+        """Return the runs whose end isn't known, except those of living processes; and whether they are known to begin.
+
+        Those that are not known at all ended after the backup that this ledger was restored from.
+        """
+        ...
+
+    def is_behind(self, slice_: DeliveredSlice) -> bool:
+        """Return whether a slice of a sealed file has revisions that the ledger doesn't know."""
+        ...
+
+    def adopt(self, slices: Sequence[DeliveredSlice]) -> None:
+        """Take over what sealed files have of slices, where that is newer. Slices that are new are not complete."""
+        ...
+
+    def adopt_runs(self, past: Sequence[PastRun]) -> None:
+        """Commit the ends of runs that are not known, or whose end isn't."""
+        ...
+
+    def unread(self) -> Sequence[datetime]:
+        """Return the ends of the adopted runs whose files could not be read."""
+        ...
+
+    def without_manifest(self, run_ids: Collection[str], *, newest: str) -> Sequence[str]:
+        """Return those of the ended runs that may have written no manifest and ended after the run `newest` began."""
         ...
 
     def begin_run(self, run_id: str, command: str, now: datetime) -> Sequence[str]:

@@ -7,13 +7,16 @@ says that a file is gone for good, so that its slices are fetched again. Nothing
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 import structlog
 
 from collector.adapters.sinks.directory import hidden
-from collector.adapters.sinks.directory_id import OneDirectory, VisibleDirectories, id_of
+from collector.adapters.sinks.directory_id import OneDirectory, VisibleDirectories, id_of, is_being_written
 from collector.adapters.sinks.files import OsFiles
+from collector.core.delivered import run_of
+from collector.deliver.adoption import adopt, look
 from collector.deliver.recovery import recover
 from collector.errors import ConfigError, LedgerError
 from collector.ledger import SqlLedger
@@ -21,7 +24,9 @@ from collector.ledger import SqlLedger
 log = structlog.get_logger("collector")
 
 
-def finish_leftovers(ledger: SqlLedger, *, directories: Sequence[Path], lost: Sequence[str], own: Path | None) -> bool:
+def finish_leftovers(
+    ledger: SqlLedger, *, directories: Sequence[Path], lost: Sequence[str], own: Path | None, now: datetime
+) -> bool:
     """Seal what dead processes left in directories, and give up lost files; return whether nothing unsealed is left.
 
     `own` is the output directory. Raises ConfigError for impossible arguments, OutputError and LedgerError.
@@ -29,22 +34,40 @@ def finish_leftovers(ledger: SqlLedger, *, directories: Sequence[Path], lost: Se
     for directory in directories:
         if not directory.is_dir():
             raise ConfigError(f"--recover: {directory} is not an existing directory")
-    rest = [path for directory in directories for path in _recover(ledger, directory)]
+    rest = [path for directory in directories for path in _recover(ledger, directory, now)]
     for path in rest:
-        message = "a living process writes it, or it belongs to another ledger"
-        log.warning("file.unsealed", file=str(path), message=message)
+        log.warning("file.unsealed", file=str(path), message=_why_unsealed(ledger, path))
     for name in lost:
         _give_up(ledger, name, own)
     return not rest
 
 
-def _recover(ledger: SqlLedger, directory: Path) -> list[Path]:
-    recovered = recover(ledger, OsFiles(), hidden, OneDirectory(directory), own=directory)
+def _recover(ledger: SqlLedger, directory: Path, now: datetime) -> list[Path]:
+    files = OsFiles()
+    unsettled = look(ledger, files, directory)
+    recovered = recover(ledger, files, hidden, OneDirectory(directory), own=directory, delivered=unsettled.delivered)
+    adopted = adopt(ledger, files, directory, unsettled, ahead=bool(recovered.ahead), now=now)
     rest = sorted(directory.glob(hidden(directory, "usage-*").name))
-    if not (recovered.sealed or recovered.lost or rest or id_of(directory)):
+    if not (recovered.sealed or recovered.lost or rest or adopted or id_of(directory)):
         raise ConfigError(f"--recover: {directory} holds no file that a collector left behind")
     log.info("directory.recovered", directory=str(directory), sealed=len(recovered.sealed), lost=len(recovered.lost))
     return rest
+
+
+def _why_unsealed(ledger: SqlLedger, path: Path) -> str:
+    """Return why a hidden file stays as it is, and what to do."""
+    name = path.name.removeprefix(".").removesuffix(".unsealed")
+    if is_being_written(path) or ledger.has_file(name):
+        return "a running process writes it: its run seals it, or the next one does"
+    if ledger.has_run(run_of(name) or ""):
+        return (
+            "the ledger gave this file up, or committed nothing of it: its slices are fetched again, and none of its "
+            "records counts as delivered. Remove the file"
+        )
+    return (
+        "the ledger doesn't know its run: the file belongs to another ledger, or this one was restored from an older "
+        "backup. With this ledger its slices are fetched again: remove the file if no other ledger writes here"
+    )
 
 
 def _give_up(ledger: SqlLedger, name: str, own: Path | None) -> None:
@@ -55,7 +78,7 @@ def _give_up(ledger: SqlLedger, name: str, own: Path | None) -> None:
         names = ", ".join(sorted(awaited)) or "none"
         raise ConfigError(f"--lost: no file {name!r} is awaited; awaited files: {names}")
     directory = VisibleDirectories(own)(file)
-    if directory is not None and hidden(directory, name).exists():
+    if directory is not None and (hidden(directory, name).exists() or (directory / name).exists()):
         raise ConfigError(
             f"--lost: {name} exists, in {directory}: the next `collect` seals it, or `--recover {directory}` does"
         )

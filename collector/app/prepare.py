@@ -6,7 +6,7 @@ Called on the writer's thread. Sends nothing.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -22,7 +22,9 @@ from collector.core.identities import Identities
 from collector.core.ledger_entries import CalendarChanged, Standing
 from collector.core.ranges import Last
 from collector.core.wanted import BackfillWanted, CollectWanted, Wanted, calendars_overlap
+from collector.deliver.adoption import Unsettled, adopt, look
 from collector.deliver.recovery import Recovered, log_awaited, recover
+from collector.deliver.unlisted import unlisted
 from collector.errors import ConfigError, Problem
 from collector.ledger import SqlLedger
 from collector.model import Org
@@ -43,14 +45,18 @@ def prepare(
     directory = output_directory(settings)
     orgs = command.scope.of(config.orgs)
     directory_id = ensure_id(directory) if directory and ledger.across_machines else None
-    recovered = recover_files(ledger, settings, files)
+    files = files or OsFiles()
+    unsettled = look(ledger, files, directory) if directory and ledger.remembers else Unsettled()
+    recovered = recover_files(ledger, settings, files, delivered=unsettled.delivered)
     log_awaited(recovered.awaited)
     standings = register(ledger, config, orgs, now)  # a run that is refused for a calendar hasn't begun
+    adopted = adopt(ledger, files, directory or Path(), unsettled, ahead=bool(recovered.ahead), now=now)
     for interrupted in ledger.begin_run(run_id, command.label, now):
         log.warning(
             "run.interrupted",
             run_id=interrupted,
-            message=f"run {interrupted} was killed; the windows that it did not complete will be fetched",
+            message=f"the ledger has no end of run {interrupted}: it was killed, or it could not commit its end. The "
+            "windows that it did not complete will be fetched",
         )
     return LedgerSession(
         ledger=ledger,
@@ -61,17 +67,21 @@ def prepare(
         wait_s=command.wait.total_seconds(),
         directory=str(directory or ""),
         directory_id=directory_id,
-        recovered=recovered.sealed,
+        unread=ledger.unread(),
+        adopted=adopted,
+        recovered=unlisted(ledger, files, directory, unsettled.listing, recovered.sealed) if directory else (),
     )
 
 
-def recover_files(ledger: Ledger, settings: Settings, files: Files | None = None) -> Recovered:
+def recover_files(
+    ledger: Ledger, settings: Settings, files: Files | None = None, *, delivered: Collection[str] = ()
+) -> Recovered:
     """Seal the files that dead processes left where this one sees them.
 
     Before a run, and after it: by then a process that seemed alive may be known to be dead.
     """
     own = output_directory(settings)
-    return recover(ledger, files or OsFiles(), hidden, VisibleDirectories(own), own=own)
+    return recover(ledger, files or OsFiles(), hidden, VisibleDirectories(own), own=own, delivered=delivered)
 
 
 def register(ledger: Ledger, config: LoadedConfig, orgs: Sequence[Org], now: datetime) -> dict[str, Standing]:

@@ -140,11 +140,12 @@ def run_config(settings: Settings, command: Command, run_id: str) -> RunConfig:
 
 def finish_left_files(config: LoadedConfig, *, directories: Sequence[Path], lost: Sequence[str]) -> bool:
     """Do what a person says about files that were left behind (`leftovers.finish_leftovers`)."""
-    ledger = open_ledger(config.settings, "collect", SystemClock())
+    clock = SystemClock()
+    ledger = open_ledger(config.settings, "collect", clock)
     try:
         own = output_directory(config.settings)
         return finish_leftovers(
-            ledger, directories=[directory.resolve() for directory in directories], lost=lost, own=own
+            ledger, directories=[directory.resolve() for directory in directories], lost=lost, own=own, now=clock.now()
         )
     finally:
         ledger.close()

@@ -139,8 +139,16 @@ def _closing(result: RunResult) -> str:
     seconds = (result.ended_at - result.started_at).total_seconds()
     requests = f"{count(result.summary.requests, 'request')} in {duration(seconds)}"
     lines = [f"exit {int(result.exit_code)}: {result.exit_code.meaning} ({requests})"]
+    if adopted := result.adopted:
+        unread = f"; files of {count(len(adopted.unread), 'run')} are gone (docs/runbook.md)" if adopted.unread else ""
+        lines.append(
+            f"the ledger was behind its output directory: {count(adopted.runs, 'unknown run')}, "
+            f"{count(adopted.slices, 'slice')} of {count(adopted.files, 'sealed file')} taken over{unread}"
+        )
     if result.recovered:
-        lines.append(f"{count(len(result.recovered), 'file')} of killed runs sealed, too")
+        lines.append(
+            f"{count(len(result.recovered), 'sealed file')} of earlier runs, which no manifest named until now"
+        )
     if result.files:
         lines.append(f"{count(len(result.files), 'sealed file')} and run-{result.run_id}.json")
     return "\n".join(lines)

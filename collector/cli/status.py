@@ -174,7 +174,7 @@ def _await(one: AwaitedFile, *, is_here: bool) -> str:
     since = f" since {one.begun_at:%Y-%m-%d %H:%M} UTC" if one.begun_at else ""
     where = f"{printable(file.name)} in {printable(file.directory)}{host}, {count(one.slices, 'slice')}"
     if is_here:
-        return f"unsealed{since}: {where}: the run that wrote it was killed; the next run here seals it"
+        return f"unsealed{since}: {where}: its process ended before it was sealed; the next run here seals it"
     return f"awaited{since}: {where}. {AWAITED}"
 
 

@@ -8,7 +8,7 @@ complete one, and an unverified zero never replaces a number.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -50,14 +50,24 @@ class Change:
 
 
 def change(
-    previous: Emission | None, finding: Finding, *, quality: Quality, now: datetime, emit_shrunk: bool
+    previous: Emission | None,
+    finding: Finding,
+    *,
+    quality: Quality,
+    now: datetime,
+    emit_shrunk: bool,
+    unread: Sequence[datetime] = (),
 ) -> Change:
     """Return the effect of a finding on a slice's emission.
 
     `quality` is that of the finding's known numbers. A product with smaller totals keeps its old
     numbers unless `emit_shrunk`. After a complete answer, a partial one only adds numbers that were
-    unknown. `emitted_at` always rises, whatever the clock does.
+    unknown. `emitted_at` always rises, whatever the clock does. `unread` are the ends of runs that may have
+    emitted revisions of the slice which can't be read: one number is skipped for each, and what it may have
+    restated since `previous` is emitted again.
     """
+    overtaken = any(previous is None or end >= previous.emitted_at for end in unread)
+    step = 1 + len(unread)
     settled = previous is not None and previous.users is not None and not finding.complete
     before = previous.products if previous else {}
     products = dict(before)
@@ -74,10 +84,10 @@ def change(
             if smaller:
                 shrunk.append(product)
             if _RANK[new[0]] > _RANK[old.quality] or (smaller and not emit_shrunk):
-                new = (old.quality, old.usage)
                 held_back = True
-        if old is None or new != (old.quality, old.usage):
-            emitted[product] = Emitted(revision=old.revision + 1 if old else 1, quality=new[0], usage=new[1])
+                continue
+        if old is None or overtaken or new != (old.quality, old.usage):
+            emitted[product] = Emitted(revision=step + (old.revision if old else 0), quality=new[0], usage=new[1])
     # If numbers of an answer are not emitted, its users are not either.
     users = finding.users
     if previous is not None and (users is None or held_back):
@@ -86,9 +96,10 @@ def change(
     if users_differ:
         # Every record of the slice has the users, so all of them differ.
         for product, old in before.items():
-            emitted.setdefault(product, Emitted(revision=old.revision + 1, quality=old.quality, usage=old.usage))
+            emitted.setdefault(product, Emitted(revision=old.revision + step, quality=old.quality, usage=old.usage))
     products |= emitted
-    at = now if previous is None else max(now, previous.emitted_at + _TICK)
+    earlier = [*unread, *([previous.emitted_at] if previous else ())]
+    at = max([now, *(instant + _TICK for instant in earlier)])
     return Change(
         emission=Emission(
             emitted_at=at if emitted or previous is None else previous.emitted_at, users=users, products=products
@@ -97,6 +108,16 @@ def change(
         shrunk=tuple(shrunk),
         restated=sum(product in before for product in emitted),
     )
+
+
+def newest_of(one: Emission, other: Emission) -> Emission:
+    """Return two emissions of one slice as one: the newest revision of each product, and the newest users."""
+    products = dict(one.products)
+    for product, emitted in other.products.items():
+        if product not in products or emitted.revision > products[product].revision:
+            products[product] = emitted
+    later = other if other.emitted_at > one.emitted_at else one
+    return Emission(emitted_at=later.emitted_at, users=later.users, products=products)
 
 
 def is_smaller(new: ProductUsage, old: ProductUsage) -> bool:

@@ -6,6 +6,7 @@ A total that could not be fetched is null in a record, never 0 (contract.md, "Re
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -42,10 +43,12 @@ def normalise(
     trust_zero_for: timedelta,
     previous: Emission | None = None,
     restate_for: timedelta | None = None,
+    unread: Sequence[datetime] = (),
 ) -> Normalised:
     """Return a record for each product that differs from what was emitted before, in the order of the answer.
 
-    Smaller totals are restated only for windows that are not older than `restate_for`.
+    Smaller totals are restated only for windows that are not older than `restate_for`. `unread` are the ends of runs
+    that a restored ledger doesn't know the records of.
     """
     known_at = (
         collected_at if previous is None else max(collected_at, previous.emitted_at)
@@ -57,6 +60,7 @@ def normalise(
         quality=Quality.UNVERIFIED if finding.is_zero and age > trust_zero_for else Quality.MEASURED,
         now=collected_at,
         emit_shrunk=restate_for is None or age <= restate_for,
+        unread=[end for end in unread if end > slice_.window.start],
     )
     records = [
         _record(slice_, finding, product, emission=changed.emission, run_id=run_id) for product in changed.emitted

@@ -8,8 +8,8 @@ renamed (docs/ledger.md).
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -59,6 +59,7 @@ class Recovered:
     sealed: list[UnsealedFile] = field(default_factory=list)
     lost: list[UnsealedFile] = field(default_factory=list)
     awaited: list[UnsealedFile] = field(default_factory=list)  # in a directory that this process doesn't see
+    ahead: list[UnsealedFile] = field(default_factory=list)  # of the sealed: the ledger didn't intend to
 
 
 def at_its_path(file: UnsealedFile) -> Path | None:
@@ -73,11 +74,13 @@ def recover(
     find: Callable[[UnsealedFile], Path | None] = at_its_path,
     *,
     own: Path | None = None,
+    delivered: Collection[str] = (),
 ) -> Recovered:
     """Finish every file that a dead process left and that can be found.
 
     The others are awaited: their slices are not fetched again, since the file may still be sealed. So are files
     that can't be written in a directory other than our `own`: they must not keep a run from collecting.
+    `delivered` are names that manifests list: a restored ledger may not know that such a file was sealed.
     Raises OutputError and LedgerError.
     """
     found: dict[int, Path] = {}
@@ -89,8 +92,10 @@ def recover(
         else:
             found[file.file_id] = directory
     for file in ledger.take_over(found.keys()) if found else ():
+        path = hidden(found[file.file_id], file.name)
         try:
-            is_there = _finish(ledger, files, file, hidden(found[file.file_id], file.name))
+            ahead = not file.seal_intended and files.size(path) is None and _was_sealed(files, file, path, delivered)
+            is_there = _finish(ledger, files, replace(file, seal_intended=file.seal_intended or ahead), path)
         except OSError as error:
             why = f"{found[file.file_id]}/{file.name} can't be sealed: {os.strerror(error.errno or 0)}"
             if found[file.file_id] == own:
@@ -99,7 +104,14 @@ def recover(
             recovered.awaited.append(file)
             continue
         (recovered.sealed if is_there else recovered.lost).append(file)
+        if ahead:
+            recovered.ahead.append(file)
     return recovered
+
+
+def _was_sealed(files: Files, file: UnsealedFile, path: Path, delivered: Collection[str]) -> bool:
+    """Return whether a file that isn't hidden any more has its final name, or had it."""
+    return file.name in delivered or files.size(path.with_name(file.name)) is not None
 
 
 def _finish(ledger: Ledger, files: Files, file: UnsealedFile, path: Path) -> bool:

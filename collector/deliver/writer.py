@@ -18,11 +18,12 @@ from datetime import datetime, timedelta
 
 from collector.core.anomalies import Anomaly
 from collector.core.emission import Emission
+from collector.core.exit_codes import ExitCode
 from collector.core.finding import missing_products
 from collector.core.ledger_entries import SliceCommit, SliceKey, SliceRow, UnsealedFile
 from collector.core.normalise import Normalised, normalise
 from collector.deliver.baseline import Baseline
-from collector.errors import LedgerError, NotRenamedError
+from collector.errors import CollectorError, LedgerError, NotRenamedError, OutputError, OutputGoneError
 from collector.events import SliceCommitted, SliceOutcome
 from collector.model import Org, Population, Record, SliceState
 from collector.ports import Clock, Ledger, SealedFile, Sink
@@ -39,6 +40,7 @@ class Rules:
     restate_for: timedelta
     directory: str = ""  # the output's, where it has files
     directory_id: str | None = None  # where a path doesn't identify the directory
+    unread: Sequence[datetime] = ()  # the ends of runs that a restored ledger doesn't know the records of
 
 
 class Writer:
@@ -99,14 +101,18 @@ class Writer:
             raise
 
     def finish(self, manifest: bytes, exit_code: int | None) -> None:
-        """Seal the manifest, and commit the end of the run."""
-        self._sink.write_manifest(manifest)
+        """Seal the manifest, and commit the end of the run: also if the manifest can't be written."""
+        try:
+            self._sink.write_manifest(manifest)
+        except OutputError:
+            with suppress(LedgerError):  # the failure of the output is reported
+                self._ledger.end_run(self._rules.run_id, ExitCode.OUTPUT, self._clock.now())
+            raise
         self._ledger.end_run(self._rules.run_id, exit_code, self._clock.now())
 
-    @property
-    def lost(self) -> bool:
-        """Whether a failure now loses records that were written: those of an unsealed file that nobody can recover."""
-        return self._file is not None and not self._ledger.remembers
+    def loses(self, failure: CollectorError) -> bool:
+        """Return whether a failure takes back what was written of the unsealed file: the next run can't seal it."""
+        return self._file is not None and (not self._ledger.remembers or isinstance(failure, OutputGoneError))
 
     def give_up(self) -> None:
         """After a failure: leave what the next run recovers, and remove what it can't."""
@@ -133,6 +139,7 @@ class Writer:
             trust_zero_for=self._rules.trust_zero_for,
             previous=row.emission if row else None,
             restate_for=self._rules.restate_for,
+            unread=self._rules.unread,
         )
 
     def _commit(

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from collector.core.coverage import Coverage
+from collector.core.delivered import DeliveredSlice, PastRun
 from collector.core.ledger_entries import (
     CalendarChanged,
     Holder,
@@ -126,6 +127,28 @@ class NoLedger:
 
     def take_over(self, file_ids: Collection[int]) -> Sequence[UnsealedFile]:
         """Return no file."""
+        return ()
+
+    def unsettled(self, run_ids: Collection[str]) -> Mapping[str, bool]:
+        """Return no run: nothing is remembered that could be behind."""
+        return {}
+
+    def is_behind(self, slice_: DeliveredSlice) -> bool:
+        """Return False: nothing is remembered that could be behind."""
+        return False
+
+    def adopt(self, slices: Sequence[DeliveredSlice]) -> None:
+        """Do nothing."""
+
+    def adopt_runs(self, past: Sequence[PastRun]) -> None:
+        """Do nothing."""
+
+    def unread(self) -> Sequence[datetime]:
+        """Return no run."""
+        return ()
+
+    def without_manifest(self, run_ids: Collection[str], *, newest: str) -> Sequence[str]:
+        """Return no run."""
         return ()
 
     def begin_run(self, run_id: str, command: str, now: datetime) -> Sequence[str]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, or_, select, update
 
+from collector.core.exit_codes import ExitCode
 from collector.core.ledger_entries import Holder
 from collector.ledger.codec import micros
 from collector.ledger.holders import Liveness, is_registered, register, remove_dead_holders
-from collector.ledger.schema import run
+from collector.ledger.schema import BEGINNING, run
 from collector.ledger.statements import insert_into
 
 
@@ -32,3 +34,15 @@ def begin_run(tx: Connection, run_id: str, command: str, now: datetime, *, me: H
 def end_run(tx: Connection, run_id: str, exit_code: int | None, now: datetime) -> None:
     """Commit the end of a run; without an exit code it was interrupted."""
     tx.execute(update(run).where(run.c.run_id == run_id).values(ended_at=micros(now), exit_code=exit_code))
+
+
+def without_manifest(tx: Connection, run_ids: Collection[str], *, newest: str) -> list[str]:
+    """Return those of the ended runs whose manifest may be missing and that ended after the run `newest` began.
+
+    Those that had ended before are in the manifest of `newest`. Runs that ended by themselves wrote their own, unless
+    the output failed.
+    """
+    begun = tx.scalar(select(run.c.started_at).where(run.c.run_id == newest))
+    failed = or_(run.c.exit_code.is_(None), run.c.exit_code == ExitCode.OUTPUT)
+    query = select(run.c.run_id).where(failed, run.c.ended_at > (BEGINNING if begun is None else begun))
+    return [run_id for run_id in tx.scalars(query.order_by(run.c.run_id)) if run_id in run_ids]

@@ -16,6 +16,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from collector.core.coverage import Coverage
+from collector.core.delivered import DeliveredSlice, PastRun
 from collector.core.ledger_entries import (
     CalendarChanged,
     Holder,
@@ -27,7 +28,7 @@ from collector.core.ledger_entries import (
 )
 from collector.core.org_history import History
 from collector.errors import LedgerError
-from collector.ledger import history, holders, identity, leases, ranges, registry, runs, unsealed, views
+from collector.ledger import adoption, history, holders, identity, leases, ranges, registry, runs, unsealed, views
 from collector.ledger import slices as _slices
 from collector.ledger.database import PATIENCE_S, Database
 from collector.ledger.digest import Digest
@@ -200,6 +201,32 @@ class SqlLedger:
         """Make left-behind files ours; return those that no other process took over first."""
         return self._database.write(lambda tx: unsealed.take_over(tx, file_ids, self._me))
 
+    def unsettled(self, run_ids: Collection[str]) -> Mapping[str, bool]:
+        """Return the runs whose end isn't known, and whether they are known to have begun."""
+        return self._database.write(lambda tx: adoption.unsettled(tx, run_ids, me=self._me, liveness=self._liveness))
+
+    def is_behind(self, slice_: DeliveredSlice) -> bool:
+        """Return whether a slice of a sealed file has revisions that the ledger doesn't know."""
+        return self._database.read(lambda tx: adoption.is_behind(tx, slice_))
+
+    def adopt(self, slices: Sequence[DeliveredSlice]) -> None:
+        """Take over what sealed files have of slices, where that is newer."""
+        if slices:
+            self._database.write(lambda tx: adoption.adopt(tx, slices))
+
+    def adopt_runs(self, past: Sequence[PastRun]) -> None:
+        """Commit the ends of runs that are not known, or whose end isn't."""
+        if past:
+            self._database.write(lambda tx: adoption.adopt_runs(tx, past))
+
+    def unread(self) -> Sequence[datetime]:
+        """Return the ends of the adopted runs whose files could not be read."""
+        return self._database.read(adoption.unread)
+
+    def without_manifest(self, run_ids: Collection[str], *, newest: str) -> Sequence[str]:
+        """Return those of the ended runs that may have written no manifest and ended after the run `newest` began."""
+        return self._database.read(lambda tx: runs.without_manifest(tx, run_ids, newest=newest))
+
     def begin_run(self, run_id: str, command: str, now: datetime) -> Sequence[str]:
         """Commit the start of a run. End earlier runs of dead processes, and return their ids."""
         return self._database.write(
@@ -238,6 +265,14 @@ class SqlLedger:
     def awaited(self) -> Sequence[views.AwaitedFile]:
         """Return the files that dead processes left and nobody has sealed yet, oldest first."""
         return self._database.read(views.awaited)
+
+    def has_file(self, name: str) -> bool:
+        """Return whether the ledger has an unsealed file of that name."""
+        return self._database.read(lambda tx: views.has_file(tx, name))
+
+    def has_run(self, run_id: str) -> bool:
+        """Return whether the ledger knows a run."""
+        return self._database.read(lambda tx: views.has_run(tx, run_id))
 
     def ended_runs(self, command: str, limit: int) -> Sequence[views.EndedRun]:
         """Return the runs of a command that have ended, newest first."""

@@ -111,6 +111,16 @@ def awaited(tx: Connection) -> list[AwaitedFile]:
     ]
 
 
+def has_file(tx: Connection, name: str) -> bool:
+    """Return whether there is an unsealed file of that name."""
+    return tx.scalar(select(schema.file.c.id).where(schema.file.c.name == name).limit(1)) is not None
+
+
+def has_run(tx: Connection, run_id: str) -> bool:
+    """Return whether a run is known."""
+    return tx.scalar(select(run.c.run_id).where(run.c.run_id == run_id)) is not None
+
+
 def in_doubt(tx: Connection) -> dict[int, frozenset[int]]:
     """Return the files that dead processes left, by the orgs that have slices in them; other orgs are left out."""
     query = (

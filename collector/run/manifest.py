@@ -9,12 +9,12 @@ from typing import Any
 import orjson
 
 from collector import __version__
+from collector.core.delivered import Adopted
 from collector.core.exit_codes import ExitCode
-from collector.core.ledger_entries import UnsealedFile
 from collector.core.summary import Cause, OrgSummary, RunSummary
 from collector.errors import CollectorError
 from collector.model import SliceState, Window
-from collector.ports import SealedFile
+from collector.ports import RecoveredFile, SealedFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +29,8 @@ class RunResult:
     files: tuple[SealedFile, ...]
     exit_code: ExitCode
     output_error: CollectorError | None = None
-    recovered: tuple[UnsealedFile, ...] = ()  # files of killed runs that were sealed before this one
+    recovered: tuple[RecoveredFile, ...] = ()  # sealed files of earlier runs that no manifest names yet
+    adopted: Adopted | None = None  # what the ledger learned from its output directory
 
 
 _LOGGED = 200  # causes
@@ -54,6 +55,7 @@ def in_words(result: RunResult) -> dict[str, Any]:
         "requests": summary.requests,
         "suspicious": {flag.value: slices for flag, slices in summary.flags.items()},
         "files": len(result.files),
+        "adopted": asdict(result.adopted) if result.adopted else None,
         "seconds": round((result.ended_at - result.started_at).total_seconds(), 3),
         "not_complete": incomplete[:_LOGGED],
         "not_complete_left_out": max(0, len(incomplete) - _LOGGED),
@@ -91,10 +93,8 @@ def manifest(result: RunResult) -> bytes:
         "requests": summary.requests,
         "suspicious": {flag.value: slices for flag, slices in summary.flags.items()},
         "files": [asdict(file) for file in result.files],
-        "recovered": [
-            {"name": file.name, "run_id": file.run_id, "records": file.records, "bytes": file.bytes}
-            for file in result.recovered
-        ],
+        "recovered": [asdict(file) for file in result.recovered],
+        "adopted": asdict(result.adopted) if result.adopted else None,
         "not_complete": [entry for org in summary.worst_first for entry in _entries(org)],
     }
     return orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)

@@ -111,6 +111,7 @@ class Run:
             restate_for=config.restate_for,
             directory=session.directory,
             directory_id=session.directory_id,
+            unread=session.unread,
         )
         self._writer = Writer(
             self.sink,
@@ -199,7 +200,7 @@ class Run:
             except CollectorError as error:
                 failure = error
         if failure is not None:
-            if self._writer.lost:
+            if self._writer.loses(failure):
                 self._summary.roll_back()
             with suppress(CollectorError):  # why it is given up is reported
                 await self.offload(self._writer.give_up)
@@ -243,6 +244,7 @@ class Run:
             exit_code=code,
             output_error=failure,
             recovered=tuple(self.session.recovered),
+            adopted=self.session.adopted,
         )
 
     def _clock_error(self) -> ClockError | None:

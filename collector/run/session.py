@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
+from collector.core.delivered import Adopted
 from collector.core.identities import Identities
-from collector.core.ledger_entries import Standing, UnsealedFile
+from collector.core.ledger_entries import Standing
 from collector.core.wanted import Since, Wanted
 from collector.model import Org, Window
-from collector.ports import Ledger
+from collector.ports import Ledger, RecoveredFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +26,9 @@ class LedgerSession:
     wait_s: float  # for an org whose lease another process has
     directory: str = ""  # the output's, where it has files
     directory_id: str | None = None  # where a path doesn't identify the directory
-    recovered: Sequence[UnsealedFile] = ()  # files of killed runs that were sealed before this one
+    unread: Sequence[datetime] = ()  # the ends of runs that a restored ledger doesn't know the records of
+    adopted: Adopted | None = None  # what the ledger learned from its output directory
+    recovered: Sequence[RecoveredFile] = ()  # sealed files of earlier runs that no manifest names yet
 
 
 def since_of(standing: Standing, ranges: Sequence[Window]) -> Since:

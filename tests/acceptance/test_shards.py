@@ -214,7 +214,7 @@ def test_what_a_killed_run_left_where_the_next_one_finds_it_needs_nobody(pods: P
     code, status = pods.status()
     assert (code, [(one["file"], one["here"]) for one in status["awaited"]]) == (3, [(name, True)])
     table = " ".join(pods("status").stdout.split())
-    assert "the run that wrote it was killed; the next run here seals it" in table
+    assert "its process ended before it was sealed; the next run here seals it" in table
     assert "--lost" not in table
 
 

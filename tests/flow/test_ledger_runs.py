@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import signal
 from collections import Counter
+from contextlib import closing
 from dataclasses import replace
 from datetime import date, timedelta
+from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
+from collector.adapters.sinks.directory import hidden
+from collector.adapters.sinks.files import OsFiles
 from collector.app.command import Command
+from collector.app.leftovers import finish_leftovers
 from collector.app.scope import Scope
 from collector.core.exit_codes import ExitCode
 from collector.core.plan import Batch
@@ -272,9 +278,38 @@ def test_records_whose_file_went_away_in_mid_run_are_fetched_again(world: World,
     world.api = FakeApi(script=going)
     failed = world.backfill(NOON, "2026-05-01", "2026-05-30")
     assert failed.exit_code == ExitCode.OUTPUT
+    assert "removed or moved away" in str(failed.output_error)
+    assert (failed.summary.count(COMPLETE), failed.summary.records) == (0, 0)  # nothing was sealed
+    assert len(world.api.asked) < 2 * 2 * 30 - 10  # it once went on to the end
     world.api = FakeApi()
-    again = world.backfill(NOON, "2026-05-01", "2026-05-30")
+    with capture_logs() as logs:
+        again = world.backfill(NOON, "2026-05-01", "2026-05-30")
+    assert not [log for log in logs if log["event"] == "run.interrupted"]  # it was not killed
     assert again.exit_code == ExitCode.OK
     assert not again.recovered
     slices = [(r["org"], r["population"], r["window_start"], r["product"]) for r in world.records]
     assert len(slices) == len(set(slices)) == 2 * 2 * 30 * 2
+    if how == "the directory is moved":
+        message = _recover(world, world.directory / "moved")
+        assert "the ledger gave this file up" in message
+
+
+def test_recover_names_the_true_reason_why_a_file_stays_unsealed(world: World) -> None:
+    world.collect(NOON)
+    out = world.directory / "out"
+    other = hidden(out, "usage-9999-0001.jsonl")
+    other.write_bytes(b"{}\n")
+    assert "doesn't know its run" in _recover(world, out)
+    writer = OsFiles()
+    writer.append(other, b"{}\n")
+    assert "a running process writes it" in _recover(world, out)
+    writer.close()
+
+
+def _recover(world: World, directory: Path) -> str:
+    """Run `collect --recover DIR` where one file stays unsealed; return the reason that it logs."""
+    ledger = SqlLedger.open(world.ledger_url, command="collector collect", now=lambda: NOON, durable=False)
+    with closing(ledger), capture_logs() as logs:
+        assert not finish_leftovers(ledger, directories=[directory], lost=(), own=None, now=NOON)
+    (message,) = [str(log["message"]) for log in logs if log["event"] == "file.unsealed"]
+    return message

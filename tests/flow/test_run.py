@@ -200,6 +200,7 @@ def test_the_manifest_of_a_healthy_run_word_for_word() -> None:
         "requests": 20,
         "suspicious": {"product_missing": 20},
         "recovered": [],
+        "adopted": None,
         "not_complete": [],
     }
     assert [file["records"] for file in files] == [30, 10]

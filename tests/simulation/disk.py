@@ -37,7 +37,7 @@ class Disk:
     taken: dict[Path, bytes] = field(default_factory=dict)  # sealed files that readers have moved away
     losses: int = 0  # of power
     tampered: int = 0  # hidden files that someone has removed or cut
-    cut: set[Path] = field(default_factory=set)  # the latter
+    cut: set[Path] = field(default_factory=set)  # the latter, and those that a restored ledger doesn't know
 
     def change(self) -> None:
         """Note that a name is about to change."""
@@ -202,6 +202,13 @@ class SimFiles:
 
     def is_directory(self, path: Path) -> bool:
         return path.is_absolute()  # no disk is unmounted here
+
+    def names(self, path: Path) -> list[str]:
+        return [there.name for there in self.disk.names if there.parent == path]
+
+    def read(self, path: Path) -> bytes | None:
+        file = self.disk.names.get(path)
+        return None if file is None else bytes(file.content)
 
     def close(self) -> None:
         pass

@@ -13,7 +13,7 @@ from typing import Any
 
 from collector.fetch import RateLimit
 from collector.model import Granularity
-from tests.simulation.scenario import Ending, Episode, Fault, Launch, OrgSpec, Scenario, Step, Usage
+from tests.simulation.scenario import Ending, Episode, Fault, Launch, OrgSpec, Restore, Scenario, Step, Usage
 
 _DAY = timedelta(days=1)
 _HOUR_S = 3600.0
@@ -90,6 +90,39 @@ def _powerless(scenario: Scenario, rng: random.Random) -> Scenario:
     return replace(scenario, orgs=orgs, limits=limits, seal_at=500_000, readers_every=0.0, steps=tuple(steps))
 
 
+def _restored(scenario: Scenario, rng: random.Random) -> Scenario:
+    """The ledger is restored from a backup, mostly one of mid-run, and the clock may be behind by then.
+
+    Numbers change all the time. Readers leave the files where they are: what they move away can't be known again.
+    """
+    usage = Usage(
+        idle=0.1,
+        late=1.0,
+        late_by=60 * timedelta(hours=1),
+        corrected=0.4,
+        forgets_after=rng.choice((None, 5 * _DAY)),
+        new_product_after=None,
+    )
+    steps = []
+    for step in scenario.steps:
+        launches = [replace(launch, directory=0, only=()) for launch in step.launches]
+        if rng.random() < 0.5:
+            launches[0] = replace(_backfill(scenario, step, days=6, force=True), endings=launches[0].endings)
+        back = -rng.uniform(0, 3) * timedelta(hours=1)
+        steps.append(replace(step, launches=tuple(launches), clock_jump=back, readers_come=False))
+    backup = rng.randrange(len(steps) - 1)
+    return replace(
+        scenario,
+        orgs=_by_day(scenario, usage=usage),
+        limits=replace(scenario.limits, org_rate=RateLimit(4, 1.0)),
+        schedule=scenario.schedule | {"settle": "6h", "recheck": ("6h", "36h")},
+        seal_at=rng.choice((5_000, 50_000, 500_000)),
+        readers_every=0.0,
+        steps=tuple(steps),
+        restore=Restore(backup=steps[backup].begins + rng.uniform(0.1, 12), step=rng.randrange(backup + 1, len(steps))),
+    )
+
+
 def _backfill(scenario: Scenario, step: Step, *, days: int, force: bool = False) -> Launch:
     today = (scenario.start + timedelta(seconds=step.begins)).date()
     return Launch(command="backfill", first_day=today - days * _DAY, last_day=today, force=force)
@@ -110,4 +143,5 @@ _FLAVOURS: Mapping[int, Callable[[Scenario, random.Random], Scenario]] = {
     6: _crowded,
     9: _stalled,
     12: _powerless,
+    21: _restored,
 }

@@ -99,15 +99,15 @@ def _complete(world: World, process: Process, requests: Sequence[Request]) -> No
     if launch.command != "backfill" or launch.force or world.disk.tampered:
         return
     booked = {p.run_id for p in world.processes if not (p.dead or p.failed_by or p.signalled)} - {process.run_id}
+    booked -= world.forgotten  # by a ledger that was restored
     begun: dict[SliceId, float] = {}
     for request in requests:
         begun[request.slice] = request.begun  # its last try
     earlier = [
-        other
-        for other in world.api.requests
-        if other.ended is not None and other.ended < begun.get(other.slice, 0.0) and other.run in booked
+        other for other in world.api.requests if other.ended is not None and other.ended < begun.get(other.slice, 0.0)
     ]
-    # Completed by a clock that was ahead: the window may not have ended by then, so it is fetched again.
+    # Completed by a clock that was ahead, also by a run that failed after it had committed that: the window may not
+    # have ended by then, so it is fetched again.
     ahead = {
         other.slice
         for other in earlier
@@ -115,7 +115,7 @@ def _complete(world: World, process: Process, requests: Sequence[Request]) -> No
         and world.wall_clock_at(other.ended) > world.wall_clock_at(begun[other.slice]) + CLOCK_TOLERANCE
     }
     for other in earlier:
-        if other.answer is None or other.answer.partial or other.slice in ahead:
+        if other.run not in booked or other.answer is None or other.answer.partial or other.slice in ahead:
             continue
         if other.answer.org_id == other.slice.org_id:
             raise Broken("again", f"{other.slice} is asked by {process.run_id} although {other.run} had completed it")

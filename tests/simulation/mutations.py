@@ -22,7 +22,7 @@ from collector.core.coverage import Known
 from collector.core.finding import Finding
 from collector.core.identities import Identities
 from collector.core.ledger_entries import UnsealedFile
-from collector.deliver import recovery
+from collector.deliver import adoption, recovery
 from collector.deliver.writer import Writer
 from collector.errors import Failure
 from collector.fetch import dispatcher, lane, limiter, slice_fetch
@@ -162,6 +162,25 @@ def _lost_without_prior() -> Sequence[Patch]:
         return lost(tx, file_id)
 
     return [patch.object(unsealed, "lost", mutated)]
+
+
+def _restored_ledger_does_not_look() -> Sequence[Patch]:
+    return [patch.object(prepare, "look", lambda *_: adoption.Unsettled())]
+
+
+def _restored_ledger_takes_sealed_for_lost() -> Sequence[Patch]:
+    return [patch.object(recovery, "_was_sealed", lambda *_: False)]
+
+
+def _adopted_without_the_newest() -> Sequence[Patch]:
+    """Only runs that the ledger doesn't know at all are looked at: not one that went on after the backup."""
+    look = adoption.look
+
+    def mutated(*args: Any) -> adoption.Unsettled:
+        found = look(*args)
+        return replace(found, begun={run_id: begun for run_id, begun in found.begun.items() if not begun})
+
+    return [patch.object(prepare, "look", mutated)]
 
 
 def _leases_of_the_dead_stay() -> Sequence[Patch]:
@@ -403,6 +422,9 @@ MUTATIONS = (
     Mutation("recovery cuts nothing off", {"revisions", "lines"}, _recovery_cuts_nothing),
     Mutation("recovery takes a file that is too short", {"revisions", "lines", "truth"}, _recovery_trusts_any_size),
     Mutation("a lost file takes all revisions back", {"revisions"}, _lost_without_prior),
+    Mutation("a restored ledger doesn't look at its files", {"revisions"}, _restored_ledger_does_not_look),
+    Mutation("a file sealed after the backup is lost", {"lost"}, _restored_ledger_takes_sealed_for_lost),
+    Mutation("a run that went on after the backup counts as known", {"revisions"}, _adopted_without_the_newest),
     Mutation("the dead keep their leases", {"coverage", "exit code", "sealed", "again"}, _leases_of_the_dead_stay),
     Mutation("a minute of work is gathered before it is booked", {"again"}, _gathered_for_a_minute),
     Mutation("released before it is booked", {"again"}, _released_before_it_is_committed),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,19 +75,29 @@ def _manifest(world: World, process: Process, result: RunResult) -> None:
     counts = {state.value: result.summary.count(state) for state in SliceState}
     if told["slices"] != {"planned": sum(counts.values())} | counts or told["exit_code"] != process.exit_code:
         raise Broken("manifest", f"{process.run_id} tells {told['slices']} and exit code {told['exit_code']}")
-    for file in told["files"]:
-        there = sealed.get(directory / file["name"], b"")
+    by_name = {path.name: content for path, content in sealed.items()}  # a recovered file may be in another directory
+    for file in (*told["files"], *(file for file in told["recovered"] if file["sha256"])):
+        there = by_name.get(file["name"], b"")
         if hashlib.sha256(there).hexdigest() != file["sha256"] or there.count(b"\n") != file["records"]:
             raise Broken("manifest", f"{file['name']} is not as {process.run_id} tells")
     if sum(file["records"] for file in told["files"]) != told["records"]:
         raise Broken("manifest", f"{process.run_id} tells of {told['records']} records, not those of its files")
 
 
+def unlisted(sealed: Mapping[Path, bytes]) -> set[str]:
+    """Return the files of records that no manifest names."""
+    manifests = [orjson.loads(content) for path, content in sealed.items() if path.name.startswith("run-")]
+    named = {file["name"] for told in manifests for file in (*told["files"], *told["recovered"])}
+    return {path.name for path in sealed if path.name.startswith("usage-")} - named
+
+
 def _exit_code(world: World, process: Process) -> None:
     """The exit code is the one that what happened calls for."""
     code, result = process.exit_code, process.result
     requests = world.api.of_run(process.run_id)
-    if process.failed_by and code != OUTPUT:
+    # After a signal, what the run never came to is counted as far as the ledger can be read.
+    uncounted = process.signalled and all(trouble.endswith(" at coverage") for trouble in process.failed_by)
+    if process.failed_by and code != OUTPUT and not uncounted:
         raise Broken("exit code", f"{code} although {process.failed_by[0]}")
     if code == OUTPUT:
         if not process.failed_by:

@@ -151,6 +151,14 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Restore:
+    """The ledger is replaced by its backup: which was taken at `backup`, also in mid-run, before the step `step`."""
+
+    backup: float
+    step: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
     """All that a seed stands for."""
 
@@ -166,6 +174,7 @@ class Scenario:
     episodes: tuple[Episode, ...] = ()
     machine: tuple[MachineEpisode, ...] = ()
     steps: tuple[Step, ...] = field(default_factory=tuple)
+    restore: Restore | None = None
 
     @property
     def quiet_from(self) -> float:
@@ -181,6 +190,7 @@ class Scenario:
             *(f"org {org}" for org in self.orgs),
             *(f"api {episode}" for episode in self.episodes),
             *(f"machine {episode}" for episode in self.machine),
+            f"restore {self.restore}",
             *(f"step {n} {step}" for n, step in enumerate(self.steps)),
         ]
         return "\n".join(lines)

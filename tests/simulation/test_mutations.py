@@ -13,11 +13,14 @@ _AT_MOST = 12  # seeds, behind the one that is known to find it
 # A seed that is known to find each: asked first, so that this takes a minute and not an hour.
 FOUND_BY = {
     "nothing is ever synced": 5,
-    "no intent before the rename": 7,
+    "no intent before the rename": 27,
     "the name of a new file is never made durable": 12,
     "told to be sealed before the rename": 164,
     "recovery cuts nothing off": 2,
     "recovery takes a file that is too short": 67,
+    "a restored ledger doesn't look at its files": 21,
+    "a file sealed after the backup is lost": 46,
+    "a run that went on after the backup counts as known": 46,
     "the dead keep their leases": 2,
     "a minute of work is gathered before it is booked": 2,
     "released before it is booked": 6,

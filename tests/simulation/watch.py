@@ -68,6 +68,9 @@ class Watch:
         hidden = [path.name for path in disk.hidden() if path.name.startswith(".usage-") and path not in disk.cut]
         if hidden and not disk.losses:  # the removal of an empty left-over need not survive a loss of power
             raise Broken("sealed", f"{hidden} are left over")
+        # A file that a reader moves away before the next run begins can't be listed by it any more.
+        if not disk.taken and (unlisted := outcomes.unlisted(disk.sealed())):
+            raise Broken("manifest", f"no manifest names {sorted(unlisted)}")
         if unsealed := coverage.unsealed(self.world):
             raise Broken("sealed", f"{unsealed} were never sealed")
         answers.check(self.world, histories)

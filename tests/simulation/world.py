@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import random
 import shutil
+import sqlite3
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -49,6 +50,8 @@ class World:
         self.watch = Watch(self)
         self.ledger_path = directory / "ledger.db"
         shutil.copyfile(template, self.ledger_path)
+        self._backup: tuple[Path, dict[int, datetime], float] | None = None  # with whom it had seen, and when
+        self.forgotten: set[str] = set()  # runs that the ledger's backup doesn't have, or not to their end
         self.settings = self.config(0).settings
 
     # -- clocks
@@ -154,10 +157,37 @@ class World:
 
     async def live(self) -> None:
         """Let the steps happen, one after the other."""
+        restore = self.scenario.restore
+        if restore is not None:
+            self.loop.call_later(restore.backup, self._back_up)
         for number, step in enumerate(self.scenario.steps):
             self.step = number
             await asyncio.sleep(max(0.0, step.begins - self.now()))
+            if restore is not None and number == restore.step:
+                self._restore()
             await self.take(step)
+
+    def _back_up(self) -> None:
+        """Copy the ledger, whatever goes on."""
+        path = self.ledger_path.with_suffix(".backup")
+        with closing(sqlite3.connect(self.ledger_path)) as ledger, closing(sqlite3.connect(path)) as copy:
+            ledger.backup(copy)
+        self._backup = path, dict(self.first_seen), self.now()
+        self.trace("someone", "makes a backup of the ledger")
+
+    def _restore(self) -> None:
+        """Replace the ledger by its backup while nobody works."""
+        if self._backup is None:
+            return
+        path, self.first_seen, at = self._backup
+        self.forgotten = {p.run_id for p in self.processes if p.ended is None or p.ended > at}
+        for name in ("", "-wal", "-shm"):
+            self.ledger_path.with_name(self.ledger_path.name + name).unlink(missing_ok=True)
+        shutil.copyfile(path, self.ledger_path)
+        known = {f".{name}.unsealed" for name in coverage.unsealed(self)}
+        # Nobody seals a file of which nobody knows any more. None of its records was delivered.
+        self.disk.cut.update(path for path in self.disk.hidden() if path.name not in known)
+        self.trace("someone", "restores the ledger from the backup")
 
     async def take(self, step: Step) -> None:
         """Let one step happen, and all its processes end."""

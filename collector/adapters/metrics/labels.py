@@ -21,7 +21,7 @@ _REJECTED = (
     *("http_400", "http_404", "http_407", "http_413", "http_422", "http_4xx"),
     *("redirect", "tls_certificate", "too_large", "url", "client"),
 )
-_OURS = ("api_down", "busy", "clock", "defect", "ledger", "lost", "reloaded", "stopped", "window")
+_OURS = ("api_down", "busy", "clock", "defect", "ledger", "lost", "reloaded", "restored", "stopped", "window")
 CODES = frozenset({*ANSWERED, *_BROKEN, *_RETRIABLE, *_REJECTED, *_OURS, *REFUSED_CODES, OTHER})
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from collector.adapters.sinks.files import Files, OsFiles
 from collector.adapters.sinks.jsonl import to_lines
-from collector.errors import NotRenamedError, OutputError
+from collector.errors import NotRenamedError, OutputError, OutputGoneError
 from collector.model import Record
 from collector.ports import SealedFile
 
@@ -94,8 +94,9 @@ class DirectorySink:
                 self._files.rename(old, new)
         except OutputError as error:
             with suppress(OSError):  # where that can't be told, it may have been renamed
-                if self._files.size(old) is not None or self._files.size(new) is None:
-                    raise NotRenamedError(str(error)) from error
+                kept = self._files.size(old) is not None
+                if kept or self._files.size(new) is None:
+                    raise (NotRenamedError if kept else OutputGoneError)(str(error)) from error
             raise
 
     def write_manifest(self, manifest: bytes) -> None:
@@ -143,6 +144,10 @@ class DirectorySink:
 
 def output_error(directory: Path, error: OSError) -> OutputError:
     """Return the error for a directory that can't be written."""
+    if isinstance(error, FileNotFoundError):
+        return OutputGoneError(
+            f"the output directory {directory} or the unsealed file in it was removed or moved away during the run"
+        )
     return OutputError(f"the output directory {directory} can't be written: {os.strerror(error.errno or 0)}")
 
 

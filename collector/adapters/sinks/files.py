@@ -17,7 +17,7 @@ class Files(Protocol):
         ...
 
     def append(self, path: Path, content: bytes) -> None:
-        """Append to a file; create it if it is missing."""
+        """Append to a file; create it if it is missing. Raises FileNotFoundError if it went away after that."""
         ...
 
     def truncate(self, path: Path, size: int) -> None:
@@ -42,6 +42,14 @@ class Files(Protocol):
 
     def size(self, path: Path) -> int | None:
         """Return the size of a file; None if it is missing."""
+        ...
+
+    def names(self, path: Path) -> list[str]:
+        """Return the names in a directory; none if it doesn't exist."""
+        ...
+
+    def read(self, path: Path) -> bytes | None:
+        """Return the content of a file; None if it is missing."""
         ...
 
     def close(self) -> None:
@@ -69,6 +77,7 @@ class OsFiles:
         descriptor = self._descriptor(path)
         while rest:
             rest = rest[os.write(descriptor, rest) :]
+        path.stat()  # a file that was removed, or moved with its directory, can still be written
 
     def truncate(self, path: Path, size: int) -> None:
         """Cut a file to that many bytes, durably."""
@@ -102,6 +111,20 @@ class OsFiles:
         """Return the size of a file; None if it is missing."""
         try:
             return path.stat().st_size
+        except FileNotFoundError:
+            return None
+
+    def names(self, path: Path) -> list[str]:
+        """Return the names in a directory; none if it doesn't exist."""
+        try:
+            return os.listdir(path)  # noqa: PTH208 - names, without a path for each
+        except FileNotFoundError:
+            return []
+
+    def read(self, path: Path) -> bytes | None:
+        """Return the content of a file; None if it is missing: a reader may have moved it."""
+        try:
+            return path.read_bytes()
         except FileNotFoundError:
             return None
 

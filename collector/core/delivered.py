@@ -1,0 +1,162 @@
+"""What an output directory says of the runs that wrote to it: by names of files, by manifests, by records.
+
+A ledger that was restored from a backup learns from it what was delivered since (docs/ledger.md). Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from collector.core.emission import Emission, Emitted, newest_of
+from collector.model import Granularity, Population, ProductUsage, Quality, Window
+
+_RECORDS = re.compile(r"usage-([\w-]{1,64})-\d{4,}\.jsonl")
+_MANIFEST = re.compile(r"run-([\w-]{1,64})\.json")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveredSlice:
+    """A slice as sealed files have it."""
+
+    org: str
+    org_id: str
+    org_name: str
+    population: Population
+    window: Window
+    zone: str
+    granularity: Granularity
+    emission: Emission
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastRun:
+    """A run that has ended, as its manifest or its files have it. `read`: all that it delivered could be read."""
+
+    run_id: str
+    command: str
+    started_at: datetime
+    ended_at: datetime
+    exit_code: int | None
+    read: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adopted:
+    """What a ledger that was behind its output directory has taken over from it."""
+
+    runs: int  # that it didn't know
+    files: int
+    slices: int
+    unread: tuple[str, ...] = ()  # runs of which files are gone or can't be read
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastManifest:
+    """A manifest: its run, and the names of the files that it lists, by the runs that wrote them."""
+
+    run: PastRun
+    files: Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """The names in an output directory: files of records by their run, oldest first, and runs with a manifest."""
+
+    files: Mapping[str, Sequence[str]]
+    manifests: frozenset[str]
+
+    @classmethod
+    def of(cls, names: Iterable[str]) -> Listing:
+        """Sort the names of a directory; names of other things are left out."""
+        files: dict[str, list[str]] = defaultdict(list)
+        manifests = set()
+        for name in names:
+            if run_id := run_of(name):
+                files[run_id].append(name)
+            elif found := _MANIFEST.fullmatch(name):
+                manifests.add(found[1])
+        return cls(
+            files={run_id: sorted(of, key=_number) for run_id, of in files.items()}, manifests=frozenset(manifests)
+        )
+
+
+def run_of(name: str) -> str | None:
+    """Return the id of the run that wrote a file of records, by the file's name; None for any other file."""
+    found = _RECORDS.fullmatch(name)
+    return found[1] if found else None
+
+
+def _number(name: str) -> int:
+    return int(name.removesuffix(".jsonl").rpartition("-")[2])
+
+
+def manifest_of(content: bytes) -> PastManifest | None:
+    """Return what a manifest says; None if it isn't one."""
+    try:
+        told = orjson.loads(content)
+        run = PastRun(
+            run_id=told["run_id"],
+            command=told["command"],
+            started_at=datetime.fromisoformat(told["started_at"]),
+            ended_at=datetime.fromisoformat(told["ended_at"]),
+            exit_code=told["exit_code"],
+        )
+        names = [file["name"] for file in (*told["files"], *told.get("recovered", ()))]
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+    return PastManifest(run=run, files=Listing.of(names).files)
+
+
+def slices_of(content: bytes) -> list[DeliveredSlice]:
+    """Return the slices of a sealed file, each with its newest records. Raises ValueError for what is no record."""
+    slices: dict[tuple[str, Population, datetime, datetime], DeliveredSlice] = {}
+    for line in content.splitlines():
+        try:
+            one = _slice(orjson.loads(line))
+        except (TypeError, KeyError) as error:
+            raise ValueError("a line is no record") from error
+        key = (one.org_id, one.population, one.window.start, one.window.end)
+        if before := slices.get(key):
+            one = replace(one, emission=newest_of(before.emission, one.emission))
+        slices[key] = one
+    return list(slices.values())
+
+
+def last_line(content: bytes | None) -> bytes | None:
+    """Return the last line of a file's content."""
+    return None if content is None else content[content.rstrip(b"\n").rfind(b"\n") + 1 :]
+
+
+def _slice(record: dict[str, Any]) -> DeliveredSlice:
+    usage = ProductUsage(
+        total_tests=record["total_tests"],
+        total_duration=record["total_duration"],
+        total_screenshots=record["total_screenshots"],
+        extra=record.get("extra") or {},
+    )
+    emitted = Emitted(revision=record["revision"], quality=Quality(record["quality"]), usage=usage)
+    return DeliveredSlice(
+        org=record["org"],
+        org_id=record["org_id"],
+        org_name=record["org_name"],
+        population=Population(record["population"]),
+        window=Window(_instant(record["window_start"]), _instant(record["window_end"])),
+        zone=record["timezone"],
+        granularity=Granularity(record["granularity"]),
+        emission=Emission(
+            emitted_at=_instant(record["collected_at"]),
+            users=record["org_users"],
+            products={record["product"]: emitted},
+        ),
+    )
+
+
+def _instant(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)

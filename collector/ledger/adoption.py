@@ -1,0 +1,140 @@
+"""What a ledger that was restored from a backup takes over from sealed files: revisions, and the ends of runs.
+
+An adopted slice without a row is not complete: it is fetched again, and only what differs is emitted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, case, insert, or_, select, update
+
+from collector.core.delivered import DeliveredSlice, PastRun
+from collector.core.emission import Emission, newest_of
+from collector.core.ledger_entries import Holder
+from collector.ledger.codec import POPULATION, STATE, emission_of, emission_text, instant_of, micros
+from collector.ledger.holders import Liveness, remove_dead_holders
+from collector.ledger.schema import BEGINNING, calendar, org, run, slice_
+from collector.ledger.statements import batches, insert_into
+from collector.model import SliceState
+
+_UNREAD = "unread"  # the `command` of a run that was adopted without all of its records
+_KEY = (
+    slice_.c.org == bindparam("of"),
+    slice_.c.population == bindparam("for"),
+    slice_.c.start == bindparam("at"),
+)
+_ROW = select(slice_.c.end, slice_.c.emission, slice_.c.file, slice_.c.prior).where(*_KEY)
+
+
+def unsettled(tx: Connection, run_ids: Collection[str], *, me: Holder, liveness: Liveness) -> dict[str, bool]:
+    """Return the runs whose end isn't known (`Ledger.unsettled`)."""
+    if not run_ids:
+        return {}
+    remove_dead_holders(tx, me, liveness)
+    settled = or_(run.c.ended_at.is_not(None), run.c.holder.is_not(None))
+    # All runs: that is much faster than a list of ten thousand ids.
+    known = {run_id: bool(done) for run_id, done in tx.execute(select(run.c.run_id, settled))}
+    return {run_id: run_id in known for run_id in run_ids if not known.get(run_id)}
+
+
+def is_behind(tx: Connection, one: DeliveredSlice) -> bool:
+    """Return whether a slice of a sealed file has revisions that the ledger doesn't know."""
+    key = tx.scalar(select(org.c.id).where(org.c.org_id == one.org_id))
+    known = None if key is None else _emission(tx.execute(_ROW, _key(key, one)).first())
+    return known is None or newest_of(known, one.emission).products != known.products
+
+
+def adopt(tx: Connection, slices: Sequence[DeliveredSlice]) -> None:
+    """Take over what sealed files have of slices, where that is newer."""
+    keys = _keys(tx, slices)
+    new: dict[tuple[Any, ...], dict[str, Any]] = {}
+    newer = []
+    for one in slices:
+        key = _key(keys[one.org_id], one)
+        row = tx.execute(_ROW, key).first()
+        known = _emission(row)
+        emission = newest_of(known, one.emission) if known else one.emission
+        if row is None:
+            new[tuple(key.values())] = _first(keys[one.org_id], one)
+        elif row.end == micros(one.window.end):  # else it is of another calendar
+            newer.append(key | {"newest": emission_text(emission), "delivered": _prior(row, one)})
+    if new:
+        tx.execute(insert(slice_), list(new.values()))
+    if newer:
+        columns: dict[str, Any] = {"emission": bindparam("newest"), "prior": bindparam("delivered")}
+        tx.execute(update(slice_).where(*_KEY).values(columns), newer)
+
+
+def adopt_runs(tx: Connection, past: Sequence[PastRun]) -> None:
+    """Commit the ends of runs that are not known, or whose end isn't."""
+    rows = [
+        {
+            "run_id": one.run_id,
+            "command": one.command if one.read else _UNREAD,
+            "started_at": micros(one.started_at),
+            "ended_at": micros(one.ended_at),
+            "exit_code": one.exit_code,
+        }
+        for one in past
+    ]
+    statement = insert_into(run, tx)
+    new = statement.excluded
+    command = case((new.command == _UNREAD, new.command), else_=run.c.command)
+    ends = {"command": command, "ended_at": new.ended_at, "exit_code": new.exit_code}
+    tx.execute(statement.on_conflict_do_update(index_elements=[run.c.run_id], set_=ends), rows)
+
+
+def unread(tx: Connection) -> list[datetime]:
+    """Return the ends of the adopted runs whose files could not be read."""
+    return [instant_of(end) for end in tx.scalars(select(run.c.ended_at).where(run.c.command == _UNREAD))]
+
+
+def _keys(tx: Connection, slices: Sequence[DeliveredSlice]) -> Mapping[str, int]:
+    """Return the row of each organization. Create those that are missing: the first answer binds an org to them."""
+    wanted = {one.org_id: one for one in sorted(slices, key=lambda one: one.window.start, reverse=True)}  # the oldest
+    keys: dict[str, int] = {}
+    for batch in batches(wanted):
+        rows = tx.execute(select(org.c.id, org.c.org_id).where(org.c.org_id.in_(batch)))
+        keys |= {row.org_id: row.id for row in rows}
+    for org_id, one in wanted.items():
+        if org_id not in keys:
+            since = micros(one.window.start)
+            values = {"org_id": org_id, "org_name": one.org_name, "name": one.org, "wanted_from": since}
+            key = tx.execute(insert(org).values(values).returning(org.c.id)).scalar_one()
+            first = {"org": key, "since": BEGINNING, "zone": one.zone, "granularity": one.granularity.value}
+            tx.execute(insert(calendar).values(first))
+            keys[org_id] = key
+    return keys
+
+
+def _key(key: int, one: DeliveredSlice) -> dict[str, Any]:
+    return {"of": key, "for": POPULATION[one.population], "at": micros(one.window.start)}
+
+
+def _emission(row: Any) -> Emission | None:
+    return None if row is None or row.emission is None else emission_of(row.emission)
+
+
+def _prior(row: Any, one: DeliveredSlice) -> str | None:
+    """Return what sealed files have of a slice whose newest revisions are in an unsealed file: it may be lost."""
+    if row.file is None:
+        return None
+    return emission_text(newest_of(emission_of(row.prior), one.emission) if row.prior else one.emission)
+
+
+def _first(key: int, one: DeliveredSlice) -> dict[str, Any]:
+    """Return the row of a slice of which nothing was known: as one that was not requested yet."""
+    return {
+        "org": key,
+        "population": POPULATION[one.population],
+        "start": micros(one.window.start),
+        "end": micros(one.window.end),
+        "state": STATE[SliceState.NOT_ASKED],
+        "code": "restored",
+        "asked_at": micros(one.emission.emitted_at),
+        "complete_at": None,
+        "emission": emission_text(one.emission),
+    }

@@ -1,0 +1,87 @@
+"""Sealed files that no manifest names, because their run was killed or could not write one: the next manifest does."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+from collector.adapters.sinks import DirectorySink
+from collector.app.command import Command
+from collector.core.exit_codes import ExitCode
+from collector.core.ranges import Between, Moment
+from collector.errors import OutputError
+from collector.events import Event, SliceCommitted
+from collector.run.stop import Stop
+from tests.flow.world import NOON, World
+from tests.support.fake_api import FakeClock
+from tests.support.virtual_time import run_virtual
+
+HOUR = timedelta(hours=1)
+
+
+def killed(world: World, now: datetime, first: str, last: str) -> None:
+    """Let a run end without a word when its first records are committed."""
+
+    def die(event: Event) -> None:
+        if isinstance(event, SliceCommitted):
+            raise RuntimeError("killed")
+
+    world.runs += 1
+    command = Command(name="backfill", range_=Between(Moment.parse(first), Moment.parse(last)))
+    running = world.run(command, run_id=f"{world.runs:04}", clock=FakeClock(now), stop=Stop(), emit=die)
+    with pytest.raises(ExceptionGroup):
+        run_virtual(running)
+
+
+def recovered(world: World) -> list[dict[str, Any]]:
+    manifest = json.loads((world.directory / "out" / f"run-{world.runs:04}.json").read_text())
+    files: list[dict[str, Any]] = manifest["recovered"]
+    return files
+
+
+def as_it_is(path: Path) -> dict[str, Any]:
+    content = path.read_bytes()
+    return {
+        "name": path.name,
+        "run_id": path.name.split("-")[1],
+        "records": content.count(b"\n"),
+        "bytes": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
+
+
+def test_files_recovered_by_a_run_that_was_killed_too_are_in_the_next_manifest(world: World) -> None:
+    killed(world, NOON, "2026-06-01", "2026-06-03")
+    killed(world, NOON + HOUR, "2026-06-01", "2026-06-05")
+    killed(world, NOON + 2 * HOUR, "2026-06-01", "2026-06-07")
+    assert world.backfill(NOON + 3 * HOUR, "2026-06-01", "2026-06-09").exit_code == ExitCode.OK
+    out = world.directory / "out"
+    assert recovered(world) == [as_it_is(out / f"usage-{n:04}-0001.jsonl") for n in (1, 2, 3)]
+    world.backfill(NOON + 4 * HOUR, "2026-06-01", "2026-06-12")
+    assert recovered(world) == []
+
+
+def test_files_of_a_run_that_could_not_write_its_manifest_are_in_the_next_one(world: World) -> None:
+    with patch.object(DirectorySink, "write_manifest", side_effect=OutputError("the disk is full")):
+        assert world.backfill(NOON, "2026-06-01", "2026-06-03").exit_code == ExitCode.OUTPUT
+    world.backfill(NOON + HOUR, "2026-06-01", "2026-06-05")
+    assert recovered(world) == [as_it_is(world.directory / "out" / "usage-0001-0001.jsonl")]
+    world.backfill(NOON + 2 * HOUR, "2026-06-01", "2026-06-06")
+    assert recovered(world) == []
+
+
+def test_a_recovered_file_that_a_reader_has_moved_away_is_listed_as_the_ledger_has_it(world: World) -> None:
+    killed(world, NOON, "2026-06-01", "2026-06-03")
+    out = world.directory / "out"
+    (hidden,) = out.glob(".usage-*")
+    records, size = hidden.read_bytes().count(b"\n"), hidden.stat().st_size
+    with patch("collector.adapters.sinks.files.OsFiles.read", return_value=None):
+        world.backfill(NOON + HOUR, "2026-06-01", "2026-06-03")
+    (file,) = recovered(world)
+    assert (file["records"], file["bytes"], file["sha256"]) == (records, size, None)
