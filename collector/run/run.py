@@ -129,6 +129,7 @@ class Run:
             tasks.values(),
             batches,
             offload=self.offload,
+            clock=self.clock,
             flush=self._writing.flush,
             summary=self._summary,
             emit=self.emit,
