@@ -166,11 +166,15 @@ class Ledger(Protocol):
         ...
 
     def acquire(self, keys: Sequence[int]) -> Mapping[int, Holder]:
-        """Acquire the leases of orgs; return those that another living process has."""
+        """Acquire the leases of orgs; wait for those that another living process has, and return its holder."""
         ...
 
     def release(self, keys: Iterable[int]) -> None:
-        """Release leases."""
+        """Release leases, and wait no longer for those of other processes."""
+        ...
+
+    def waited_for(self, keys: Iterable[int]) -> Collection[int]:
+        """Return the orgs that another process waits for."""
         ...
 
     def identify(

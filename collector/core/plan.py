@@ -60,7 +60,6 @@ class Batch:
     org: Org
     slices: Sequence[Slice] = ()
     behind: Rest = field(default_factory=Rest)  # what follows them
-    completed: Collection[Slice] = ()  # slices that wait for a retry, and that another process has completed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,11 +86,10 @@ def next_batch(
     *,
     size: int,
     after: Slice | None = None,
-    waiting: Iterable[Slice] = (),
 ) -> Batch:
     """Return up to `size` slices of the windows that need fetching, behind the slice `after`, and what follows them.
 
-    `coverage` is what the ledger holds now; `waiting` are the slices that wait for a retry.
+    `coverage` is what the ledger holds now.
     """
     slices: list[Slice] = []
     counts: Counter[Population] = Counter()
@@ -105,15 +103,12 @@ def next_batch(
             counts[slice_.population] += 1
             _extend(spans.setdefault(slice_.population, []), slice_.window)
     behind = Rest(counts=counts, spans={p: [Window(*bounds) for bounds in found] for p, found in spans.items()})
-    completed = [s for s in waiting if not needs(org, s.window, coverage.get((s.population, s.window.start)))]
-    return Batch(org=org, slices=slices, behind=behind, completed=completed)
+    return Batch(org=org, slices=slices, behind=behind)
 
 
-def open_span(span: Window, *, after: Slice | None, waiting: Iterable[Slice]) -> Window | None:
+def open_span(span: Window, *, after: Slice | None) -> Window | None:
     """Return the part of a span that the next batch depends on: what was issued before is not looked at again."""
-    starts = [slice_.window.start for slice_ in waiting]
-    starts.append(span.start if after is None else after.window.start)
-    start = max(span.start, min(starts))
+    start = span.start if after is None else max(span.start, after.window.start)
     return Window(start, span.end) if start < span.end else None
 
 
@@ -152,9 +147,7 @@ class OrgPlan:
 
     def planned_with(self, batch: Batch) -> Counter[Population]:
         """Return how many slices the run fetches of each population if it goes on with a batch."""
-        planned = self.issued + Counter(slice_.population for slice_ in batch.slices) + batch.behind.counts
-        planned.subtract(slice_.population for slice_ in batch.completed)
-        return planned
+        return self.issued + Counter(slice_.population for slice_ in batch.slices) + batch.behind.counts
 
     @property
     def left(self) -> Counter[Population]:
@@ -174,7 +167,6 @@ class OrgPlan:
 
     def begin(self, batch: Batch) -> None:
         """Go on with another batch. A plan that has ended only notes what is left."""
-        self.issued.subtract(slice_.population for slice_ in batch.completed)
         self.batch = deque(batch.slices)
         self.behind = batch.behind
         self.more = len(batch.behind) > 0

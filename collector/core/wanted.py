@@ -7,10 +7,11 @@ its range. Whether a window needs fetching follows from its coverage (`coverage`
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 from collector.core.coverage import Ages, Known, to_backfill, to_collect
+from collector.core.plan import Needs
 from collector.core.ranges import Range, select
 from collector.core.windows import Calendar, merge, start_of_date
 from collector.model import Org, Window
@@ -75,6 +76,11 @@ class BackfillWanted:
 
 
 Wanted = CollectWanted | BackfillWanted
+
+
+def needs_at(wanted: Wanted, now: datetime) -> Needs:
+    """Return which windows need fetching later in the run: a completion after its start is by no wrong clock."""
+    return replace(wanted, now=max(wanted.now, now)).needs
 
 
 def wanted_since(org: Org, known: datetime, *, first: datetime | None = None) -> datetime:

@@ -30,7 +30,7 @@ from collector.fetch.org_pace import OrgPace
 from collector.fetch.outage import Outage
 from collector.fetch.retry_queue import RetryQueue
 from collector.fetch.slice_fetch import SliceFetch
-from collector.model import Answer, Org, Slice, SliceState
+from collector.model import Answer, Org, SliceState
 
 
 class Mood(Enum):
@@ -133,6 +133,11 @@ class Lane:
         return not self._pace.in_flight and (self.mood is Mood.ENDED or not self.plan.remaining)
 
     @property
+    def stalled(self) -> bool:
+        """Whether it is leased, only retries of its batch are left, and another batch may follow."""
+        return self.leased and self.idle and bool(self._retries) and self.plan.more
+
+    @property
     def trusted(self) -> bool:
         """Whether its last request was answered: such a lane is not delayed by others that are not."""
         return self.mood is Mood.STEADY and not self.failed
@@ -143,9 +148,9 @@ class Lane:
         return self._failures > 0
 
     @property
-    def waiting(self) -> list[Slice]:
-        """The slices that wait for a retry."""
-        return self._retries.slices
+    def waiting(self) -> bool:
+        """Whether slices wait for a retry."""
+        return bool(self._retries)
 
     def ready_at(self, now: float) -> float | None:
         """Return when its next request may leave; None while that depends on one under way, or if none is left."""
@@ -163,7 +168,6 @@ class Lane:
 
     def begin(self, batch: Batch, *, now: float) -> None:
         """Go on with a batch: this process has the org's lease."""
-        self._retries.drop(batch.completed)
         self.plan.begin(batch)
         self.leased = True
         self._able_since = now

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from heapq import heapify, heappop, heappush
+from heapq import heappop, heappush
 from itertools import count
 
 from collector.fetch.slice_fetch import SliceFetch
-from collector.model import Slice
 
 
 class RetryQueue:
@@ -19,11 +17,6 @@ class RetryQueue:
 
     def __len__(self) -> int:
         return len(self._heap)
-
-    @property
-    def slices(self) -> list[Slice]:
-        """The slices that wait."""
-        return [fetch.slice for _, _, fetch in self._heap]
 
     @property
     def next_at(self) -> float | None:
@@ -40,11 +33,6 @@ class RetryQueue:
             return None
         due_at, _, fetch = heappop(self._heap)
         return fetch, due_at
-
-    def drop(self, slices: Collection[Slice]) -> None:
-        """Drop slices: nothing is fetched of them any more."""
-        self._heap = [entry for entry in self._heap if entry[2].slice not in slices]
-        heapify(self._heap)
 
     def take_all(self) -> list[SliceFetch]:
         """Take all slices, those that are due first at the front."""

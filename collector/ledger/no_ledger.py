@@ -50,6 +50,10 @@ class NoLedger:
     def release(self, keys: Iterable[int]) -> None:
         """Do nothing: there are no leases."""
 
+    def waited_for(self, keys: Iterable[int]) -> Collection[int]:
+        """Return no org: no other process waits."""
+        return ()
+
     def identify(
         self,
         key: int,

@@ -1,7 +1,7 @@
 """The tables. Every change here needs a new version under `migrations`; never edit an old one.
 
 Instants are microseconds since the epoch, in UTC. Foreign keys do the clean-up: deleting the row of a
-dead holder releases its leases, and marks its files and runs as left behind.
+dead holder releases its leases, ends its waiting, and marks its files and runs as left behind.
 """
 
 from __future__ import annotations
@@ -49,6 +49,15 @@ org = Table(
     Column("holder", ForeignKey("holder.holder_id", name="org_holder", ondelete="SET NULL")),
     UniqueConstraint("org_id", name="org_org_id"),
     sqlite_autoincrement=True,
+)
+
+# Processes that found an org busy. Whoever has the lease leaves the org to them after a batch.
+waiter = Table(
+    "waiter",
+    metadata,
+    Column("org", ForeignKey("org.id", name="waiter_org", ondelete="CASCADE"), primary_key=True),
+    Column("holder", ForeignKey("holder.holder_id", name="waiter_holder", ondelete="CASCADE"), primary_key=True),
+    sqlite_with_rowid=False,
 )
 
 alias = Table(

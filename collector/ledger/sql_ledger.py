@@ -109,12 +109,16 @@ class SqlLedger:
         return self._database.read(registry.identified)
 
     def acquire(self, keys: Sequence[int]) -> Mapping[int, Holder]:
-        """Lease the orgs that are free; return the holders of the others."""
+        """Lease the orgs that are free; wait for the others, and return their holders."""
         return self._database.write(lambda tx: leases.acquire(tx, keys, self._me, self._liveness))
 
     def release(self, keys: Iterable[int]) -> None:
-        """Release leases."""
+        """Release leases, and wait no longer for those of other processes."""
         self._database.write(lambda tx: leases.release(tx, keys, self._me))
+
+    def waited_for(self, keys: Iterable[int]) -> Collection[int]:
+        """Return the orgs that another process waits for."""
+        return self._database.read(lambda tx: leases.waited_for(tx, keys, self._me))
 
     def identify(
         self, key: int, *, name: str, org_id: str, org_name: str, entry: Org | None = None

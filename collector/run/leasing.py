@@ -1,15 +1,17 @@
 """The leasing task: it acquires the leases of orgs, plans their batches, and releases them.
 
 An org's lease is acquired, a batch is planned from what the ledger holds of it *now*, and handed to the
-fetching. When the batch is fetched and committed, the lease is released, and the org queues again if there
-is more. So a backfill of hours never delays a `collect`, what one process completed no other fetches, and
-only as many orgs are leased as keep the fetching busy. A slice begins at most once in a run.
+fetching. When every slice that was begun has ended and is committed, the lease is released, and the org queues
+again if there is more. It is left free for a while if another process waits for it. So a backfill of hours
+never delays a `collect`, what one process completed no other fetches, and only as many orgs are leased as keep
+the fetching busy. A slice begins at most once in a run, and ends under the lease under which it began: while
+slices wait for long retries, the org goes on with the next batch, unless another process waits for it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 
@@ -17,16 +19,20 @@ from collector.core.grid import Grids
 from collector.core.ledger_entries import Holder
 from collector.core.plan import Abandoned, Batch, next_batch, open_span
 from collector.core.summary import RunSummary
+from collector.core.wanted import needs_at
 from collector.errors import CollectorError, Rejected
 from collector.events import Event, LeaseAwaited, LeaseWaitEnded, OrgPlanned
 from collector.fetch import Batches
-from collector.ports import Offload
+from collector.ports import Clock, Offload
 from collector.run.identity import BUSY_PAUSE_S, busy_message
 from collector.run.org_task import OrgTask, Stage
 from collector.run.session import LedgerSession
 
 _BATCH = 64  # slices
-_LEASE_S = 30.0  # for which an org is leased at most, and for what is under way then
+_LEASE_S = 30.0  # after which a batch begins no new slice
+_LEFT_FREE_S = 1.5 * BUSY_PAUSE_S  # after a batch, if another process waits for the org
+_TRIED_AGAIN_S = 0.9 * BUSY_PAUSE_S  # after which the lease of a busy org is tried again
+_WAIT_BETWEEN_BATCHES_S = 120.0  # or longer: for an org that this run has left to another process
 _LEASED_PER_PERMIT = 4  # orgs leased for each request that may be under way
 _COUNT_S = 3.0
 _COUNTED_AT_ONCE = 100  # orgs
@@ -42,6 +48,7 @@ class Leasing:
         batches: Batches,
         *,
         offload: Offload,
+        clock: Clock,
         flush: Callable[[], Awaitable[None]],
         summary: RunSummary,
         emit: Callable[[Event], None],
@@ -54,8 +61,10 @@ class Leasing:
         self._tasks = {task.org.name: task for task in tasks}
         self._queue = deque(self._tasks.values())
         self._leased: list[OrgTask] = []
+        self._not_before: dict[int, float] = {}  # until then an org is left free, or not tried again; by key
         self._batches = batches
         self._offload = offload
+        self._clock = clock
         self._flush = flush
         self._summary = summary
         self._emit = emit
@@ -74,7 +83,7 @@ class Leasing:
         self._woken.set()
 
     def wind_up(self) -> None:
-        """Lease only orgs whose slices wait for a retry: nothing else begins any more."""
+        """Lease nothing more, and keep the leases of what was begun until it has ended."""
         self._winding_up = True
         self._woken.set()
 
@@ -88,10 +97,11 @@ class Leasing:
         while (self._queue or self._leased) and not self._stopped:
             self._woken.clear()
             if self._winding_up:
-                self._queue = deque(task for task in self._queue if task.lane.waiting)
+                self._queue.clear()
             now = asyncio.get_running_loop().time()
             await self._release(self._over(now))
             await self._acquire(now)
+            await self._go_on(now)
             with suppress(TimeoutError):
                 async with asyncio.timeout(BUSY_PAUSE_S):
                     await self._woken.wait()
@@ -114,15 +124,10 @@ class Leasing:
 
     def _over(self, now: float) -> list[OrgTask]:
         """Return the tasks whose batch is over; cut the batches of those that were leased for long."""
-        over = []
         for task in self._leased:
-            expired = now - task.leased_since >= _LEASE_S
-            if expired:
+            if now - task.leased_since >= _LEASE_S:
                 task.lane.plan.cut()
-            # While retries are due soon the lease is kept, although no new slice can begin.
-            if task.lane.leased and task.lane.idle and (expired or not task.lane.waiting):
-                over.append(task)
-        return over
+        return [task for task in self._leased if task.lane.leased and task.lane.idle and not task.lane.waiting]
 
     async def _release(self, tasks: Sequence[OrgTask]) -> None:
         """Give leases back, once everything that was fetched under them is committed."""
@@ -132,7 +137,10 @@ class Leasing:
             task.lane.release()
         await self._flush()
         kept = {task.key for task in self._leased if task not in tasks}  # two names may be one organization
-        await self._offload(lambda: self._ledger.release([task.key for task in tasks if task.key not in kept]))
+        keys = [task.key for task in tasks if task.key not in kept]
+        await self._offload(lambda: self._ledger.release(keys))
+        free_until = asyncio.get_running_loop().time() + _LEFT_FREE_S
+        self._not_before |= dict.fromkeys(await self._offload(lambda: self._ledger.waited_for(keys)), free_until)
         self._leased = [task for task in self._leased if task not in tasks]
         for task in tasks:
             if task.lane.done:
@@ -142,7 +150,7 @@ class Leasing:
 
     async def _acquire(self, now: float) -> None:
         """Acquire the leases of the orgs at the front of the queue, and hand their batches to the fetching."""
-        tasks = self._next_in_queue()
+        tasks = self._next_in_queue(now)
         if not tasks:
             return
         busy = await self._offload(lambda: self._ledger.acquire([task.key for task in tasks]))
@@ -151,22 +159,42 @@ class Leasing:
         if self._stopped:
             return  # the run never came to them
         for task, batch in zip(leased, batches, strict=True):
+            self._leased.append(task)
             self._begin(task, batch, now)
         waiting = {task.org.name: busy[task.key] for task in tasks if task.key in busy}
-        for task in tasks:
-            if task.key in busy:
-                self._wait_for(task, busy[task.key], now)
+        given_up = [task.key for task in tasks if task.key in busy and not self._wait_for(task, busy[task.key], now)]
+        if given_up:
+            await self._offload(lambda: self._ledger.release(given_up))
         self._note_wait(waiting, now)
 
-    def _next_in_queue(self) -> list[OrgTask]:
+    async def _go_on(self, now: float) -> None:
+        """Give the next batch to leased orgs of which only retries are left, unless another process waits for them."""
+        keys = Counter(task.key for task in self._leased)
+        stalled = [task for task in self._leased if task.lane.stalled and keys[task.key] == 1][: self._room(now)]
+        if not stalled:
+            return
+        waited_for = await self._offload(lambda: self._ledger.waited_for([task.key for task in stalled]))
+        tasks = [task for task in stalled if task.key not in waited_for]
+        batches = await self._plan_all(tasks)
+        if self._stopped:
+            return
+        for task, batch in zip(tasks, batches, strict=True):
+            self._begin(task, batch, now)
+
+    def _room(self, now: float) -> int:
+        """Return how many orgs may be leased; those that only wait for the ends of what they began don't count."""
+        return max(0, self._capacity - sum(now - task.leased_since < _LEASE_S for task in self._leased))
+
+    def _next_in_queue(self, now: float) -> list[OrgTask]:
         """Take the orgs that are leased next; of two that are one organization only one at a time."""
         keys = {task.key for task in self._leased}
         tasks: list[OrgTask] = []
+        room = self._room(now)
         for _ in range(len(self._queue)):
-            if len(self._leased) + len(tasks) >= self._capacity:
+            if len(tasks) >= room:
                 break
             task = self._queue.popleft()
-            if task.key in keys:
+            if task.key in keys or self._not_before.get(task.key, now) > now:
                 self._queue.append(task)
             else:
                 keys.add(task.key)
@@ -179,24 +207,22 @@ class Leasing:
 
     def _plan(self, task: OrgTask) -> Batch:
         """Return the next batch of an org, as the ledger holds it now. On the writer's thread."""
-        org, plan, waiting = task.org, task.lane.plan, task.lane.waiting
+        org, plan = task.org, task.lane.plan
         whole = self._wanted.span(org)
-        span = open_span(whole, after=plan.last, waiting=waiting) if whole else None
+        span = open_span(whole, after=plan.last) if whole else None
         if span is None:
             return Batch(org=org)
         return next_batch(
             org,
             self._grids.of(org).windows(span),
             self._ledger.coverage(task.key, span),
-            self._wanted.needs,
+            needs_at(self._wanted, self._clock.now()),
             size=_BATCH,
             after=plan.last,
-            waiting=waiting,
         )
 
     def _begin(self, task: OrgTask, batch: Batch, now: float) -> None:
         task.stage, task.leased_since, task.busy_since = Stage.LEASED, now, None
-        self._leased.append(task)
         self._batches.put_nowait(batch)
         self._note_plan(task, batch)
 
@@ -206,16 +232,19 @@ class Leasing:
         self._summary.plan(task.org, planned)
         self._emit(OrgPlanned(org=task.org, slices=planned.total()))
 
-    def _wait_for(self, task: OrgTask, holder: Holder, now: float) -> None:
-        """Queue an org again whose lease another process has, or abandon it after the longest wait."""
+    def _wait_for(self, task: OrgTask, holder: Holder, now: float) -> bool:
+        """Queue an org again whose lease another process has; return False if it was waited for too long."""
         if task.busy_since is None:
             task.busy_since = now
-        if now - task.busy_since < self._wait_s:
+        wait_s = max(self._wait_s, _WAIT_BETWEEN_BATCHES_S) if task.planned else self._wait_s
+        if now - task.busy_since < wait_s:
+            self._not_before[task.key] = now + _TRIED_AGAIN_S
             self._enqueue(task)
-            return
+            return True
         task.stage = Stage.ENDED
         self.busy[task.org.name] = holder
         self._batches.put_nowait(Abandoned(org=task.org, failure=Rejected(code="busy", message=busy_message(holder))))
+        return False
 
     def _note_wait(self, waiting: Mapping[str, Holder], now: float) -> None:
         """Emit when the waiting for a process first begins, and when no process is waited for any more."""

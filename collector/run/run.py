@@ -132,6 +132,7 @@ class Run:
             tasks.values(),
             batches,
             offload=self.offload,
+            clock=self.clock,
             flush=self._writing.flush,
             summary=self._summary,
             emit=self.emit,

@@ -13,7 +13,18 @@ from typing import Any
 
 from collector.fetch import RateLimit
 from collector.model import Granularity
-from tests.simulation.scenario import Ending, Episode, Fault, Launch, OrgSpec, Restore, Scenario, Step, Usage
+from tests.simulation.scenario import (
+    LONG_WAIT_S,
+    Ending,
+    Episode,
+    Fault,
+    Launch,
+    OrgSpec,
+    Restore,
+    Scenario,
+    Step,
+    Usage,
+)
 
 _DAY = timedelta(days=1)
 _HOUR_S = 3600.0
@@ -123,6 +134,19 @@ def _restored(scenario: Scenario, rng: random.Random) -> Scenario:
     )
 
 
+def _waiting(scenario: Scenario, rng: random.Random) -> Scenario:
+    """A collect comes while a backfill has minutes of work with each org; nothing goes wrong then."""
+    first, *later = (
+        replace(step, launches=tuple(replace(launch, only=()) for launch in step.launches)) for step in scenario.steps
+    )
+    long = _backfill(scenario, first, days=400)
+    collect = Launch(command="collect", delay=rng.uniform(2, 10), wait=LONG_WAIT_S)
+    steps = (replace(first, launches=(long, collect), clock_jump=timedelta(0)), *later)
+    limits = replace(scenario.limits, concurrency=8, org_concurrency=2, org_rate=RateLimit(2, 1.0))
+    orgs = _by_day(scenario, latency=0.1)[:2]
+    return replace(scenario, orgs=orgs, limits=limits, episodes=(), machine=(), steps=steps)
+
+
 def _backfill(scenario: Scenario, step: Step, *, days: int, force: bool = False) -> Launch:
     today = (scenario.start + timedelta(seconds=step.begins)).date()
     return Launch(command="backfill", first_day=today - days * _DAY, last_day=today, force=force)
@@ -144,4 +168,5 @@ _FLAVOURS: Mapping[int, Callable[[Scenario, random.Random], Scenario]] = {
     9: _stalled,
     12: _powerless,
     21: _restored,
+    24: _waiting,
 }

@@ -32,7 +32,7 @@ from collector.fetch.limits import Limits
 from collector.fetch.org_pace import OrgPace
 from collector.fetch.outage import Outage
 from collector.fetch.slice_fetch import SliceFetch
-from collector.ledger import holders, leases, runs, unsealed
+from collector.ledger import SqlLedger, holders, leases, runs, unsealed
 from collector.model import Answer, Org, Population, Slice, Window
 from collector.ports import Ledger
 from collector.run import run
@@ -213,6 +213,14 @@ def _released_before_it_is_committed() -> Sequence[Patch]:
         await release(self, tasks)
 
     return [patch.object(Leasing, "_release", mutated)]
+
+
+def _left_to_nobody() -> Sequence[Patch]:
+    return [patch.object(SqlLedger, "waited_for", lambda *_args: ())]
+
+
+def _released_while_retries_wait() -> Sequence[Patch]:
+    return [patch.object(Lane, "waiting", False)]
 
 
 # --- what is emitted ------------------------------------------------------------------------
@@ -428,6 +436,8 @@ MUTATIONS = (
     Mutation("the dead keep their leases", {"coverage", "exit code", "sealed", "again"}, _leases_of_the_dead_stay),
     Mutation("a minute of work is gathered before it is booked", {"again"}, _gathered_for_a_minute),
     Mutation("released before it is booked", {"again"}, _released_before_it_is_committed),
+    Mutation("an org is left to nobody who waits", {"waits"}, _left_to_nobody),
+    Mutation("released while slices wait for retries", {"again"}, _released_while_retries_wait),
     Mutation("the lease is ignored", {"lease"}, _lease_ignored),
     Mutation(
         "a worse answer replaces a better",

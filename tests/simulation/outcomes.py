@@ -13,6 +13,7 @@ import orjson
 from collector.core.exit_codes import ExitCode
 from collector.model import SliceState
 from collector.run.manifest import RunResult
+from tests.simulation.scenario import LONG_WAIT_S
 from tests.simulation.trace import Broken
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def check(world: World, process: Process) -> None:
     if process.exit_code in (ExitCode.DEFECT, ExitCode.USAGE):
         raise Broken("defect", f"{process.run_id} ended with {process.exit_code}: {process.error!r}")
     _exit_code(world, process)
+    _waits(world, process)
     if process.result is not None:
         _counts(world, process, process.result)
         _slices_end_once(world, process)
@@ -119,6 +121,14 @@ def _exit_code(world: World, process: Process) -> None:
         raise Broken("exit code", f"0 although {next(iter(lacking))} isn't complete")
     if code == ExitCode.INCOMPLETE and result and result.summary.count(SliceState.COMPLETE) == result.summary.planned:
         raise Broken("exit code", "3 although all is complete")
+
+
+def _waits(world: World, process: Process) -> None:
+    """A process that waits gets each org after a batch of another, unless retries make a batch long."""
+    scenario = world.scenario
+    long = process.launch.wait >= LONG_WAIT_S
+    if process.exit_code == BUSY and long and not scenario.episodes and len(process.neighbours) == 2:
+        raise Broken("waits", f"{process.run_id} was not left an org within {process.launch.wait:g} s")
 
 
 def _swapped(org_id: str, answer: object) -> bool:

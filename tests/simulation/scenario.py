@@ -16,6 +16,8 @@ from collector.core.shards import Shard
 from collector.fetch import Limits
 from collector.model import Granularity, Population
 
+LONG_WAIT_S = 120.0  # a process that waits so long for an org gets it, whatever another one has left to do with it
+
 
 class Fault(StrEnum):
     """What the API, or the way to it, does wrong."""

@@ -24,6 +24,8 @@ FOUND_BY = {
     "the dead keep their leases": 2,
     "a minute of work is gathered before it is booked": 2,
     "released before it is booked": 6,
+    "an org is left to nobody who waits": 21,
+    "released while slices wait for retries": 31,
     "the lease is ignored": 2,
     "a worse answer replaces a better": 1,
     "collected_at follows the clock": 3,
@@ -65,7 +67,7 @@ def test_the_simulation_finds_that(mutation: Mutation) -> None:
 
 
 def test_there_are_guards_of_every_kind() -> None:
-    assert len(MUTATIONS) >= 31
+    assert len(MUTATIONS) >= 33
     assert set(FOUND_BY) == {mutation.name for mutation in MUTATIONS}
     assert len({name for mutation in MUTATIONS for name in mutation.breaks}) >= 12
 

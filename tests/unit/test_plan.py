@@ -115,7 +115,7 @@ def test_batches_one_after_the_other_hold_each_needed_slice_once_and_in_order(
     ]
     plan, got = OrgPlan(org), list[Slice]()
     while plan.more:
-        span = open_span(days(length), after=plan.last, waiting=()) if length else None
+        span = open_span(days(length), after=plan.last) if length else None
         windows = grid_of(org).windows(span) if span else ()
         batch = next_batch(org, windows, known, unless_complete, size=size, after=plan.last)
         assert len(batch.slices) <= size
@@ -134,23 +134,17 @@ def test_what_another_process_completed_meanwhile_is_not_fetched_again() -> None
     slices = slices_of(org, days(4))
     plan = OrgPlan(org)
     plan.begin(next_batch(org, grid_of(org).windows(days(4)), {}, unless_complete, size=3))
-    first = issued(plan)
+    issued(plan)
     known = known_of([slices[0], slices[4]])
-    batch = next_batch(
-        org, grid_of(org).windows(days(4)), known, unless_complete, size=9, after=plan.last, waiting=first[:2]
-    )
-    assert batch.completed == [slices[0]]
+    batch = next_batch(org, grid_of(org).windows(days(4)), known, unless_complete, size=9, after=plan.last)
     assert batch.slices == [slices[3], *slices[5:]]
-    assert plan.planned_with(batch) == {PEOPLE: 2, SERVICES: 4}
-    plan.begin(batch)
-    assert plan.issued == {PEOPLE: 1, SERVICES: 1}
+    assert plan.planned_with(batch) == {PEOPLE: 3, SERVICES: 4}
 
 
-def test_what_was_issued_before_is_not_looked_at_again_but_for_retries() -> None:
+def test_what_was_issued_before_is_not_looked_at_again() -> None:
     slices = slices_of(make_org(), days(9))
-    assert open_span(days(9), after=None, waiting=()) == days(9)
-    assert open_span(days(9), after=slices[12], waiting=()) == Window(START + 6 * DAY, START + 9 * DAY)
-    assert open_span(days(9), after=slices[12], waiting=[slices[4]]) == Window(START + 2 * DAY, START + 9 * DAY)
+    assert open_span(days(9), after=None) == days(9)
+    assert open_span(days(9), after=slices[12]) == Window(START + 6 * DAY, START + 9 * DAY)
 
 
 def test_a_plan_without_a_batch_waits_for_one() -> None:

@@ -40,6 +40,43 @@ def test_the_lease_of_another_process_is_not_released(opened: Open) -> None:
     assert other.acquire([standing.key]) == {standing.key: one.holder}
 
 
+def test_a_process_that_finds_an_org_busy_waits_for_it_until_it_gets_it(opened: Open) -> None:
+    one, other = opened(), opened()
+    a, b = (standing.key for standing in registered(one, make_org("a"), make_org("b")))
+    one.acquire([a, b])
+    assert set(one.waited_for([a, b])) == set()
+    other.acquire([a])
+    assert set(one.waited_for([a, b])) == {a}
+    assert set(other.waited_for([a, b])) == set()
+    one.release([a])
+    assert set(one.waited_for([a])) == {a}
+    assert other.acquire([a]) == {}
+    assert set(one.waited_for([a])) == set()
+
+
+def test_a_process_that_gives_up_waits_no_longer(opened: Open) -> None:
+    one, other, third = opened(), opened(), opened()
+    (standing,) = registered(one, make_org())
+    one.acquire([standing.key])
+    for waiting in (other, third):
+        assert waiting.acquire([standing.key]) == waiting.acquire([standing.key]) == {standing.key: one.holder}
+    other.release([standing.key])
+    assert set(one.waited_for([standing.key])) == {standing.key}
+    third.release([standing.key])
+    assert set(one.waited_for([standing.key])) == set()
+
+
+@pytest.mark.parametrize("how", ["close", "abandon"])
+def test_a_dead_process_waits_no_longer(opened: Open, how: str) -> None:
+    one, other = opened(), opened()
+    (standing,) = registered(one, make_org())
+    one.acquire([standing.key])
+    other.acquire([standing.key])
+    getattr(other, how)()
+    one.acquire([standing.key])
+    assert set(one.waited_for([standing.key])) == set()
+
+
 @pytest.mark.parametrize("how", ["close", "abandon"])
 def test_leases_are_free_when_their_holder_is_dead(opened: Open, how: str) -> None:
     one, other = opened(), opened()
