@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 
+from collector.adapters.paths import named
 from collector.config.layers import Layers
 from collector.config.messages import duration_text
 from collector.config.orgs import ReadOrg
@@ -50,11 +51,11 @@ def ca_flaws(file: Path) -> Iterator[str]:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=file)
     except FileNotFoundError:
-        yield f"there is no such file: {file}"
+        yield f"the file {named(file)} doesn't exist"
     except ssl.SSLError:
-        yield f"{file} contains no certificates in PEM format"
+        yield f"the file {file} contains no certificates in PEM format"
     except OSError as error:
-        yield f"{file} can't be read: {error.strerror}"
+        yield f"the file {named(file)} can't be read: {error.strerror}"
 
 
 def password_flaws(url: str, file: Path) -> Iterator[str]:
@@ -66,7 +67,7 @@ def password_flaws(url: str, file: Path) -> Iterator[str]:
     try:
         read_password(file)
     except UrlError as error:
-        yield str(error)
+        yield f"the file {named(file)} {error}"
     try:
         Dsn.parse(url, password_file=file)
     except UrlError as error:

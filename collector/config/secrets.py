@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from collector.adapters.paths import named
 from collector.config.document import Document
 from collector.config.messages import KeyPath
 from collector.errors import Problem
@@ -23,8 +24,7 @@ FORMS = ("", "_env", "_file")
 KEYS = frozenset(name + form for name in NAMES for form in FORMS)
 MAX_BYTES = 64 * 2**10
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
-SHOWN_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")  # access keys have small letters
-SHOWN_FILE = re.compile(r"(?=.*/|.*\.[A-Za-z0-9]{1,8}$)[^/]{0,40}(?:/[^/]{0,40})*")
+SHOWN_VARIABLE = re.compile(r"(?=.*_|[A-Z]{1,12}\Z)[A-Z_][A-Z0-9_]{0,63}")  # access keys have small letters or digits
 TOKEN = re.compile(r"[!-~]+")
 OTHERS_READ = 0o044
 SECRET_MOUNTS = ("/run/secrets/", "/var/run/secrets/")
@@ -85,7 +85,7 @@ class Secrets:
             subject, text = self.from_variable(value)
         elif key.endswith("_file"):
             file = document.file.parent / value
-            subject = f"the secret file {file}" if SHOWN_FILE.fullmatch(value) else "the secret file named here"
+            subject = f"the secret file {named(file)}"
             text = self.from_file(file, subject)
             if name != "username":
                 self.warn(file, self._modes[file], f"others on this machine can read {subject}", document, path)

@@ -100,7 +100,7 @@ class Dsn:
         try:
             return read_password(self.password_file)
         except UrlError as error:
-            raise LedgerError(f"the ledger {self} can't be used: the password file {error}") from None
+            raise LedgerError(f"the ledger {self} can't be used: the file in state.password_file {error}") from None
 
 
 def read_password(file: Path) -> str:
@@ -108,12 +108,12 @@ def read_password(file: Path) -> str:
     try:
         text = file.read_bytes()[:_MAX_SECRET].decode()
     except OSError as error:
-        raise UrlError(f"{file} can't be read: {error.strerror}") from None
+        raise UrlError(f"can't be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise UrlError(f"{file} isn't UTF-8 text") from None
+        raise UrlError("isn't UTF-8 text") from None
     text = text.removesuffix("\n").removesuffix("\r")
     if not text or "\n" in text or "\0" in text:
-        raise UrlError(f"{file} must hold one line with the password and nothing else")
+        raise UrlError("must hold one line with the password and nothing else")
     return text
 
 
