@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from collector.core.echo import echo
 from collector.core.shards import Shard
 from collector.errors import ConfigError
 from collector.model import Org, Population
@@ -28,8 +29,9 @@ class Scope:
         for name in self.orgs:
             if name not in by_name:
                 near = difflib.get_close_matches(name, by_name, n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
-                raise ConfigError(f"--org: there is no org {name!r} in the config{hint}")
+                if near:
+                    raise ConfigError(f"--org: there is no org {name!r} in the config; did you mean {near[0]!r}?")
+                raise ConfigError(f"--org: the config has no org of that name ({echo(name, None)})")
         chosen = [by_name[name] for name in dict.fromkeys(self.orgs)] or list(by_name.values())
         if self.shard is not None:
             chosen = [org for org in chosen if self.shard.has(org)]

@@ -13,6 +13,8 @@ from datetime import timedelta
 
 from pydantic_core import PydanticCustomError
 
+from collector.core.echo import echo
+
 Step = str | int
 
 
@@ -53,11 +55,9 @@ def shown(value: object, shape: re.Pattern[str] | None = None) -> str:
     if isinstance(value, timedelta):
         return duration_text(value)
     text = str(value)
-    if not text:
-        return "empty text"
     if SECRET_KEY.search(text):  # YAML may have joined the next line, with its secret, to this value
         return "text with the name of a secret in it"
-    return repr(value) if shape and shape.fullmatch(text) else f"text of {len(text)} characters"
+    return echo(text, shape)
 
 
 def expected(what: str, value: object, shape: re.Pattern[str] | None = None) -> str:

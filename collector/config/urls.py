@@ -10,11 +10,12 @@ import ipaddress
 import re
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from pydantic import AfterValidator, PlainValidator, SecretStr, WithJsonSchema
 
 from collector.config.messages import expected, invalid
+from collector.core.urls import UnclearUrlError, Url
 
 URL_CHARACTERS = re.compile(r"[^\s\\<>\"{}|^`\x00-\x20\x7f]+")
 HOST = re.compile(r"[\w.-]+|[0-9A-Fa-f:.]+")
@@ -95,9 +96,15 @@ def ledger_url_of_file(url: str, directory: Path) -> str:
 
 
 def contains_password(url: str) -> bool:
-    """Return whether a ledger's URL contains a password."""
-    user = url.partition("://")[2].partition("@")[0]
-    return url.startswith("postgresql://") and (("@" in url and ":" in user) or "password=" in url)
+    """Return whether a ledger's URL contains a password, or may do."""
+    if not url.startswith("postgresql://"):
+        return False
+    try:
+        parts = Url.parse(url)
+    except UnclearUrlError:
+        return True
+    names = [pair.partition("=")[0] for pair in (parts.query or "").split("&")]
+    return bool(parts.password) or any(unquote(name).endswith("password") for name in names)
 
 
 HttpUrl = Annotated[
