@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import click
+import structlog
 
 from collector.adapters.logs import configure_logs, resolve_format
 from collector.app.scope import Scope
@@ -23,6 +24,8 @@ from collector.core.ranges import Between, Last, Moment, Range
 from collector.core.shards import Shard
 from collector.errors import ConfigError
 from collector.model import Population
+
+log = structlog.get_logger("collector")
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -181,9 +184,11 @@ def open_context(
     state: str | None = None,
     shard: str | None = None,
     sharded: bool = False,
+    logs_warnings: bool = True,
 ) -> Context:
     """Load the config, apply the options, and set up the logs. Raises ConfigError.
 
+    The warnings of the config are logged, unless the command shows them itself.
     A `sharded` command has `shard_option`; without that option its shard comes from the environment.
     """
     if state is not None and contains_password(state):
@@ -202,6 +207,8 @@ def open_context(
     config = reload()
     format_used = resolve_format(config.settings.log.format, sys.stderr)
     configure_logs(level=config.settings.log.level, format_=format_used)
+    for warning in config.warnings if logs_warnings else ():
+        log.warning("config.warning", message=str(warning))
     scope = Scope(
         orgs=orgs,
         populations=tuple(Population(p) for p in populations),

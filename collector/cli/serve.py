@@ -6,14 +6,11 @@ import asyncio
 from typing import Any
 
 import click
-import structlog
 
 from collector.adapters.event_log import log_event
 from collector.cli.options import config_options, open_context, service_options, shard_option
 from collector.core.exit_codes import ExitCode
 from collector.service import serving
-
-log = structlog.get_logger("collector")
 
 
 @click.command(
@@ -33,7 +30,5 @@ def serve(**options: Any) -> int:
     the one before. SIGTERM drains the run under way, and ends the service with exit code 0.
     """
     context = open_context(**options, sharded=True)
-    for warning in context.config.warnings:
-        log.warning("config.warning", message=str(warning))
     asyncio.run(serving.serve(context.config, load=context.reload, scope=context.scope, watch=log_event))
     return ExitCode.OK

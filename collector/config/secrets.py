@@ -25,6 +25,7 @@ KEYS = frozenset(name + form for name in NAMES for form in FORMS)
 MAX_BYTES = 64 * 2**10
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
 SHOWN_VARIABLE = re.compile(r"(?=.*_|[A-Z]{1,12}\Z)[A-Z_][A-Z0-9_]{0,63}")  # access keys have small letters or digits
+PLACEHOLDER = re.compile(r"\$\{[^{}]*\}|\$\([^()]*\)|\{\{.*\}\}|<[^<>]*>")
 TOKEN = re.compile(r"[!-~]+")
 OTHERS_READ = 0o044
 SECRET_MOUNTS = ("/run/secrets/", "/var/run/secrets/")
@@ -135,10 +136,14 @@ class Secrets:
 
     def warn(self, file: Path, mode: int, message: str, document: Document, path: KeyPath) -> None:
         """Warn once per file that users other than its owner can read a secret."""
-        if mode & OTHERS_READ and file not in self._warned:
+        if file not in self._warned and exposed(file, mode):
             self._warned.add(file)
-            if not is_secret_mount(file):
-                self.warnings.append(document.problem(path, f"{message}: chmod 600 {file}"))
+            self.warnings.append(document.problem(path, f"{message}: chmod 600 {file}"))
+
+
+def exposed(file: Path, mode: int) -> bool:
+    """Return whether users other than its owner can read a file, by its mode."""
+    return bool(mode & OTHERS_READ) and not is_secret_mount(file)
 
 
 def mismatches(given: Mapping[str, list[str]]) -> list[tuple[str, str]]:
@@ -156,6 +161,7 @@ def flaw_of(name: str, text: str) -> str | None:
     odd = next((character for character in text if not character.isprintable()), None)
     checks = (
         (not text, "is empty"),
+        (PLACEHOLDER.fullmatch(text), f"contains only a placeholder, which nothing replaces: name the variable in {name}_env"),
         (odd in ("\n", "\r"), "contains a line break"),
         (odd is not None, f"contains an invisible character (U+{ord(odd or ' '):04X})"),
         (text != text.strip(), "begins or ends with a space"),

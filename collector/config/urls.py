@@ -18,6 +18,7 @@ from collector.config.messages import expected, invalid
 from collector.core.urls import UnclearUrlError, Url
 
 URL_CHARACTERS = re.compile(r"[^\s\\<>\"{}|^`\x00-\x20\x7f]+")
+PLACEHOLDER = re.compile(r"\$\{|\$\(|\{\{")
 HOST = re.compile(r"[\w.-]+|[0-9A-Fa-f:.]+")
 LEDGERS = "`none`, sqlite:///path/to/file.db or postgresql://host/database"
 
@@ -77,6 +78,8 @@ def parse_ledger_url(value: object) -> SecretStr:
     if scheme == "postgresql" and not rest:
         raise invalid("a postgresql URL names a host and a database: postgresql://host/database")
     if scheme == "postgresql":
+        if PLACEHOLDER.search(rest):
+            raise invalid("the URL contains a placeholder that nothing replaces: set all of it in COLLECTOR_STATE__URL")
         from collector.ledger.postgresql.dsn import Dsn, UrlError  # noqa: PLC0415 - loads its driver
 
         try:

@@ -12,4 +12,4 @@ def echo(text: str, shape: re.Pattern[str] | None) -> str:
     """Return the text in quotes if it has that shape, else only its length."""
     if not text:
         return "empty text"
-    return repr(text) if shape and shape.fullmatch(text) else f"text of {len(text)} characters"
+    return repr(text) if shape and shape.fullmatch(text) else f"text of {len(text)} character{'s' * (len(text) > 1)}"

@@ -17,7 +17,7 @@ from collector.model import Org
 
 MAX_SHARDS = 10_000
 _EXPECTED = "expected I/N, such as 0/4 (I from 0), or auto/N"
-_NEARLY = re.compile(r"(?:-?[0-9]{1,6}|[a-z]{1,6})?(?:/(?:-?[0-9]{1,6})?)?")
+_NEARLY = re.compile(r"(?:-?[0-9]{1,6}|[a-z]{1,6})?(?:/(?:-?[0-9]{1,6})?){0,3}")
 _SHARD = re.compile(r"([0-9]{1,6}|auto)/([0-9]{1,6})")
 _ORDINAL = re.compile(r"-([0-9]{1,6})\Z")
 

@@ -82,7 +82,7 @@ def test_what_is_no_moment_is_refused_with_what_would_be_right(text: str) -> Non
 @pytest.mark.parametrize("text", ["", " ", "1782172800", "kQ7vX2mN9pL4", "hunter22"])
 def test_text_that_is_nothing_like_a_date_is_not_shown(text: str) -> None:
     """It may be a secret that was pasted into the wrong option."""
-    shown = f"text of {len(text)} characters" if text else "empty text"
+    shown = f"text of {len(text)} character{'s' * (len(text) > 1)}" if text else "empty text"
     with pytest.raises(ValueError, match=f"^{re.escape(f'{shown} {NO_DATE}')}$"):
         Moment.parse(text)
 
