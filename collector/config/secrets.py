@@ -161,7 +161,7 @@ def flaw_of(name: str, text: str) -> str | None:
     odd = next((character for character in text if not character.isprintable()), None)
     checks = (
         (not text, "is empty"),
-        (PLACEHOLDER.fullmatch(text), f"contains only a placeholder, which nothing replaces: name the variable in {name}_env"),
+        (PLACEHOLDER.fullmatch(text), f"is a placeholder, which nothing replaces: name the variable in {name}_env"),
         (odd in ("\n", "\r"), "contains a line break"),
         (odd is not None, f"contains an invisible character (U+{ord(odd or ' '):04X})"),
         (text != text.strip(), "begins or ends with a space"),
