@@ -207,6 +207,8 @@ def open_context(
     config = reload()
     format_used = resolve_format(config.settings.log.format, sys.stderr)
     configure_logs(level=config.settings.log.level, format_=format_used)
+    for message in click.get_current_context().obj or ():
+        log.warning("process.warning", message=message)
     for warning in config.warnings if logs_warnings else ():
         log.warning("config.warning", message=str(warning))
     scope = Scope(

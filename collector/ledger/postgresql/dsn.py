@@ -73,6 +73,8 @@ class Dsn:
             raise UrlError(f"names no database: write it like {EXAMPLE}")
         if "search_path" in params.get("options", ""):
             raise UrlError("must not set a search_path: name the ledger's schema with ?schema=…")
+        if "sslkeylogfile" in params:
+            raise UrlError("must not set an sslkeylogfile: with the keys in it, others could read the connection")
         if password_file is not None and "password" in params:
             raise UrlError(
                 "contains a password, and state.password_file is set as well: give the password in one place only"

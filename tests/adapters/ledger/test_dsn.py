@@ -67,6 +67,11 @@ def test_a_password_with_a_reserved_character_says_which_characters_to_escape(ur
     assert "state.password_file" in str(caught.value)
 
 
+def test_a_log_of_tls_keys_is_refused() -> None:
+    with pytest.raises(UrlError, match="must not set an sslkeylogfile"):
+        Dsn.parse("postgresql://me@db/usage?sslkeylogfile=/tmp/keys")
+
+
 def test_relative_files_in_a_url_are_joined_to_a_directory() -> None:
     beside = with_files_beside("postgresql://u:a%2Fb@h/d?sslrootcert=ca.pem&sslkey=/k&sslmode=require", Path("/etc/c"))
     assert Dsn.parse(beside).params == {
