@@ -7,16 +7,19 @@ import signal
 import sys
 from types import FrameType
 
+from collector.adapters.process import protect_credentials
+
 
 def main() -> None:
     """Run a command and end the process with its exit code."""
     if os.getpid() == 1:  # a container's first process: the kernel drops what it has no handler for
         signal.signal(signal.SIGTERM, _end)
+    warnings = protect_credentials(os.environ)
     try:
         from collector.cli.main import main as run  # noqa: PLC0415 - Ctrl-C may come while modules are read
     except KeyboardInterrupt:
         sys.exit(130)
-    run()
+    run(warnings=warnings)
 
 
 def _end(number: int, _: FrameType | None) -> None:

@@ -20,7 +20,7 @@ import aiohttp
 from yarl import URL
 
 from collector import __version__
-from collector.adapters.proxies import proxy_for
+from collector.adapters.proxies import Proxy, ProxyError, proxy_for
 from collector.core.request import PATH
 from collector.core.response import Reply
 from collector.errors import ConfigError, Failure, Rejected, Retriable
@@ -50,7 +50,7 @@ class HttpTransport:
         self._timeout_s = timeout_s
         self._connections = connections
         self._tls = _tls_context(ca_file)
-        self._proxies: dict[tuple[str, str | None, int | None], URL | Rejected | None] = {}
+        self._proxies: dict[tuple[str, str | None, int | None], Proxy | Rejected | None] = {}
         self._sessions: dict[bool, aiohttp.ClientSession] = {}  # by whether connections are reused
         self._fresh_until: dict[str, float] = {}  # by host, by the loop's clock
 
@@ -111,12 +111,14 @@ class HttpTransport:
             return failure
 
     async def _exchange(
-        self, session: aiohttp.ClientSession, url: URL, proxy: URL | None, org: Org, exchange: _Exchange
+        self, session: aiohttp.ClientSession, url: URL, proxy: Proxy | None, org: Org, exchange: _Exchange
     ) -> Reply | Failure:
         async with session.get(
             url,
             headers={"Authorization": org.credential.authorization()},
-            proxy=proxy,
+            proxy=proxy.url if proxy else None,
+            # aiohttp would encode the credential of a proxy's URL in Latin-1.
+            proxy_headers={"Proxy-Authorization": proxy.authorization} if proxy and proxy.authorization else None,
             allow_redirects=False,
             trace_request_ctx=exchange,
         ) as response:
@@ -129,26 +131,22 @@ class HttpTransport:
                     return Rejected(code="too_large", message=f"the answer is larger than {MAX_BODY} bytes")
             return Reply(status=response.status, headers=headers, body=bytes(body))
 
-    def _proxy_for(self, url: URL) -> URL | Rejected | None:
+    def _proxy_for(self, url: URL) -> Proxy | Rejected | None:
         key = (url.scheme, url.host, url.port)
         if key not in self._proxies:
             self._proxies[key] = _proxy_of_environment(url)
         return self._proxies[key]
 
 
-def _proxy_of_environment(url: URL) -> URL | Rejected | None:
+def _proxy_of_environment(url: URL) -> Proxy | Rejected | None:
     """Return the proxy that the environment sets for a URL; None for loopback.
 
     aiohttp's `trust_env` isn't used: it would also take credentials from ~/.netrc.
     """
-    named = proxy_for(url.scheme, url.host or "", url.port)
-    if named is None:
-        return None
     try:
-        proxy = URL(named if "://" in named else f"http://{named}")  # curl and others accept a proxy without a scheme
-    except ValueError:
-        return _PROXY_UNUSABLE
-    return proxy if proxy.scheme in ("http", "https") and proxy.host else _PROXY_UNUSABLE
+        return proxy_for(url.scheme, url.host or "", url.port)
+    except ProxyError as error:
+        return Rejected(code="proxy", message=str(error))
 
 
 async def _report_sent(
@@ -180,10 +178,6 @@ def _tls_context(ca_file: Path | None) -> ssl.SSLContext:
 _PROXY = Retriable(
     code="proxy",
     message="the proxy is unreachable or refuses to connect: check the proxy variables (HTTPS_PROXY and the like)",
-)
-_PROXY_UNUSABLE = Rejected(
-    code="proxy",
-    message="the proxy variables (HTTPS_PROXY and the like) name no http:// or https:// proxy: use one of these",
 )
 _PROXY_CREDENTIAL = Rejected(
     code="http_407",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import structlog
 
+from collector.adapters.paths import named
 from collector.errors import ConfigError
 
 log = structlog.get_logger("collector")
@@ -46,13 +47,13 @@ def read_token(path: Path) -> str:
         with path.open("rb") as file:
             token = file.read(_MAX_SIZE + 1).decode("ascii").strip()
     except FileNotFoundError:
-        raise ConfigError(f"service.token_file: there is no such file: {path}") from None
+        raise ConfigError(f"service.token_file: the file {named(path)} doesn't exist") from None
     except UnicodeDecodeError:
         raise ConfigError(
             f"service.token_file: {path} must contain a token: one line of printable ASCII characters without spaces"
         ) from None
     except OSError as error:
-        raise ConfigError(f"service.token_file: {path} can't be read: {error.strerror}") from None
+        raise ConfigError(f"service.token_file: the file {named(path)} can't be read: {error.strerror}") from None
     if not token or len(token) > _MAX_SIZE or not token.isprintable() or " " in token:
         raise ConfigError(
             f"service.token_file: {path} must contain a token: one line of printable ASCII characters without spaces"

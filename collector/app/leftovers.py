@@ -6,20 +6,25 @@ says that a file is gone for good, so that its slices are fetched again. Nothing
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
 import structlog
 
+from collector.adapters.paths import named
 from collector.adapters.sinks.directory import hidden
 from collector.adapters.sinks.directory_id import OneDirectory, VisibleDirectories, id_of, is_being_written
 from collector.adapters.sinks.files import OsFiles
 from collector.core.delivered import run_of
+from collector.core.echo import echo
 from collector.deliver.adoption import adopt, look
 from collector.deliver.recovery import recover
 from collector.errors import ConfigError, LedgerError
 from collector.ledger import SqlLedger
+
+_FILE = re.compile(r"usage-[A-Za-z0-9.-]{1,60}")
 
 log = structlog.get_logger("collector")
 
@@ -33,7 +38,7 @@ def finish_leftovers(
     """
     for directory in directories:
         if not directory.is_dir():
-            raise ConfigError(f"--recover: {directory} is not an existing directory")
+            raise ConfigError(f"--recover: the directory {named(directory)} is not an existing directory")
     rest = [path for directory in directories for path in _recover(ledger, directory, now)]
     for path in rest:
         log.warning("file.unsealed", file=str(path), message=_why_unsealed(ledger, path))
@@ -76,7 +81,7 @@ def _give_up(ledger: SqlLedger, name: str, own: Path | None) -> None:
     file = awaited.get(name)
     if file is None:
         names = ", ".join(sorted(awaited)) or "none"
-        raise ConfigError(f"--lost: no file {name!r} is awaited; awaited files: {names}")
+        raise ConfigError(f"--lost: no file {echo(name, _FILE)} is awaited; awaited files: {names}")
     directory = VisibleDirectories(own)(file)
     if directory is not None and (hidden(directory, name).exists() or (directory / name).exists()):
         raise ConfigError(

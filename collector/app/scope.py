@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from collector.config.messages import nearest
+from collector.core.echo import echo
 from collector.core.shards import Shard
 from collector.errors import ConfigError
 from collector.model import Org, Population
@@ -44,8 +45,9 @@ def _matching(given: str, names: Collection[str]) -> list[str]:
     is_glob = any(sign in given for sign in "*?[")
     if is_glob and (found := [name for name in names if fnmatchcase(name, given)]):
         return found
-    what = f"no org in the config matches {given!r}" if is_glob else f"there is no org {given!r} in the config"
     near = nearest(given.translate(_NO_WILDCARDS), names)
+    shown = repr(given) if near else echo(given, None)  # it may be a secret in the wrong place
+    what = f"no org in the config matches {shown}" if is_glob else f"there is no org {shown} in the config"
     raise ConfigError(f"--org: {what}" + (f"; did you mean {near!r}?" if near else ""))
 
 

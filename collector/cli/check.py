@@ -44,7 +44,7 @@ Examples:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def check(deep: bool, as_json: bool, **options: Any) -> int:
     """Validate the config, and send one request per org: show whether it is accepted, or why not."""
-    context = open_context(**options)
+    context = open_context(**options, logs_warnings=False)
     _refuse_overlaps(context)
     with shown_progress(mode="auto", quiet=context.quiet, watch=all_of()) as watch:
         checks = asyncio.run(check_orgs(context.config, context.scope, deep=deep, watch=watch))

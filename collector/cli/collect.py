@@ -102,8 +102,6 @@ def run_and_show(context: Context, command: Command, *, progress: str) -> int:
     if command.range_:
         for note in range_notes(context.config, orgs, command.range_, now=SystemClock().now()):
             (log.warning if note.warns else log.info)("range.note", message=note.text)
-    for warning in context.config.warnings:
-        log.warning("config.warning", message=str(warning))
     with (
         leaving_metrics(context.config, command) as leaving,
         shown_progress(mode=progress, quiet=context.quiet, watch=all_of(log_event, leaving.note)) as watch,

@@ -48,16 +48,16 @@ for command in (collect, backfill, serve, check, plan, status, schema, simulate,
     cli.add_command(command)
 
 
-def main(args: Sequence[str] | None = None) -> None:
+def main(args: Sequence[str] | None = None, *, warnings: Sequence[str] = ()) -> None:
     """Run a command and end the process with its exit code."""
     guard_streams()
-    sys.exit(run(args))
+    sys.exit(run(args, warnings=warnings))
 
 
-def run(args: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit code."""
+def run(args: Sequence[str] | None = None, *, warnings: Sequence[str] = ()) -> int:
+    """Run a command and return its exit code. It logs the warnings if it reads credentials."""
     try:
-        code = int(cli.main(args=args, prog_name="collector", standalone_mode=False) or 0)
+        code = int(cli.main(args=args, obj=tuple(warnings), prog_name="collector", standalone_mode=False) or 0)
         if sys.stdout is not None:
             sys.stdout.flush()
     except click.exceptions.Exit as stop:

@@ -11,15 +11,21 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import click
+import structlog
 
 from collector.adapters.logs import configure_logs, resolve_format
 from collector.app.scope import Scope
 from collector.config import LoadedConfig, find_config, load
+from collector.config.messages import WORD
 from collector.config.types import missing_unit, parse_duration
+from collector.config.urls import contains_password
+from collector.core.echo import echo
 from collector.core.ranges import Between, Last, Moment, Range
 from collector.core.shards import Shard
 from collector.errors import ConfigError
 from collector.model import Population
+
+log = structlog.get_logger("collector")
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -37,6 +43,14 @@ class MomentType(click.ParamType[Moment]):
             return Moment.parse(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+class Choice(click.Choice[str]):
+    """One of some words."""
+
+    def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
+        """Return click's message, without a value that isn't a word: it may be a secret in the wrong place."""
+        return super().get_invalid_choice_message(value if WORD.fullmatch(str(value)) else "…", ctx)
 
 
 class DurationType(click.ParamType[timedelta]):
@@ -62,6 +76,11 @@ class DurationType(click.ParamType[timedelta]):
         return duration
 
 
+NOT_IN_OPTION = (
+    "--state: others on this machine can read a password on the command line, in the list of processes. Give the URL "
+    "without it, and the password in a file: state.password_file, or the variable "
+    "COLLECTOR_STATE__PASSWORD_FILE"
+)
 SHARDS = "COLLECTOR_SHARDS"
 
 
@@ -74,7 +93,7 @@ def read_shard(text: str | None, environ: Mapping[str, str]) -> Shard | None:
         if not shards:
             return None
         if not (shards.isascii() and shards.isdigit()):
-            raise ValueError(f"expected the number of shards, got {shards!r}")
+            raise ValueError(f"expected the number of shards, got {echo(shards, None)}")
         return Shard.parse(f"auto/{shards}", environ)
     except ValueError as error:
         raise click.UsageError(f"{SHARDS if text is None else '--shard'}: {error}") from None
@@ -110,13 +129,13 @@ config_options = apply(
         "--population",
         "populations",
         multiple=True,
-        type=click.Choice([p.value for p in Population]),
+        type=Choice([p.value for p in Population]),
         help="Only this population; repeatable.",
     ),
     click.option(
-        "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="Lowest level that is logged."
+        "--log-level", type=Choice(["debug", "info", "warning", "error"]), help="Lowest level that is logged."
     ),
-    click.option("--log-format", type=click.Choice(["auto", "console", "json"]), help="Format of the logs."),
+    click.option("--log-format", type=Choice(["auto", "console", "json"]), help="Format of the logs."),
     click.option("-q", "--quiet", is_flag=True, help="Only warnings and errors: no progress, no summary."),
 )
 state_option = click.option("--state", metavar="URL", help="The ledger: sqlite:///FILE, postgresql://…, or none.")
@@ -124,14 +143,14 @@ service_options = apply(
     click.option(
         "-o", "--output", metavar="DIR", help="A directory for sealed files, or - for stdout. Default: `output.path`."
     ),
-    click.option("-f", "--format", "format_", type=click.Choice(["jsonl"]), help="Format of the records."),
+    click.option("-f", "--format", "format_", type=Choice(["jsonl"]), help="Format of the records."),
     state_option,
 )
 output_options = apply(
     service_options,
     click.option(
         "--progress",
-        type=click.Choice(["auto", "always", "never"]),
+        type=Choice(["auto", "always", "never"]),
         default="auto",
         show_default=True,
         help="The progress bar; auto shows it on a terminal.",
@@ -203,11 +222,15 @@ def open_context(
     state: str | None = None,
     shard: str | None = None,
     sharded: bool = False,
+    logs_warnings: bool = True,
 ) -> Context:
     """Load the config, apply the options, and set up the logs. Raises ConfigError.
 
+    The warnings of the config are logged, unless the command shows them itself.
     A `sharded` command has `shard_option`; without that option its shard comes from the environment.
     """
+    if state is not None and contains_password(state):
+        raise ConfigError(NOT_IN_OPTION)
     level = log_level or ("warning" if quiet else None)
     overrides = {
         "output": {"path": output, "format": format_},
@@ -222,6 +245,10 @@ def open_context(
     config = reload()
     format_used = resolve_format(config.settings.log.format, sys.stderr)
     configure_logs(level=config.settings.log.level, format_=format_used)
+    for message in click.get_current_context().obj or ():
+        log.warning("process.warning", message=message)
+    for warning in config.warnings if logs_warnings else ():
+        log.warning("config.warning", message=str(warning))
     scope = Scope(
         orgs=orgs,
         populations=tuple(Population(p) for p in populations),

@@ -6,15 +6,12 @@ import asyncio
 from typing import Any
 
 import click
-import structlog
 
 from collector.adapters.event_log import log_event
 from collector.app.prepare import refuse_file_as_output
 from collector.cli.options import config_options, open_context, service_options, shard_option
 from collector.core.exit_codes import ExitCode
 from collector.service import serving
-
-log = structlog.get_logger("collector")
 
 
 @click.command(
@@ -36,7 +33,5 @@ def serve(**options: Any) -> int:
     """
     context = open_context(**options, sharded=True)
     refuse_file_as_output(context.config.settings)
-    for warning in context.config.warnings:
-        log.warning("config.warning", message=str(warning))
     asyncio.run(serving.serve(context.config, load=context.reload, scope=context.scope, watch=log_event))
     return ExitCode.OK

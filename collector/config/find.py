@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from collector.adapters.paths import named
 from collector.errors import ConfigError
 
 VARIABLE = "COLLECTOR_CONFIG"
@@ -21,10 +22,10 @@ def find_config(explicit: Path | None, environ: Mapping[str, str]) -> Path:
     """
     if explicit is not None:
         return explicit
-    if named := environ.get(VARIABLE):
-        if may_exist(Path(named)):
-            return Path(named)
-        raise ConfigError(f"{VARIABLE} names {named}, but there is no such file")
+    if given := environ.get(VARIABLE):
+        if may_exist(Path(given)):
+            return Path(given)
+        raise ConfigError(f"{VARIABLE}: the file {named(Path(given))} doesn't exist")
     for place in PLACES:
         if may_exist(place):
             return place

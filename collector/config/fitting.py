@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 
+from collector.adapters.paths import named
 from collector.config.layers import Layers
 from collector.config.messages import duration_text
 from collector.config.orgs import ReadOrg
+from collector.config.secrets import exposed
 from collector.config.settings import Settings
 from collector.core.windows import Calendar
 from collector.errors import Problem
-from collector.model import Granularity, Window, Zone
+from collector.model import Credential, Granularity, Window, Zone
 
 # Windows without a change of the zone's offset are at most this long.
 USUAL_LENGTH = {
@@ -50,11 +53,11 @@ def ca_flaws(file: Path) -> Iterator[str]:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=file)
     except FileNotFoundError:
-        yield f"there is no such file: {file}"
+        yield f"the file {named(file)} doesn't exist"
     except ssl.SSLError:
-        yield f"{file} contains no certificates in PEM format"
+        yield f"the file {file} contains no certificates in PEM format"
     except OSError as error:
-        yield f"{file} can't be read: {error.strerror}"
+        yield f"the file {named(file)} can't be read: {error.strerror}"
 
 
 def password_flaws(url: str, file: Path) -> Iterator[str]:
@@ -66,7 +69,7 @@ def password_flaws(url: str, file: Path) -> Iterator[str]:
     try:
         read_password(file)
     except UrlError as error:
-        yield str(error)
+        yield f"the file {named(file)} {error}"
     try:
         Dsn.parse(url, password_file=file)
     except UrlError as error:
@@ -108,6 +111,32 @@ def longest_window(zone: Zone, granularity: Granularity, last_year: int) -> time
             longest = max(longest, *(window.elapsed for window in windows))
         day, offset = next_day, next_offset
     return longest
+
+
+def exposed_files(settings: Settings, layers: Layers) -> Iterator[Problem]:
+    """Yield a warning for each file of a secret of ours that others on this machine can read."""
+    files = {
+        ("state", "password_file"): settings.state.password_file,
+        ("service", "token_file"): settings.service.token_file,
+    }
+    for path, file in files.items():
+        with suppress(OSError):  # what can't be read is reported where it is used
+            if file is not None and exposed(file, file.stat().st_mode):
+                yield layers.problem(path, f"others on this machine can read {file}: chmod 600 {file}")
+
+
+def same_credentials(settings: Settings, orgs: Iterable[ReadOrg]) -> Iterator[Problem]:
+    """Yield a warning for every org with the credential of another: both would be one organization."""
+    first: dict[tuple[str, Credential], ReadOrg] = {}
+    for read in orgs if settings.same_organization == "refuse" else ():
+        org = read.to_org(settings)
+        other = first.setdefault((org.base_url, org.credential), read)
+        if other is not read:
+            place = other.entry.problem("", "name")
+            yield read.entry.problem(
+                f"has the same credential as the org at {place.file}:{place.line}: both are one organization, and runs "
+                "refuse the second"
+            )
 
 
 def unlikely_settings(settings: Settings, layers: Layers) -> Iterator[Problem]:

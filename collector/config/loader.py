@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from collector.adapters.clock import SystemClock
 from collector.config.document import Document, read_document
-from collector.config.fitting import misfits, unlikely_settings
+from collector.config.fitting import exposed_files, misfits, same_credentials, unlikely_settings
 from collector.config.layers import Layers, section, unused_variables, variables_tree
 from collector.config.messages import KeyPath
 from collector.config.org_files import entries_of_config, entries_of_file, find_org_files, matching_now
@@ -78,7 +78,13 @@ def load(path: Path, *, environ: Mapping[str, str], overrides: Mapping[str, obje
     order = {str(file): place for place, file in enumerate([path, *org_files])}
     if settings is None or problems:
         raise ConfigError(in_order(problems, order))
-    warnings = [*secrets.warnings, *unused_variables(Settings, environ), *unlikely_settings(settings, layers)]
+    warnings = [
+        *secrets.warnings,
+        *exposed_files(settings, layers),
+        *same_credentials(settings, orgs),
+        *unused_variables(Settings, environ),
+        *unlikely_settings(settings, layers),
+    ]
     return LoadedConfig(
         settings=settings,
         orgs=tuple(org.to_org(settings) for org in orgs),

@@ -1,7 +1,7 @@
 """The parts that messages about the config share.
 
-Owns how a value, a path and a nearest name are shown. Never decides what is a problem. The
-caller makes sure that a value isn't a secret.
+Owns how a value, a path and a nearest name are shown. Never decides what is a problem. People paste a secret
+into any key, so a value is shown only if it has the shape of what the key expects; else its kind and length are.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 from pydantic_core import PydanticCustomError
+
+from collector.core.echo import echo
 
 Step = str | int
 
@@ -24,31 +26,43 @@ class Hidden(str):
 
 KeyPath = tuple[Step, ...]
 
-SHOWN_CHARS = 60
 ERROR_TYPE = "collector_config"  # errors with a message of our own, not pydantic's
 PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+SHOWN_KEY = re.compile(r"[A-Za-z][a-z]{0,15}(?:[_-][a-z]{1,15}){0,3}")  # looks like a key, not like a secret
+SYNONYMS = {"password": "access_key", "secret": "access_key", "key": "access_key", "api_key": "access_key"}
 SECRET_KEY = re.compile("username|access_key|token")
+# Near the shape of a type, and too short or too plain for a credential.
+NUMBER = re.compile(r"[+-]?[0-9]{1,7}(?:[.,][0-9]{0,6})?")
+AMOUNT = re.compile(r"[+-]?[0-9]{1,6}(?:[.,][0-9]{1,6})?(?: ?[A-Za-z]{1,8})?")
+DAY = re.compile(r"[0-9]{1,4}(?:[./ -][0-9]{1,4}){2}")
+WORD = re.compile(r"[A-Za-z]{1,12}(?:[_-][A-Za-z]{1,12})?")
+ZONE = re.compile(
+    r"(?=.{1,32}\Z)(?:[A-Za-z]{1,14}(?:[_/ -][A-Za-z]{1,14}){0,3}(?:[+-][0-9]{1,2})?|(?:UTC|GMT)?[+-]?[0-9:]{1,5})",
+    re.IGNORECASE,
+)
+FIELD = r"(?:[0-9*,/-]{1,8}|[A-Za-z]{3}(?:[,-][A-Za-z]{3})*)"
+FIELDS = re.compile(rf"@[a-z]{{1,8}}|{FIELD}(?: +{FIELD}){{0,6}}")
 UNITS = (("d", 86_400_000_000), ("h", 3_600_000_000), ("m", 60_000_000), ("s", 1_000_000), ("ms", 1_000))
 
 
-def shown(value: object) -> str:
-    """Return a value as messages show it: shortened, and without the content of a list or mapping."""
+def shown(value: object, shape: re.Pattern[str] | None = None) -> str:
+    """Return a value as messages show it: text as it is only if it has that shape, else its length."""
     if value is None:
         return "nothing"
     if isinstance(value, dict | list | tuple):
         return "a mapping" if isinstance(value, dict) else "a list"
     if isinstance(value, timedelta):
         return duration_text(value)
-    text = repr(value)
+    text = str(value)
     if SECRET_KEY.search(text):  # YAML may have joined the next line, with its secret, to this value
         return "text with the name of a secret in it"
-    return text if len(text) <= SHOWN_CHARS else text[: SHOWN_CHARS - 1] + "…"
+    return echo(text, shape)
 
 
-def expected(what: str, value: object) -> str:
+def expected(what: str, value: object, shape: re.Pattern[str] | None = None) -> str:
     """Return the usual message: the expected value, and the given one."""
-    return f"expected {what}, got {shown(value)}"
+    return f"expected {what}, got {shown(value, shape)}"
 
 
 def invalid(message: str, *keys: str) -> PydanticCustomError:
@@ -97,8 +111,10 @@ def unknown_key(key: str, known: Sequence[str], *, has_value: bool) -> tuple[Ste
         if start and start[0] in known:
             return Hidden(key), f"`{start[0]}` must be followed by a `:` and a space"
         return Hidden(key), f"unknown key (not shown, as it may be a secret); {choice}"
-    near = nearest(key, known)
+    synonym = SYNONYMS.get(key)
+    near = synonym if synonym in known else nearest(key, known)
     if not near and not has_value:
         return Hidden(key), f"unknown key without a value (not shown, as it may be a secret); {choice}"
-    name = key if len(key) <= SHOWN_CHARS else key[:SHOWN_CHARS] + "…"
-    return key, f"unknown key `{name}`; " + (f"did you mean `{near}`?" if near else choice)
+    if not near and not SHOWN_KEY.fullmatch(key):
+        return Hidden(key), f"unknown key (not shown, as it may be a secret); {choice}"
+    return key, f"unknown key `{key}`; " + (f"did you mean `{near}`?" if near else choice)

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from collector.adapters.paths import named
 from collector.config.document import Document, read_document
 from collector.config.messages import unknown_key
 from collector.config.orgs import Entry
@@ -35,7 +36,7 @@ def find_org_files(patterns: Sequence[object], config: Document, problems: list[
             file = base / pattern
             matches = [file]
             if not file.exists():
-                message = f"there is no such file: {file}"
+                message = f"the file {named(file)} doesn't exist"
             elif file.is_dir():
                 message = f"{file} is a directory; for all files in it write {pattern.rstrip('/')}/*.yaml"
         else:

@@ -14,7 +14,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, WithJsonSchema
 
 from collector.config.document import Document
-from collector.config.messages import CONTROL, KeyPath, invalid, shown
+from collector.config.messages import CONTROL, KeyPath, invalid
 from collector.config.problems import findings
 from collector.config.secrets import Secrets
 from collector.config.sections import Populations, Section, Text, key
@@ -37,7 +37,7 @@ def check_name(value: str) -> str:
     if CONTROL.search(value):
         raise invalid("contains a line break or another control character")
     if value != value.strip():
-        raise invalid(f"begins or ends with a space, got {shown(value)}")
+        raise invalid("begins or ends with a space")
     return value
 
 
@@ -150,4 +150,4 @@ def duplicates(entries: Iterable[Entry]) -> Iterator[Problem]:
         name = entry.raw.get("name") if isinstance(entry.raw, dict) else None
         if isinstance(name, str) and first.setdefault(name, entry) is not entry:
             other = first[name].problem("", "name")
-            yield entry.problem(f"{shown(name)} is already the name of the org at {other.file}:{other.line}", "name")
+            yield entry.problem(f"is already the name of the org at {other.file}:{other.line}", "name")

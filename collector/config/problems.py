@@ -12,7 +12,7 @@ from typing import get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from collector.config.messages import ERROR_TYPE, KeyPath, expected, nearest, shown, unknown_key
+from collector.config.messages import ERROR_TYPE, NUMBER, WORD, KeyPath, expected, nearest, shown, unknown_key
 from collector.config.secrets import KEYS
 
 HIDDEN = KEYS | {"url"}
@@ -30,6 +30,7 @@ WANTED = {
     "model_type": "a mapping (`key: value`)",
     "model_attributes_type": "a mapping (`key: value`)",
 }
+SHAPES = {"a whole number": NUMBER, "true or false": WORD}
 CHOICES = ("enum", "literal_error")
 BOUNDS = {
     "greater_than_equal": ("at least", "ge"),
@@ -68,13 +69,13 @@ def message_of(details: ErrorDetails, loc: KeyPath) -> str:
         wanted: str = context["expected"]
         names = wanted.replace(" or ", ", ").replace("'", "").split(", ")
         near = nearest(value, names) if isinstance(value, str) else None
-        return expected(wanted, value) + (f"; did you mean {near}?" if near else "")
+        return expected(wanted, value, WORD) + (f"; did you mean {near}?" if near else "")
     if kind in BOUNDS:
         word, bound = BOUNDS[kind]
-        return f"must be {word} {context[bound]}, got {shown(value)}"
+        return f"must be {word} {context[bound]}, got {shown(value, NUMBER)}"
     if wanted := WANTED.get(kind, ""):
         may_be_secret = bool(loc) and loc[-1] in HIDDEN
-        return f"expected {wanted}" if may_be_secret else expected(wanted, value)
+        return f"expected {wanted}" if may_be_secret else expected(wanted, value, SHAPES.get(wanted))
     return "isn't valid here"
 
 

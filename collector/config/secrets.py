@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from collector.adapters.paths import named
 from collector.config.document import Document
 from collector.config.messages import KeyPath
 from collector.errors import Problem
@@ -23,8 +24,8 @@ FORMS = ("", "_env", "_file")
 KEYS = frozenset(name + form for name in NAMES for form in FORMS)
 MAX_BYTES = 64 * 2**10
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
-SHOWN_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")  # access keys have small letters
-SHOWN_FILE = re.compile(r"(?=.*/|.*\.[A-Za-z0-9]{1,8}$)[^/]{0,40}(?:/[^/]{0,40})*")
+SHOWN_VARIABLE = re.compile(r"(?=.*_|[A-Z]{1,12}\Z)[A-Z_][A-Z0-9_]{0,63}")  # access keys have small letters or digits
+PLACEHOLDER = re.compile(r"\$\{[^{}]*\}|\$\([^()]*\)|\{\{.*\}\}|<[^<>]*>")
 TOKEN = re.compile(r"[!-~]+")
 OTHERS_READ = 0o044
 SECRET_MOUNTS = ("/run/secrets/", "/var/run/secrets/")
@@ -85,7 +86,7 @@ class Secrets:
             subject, text = self.from_variable(value)
         elif key.endswith("_file"):
             file = document.file.parent / value
-            subject = f"the secret file {file}" if SHOWN_FILE.fullmatch(value) else "the secret file named here"
+            subject = f"the secret file {named(file)}"
             text = self.from_file(file, subject)
             if name != "username":
                 self.warn(file, self._modes[file], f"others on this machine can read {subject}", document, path)
@@ -135,10 +136,14 @@ class Secrets:
 
     def warn(self, file: Path, mode: int, message: str, document: Document, path: KeyPath) -> None:
         """Warn once per file that users other than its owner can read a secret."""
-        if mode & OTHERS_READ and file not in self._warned:
+        if file not in self._warned and exposed(file, mode):
             self._warned.add(file)
-            if not is_secret_mount(file):
-                self.warnings.append(document.problem(path, f"{message}: chmod 600 {file}"))
+            self.warnings.append(document.problem(path, f"{message}: chmod 600 {file}"))
+
+
+def exposed(file: Path, mode: int) -> bool:
+    """Return whether users other than its owner can read a file, by its mode."""
+    return bool(mode & OTHERS_READ) and not is_secret_mount(file)
 
 
 def mismatches(given: Mapping[str, list[str]]) -> list[tuple[str, str]]:
@@ -156,6 +161,7 @@ def flaw_of(name: str, text: str) -> str | None:
     odd = next((character for character in text if not character.isprintable()), None)
     checks = (
         (not text, "is empty"),
+        (PLACEHOLDER.fullmatch(text), f"is a placeholder, which nothing replaces: name the variable in {name}_env"),
         (odd in ("\n", "\r"), "contains a line break"),
         (odd is not None, f"contains an invisible character (U+{ord(odd or ' '):04X})"),
         (text != text.strip(), "begins or ends with a space"),

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from collector.config.messages import CONTROL, duration_text, invalid, shown
+from collector.config.messages import CONTROL, WORD, duration_text, invalid, shown
 from collector.config.types import (
     Cron,
     Date,
@@ -43,7 +43,7 @@ def distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return a list without duplicates."""
     for index, value in enumerate(values):
         if value in values[:index]:
-            raise invalid(f"{shown(str(value) if isinstance(value, str) else value)} is listed twice")
+            raise invalid(f"{shown(str(value) if isinstance(value, str) else value, WORD)} is listed twice")
     return values
 
 
@@ -57,7 +57,7 @@ def not_empty(values: tuple[Any, ...]) -> tuple[Any, ...]:
 def one_format(value: str) -> str:
     """Return a format that can be written."""
     if value != "jsonl":
-        raise invalid(f"only jsonl is supported, got {shown(value)}")
+        raise invalid(f"only jsonl is supported, got {shown(value, WORD)}")
     return value
 
 

@@ -14,7 +14,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, PlainValidator, WithJsonSchema
 
-from collector.config.messages import duration_text, expected, invalid, shown
+from collector.config.messages import AMOUNT, DAY, FIELDS, duration_text, expected, invalid, shown
 from collector.config.zones import parse_zone
 from collector.core.schedule import cron_flaw
 from collector.model import Zone
@@ -38,9 +38,9 @@ def parse_duration(value: object) -> timedelta:
     elif isinstance(value, str) and (found := DURATION.fullmatch(value)):
         seconds = float(found[1]) * UNIT_SECONDS[found[2] or "s"]
     if not seconds >= 0:  # also NaN
-        raise invalid(expected("a duration such as 30s, 500ms, 10m, 6h or 3d", value))
+        raise invalid(expected("a duration such as 30s, 500ms, 10m, 6h or 3d", value, AMOUNT))
     if seconds > MAX_DAYS * 86_400:
-        raise invalid(expected(f"a duration of at most {MAX_DAYS}d, which is a hundred years", value))
+        raise invalid(expected(f"a duration of at most {MAX_DAYS}d, which is a hundred years", value, AMOUNT))
     return timedelta(seconds=seconds)
 
 
@@ -74,7 +74,7 @@ def parse_size(value: object) -> int:
         return value
     if isinstance(value, str) and (found := SIZE.fullmatch(value)):
         return int(found[1]) * UNIT_BYTES[(found[2] or "B").upper()]
-    raise invalid(expected("a size such as 128MB, 512KB or 1GiB", value))
+    raise invalid(expected("a size such as 128MB, 512KB or 1GiB", value, AMOUNT))
 
 
 def parse_date(value: object) -> date:
@@ -84,9 +84,9 @@ def parse_date(value: object) -> date:
         try:
             day = date.fromisoformat(value)
         except ValueError:
-            raise invalid(expected("a date that exists", value)) from None
+            raise invalid(expected("a date that exists", value, DAY)) from None
     if day is None:
-        raise invalid(expected("a date such as 2026-01-31", value))
+        raise invalid(expected("a date such as 2026-01-31", value, DAY))
     if day < FIRST_DATE:
         raise invalid(f"must not be before {FIRST_DATE}: there is no usage as old as {day}")
     return day
@@ -95,10 +95,10 @@ def parse_date(value: object) -> date:
 def parse_cron(value: object) -> str:
     """Return a cron line of five fields that matches some date."""
     if not isinstance(value, str) or len(value.split()) != 5:
-        raise invalid(expected("five fields (minute hour day month weekday) such as '20 * * * *'", value))
+        raise invalid(expected("five fields (minute hour day month weekday) such as '20 * * * *'", value, FIELDS))
     if flaw := cron_flaw(value):
         raise invalid(
-            f"{shown(value)} isn't a valid schedule: {flaw}; the fields are minute, hour, day, month, weekday"
+            f"{shown(value, FIELDS)} isn't a valid schedule: {flaw}; the fields are minute, hour, day, month, weekday"
         )
     return value
 

@@ -10,13 +10,15 @@ import ipaddress
 import re
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from pydantic import AfterValidator, PlainValidator, SecretStr, WithJsonSchema
 
-from collector.config.messages import expected, invalid, shown
+from collector.config.messages import expected, invalid
+from collector.core.urls import UnclearUrlError, Url
 
 URL_CHARACTERS = re.compile(r"[^\s\\<>\"{}|^`\x00-\x20\x7f]+")
+PLACEHOLDER = re.compile(r"\$\{|\$\(|\{\{")
 HOST = re.compile(r"[\w.-]+|[0-9A-Fa-f:.]+")
 LEDGERS = "`none`, sqlite:///path/to/file.db or postgresql://host/database"
 
@@ -28,7 +30,7 @@ def parse_http_url(value: object) -> str:
     if "@" in value:
         raise invalid("must not contain a user name or password (`…@`): use the keys for secrets instead")
     if not URL_CHARACTERS.fullmatch(value):
-        raise invalid(f"contains a character that isn't allowed in a URL, got {shown(value)}")
+        raise invalid("contains a character that isn't allowed in a URL")
     try:
         parts = urlsplit(value)
         usable = bool(parts.hostname and HOST.fullmatch(parts.hostname)) and parts.port != 0
@@ -37,7 +39,7 @@ def parse_http_url(value: object) -> str:
     if parts.scheme not in ("http", "https"):
         raise invalid(expected("a URL that begins with https://", value))
     if not usable:
-        raise invalid(f"has no valid host or port, got {shown(value)}")
+        raise invalid("has no valid host or port: write it like https://api.lambdatest.com")
     if "?" in value:
         raise invalid("must not contain a query (`?…`): the collector adds its own")
     if "#" in value:
@@ -50,8 +52,7 @@ def require_tls(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme == "https" or is_loopback(parts.hostname or ""):
         return url
-    host = shown(parts.hostname)
-    raise invalid(f"http:// would send credentials unencrypted to {host}: use https://, http is for loopback")
+    raise invalid("http:// would send credentials unencrypted: use https://, http is for loopback")
 
 
 def is_loopback(host: str) -> bool:
@@ -77,6 +78,8 @@ def parse_ledger_url(value: object) -> SecretStr:
     if scheme == "postgresql" and not rest:
         raise invalid("a postgresql URL names a host and a database: postgresql://host/database")
     if scheme == "postgresql":
+        if PLACEHOLDER.search(rest):
+            raise invalid("the URL contains a placeholder that nothing replaces: set all of it in COLLECTOR_STATE__URL")
         from collector.ledger.postgresql.dsn import Dsn, UrlError  # noqa: PLC0415 - loads its driver
 
         try:
@@ -96,9 +99,15 @@ def ledger_url_of_file(url: str, directory: Path) -> str:
 
 
 def contains_password(url: str) -> bool:
-    """Return whether a ledger's URL contains a password."""
-    user = url.partition("://")[2].partition("@")[0]
-    return url.startswith("postgresql://") and (("@" in url and ":" in user) or "password=" in url)
+    """Return whether a ledger's URL contains a password, or may do."""
+    if not url.startswith("postgresql://"):
+        return False
+    try:
+        parts = Url.parse(url)
+    except UnclearUrlError:
+        return True
+    names = [pair.partition("=")[0] for pair in (parts.query or "").split("&")]
+    return bool(parts.password) or any(unquote(name).endswith("password") for name in names)
 
 
 HttpUrl = Annotated[

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from collector.config.messages import PLAIN_KEY, Hidden, KeyPath, dotted
+from collector.config.messages import SHOWN_KEY, Hidden, KeyPath, dotted
 from collector.errors import Problem
 
 TAG = "tag:yaml.org,2002:"
@@ -70,7 +70,7 @@ class Builder:
                 continue
             if key in values:
                 message = f"this key is already set on line {lines[key]}"
-                shown = PLAIN_KEY.fullmatch(key) and value_node.value  # else it may be a secret
+                shown = SHOWN_KEY.fullmatch(key) and value_node.value  # else it may be a secret
                 self.note(key_node, (*path, key if shown else Hidden(key)), message)
                 continue
             lines[key] = key_node.start_mark.line + 1

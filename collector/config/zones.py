@@ -10,7 +10,7 @@ import re
 from functools import lru_cache
 from zoneinfo import available_timezones
 
-from collector.config.messages import expected, invalid, shown
+from collector.config.messages import ZONE, expected, invalid, shown
 from collector.model import MAX_OFFSET, Zone
 
 LOOSE_OFFSET = re.compile(r"(?:UTC|GMT)?\s*([+-])?([0-9]{1,2}):?([0-9]{2})?", re.IGNORECASE)
@@ -66,22 +66,22 @@ def zone_advice(name: str) -> str:
     if found := LOOSE_OFFSET.fullmatch(name.strip()):
         return offset_advice(name, *found.groups())
     if zones := ABBREVIATIONS.get(name.upper()):
-        return f"unknown time zone {shown(name)}: an abbreviation is ambiguous; write {zones}, or ±HH:MM"
+        return f"unknown time zone {shown(name, ZONE)}: an abbreviation is ambiguous; write {zones}, or ±HH:MM"
     folded = {zone.casefold(): zone for zone in sorted(available_timezones())}
     wanted = re.sub(r"[\s-]+", "_", name.strip().casefold())
     cities = {zone.rpartition("/")[2]: zone for zone in reversed(folded)}
     if near := cities.get(wanted):
-        return f"unknown time zone {shown(name)}; did you mean {folded[near]}?"
+        return f"unknown time zone {shown(name, ZONE)}; did you mean {folded[near]}?"
     if close := difflib.get_close_matches(wanted, folded, n=1):
-        return f"unknown time zone {shown(name)}; did you mean {folded[close[0]]}?"
-    return f"unknown time zone {shown(name)}: write an IANA name such as Europe/Berlin, or ±HH:MM"
+        return f"unknown time zone {shown(name, ZONE)}; did you mean {folded[close[0]]}?"
+    return f"unknown time zone {shown(name, ZONE)}: write an IANA name such as Europe/Berlin, or ±HH:MM"
 
 
 def offset_advice(name: str, sign: str | None, hours: str, minutes: str | None) -> str:
     """Return the problem of an offset that is nearly right, and the right form."""
     text = f"{sign or '+'}{int(hours):02}:{minutes or '00'}"
     if int(hours) * 60 + int(minutes or 0) > MAX_OFFSET.total_seconds() / 60 or int(minutes or 0) > 59:
-        return f"offset {shown(name)} is out of range: -14:00 to +14:00"
+        return f"offset {shown(name, ZONE)} is out of range: -14:00 to +14:00"
     if sign is None and not name.upper().startswith(("UTC", "GMT")):
-        return f"unknown time zone {shown(name)}; an offset needs a sign: write +{text[1:]} or -{text[1:]}"
-    return f"unknown time zone {shown(name)}; did you mean {text}?"
+        return f"unknown time zone {shown(name, ZONE)}; an offset needs a sign: write +{text[1:]} or -{text[1:]}"
+    return f"unknown time zone {shown(name, ZONE)}; did you mean {text}?"

@@ -11,11 +11,13 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
+from collector.core.echo import echo
 from collector.core.windows import Calendar, first_instant_reading, last_instant_reading, start_of_date
 from collector.model import Window, Zone
 
 EARLIEST = date(2015, 1, 1)  # before the vendor existed: there can be no usage
 LATEST = date(9000, 12, 31)  # a later one could overflow the calendar: zones and ends of windows reach further
+_NEARLY = re.compile(r"\s?\d{1,8}(?:[TtWxZ:+./ -]{1,2}\d{1,4}){0,8}[TZz]?\s?|[a-z]{1,12}")
 _WRITTEN = re.compile(
     r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})?)?", re.ASCII
 )  # fromisoformat accepts more: it reads 20260623 as midnight, 2026-06-23+02:00 as two o'clock
@@ -42,12 +44,12 @@ class Moment:
                 raise ValueError(text)
             value = date.fromisoformat(text) if len(text) == len("2026-06-23") else datetime.fromisoformat(text)
         except ValueError:
-            raise ValueError(f"{text!r} {_what_is_right(text)}") from None
+            raise ValueError(f"{echo(text, _NEARLY)} {_what_is_right(text)}") from None
         day = value.date() if isinstance(value, datetime) else value
         if day < EARLIEST:
-            raise ValueError(f"{text!r} is out of range: there is no usage before {EARLIEST}")
+            raise ValueError(f"{echo(text, _NEARLY)} is out of range: there is no usage before {EARLIEST}")
         if day > LATEST:
-            raise ValueError(f"{text!r} is out of range: {LATEST} is the last possible date")
+            raise ValueError(f"{echo(text, _NEARLY)} is out of range: {LATEST} is the last possible date")
         return cls(value)
 
     def as_start(self, zone: Zone) -> datetime:

@@ -12,10 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
+from collector.core.echo import echo
 from collector.model import Org
 
 MAX_SHARDS = 10_000
 _EXPECTED = "expected I/N, such as 0/4 (I from 0), or auto/N"
+_NEARLY = re.compile(r"(?:-?[0-9]{1,6}|[a-z]{1,6})?(?:/(?:-?[0-9]{1,6})?){0,3}")
 _SHARD = re.compile(r"([0-9]{1,6}|auto)/([0-9]{1,6})")
 _ORDINAL = re.compile(r"-([0-9]{1,6})\Z")
 
@@ -38,7 +40,7 @@ class Shard:
         """Return the shard that a text names; for `auto/N` Kubernetes gives the index. Raises ValueError."""
         found = _SHARD.fullmatch(text)
         if found is None:
-            raise ValueError(f"{_EXPECTED}; got {text!r}")
+            raise ValueError(f"{_EXPECTED}; got {echo(text, _NEARLY)}")
         if found[1] != "auto":
             return cls(int(found[1]), int(found[2]))
         source, index = _index(environ)

@@ -23,7 +23,7 @@ from collector.app.coverage import CoverageReader
 from collector.app.scope import Scope
 from collector.app.wiring import open_ledger
 from collector.config import LoadedConfig
-from collector.errors import ConfigError
+from collector.errors import CollectorError, ConfigError, kind_of, place_of
 from collector.events import Event
 from collector.ports import Clock
 from collector.service.org_metrics import OrgMetrics
@@ -123,5 +123,8 @@ def _send(config: LoadedConfig, command: Command, registry: CollectorRegistry, o
 def _warned(what: str) -> Iterator[None]:
     try:
         yield
+    except CollectorError as error:
+        log.warning("metrics.not_pushed", what=what, message=str(error))
     except Exception as error:  # noqa: BLE001 - metrics never decide how a run ends
-        log.warning("metrics.not_pushed", what=what, message=str(error) or type(error).__name__)
+        reason = (isinstance(error, OSError) and error.strerror) or "a defect of the collector: please report it"
+        log.warning("metrics.not_pushed", what=what, message=reason, exception=kind_of(error), where=place_of(error))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
@@ -192,7 +193,19 @@ async def test_a_proxy_may_have_no_scheme(monkeypatch: pytest.MonkeyPatch) -> No
     assert proxy.request_lines == [CONNECT]
 
 
-@pytest.mark.parametrize("variable", ["socks5://someone:pass@127.0.0.1:{port}", "http://someone:pass@[bad", "http://"])
+@pytest.mark.parametrize(
+    "variable",
+    [
+        "socks5://someone:S3cr@127.0.0.1:{port}",
+        "http://someone:S3cr@[bad",
+        "http://",
+        "http://:{port}",
+        "http://someone:S3cr@127.0.0.1:99999",
+        "http://127.0.0.1:{port},127.0.0.1:{port}",
+        "http://127.0.0.1:{port}/S3cr",
+        *(f"http://someone:{start}{character}S3cr@127.0.0.1:{{port}}" for character in "/?#[]@% " for start in "ab1"),
+    ],
+)
 async def test_an_unusable_proxy_is_reported_and_not_the_base_url(
     monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
@@ -203,8 +216,28 @@ async def test_an_unusable_proxy_is_reported_and_not_the_base_url(
     assert result.code == "proxy"
     assert "proxy" in result.message
     assert "base_url" not in result.message
-    assert "pass" not in result.message
+    assert "S3cr" not in result.message
     assert proxy.connections == 0
+
+
+@pytest.mark.parametrize(
+    ("written", "credential"),
+    [
+        ("bob:S3cr%C3%A9t", "bob:S3crét"),
+        ("bob:S3crét", "bob:S3crét"),
+        ("b%F0%9F%94%91b:%E5%AF%86", "b🔑b:密"),
+        ("bob:a%2Fb%40c:d!$&'()*+,;=", "bob:a/b@c:d!$&'()*+,;="),
+        ("bob", "bob:"),
+    ],
+)
+async def test_a_credential_for_the_proxy_is_sent_as_utf_8(
+    monkeypatch: pytest.MonkeyPatch, written: str, credential: str
+) -> None:
+    async with raw_server(closing_after(response(b"", "502 Bad Gateway"))) as proxy, client_of(API) as client:
+        monkeypatch.setenv("HTTPS_PROXY", proxy_url(proxy, f"{written}@"))
+        assert await client.fetch() == REFUSED_BY_PROXY
+    assert proxy.request_lines == [CONNECT]
+    assert proxy.headers()["proxy-authorization"] == f"Basic {b64encode(credential.encode()).decode()}"
 
 
 # --- through the proxy ----------------------------------------------------------------------

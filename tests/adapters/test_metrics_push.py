@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
 import threading
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from collector.adapters.metrics import new_registry, push, write_textfile
+from collector.adapters.metrics import PushError, new_registry, push, write_textfile
+from tests.support.secrets import pieces_in
 from tests.support.waiting import BOUND_S
 
 Answer = Callable[[socket.socket, threading.Event], None]
@@ -36,8 +39,12 @@ def redirecting(connection: socket.socket, _: threading.Event) -> None:
     connection.sendall(b"HTTP/1.1 307 Temporary Redirect\r\nlocation: http://127.0.0.1:9/\r\ncontent-length: 0\r\n\r\n")
 
 
+def accepting(connection: socket.socket, _: threading.Event) -> None:
+    connection.sendall(b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n")
+
+
 @contextmanager
-def gateway(answer: Answer) -> Iterator[str]:
+def gateway(answer: Answer, heads: list[bytes] | None = None) -> Iterator[str]:
     over = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
@@ -45,7 +52,9 @@ def gateway(answer: Answer) -> Iterator[str]:
             with contextlib.suppress(OSError):
                 connection, _ = listener.accept()
                 with connection:
-                    connection.recv(65536)
+                    head = connection.recv(65536)
+                    if heads is not None:
+                        heads.append(head)
                     answer(connection, over)
 
         thread = threading.Thread(target=serve, daemon=True)
@@ -59,14 +68,75 @@ def gateway(answer: Answer) -> Iterator[str]:
 
 @pytest.mark.parametrize("answer", [silent, dripping])
 def test_a_push_to_a_gateway_that_never_finishes_times_out(answer: Answer) -> None:
-    with gateway(answer) as url, pytest.raises(TimeoutError):  # the gateway itself would go on
+    with gateway(answer) as url, pytest.raises(PushError, match="no answer within"):  # the gateway itself would go on
         push(url, new_registry(), grouping={"command": "collect"}, timeout_s=0.3)
 
 
 @pytest.mark.parametrize(("answer", "message"), [(refusing, "400"), (redirecting, "307")])
 def test_a_gateway_that_refuses_the_push_raises(answer: Answer, message: str) -> None:
-    with gateway(answer) as url, pytest.raises(OSError, match=message):
+    with gateway(answer) as url, pytest.raises(PushError, match=f"answered {message}"):
         push(url, new_registry(), grouping={"command": "collect"}, timeout_s=BOUND_S)
+
+
+def test_a_proxy_that_refuses_the_gateway_is_named_as_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidding(connection: socket.socket, _: threading.Event) -> None:
+        connection.sendall(b"HTTP/1.1 407 S3cr3t\r\ncontent-length: 0\r\n\r\n")
+
+    with gateway(forbidding) as url:
+        monkeypatch.setenv("https_proxy", url)
+        with pytest.raises(PushError, match="the proxy answered 407 to CONNECT") as caught:
+            push("https://gateway.invalid", new_registry(), grouping={"command": "collect"}, timeout_s=BOUND_S)
+    assert "S3cr3t" not in str(caught.value)
+
+
+@pytest.mark.parametrize("no_proxy", ["", "10.0.0.0/8", "*.example.test"])
+def test_a_push_uses_the_proxy_with_its_credential_in_utf_8(no_proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    heads: list[bytes] = []
+    with gateway(accepting, heads) as url:
+        monkeypatch.setenv("http_proxy", url.replace("//", "//bob:S3cr%C3%A9t@"))
+        monkeypatch.setenv("no_proxy", no_proxy)
+        push("http://gateway.invalid:9091", new_registry(), grouping={"command": "collect"}, timeout_s=BOUND_S)
+    assert heads[0].startswith(b"PUT http://gateway.invalid:9091/metrics/job/collector/command/collect ")
+    assert b"proxy-authorization: basic " + b64encode("bob:S3crét".encode()).lower() in heads[0].lower()
+
+
+@pytest.mark.parametrize("no_proxy", ["127.0.0.0/8", "*.0.0.1", ""])
+def test_a_push_to_loopback_or_an_exception_of_no_proxy_goes_directly(
+    no_proxy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heads: list[bytes] = []
+    with gateway(accepting, heads) as url:
+        monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+        monkeypatch.setenv("no_proxy", no_proxy)
+        push(url, new_registry(), grouping={"command": "collect"}, timeout_s=BOUND_S)
+    assert heads[0].startswith(b"PUT /metrics/job/collector/command/collect ")
+
+
+@pytest.mark.parametrize(("host", "no_proxy"), [("10.1.2.3", "10.0.0.0/8"), ("a.example.test", "*.example.test")])
+def test_no_proxy_with_a_network_or_a_suffix_holds_for_pushes(
+    host: str, no_proxy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The network is unreachable for the test: what matters is that no proxy is asked for it."""
+    asked: list[str] = []
+
+    def unreachable(address: tuple[str, int], *_: object, **__: object) -> socket.socket:
+        asked.append(address[0])
+        raise OSError(errno.ENETUNREACH, "unreachable")
+
+    monkeypatch.setattr(socket, "create_connection", unreachable)
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    monkeypatch.setenv("no_proxy", no_proxy)
+    with pytest.raises(PushError, match="Network is unreachable"):
+        push(f"http://{host}:9091", new_registry(), grouping={"command": "collect"}, timeout_s=BOUND_S)
+    assert asked == [host]
+
+
+@pytest.mark.parametrize("proxy", ["http://bob:S3cr/et@127.0.0.1:1", "http://bob:S3cr%2Fet9x@127.0.0.1:1", "S3cr:et"])
+def test_a_push_that_fails_shows_no_part_of_a_proxy(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", proxy)
+    with pytest.raises(PushError) as caught:
+        push("http://gateway.invalid:9091", new_registry(), grouping={"command": "collect"}, timeout_s=BOUND_S)
+    assert not pieces_in(str(caught.value), "S3cr/et9x")
 
 
 def test_a_textfile_is_replaced_and_no_other_file_is_left(tmp_path: Path) -> None:

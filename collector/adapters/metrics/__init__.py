@@ -6,7 +6,7 @@ exports them. A text from outside never becomes a label value without a limit on
 
 from collector.adapters.metrics.labels import Bounded, code_label
 from collector.adapters.metrics.loop_lag import LoopLag
-from collector.adapters.metrics.push import push, write_textfile
+from collector.adapters.metrics.push import PushError, push, write_textfile
 from collector.adapters.metrics.registry import add_process_metrics, new_registry
 from collector.adapters.metrics.runs import EndedRun, RunMetrics
 
@@ -14,6 +14,7 @@ __all__ = [
     "Bounded",
     "EndedRun",
     "LoopLag",
+    "PushError",
     "RunMetrics",
     "add_process_metrics",
     "code_label",

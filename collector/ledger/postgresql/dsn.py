@@ -17,6 +17,7 @@ from urllib.parse import quote, unquote
 from psycopg import ProgrammingError, pq
 from psycopg.conninfo import conninfo_to_dict
 
+from collector.core.urls import UnclearUrlError, Url
 from collector.errors import LedgerError
 
 SCHEMA = "collector"
@@ -24,7 +25,6 @@ EXAMPLE = "postgresql://user@host:5432/database?sslmode=verify-full"
 FILES = frozenset({"passfile", "sslrootcert", "sslcert", "sslkey", "sslcrl", "sslcrldir"})
 _NO_FILES = frozenset({"system"})  # values of FILES that aren't paths
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
-_SHOWN = re.compile(r"[A-Za-z0-9_]{1,40}")
 _MAX_SECRET = 64 * 2**10
 
 
@@ -51,6 +51,12 @@ class Dsn:
     @classmethod
     def parse(cls, url: str, *, password_file: Path | None = None) -> Dsn:
         """Return the DSN of a URL. Raises UrlError; its message continues the sentence "the URL …"."""
+        try:
+            clear = Url.parse(url)
+        except UnclearUrlError as error:
+            raise UrlError(f"{error}; or give the password in state.password_file") from None
+        if "/" in clear.path[1:]:
+            raise UrlError(f"names no database, or more than one: write it like {EXAMPLE}")
         base, query = split(url)
         schemas = [value for name, value in query if name == "schema"]
         if any(not _NAME.fullmatch(name) or name.startswith("pg_") for name in schemas) or len(schemas) > 1:
@@ -61,14 +67,14 @@ class Dsn:
             found = conninfo_to_dict(_joined(base, rest))
         except ProgrammingError:
             # libpq's message shows the part that it couldn't parse, which may be the password.
-            raise UrlError(
-                f"can't be parsed: write it like {EXAMPLE}, with special characters of a password as %XX"
-            ) from None
+            raise UrlError(f"can't be parsed: write it like {EXAMPLE}") from None
         params = {name: str(value) for name, value in found.items() if value not in (None, "")}
         if "dbname" not in params:
             raise UrlError(f"names no database: write it like {EXAMPLE}")
         if "search_path" in params.get("options", ""):
             raise UrlError("must not set a search_path: name the ledger's schema with ?schema=…")
+        if "sslkeylogfile" in params:
+            raise UrlError("must not set an sslkeylogfile: with the keys in it, others could read the connection")
         if password_file is not None and "password" in params:
             raise UrlError(
                 "contains a password, and state.password_file is set as well: give the password in one place only"
@@ -96,7 +102,7 @@ class Dsn:
         try:
             return read_password(self.password_file)
         except UrlError as error:
-            raise LedgerError(f"the ledger {self} can't be used: the password file {error}") from None
+            raise LedgerError(f"the ledger {self} can't be used: the file in state.password_file {error}") from None
 
 
 def read_password(file: Path) -> str:
@@ -104,27 +110,28 @@ def read_password(file: Path) -> str:
     try:
         text = file.read_bytes()[:_MAX_SECRET].decode()
     except OSError as error:
-        raise UrlError(f"{file} can't be read: {error.strerror}") from None
+        raise UrlError(f"can't be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise UrlError(f"{file} isn't UTF-8 text") from None
+        raise UrlError("isn't UTF-8 text") from None
     text = text.removesuffix("\n").removesuffix("\r")
     if not text or "\n" in text or "\0" in text:
-        raise UrlError(f"{file} must hold one line with the password and nothing else")
+        raise UrlError("must hold one line with the password and nothing else")
     return text
 
 
 def split(url: str) -> tuple[str, list[tuple[str, str]]]:
-    """Split a URL into the part before its query and the query. As in libpq, a password may contain a `?`."""
-    scheme, _, rest = url.partition("://")
-    sign = min((at for mark in "@/" if (at := rest.find(mark)) >= 0), default=-1)
-    user, rest = (rest[: sign + 1], rest[sign + 1 :]) if sign >= 0 and rest[sign] == "@" else ("", rest)
-    base, _, query = rest.partition("?")
+    """Split a clear URL into the part before its query and the query."""
+    base, _, query = url.partition("?")
     pairs = [part.partition("=") for part in query.split("&") if part]
-    return f"{scheme}://{user}{base}", [(unquote(name), unquote(value)) for name, _, value in pairs]
+    return base, [(unquote(name), unquote(value)) for name, _, value in pairs]
 
 
 def with_files_beside(url: str, directory: Path) -> str:
     """Return a URL in which the relative paths of files are joined to a directory."""
+    try:
+        Url.parse(url)
+    except UnclearUrlError:
+        return url  # it is refused as it is
     base, query = split(url)
     resolved = [
         (name, str(directory / value) if name in FILES and value and value not in _NO_FILES else value)
@@ -140,10 +147,7 @@ def _joined(base: str, query: list[tuple[str, str]]) -> str:
 def _check_names(names: list[str]) -> None:
     known = [option.keyword.decode() for option in pq.Conninfo.get_defaults()]
     for name in names:
-        if name in known or name == "ssl":
-            continue
-        if not _SHOWN.fullmatch(name):
-            raise UrlError("has a parameter that PostgreSQL doesn't know; it isn't shown because it may be a password")
-        near = difflib.get_close_matches(name, [*known, "schema"], n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise UrlError(f"has the parameter {name!r}, which PostgreSQL doesn't know{hint}")
+        if name not in known and name != "ssl":
+            near = difflib.get_close_matches(name, [*known, "schema"], n=1)
+            hint = f"did you mean {near[0]}?" if near else "it isn't shown, as it may be a part of a password"
+            raise UrlError(f"has a parameter that PostgreSQL doesn't know; {hint}")

@@ -7,11 +7,15 @@ import sqlite3
 
 from sqlalchemy.exc import DBAPIError
 
-from collector.errors import LedgerError
+from collector.errors import LedgerError, kind_of, place_of
 from collector.ledger.codec import DamagedError
 
 FAILURES = (DBAPIError, sqlite3.Error, OSError, DamagedError)
-_DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_FORMAT")
+_DAMAGED = {  # SQLite's own text may hold a value of a row
+    "SQLITE_CORRUPT": "its content is malformed",
+    "SQLITE_NOTADB": "it is not a database",
+    "SQLITE_FORMAT": "its format is unknown",
+}
 _FIXES = {
     "SQLITE_FULL": "the disk is full: free some space, then run again",
     "SQLITE_BUSY": "another process kept it locked for too long: check which process uses it, then run again",
@@ -32,14 +36,15 @@ def to_ledger_error(error: Exception, where: str) -> LedgerError:
         return LedgerError(f"the ledger {where} can't be used: {os.strerror(error.errno or 0)}")
     origin = getattr(error, "orig", None) or error
     name = str(getattr(origin, "sqlite_errorname", ""))
-    if name.startswith(_DAMAGED):
-        return damaged(where, str(origin))
+    for code, what in _DAMAGED.items():
+        if name.startswith(code):
+            return damaged(where, what)
     for code, fix in _FIXES.items():
         if name.startswith(code):
             return LedgerError(f"the ledger {where} can't be used: {fix}")
     if isinstance(origin, sqlite3.OperationalError) and "UTF-8" in str(origin):
         return damaged(where, "a text value isn't UTF-8")
-    return LedgerError(f"the ledger {where} can't be used: {origin}")
+    return LedgerError(f"the ledger {where} can't be used: {name or kind_of(origin)} at {place_of(error)}")
 
 
 def damaged(where: str, reason: str) -> LedgerError:

@@ -319,7 +319,7 @@ def test_a_missing_or_invalid_password_file_is_reported(server: Server, tmp_path
     at = server.url(password=None)
     missing = tmp_path / "missing"
     assert refusal(at, password_file=missing).endswith(
-        f"the password file {missing} can't be read: No such file or directory"
+        "the file in state.password_file can't be read: No such file or directory"
     )
     (tmp_path / "two").write_text(f"{PASSWORD}\nand more\n")
     assert "must hold one line with the password and nothing else" in refusal(at, password_file=tmp_path / "two")

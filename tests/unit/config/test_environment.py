@@ -111,7 +111,7 @@ def test_config_is_third_in_one_of_the_usual_places(monkeypatch: pytest.MonkeyPa
 def test_config_of_the_variable_must_exist() -> None:
     with pytest.raises(ConfigError) as caught:
         find_config(None, {"COLLECTOR_CONFIG": "nowhere.yaml"})
-    assert str(caught.value) == "COLLECTOR_CONFIG names nowhere.yaml, but there is no such file"
+    assert str(caught.value) == "COLLECTOR_CONFIG: the file named here (of its path, only ./ exists) doesn't exist"
 
 
 def test_without_a_config_the_message_names_the_places_and_how_to_begin(monkeypatch: pytest.MonkeyPatch) -> None:

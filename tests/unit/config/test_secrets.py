@@ -70,7 +70,7 @@ def test_secret_file_that_is_too_large_is_refused() -> None:
 
 def test_secret_file_that_others_can_read_is_warned_about_once() -> None:
     write(KEY, SECRET).chmod(0o644)
-    text = BY_FILE + "- {name: b, token_file: keys/acme.key}\n"
+    text = BY_FILE + "- {name: b, token_file: keys/acme.key, base_url: 'https://eu.example.com'}\n"
     assert warned(loaded(text)) == [
         (
             "collector.yaml:2: orgs[0].token_file: others on this machine can read "
@@ -90,7 +90,7 @@ def test_config_with_literal_secrets_is_warned_about_if_others_can_read_it(mode:
 
 def test_org_file_with_literal_secrets_is_warned_about_too() -> None:
     write(Path("orgs.d/a.yaml"), f"- name: a\n  token: {SECRET}\n").chmod(0o644)
-    assert warned(loaded(ORG, T=SECRET)) == [
+    assert warned(loaded(ORG, T="another")) == [
         "orgs.d/a.yaml:2: [0].token: others on this machine can read this secret: chmod 600 orgs.d/a.yaml"
     ]
 
@@ -128,3 +128,28 @@ def test_usual_secret_mounts_are_recognised(place: str) -> None:
 @pytest.mark.parametrize("place", ["/etc/secrets/acme", "/run/secretsacme", "/etc/data/acme", "/etc/x/..database"])
 def test_other_places_are_not_secret_mounts(place: str) -> None:
     assert not secrets.is_secret_mount(Path(place))
+
+
+@pytest.mark.parametrize(
+    ("section", "key"),
+    [
+        ("state: {url: 'postgresql://u@h/d', password_file: p}", "state.password_file"),
+        ("service: {token_file: p}", "service.token_file"),
+    ],
+)
+@pytest.mark.parametrize(("mode", "warns"), [(0o600, False), (0o640, True), (0o604, True)])
+def test_other_secret_files_that_others_can_read_are_warned_about(
+    section: str, key: str, mode: int, *, warns: bool
+) -> None:
+    write(Path("p"), SECRET).chmod(mode)
+    expected = f"collector.yaml:1: {key}: others on this machine can read p: chmod 600 p"
+    assert warned(loaded(f"{section}\n{ORG}", T=SECRET)) == [expected] * warns
+
+
+def test_two_orgs_with_one_credential_are_warned_about() -> None:
+    text = ORG + "- {name: b, token_env: T}\n- {name: c, token_env: T, base_url: 'https://eu.example.com'}\n"
+    assert warned(loaded(text, T=SECRET)) == [
+        "collector.yaml:3: orgs[1]: has the same credential as the org at collector.yaml:2: both are one organization, "
+        "and runs refuse the second"
+    ]
+    assert not warned(loaded(f"same_organization: allow\n{text}", T=SECRET))
