@@ -79,6 +79,7 @@ class _Body(_Strict):
 
 class _ErrorBody(_Strict):
     message: str
+    status: str = ""
 
 
 def interpret(
@@ -88,14 +89,16 @@ def interpret(
     status = reply.status
     if status == 200:
         return _answer(reply.body, request, pinned_org_id)
+    retry_after_s = parse_retry_after(reply.headers.get("retry-after"), now=now)
     if status in (401, 403):
-        return _refused(status, reply.body)
+        refused = _refused(status, reply.body) if retry_after_s is None else None
+        return refused or _blocked(status, retry_after_s)
     if status in _RETRIED_STATUSES:
         return Retriable(
             code="rate_limited" if status == 429 else f"http_{status}",
             message="the API limits the rate (429)" if status == 429 else f"the API answered {status}",
             rate_limited=status == 429,
-            retry_after_s=parse_retry_after(reply.headers.get("retry-after"), now=now),
+            retry_after_s=retry_after_s,
         )
     return _rejected(status, reply.body)
 
@@ -226,33 +229,49 @@ _BY_ALIAS = frozenset(
 )
 
 
-def _error_message(body: bytes) -> str:
+def _error(body: bytes) -> _ErrorBody:
     try:
-        return _ErrorBody.model_validate_json(body).message
+        return _ErrorBody.model_validate_json(body)
     except ValidationError:
-        return ""
+        return _ErrorBody(message="")
 
 
-def _refused(status: int, body: bytes) -> Refused:
+def _refused(status: int, body: bytes) -> Refused | None:
+    """Return the refusal of a 401 or 403 that the API documents, None for any other."""
+    error = _error(body)
+    if error.status != "error":
+        return None
     if status == 401:
         return Refused(
             reason=RefusalReason.CREDENTIAL,
             message="the credential is refused (401): check the user name and the access key, or renew them",
         )
-    message = _error_message(body)
-    if message.startswith("admin access required"):
+    if error.message.startswith("admin access required"):
         return Refused(
             reason=RefusalReason.NOT_ADMIN,
             message="the user is not an admin of the organization (403): use an admin's credential",
         )
-    if message.startswith("access restricted"):
+    if error.message.startswith("access restricted"):
         return Refused(
             reason=RefusalReason.PERMISSION,
             message="the user's role doesn't have the permission analytics:admin (403): add it to the role",
         )
-    return Refused(
-        reason=RefusalReason.FORBIDDEN,
-        message="access is forbidden (403) for a reason that the API does not document: is a gateway in the way?",
+    return None
+
+
+def _blocked(status: int, retry_after_s: float | None) -> Retriable:
+    """Return the failure of a 401 or 403 that the API doesn't document: a gateway's block often ends soon."""
+    return Retriable(
+        code=f"http_{status}",
+        message=f"the answer was a {status} that the API does not document: a gateway may block the requests",
+        retry_after_s=retry_after_s,
+        if_it_lasts=Refused(
+            reason=RefusalReason.FORBIDDEN,
+            message=(
+                f"access is forbidden ({status}) for a reason that the API does not document, in each attempt: "
+                "is a gateway in the way?"
+            ),
+        ),
     )
 
 
@@ -274,7 +293,7 @@ def _rejected(status: int, body: bytes) -> Rejected:
             message=f"a redirect ({status}) is never followed, as it would carry the credential: check base_url",
         )
     if status == 400:
-        message = _error_message(body)
+        message = _error(body).message
         documented = next((text for text in _DOCUMENTED_400 if message.startswith(text)), "")
         detail = f" with {documented!r}" if documented else ""
         return Rejected(code="http_400", message=f"the API rejects the request (400){detail}: please report it to us")

@@ -22,7 +22,7 @@ from collector.service.loop import Loop
 from collector.service.quarantine import QUARANTINE_FOR
 from tests.flow.service_world import ServiceWorld
 from tests.flow.world import NOON
-from tests.support.fake_api import FakeApi, Step, answer, status
+from tests.support.fake_api import UNAUTHORIZED, FakeApi, Step, answer, status
 from tests.support.orgs import make_org
 
 HOUR = timedelta(hours=1)
@@ -45,7 +45,7 @@ def refusing(*keys: str) -> FakeApi:
 
     def script(org: Org, _request: ApiRequest, _n: int) -> Step:
         assert isinstance(org.credential, BasicCredential)
-        return status(401) if org.credential.access_key in keys else None
+        return UNAUTHORIZED if org.credential.access_key in keys else None
 
     return FakeApi(script=script)
 

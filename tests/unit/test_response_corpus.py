@@ -88,11 +88,23 @@ def test_counts_are_exact_integers() -> None:
 
 
 @pytest.mark.parametrize("status", range(100, 600))
-def test_only_200_is_ever_an_answer_and_only_408_429_and_5xx_are_retried(status: int) -> None:
+def test_only_200_is_ever_an_answer_and_only_401_403_408_429_and_5xx_are_retried(status: int) -> None:
     outcome = interpret(Reply(status=status, body=success()), REQUEST, now=NOW)
     assert isinstance(outcome, Answer) is (status == 200)
-    assert isinstance(outcome, Refused) is (status in (401, 403))
-    assert isinstance(outcome, Retriable) is (status in (408, 429) or status >= 500)
+    assert not isinstance(outcome, Refused)
+    assert isinstance(outcome, Retriable) is (status in (401, 403, 408, 429) or status >= 500)
+
+
+@pytest.mark.parametrize("case", [c for c in FAILING if c.status in (401, 403)], ids=lambda case: case.name)
+def test_a_401_or_403_that_is_not_documented_is_a_refusal_only_if_it_lasts(case: Case) -> None:
+    failure = interpret(reply(case), REQUEST, now=NOW)
+    if isinstance(failure, Retriable):
+        assert failure.if_it_lasts is not None
+        assert failure.if_it_lasts.reason is RefusalReason.FORBIDDEN
+        assert f"({case.status})" in failure.if_it_lasts.message
+    else:
+        assert isinstance(failure, Refused)
+        assert failure.reason is not RefusalReason.FORBIDDEN
 
 
 def test_headers_of_an_answer_say_nothing() -> None:
