@@ -7,12 +7,24 @@ import itertools
 
 import pytest
 
+from collector.core.response import Reply
 from collector.core.retry import RetryPolicy
 from collector.events import ApiDown, LaneEnded, RetryScheduled
 from collector.fetch import Limits, RateLimit
 from collector.model import ApiRequest, Org, Population, SliceState
 from tests.flow.harness import FAST, dispatch
-from tests.support.fake_api import NOT_ADMIN, RESET, UNAUTHORIZED, FakeApi, Step, answer, for_org, replies, status
+from tests.support.fake_api import (
+    BLOCKED,
+    NOT_ADMIN,
+    RESET,
+    UNAUTHORIZED,
+    FakeApi,
+    Step,
+    answer,
+    for_org,
+    replies,
+    status,
+)
 from tests.support.orgs import make_org, plan_days
 
 COMPLETE, PARTIAL, FAILED, REFUSED = (
@@ -63,6 +75,30 @@ def test_a_refused_org_whose_second_answer_is_none_at_all_is_not_asked_a_third_t
         (end,) = result.of(LaneEnded)
         assert (end.state, end.failure.code) == (REFUSED, "refused_not_admin")
         assert result.states() == {REFUSED: 1}
+
+
+@pytest.mark.parametrize("orgs", [1, 5])
+@pytest.mark.parametrize("block", [BLOCKED, status(403, b"<html>", retry_after="5")])
+def test_a_block_of_a_gateway_for_15_seconds_refuses_no_org(orgs: int, block: Reply) -> None:
+    api = FakeApi(script=lambda *_: block if asyncio.get_running_loop().time() < 15 else None)
+    result = dispatch([plan_days(make_org(f"org-{n}"), 3) for n in range(orgs)], api)
+    assert result.states() == {COMPLETE: 6 * orgs}
+    assert result.of(LaneEnded) == []
+
+
+def test_a_block_that_lasts_is_told_as_what_it_is_after_the_attempts_of_one_slice() -> None:
+    api = FakeApi(script=for_org({"bad": lambda *_: BLOCKED}))
+    result = dispatch([plan_days(make_org("bad"), 30), plan_days(make_org("good"), 30)], api)
+    assert api.count["bad"] == 6
+    assert result.states("good") == {COMPLETE: 60}
+    (end,) = result.of(LaneEnded)
+    assert (end.state, end.remaining, end.failure.code) == (REFUSED, 59, "refused_forbidden")
+
+
+def test_one_block_after_other_failures_is_no_refusal() -> None:
+    api = FakeApi(script=replies(*[RESET] * 5, BLOCKED))
+    result = dispatch([plan_days(make_org("a"), 30)], api)
+    assert result.states() == {COMPLETE: 59, FAILED: 1}
 
 
 def test_retries_are_limited_in_number() -> None:
