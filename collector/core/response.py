@@ -2,11 +2,13 @@
 
 A 200 becomes an `Answer` only if it has the documented shape *and* repeats the values of the
 request. Everything else is a `Failure` value (api.md, "Response 200" and "Errors"). A body can
-come from a gateway, too: it is never parsed without validation, and never quoted.
+come from a gateway, too: it is never parsed without validation, and never quoted. Texts that not
+every ledger or output can store are spelled as the escapes that they came as.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -24,6 +26,13 @@ _TESTS = ("totalTests", "totalDuration")
 _DOCUMENTED_METRICS = dict.fromkeys(DOCUMENTED_PRODUCTS, _TESTS) | {"smartui": ("totalScreenshots",)}
 _ABSENT = -1  # the value of a count that was not sent: a sent one is never negative
 _LONGEST_RETRY_AFTER_S = 1e9  # beyond any budget
+_LONGEST_NAME = 1024
+_BOM = b"\xef\xbb\xbf"
+# An escape in a JSON text. The group is one that can't be stored: NUL in PostgreSQL, half a surrogate pair in UTF-8.
+_ESCAPE = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u0000|u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
 _RETRIED_STATUSES = frozenset({408, 429}) | frozenset(range(500, 600))
 
 Count = Annotated[int, Field(strict=True, ge=0, le=2**63 - 1)]
@@ -45,7 +54,7 @@ class _Strict(BaseModel):
 
 class _Organization(_Strict):
     id: Text
-    name: Annotated[str, Field(strict=True, max_length=1024)]
+    name: Annotated[str, Field(strict=True)]
 
 
 class _Metadata(_Strict):
@@ -134,7 +143,7 @@ def parse_retry_after(value: str | None, *, now: datetime) -> float | None:
 
 def _answer(body: bytes, request: ApiRequest, pinned_org_id: str | None) -> Answer | Failure:
     try:
-        data = _Body.model_validate_json(body).data
+        data = _Body.model_validate_json(_storable(body)).data
     except ValidationError as error:
         return _not_the_documented_shape(error)
     metadata = data.metadata
@@ -150,11 +159,19 @@ def _answer(body: bytes, request: ApiRequest, pinned_org_id: str | None) -> Answ
         )
     return Answer(
         org_id=metadata.organization.id,
-        org_name=metadata.organization.name,
+        org_name=metadata.organization.name[:_LONGEST_NAME],  # it is for people: no number is lost for it
         users=metadata.total_users,
         products={name: _usage(product) for name, product in data.products.items()},
         partial=metadata.partial,
     )
+
+
+def _storable(body: bytes) -> bytes:
+    r"""Return a body without a byte order mark, and with `\u0000` and halves of surrogate pairs as visible text.
+
+    Visible text keeps products and organizations apart that differ in nothing else.
+    """
+    return _ESCAPE.sub(lambda found: b"\\\\" + found[1] if found[1] else found[0], body.removeprefix(_BOM))
 
 
 def _other_echo(metadata: _Metadata, request: ApiRequest) -> Broken | None:
@@ -231,7 +248,7 @@ _BY_ALIAS = frozenset(
 
 def _error(body: bytes) -> _ErrorBody:
     try:
-        return _ErrorBody.model_validate_json(body)
+        return _ErrorBody.model_validate_json(body.removeprefix(_BOM))
     except ValidationError:
         return _ErrorBody(message="")
 

@@ -72,6 +72,18 @@ def test_an_answer_holds_what_the_body_says(good: Good) -> None:
     assert interpret(Reply(status=200, body=good.body), REQUEST, now=NOW, pinned_org_id=good.pinned) == good.answer
 
 
+@given(name=st.text(), org_id=st.text(min_size=1, max_size=20), product=st.text(min_size=1, max_size=20))
+@example(name="\0\ud800\ufeff", org_id="\udfff\0", product="\\\ud800\udc00")
+def test_every_text_of_an_answer_can_be_stored_in_each_ledger_and_written(name: str, org_id: str, product: str) -> None:
+    body = success({"organization": {"id": org_id, "name": name}}, {product: {"n": name}})
+    answer = interpret(Reply(status=200, body=body), REQUEST, now=NOW)
+    assert isinstance(answer, Answer)
+    ((key, usage),) = answer.products.items()
+    for text in (answer.org_name, answer.org_id, key, usage.extra["n"]):
+        assert isinstance(text, str)
+        assert "\0" not in text.encode().decode()
+
+
 def test_products_keep_the_order_of_the_answer() -> None:
     order = ["smartui", "new-one", "realtime", "automation"]
     products = {name: PRODUCTS.get(name, {"sessions": 1}) for name in order}
