@@ -74,7 +74,7 @@ class RefusalReason(StrEnum):
     CREDENTIAL = "credential"  # 401
     NOT_ADMIN = "not_admin"  # 403, admin access required
     PERMISSION = "permission"  # 403, the role lacks analytics:admin
-    FORBIDDEN = "forbidden"  # 403 of any other kind
+    FORBIDDEN = "forbidden"  # any other 401 or 403, again and again
     IDENTITY = "identity"  # another organization answers than the config says
     CALENDAR = "calendar"  # the organization was collected by another calendar, under another name
     DUPLICATE = "duplicate"  # the organization is collected by another org of the config
@@ -98,13 +98,14 @@ REFUSED_CODES = frozenset(f"refused_{reason}" for reason in RefusalReason)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retriable:
-    """It may work later: 408, 429, 5xx, time-outs, connections that broke."""
+    """It may work later: 408, 429, 5xx, time-outs, connections that broke, a 401 or 403 that is not documented."""
 
     code: str
     message: str
     rate_limited: bool = False
     retry_after_s: float | None = None
     reused_connection: bool = False  # it broke unused: the server had closed a connection that was kept open
+    if_it_lasts: Refused | None = None  # what it means if all attempts for a slice end so
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

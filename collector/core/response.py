@@ -2,11 +2,13 @@
 
 A 200 becomes an `Answer` only if it has the documented shape *and* repeats the values of the
 request. Everything else is a `Failure` value (api.md, "Response 200" and "Errors"). A body can
-come from a gateway, too: it is never parsed without validation, and never quoted.
+come from a gateway, too: it is never parsed without validation, and never quoted. Texts that not
+every ledger or output can store are spelled as the escapes that they came as.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -24,6 +26,13 @@ _TESTS = ("totalTests", "totalDuration")
 _DOCUMENTED_METRICS = dict.fromkeys(DOCUMENTED_PRODUCTS, _TESTS) | {"smartui": ("totalScreenshots",)}
 _ABSENT = -1  # the value of a count that was not sent: a sent one is never negative
 _LONGEST_RETRY_AFTER_S = 1e9  # beyond any budget
+_LONGEST_NAME = 1024
+_BOM = b"\xef\xbb\xbf"
+# An escape in a JSON text. The group is one that can't be stored: NUL in PostgreSQL, half a surrogate pair in UTF-8.
+_ESCAPE = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u0000|u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
 _RETRIED_STATUSES = frozenset({408, 429}) | frozenset(range(500, 600))
 
 Count = Annotated[int, Field(strict=True, ge=0, le=2**63 - 1)]
@@ -45,7 +54,7 @@ class _Strict(BaseModel):
 
 class _Organization(_Strict):
     id: Text
-    name: Annotated[str, Field(strict=True, max_length=1024)]
+    name: Annotated[str, Field(strict=True)]
 
 
 class _Metadata(_Strict):
@@ -79,6 +88,7 @@ class _Body(_Strict):
 
 class _ErrorBody(_Strict):
     message: str
+    status: str = ""
 
 
 def interpret(
@@ -88,14 +98,16 @@ def interpret(
     status = reply.status
     if status == 200:
         return _answer(reply.body, request, pinned_org_id)
+    retry_after_s = parse_retry_after(reply.headers.get("retry-after"), now=now)
     if status in (401, 403):
-        return _refused(status, reply.body)
+        refused = _refused(status, reply.body) if retry_after_s is None else None
+        return refused or _blocked(status, retry_after_s)
     if status in _RETRIED_STATUSES:
         return Retriable(
             code="rate_limited" if status == 429 else f"http_{status}",
             message="the API limits the rate (429)" if status == 429 else f"the API answered {status}",
             rate_limited=status == 429,
-            retry_after_s=parse_retry_after(reply.headers.get("retry-after"), now=now),
+            retry_after_s=retry_after_s,
         )
     return _rejected(status, reply.body)
 
@@ -131,7 +143,7 @@ def parse_retry_after(value: str | None, *, now: datetime) -> float | None:
 
 def _answer(body: bytes, request: ApiRequest, pinned_org_id: str | None) -> Answer | Failure:
     try:
-        data = _Body.model_validate_json(body).data
+        data = _Body.model_validate_json(_storable(body)).data
     except ValidationError as error:
         return _not_the_documented_shape(error)
     metadata = data.metadata
@@ -147,11 +159,19 @@ def _answer(body: bytes, request: ApiRequest, pinned_org_id: str | None) -> Answ
         )
     return Answer(
         org_id=metadata.organization.id,
-        org_name=metadata.organization.name,
+        org_name=metadata.organization.name[:_LONGEST_NAME],  # it is for people: no number is lost for it
         users=metadata.total_users,
         products={name: _usage(product) for name, product in data.products.items()},
         partial=metadata.partial,
     )
+
+
+def _storable(body: bytes) -> bytes:
+    r"""Return a body without a byte order mark, and with `\u0000` and halves of surrogate pairs as visible text.
+
+    Visible text keeps products and organizations apart that differ in nothing else.
+    """
+    return _ESCAPE.sub(lambda found: b"\\\\" + found[1] if found[1] else found[0], body.removeprefix(_BOM))
 
 
 def _other_echo(metadata: _Metadata, request: ApiRequest) -> Broken | None:
@@ -226,33 +246,49 @@ _BY_ALIAS = frozenset(
 )
 
 
-def _error_message(body: bytes) -> str:
+def _error(body: bytes) -> _ErrorBody:
     try:
-        return _ErrorBody.model_validate_json(body).message
+        return _ErrorBody.model_validate_json(body.removeprefix(_BOM))
     except ValidationError:
-        return ""
+        return _ErrorBody(message="")
 
 
-def _refused(status: int, body: bytes) -> Refused:
+def _refused(status: int, body: bytes) -> Refused | None:
+    """Return the refusal of a 401 or 403 that the API documents, None for any other."""
+    error = _error(body)
+    if error.status != "error":
+        return None
     if status == 401:
         return Refused(
             reason=RefusalReason.CREDENTIAL,
             message="the credential is refused (401): check the user name and the access key, or renew them",
         )
-    message = _error_message(body)
-    if message.startswith("admin access required"):
+    if error.message.startswith("admin access required"):
         return Refused(
             reason=RefusalReason.NOT_ADMIN,
             message="the user is not an admin of the organization (403): use an admin's credential",
         )
-    if message.startswith("access restricted"):
+    if error.message.startswith("access restricted"):
         return Refused(
             reason=RefusalReason.PERMISSION,
             message="the user's role doesn't have the permission analytics:admin (403): add it to the role",
         )
-    return Refused(
-        reason=RefusalReason.FORBIDDEN,
-        message="access is forbidden (403) for a reason that the API does not document: is a gateway in the way?",
+    return None
+
+
+def _blocked(status: int, retry_after_s: float | None) -> Retriable:
+    """Return the failure of a 401 or 403 that the API doesn't document: a gateway's block often ends soon."""
+    return Retriable(
+        code=f"http_{status}",
+        message=f"the answer was a {status} that the API does not document: a gateway may block the requests",
+        retry_after_s=retry_after_s,
+        if_it_lasts=Refused(
+            reason=RefusalReason.FORBIDDEN,
+            message=(
+                f"access is forbidden ({status}) for a reason that the API does not document, in each attempt: "
+                "is a gateway in the way?"
+            ),
+        ),
     )
 
 
@@ -274,7 +310,7 @@ def _rejected(status: int, body: bytes) -> Rejected:
             message=f"a redirect ({status}) is never followed, as it would carry the credential: check base_url",
         )
     if status == 400:
-        message = _error_message(body)
+        message = _error(body).message
         documented = next((text for text in _DOCUMENTED_400 if message.startswith(text)), "")
         detail = f" with {documented!r}" if documented else ""
         return Rejected(code="http_400", message=f"the API rejects the request (400){detail}: please report it to us")

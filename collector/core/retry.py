@@ -38,6 +38,9 @@ class PartialAnswer:
     code: ClassVar[str] = "partial"
 
 
+_BLOCK_STEPS = 4  # a gateway's block lasts longer than a fault: its delays begin where those of the fifth attempt do
+
+
 class Spent(StrEnum):
     """Why a slice is not retried."""
 
@@ -77,7 +80,7 @@ def decide(
     `attempt` counts the requests sent for the slice, `same_reason` those that ended with this
     kind of reason, both from 1; `elapsed_s` is the time since the first; `jitter` is in [0, 1).
     """
-    retry_after_s = None
+    retry_after_s, steps = None, attempt
     match reason:
         case Refused():
             # How often a refused org is requested again is decided by its lane, not by a slice.
@@ -89,11 +92,12 @@ def decide(
                 return GiveUp(Spent.ATTEMPTS)
         case Retriable():
             retry_after_s = reason.retry_after_s
+            steps += _BLOCK_STEPS if reason.if_it_lasts else 0
         case _:
             assert_never(reason)
     if attempt >= policy.attempts:
         return GiveUp(Spent.ATTEMPTS)
-    delay_s = backoff_s(attempt, policy=policy, jitter=jitter)
+    delay_s = backoff_s(steps, policy=policy, jitter=jitter)
     if retry_after_s:
         delay_s = max(delay_s, retry_after_s + jitter * policy.base_delay_s)
     if elapsed_s + delay_s > policy.budget_s:

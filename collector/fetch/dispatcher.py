@@ -189,7 +189,7 @@ class Dispatcher:
         self._emit(
             RequestEnded(slice=fetch.slice, result=_name(result), latency_s=now - began, waited_s=fetch.waited_s)
         )
-        changed = self._watch_host(lane, result, now, probe=probe)
+        changed = self._watch_host(lane, result, sent_at=began, now=now, probe=probe)
         if isinstance(result, Rejected) and result.code == CLOCK:
             await self._close_host(lane.outage, result)
         await self._follow(lane.settle(fetch, result, now=now, jitter=self._rng.random(), probe=probe))
@@ -238,7 +238,7 @@ class Dispatcher:
             return await self._verify(lane.org, result) or result
         return result
 
-    def _watch_host(self, lane: Lane, result: Answer | Failure, now: float, *, probe: bool) -> bool:
+    def _watch_host(self, lane: Lane, result: Answer | Failure, *, sent_at: float, now: float, probe: bool) -> bool:
         """Tell a host that is down from an org that fails; return whether other lanes of the host may send now."""
         outage = lane.outage
         if probe:
@@ -248,7 +248,7 @@ class Dispatcher:
             case Retriable(reused_connection=True):
                 pass  # it says nothing about the host
             case Broken() | Retriable(rate_limited=False):
-                if outage.failed(lane.org.name, now, hung=result.code == "timeout"):
+                if outage.failed(lane.org.name, result, sent_at=sent_at, now=now):
                     self._emit(ApiDown(host=outage.host, failures=outage.failures, last=result))
                 if probe or outage.down:
                     outage.probed(now, self._rng.random())
@@ -269,11 +269,12 @@ class Dispatcher:
             self._look_again(lane)
 
     async def _give_up_on(self, outage: Outage, now: float) -> None:
+        why = f" (last: {outage.last.message})" if outage.last is not None else ""
         failure = Retriable(
             code="api_down",
             message=(
                 f"{outage.host} or the network to it is down: no request was answered until the retry budget was spent "
-                f"(orgs tried: {len(outage.tried)})"
+                f"(orgs tried: {len(outage.tried)}){why}"
             ),
         )
         await self._close_host(outage, failure)

@@ -111,6 +111,7 @@ class Lane:
         self._refusals = 0
         self._refused_by: Refused | None = None  # until it answers
         self._failures = 0  # in a row
+        self._blocks = 0  # in a row: failures that are a refusal if they last
         self._failing_since: float | None = None
 
     @classmethod
@@ -244,9 +245,10 @@ class Lane:
         if isinstance(result, Answer):
             fetch.answered(result)
             self._pace.answered()
-            self._failures, self._failing_since, self._refused_by = 0, None, None
+            self._failures, self._blocks, self._failing_since, self._refused_by = 0, 0, None, None
             return Result.ANSWERED
         fetch.failure = result
+        self._blocks = self._blocks + 1 if isinstance(result, Retriable) and result.if_it_lasts else 0
         self._pace.failed(result, sent_at=fetch.sent_at, now=now)
         if isinstance(result, Refused):
             self._refusals += 1
@@ -275,6 +277,9 @@ class Lane:
             case RetryIn(delay_s):
                 return [self._retry(fetch, reason, now=now, delay_s=delay_s)]
             case GiveUp():
+                lasting = reason.if_it_lasts if isinstance(reason, Retriable) else None
+                if lasting is not None and self._blocks >= self._policy.attempts:
+                    return self._refuse(fetch, lasting)
                 return [fetch.outcome(SliceState.FAILED), *self._give_up_if_hopeless(fetch.failure, uptime)]
 
     def _retry(

@@ -26,13 +26,14 @@ from collector.core.exit_codes import CAME_TO_ITS_END, ExitCode
 from collector.core.schedule import Schedule
 from collector.errors import CollectorError, Refused, kind_of, place_of
 from collector.events import Event, LaneEnded, Listener, RequestEnded, all_of
+from collector.model import Org
 from collector.ports import Clock
 from collector.run.manifest import RunResult, in_words
 from collector.run.progress import Progress
 from collector.run.stop import Stop
 from collector.service.config_reload import ConfigReload
 from collector.service.host import Host
-from collector.service.quarantine import Quarantine, entry_of, touched
+from collector.service.quarantine import Quarantine, doubtful, entry_of, touched
 from collector.service.run_views import crashed, ended_view
 from collector.service.timetable import Timetable
 from collector.service.view import CurrentRun, Observed, RunView
@@ -41,6 +42,7 @@ log = structlog.get_logger("collector")
 
 COMMAND = "serve"
 RUNS_SHOWN = 50
+_DOUBTFUL = "these refusals may be the fault of the host or of a gateway, not of credentials: the next run tries again"
 
 
 class Loop:
@@ -69,6 +71,8 @@ class Loop:
         self.on_run: Callable[[RunView], None] = lambda _: None  # called at the end of each run
         self._scope = scope
         self._rng = rng or random.SystemRandom()
+        self._refused: list[tuple[Org, Refused]] = []  # in the run under way
+        self._answering: set[str] = set()  # hosts that answered in the run under way
         self._runs: deque[RunView] = deque(maxlen=RUNS_SHOWN)
         self._woken = asyncio.Event()
         self._stop: Stop | None = None  # of the run under way
@@ -158,6 +162,7 @@ class Loop:
         if self._signal is not None:
             stop.request(self._signal)
         self.observed.current = current
+        self._refused, self._answering = [], set()
         listener = all_of(current.progress.note, self._note_refusals, self.on_event)
         try:
             result = await self._host.run(self.config, command, run_id=run_id, stop=stop, watch=listener)
@@ -171,16 +176,25 @@ class Loop:
         finally:
             self._stop = None
             self.observed.current = None
+            self._release_doubtful()
         return stop.reloaded.is_set()
 
     def _note_refusals(self, event: Event) -> None:
         match event:
             case LaneEnded(failure=Refused() as refused):
                 self.quarantine.quarantine(event.org.name, refused, self._clock.now())
+                self._refused.append((event.org, refused))
             case RequestEnded(result="ok" | "partial"):
                 self.quarantine.accepted(event.slice.org.name)
+                self._answering.add(event.slice.org.host)
             case _:
                 pass
+
+    def _release_doubtful(self) -> None:
+        """Let the next run try the orgs again whose refusal may be the fault of their host, or of a gateway."""
+        if doubted := doubtful(self._refused, self._answering):
+            self.quarantine.release(doubted, self._clock.now())
+            log.warning("refusals.doubtful", orgs=len(doubted), message=_DOUBTFUL)
 
     def _ended(self, result: RunResult, *, reloaded: bool) -> None:
         if result.exit_code is ExitCode.OUTPUT:

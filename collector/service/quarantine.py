@@ -2,11 +2,13 @@
 
 A refused credential stays refused until a person acts, and requests without end may lock an
 account. But a person may grant a permission without a change of the config, so a quarantined org
-is tried again after `QUARANTINE_FOR`.
+is tried again after `QUARANTINE_FOR`. An org is tried again in the next run if its refusal may be a
+host's or a gateway's fault (`doubtful`).
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -15,6 +17,7 @@ from collector.errors import RefusalReason, Refused
 from collector.model import Credential, Org
 
 QUARANTINE_FOR = timedelta(hours=6)
+_BY_THE_HOST = frozenset({RefusalReason.CREDENTIAL, RefusalReason.NOT_ADMIN, RefusalReason.PERMISSION})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +68,24 @@ class Quarantine:
         """Forget all other orgs: they are not in the config any more."""
         kept = set(names)
         self.quarantined = {name: quarantined for name, quarantined in self.quarantined.items() if name in kept}
+
+
+def doubtful(refused: Iterable[tuple[Org, Refused]], answering: Iterable[str]) -> set[str]:
+    """Return the orgs whose refusal in a run may not be the fault of their credentials.
+
+    These are orgs that were refused in a way that the API doesn't document, and several orgs of one host
+    that answered none (`answering`: the hosts that answered any org).
+    """
+    doubted, by_host = set(), defaultdict(set)
+    for org, refusal in refused:
+        if refusal.reason is RefusalReason.FORBIDDEN:
+            doubted.add(org.name)
+        elif refusal.reason in _BY_THE_HOST:
+            by_host[org.host].add(org.name)
+    for host, names in by_host.items():
+        if len(names) > 1 and host not in answering:
+            doubted |= names
+    return doubted
 
 
 def fetch_key_of(org: Org) -> tuple[object, ...]:

@@ -17,7 +17,7 @@ from collector.events import ApiDown, LaneEnded, RetryScheduled, SliceDefect, Sl
 from collector.fetch import Dispatcher, Lane, Limits, RateLimit
 from collector.model import ApiRequest, Granularity, Org, Population, Slice, SliceState, Window, Zone
 from tests.flow.harness import FAST, dispatch
-from tests.support.fake_api import RESET, FakeApi, Step, answer, status
+from tests.support.fake_api import RESET, UNAUTHORIZED, FakeApi, Step, answer, status
 from tests.support.orgs import make_org, plan_days
 
 COMPLETE, PARTIAL, FAILED, REFUSED = (
@@ -90,7 +90,7 @@ def test_no_limit_is_ever_exceeded_whatever_fails(
         org_concurrency=org_concurrency,
         org_rate=RateLimit(org_rate, 1.0),
     )
-    bad: list[Step] = [RESET, status(429), status(503), status(429, retry_after="2"), status(401), None, None]
+    bad: list[Step] = [RESET, status(429), status(503), status(429, retry_after="2"), UNAUTHORIZED, None, None]
     api = FakeApi(
         # The same in every process, as the salted hash() is not.
         script=lambda org, _request, n: bad[int.from_bytes(f"{seed} {org.name} {n}".encode()) % 1009 % len(bad)],

@@ -7,12 +7,24 @@ import itertools
 
 import pytest
 
+from collector.core.response import Reply
 from collector.core.retry import RetryPolicy
 from collector.events import ApiDown, LaneEnded, RetryScheduled
 from collector.fetch import Limits, RateLimit
 from collector.model import ApiRequest, Org, Population, SliceState
 from tests.flow.harness import FAST, dispatch
-from tests.support.fake_api import RESET, FakeApi, Step, answer, for_org, replies, status
+from tests.support.fake_api import (
+    BLOCKED,
+    NOT_ADMIN,
+    RESET,
+    UNAUTHORIZED,
+    FakeApi,
+    Step,
+    answer,
+    for_org,
+    replies,
+    status,
+)
 from tests.support.orgs import make_org, plan_days
 
 COMPLETE, PARTIAL, FAILED, REFUSED = (
@@ -33,7 +45,7 @@ def test_a_slice_that_waits_for_its_retry_holds_no_permit() -> None:
 
 
 def test_a_refused_org_is_asked_twice_and_parked() -> None:
-    api = FakeApi(script=for_org({"bad": lambda *_: status(401)}))
+    api = FakeApi(script=for_org({"bad": lambda *_: UNAUTHORIZED}))
     result = dispatch([plan_days(make_org("bad"), 30), plan_days(make_org("good"), 30)], api)
     assert api.count["bad"] == 2
     assert result.states("good") == {COMPLETE: 60}
@@ -43,26 +55,50 @@ def test_a_refused_org_is_asked_twice_and_parked() -> None:
 
 
 def test_a_credential_that_is_refused_in_mid_run_is_asked_once_more_only() -> None:
-    api = FakeApi(script=lambda _org, _request, n: status(403) if n >= 9 else None)
+    api = FakeApi(script=lambda _org, _request, n: NOT_ADMIN if n >= 9 else None)
     result = dispatch([plan_days(make_org("a"), 30)], api)
     assert api.count["a"] <= 9 + 2 + 1  # two under way when the first refusal came, one more after it
     assert result.states()[COMPLETE] == 9
 
 
 def test_a_refusal_that_was_a_slip_of_the_api_costs_nothing() -> None:
-    result = dispatch([plan_days(make_org("a"), 30)], FakeApi(script=replies(status(401))))
+    result = dispatch([plan_days(make_org("a"), 30)], FakeApi(script=replies(UNAUTHORIZED)))
     assert result.states() == {COMPLETE: 60}
 
 
 def test_a_refused_org_whose_second_answer_is_none_at_all_is_not_asked_a_third_time() -> None:
     """After 403, 429 it once was asked on and on, until it had refused twice."""
     for second in (status(429), status(500), RESET):
-        api = FakeApi(script=replies(status(403), second))
+        api = FakeApi(script=replies(NOT_ADMIN, second))
         result = dispatch([plan_days(make_org("a"), 30)], api)
         assert api.count["a"] == 2
         (end,) = result.of(LaneEnded)
-        assert (end.state, end.failure.code) == (REFUSED, "refused_forbidden")
+        assert (end.state, end.failure.code) == (REFUSED, "refused_not_admin")
         assert result.states() == {REFUSED: 1}
+
+
+@pytest.mark.parametrize("orgs", [1, 5])
+@pytest.mark.parametrize("block", [BLOCKED, status(403, b"<html>", retry_after="5")])
+def test_a_block_of_a_gateway_for_15_seconds_refuses_no_org(orgs: int, block: Reply) -> None:
+    api = FakeApi(script=lambda *_: block if asyncio.get_running_loop().time() < 15 else None)
+    result = dispatch([plan_days(make_org(f"org-{n}"), 3) for n in range(orgs)], api)
+    assert result.states() == {COMPLETE: 6 * orgs}
+    assert result.of(LaneEnded) == []
+
+
+def test_a_block_that_lasts_is_told_as_what_it_is_after_the_attempts_of_one_slice() -> None:
+    api = FakeApi(script=for_org({"bad": lambda *_: BLOCKED}))
+    result = dispatch([plan_days(make_org("bad"), 30), plan_days(make_org("good"), 30)], api)
+    assert api.count["bad"] == 6
+    assert result.states("good") == {COMPLETE: 60}
+    (end,) = result.of(LaneEnded)
+    assert (end.state, end.remaining, end.failure.code) == (REFUSED, 59, "refused_forbidden")
+
+
+def test_one_block_after_other_failures_is_no_refusal() -> None:
+    api = FakeApi(script=replies(*[RESET] * 5, BLOCKED))
+    result = dispatch([plan_days(make_org("a"), 30)], api)
+    assert result.states() == {COMPLETE: 59, FAILED: 1}
 
 
 def test_retries_are_limited_in_number() -> None:

@@ -33,7 +33,7 @@ from collector.run.org_task import OrgTask
 from collector.run.stop import Stop
 from tests.flow.harness import FAST
 from tests.flow.world import DAY, NOON, World, asked_days, day_of
-from tests.support.fake_api import RESET, FakeApi, FakeClock, Step, status
+from tests.support.fake_api import RESET, UNAUTHORIZED, FakeApi, FakeClock, Step, status
 from tests.support.orgs import make_org
 from tests.support.virtual_time import run_virtual
 
@@ -170,7 +170,7 @@ def test_a_backfill_goes_on_where_it_stopped_and_force_asks_again(world: World) 
 def test_all_that_a_refused_org_was_not_asked_is_told_with_where_it_lies(world: World) -> None:
     world.orgs = [make_org("a")]
     world.backfill(NOON, "2026-02-01", "2026-02-10")
-    world.api = FakeApi(script=lambda *_: status(401))
+    world.api = FakeApi(script=lambda *_: UNAUTHORIZED)
     result = world.backfill(NOON, "2026-01-01", "2026-06-20")
     (end,) = [event for event in world.events if isinstance(event, LaneEnded)]
     assert end.remaining == (171 - 10) * 2 - 1

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from dataclasses import replace
 
 import pytest
 
 from collector.core.plan import Batch
+from collector.core.retry import RetryPolicy
 from collector.errors import Retriable
 from collector.events import ApiDown, ApiUp, LaneEnded
 from collector.fetch import Limits
@@ -51,6 +53,34 @@ def test_a_host_that_is_down_delays_no_org_on_another_one(how: str) -> None:
     assert f"(orgs tried: {len(tried)})" in ends[0].failure.message
     assert {end.remaining for end in ends if end.org.name not in tried} <= {6}
     assert not any(result.states(end.org.name) for end in ends if end.org.name not in tried)
+
+
+@pytest.mark.parametrize(
+    ("orgs", "budget_s", "longest_s"), [(1, 10.0, 31), (5, 10.0, 61), (1, 600.0, 631), (5, 600.0, 631)]
+)
+def test_a_host_that_hangs_is_an_outage_and_given_up_after_the_budget(
+    orgs: int, budget_s: float, longest_s: float
+) -> None:
+    """A host that accepts connections and never answers once cost 30 s per population, and was no outage."""
+    api = FakeApi(script=lambda *_: Retriable(code="timeout", message="no answer"), latency_s=lambda _org: 30.0)
+    limits = replace(DEFAULTS, retry=RetryPolicy(budget_s=budget_s))
+    result = dispatch([plan_days(make_org(f"org-{n}"), 3) for n in range(orgs)], api, limits)
+    assert [event.last.code for event in result.of(ApiDown)] == ["timeout"]
+    assert {end.failure.code for end in result.of(LaneEnded)} == {"api_down"}
+    assert all("last: no answer" in end.failure.message for end in result.of(LaneEnded))
+    assert result.ended_at < longest_s
+
+
+def test_an_answer_ends_the_silence_of_a_host_that_is_slow() -> None:
+    """Each org hangs once: the host is never silent for the whole budget."""
+    api = FakeApi(
+        script=lambda _org, _request, n: Retriable(code="timeout", message="no answer") if n == 0 else None,
+        latency_s=lambda _org: 30.0,
+    )
+    limits = replace(DEFAULTS, retry=RetryPolicy(budget_s=45.0))
+    result = dispatch([plan_days(make_org("a"), 3)], api, limits)
+    assert result.states() == {COMPLETE: 6}
+    assert result.of(ApiDown) == []
 
 
 def test_probes_go_round_over_the_orgs_of_a_host_that_is_down() -> None:

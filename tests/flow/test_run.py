@@ -20,7 +20,7 @@ from collector.ledger import NoLedger, SqlLedger
 from collector.model import Population, SliceState
 from collector.ports import Clock, Ledger
 from tests.flow.memory_run import FULL, Days, MemorySink, Ran, fails_at, orgs, run
-from tests.support.fake_api import RESET, FakeApi, FakeClock, answer, for_org, status
+from tests.support.fake_api import NOT_ADMIN, RESET, UNAUTHORIZED, FakeApi, FakeClock, answer, for_org, status
 from tests.support.orgs import make_org
 
 T = TypeVar("T")
@@ -30,7 +30,7 @@ DAY = timedelta(days=1)
 
 BAD = for_org(
     {
-        "org-0": lambda *_: status(401),
+        "org-0": lambda *_: UNAUTHORIZED,
         "org-1": lambda org, request, _n: answer(org, request, partial=True),
         "org-2": lambda *_: RESET,
         "org-3": lambda *_: status(400),
@@ -173,8 +173,8 @@ def test_the_summary_of_a_run_with_every_kind_of_org() -> None:
         ({}, ExitCode.OK),
         ({"org-0": lambda *_: RESET}, ExitCode.INCOMPLETE),
         ({"org-0": lambda org, request, _n: answer(org, request, partial=True)}, ExitCode.INCOMPLETE),
-        ({"org-0": lambda *_: status(403)}, ExitCode.REFUSED),
-        ({"org-0": lambda *_: status(403), "org-1": lambda *_: RESET}, ExitCode.REFUSED),
+        ({"org-0": lambda *_: NOT_ADMIN}, ExitCode.REFUSED),
+        ({"org-0": lambda *_: NOT_ADMIN, "org-1": lambda *_: RESET}, ExitCode.REFUSED),
     ],
 )
 def test_the_exit_code_says_the_worst_and_a_person_who_is_needed_wins(script: dict[str, Any], code: ExitCode) -> None:

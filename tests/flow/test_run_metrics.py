@@ -14,14 +14,14 @@ from collector.events import ApiDown, Event, LaneEnded, RequestEnded, RetrySched
 from collector.model import Quality, SliceState
 from collector.run.manifest import RunResult
 from tests.flow.world import DAY, NOON, World
-from tests.support.fake_api import PRODUCTS, RESET, FakeApi, answer, for_org, status
+from tests.support.fake_api import PRODUCTS, RESET, UNAUTHORIZED, FakeApi, answer, for_org, status
 from tests.support.metrics import Samples, samples_of, total, value
 from tests.support.orgs import make_org
 
 ZERO = {"smartui": {"totalScreenshots": 0}}
 BAD = for_org(
     {
-        "b": lambda *_: status(401),
+        "b": lambda *_: UNAUTHORIZED,
         "c": lambda org, request, _n: answer(org, request, partial=True, products=PRODUCTS | ZERO),
         "d": lambda _o, _r, n: status(429, retry_after="1") if n % 2 else None,
         "e": lambda _o, _r, n: RESET if n % 3 == 0 else None,

@@ -22,7 +22,7 @@ from collector.service.loop import Loop
 from collector.service.quarantine import QUARANTINE_FOR
 from tests.flow.service_world import ServiceWorld
 from tests.flow.world import NOON
-from tests.support.fake_api import FakeApi, Step, answer, status
+from tests.support.fake_api import BLOCKED, UNAUTHORIZED, FakeApi, Step, answer, for_org, status
 from tests.support.orgs import make_org
 
 HOUR = timedelta(hours=1)
@@ -45,7 +45,7 @@ def refusing(*keys: str) -> FakeApi:
 
     def script(org: Org, _request: ApiRequest, _n: int) -> Step:
         assert isinstance(org.credential, BasicCredential)
-        return status(401) if org.credential.access_key in keys else None
+        return UNAUTHORIZED if org.credential.access_key in keys else None
 
     return FakeApi(script=script)
 
@@ -275,6 +275,29 @@ def test_a_run_that_a_reload_cut_short_is_made_up_for_at_a_restart(world: Servic
     world.serve(NOON + 5 * MINUTE, 5 * MINUTE)
     assert world.began[-1][0] == NOON + 5 * MINUTE
     assert len({(r["org"], r["population"], r["window_start"]) for r in world.records}) == 3 * 6
+
+
+def test_orgs_that_one_host_refuses_all_at_once_are_tried_again_in_the_next_run(world: ServiceWorld) -> None:
+    """An API whose check of credentials is out of order says that each is wrong."""
+    world.api = refusing("key-of-a", "key-of-b")
+
+    async def recover(loop: Loop) -> None:
+        await asyncio.sleep(10 * 60)
+        assert set(loop.quarantine.quarantined) == {"a", "b"}
+        world.api.script = lambda *_: None
+        await asyncio.sleep(15 * 60)
+        assert not loop.quarantine.quarantined
+
+    world.serve(NOON, 25 * MINUTE, recover)
+    assert [orgs for _, orgs in world.began] == [("a", "b"), ("a", "b")]
+    assert {r["org"] for r in world.records} == {"a", "b"}
+
+
+def test_an_org_that_a_gateway_blocks_is_tried_again_in_the_next_run(world: ServiceWorld) -> None:
+    world.api = FakeApi(script=for_org({"a": lambda *_: BLOCKED}))
+    world.serve(NOON, 25 * MINUTE)
+    assert [orgs for _, orgs in world.began] == [("a", "b"), ("a", "b")]
+    assert world.ended[0].exit_code == ExitCode.REFUSED
 
 
 def test_an_org_that_was_refused_as_a_duplicate_is_asked_again_when_the_config_changes(world: ServiceWorld) -> None:

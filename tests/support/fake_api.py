@@ -102,6 +102,13 @@ def status(code: int, body: bytes = b"", **headers: str) -> Reply:
     return Reply(status=code, headers={name.replace("_", "-"): value for name, value in headers.items()}, body=body)
 
 
+def _error(code: int, message: str) -> Reply:
+    return status(code, json.dumps({"status": "error", "message": message}).encode())
+
+
+UNAUTHORIZED = _error(401, "Invalid or missing Basic Auth credentials")
+NOT_ADMIN = _error(403, "admin access required")
+BLOCKED = status(403, b"<html><title>Access denied</title></html>")  # by a gateway
 RESET = Retriable(code="connection_lost", message="the connection was lost")
 
 

@@ -72,6 +72,18 @@ def test_an_answer_holds_what_the_body_says(good: Good) -> None:
     assert interpret(Reply(status=200, body=good.body), REQUEST, now=NOW, pinned_org_id=good.pinned) == good.answer
 
 
+@given(name=st.text(), org_id=st.text(min_size=1, max_size=20), product=st.text(min_size=1, max_size=20))
+@example(name="\0\ud800\ufeff", org_id="\udfff\0", product="\\\ud800\udc00")
+def test_every_text_of_an_answer_can_be_stored_in_each_ledger_and_written(name: str, org_id: str, product: str) -> None:
+    body = success({"organization": {"id": org_id, "name": name}}, {product: {"n": name}})
+    answer = interpret(Reply(status=200, body=body), REQUEST, now=NOW)
+    assert isinstance(answer, Answer)
+    ((key, usage),) = answer.products.items()
+    for text in (answer.org_name, answer.org_id, key, usage.extra["n"]):
+        assert isinstance(text, str)
+        assert "\0" not in text.encode().decode()
+
+
 def test_products_keep_the_order_of_the_answer() -> None:
     order = ["smartui", "new-one", "realtime", "automation"]
     products = {name: PRODUCTS.get(name, {"sessions": 1}) for name in order}
@@ -88,11 +100,23 @@ def test_counts_are_exact_integers() -> None:
 
 
 @pytest.mark.parametrize("status", range(100, 600))
-def test_only_200_is_ever_an_answer_and_only_408_429_and_5xx_are_retried(status: int) -> None:
+def test_only_200_is_ever_an_answer_and_only_401_403_408_429_and_5xx_are_retried(status: int) -> None:
     outcome = interpret(Reply(status=status, body=success()), REQUEST, now=NOW)
     assert isinstance(outcome, Answer) is (status == 200)
-    assert isinstance(outcome, Refused) is (status in (401, 403))
-    assert isinstance(outcome, Retriable) is (status in (408, 429) or status >= 500)
+    assert not isinstance(outcome, Refused)
+    assert isinstance(outcome, Retriable) is (status in (401, 403, 408, 429) or status >= 500)
+
+
+@pytest.mark.parametrize("case", [c for c in FAILING if c.status in (401, 403)], ids=lambda case: case.name)
+def test_a_401_or_403_that_is_not_documented_is_a_refusal_only_if_it_lasts(case: Case) -> None:
+    failure = interpret(reply(case), REQUEST, now=NOW)
+    if isinstance(failure, Retriable):
+        assert failure.if_it_lasts is not None
+        assert failure.if_it_lasts.reason is RefusalReason.FORBIDDEN
+        assert f"({case.status})" in failure.if_it_lasts.message
+    else:
+        assert isinstance(failure, Refused)
+        assert failure.reason is not RefusalReason.FORBIDDEN
 
 
 def test_headers_of_an_answer_say_nothing() -> None:

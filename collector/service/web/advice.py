@@ -29,7 +29,7 @@ _ADVICE = {
         "use an admin, or add the permission to its role",
     ),
     RefusalReason.FORBIDDEN: Advice(
-        "access forbidden (403)",
+        "access forbidden",
         "for a reason that the API does not document",
         "look whether a gateway is in the way, and at the user's role",
     ),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+import json
+from collections.abc import Iterable
+from datetime import date, datetime, timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING, TypeVar
 
@@ -35,8 +37,23 @@ EVERYTHING = Choice()
 
 
 def status_bytes(seen: Observed, choice: Choice = EVERYTHING, *, now: datetime) -> bytes:
-    """Return the document as it is sent."""
-    return orjson.dumps(status_document(seen, choice, now=now), option=orjson.OPT_APPEND_NEWLINE)
+    """Return the document as it is sent. Sums of more than 64 bits are written as they are."""
+    document = status_document(seen, choice, now=now)
+    try:
+        return orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE)
+    except TypeError:  # orjson writes no integer of more than 64 bits
+        text = json.dumps(document, default=_plain, ensure_ascii=False, separators=(",", ":"))
+        return text.encode() + b"\n"
+
+
+def _plain(value: object) -> object:
+    """Return what orjson writes for a value that the standard library doesn't know."""
+    if isinstance(value, date):
+        return value.isoformat()
+    names: Iterable[str] = getattr(value, "__dataclass_fields__", ())
+    if not names:
+        raise TypeError(f"{type(value).__name__} can't be written as JSON")
+    return {name: getattr(value, name) for name in names}
 
 
 def status_document(seen: Observed, choice: Choice = EVERYTHING, *, now: datetime) -> StatusDocument:

@@ -6,12 +6,15 @@ from datetime import timedelta
 
 import pytest
 
+from collector.core.emission import Emission, Emitted
+from collector.core.response import Reply, interpret
 from collector.errors import LedgerError
 from collector.ledger import SqlLedger
-from collector.model import BearerCredential, Org, SliceState
+from collector.model import Answer, BearerCredential, Org, Quality, SliceState
 from tests.adapters.ledger.conftest import Open
-from tests.adapters.ledger.support import ACCOUNT, ALWAYS, T0, commit, day, days, registered
+from tests.adapters.ledger.support import ACCOUNT, ALWAYS, T0, commit, day, days, registered, slice_at
 from tests.support.orgs import make_org
+from tests.unit.answers.bodies import REQUEST, success
 
 OLD = make_org("old", credential=BearerCredential(token="t"))
 NEW = make_org("new", credential=BearerCredential(token="t"))
@@ -41,6 +44,27 @@ def test_a_new_name_of_an_organization_is_stored(ledger: SqlLedger) -> None:
     key = known(ledger)
     ledger.identify(key, name="old", org_id="111", org_name="Acme Inc")
     assert [org.org_name for org in ledger.organizations()] == ["Acme Inc"]
+
+
+def test_what_an_answer_may_say_is_stored_alike_in_each_database(ledger: SqlLedger) -> None:
+    """U+0000 in an organization's name once ended every run with 5, on PostgreSQL alone."""
+    odd, most = "\0\ud800\ufeff\u001b[2J\u202e", 2**63 - 1
+    body = success(
+        {"organization": {"id": odd, "name": odd}},
+        {odd: {"totalTests": most, "totalDuration": most, "more": [odd, 2**64 - 1]}},
+    )
+    answer = interpret(Reply(status=200, body=body), REQUEST, now=T0)
+    assert isinstance(answer, Answer)
+    (standing,) = registered(ledger, OLD)
+    key = ledger.identify(standing.key, name="old", org_id=answer.org_id, org_name=answer.org_name)
+    assert isinstance(key, int)
+    products = {
+        name: Emitted(revision=1, quality=Quality.MEASURED, usage=usage) for name, usage in answer.products.items()
+    }
+    emitted = Emission(emitted_at=T0, users=most, products=products)
+    ledger.commit([commit(key, 0, emission=emitted)], None)
+    assert [(org.org_id, org.org_name) for org in ledger.organizations()] == [(answer.org_id, answer.org_name)]
+    assert ledger.rows([slice_at(key, 0)])[slice_at(key, 0)].emission == emitted
 
 
 def test_identifying_an_org_leases_it(opened: Open) -> None:

@@ -54,12 +54,20 @@ def _tests(name: str, text: str, value: int) -> Good:
     return Good(name=f"count {name}", body=body, answer=replace(ANSWER, org_name="m", products=products))
 
 
-def _org(name: str, org_id: str, org_name: str, *, pinned: str | None = None) -> Good:
+def _org(name: str, org_id: str, org_name: str, *, pinned: str | None = None, shown: str | None = None) -> Good:
     return Good(
         name=name,
         body=success({"organization": {"id": org_id, "name": org_name}}),
-        answer=replace(ANSWER, org_id=org_id, org_name=org_name),
+        answer=replace(ANSWER, org_id=shown or org_id, org_name=org_name),
         pinned=pinned,
+    )
+
+
+def _escaped(name: str, org_name: str, shown: str) -> Good:
+    return Good(
+        name=f"org name with {name}",
+        body=success({"organization": {"id": "12345", "name": org_name}}),
+        answer=replace(ANSWER, org_name=shown),
     )
 
 
@@ -117,7 +125,7 @@ GOOD = (
     _extra("negative", -5),
     _extra("fractional", 0.25),
     _extra("2^64 - 1", 2**64 - 1),
-    _extra("text", "\U0001f680 \u202e\u0000\"'"),
+    _extra("text", "\U0001f680 \u202e\"'"),
     _extra("true", True),
     _extra("null", None),
     _extra("nested", {"chrome": {"v1": [1, 2.5, "x", None, False]}, "": {}}),
@@ -134,7 +142,34 @@ GOOD = (
     _org("org name with quotes", "12345", 'The "Acme" \\ O\'Corp'),
     _org("org name from right to left", "12345", "\u202e\u05d0\u05e7\u05de\u05d4 \u0634\u0631\u0643\u0629"),
     _org("org name with emoji", "12345", "Acme \U0001f469\u200d\U0001f680"),
-    _org("org name with controls", "12345", "\u001b[31mAcme\u0000\r\n"),
+    _org("org name with controls", "12345", "\u001b[31mAcme\r\n"),
+    _escaped("NUL", "Acme\0Corp", "Acme\\u0000Corp"),
+    _escaped("first half of a surrogate pair", "Acme \ud83d", "Acme \\ud83d"),
+    _escaped("second half of a surrogate pair", "\udc69Acme", "\\udc69Acme"),
+    _escaped("surrogates in the wrong order", "\udc69\ud83d", "\\udc69\\ud83d"),
+    _escaped("half a surrogate pair before a whole one", "\ud83d\U0001f680", "\\ud83d\U0001f680"),
+    _escaped("a backslash before what looks like an escape", "\\ud83d \\u0000", "\\ud83d \\u0000"),
+    _escaped("a backslash before NUL", "\\\0", "\\\\u0000"),
+    _escaped("a BOM", "\ufeffAcme", "\ufeffAcme"),
+    Good(name="BOM before the body", body=b"\xef\xbb\xbf" + success(), answer=ANSWER),
+    Good(
+        name="products that differ in what can't be stored",
+        body=success(products={"p\0": {"n": 1}, "p\ud800": {"n": 2}, "p\ud801": {"n": "\0"}}),  # noqa: F601 - ruff takes both for one
+        answer=replace(
+            ANSWER,
+            products={
+                "p\\u0000": ProductUsage(extra={"n": 1}),
+                "p\\ud800": ProductUsage(extra={"n": 2}),
+                "p\\ud801": ProductUsage(extra={"n": "\\u0000"}),
+            },
+        ),
+    ),
+    _org("org id with NUL", "1\u00002", "Acme Corp", shown="1\\u00002"),
+    Good(
+        name="endless org name",
+        body=success({"organization": {"id": "12345", "name": "A" * 500_000}}),
+        answer=replace(ANSWER, org_name="A" * 1024),
+    ),
     _org("org name with markup", "12345", "<script>alert(1)</script>[bold]"),
     _org("org name of the greatest length", "12345", "A" * 1024),
 )

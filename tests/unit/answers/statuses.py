@@ -48,6 +48,19 @@ def _refused(name: str, status: int, code: str, *, body: bytes, says: str) -> Ca
     return Case(name=name, status=status, kind="refused", code=f"refused_{code}", body=body, says=says)
 
 
+def _blocked(name: str, status: int, *, body: bytes, retry_after: str | None = None) -> Case:
+    return Case(
+        name=name,
+        status=status,
+        kind="retriable",
+        code=f"http_{status}",
+        body=body,
+        says="a gateway may block",
+        headers={} if retry_after is None else {"retry-after": retry_after},
+        retry_after_s=None if retry_after is None else float(retry_after),
+    )
+
+
 def _retried(name: str, status: int, *, body: bytes = b"", code: str | None = None) -> Case:
     says = f"({status})" if status == 429 else f"answered {status}"
     return Case(name=name, status=status, kind="retriable", code=code or f"http_{status}", body=body, says=says)
@@ -88,18 +101,20 @@ UNDOCUMENTED = (
     _rejected("400 cut off", 400, body=error(MARKER)[:-4]),
     _rejected("400 invalid UTF-8", 400, body=b'{"message": "\xff' + MARKER.encode() + b'"}'),
     _rejected("400 deep nesting", 400, body=b"[" * 100_000 + MARKER.encode()),
-    _refused("401 empty", 401, "credential", body=b"", says="(401)"),
-    _refused("401 HTML", 401, "credential", body=page("401"), says="(401)"),
+    _blocked("401 empty", 401, body=b""),
+    _blocked("401 HTML", 401, body=page("401")),
+    _blocked("401 of a gateway in JSON", 401, body=f'{{"message": "{MARKER}"}}'.encode()),
     _refused("401 that echoes the credential", 401, "credential", body=error(MARKER), says="(401)"),
     _refused(
         "403 no admin and more", 403, "not_admin", body=error(f"admin access required {MARKER}"), says="not an admin"
     ),
     _refused("403 no permission and more", 403, "permission", body=error(f"{PERMISSION} {MARKER}"), says="the role"),
-    _refused("403 WAF", 403, "forbidden", body=page("Access denied"), says="a gateway"),
-    _refused("403 empty", 403, "forbidden", body=b"", says="(403)"),
-    _refused("403 null", 403, "forbidden", body=b"null", says="(403)"),
-    _refused("403 another message", 403, "forbidden", body=error(f"{MARKER} admin access required"), says="(403)"),
-    _refused("403 success inside", 403, "forbidden", body=success(), says="(403)"),
+    _blocked("403 WAF", 403, body=page("Access denied")),
+    _blocked("403 of a gateway in JSON", 403, body=f'{{"message": "{MARKER}"}}'.encode()),
+    _blocked("403 empty", 403, body=b""),
+    _blocked("403 null", 403, body=b"null"),
+    _blocked("403 another message", 403, body=error(f"{MARKER} admin access required")),
+    _blocked("403 success inside", 403, body=success()),
     _rejected("404 HTML", 404, body=page("Not Found"), says="check base_url"),
     _rejected("404 empty", 404, says="check base_url"),
     _rejected("405", 405, body=page("Method Not Allowed"), says="not documented"),
@@ -179,6 +194,9 @@ RETRY_AFTER = (
     _limited("seconds", "30", 30.0, status=503),
     _limited("seconds", "30", 30.0, status=408),
     _limited("0", "0", 0.0, status=500),
+    _blocked("401 with Retry-After", 401, body=error(UNAUTHORIZED), retry_after="5"),
+    _blocked("403 with Retry-After", 403, body=error("admin access required"), retry_after="5"),
+    _blocked("403 HTML with Retry-After", 403, body=page("Access denied"), retry_after="0"),
 )
 
 FAILING_STATUSES = (*DOCUMENTED, *UNDOCUMENTED, *RETRY_AFTER)
