@@ -14,10 +14,11 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 
 from collector.core.grid import Grids
-from collector.core.ledger_entries import Holder
+from collector.core.ledger_entries import CalendarChanged, Holder
 from collector.core.plan import Abandoned, Batch, next_batch, open_span
 from collector.core.summary import RunSummary
-from collector.errors import CollectorError, Rejected
+from collector.core.wanted import calendars_overlap
+from collector.errors import CollectorError, RefusalReason, Refused, Rejected
 from collector.events import Event, OrgPlanned
 from collector.fetch import Batches
 from collector.ports import Offload
@@ -141,16 +142,22 @@ class Leasing:
         tasks = self._next_in_queue()
         if not tasks:
             return
-        busy = await self._offload(lambda: self._ledger.acquire([task.key for task in tasks]))
-        leased = [task for task in tasks if task.key not in busy]
+        calendars = {task.key: (task.org, self._wanted.since[task.org.name].calendar_since) for task in tasks}
+        why_not = await self._offload(lambda: self._ledger.acquire([task.key for task in tasks], calendars))
+        leased = [task for task in tasks if task.key not in why_not]
         batches = await self._plan_all(leased)
         if self._stopped:
             return  # the run never came to them
         for task, batch in zip(leased, batches, strict=True):
             self._begin(task, batch, now)
         for task in tasks:
-            if task.key in busy:
-                self._wait_for(task, busy[task.key], now)
+            match why_not.get(task.key):
+                case Holder() as holder:
+                    self._wait_for(task, holder, now)
+                case CalendarChanged() as changed:
+                    self._refuse(task, changed)
+                case None:
+                    pass
 
     def _next_in_queue(self) -> list[OrgTask]:
         """Take the orgs that are leased next; of two that are one organization only one at a time."""
@@ -210,6 +217,14 @@ class Leasing:
         task.stage = Stage.ENDED
         self.busy[task.org.name] = holder
         self._batches.put_nowait(Abandoned(org=task.org, failure=Rejected(code="busy", message=busy_message(holder))))
+
+    def _refuse(self, task: OrgTask, changed: CalendarChanged) -> None:
+        """End an org of which another process has covered windows that overlap with those of this run."""
+        task.stage = Stage.ENDED
+        failure = Refused(reason=RefusalReason.CALENDAR, message=calendars_overlap(task.org, changed))
+        # Also what partial answers have proved of slices that wait for a retry would count twice.
+        dropped = tuple(task.lane.waiting)
+        self._batches.put_nowait(Abandoned(org=task.org, failure=failure, dropped=dropped))
 
     def _enqueue(self, task: OrgTask) -> None:
         task.stage = Stage.QUEUED

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from collector.core.identities import Identities
 from collector.core.ledger_entries import Standing, UnsealedFile
-from collector.core.wanted import Since, Wanted
+from collector.core.wanted import Since, Wanted, on_boundaries
 from collector.model import Org, Window
 from collector.ports import Ledger
 
@@ -27,6 +27,7 @@ class LedgerSession:
     recovered: Sequence[UnsealedFile] = ()  # files of killed runs that were sealed before this one
 
 
-def since_of(standing: Standing, ranges: Sequence[Window]) -> Since:
+def since_of(org: Org, standing: Standing, ranges: Sequence[Window]) -> Since:
     """Return from when on an org is wanted, by its row in the ledger and the ranges that were wanted of it."""
-    return Since(wanted_from=standing.wanted_from, ranges=ranges, calendar_since=standing.calendar_since)
+    since = Since(wanted_from=standing.wanted_from, ranges=ranges, calendar_since=standing.calendar_since)
+    return on_boundaries(org, since)

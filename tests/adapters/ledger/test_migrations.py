@@ -24,7 +24,7 @@ from tests.support.orgs import make_org
 
 HERE = Path(__file__).parent
 STORED = {
-    version: HERE / f"version_{version}.sql" for version in ("0001", "0002", "0003")
+    version: HERE / f"version_{version}.sql" for version in ("0001", "0002", "0003", "0004")
 }  # a ledger as a collector of that version wrote it
 SCRIPTS = Path(versions.__file__).parent / "migrations"
 
@@ -32,7 +32,7 @@ NEXT_VERSION = """
 import sqlalchemy as sa
 from alembic import op
 revision = "9999"
-down_revision = "0003"
+down_revision = "0004"
 def upgrade():
     op.add_column("run", sa.Column("note", sa.Text))
     op.execute("UPDATE run SET note = 'migrated'")
