@@ -69,7 +69,6 @@ class Abandoned:
 
     org: Org
     failure: Failure
-    dropped: Collection[Slice] = ()  # slices that wait for a retry, of which nothing may be committed
 
 
 def needed(org: Org, windows: Iterable[Window], coverage: Coverage, needs: Needs) -> Iterator[Slice]:

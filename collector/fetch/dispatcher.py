@@ -132,8 +132,8 @@ class Dispatcher:
                 lane.begin(item, now=asyncio.get_running_loop().time())
                 if item.slices:
                     lane.outage.orgs.add(item.org.name)
-            case Abandoned(failure=failure, dropped=dropped):
-                steps = lane.close(SliceState.NOT_ASKED, failure, dropped=dropped)
+            case Abandoned(failure=failure):
+                steps = lane.close(SliceState.NOT_ASKED, failure)
         self._look_again(lane)
         return steps
 

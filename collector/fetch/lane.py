@@ -17,7 +17,7 @@ All methods are synchronous and get `now`; times are the loop's, in seconds.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from enum import Enum, auto
 
 from collector.core.plan import Batch, OrgPlan
@@ -225,17 +225,17 @@ class Lane:
             return [self._retry(fetch, reason, now=now, delay_s=self._policy.floor_s)]
         return self._retry_or_give_up(fetch, reason, now=now, uptime=uptime, jitter=jitter)
 
-    def close(self, state: SliceState, failure: Failure, *, dropped: Collection[Slice] = ()) -> list[Step]:
+    def close(self, state: SliceState, failure: Failure) -> list[Step]:
         """End the lane: slices that were begun end by what was found of them, the rest is never requested.
 
-        Slices that are `dropped` have no outcome.
+        Without the org's lease they have no outcome: another process may have covered the same time since then.
         """
         if self.end is not None:
             return []
-        self._retries.drop(dropped)
         self.mood = Mood.ENDED
         self.end = LaneEnded(org=self.org, state=state, failure=failure, remaining=self.plan.left.total())
-        return [*(fetch.outcome(self._state_of_begun()) for fetch in self._retries.take_all()), self.end]
+        begun = self._retries.take_all()
+        return [*(fetch.outcome(self._state_of_begun()) for fetch in begun if self.leased), self.end]
 
     # -- what follows from a result
 

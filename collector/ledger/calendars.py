@@ -4,7 +4,7 @@ Days of two calendars overlap and would be counted twice. So a new calendar begi
 one is covered. What counts are the boundaries: a new name, or new rules, of a zone with the same windows over all
 that is covered is no new calendar. Slices are only compared if the noted rules differ.
 
-A calendar is written by a process that has the org's lease, or if no process has it (`confirm`).
+A calendar is written by a process that has the org's lease, or if no process has it (`Calendars.confirm`).
 """
 
 from __future__ import annotations

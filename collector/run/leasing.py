@@ -222,9 +222,7 @@ class Leasing:
         """End an org of which another process has covered windows that overlap with those of this run."""
         task.stage = Stage.ENDED
         failure = Refused(reason=RefusalReason.CALENDAR, message=calendars_overlap(task.org, changed))
-        # Also what partial answers have proved of slices that wait for a retry would count twice.
-        dropped = tuple(task.lane.waiting)
-        self._batches.put_nowait(Abandoned(org=task.org, failure=failure, dropped=dropped))
+        self._batches.put_nowait(Abandoned(org=task.org, failure=failure))
 
     def _enqueue(self, task: OrgTask) -> None:
         task.stage = Stage.QUEUED

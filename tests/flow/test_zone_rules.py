@@ -186,3 +186,27 @@ def test_a_run_whose_days_another_process_covers_by_new_rules_commits_nothing_mo
     (row,) = ledger.organizations()
     assert {start for _, start in ledger.coverage(row.key, Window(NOV_20 - 9 * DAY, NOV_20))} == {covered.start}
     ledger.close()
+
+
+def test_what_waits_for_a_retry_is_not_committed_while_another_process_has_the_lease(
+    old: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    partial = {"automation": {"totalTests": 7, "totalDuration": 7}}
+    old.api = FakeApi(script=lambda org, request, _n: answer(org, request, partial=True, products=partial))
+    old.limits = replace(FAST, retry=RetryPolicy(base_delay_s=120.0, max_delay_s=240.0, budget_s=3600.0))
+    released = SqlLedger.release
+    others: list[SqlLedger] = []
+
+    def release(ledger: SqlLedger, keys: Iterable[int]) -> None:
+        keys = list(keys)
+        released(ledger, keys)
+        if not others:
+            others.append(SqlLedger.open(old.ledger_url, command="serve", now=lambda: NOV_20, durable=False))
+            assert others[0].acquire(keys) == {}
+
+    monkeypatch.setattr(SqlLedger, "release", release)
+    result = old.collect(NOV_20)
+    others[0].close()
+    assert result.exit_code == ExitCode.BUSY
+    assert old.records == []
+    assert result.summary.count(SliceState.NOT_ASKED) == result.summary.planned == 3
