@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from enum import StrEnum
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
+
+from collector.zone_rules import zone_info
 
 
 class Population(StrEnum):
@@ -57,10 +58,18 @@ MAX_OFFSET = timedelta(hours=14)
 
 @dataclass(frozen=True, slots=True)
 class Zone:
-    """A time zone as the config names it: an IANA name or a fixed offset `±HH:MM`."""
+    """A time zone as the config names it: an IANA name or a fixed offset `±HH:MM`.
+
+    `rules` names the rules that `tz` follows (`zone_rules`); an offset has none, since it never changes.
+    """
 
     name: str
     tz: tzinfo = field(compare=False, repr=False)
+    rules: str = field(default="", compare=False, repr=False)
+
+    def __reduce__(self) -> tuple[Callable[[str], Zone], tuple[str]]:
+        """Copy and pickle a zone by its name: a `ZoneInfo` made from a file can't be."""
+        return Zone.parse, (self.name,)
 
     @classmethod
     def parse(cls, name: str) -> Zone:
@@ -74,10 +83,7 @@ class Zone:
             if int(minutes) > 59 or offset > MAX_OFFSET:
                 raise ValueError(f"offset {name!r} is out of range: -14:00 to +14:00")
             return cls(name, timezone(-offset if sign == "-" else offset))
-        try:
-            return cls(name, ZoneInfo(name))
-        except (KeyError, ValueError, OSError) as error:
-            raise ValueError(f"unknown time zone {name!r}") from error
+        return cls(name, *zone_info(name))
 
 
 UTC_ZONE = Zone("UTC", UTC)

@@ -165,8 +165,14 @@ class Ledger(Protocol):
         """Return which organization is behind each name, for all orgs that were identified."""
         ...
 
-    def acquire(self, keys: Sequence[int]) -> Mapping[int, Holder]:
-        """Acquire the leases of orgs; wait for those that another living process has, and return its holder."""
+    def acquire(
+        self, keys: Sequence[int], calendars: Mapping[int, tuple[Org, datetime | None]] | None = None
+    ) -> Mapping[int, Holder | CalendarChanged]:
+        """Acquire the leases of orgs; wait for those that another living process has, and return its holder.
+
+        `calendars` are the orgs as they are fetched, and the instant from which on each calendar was planned. One
+        whose windows would overlap with windows that another process has covered since then is returned, too.
+        """
         ...
 
     def release(self, keys: Iterable[int]) -> None:

@@ -17,7 +17,7 @@ from collector.core.coverage_summary import Period, org_coverage
 from collector.core.grid import Grid
 from collector.core.org_coverage import OrgCoverage
 from collector.core.org_history import History
-from collector.core.wanted import Since, wanted_since
+from collector.core.wanted import Since, on_boundaries, wanted_since
 from collector.core.windows import Calendar
 from collector.ledger import Organization, SqlLedger
 from collector.ledger.digest import Digest
@@ -41,7 +41,8 @@ def since_of(
     """Return from when an org is wanted: as its row in the ledger says, else as the first `collect` would."""
     if row is None:
         return Since(wanted_from=first_wanted(org, schedule, now=now))
-    return Since(wanted_from=wanted_since(org, row.wanted_from), ranges=ranges, calendar_since=row.calendar_since)
+    since = Since(wanted_from=wanted_since(org, row.wanted_from), ranges=ranges, calendar_since=row.calendar_since)
+    return on_boundaries(org, since)
 
 
 class CoverageReader:

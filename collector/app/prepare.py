@@ -105,7 +105,7 @@ def wanted(
     """Return what a command wants of the orgs. The range of a backfill is wanted from then on: it is repaired too."""
     schedule = settings.schedule
     ranges = ledger.wanted_of([standings[org.name].key for org in orgs])
-    since = {org.name: since_of(standings[org.name], ranges.get(standings[org.name].key, ())) for org in orgs}
+    since = {org.name: since_of(org, standings[org.name], ranges.get(standings[org.name].key, ())) for org in orgs}
     range_ = command.range_ or (None if ledger.remembers else Last(schedule.lookback))
     if range_ is None:
         return CollectWanted(now=now, ages=ages_of(schedule), since=since)
@@ -156,9 +156,7 @@ def _refuse(config: LoadedConfig, orgs: Sequence[Org], overlapping: Mapping[str,
     problems = []
     for org in orgs:
         if changed := overlapping.get(org.name):
-            message = calendars_overlap(
-                org, zone=changed.zone, granularity=changed.granularity, covered_until=changed.covered_until
-            )
+            message = calendars_overlap(org, changed)
             place = config.places.get(org.name, Problem(message=message))
             problems.append(replace(place, message=message))
     if problems:

@@ -36,6 +36,7 @@ from collector.ports import Clock, Ledger, Offload, Sink
 from collector.run.manifest import RunResult
 from collector.run.run import Run, RunConfig
 from collector.run.stop import Stop
+from collector.zone_rules import VERSION
 
 log = structlog.get_logger("collector")
 
@@ -109,7 +110,7 @@ async def run_once(
         session = await offload(lambda: prepare(ledger, config, command, run_id, clock))
         transport = await stack.enter_async_context(open_transport(settings))
         shard = {"shard": str(command.scope.shard)} if command.scope.shard else {}
-        log.info("run.started", command=command.name, run_id=run_id, orgs=len(session.orgs), **shard)
+        log.info("run.started", command=command.name, run_id=run_id, orgs=len(session.orgs), tzdata=VERSION, **shard)
         result = await Run(
             config=run_config(settings, command, run_id),
             session=session,

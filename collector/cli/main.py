@@ -24,6 +24,7 @@ from collector.cli.status import status
 from collector.cli.streams import forget_stdout, guard_streams
 from collector.core.exit_codes import ExitCode
 from collector.errors import CollectorError, ConfigError, LedgerError, OutputError
+from collector.zone_rules import VERSION
 
 _EXIT_CODES = "\b\nExit codes:\n" + "\n".join(
     textwrap.fill(code.meaning, 76, initial_indent=f"{code:>5}  ", subsequent_indent=" " * 7) for code in ExitCode
@@ -31,7 +32,9 @@ _EXIT_CODES = "\b\nExit codes:\n" + "\n".join(
 
 
 @click.group(epilog=_EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, prog_name="collector")
+@click.version_option(
+    __version__, prog_name="collector", message=f"%(prog)s, version %(version)s (time zones: tzdata {VERSION})"
+)
 def cli() -> None:
     """Collect the usage of many TestMu AI (formerly LambdaTest) organizations.
 

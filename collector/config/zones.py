@@ -8,10 +8,10 @@ from __future__ import annotations
 import difflib
 import re
 from functools import lru_cache
-from zoneinfo import available_timezones
 
 from collector.config.messages import ZONE, expected, invalid, shown
 from collector.model import MAX_OFFSET, Zone
+from collector.zone_rules import zone_names
 
 LOOSE_OFFSET = re.compile(r"(?:UTC|GMT)?\s*([+-])?([0-9]{1,2}):?([0-9]{2})?", re.IGNORECASE)
 ABBREVIATIONS = {
@@ -67,7 +67,7 @@ def zone_advice(name: str) -> str:
         return offset_advice(name, *found.groups())
     if zones := ABBREVIATIONS.get(name.upper()):
         return f"unknown time zone {shown(name, ZONE)}: an abbreviation is ambiguous; write {zones}, or ±HH:MM"
-    folded = {zone.casefold(): zone for zone in sorted(available_timezones())}
+    folded = {zone.casefold(): zone for zone in sorted(zone_names())}
     wanted = re.sub(r"[\s-]+", "_", name.strip().casefold())
     cities = {zone.rpartition("/")[2]: zone for zone in reversed(folded)}
     if near := cities.get(wanted):

@@ -25,11 +25,12 @@ class Standing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalendarChanged:
-    """The config has another zone or granularity for an org than the ledger: days would overlap."""
+    """The windows of an org by the config overlap with windows that are covered: days would count twice."""
 
     zone: str  # what the ledger holds
     granularity: str
-    covered_until: datetime  # the end of its newest window that is complete or partial
+    rules: str | None  # of the zone; None if they were never noted
+    covered_until: datetime  # the end of the newest covered window that the config's calendar doesn't have
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

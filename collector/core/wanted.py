@@ -11,10 +11,13 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 from collector.core.coverage import Ages, Known, to_backfill, to_collect
+from collector.core.ledger_entries import CalendarChanged
 from collector.core.plan import Needs
 from collector.core.ranges import Range, select
 from collector.core.windows import Calendar, merge, start_of_date
 from collector.model import Org, Window
+
+_HALF_A_DAY = timedelta(hours=12)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +96,30 @@ def wanted_since(org: Org, known: datetime, *, first: datetime | None = None) ->
     return min(instants if org.since is None else [*instants, start_of_date(org.since, org.zone)])
 
 
+def on_boundaries(org: Org, since: Since) -> Since:
+    """Return the same range of windows on the org's present calendar.
+
+    The instants are boundaries of the calendar that held when they were written. Other rules of the zone have moved
+    them by an hour or so: then the boundary that is near means the same date.
+    """
+    calendar = Calendar(org.zone, org.granularity)
+    ranges = [(_near(span.start, calendar), _near(span.end, calendar)) for span in since.ranges]
+    return replace(
+        since,
+        wanted_from=_near(since.wanted_from, calendar),
+        ranges=[Window(start, end) for start, end in ranges if start < end],
+    )
+
+
+def _near(instant: datetime, calendar: Calendar) -> datetime:
+    """Return the nearest boundary, if it is nearer than half a day; else the instant."""
+    before = calendar.floor(instant)
+    if before == instant:
+        return instant
+    nearest = min(before, calendar.after(instant), key=lambda boundary: abs(boundary - instant))
+    return nearest if abs(nearest - instant) < _HALF_A_DAY else instant
+
+
 def earliest(org: Org, since: Since) -> datetime:
     """Return the first boundary of an org's present calendar from which windows may be fetched."""
     calendar = Calendar(org.zone, org.granularity)
@@ -114,8 +141,9 @@ def due_spans(org: Org, since: Since, *, settle: timedelta, now: datetime) -> li
     return merge(Window(start, end) for start, end in whole if start < end)
 
 
-def calendars_overlap(org: Org, *, zone: str, granularity: str, covered_until: datetime) -> str:
+def calendars_overlap(org: Org, changed: CalendarChanged) -> str:
     """Return the message for an org that was collected by another calendar, with what to do."""
+    covered_until = changed.covered_until
     since = first_free_date(org, covered_until)
     begins = start_of_date(since, org.zone)
     gap = (
@@ -123,11 +151,24 @@ def calendars_overlap(org: Org, *, zone: str, granularity: str, covered_until: d
         if begins > covered_until
         else ""
     )
+    if (changed.zone, changed.granularity) == (org.zone.name, org.granularity):
+        theirs = f"the rules of {_database(changed.rules)}" if changed.rules else "other rules of this zone"
+        return (
+            f"org {org.name!r} is collected by {org.granularity} in {org.zone.name} through "
+            f"{covered_until.isoformat()} with {theirs}; with those of {_database(org.zone.rules)} its windows would "
+            "overlap with that and count twice: install the same tzdata for all processes that share the ledger, "
+            f"or set `since: {since}` for it, so that windows by the new rules begin there{gap}"
+        )
     return (
-        f"org {org.name!r} is collected by {granularity} in {zone} through {covered_until.isoformat()}; "
+        f"org {org.name!r} is collected by {changed.granularity} in {changed.zone} through "
+        f"{covered_until.isoformat()}; "
         f"windows by {org.granularity} in {org.zone.name} would overlap with it and count twice: "
         f"set `since: {since}` for it, so that the new calendar begins there{gap}"
     )
+
+
+def _database(rules: str) -> str:
+    return f"tzdata {rules.split(maxsplit=1)[0]}" if rules else "a fixed offset"
 
 
 def first_free_date(org: Org, covered_until: datetime) -> date:

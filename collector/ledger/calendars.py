@@ -1,100 +1,168 @@
 """The calendars of each org: a time zone and a granularity, valid from an instant until the next calendar begins.
 
-Days of two calendars overlap and would be counted twice. So a new calendar begins only where nothing is covered.
+Days of two calendars overlap and would be counted twice. So a new calendar begins only where no window of another
+one is covered. What counts are the boundaries: a new name, or new rules, of a zone with the same windows over all
+that is covered is no new calendar. Slices are only compared if the noted rules differ.
+
+A calendar is written by a process that has the org's lease, or if no process has it (`Calendars.confirm`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Connection, Integer, bindparam, delete, func, insert, or_, select
+from sqlalchemy import BigInteger, Connection, bindparam, delete, insert, select
 
-from collector.core.ledger_entries import CalendarChanged
+from collector.core.ledger_entries import CalendarChanged, Holder
 from collector.core.windows import Calendar, start_of_date
-from collector.ledger.codec import STATE, instant_of, micros
-from collector.ledger.schema import BEGINNING, calendar, slice_
-from collector.ledger.statements import batches
-from collector.model import Org, SliceState
+from collector.ledger.codec import instant_of, micros
+from collector.ledger.coverage_fit import COVERED, Fit, compare
+from collector.ledger.schema import BEGINNING, calendar, org, slice_
+from collector.model import Org
 
-# A slice that was reset because its file was lost may still have revisions in sealed files.
-_COVERED = or_(
-    slice_.c.state == STATE[SliceState.COMPLETE],
-    slice_.c.state == STATE[SliceState.PARTIAL],
-    slice_.c.emission.is_not(None),
-)
+_OF, _FROM, _UNTIL = (bindparam(name, type_=BigInteger) for name in ("of", "from", "until"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Row:
+    """The calendar of an org, and who has the org's lease."""
+
+    since: int
+    zone: str
+    granularity: str
+    rules: str | None  # None: noted by no collector yet
+    holder: str | None
+
+    def is_of(self, org_: Org) -> bool:
+        """Return whether it is the calendar of the config, with the same rules."""
+        return (self.zone, self.granularity, self.rules) == (
+            org_.zone.name,
+            org_.granularity.value,
+            org_.zone.rules,
+        )
+
+    def has_windows_of(self, org_: Org) -> bool:
+        """Return whether the windows are the same, whatever the zone and the version of its rules are called."""
+        return (
+            self.rules is not None
+            and self.granularity == org_.granularity.value
+            and _content(self.zone, self.rules) == _content(org_.zone.name, org_.zone.rules)
+        )
 
 
 class Calendars:
-    """The current calendar of each org in the ledger."""
+    """The current calendar of each org in the ledger, or of some `keys`."""
 
-    def __init__(self, tx: Connection) -> None:
+    def __init__(self, tx: Connection, keys: Collection[int] | None = None) -> None:
         self._tx = tx
-        rows = tx.execute(select(calendar).order_by(calendar.c.org, calendar.c.since))
-        self._new: dict[int, dict[str, object]] = {}
-        self._current = {row.org: (row.since, row.zone, row.granularity) for row in rows}
+        query = select(calendar, org.c.holder).join(org).order_by(calendar.c.org, calendar.c.since)
+        rows = tx.execute(query if keys is None else query.where(calendar.c.org.in_(keys)))
+        self._current = {
+            row.org: _Row(
+                since=row.since, zone=row.zone, granularity=row.granularity, rules=row.rules, holder=row.holder
+            )
+            for row in rows
+        }
+        self._new: dict[int, list[tuple[int, int]]] = {}  # with the windows that no longer exist
 
     def add_first(self, orgs: Mapping[int, Org]) -> None:
         """Write the first calendar of new orgs."""
         if orgs:
-            self._tx.execute(insert(calendar), [_row(key, BEGINNING, org) for key, org in orgs.items()])
+            first = _Row(since=BEGINNING, zone="", granularity="", rules=None, holder=None)
+            self._tx.execute(insert(calendar), [_values(key, _changed(first, org_)) for key, org_ in orgs.items()])
 
-    def update(self, orgs: Mapping[str, tuple[int, Org]]) -> dict[str, datetime | CalendarChanged | None]:
-        """Begin the calendar of the config where it is new; return when each org's calendar began, or a conflict."""
-        results = self.preview(orgs)
-        self._write()
+    def resolve(self, orgs: Mapping[str, tuple[int, Org]]) -> dict[str, datetime | CalendarChanged | None]:
+        """Return when each org's calendar of the config begins, or a conflict. Nothing is written before `write`."""
+        others = {key: org_ for key, org_ in orgs.values() if not self._current[key].has_windows_of(org_)}
+        fits = compare(self._tx, others)
+        results: dict[str, datetime | CalendarChanged | None] = {}
+        for name, (key, org_) in orgs.items():
+            row = self._current[key]
+            begins = _begins(row, org_, fits[key].until) if key in fits else row.since
+            results[name] = self._change(key, org_, begins, fits.get(key, Fit()))
         return results
 
-    def preview(self, orgs: Mapping[str, tuple[int, Org]]) -> dict[str, datetime | CalendarChanged | None]:
-        """Return what `update` would return, and write nothing."""
-        changed = [key for key, org in orgs.values() if self._differs(key, org)]
-        covered = self._covered(changed)
-        return {name: self._resolve(key, org, covered.get(key)) for name, (key, org) in orgs.items()}
+    def confirm(self, orgs: Mapping[int, tuple[Org, datetime | None]]) -> dict[int, CalendarChanged]:
+        """Write the calendars by which orgs are to be fetched now; return those that would overlap.
 
-    def _resolve(self, key: int, org: Org, covered: int | None) -> datetime | CalendarChanged | None:
-        if self._differs(key, org):
-            begins = BEGINNING
-            if covered is not None:
-                begins = _cut_over(org)
-                if begins < covered:
-                    _, zone, granularity = self._current[key]
-                    return CalendarChanged(zone=zone, granularity=granularity, covered_until=instant_of(covered))
-            self._change(key, org, begins)
-        since, *_ = self._current[key]
-        return None if since == BEGINNING else instant_of(since)
+        Each is given with the instant from which on it was planned. Another process, with another config or other
+        rules, may have covered windows since then.
+        """
+        begins = {key: BEGINNING if planned is None else micros(planned) for key, (_, planned) in orgs.items()}
+        others = {
+            key: org_
+            for key, (org_, _) in orgs.items()
+            if not self._current[key].has_windows_of(org_) or self._current[key].since != begins[key]
+        }
+        fits = compare(self._tx, others)
+        refused = {}
+        for key, (org_, _) in orgs.items():
+            fit = fits.get(key, Fit())
+            found = self._change(key, org_, begins[key] if begins[key] >= fit.until else None, fit)
+            if isinstance(found, CalendarChanged):
+                refused[key] = found
+        return refused
 
-    def _differs(self, key: int, org: Org) -> bool:
-        return self._current[key][1:] != (org.zone.name, org.granularity.value)
+    def write(self, me: Holder) -> None:
+        """Write the new calendars, and delete failed slices of windows that no longer exist.
 
-    def _covered(self, keys: Sequence[int]) -> dict[int, int]:
-        """Return the end of the newest covered slice of each org that has one."""
-        ends: dict[int, int] = {}
-        for batch in batches(keys):
-            of_batch = slice_.c.org.in_(batch)
-            newest = select(slice_.c.org, func.max(slice_.c.end)).where(of_batch, _COVERED).group_by(slice_.c.org)
-            ends.update((key, end) for key, end in self._tx.execute(newest))
-        return ends
+        An org that another process has leased is left out: this one confirms the calendar when it has the lease.
+        """
+        new = {key: gone for key, gone in self._new.items() if self._current[key].holder in (None, me.holder_id)}
+        if new:
+            rows = {key: self._current[key] for key in new}
+            later = delete(calendar).where(calendar.c.org == _OF, calendar.c.since >= _FROM)
+            self._tx.execute(later, [{"of": key, "from": row.since} for key, row in rows.items()])
+            self._tx.execute(insert(calendar), [_values(key, row) for key, row in rows.items()])
+        if gone := [{"of": key, "from": start, "until": end} for key, all_ in new.items() for start, end in all_]:
+            one = (slice_.c.org == _OF, slice_.c.start == _FROM, slice_.c.end == _UNTIL)
+            self._tx.execute(delete(slice_).where(*one, ~COVERED), gone)
 
-    def _change(self, key: int, org: Org, since: int) -> None:
-        self._current[key] = (since, org.zone.name, org.granularity.value)
-        self._new[key] = _row(key, since, org)
-
-    def _write(self) -> None:
-        """Write the new calendars, and delete failed slices of windows that no longer exist."""
-        if self._new:
-            keys = [{"of": row["org"], "from": row["since"]} for row in self._new.values()]
-            of, from_ = bindparam("of", type_=Integer), bindparam("from", type_=BigInteger)
-            self._tx.execute(delete(calendar).where(calendar.c.org == of, calendar.c.since >= from_), keys)
-            self._tx.execute(insert(calendar), list(self._new.values()))
-            self._tx.execute(delete(slice_).where(slice_.c.org == of, slice_.c.end > from_, ~_COVERED), keys)
+    def _change(self, key: int, org_: Org, begins: int | None, fit: Fit) -> datetime | CalendarChanged | None:
+        row = self._current[key]
+        if begins is None:
+            return CalendarChanged(
+                zone=row.zone, granularity=row.granularity, rules=row.rules, covered_until=instant_of(fit.until)
+            )
+        if not row.is_of(org_) or row.since != begins:
+            self._current[key] = replace(_changed(row, org_), since=begins)
+            self._new[key] = [(start, end) for start, end in fit.gone if end > begins]
+        return None if begins == BEGINNING else instant_of(begins)
 
 
-def _cut_over(org: Org) -> int:
-    """Return the first window boundary from the org's `since` on; BEGINNING if it has no `since`."""
-    if org.since is None:
+def _begins(row: _Row, org_: Org, until: int) -> int | None:
+    """Return the earliest instant from which the org's calendar may hold; other windows are covered until `until`."""
+    if until == BEGINNING:
         return BEGINNING
-    return micros(Calendar(org.zone, org.granularity).ceil(start_of_date(org.since, org.zone)))
+    options = [_cut_over(org_)]
+    if row.since >= until:
+        options.append(micros(Calendar(org_.zone, org_.granularity).ceil(instant_of(row.since))))
+    return min((at for at in options if at >= until), default=None)
 
 
-def _row(key: int, since: int, org: Org) -> dict[str, object]:
-    return {"org": key, "since": since, "zone": org.zone.name, "granularity": org.granularity.value}
+def _cut_over(org_: Org) -> int:
+    """Return the first window boundary from the org's `since` on; BEGINNING if it has no `since`."""
+    if org_.since is None:
+        return BEGINNING
+    return micros(Calendar(org_.zone, org_.granularity).ceil(start_of_date(org_.since, org_.zone)))
+
+
+def _content(zone: str, rules: str) -> str:
+    """Return what identifies the content of a zone's rules; an offset is its own."""
+    return rules.rsplit(maxsplit=1)[-1] if rules else zone
+
+
+def _changed(row: _Row, org_: Org) -> _Row:
+    return replace(row, zone=org_.zone.name, granularity=org_.granularity.value, rules=org_.zone.rules)
+
+
+def _values(key: int, row: _Row) -> dict[str, object]:
+    return {
+        "org": key,
+        "since": row.since,
+        "zone": row.zone,
+        "granularity": row.granularity,
+        "rules": row.rules,
+    }

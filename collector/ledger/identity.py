@@ -39,10 +39,12 @@ def identify(
     if holder := acquire(tx, [target], me, liveness).get(target):
         return holder
     if known is not None and entry is not None:
-        changed = Calendars(tx).update({name: (known, entry)})[name]
+        calendars = Calendars(tx, [known])
+        changed = calendars.resolve({name: (known, entry)})[name]
         if isinstance(changed, CalendarChanged):
             release(tx, [known], me)
             return changed
+        calendars.write(me)
     if known is not None:
         _merge(tx, key, known, name)
     if known is not None or row is None or (row.org_id, row.org_name) != (org_id, org_name):

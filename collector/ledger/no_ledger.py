@@ -43,7 +43,9 @@ class NoLedger:
         """Return no organization."""
         return {}
 
-    def acquire(self, keys: Sequence[int]) -> Mapping[int, Holder]:
+    def acquire(
+        self, keys: Sequence[int], calendars: Mapping[int, tuple[Org, datetime | None]] | None = None
+    ) -> Mapping[int, Holder | CalendarChanged]:
         """Return nobody: no other process has a lease."""
         return {}
 

@@ -13,7 +13,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from collector.core.ledger_entries import CalendarChanged, Standing
+from collector.core.ledger_entries import CalendarChanged, Holder, Standing
 from collector.core.wanted import wanted_since
 from collector.ledger.calendars import Calendars
 from collector.ledger.codec import instant_of, micros
@@ -55,19 +55,20 @@ def register(
     *,
     wanted_from: Mapping[str, datetime],
     names: Collection[str],
+    me: Holder,
 ) -> dict[str, Standing | CalendarChanged]:
     """Find or create the row of each org (`Ledger.register`). `names` are the names of all orgs in the config."""
     registry = _Registry(tx, names)
     calendars = Calendars(tx)
     found = registry.find(orgs)
     entries = {org_.name: (found[org_.name].key, org_) for org_ in orgs if org_.name in found}
-    refused = {name: one for name, one in Calendars(tx).preview(entries).items() if isinstance(one, CalendarChanged)}
-    if refused:
+    calendars_since = calendars.resolve(entries)
+    if refused := _refused(calendars_since):
         return dict(refused)  # nothing is written: the whole config is refused, and the last one still fits
     new = [org_ for org_ in orgs if org_.name not in found]
     created = _insert(tx, new, wanted_from)
     calendars.add_first({created[org_.name].key: org_ for org_ in new})
-    calendars_since = calendars.update(entries)
+    calendars.write(me)
     standings: dict[str, Standing | CalendarChanged] = {}
     matched: list[tuple[Org, _Row]] = []
     for org_ in orgs:
@@ -100,11 +101,11 @@ def overlaps(tx: Connection, orgs: Sequence[Org], names: Collection[str]) -> dic
     """Return the orgs whose calendar `register` would refuse, by name. Writes nothing."""
     found = _Registry(tx, names).find(orgs)
     entries = {org_.name: (found[org_.name].key, org_) for org_ in orgs if org_.name in found}
-    return {
-        name: changed
-        for name, changed in Calendars(tx).preview(entries).items()
-        if isinstance(changed, CalendarChanged)
-    }
+    return _refused(Calendars(tx).resolve(entries))
+
+
+def _refused(resolved: Mapping[str, datetime | CalendarChanged | None]) -> dict[str, CalendarChanged]:
+    return {name: changed for name, changed in resolved.items() if isinstance(changed, CalendarChanged)}
 
 
 class _Registry:

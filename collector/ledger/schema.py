@@ -76,6 +76,7 @@ calendar = Table(
     Column("since", BigInteger, primary_key=True),
     Column("zone", Text, nullable=False),
     Column("granularity", String(16), nullable=False),
+    Column("rules", String(64)),  # of the zone, when its boundaries were last compared (`Zone.rules`); null: unknown
     sqlite_with_rowid=False,
 )
 

@@ -30,6 +30,7 @@ from collector.core.org_history import History
 from collector.errors import LedgerError
 from collector.ledger import adoption, history, holders, identity, leases, ranges, registry, runs, unsealed, views
 from collector.ledger import slices as _slices
+from collector.ledger.calendars import Calendars
 from collector.ledger.database import PATIENCE_S, Database
 from collector.ledger.digest import Digest
 from collector.ledger.opening import open_database
@@ -102,15 +103,34 @@ class SqlLedger:
     ) -> Mapping[str, Standing | CalendarChanged]:
         """Find or create the row of each org; `names` are those of the whole config, if only some orgs are given."""
         known = {org.name for org in orgs} | set(names or ())
-        return self._database.write(lambda tx: registry.register(tx, orgs, wanted_from=wanted_from, names=known))
+        return self._database.write(
+            lambda tx: registry.register(tx, orgs, wanted_from=wanted_from, names=known, me=self._me)
+        )
 
     def identified(self) -> Mapping[str, str]:
         """Return the organization id of each org by its current name, for all orgs that are identified."""
         return self._database.read(registry.identified)
 
-    def acquire(self, keys: Sequence[int]) -> Mapping[int, Holder]:
-        """Lease the orgs that are free; wait for the others, and return their holders."""
-        return self._database.write(lambda tx: leases.acquire(tx, keys, self._me, self._liveness))
+    def acquire(
+        self, keys: Sequence[int], calendars: Mapping[int, tuple[Org, datetime | None]] | None = None
+    ) -> Mapping[int, Holder | CalendarChanged]:
+        """Lease the orgs that are free and have no windows that would overlap; return why the others are not leased.
+
+        For those that another process has, this process is registered as one that waits.
+        """
+
+        def work(tx: Connection) -> dict[int, Holder | CalendarChanged]:
+            busy = leases.acquire(tx, keys, self._me, self._liveness)
+            ours = {key: one for key, one in (calendars or {}).items() if key not in busy}
+            if not ours:
+                return {**busy}
+            confirmed = Calendars(tx, ours.keys())
+            changed = confirmed.confirm(ours)
+            confirmed.write(self._me)
+            leases.release(tx, changed, self._me)
+            return {**busy, **changed}
+
+        return self._database.write(work)
 
     def release(self, keys: Iterable[int]) -> None:
         """Release leases, and wait no longer for those of other processes."""

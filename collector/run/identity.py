@@ -50,10 +50,7 @@ class IdentityCheck:
             case Holder():
                 return Retriable(code="busy", message=busy_message(found), retry_after_s=BUSY_PAUSE_S)
             case CalendarChanged():
-                message = calendars_overlap(
-                    org, zone=found.zone, granularity=found.granularity, covered_until=found.covered_until
-                )
-                return Refused(reason=RefusalReason.CALENDAR, message=message)
+                return Refused(reason=RefusalReason.CALENDAR, message=calendars_overlap(org, found))
             case int():
                 return self._bind(task, found)
 
@@ -76,7 +73,7 @@ class IdentityCheck:
             standing = ledger.register([org], wanted_from={}, now=wanted.now)[org.name]
             if not isinstance(standing, Standing):
                 return standing
-            wanted.since[org.name] = since_of(standing, ledger.wanted(found))
+            wanted.since[org.name] = since_of(org, standing, ledger.wanted(found))
         return found
 
 

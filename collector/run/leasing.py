@@ -16,11 +16,11 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from collector.core.grid import Grids
-from collector.core.ledger_entries import Holder
+from collector.core.ledger_entries import CalendarChanged, Holder
 from collector.core.plan import Abandoned, Batch, next_batch, open_span
 from collector.core.summary import RunSummary
-from collector.core.wanted import needs_at
-from collector.errors import CollectorError, Rejected
+from collector.core.wanted import calendars_overlap, needs_at
+from collector.errors import CollectorError, RefusalReason, Refused, Rejected
 from collector.events import Event, LeaseAwaited, LeaseWaitEnded, OrgPlanned
 from collector.fetch import Batches
 from collector.ports import Clock, Offload
@@ -153,19 +153,29 @@ class Leasing:
         tasks = self._next_in_queue(now)
         if not tasks:
             return
-        busy = await self._offload(lambda: self._ledger.acquire([task.key for task in tasks]))
-        leased = [task for task in tasks if task.key not in busy]
+        calendars = {task.key: (task.org, self._wanted.since[task.org.name].calendar_since) for task in tasks}
+        why_not = await self._offload(lambda: self._ledger.acquire([task.key for task in tasks], calendars))
+        leased = [task for task in tasks if task.key not in why_not]
         batches = await self._plan_all(leased)
         if self._stopped:
             return  # the run never came to them
         for task, batch in zip(leased, batches, strict=True):
             self._leased.append(task)
             self._begin(task, batch, now)
-        waiting = {task.org.name: busy[task.key] for task in tasks if task.key in busy}
-        given_up = [task.key for task in tasks if task.key in busy and not self._wait_for(task, busy[task.key], now)]
+        changed = {key: why for key, why in why_not.items() if isinstance(why, CalendarChanged)}
+        busy = {key: why for key, why in why_not.items() if isinstance(why, Holder)}
+        for task in tasks:
+            if task.key in changed:
+                self._refuse(task, changed[task.key])
+        await self._wait(tasks, busy, now)
+
+    async def _wait(self, tasks: Sequence[OrgTask], busy: Mapping[int, Holder], now: float) -> None:
+        """Queue busy orgs again, and wait no longer for those that were waited for too long."""
+        waiting = [task for task in tasks if task.key in busy]
+        given_up = [task.key for task in waiting if not self._wait_for(task, busy[task.key], now)]
         if given_up:
             await self._offload(lambda: self._ledger.release(given_up))
-        self._note_wait(waiting, now)
+        self._note_wait({task.org.name: busy[task.key] for task in waiting}, now)
 
     async def _go_on(self, now: float) -> None:
         """Give the next batch to leased orgs of which only retries are left, unless another process waits for them."""
@@ -263,6 +273,12 @@ class Leasing:
             self._emit(LeaseWaitEnded(waited_s=now - self._waiting_since, busy=given_up))
         self._given_up.update(given_up)
         self._waiting_since, self._wait_emitted = None, False
+
+    def _refuse(self, task: OrgTask, changed: CalendarChanged) -> None:
+        """End an org of which another process has covered windows that overlap with those of this run."""
+        task.stage = Stage.ENDED
+        failure = Refused(reason=RefusalReason.CALENDAR, message=calendars_overlap(task.org, changed))
+        self._batches.put_nowait(Abandoned(org=task.org, failure=failure))
 
     def _enqueue(self, task: OrgTask) -> None:
         task.stage = Stage.QUEUED

@@ -9,7 +9,7 @@ from datetime import datetime
 from collector.core.delivered import Adopted
 from collector.core.identities import Identities
 from collector.core.ledger_entries import Standing
-from collector.core.wanted import Since, Wanted
+from collector.core.wanted import Since, Wanted, on_boundaries
 from collector.model import Org, Window
 from collector.ports import Ledger, RecoveredFile
 
@@ -31,6 +31,7 @@ class LedgerSession:
     recovered: Sequence[RecoveredFile] = ()  # sealed files of earlier runs that no manifest names yet
 
 
-def since_of(standing: Standing, ranges: Sequence[Window]) -> Since:
+def since_of(org: Org, standing: Standing, ranges: Sequence[Window]) -> Since:
     """Return from when on an org is wanted, by its row in the ledger and the ranges that were wanted of it."""
-    return Since(wanted_from=standing.wanted_from, ranges=ranges, calendar_since=standing.calendar_since)
+    since = Since(wanted_from=standing.wanted_from, ranges=ranges, calendar_since=standing.calendar_since)
+    return on_boundaries(org, since)

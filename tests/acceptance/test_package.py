@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from collector import __version__
+from collector.zone_rules import VERSION
 from tests.support.commands import Done
 
 pytestmark = pytest.mark.slow  # needs a package index
@@ -116,7 +117,10 @@ def test_wheel_from_the_sdist_is_the_wheel_bit_for_bit(release: Release, tmp_pat
 
 
 def test_it_runs_where_only_its_requirements_are(installed: Path, tmp_path: Path) -> None:
-    assert succeeds(installed, "--version", cwd=tmp_path).stdout == f"collector, version {__version__}\n"
+    assert (
+        succeeds(installed, "--version", cwd=tmp_path).stdout
+        == f"collector, version {__version__} (time zones: tzdata {VERSION})\n"
+    )
     assert "properties" in json.loads(succeeds(installed, "schema", "config", cwd=tmp_path).stdout)
     config = tmp_path / "simulated.yaml"
     command = [str(installed), "simulate", "--until-eof", "--orgs", "3", "--port", "0", "--config-out", str(config)]

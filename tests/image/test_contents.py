@@ -16,6 +16,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from collector import __version__
+from collector.zone_rules import VERSION
 from tests.image.container import BUILT, Host, Image
 
 ROOT = Path(__file__).parents[2]
@@ -111,7 +112,7 @@ def test_it_says_what_it_is_and_how_it_is_run(image: Image) -> None:
 
 
 def test_version_comes_from_one_place(host: Host) -> None:
-    assert host.run("--version").stdout == f"collector, version {__version__}\n"
+    assert host.run("--version").stdout == f"collector, version {__version__} (time zones: tzdata {VERSION})\n"
 
 
 def test_bill_of_materials_names_every_package(image: Image) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
-from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from collector.model import Zone
 from collector.simulator.fault_kinds import KINDS, FaultError, Kind
 from collector.simulator.faults import parse_fault
 from collector.simulator.habits import POPULATIONS
@@ -53,7 +53,7 @@ def test_parts_add_up_to_the_whole_wherever_it_is_cut(
 
 @given(orgs, populations, st.sampled_from(ZONES), st.dates(date(2025, 1, 1), date(2026, 12, 1)), st.data())
 def test_local_days_of_any_zone_add_up(org: str, population: str, zone: str, first: date, data: st.DataObject) -> None:
-    tz = ZoneInfo(zone)
+    tz = Zone.parse(zone).tz
     days = [first + timedelta(days=number) for number in range(data.draw(st.integers(1, 30)) + 1)]
     cuts = [int(datetime(day.year, day.month, day.day, tzinfo=tz).timestamp()) for day in days]
     parts = [USAGE.totals(org, population, *pair) for pair in pairwise(cuts)]

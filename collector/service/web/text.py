@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from zoneinfo import ZoneInfo
+from datetime import date, datetime, timedelta, timezone
 
 from collector.adapters.text import duration, printable
 from collector.model import Granularity, Window, Zone
@@ -53,7 +52,7 @@ def relative(seconds: float) -> str:
 def zone_text(local: datetime, zone: str) -> str:
     """Return a zone with what it is ahead of UTC, where its name doesn't say so."""
     offset = f"{local:%z}"
-    if zone == "UTC" or not isinstance(local.tzinfo, ZoneInfo):
+    if zone == "UTC" or isinstance(local.tzinfo, timezone):
         return zone
     return f"{zone} ({offset[:3]}:{offset[3:]})"
 

@@ -43,13 +43,13 @@ def covered(ledger: SqlLedger, key: int) -> int:
 
 def test_a_changed_zone_is_reported_with_the_end_of_what_is_covered(ledger: SqlLedger, covered: int) -> None:
     assert covered
-    assert register(ledger, moved()) == CalendarChanged(zone="UTC", granularity="day", covered_until=day(3))
+    assert register(ledger, moved()) == CalendarChanged(zone="UTC", granularity="day", rules="", covered_until=day(3))
 
 
 def test_a_changed_granularity_is_reported_too(ledger: SqlLedger, covered: int) -> None:
     assert covered
     hourly = replace(ACME, granularity=Granularity.HOUR)
-    assert register(ledger, hourly) == CalendarChanged(zone="UTC", granularity="day", covered_until=day(3))
+    assert register(ledger, hourly) == CalendarChanged(zone="UTC", granularity="day", rules="", covered_until=day(3))
 
 
 def test_nothing_is_written_for_an_org_whose_calendar_changed(ledger: SqlLedger, covered: int) -> None:
@@ -62,7 +62,7 @@ def test_nothing_is_written_for_an_org_whose_calendar_changed(ledger: SqlLedger,
 def test_nothing_is_written_for_other_orgs_in_the_same_call(ledger: SqlLedger, covered: int) -> None:
     other = make_org("other")
     found = ledger.register([moved(), other], wanted_from={"other": T0}, now=T0)
-    assert found == {"acme": CalendarChanged(zone="UTC", granularity="day", covered_until=day(3))}
+    assert found == {"acme": CalendarChanged(zone="UTC", granularity="day", rules="", covered_until=day(3))}
     assert [org.name for org in ledger.organizations()] == ["acme"]
     assert ledger.register([other], wanted_from={"other": T0}, now=T0) == {
         "other": Standing(key=covered + 1, org_id=None, wanted_from=T0, calendar_since=None)
@@ -113,7 +113,9 @@ def test_going_back_to_the_old_calendar_is_refused_where_the_new_one_covers(ledg
     start = slice_at(covered, 0).start.replace(day=4, hour=4)
     ledger.commit([commit(covered, 3, slice=replace(slice_at(covered, 3), start=start), end=day(4))], None)
     back = register(ledger, ACME)
-    assert back == CalendarChanged(zone="America/New_York", granularity="day", covered_until=day(4))
+    assert back == CalendarChanged(
+        zone="America/New_York", granularity="day", rules=NEW_YORK.rules, covered_until=day(4)
+    )
 
 
 def test_a_calendar_that_covers_nothing_is_replaced(ledger: SqlLedger, key: int) -> None:
@@ -144,7 +146,7 @@ def test_only_complete_and_partial_slices_cover(ledger: SqlLedger, key: int, sta
 
 def test_a_failed_slice_with_an_emission_covers(ledger: SqlLedger, key: int) -> None:
     ledger.commit([commit(key, 4, SliceState.FAILED, emission=emission())], None)
-    assert register(ledger, moved()) == CalendarChanged(zone="UTC", granularity="day", covered_until=day(5))
+    assert register(ledger, moved()) == CalendarChanged(zone="UTC", granularity="day", rules="", covered_until=day(5))
 
 
 def test_failed_slices_are_deleted_where_a_new_calendar_begins(ledger: SqlLedger, covered: int) -> None:

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from collector.core.ledger_entries import Holder
 from collector.errors import LedgerError
 from collector.ledger import SqlLedger
 from collector.ledger.postgresql import PostgresDatabase, engine, locks
@@ -144,6 +145,7 @@ def test_a_process_that_does_not_reconnect_after_a_restart_counts_as_dead(
     other.kill()
     server.start()
     (holder,) = ledger.acquire([standing.key]).values()
+    assert isinstance(holder, Holder)
     assert holder.pid == other.process.pid
     wait_until(lambda: not ledger.acquire([standing.key]))
 

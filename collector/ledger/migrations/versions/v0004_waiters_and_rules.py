@@ -1,4 +1,8 @@
-"""The processes that wait for the lease of an org: the one that has the lease leaves the org to them after a batch."""
+"""The processes that wait for an org's lease, and the rules of time zones.
+
+A process that has the lease leaves the org to those that wait, after a batch. The rules are those by which each
+calendar's boundaries were last compared; they are null in existing rows, so that the next run compares.
+"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +14,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Create the table."""
+    """Create the table, and add the column."""
     holder = sa.ForeignKey("holder.holder_id", name="waiter_holder", ondelete="CASCADE")
     op.create_table(
         "waiter",
@@ -18,3 +22,4 @@ def upgrade() -> None:
         sa.Column("holder", sa.String(64), holder, primary_key=True),
         sqlite_with_rowid=False,
     )
+    op.add_column("calendar", sa.Column("rules", sa.String(64)))
