@@ -20,7 +20,7 @@ FOUND_BY = {
     "recovery takes a file that is too short": 67,
     "the dead keep their leases": 2,
     "a minute of work is gathered before it is booked": 2,
-    "released before it is booked": 6,
+    "released before it is booked": 131,
     "an org is left to nobody who waits": 21,
     "released while slices wait for retries": 31,
     "the lease is ignored": 2,
