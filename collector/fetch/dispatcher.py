@@ -192,7 +192,7 @@ class Dispatcher:
         changed = self._watch_host(lane, result, sent_at=began, now=now, probe=probe)
         if isinstance(result, Rejected) and result.code == CLOCK:
             await self._close_host(lane.outage, result)
-        await self._follow(lane.settle(fetch, result, now=now, jitter=self._rng.random(), probe=probe))
+        await self._follow(lane.received(fetch, result, now=now, jitter=self._rng.random(), probe=probe))
         self._in_flight -= 1
         self._untrusted_in_flight -= untrusted
         if changed:

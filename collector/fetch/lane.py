@@ -4,7 +4,7 @@ Theory of operation. A lane is in one mood, and each result of a request moves i
 
 | mood | what may be requested |
 |---|---|
-| unsettled | one request alone: it settles credential and identity |
+| new | one request alone: it verifies credential and identity |
 | steady | as many requests as the org's limits allow |
 | failing | one request at a time, and no new slice while another waits for its retry |
 | refused once | one request more: an answer makes the lane steady, anything else ends it |
@@ -36,7 +36,7 @@ from collector.model import Answer, Org, SliceState
 class Mood(Enum):
     """How a lane may be used; see the module's text."""
 
-    UNSETTLED = auto()
+    NEW = auto()
     STEADY = auto()
     FAILING = auto()
     REFUSED_ONCE = auto()
@@ -54,10 +54,10 @@ class Result(Enum):
 
 
 NEXT: dict[Mood, dict[Result, Mood]] = {
-    Mood.UNSETTLED: {
+    Mood.NEW: {
         Result.ANSWERED: Mood.STEADY,
-        Result.FAILED: Mood.UNSETTLED,
-        Result.FAILED_OFTEN: Mood.UNSETTLED,
+        Result.FAILED: Mood.NEW,
+        Result.FAILED_OFTEN: Mood.NEW,
         Result.REFUSED: Mood.REFUSED_ONCE,
         Result.REFUSED_FOR_GOOD: Mood.ENDED,
     },
@@ -101,7 +101,7 @@ class Lane:
         self.outage = outage  # of its host, shared with other lanes
         self.requested_at = float("-inf")  # when its last request was sent
         self.plan = OrgPlan(org)
-        self.mood = Mood.UNSETTLED
+        self.mood = Mood.NEW
         self.end: LaneEnded | None = None
         self.leased = False  # whether this process may work on the org now
         self._pace = pace
@@ -199,7 +199,7 @@ class Lane:
             fetch.permit.sent(now)
         fetch.sent_at = now
 
-    def settle(
+    def received(
         self, fetch: SliceFetch, result: Answer | Failure, *, now: float, jitter: float, probe: bool
     ) -> list[Step]:
         """Take a request's result and return what follows from it.

@@ -11,19 +11,18 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from collector.core.exit_codes import CAME_TO_ITS_END, ExitCode
-from collector.core.plan import Abandoned, Batch
 from collector.core.summary import RunSummary
 from collector.deliver.write_queue import WriteQueue
 from collector.deliver.writer import Rules, Writer
 from collector.errors import ClockError, CollectorError, LedgerError
 from collector.events import Event
-from collector.fetch import CLOCK, RELOADED, STOPPED, Dispatcher, Limits, lanes_of
+from collector.fetch import CLOCK, RELOADED, STOPPED, Batches, Dispatcher, Limits, lanes_of
 from collector.model import SliceState
 from collector.ports import Clock, Offload, Sink, Transport
 from collector.run.identity import IdentityCheck
@@ -98,13 +97,32 @@ class Run:
 
     def _wire(self) -> None:
         """Make the three tasks and the queues between them."""
-        config, session = self.config, self.session
+        self._summary = RunSummary.of(self.session.orgs)
+        tasks = self._org_tasks()
+        batches: Batches = asyncio.Queue()
+        self._wire_writing(tasks)
+        self._leasing = Leasing(
+            self.session,
+            tasks.values(),
+            batches,
+            offload=self.offload,
+            clock=self.clock,
+            flush=self._writing.flush,
+            summary=self._summary,
+            emit=self.emit,
+            permits=self.config.limits.concurrency,
+        )
+        self._wire_fetching(tasks, batches)
+
+    def _org_tasks(self) -> dict[str, OrgTask]:
         tasks = {}
-        for lane in lanes_of(session.orgs, config.limits):
-            standing = session.standings[lane.org.name]
+        for lane in lanes_of(self.session.orgs, self.config.limits):
+            standing = self.session.standings[lane.org.name]
             tasks[lane.org.name] = OrgTask(lane=lane, key=standing.key, identified=standing.org_id is not None)
-        batches: asyncio.Queue[Batch | Abandoned] = asyncio.Queue()
-        self._summary = RunSummary.of(session.orgs)
+        return tasks
+
+    def _wire_writing(self, tasks: Mapping[str, OrgTask]) -> None:
+        config, session = self.config, self.session
         rules = Rules(
             run_id=config.run_id,
             trust_zero_for=config.trust_zero_for,
@@ -114,11 +132,7 @@ class Run:
             unread=session.unread,
         )
         self._writer = Writer(
-            self.sink,
-            ledger=session.ledger,
-            key_of=lambda org: tasks[org.name].key,
-            clock=self.clock,
-            rules=rules,
+            self.sink, ledger=session.ledger, key_of=lambda org: tasks[org.name].key, clock=self.clock, rules=rules
         )
         self._writing = WriteQueue(
             self._writer,
@@ -127,22 +141,13 @@ class Run:
             emit=self.emit,
             gather_s=_GATHER_S if session.ledger.remembers else 0.0,
         )
-        self._leasing = Leasing(
-            session,
-            tasks.values(),
-            batches,
-            offload=self.offload,
-            clock=self.clock,
-            flush=self._writing.flush,
-            summary=self._summary,
-            emit=self.emit,
-            permits=config.limits.concurrency,
-        )
-        identity = IdentityCheck(session, tasks, offload=self.offload, fail=self._writing.fail)
+
+    def _wire_fetching(self, tasks: Mapping[str, OrgTask], batches: Batches) -> None:
+        identity = IdentityCheck(self.session, tasks, offload=self.offload, fail=self._writing.fail)
         self._fetching = Dispatcher(
             [task.lane for task in tasks.values()],
             batches,
-            limits=config.limits,
+            limits=self.config.limits,
             transport=self.transport,
             clock=self.clock,
             verify=identity.verify,

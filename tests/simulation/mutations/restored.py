@@ -1,0 +1,38 @@
+"""A ledger that was restored from a backup, and its output directory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+from unittest.mock import patch
+
+from collector.app import prepare
+from collector.deliver import adoption, recovery
+from tests.simulation.mutations.mutation import Mutation, Patch
+
+
+def _does_not_look() -> Sequence[Patch]:
+    return [patch.object(prepare, "look", lambda *_: adoption.Unsettled())]
+
+
+def _takes_sealed_for_lost() -> Sequence[Patch]:
+    return [patch.object(recovery, "_was_sealed", lambda *_: False)]
+
+
+def _adopted_without_the_newest() -> Sequence[Patch]:
+    """Only runs that the ledger doesn't know at all are looked at: not one that went on after the backup."""
+    look = adoption.look
+
+    def mutated(*args: Any) -> adoption.Unsettled:
+        found = look(*args)
+        return replace(found, begun={run_id: begun for run_id, begun in found.begun.items() if not begun})
+
+    return [patch.object(prepare, "look", mutated)]
+
+
+MUTATIONS = (
+    Mutation("a restored ledger doesn't look at its files", {"revisions"}, _does_not_look),
+    Mutation("a file sealed after the backup is lost", {"lost"}, _takes_sealed_for_lost),
+    Mutation("a run that went on after the backup counts as known", {"revisions"}, _adopted_without_the_newest),
+)
