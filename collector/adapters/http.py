@@ -21,6 +21,7 @@ from yarl import URL
 
 from collector import __version__
 from collector.adapters.proxies import Proxy, ProxyError, proxy_for
+from collector.adapters.resolver import Resolver
 from collector.core.request import PATH
 from collector.core.response import Reply
 from collector.errors import ConfigError, Failure, Rejected, Retriable
@@ -32,6 +33,7 @@ MAX_HEADERS = 1000  # of an answer; gateways add hundreds
 MAX_HEADER = 64 * 1024  # bytes of each
 _KEPT_HEADERS = ("retry-after", "date", "age")
 _KEEP_ALIVE_S = 4.0  # an idle connection is not reused for longer: many servers close theirs after 5 s
+_RESOLVING_S = 10.0  # at most, and at most half of the timeout: so a silent name server is reported as what it is
 _DISTRUST_S = 60.0  # for which connections to a host are not reused after one of them turned out to be closed
 
 
@@ -52,19 +54,24 @@ class HttpTransport:
         self._tls = _tls_context(ca_file)
         self._proxies: dict[tuple[str, str | None, int | None], Proxy | Rejected | None] = {}
         self._sessions: dict[bool, aiohttp.ClientSession] = {}  # by whether connections are reused
+        self._resolver: Resolver | None = None  # the sessions' own
         self._fresh_until: dict[str, float] = {}  # by host, by the loop's clock
 
     async def __aenter__(self) -> Self:
-        self._sessions = {reuse: self._open_session(reuse=reuse) for reuse in (True, False)}
+        resolver = Resolver(deadline_s=min(_RESOLVING_S, self._timeout_s / 2))
+        self._sessions = {reuse: self._open_session(resolver, reuse=reuse) for reuse in (True, False)}
+        self._resolver = resolver
         return self
 
-    def _open_session(self, *, reuse: bool) -> aiohttp.ClientSession:
+    def _open_session(self, resolver: Resolver, *, reuse: bool) -> aiohttp.ClientSession:
         tracing = aiohttp.TraceConfig()
         tracing.on_request_headers_sent.append(_report_sent)
         tracing.on_connection_reuseconn.append(_note_reuse)
         keep_alive = {"keepalive_timeout": _KEEP_ALIVE_S} if reuse else {"force_close": True}
         session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._connections, ssl=self._tls, ttl_dns_cache=60, **keep_alive),
+            connector=aiohttp.TCPConnector(
+                limit=self._connections, ssl=self._tls, resolver=resolver, ttl_dns_cache=60, **keep_alive
+            ),
             # asyncio.timeout in `fetch` limits the whole attempt; aiohttp's timeout doesn't cover all of it.
             timeout=aiohttp.ClientTimeout(total=None),
             headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
@@ -85,6 +92,8 @@ class HttpTransport:
         for session in self._sessions.values():
             await session.close()
         self._sessions = {}
+        if self._resolver is not None:
+            await self._resolver.close()
 
     async def fetch(self, org: Org, request: ApiRequest, *, on_sent: Callable[[], None]) -> Reply | Failure:
         """Send one request and return the reply, or the failure as a value. Network errors are never raised."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 
@@ -76,18 +76,22 @@ class Dispatcher:
         self._rng = rng
         self._in_flight = 0
         self._untrusted_in_flight = 0
-        self._timeouts: dict[asyncio.Timeout, None] = {}  # of the requests under way, in their order
+        self._timeouts: dict[asyncio.Timeout, bool] = {}  # of the requests under way, and whether each has left
         self._changed = asyncio.Event()
         self.stopping = False  # nothing more is sent
 
     def stop(self) -> None:
-        """Send nothing more; requests under way go on."""
+        """Send nothing more; requests under way go on, except those that have not left: they may never do."""
         self.stopping = True
+        self._end([timeout for timeout, has_left in self._timeouts.items() if not has_left])
         self._changed.set()
 
     def cut(self) -> None:
         """End the requests that are under way."""
-        for timeout in self._timeouts:
+        self._end(list(self._timeouts))
+
+    def _end(self, timeouts: Iterable[asyncio.Timeout]) -> None:
+        for timeout in timeouts:
             timeout.reschedule(asyncio.get_running_loop().time())
 
     def wind_up(self) -> None:
@@ -212,9 +216,12 @@ class Dispatcher:
             return defect(error)
 
     async def _send(self, lane: Lane, fetch: SliceFetch, request: ApiRequest, permit: Permit) -> Answer | Failure:
+        if self.stopping:
+            return STOPPED
         loop = asyncio.get_running_loop()
 
         def sent() -> None:
+            self._timeouts[timeout] = True
             lane.sent(fetch, loop.time())
             permit.sent(loop.time())
             self._board.put(lane, loop.time())  # when the next may leave is known now
@@ -222,7 +229,7 @@ class Dispatcher:
 
         try:
             async with asyncio.timeout(None) as timeout:
-                self._timeouts[timeout] = None
+                self._timeouts[timeout] = False
                 reply = await self._transport.fetch(lane.org, request, on_sent=sent)
         except TimeoutError:
             return STOPPED
