@@ -10,6 +10,7 @@ import structlog
 
 from collector.adapters.event_log import log_event
 from collector.cli.options import config_options, open_context, service_options, shard_option
+from collector.cli.streams import never_wait_for_stderr
 from collector.core.exit_codes import ExitCode
 from collector.service import serving
 
@@ -32,6 +33,7 @@ def serve(**options: Any) -> int:
     It reloads a changed config, file of orgs or secret. If the new config has an error, it keeps
     the one before. SIGTERM drains the run under way, and ends the service with exit code 0.
     """
+    never_wait_for_stderr()
     context = open_context(**options, sharded=True)
     for warning in context.config.warnings:
         log.warning("config.warning", message=str(warning))

@@ -16,7 +16,17 @@ from typing import Any
 
 import yaml
 
-from tests.support.commands import SimulatedApi, collector, logging_to, records_in, simulated_api
+from tests.support.commands import (
+    COLLECTOR,
+    SimulatedApi,
+    collector,
+    environment,
+    full_pipe,
+    logging_to,
+    records_in,
+    simulated_api,
+)
+from tests.support.needs import free_port
 from tests.support.waiting import wait_until
 
 AT_ONCE = {"COLLECTOR_SCHEDULE__JITTER": "0", "COLLECTOR_SCHEDULE__CRON": "0 0 1 1 *", "COLLECTOR_SERVICE__PORT": "0"}
@@ -201,3 +211,19 @@ def test_what_it_cannot_start_with_is_told_and_ends_with_2(tmp_path: Path) -> No
         )
         assert done.code == 2
         assert "can't be listened on" in done.stderr
+
+
+def test_where_nobody_reads_the_log_it_collects_answers_and_ends(tmp_path: Path) -> None:
+    port = free_port()
+    env = environment(**AT_ONCE | {"COLLECTOR_SERVICE__PORT": str(port), "COLLECTOR_LOG__LEVEL": "debug"})
+    with simulated_api(tmp_path, orgs=3) as api, full_pipe() as (_, stderr):
+        command = [*COLLECTOR, "serve", "-c", str(api.config), "-o", "out"]
+        with subprocess.Popen(command, cwd=tmp_path, env=env, stderr=stderr, text=True) as process:
+            service = Service(process, f"http://127.0.0.1:{port}", tmp_path)
+            try:
+                wait_until(lambda: list((tmp_path / "out").glob("run-*.json")), "the run is done")
+                assert service.get("/healthz") == (200, "ok\n")
+                process.send_signal(signal.SIGTERM)
+                assert process.wait(60) == 0
+            finally:
+                process.kill()

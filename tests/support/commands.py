@@ -10,7 +10,7 @@ import time
 import urllib.parse
 import urllib.request
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -106,6 +106,22 @@ def logging_to(log: Path, *args: str | Path, cwd: Path, **more: str) -> Iterator
     """A command that goes on, and says what it has to say into a file; it is ended, whatever happens."""
     with log.open("a") as file, _started(args, cwd=cwd, stderr=file, env=environment(**more)) as process:
         yield process
+
+
+@contextmanager
+def full_pipe() -> Iterator[tuple[int, int]]:
+    """A pipe that nobody reads, and that is full already: its read end, and its write end."""
+    read_fd, write_fd = os.pipe()
+    os.set_blocking(write_fd, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(write_fd, b"." * 4096)
+    os.set_blocking(write_fd, True)
+    try:
+        yield read_fd, write_fd
+    finally:
+        os.close(read_fd)
+        os.close(write_fd)
 
 
 @contextmanager
