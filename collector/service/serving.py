@@ -39,6 +39,7 @@ from collector.service.site import ServiceSite
 from collector.service.view import RunView
 from collector.service.viewer import Viewer
 from collector.service.watcher import Fingerprint, fingerprint
+from collector.service.web.connections import raise_file_limit
 from collector.service.web.guard import Guarding
 from collector.service.web.server import make_app, serving
 
@@ -141,6 +142,7 @@ def refuse_unfit(config: LoadedConfig) -> None:
 async def serve(config: LoadedConfig, *, load: Callable[[], LoadedConfig], scope: Scope, watch: Listener) -> None:
     """Run the service until SIGTERM or SIGINT. Raises ConfigError and LedgerError if it can't start."""
     refuse_unfit(config)
+    raise_file_limit()
     clock = SystemClock()
     async with AsyncExitStack() as stack:
         writer = await stack.enter_async_context(WorkerThread("writer"))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from tests.support.commands import (
     logging_to,
     records_in,
     simulated_api,
+    with_file_handles,
 )
 from tests.support.needs import free_port
 from tests.support.waiting import wait_until
@@ -70,10 +72,11 @@ class Service:
 
 
 @contextmanager
-def serving(config: Path, directory: Path, **more: str) -> Iterator[Service]:
+def serving(config: Path, directory: Path, prefix: Sequence[str] = (), **more: str) -> Iterator[Service]:
     log = directory / "serve.log"
     log.unlink(missing_ok=True)
-    with logging_to(log, "serve", "-c", config, "-o", "out", cwd=directory, **(AT_ONCE | more)) as process:
+    args = ("serve", "-c", config, "-o", "out")
+    with logging_to(log, *args, cwd=directory, prefix=prefix, **(AT_ONCE | more)) as process:
         service = Service(process, "", directory)
         wait_until(lambda: process.poll() is not None or any(e["event"] == "service.listening" for e in service.log))
         port = next(event["port"] for event in service.log if event["event"] == "service.listening")
@@ -227,3 +230,23 @@ def test_where_nobody_reads_the_log_it_collects_answers_and_ends(tmp_path: Path)
                 assert process.wait(60) == 0
             finally:
                 process.kill()
+
+
+def test_idle_connections_stop_neither_health_nor_a_reload_nor_a_run_nor_fill_the_log(tmp_path: Path) -> None:
+    with simulated_api(tmp_path, orgs=3) as api, ExitStack() as stack:
+        content = yaml.safe_load(api.config.read_text())
+        late = content["orgs"].pop()
+        config = tmp_path / "c.yaml"
+        config.write_text(yaml.safe_dump(content))
+        service = stack.enter_context(serving(config, tmp_path, prefix=with_file_handles(120)))
+        port = int(service.url.rpartition(":")[2])
+        for number in range(300):
+            one = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+            if number % 2:
+                one.send(b"GET / HTTP/1.1\r\nHost: l")
+        assert service.get("/healthz") == (200, "ok\n")
+        config.write_text(yaml.safe_dump(content | {"orgs": [*content["orgs"], late]}))
+        wait_until(lambda: service.lacking("org-003") == 0)
+        assert service.get("/readyz") == (200, "ok\n")
+    assert len((tmp_path / "serve.log").read_bytes()) < 1_000_000
+    assert "Too many open files" not in str(service.log)
