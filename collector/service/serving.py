@@ -109,7 +109,8 @@ class ServiceHost:
             try:
                 return work(self._handle(config))
             except LedgerError:
-                self._forget()  # the next call opens it again
+                if config.settings.state == self._state:
+                    self._forget()  # the next call opens it again
                 raise
 
         return await self._reader(on_thread)
@@ -121,8 +122,9 @@ class ServiceHost:
     def _handle(self, config: LoadedConfig) -> SqlLedger:
         state = config.settings.state
         if self._ledger is None or self._state != state:
+            opened = open_ledger(config.settings, COMMAND, self._clock)  # first: the one in use stays if this fails
             self._forget()
-            self._ledger, self._state = open_ledger(config.settings, COMMAND, self._clock), state
+            self._ledger, self._state = opened, state
         return self._ledger
 
     def _forget(self) -> None:

@@ -162,6 +162,27 @@ def test_a_bad_config_is_refused_in_full_on_the_page_and_the_old_one_stays(tmp_p
             wait_until(lambda: "scheduel" not in service.get("/")[1])
 
 
+def test_a_new_config_whose_ledger_is_away_says_so_everywhere_and_the_old_one_works_on(tmp_path: Path) -> None:
+    with simulated_api(tmp_path, orgs=2) as api:
+        config = tmp_path / "c.yaml"
+        config.write_text(api.config.read_text())
+        config.chmod(0o600)
+        with serving(config, tmp_path) as service:
+            wait_until(lambda: service.lacking("org-001") == 0)
+            away = f"state: {{url: 'postgresql://127.0.0.1:{free_port()}/ledger'}}\n"
+            config.write_text(api.config.read_text() + away)
+            wait_until(lambda: "collector_config_last_reload_successful 0.0" in service.get("/metrics")[1])
+            (problem,) = service.status["config"]["problems"]
+            (line,) = [line for line in service.log if line["event"] == "config.not_loaded"]
+            assert problem["message"] == line["message"]
+            assert "ledger" in line["message"]
+            assert "The new config is not in force" in service.get("/")[1]
+            assert service.get("/readyz") == (200, "ok\n")
+            config.write_text(api.config.read_text())
+            wait_until(lambda: "collector_config_last_reload_successful 1.0" in service.get("/metrics")[1])
+            assert service.status["config"]["problems"] == []
+
+
 def test_killed_in_mid_run_the_next_one_goes_on_and_every_record_is_there_once(tmp_path: Path) -> None:
     slow = {"COLLECTOR_API__ORG_RATE_LIMIT__REQUESTS": "4", "COLLECTOR_SCHEDULE__LOOKBACK": "20d"}
     with simulated_api(tmp_path, orgs=3) as api:
