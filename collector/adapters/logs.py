@@ -1,16 +1,20 @@
-"""Logs on stderr: readable text on a terminal, JSON elsewhere."""
+"""Logs on stderr: readable text on a terminal, JSON elsewhere. What libraries log is part of them."""
 
 from __future__ import annotations
 
 import logging
 import sys
+import time
 from typing import Any, Literal, TextIO
 
 import structlog
 
+from collector.adapters.queued_stream import QueuedStream
 from collector.adapters.text import printable
 
 Format = Literal["auto", "console", "json"]
+_REPEATED_EVERY_S = 10.0
+_KINDS = 100
 
 
 class _CurrentStderr:
@@ -31,7 +35,7 @@ def resolve_format(format_: Format, stream: TextIO) -> Literal["console", "json"
 
 
 def configure_logs(*, level: str, format_: Literal["console", "json"]) -> None:
-    """Send all logs of at least that level to stderr."""
+    """Send all logs of at least that level to stderr, and warnings of libraries with them."""
     renderer: Any = (
         structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0, pad_level=False)
         if format_ == "console"
@@ -47,12 +51,50 @@ def configure_logs(*, level: str, format_: Literal["console", "json"]) -> None:
             renderer or structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(_CurrentStderr()),  # type: ignore[arg-type]
+        logger_factory=structlog.WriteLoggerFactory(_CurrentStderr()),  # type: ignore[arg-type]
         cache_logger_on_first_use=False,
     )
-    # Libraries use the standard logging module; only their warnings matter to an operator.
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(name)s: %(message)s", force=True)
+    logging.basicConfig(level=logging.WARNING, handlers=[LibraryLogs()], force=True)
     logging.getLogger("asyncio").setLevel(logging.ERROR)
+    if isinstance(sys.stderr, QueuedStream):
+        sys.stderr.dropped = _dropped
+
+
+def _dropped(lines: int) -> str:
+    """Return the line that stands where lines are missing, in the format of the others."""
+    log = structlog.wrap_logger(structlog.ReturnLogger(), wrapper_class=structlog.make_filtering_bound_logger(0))
+    return f"{log.warning('log.dropped', lines=lines, message='stderr was not read, or not writable, for a while')}\n"
+
+
+class LibraryLogs(logging.Handler):
+    """Logs warnings of libraries as events of ours. Of one that is repeated, it logs one in ten seconds.
+
+    It logs the text that is in the library's code: what is laid into it, and texts of exceptions, may be a client's or
+    may hold a secret.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._logged: dict[tuple[str, str], tuple[float, int]] = {}  # when, and how often since then
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Log a record, or count it."""
+        message = str(record.msg).partition("\n")[0]
+        kind = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else None
+        key = (record.name, f"{message} {kind}")
+        at, repeated = self._logged.get(key, (-_REPEATED_EVERY_S, 0))
+        if (now := time.monotonic()) - at < _REPEATED_EVERY_S:
+            self._logged[key] = at, repeated + 1
+            return
+        if len(self._logged) >= _KINDS:
+            self._logged.clear()
+        self._logged[key] = now, 0
+        more: dict[str, Any] = {"exception": kind} if kind else {}
+        if repeated:
+            more["repeated"] = repeated
+        structlog.get_logger("collector").log(
+            record.levelno, "library.warning", library=record.name, message=message, **more
+        )
 
 
 def _make_visible(logger: object, method: str, event: structlog.types.EventDict) -> structlog.types.EventDict:

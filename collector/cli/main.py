@@ -21,7 +21,7 @@ from collector.cli.schema import schema
 from collector.cli.serve import serve
 from collector.cli.simulate import simulate
 from collector.cli.status import status
-from collector.cli.streams import forget_stdout, guard_streams
+from collector.cli.streams import drain_stderr, forget_stdout, guard_streams
 from collector.core.exit_codes import ExitCode
 from collector.errors import CollectorError, ConfigError, LedgerError, OutputError
 from collector.zone_rules import VERSION
@@ -54,7 +54,11 @@ for command in (collect, backfill, serve, check, plan, status, schema, simulate,
 def main(args: Sequence[str] | None = None, *, warnings: Sequence[str] = ()) -> None:
     """Run a command and end the process with its exit code."""
     guard_streams()
-    sys.exit(run(args, warnings=warnings))
+    try:
+        code = run(args, warnings=warnings)
+    finally:
+        drain_stderr()
+    sys.exit(code)
 
 
 def run(args: Sequence[str] | None = None, *, warnings: Sequence[str] = ()) -> int:

@@ -10,6 +10,7 @@ import click
 from collector.adapters.event_log import log_event
 from collector.app.prepare import refuse_file_as_output
 from collector.cli.options import config_options, open_context, service_options, shard_option
+from collector.cli.streams import never_wait_for_stderr
 from collector.core.exit_codes import ExitCode
 from collector.service import serving
 
@@ -31,6 +32,7 @@ def serve(**options: Any) -> int:
     It reloads a changed config, file of orgs or secret. If the new config has an error, it keeps
     the one before. SIGTERM drains the run under way, and ends the service with exit code 0.
     """
+    never_wait_for_stderr()
     context = open_context(**options, sharded=True)
     refuse_file_as_output(context.config.settings)
     asyncio.run(serving.serve(context.config, load=context.reload, scope=context.scope, watch=log_event))

@@ -1,6 +1,6 @@
-"""The standard streams. A broken stderr never stops a run.
+"""The standard streams. A broken stderr never stops a run, and neither does one that nobody reads.
 
-Logs are best effort: a full disk behind stderr, or a log reader that went away, costs no
+Logs are best effort: a full disk behind stderr, a log reader that went away or reads nothing, costs no
 record. If a standard stream is closed at the start, its number is occupied: otherwise the next
 file that is opened would get that number, and records or logs would go into it.
 """
@@ -12,30 +12,13 @@ import os
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TextIO
 
 from rich.console import Console
 
+from collector.adapters.queued_stream import QueuedStream
+
 _UNLIMITED = 100_000  # columns; tables only take what they need
-
-
-class _BestEffort:
-    """A text stream that ignores failures to write."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def write(self, text: str) -> int:
-        with suppress(OSError, ValueError):
-            self._stream.write(text)
-        return len(text)
-
-    def flush(self) -> None:
-        with suppress(OSError, ValueError):
-            self._stream.flush()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
+_STDERR = 2
 
 
 def guard_streams() -> None:
@@ -47,11 +30,23 @@ def guard_streams() -> None:
             _occupy(number)
     if sys.stderr is None:
         sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - it stays open
-    if not isinstance(sys.stderr, _BestEffort):
-        sys.stderr = _BestEffort(sys.stderr)
+    if not isinstance(sys.stderr, QueuedStream):
+        sys.stderr = QueuedStream(sys.stderr, _STDERR)
     if sys.stdout is not None:
         with suppress(AttributeError):  # a stream that a test has put there
             sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+
+
+def never_wait_for_stderr() -> None:
+    """Drop lines at once if stderr's reader is too slow: a service has to answer, whoever reads its log."""
+    if isinstance(sys.stderr, QueuedStream):
+        sys.stderr.patience_s = 0.0
+
+
+def drain_stderr() -> None:
+    """Wait until stderr is written, as long as somebody reads it. Call it at the end of the process."""
+    if isinstance(sys.stderr, QueuedStream):
+        sys.stderr.drain()
 
 
 def forget_stdout() -> None:

@@ -39,6 +39,7 @@ from collector.service.site import ServiceSite
 from collector.service.view import RunView
 from collector.service.viewer import Viewer
 from collector.service.watcher import Fingerprint, fingerprint
+from collector.service.web.connections import raise_file_limit
 from collector.service.web.guard import Guarding
 from collector.service.web.server import make_app, serving
 
@@ -108,7 +109,8 @@ class ServiceHost:
             try:
                 return work(self._handle(config))
             except LedgerError:
-                self._forget()  # the next call opens it again
+                if config.settings.state == self._state:
+                    self._forget()  # the next call opens it again
                 raise
 
         return await self._reader(on_thread)
@@ -120,8 +122,9 @@ class ServiceHost:
     def _handle(self, config: LoadedConfig) -> SqlLedger:
         state = config.settings.state
         if self._ledger is None or self._state != state:
+            opened = open_ledger(config.settings, COMMAND, self._clock)  # first: the one in use stays if this fails
             self._forget()
-            self._ledger, self._state = open_ledger(config.settings, COMMAND, self._clock), state
+            self._ledger, self._state = opened, state
         return self._ledger
 
     def _forget(self) -> None:
@@ -141,6 +144,7 @@ def refuse_unfit(config: LoadedConfig) -> None:
 async def serve(config: LoadedConfig, *, load: Callable[[], LoadedConfig], scope: Scope, watch: Listener) -> None:
     """Run the service until SIGTERM or SIGINT. Raises ConfigError and LedgerError if it can't start."""
     refuse_unfit(config)
+    raise_file_limit()
     clock = SystemClock()
     async with AsyncExitStack() as stack:
         writer = await stack.enter_async_context(WorkerThread("writer"))

@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from tests.support.commands import SimulatedApi, collector, logging_to, records_in, simulated_api
+from tests.support.commands import (
+    COLLECTOR,
+    SimulatedApi,
+    collector,
+    environment,
+    full_pipe,
+    logging_to,
+    records_in,
+    simulated_api,
+    with_file_handles,
+)
+from tests.support.needs import free_port
 from tests.support.waiting import wait_until
 
 AT_ONCE = {"COLLECTOR_SCHEDULE__JITTER": "0", "COLLECTOR_SCHEDULE__CRON": "0 0 1 1 *", "COLLECTOR_SERVICE__PORT": "0"}
@@ -60,10 +72,11 @@ class Service:
 
 
 @contextmanager
-def serving(config: Path, directory: Path, **more: str) -> Iterator[Service]:
+def serving(config: Path, directory: Path, prefix: Sequence[str] = (), **more: str) -> Iterator[Service]:
     log = directory / "serve.log"
     log.unlink(missing_ok=True)
-    with logging_to(log, "serve", "-c", config, "-o", "out", cwd=directory, **(AT_ONCE | more)) as process:
+    args = ("serve", "-c", config, "-o", "out")
+    with logging_to(log, *args, cwd=directory, prefix=prefix, **(AT_ONCE | more)) as process:
         service = Service(process, "", directory)
         wait_until(lambda: process.poll() is not None or any(e["event"] == "service.listening" for e in service.log))
         port = next(event["port"] for event in service.log if event["event"] == "service.listening")
@@ -149,6 +162,27 @@ def test_a_bad_config_is_refused_in_full_on_the_page_and_the_old_one_stays(tmp_p
             wait_until(lambda: "scheduel" not in service.get("/")[1])
 
 
+def test_a_new_config_whose_ledger_is_away_says_so_everywhere_and_the_old_one_works_on(tmp_path: Path) -> None:
+    with simulated_api(tmp_path, orgs=2) as api:
+        config = tmp_path / "c.yaml"
+        config.write_text(api.config.read_text())
+        config.chmod(0o600)
+        with serving(config, tmp_path) as service:
+            wait_until(lambda: service.lacking("org-001") == 0)
+            away = f"state: {{url: 'postgresql://127.0.0.1:{free_port()}/ledger'}}\n"
+            config.write_text(api.config.read_text() + away)
+            wait_until(lambda: "collector_config_last_reload_successful 0.0" in service.get("/metrics")[1])
+            (problem,) = service.status["config"]["problems"]
+            (line,) = [line for line in service.log if line["event"] == "config.not_loaded"]
+            assert problem["message"] == line["message"]
+            assert "ledger" in line["message"]
+            assert "The new config is not in force" in service.get("/")[1]
+            assert service.get("/readyz") == (200, "ok\n")
+            config.write_text(api.config.read_text())
+            wait_until(lambda: "collector_config_last_reload_successful 1.0" in service.get("/metrics")[1])
+            assert service.status["config"]["problems"] == []
+
+
 def test_killed_in_mid_run_the_next_one_goes_on_and_every_record_is_there_once(tmp_path: Path) -> None:
     slow = {"COLLECTOR_API__ORG_RATE_LIMIT__REQUESTS": "4", "COLLECTOR_SCHEDULE__LOOKBACK": "20d"}
     with simulated_api(tmp_path, orgs=3) as api:
@@ -201,3 +235,39 @@ def test_what_it_cannot_start_with_is_told_and_ends_with_2(tmp_path: Path) -> No
         )
         assert done.code == 2
         assert "can't be listened on" in done.stderr
+
+
+def test_where_nobody_reads_the_log_it_collects_answers_and_ends(tmp_path: Path) -> None:
+    port = free_port()
+    env = environment(**AT_ONCE | {"COLLECTOR_SERVICE__PORT": str(port), "COLLECTOR_LOG__LEVEL": "debug"})
+    with simulated_api(tmp_path, orgs=3) as api, full_pipe() as (_, stderr):
+        command = [*COLLECTOR, "serve", "-c", str(api.config), "-o", "out"]
+        with subprocess.Popen(command, cwd=tmp_path, env=env, stderr=stderr, text=True) as process:
+            service = Service(process, f"http://127.0.0.1:{port}", tmp_path)
+            try:
+                wait_until(lambda: list((tmp_path / "out").glob("run-*.json")), "the run is done")
+                assert service.get("/healthz") == (200, "ok\n")
+                process.send_signal(signal.SIGTERM)
+                assert process.wait(60) == 0
+            finally:
+                process.kill()
+
+
+def test_idle_connections_stop_neither_health_nor_a_reload_nor_a_run_nor_fill_the_log(tmp_path: Path) -> None:
+    with simulated_api(tmp_path, orgs=3) as api, ExitStack() as stack:
+        content = yaml.safe_load(api.config.read_text())
+        late = content["orgs"].pop()
+        config = tmp_path / "c.yaml"
+        config.write_text(yaml.safe_dump(content))
+        service = stack.enter_context(serving(config, tmp_path, prefix=with_file_handles(120)))
+        port = int(service.url.rpartition(":")[2])
+        for number in range(300):
+            one = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+            if number % 2:
+                one.send(b"GET / HTTP/1.1\r\nHost: l")
+        assert service.get("/healthz") == (200, "ok\n")
+        config.write_text(yaml.safe_dump(content | {"orgs": [*content["orgs"], late]}))
+        wait_until(lambda: service.lacking("org-003") == 0)
+        assert service.get("/readyz") == (200, "ok\n")
+    assert len((tmp_path / "serve.log").read_bytes()) < 1_000_000
+    assert "Too many open files" not in str(service.log)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from tests.support.commands import (
     SimulatedApi,
     collector,
     environment,
+    full_pipe,
     manifest_in,
     records_in,
     simulated_api,
@@ -225,3 +228,46 @@ def test_sixty_orgs_are_done_before_one_that_takes_an_hour_has_answered_at_all(t
             assert (slow["asked"], slow["in_flight"]) == (1, 1)
             process.send_signal(signal.SIGTERM)
             assert process.wait(60) == 143
+
+
+def test_a_log_that_nobody_reads_costs_no_record(api: SimulatedApi, tmp_path: Path) -> None:
+    command = [
+        *COLLECTOR,
+        "collect",
+        "-c",
+        str(api.config),
+        "-o",
+        "out",
+        "--log-level",
+        "debug",
+        "--progress",
+        "always",
+    ]
+    with full_pipe() as (_, stderr):
+        done = subprocess.run(command, stderr=stderr, cwd=tmp_path, env=environment(), timeout=120, check=False)
+    assert done.returncode == 0
+    assert manifest_in(tmp_path / "out")["records"] == len(records_in(tmp_path / "out")) > 0
+
+
+def test_a_log_that_is_read_late_is_complete(api: SimulatedApi, tmp_path: Path) -> None:
+    command = [*COLLECTOR, "backfill", "-c", str(api.config), "--last", "30d", "-o", "out", "--log-level", "debug"]
+    read = bytearray()
+    with (
+        full_pipe() as (reader, stderr),
+        subprocess.Popen(command, stderr=stderr, cwd=tmp_path, env=environment()) as process,
+    ):
+        wait_until(lambda: list((tmp_path / "out").glob("run-*.json")), "the run is done, and its log is not written")
+        os.set_blocking(reader, False)
+
+        def ended() -> bool:
+            code = process.poll()
+            with suppress(BlockingIOError):
+                while data := os.read(reader, 2**16):
+                    read.extend(data)
+            return code is not None
+
+        wait_until(ended)
+    events = [json.loads(line) for line in read.decode().lstrip(".").splitlines()]
+    names = [event["event"] for event in events]
+    assert (names[0], names[-1]) == ("run.started", "run.finished")
+    assert "log.dropped" not in names

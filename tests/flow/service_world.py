@@ -46,6 +46,7 @@ class ServiceWorld(World):
     refused: ConfigError | None = None  # what is wrong with the config's files now
     away: bool = False  # the ledger, while a config is loaded
     version: int = 0  # of the files: a test changes it
+    loads: list[float] = field(default_factory=list)  # when the config was loaded
     fails: Callable[[int], Exception | None] = lambda _n: None  # what the n-th run ends with
     began: list[tuple[datetime, tuple[str, ...]]] = field(default_factory=list)
     ended: list[RunView] = field(default_factory=list)
@@ -53,6 +54,7 @@ class ServiceWorld(World):
     metrics: ServiceMetrics = field(init=False)
 
     async def load(self) -> LoadedConfig:
+        self.loads.append(asyncio.get_running_loop().time())
         if self.refused is not None:
             raise self.refused
         return self.config
@@ -64,7 +66,7 @@ class ServiceWorld(World):
 
     async def look(self, config: LoadedConfig) -> Fingerprint:
         del config
-        return ((str(self.version),),)
+        return (self.version,)
 
     async def recent_runs(self, config: LoadedConfig) -> Sequence[RunView]:
         del config

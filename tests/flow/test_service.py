@@ -11,6 +11,7 @@ from pathlib import Path
 from signal import SIGTERM
 
 import pytest
+import structlog
 
 from collector.adapters.sinks import DirectorySink
 from collector.core.exit_codes import ExitCode
@@ -248,6 +249,29 @@ def test_what_is_new_while_the_ledger_is_away_is_loaded_once_it_is_back(world: S
     assert any(orgs == ("new",) for _, orgs in world.began)
 
 
+def test_a_ledger_that_stays_away_is_tried_with_longer_and_longer_pauses_and_logged_once(world: ServiceWorld) -> None:
+    async def change(loop: Loop) -> None:
+        await asyncio.sleep(60)
+        world.away = True
+        world.version += 1
+        del world.loads[:]
+        with structlog.testing.capture_logs() as logs:
+            await asyncio.sleep(250)
+            waits = [later - earlier for earlier, later in pairwise(world.loads)]
+            assert waits == pytest.approx([10, 30, 60, 60, 60], abs=6)
+            (line,) = [line for line in logs if line["event"] == "config.not_loaded"]
+            assert (line["message"], line["next_try_s"]) == ("the ledger can't be used: the server is away", 10)
+            assert [str(problem) for problem in loop.observed.config_problems] == [line["message"]]
+            assert "collector_config_last_reload_successful 0.0" in world.metrics.text().decode()
+            world.away = False
+            loop.reload()
+            await asyncio.sleep(1)
+            assert not loop.observed.config_problems
+            assert "collector_config_last_reload_successful 1.0" in world.metrics.text().decode()
+
+    world.serve(NOON, 10 * MINUTE, change)
+
+
 def test_a_clock_that_is_set_back_in_mid_run_makes_no_run_wait_for_weeks(world: ServiceWorld) -> None:
     world.api = FakeApi(latency_s=lambda _org: 10.0)
 
@@ -332,7 +356,7 @@ def test_a_year_with_daylight_saving_restarts_and_outages_collects_each_window_o
     """Twice a day on the wall, in a zone with daylight saving; down or restarted now and then; the API, too."""
     monkeypatch.setattr(
         config_reload, "LOOK_EVERY_S", 3600.0
-    )  # nothing changes, and a year has 15 million times two seconds
+    )  # nothing changes, and a year has 6 million times five seconds
     zone = Zone.parse("Europe/Berlin")
     start, end = datetime(2026, 1, 5, 9, tzinfo=UTC), datetime(2027, 1, 5, 9, tzinfo=UTC)
     world.schedule = {"cron": "30 2,14 * * *", "timezone": zone.name, "jitter": "60s", "recheck": []}

@@ -10,7 +10,7 @@ import time
 import urllib.parse
 import urllib.request
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -101,18 +101,42 @@ def started(*args: str | Path, cwd: Path, **more: str) -> Iterator[subprocess.Po
         yield process
 
 
+def with_file_handles(number: int) -> list[str]:
+    """What goes before a command that may have so many files open, and no more."""
+    return ["bash", "-c", f'ulimit -n {number}; exec "$@"', "bash"]
+
+
 @contextmanager
-def logging_to(log: Path, *args: str | Path, cwd: Path, **more: str) -> Iterator[subprocess.Popen[str]]:
+def logging_to(
+    log: Path, *args: str | Path, cwd: Path, prefix: Sequence[str] = (), **more: str
+) -> Iterator[subprocess.Popen[str]]:
     """A command that goes on, and says what it has to say into a file; it is ended, whatever happens."""
-    with log.open("a") as file, _started(args, cwd=cwd, stderr=file, env=environment(**more)) as process:
+    env = environment(**more)
+    with log.open("a") as file, _started(args, cwd=cwd, stderr=file, env=env, prefix=prefix) as process:
         yield process
 
 
 @contextmanager
+def full_pipe() -> Iterator[tuple[int, int]]:
+    """A pipe that nobody reads, and that is full already: its read end, and its write end."""
+    read_fd, write_fd = os.pipe()
+    os.set_blocking(write_fd, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(write_fd, b"." * 4096)
+    os.set_blocking(write_fd, True)
+    try:
+        yield read_fd, write_fd
+    finally:
+        os.close(read_fd)
+        os.close(write_fd)
+
+
+@contextmanager
 def _started(
-    args: Sequence[str | Path], *, cwd: Path, stderr: int | IO[str], env: Mapping[str, str]
+    args: Sequence[str | Path], *, cwd: Path, stderr: int | IO[str], env: Mapping[str, str], prefix: Sequence[str] = ()
 ) -> Iterator[subprocess.Popen[str]]:
-    command = [*COLLECTOR, *map(str, args)]
+    command = [*prefix, *COLLECTOR, *map(str, args)]
     with subprocess.Popen(command, cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=stderr, text=True) as process:
         try:
             yield process

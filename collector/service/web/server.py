@@ -18,6 +18,7 @@ from multidict import MultiMapping
 from collector.errors import ConfigError, place_of
 from collector.service.web.assets import Asset, load_assets
 from collector.service.web.choice import Choice
+from collector.service.web.connections import IDLE_S, AnswerEnds, Connections, most_connections, noting_answers
 from collector.service.web.frozen import frozen
 from collector.service.web.guard import Guarding, add_headers, guard
 from collector.service.web.page import Page
@@ -31,6 +32,7 @@ METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _KEPT = "private, max-age=31536000, immutable"
 _WORTH_COMPRESSING = 2048  # bytes
 _SHUTDOWN_S = 1.0
+_WAITING = 128  # connections that the system keeps until they are accepted
 _RENDERED_AT_ONCE = 2  # pages: more would only take turns
 
 
@@ -109,27 +111,52 @@ class _Routes:
 
 def make_app(site: Site, guarding: Guarding | Callable[[], Guarding]) -> web.Application:
     """Return the application that shows a site to whom the guard lets through."""
-    app = web.Application(middlewares=[_unfailing, guard(guarding)])
+    app = web.Application(middlewares=[noting_answers, _unfailing, guard(guarding)])
     app.on_response_prepare.append(add_headers)
     app.add_routes(_Routes(site).routes())
     return app
 
 
 @asynccontextmanager
-async def serving(app: web.Application, *, host: str, port: int) -> AsyncIterator[int]:
-    """Listen, and say on which port: 0 takes a free one. Raises ConfigError if that address can't be had."""
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=_SHUTDOWN_S)
+async def serving(app: web.Application, *, host: str, port: int, most: int | None = None) -> AsyncIterator[int]:
+    """Listen, and say on which port: 0 takes a free one. Raises ConfigError if that address can't be had.
+
+    There are at most `most` connections; by default as many as the limit of open files leaves room for.
+    """
+    runner = web.AppRunner(
+        app,
+        access_log_class=AnswerEnds,
+        handle_signals=False,
+        keepalive_timeout=IDLE_S,
+        shutdown_timeout=_SHUTDOWN_S,
+    )
     await runner.setup()
     try:
-        site = web.TCPSite(runner, host, port)
-        try:
-            await site.start()
-        except OSError as error:
-            reason = error.strerror or type(error).__name__
-            raise ConfigError(f"service.host and service.port: {host}:{port} can't be listened on: {reason}") from error
-        yield runner.addresses[0][1]
+        async with _listening(runner, host=host, port=port, most=most or most_connections()) as listening:
+            yield listening
     finally:
         await runner.cleanup()
+
+
+@asynccontextmanager
+async def _listening(runner: web.AppRunner, *, host: str, port: int, most: int) -> AsyncIterator[int]:
+    answering = runner.server
+    if answering is None:
+        raise RuntimeError("the runner is not set up")
+    connections = Connections(answering, most)
+    try:
+        # The loop accepts `backlog` at once, and more before the first of them is heard: they must not displace it.
+        server = await asyncio.get_running_loop().create_server(connections, host, port, backlog=max(1, most // 4))
+        for listening in server.sockets:
+            with listening.dup() as same:
+                same.listen(_WAITING)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise ConfigError(f"service.host and service.port: {host}:{port} can't be listened on: {reason}") from error
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
 
 
 @web.middleware
