@@ -7,11 +7,11 @@ and never changes, and readers may move it away at once.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from collector import owned_files
 from collector.adapters.sinks.files import Files, OsFiles
 from collector.adapters.sinks.jsonl import to_lines
 from collector.errors import NotRenamedError, OutputError
@@ -143,7 +143,7 @@ class DirectorySink:
 
 def output_error(directory: Path, error: OSError) -> OutputError:
     """Return the error for a directory that can't be written."""
-    return OutputError(f"the output directory {directory} can't be written: {os.strerror(error.errno or 0)}")
+    return OutputError(f"the output directory {directory} can't be written: {owned_files.reason_of(error)}")
 
 
 def hidden(directory: Path, name: str) -> Path:
