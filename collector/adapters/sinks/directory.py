@@ -7,11 +7,11 @@ and never changes, and readers may move it away at once.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from collector import owned_files
 from collector.adapters.sinks.files import Files, OsFiles
 from collector.adapters.sinks.jsonl import to_lines
 from collector.errors import NotRenamedError, OutputError, OutputGoneError
@@ -38,7 +38,7 @@ class DirectorySink:
 
         Raises OutputError if it isn't.
         """
-        if os.path.exists(directory) and not os.path.isdir(directory):  # noqa: PTH110, PTH112 - those of `Path` raise
+        if directory.exists() and not directory.is_dir():
             raise OutputError(f"the output {directory} is a file: name a directory, or - for stdout")
         sink = cls(directory, run_id=run_id, seal_at=seal_at, files=files or OsFiles())
         probe = hidden(directory, f"probe-{run_id}")
@@ -148,7 +148,7 @@ def output_error(directory: Path, error: OSError) -> OutputError:
         return OutputGoneError(
             f"the output directory {directory} or the unsealed file in it was removed or moved away during the run"
         )
-    return OutputError(f"the output directory {directory} can't be written: {os.strerror(error.errno or 0)}")
+    return OutputError(f"the output directory {directory} can't be written: {owned_files.reason_of(error)}")
 
 
 def hidden(directory: Path, name: str) -> Path:

@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from collector import owned_files
 from collector.adapters.sinks.directory import hidden, output_error
 from collector.adapters.sinks.files import sync_directory
 from collector.core.ledger_entries import UnsealedFile
@@ -36,7 +37,7 @@ def id_of(directory: Path) -> str | None:
 def ensure_id(directory: Path) -> str:
     """Return the id of a directory; create the directory and the id if they are missing. Raises OutputError."""
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        owned_files.make_directories(directory)
         return id_of(directory) or _create_id(directory)
     except OSError as error:
         raise output_error(directory, error) from error
@@ -45,7 +46,7 @@ def ensure_id(directory: Path) -> str:
 def _create_id(directory: Path) -> str:
     """Write an id file atomically. If two processes do so at once, both get the id of the first."""
     path, temporary = directory / ID_FILE, directory / f"{ID_FILE}.{secrets.token_hex(4)}"
-    with temporary.open("x", encoding="ascii") as file:
+    with os.fdopen(owned_files.create_file(temporary, os.O_WRONLY, 0o644), "w", encoding="ascii") as file:
         file.write(secrets.token_hex(16) + "\n")
         file.flush()
         os.fsync(file.fileno())

@@ -8,6 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
+from collector import owned_files
+
 
 class Files(Protocol):
     """File operations by path. Every method raises OSError."""
@@ -66,9 +68,7 @@ class OsFiles:
 
     def make_directory(self, path: Path) -> None:
         """Create a directory and its parents, durably: a file is lost with a directory that isn't durable."""
-        missing = [directory for directory in (path, *path.parents) if not directory.exists()]
-        path.mkdir(parents=True, exist_ok=True)
-        for made in missing:
+        for made in owned_files.make_directories(path):
             sync_directory(made.parent)
 
     def append(self, path: Path, content: bytes) -> None:
@@ -136,7 +136,7 @@ class OsFiles:
         if self._open is None or self._open[0] != path:
             self._close()
             self._new = not path.exists()
-            self._open = (path, os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644))
+            self._open = (path, owned_files.open_file(path, os.O_WRONLY | os.O_APPEND, 0o644))
             # The lock shows other processes that the file is being written. Some file systems have no locks.
             with suppress(OSError):
                 fcntl.flock(self._open[1], fcntl.LOCK_EX | fcntl.LOCK_NB)

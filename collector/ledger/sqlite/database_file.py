@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from collector import owned_files
 from collector.errors import LedgerError
 from collector.ledger.sqlite.failures import damaged
 
@@ -43,17 +44,13 @@ class DatabaseFile:
         return self.path.with_name(f"{self.path.name}.holders")
 
     def prepare(self) -> None:
-        """Create the directories, for this user only."""
-        missing = [self.holders]
-        while not missing[-1].parent.exists():
-            missing.append(missing[-1].parent)
-        for directory in reversed(missing):
-            directory.mkdir(mode=0o700, exist_ok=True)
+        """Create the directories, for one user only: the ledger's, if it exists."""
+        owned_files.make_directories(self.holders, 0o700, like=self.path if self.path.exists() else None)
 
     @contextmanager
     def opening_lock(self, *, patience_s: float) -> Iterator[None]:
         """Keep other processes from creating or migrating the ledger. The lock ends with the process."""
-        lock = os.open(self.holders / "open.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = owned_files.open_file(self.holders / "open.lock", os.O_RDWR, 0o600)
         try:
             tries = round(patience_s / _POLL_S)
             while True:
@@ -93,7 +90,7 @@ class DatabaseFile:
         temporary = self.holders / "new.db"
         for leftover in self.holders.glob("new.db*"):
             leftover.unlink()
-        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        os.close(owned_files.create_file(temporary, os.O_WRONLY, 0o600))
         build(temporary)
         temporary.rename(self.path)
         for directory in (self.path.parent, self.holders):

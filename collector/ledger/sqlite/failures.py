@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
+from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
 
+from collector import owned_files
 from collector.errors import LedgerError, kind_of, place_of
 from collector.ledger.codec import DamagedError
 
@@ -16,13 +19,14 @@ _DAMAGED = {  # SQLite's own text may hold a value of a row
     "SQLITE_NOTADB": "it is not a database",
     "SQLITE_FORMAT": "its format is unknown",
 }
+_DENIED = ("SQLITE_READONLY", "SQLITE_PERM", "SQLITE_CANTOPEN")
 _FIXES = {
     "SQLITE_FULL": "the disk is full: free some space, then run again",
     "SQLITE_BUSY": "another process kept it locked for too long: check which process uses it, then run again",
     "SQLITE_LOCKED": "another process kept it locked for too long: check which process uses it, then run again",
-    "SQLITE_READONLY": "it is read-only: make the file and its directory writable for this user",
-    "SQLITE_PERM": "this user has no permission: make the file and its directory writable for this user",
-    "SQLITE_CANTOPEN": "it can't be opened: make the file and its directory writable for this user",
+    "SQLITE_READONLY": f"it is read-only: {owned_files.WRITABLE}",
+    "SQLITE_PERM": f"this user has no permission: {owned_files.WRITABLE}",
+    "SQLITE_CANTOPEN": f"it can't be opened: {owned_files.WRITABLE}",
     "SQLITE_IOERR": "the disk can't be read or written: check whether it is full, over quota or failing, "
     "then run again",
 }
@@ -33,12 +37,14 @@ def to_ledger_error(error: Exception, where: str) -> LedgerError:
     if isinstance(error, DamagedError):
         return damaged(where, str(error))
     if isinstance(error, OSError):
-        return LedgerError(f"the ledger {where} can't be used: {os.strerror(error.errno or 0)}")
+        return LedgerError(f"the ledger {where} can't be used: {owned_files.reason_of(error)}")
     origin = getattr(error, "orig", None) or error
     name = str(getattr(origin, "sqlite_errorname", ""))
     for code, what in _DAMAGED.items():
         if name.startswith(code):
             return damaged(where, what)
+    if name.startswith(_DENIED) and (denied := _denied(Path(where))):
+        return to_ledger_error(denied, where)
     for code, fix in _FIXES.items():
         if name.startswith(code):
             return LedgerError(f"the ledger {where} can't be used: {fix}")
@@ -53,3 +59,11 @@ def damaged(where: str, reason: str) -> LedgerError:
         f"the ledger {where} is damaged ({reason}): restore a backup of it; or move it away, "
         "with the -wal and -shm beside it, and run `backfill` for the range again"
     )
+
+
+def _denied(path: Path) -> PermissionError | None:
+    """Return an error for the first file of the ledger that this process may not write: SQLite doesn't name it."""
+    for file in (path, Path(f"{path}-wal"), Path(f"{path}-shm"), path.parent):
+        if file.exists() and not os.access(file, os.R_OK | os.W_OK, effective_ids=True):
+            return PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(file))
+    return None

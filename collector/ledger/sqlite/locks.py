@@ -13,6 +13,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
+from collector import owned_files
 from collector.errors import LedgerError
 from collector.ledger.holders import HolderRow
 
@@ -32,7 +33,7 @@ class FileLocks:
         self.abandon()
         path = self._path_of(holder_id)
         unnamed = path.with_suffix(".new")
-        self._lock = os.open(unnamed, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._lock = owned_files.open_file(unnamed, os.O_RDWR, 0o600)
         self._path = path
         fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         unnamed.rename(path)
