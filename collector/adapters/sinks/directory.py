@@ -7,6 +7,7 @@ and never changes, and readers may move it away at once.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -38,7 +39,7 @@ class DirectorySink:
 
         Raises OutputError if it isn't.
         """
-        if directory.exists() and not directory.is_dir():
+        if os.path.exists(directory) and not os.path.isdir(directory):  # unlike Path's, they never raise
             raise OutputError(f"the output {directory} is a file: name a directory, or - for stdout")
         sink = cls(directory, run_id=run_id, seal_at=seal_at, files=files or OsFiles())
         probe = hidden(directory, f"probe-{run_id}")
