@@ -11,15 +11,18 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+_RACES = 10
+
 
 def open_file(path: Path, flags: int, mode: int) -> int:
     """Open a file, and create it if it is missing; return its descriptor. Raises OSError."""
     flags |= os.O_CLOEXEC
-    while True:
+    for _ in range(_RACES):
         with suppress(FileNotFoundError):
             return os.open(path, flags)
         with suppress(FileExistsError):  # another process created it in between
             return create_file(path, flags, mode)
+    return os.open(path, flags)  # a link to nothing
 
 
 def create_file(path: Path, flags: int, mode: int) -> int:

@@ -39,7 +39,8 @@ class DirectorySink:
 
         Raises OutputError if it isn't.
         """
-        if os.path.exists(directory) and not os.path.isdir(directory):  # unlike Path's, they never raise
+        # Unlike Path's, these never raise.
+        if os.path.exists(directory) and not os.path.isdir(directory):  # noqa: PTH110, PTH112
             raise OutputError(f"the output {directory} is a file: name a directory, or - for stdout")
         sink = cls(directory, run_id=run_id, seal_at=seal_at, files=files or OsFiles())
         probe = hidden(directory, f"probe-{run_id}")
