@@ -45,7 +45,11 @@ def test_neither_the_page_nor_sigterm_waits_for_a_silent_name_server(tmp_path: P
     (tmp_path / "lookups").mkdir()
     command = [sys.executable, "-c", SILENT, "serve", "-c", str(write_config(tmp_path)), "-o", "out"]
     env = environment(
-        NO_PROXY=".silent.test", COLLECTOR_SERVICE__PORT="0", COLLECTOR_SERVICE__GRACE="1h", COLLECTOR_API__TIMEOUT="1h"
+        NO_PROXY=".silent.test",
+        COLLECTOR_SERVICE__PORT="0",
+        COLLECTOR_SERVICE__GRACE="1h",
+        COLLECTOR_API__TIMEOUT="1h",
+        COLLECTOR_SCHEDULE__JITTER="0",
     )
     log = tmp_path / "serve.log"
     with log.open("w") as stderr, subprocess.Popen(command, cwd=tmp_path, env=env, stderr=stderr) as process:
