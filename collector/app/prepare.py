@@ -23,7 +23,7 @@ from collector.core.ranges import Last
 from collector.core.wanted import BackfillWanted, CollectWanted, Wanted, calendars_overlap
 from collector.deliver.recovery import Recovered, log_awaited, recover
 from collector.errors import ConfigError, Problem
-from collector.ledger import SqlLedger
+from collector.ledger import Readable
 from collector.model import Org
 from collector.ports import Clock, Ledger
 from collector.run.session import LedgerSession, since_of
@@ -124,7 +124,7 @@ def output_directory(settings: Settings) -> Path | None:
     return None if settings.output.path == "-" else Path(settings.output.path).resolve()
 
 
-def refuse_overlaps(ledger: SqlLedger, config: LoadedConfig, orgs: Sequence[Org]) -> None:
+def refuse_overlaps(ledger: Readable, config: LoadedConfig, orgs: Sequence[Org]) -> None:
     """Raise ConfigError for calendars that would overlap, as a run would; nothing is written."""
     _refuse(config, orgs, ledger.overlaps(orgs, names=[org.name for org in config.orgs]))
 
