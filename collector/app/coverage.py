@@ -19,7 +19,7 @@ from collector.core.org_coverage import OrgCoverage
 from collector.core.org_history import History
 from collector.core.wanted import Since, on_boundaries, wanted_since
 from collector.core.windows import Calendar
-from collector.ledger import Organization, SqlLedger
+from collector.ledger import Organization, Readable
 from collector.ledger.digest import Digest
 from collector.ledger.history import HistoryQuery
 from collector.model import Granularity, Org, Window
@@ -81,7 +81,7 @@ class CoverageReader:
                 stale.append(org.name)
         return stale
 
-    def read(self, ledger: SqlLedger, names: Iterable[str], now: datetime) -> dict[str, OrgCoverage]:
+    def read(self, ledger: Readable, names: Iterable[str], now: datetime) -> dict[str, OrgCoverage]:
         """Return the orgs of those names as the ledger has them now; without a name see which files are in doubt.
 
         Raises LedgerError.
@@ -111,7 +111,7 @@ class CoverageReader:
             self._read[org.name] = (now, self._position(org, periods))
         return found
 
-    def read_all(self, ledger: SqlLedger, now: datetime) -> dict[str, OrgCoverage]:
+    def read_all(self, ledger: Readable, now: datetime) -> dict[str, OrgCoverage]:
         """Return all orgs, some in each transaction. Raises LedgerError."""
         names = list(self._orgs)
         found: dict[str, OrgCoverage] = {}
@@ -119,7 +119,7 @@ class CoverageReader:
             found |= self.read(ledger, names[first : first + _AT_ONCE], now)
         return found
 
-    def _locate(self, ledger: SqlLedger, orgs: list[Org], now: datetime) -> dict[str, Organization]:
+    def _locate(self, ledger: Readable, orgs: list[Org], now: datetime) -> dict[str, Organization]:
         """Return the rows of orgs. One look finds all, and is kept for a while: longer where all are identified."""
         age = now - self._located_at if self._located_at else None
         identified = all((row := self._rows.get(org.name)) and row.org_id for org in orgs)

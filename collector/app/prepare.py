@@ -26,7 +26,7 @@ from collector.deliver.adoption import Unsettled, adopt, look
 from collector.deliver.recovery import Recovered, log_awaited, recover
 from collector.deliver.unlisted import unlisted
 from collector.errors import ConfigError, Problem
-from collector.ledger import SqlLedger
+from collector.ledger import Readable
 from collector.model import Org
 from collector.ports import Clock, Ledger
 from collector.run.session import LedgerSession, since_of
@@ -147,7 +147,7 @@ def refuse_file_as_output(settings: Settings) -> None:
         )
 
 
-def refuse_overlaps(ledger: SqlLedger, config: LoadedConfig, orgs: Sequence[Org]) -> None:
+def refuse_overlaps(ledger: Readable, config: LoadedConfig, orgs: Sequence[Org]) -> None:
     """Raise ConfigError for calendars that would overlap, as a run would; nothing is written."""
     _refuse(config, orgs, ledger.overlaps(orgs, names=[org.name for org in config.orgs]))
 

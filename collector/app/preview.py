@@ -14,7 +14,7 @@ from collector.core.grid import Grids
 from collector.core.plan import needed
 from collector.core.ranges import Range
 from collector.core.wanted import BackfillWanted, CollectWanted, Wanted
-from collector.ledger import Organization, SqlLedger
+from collector.ledger import Organization, Readable
 from collector.model import Org
 
 
@@ -30,21 +30,20 @@ class OrgPreview:
 
 
 def preview(
-    ledger: SqlLedger | None, config: LoadedConfig, orgs: Sequence[Org], *, range_: Range | None, now: datetime
+    ledger: Readable, config: LoadedConfig, orgs: Sequence[Org], *, range_: Range | None, now: datetime
 ) -> list[OrgPreview]:
-    """Return what `collect` fetches by itself, or `backfill` of a range; without a ledger, what the first run would.
+    """Return what `collect` fetches by itself, or `backfill` of a range.
 
     Raises LedgerError, and ConfigError for calendars that would overlap.
     """
-    if ledger:
-        refuse_overlaps(ledger, config, orgs)
-    rows = ledger.locate(orgs, names=[org.name for org in config.orgs]) if ledger else {}
+    refuse_overlaps(ledger, config, orgs)
+    rows = ledger.locate(orgs, names=[org.name for org in config.orgs])
     wanted = _wanted(ledger, rows, config, orgs, range_=range_, now=now)
     grids = Grids()
     previews = []
     for org in orgs:
         span, row = wanted.span(org), rows.get(org.name)
-        coverage = ledger.coverage(row.key, span) if ledger and row and span else {}
+        coverage = ledger.coverage(row.key, span) if row and span else {}
         windows = grids.of(org).windows(span) if span else ()
         slices = list(needed(org, windows, coverage, wanted.needs))
         previews.append(
@@ -60,7 +59,7 @@ def preview(
 
 
 def _wanted(
-    ledger: SqlLedger | None,
+    ledger: Readable,
     rows: Mapping[str, Organization],
     config: LoadedConfig,
     orgs: Sequence[Org],
@@ -69,7 +68,7 @@ def _wanted(
     now: datetime,
 ) -> Wanted:
     schedule = config.settings.schedule
-    ranges = ledger.wanted_of([row.key for row in rows.values()]) if ledger else {}
+    ranges = ledger.wanted_of([row.key for row in rows.values()])
     since = {}
     for org in orgs:
         row = rows.get(org.name)

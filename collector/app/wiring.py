@@ -31,7 +31,7 @@ from collector.core.retry import RetryPolicy
 from collector.errors import CollectorError, OutputError
 from collector.events import Event
 from collector.fetch import Limits, RateLimit
-from collector.ledger import NoLedger, SqlLedger, is_there
+from collector.ledger import NoLedger, Readable, SqlLedger, name_of, open_reader
 from collector.ports import Clock, Ledger, Offload, Sink
 from collector.run.manifest import RunResult
 from collector.run.run import Run, RunConfig
@@ -168,11 +168,25 @@ def open_ledger(settings: Settings, command: str, clock: Clock) -> SqlLedger:
     )
 
 
-def open_ledger_if_there(settings: Settings, command: str, clock: Clock) -> SqlLedger | None:
-    """Return the ledger of the config, without making one. Raises LedgerError that says what to do."""
-    state = settings.state
-    there = is_there(state.url.get_secret_value(), password_file=state.password_file)
-    return open_ledger(settings, command, clock) if there else None
+def open_ledger_to_read(config: LoadedConfig) -> Readable:
+    """Return the ledger of the config to read from, or one that remembers nothing if there is none: none is created.
+
+    Raises LedgerError that says what to do.
+    """
+    if not has_ledger(config):
+        return NoLedger()
+    state = config.settings.state
+    return open_reader(state.url.get_secret_value(), password_file=state.password_file) or NoLedger()
+
+
+def warn_of_missing_ledger(config: LoadedConfig, meaning: str) -> None:
+    """Log that the config's ledger doesn't exist, and what that means for the command: the path may be mistyped."""
+    log.warning(
+        "ledger.not_found",
+        ledger=name_of(config.settings.state.url.get_secret_value()),
+        message=f"there is no ledger, so {meaning}; the first `collect` or `backfill` creates it. If there should be "
+        "one, check state.url or --state, and the directory that a relative path begins in",
+    )
 
 
 async def check_orgs(

@@ -11,12 +11,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from collector.adapters.clock import SystemClock
 from collector.adapters.text import count, printable, some
 from collector.app.check import OrgCheck
-from collector.app.command import has_ledger
 from collector.app.prepare import refuse_overlaps
-from collector.app.wiring import check_orgs, open_ledger_if_there
+from collector.app.wiring import check_orgs, open_ledger_to_read
 from collector.cli.options import Context, config_options, open_context
 from collector.cli.progress import shown_progress
 from collector.cli.streams import stdout_console
@@ -70,13 +68,11 @@ def check(deep: bool, as_json: bool, **options: Any) -> int:
 
 def _refuse_overlaps(context: Context) -> None:
     """Raise ConfigError if a run would refuse the config because of the ledger."""
-    settings, clock = context.config.settings, SystemClock()
-    ledger = open_ledger_if_there(settings, "check", clock) if has_ledger(context.config) else None
-    if ledger is not None:
-        try:
-            refuse_overlaps(ledger, context.config, context.scope.of(context.config.orgs))
-        finally:
-            ledger.close()
+    ledger = open_ledger_to_read(context.config)
+    try:
+        refuse_overlaps(ledger, context.config, context.scope.of(context.config.orgs))
+    finally:
+        ledger.close()
 
 
 def _exit_code(checks: list[OrgCheck]) -> ExitCode:

@@ -17,7 +17,7 @@ from collector.adapters.text import count, duration, printable
 from collector.app.command import has_ledger
 from collector.app.preview import OrgPreview, preview
 from collector.app.range_notes import RangeNote, range_notes
-from collector.app.wiring import limits_of, open_ledger_if_there
+from collector.app.wiring import limits_of, open_ledger_to_read, warn_of_missing_ledger
 from collector.cli.options import (
     Context,
     config_options,
@@ -31,6 +31,7 @@ from collector.cli.streams import stdout_console
 from collector.cli.tables import add_name, new_table
 from collector.core.estimate import Estimate, estimate
 from collector.core.ranges import Last, Moment, Range
+from collector.ledger import NoLedger
 
 _ROWS = 60
 _WIDE = 90  # columns
@@ -77,16 +78,17 @@ def _preview(context: Context, range_: Range | None) -> tuple[list[OrgPreview], 
     orgs, now = context.scope.of(config.orgs), clock.now()
     if not has_ledger(config):
         range_ = range_ or Last(config.settings.schedule.lookback)
-        return preview(None, config, orgs, range_=range_, now=now), range_notes(config, orgs, range_, now=now)
+        return preview(NoLedger(), config, orgs, range_=range_, now=now), range_notes(config, orgs, range_, now=now)
     notes = range_notes(config, orgs, range_, now=now) if range_ else []
-    ledger = open_ledger_if_there(config.settings, "plan", clock)
+    ledger = open_ledger_to_read(config)
+    if isinstance(ledger, NoLedger):
+        warn_of_missing_ledger(config, "all windows are planned as new")
     try:
         previews = preview(ledger, config, orgs, range_=range_, now=now)
     finally:
-        if ledger is not None:
-            ledger.close()
+        ledger.close()
     if range_:
-        whole = preview(None, config, orgs, range_=range_, now=now)
+        whole = preview(NoLedger(), config, orgs, range_=range_, now=now)
         if known := sum(one.slices for one in whole) - sum(one.slices for one in previews):
             notes.append(RangeNote(f"{known} slice{'s are' if known != 1 else ' is'} complete already, by the ledger"))
     return previews, notes

@@ -20,7 +20,7 @@ from collector.adapters.text import count, printable, some
 from collector.app.command import has_ledger
 from collector.app.coverage import CoverageReader
 from collector.app.prepare import output_directory
-from collector.app.wiring import open_ledger
+from collector.app.wiring import open_ledger_to_read, warn_of_missing_ledger
 from collector.cli.options import config_options, open_context, shard_option, state_option
 from collector.cli.streams import stdout_console
 from collector.cli.tables import add_name, new_table
@@ -29,7 +29,7 @@ from collector.core.exit_codes import ExitCode
 from collector.core.org_coverage import INCOMPLETE, CoverageState, OrgCoverage, PopulationCoverage
 from collector.core.windows import merge
 from collector.deliver.recovery import AWAITED
-from collector.ledger import AwaitedFile
+from collector.ledger import AwaitedFile, NoLedger
 from collector.model import Window, Zone
 from collector.service.web.advice import advice
 
@@ -67,10 +67,12 @@ def status(strips: bool, as_json: bool, **options: Any) -> int:
     context = open_context(**options, sharded=True)
     if not has_ledger(context.config):
         raise click.UsageError("there is no ledger: `state.url` is none")
-    clock = SystemClock()
-    ledger = open_ledger(context.config.settings, "status", clock)
+    ledger = open_ledger_to_read(context.config)
+    if missing := isinstance(ledger, NoLedger):
+        warn_of_missing_ledger(context.config, "all windows are missing")
     try:
-        orgs = list(CoverageReader(context.config, context.scope, days=None).read_all(ledger, clock.now()).values())
+        reader = CoverageReader(context.config, context.scope, days=None)
+        orgs = list(reader.read_all(ledger, SystemClock().now()).values())
         awaited = [(one, _is_here(one, context.config.settings)) for one in ledger.awaited()]
     finally:
         ledger.close()
@@ -86,7 +88,7 @@ def status(strips: bool, as_json: bool, **options: Any) -> int:
         _show(console, orgs, strips=strips)
         for one, is_here in awaited:
             console.print(_await(one, is_here=is_here), markup=False)
-    return ExitCode.INCOMPLETE if awaited or any(org.incomplete for org in orgs) else ExitCode.OK
+    return ExitCode.INCOMPLETE if missing or awaited or any(org.incomplete for org in orgs) else ExitCode.OK
 
 
 def _show(console: Console, orgs: Sequence[OrgCoverage], *, strips: bool) -> None:

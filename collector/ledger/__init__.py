@@ -4,8 +4,21 @@ docs/ledger.md describes the theory of operation.
 """
 
 from collector.ledger.no_ledger import NoLedger
-from collector.ledger.opening import is_there
+from collector.ledger.opening import name_of
+from collector.ledger.reader import LedgerReader, open_reader
 from collector.ledger.sql_ledger import SqlLedger
 from collector.ledger.views import AwaitedFile, EndedRun, Organization
 
-__all__ = ["AwaitedFile", "EndedRun", "NoLedger", "Organization", "SqlLedger", "is_there"]
+Readable = LedgerReader | NoLedger  # a ledger, or none
+
+__all__ = [
+    "AwaitedFile",
+    "EndedRun",
+    "LedgerReader",
+    "NoLedger",
+    "Organization",
+    "Readable",
+    "SqlLedger",
+    "name_of",
+    "open_reader",
+]

@@ -13,11 +13,10 @@ T = TypeVar("T")
 PATIENCE_S = 30.0
 
 
-class Database(Protocol):
-    """One open ledger, for one thread at a time. Failures are raised as a LedgerError that says what to do."""
+class Readable(Protocol):
+    """One ledger that is read, for one thread at a time. Failures are raised as a LedgerError that says what to do."""
 
     where: str  # shown in messages; holds no secret
-    across_machines: bool  # whether processes that share it may see different file systems
 
     @property
     def liveness(self) -> Liveness:
@@ -28,14 +27,20 @@ class Database(Protocol):
         """Run `work` in a read-only transaction that sees one consistent state of the ledger."""
         ...
 
+    def close(self) -> None:
+        """Close the connection."""
+        ...
+
+
+class Database(Readable, Protocol):
+    """One open ledger."""
+
+    across_machines: bool  # whether processes that share it may see different file systems
+
     def write(self, work: Callable[[Connection], T], *, patient: bool = True) -> T:
         """Run `work` in the only transaction that writes at that time, and commit all of it or nothing.
 
         A server that fails may have committed without reporting it. Then `work` is run again: it must be
         idempotent. Without `patient` the call doesn't wait for an unreachable server.
         """
-        ...
-
-    def close(self) -> None:
-        """Close the connection."""
         ...

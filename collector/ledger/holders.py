@@ -51,6 +51,10 @@ class Liveness(Protocol):
         """Return the ids of those that are dead, and remove what they left outside the tables."""
         ...
 
+    def dead(self, tx: Connection, others: Sequence[HolderRow]) -> list[str]:
+        """Return the ids of those that are known to be dead. Changes nothing."""
+        ...
+
     def end(self) -> None:
         """Release the lock and clean up."""
         ...
@@ -91,12 +95,20 @@ def require_registered(tx: Connection, me: Holder) -> None:
 
 def remove_dead_holders(tx: Connection, me: Holder, liveness: Liveness) -> None:
     """Delete the rows of dead holders. That releases their leases; their files and runs count as left behind."""
-    others = [
+    if found := liveness.find_dead(tx, _others(tx, me.holder_id)):
+        tx.execute(delete(schema.holder).where(_ROW.holder_id.in_(found)))
+
+
+def dead(tx: Connection, liveness: Liveness) -> list[str]:
+    """Return the holders that are dead and still have a row: for one who reads, and is no holder."""
+    return liveness.dead(tx, _others(tx, ""))
+
+
+def _others(tx: Connection, me: str) -> list[HolderRow]:
+    return [
         HolderRow(holder_id=holder_id, server=server, missed_since=since)
-        for holder_id, server, since in tx.execute(_OTHERS, {"me": me.holder_id}).all()
+        for holder_id, server, since in tx.execute(_OTHERS, {"me": me}).all()
     ]
-    if dead := liveness.find_dead(tx, others):
-        tx.execute(delete(schema.holder).where(_ROW.holder_id.in_(dead)))
 
 
 def holder_of(row: Sequence[Any]) -> Holder:

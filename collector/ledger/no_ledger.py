@@ -1,4 +1,7 @@
-"""The ledger of `state: none`: it remembers nothing, and so every run fetches all of its range."""
+"""The ledger of `state: none`: it remembers nothing, and so every run fetches all of its range.
+
+It is also what is read where no run has created the ledger yet.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,10 @@ from collector.core.ledger_entries import (
     Standing,
     UnsealedFile,
 )
+from collector.core.org_history import History
+from collector.ledger.digest import Digest
+from collector.ledger.history import HistoryQuery
+from collector.ledger.views import AwaitedFile, Organization
 from collector.model import Org, Population, Window
 
 
@@ -163,6 +170,26 @@ class NoLedger:
 
     def end_run(self, run_id: str, exit_code: int | None, now: datetime) -> None:
         """Do nothing."""
+
+    def locate(self, orgs: Sequence[Org], *, names: Collection[str]) -> Mapping[str, Organization]:
+        """Return no org."""
+        return {}
+
+    def overlaps(self, orgs: Sequence[Org], *, names: Collection[str]) -> Mapping[str, CalendarChanged]:
+        """Return no calendar: none was used before."""
+        return {}
+
+    def histories(self, queries: Sequence[HistoryQuery]) -> Sequence[tuple[History, Digest]]:
+        """Return no history: no org has a row to ask about."""
+        return ()
+
+    def in_doubt(self) -> Mapping[int, frozenset[int]]:
+        """Return no file."""
+        return {}
+
+    def awaited(self) -> Sequence[AwaitedFile]:
+        """Return no file."""
+        return ()
 
     def close(self) -> None:
         """Do nothing."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from collector.ledger import sqlite
-from collector.ledger.database import Database
+from collector.ledger.database import Database, Readable
 
 
 def open_database(url: str, *, durable: bool, patience_s: float, password_file: Path | None) -> Database:
@@ -18,10 +18,19 @@ def open_database(url: str, *, durable: bool, patience_s: float, password_file: 
     return sqlite.SqliteDatabase.open(sqlite.DatabaseFile.of(url), durable=durable, patience_s=patience_s)
 
 
-def is_there(url: str, *, password_file: Path | None = None) -> bool:
-    """Return whether the ledger of a URL exists already. Raises LedgerError if it can't be a ledger."""
+def open_readable(url: str, *, password_file: Path | None) -> Readable | None:
+    """Open the ledger of a URL to read it; None if there is none. An older one is migrated. Raises LedgerError."""
     if url.startswith("postgresql://"):
         from collector.ledger import postgresql  # noqa: PLC0415 - loads its driver
 
-        return postgresql.PostgresDatabase.exists(postgresql.Dsn.of(url, password_file=password_file))
-    return sqlite.DatabaseFile.of(url).exists()
+        return postgresql.PostgresDatabase.open_to_read(postgresql.Dsn.of(url, password_file=password_file))
+    return sqlite.SqliteReader.open(sqlite.DatabaseFile.of(url))
+
+
+def name_of(url: str) -> str:
+    """Return what messages call the ledger of a URL; it shows no secret. Raises LedgerError."""
+    if url.startswith("postgresql://"):
+        from collector.ledger import postgresql  # noqa: PLC0415 - loads its driver
+
+        return str(postgresql.Dsn.of(url))
+    return str(sqlite.DatabaseFile.of(url).path)

@@ -15,33 +15,30 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from collector.core.coverage import Coverage
 from collector.core.delivered import DeliveredSlice, PastRun
 from collector.core.ledger_entries import (
     CalendarChanged,
     Holder,
     SliceCommit,
-    SliceKey,
-    SliceRow,
     Standing,
     UnsealedFile,
 )
-from collector.core.org_history import History
 from collector.errors import LedgerError
-from collector.ledger import adoption, history, holders, identity, leases, ranges, registry, runs, unsealed, views
+from collector.ledger import adoption, holders, identity, leases, ranges, registry, runs, unsealed, views
 from collector.ledger import slices as _slices
 from collector.ledger.calendars import Calendars
 from collector.ledger.database import PATIENCE_S, Database
-from collector.ledger.digest import Digest
 from collector.ledger.opening import open_database
-from collector.model import Org, Population, Window
+from collector.ledger.reader import LedgerReader
+from collector.model import Org, Window
 
 
-class SqlLedger:
+class SqlLedger(LedgerReader):
     """The ledger in a SQL database (`collector.ports.Ledger`). Create it with `open`."""
 
     def __init__(self, database: Database, me: Holder) -> None:
-        self._database = database
+        super().__init__(database)
+        self._database: Database = database
         self._me = me
         self._liveness = database.liveness
         self._open = True
@@ -107,10 +104,6 @@ class SqlLedger:
             lambda tx: registry.register(tx, orgs, wanted_from=wanted_from, names=known, me=self._me)
         )
 
-    def identified(self) -> Mapping[str, str]:
-        """Return the organization id of each org by its current name, for all orgs that are identified."""
-        return self._database.read(registry.identified)
-
     def acquire(
         self, keys: Sequence[int], calendars: Mapping[int, tuple[Org, datetime | None]] | None = None
     ) -> Mapping[int, Holder | CalendarChanged]:
@@ -157,29 +150,9 @@ class SqlLedger:
             )
         )
 
-    def coverage(self, key: int, span: Window) -> Coverage:
-        """Return the state of all slices of an org that start within a span."""
-        return self._database.read(lambda tx: _slices.coverage(tx, key, span))
-
-    def rows(self, slices: Sequence[SliceKey]) -> Mapping[SliceKey, SliceRow]:
-        """Return the rows of slices; slices without a row are left out."""
-        return self._database.read(lambda tx: _slices.rows(tx, slices))
-
-    def recent(self, key: int, population: Population, *, before: datetime, limit: int) -> Sequence[SliceRow]:
-        """Return the slices that start before an instant, newest first."""
-        return self._database.read(lambda tx: _slices.recent(tx, key, population, before, limit))
-
     def want(self, key: int, span: Window) -> None:
         """Add a range that a backfill requested."""
         self._database.write(lambda tx: ranges.want(tx, key, span))
-
-    def wanted(self, key: int) -> Sequence[Window]:
-        """Return the ranges that backfills requested, oldest first."""
-        return self._database.read(lambda tx: ranges.wanted(tx, key))
-
-    def wanted_of(self, keys: Iterable[int]) -> Mapping[int, Sequence[Window]]:
-        """Return the ranges of those orgs that have any, oldest first."""
-        return self._database.read(lambda tx: ranges.wanted_of(tx, keys))
 
     def commit(self, commits: Sequence[SliceCommit], file: UnsealedFile | None) -> None:
         """Write slices and the committed size of the unsealed file, together."""
@@ -261,35 +234,6 @@ class SqlLedger:
         """Commit the end of a run; without an exit code it was interrupted."""
         self._database.write(lambda tx: runs.end_run(tx, run_id, exit_code, now))
 
-    def organizations(self) -> Sequence[views.Organization]:
-        """Return all orgs that the ledger knows, by name."""
-        return self._database.read(views.organizations)
-
-    def locate(self, orgs: Sequence[Org], *, names: Collection[str]) -> Mapping[str, views.Organization]:
-        """Return what the ledger has of orgs, by name: what the next run will find; `names` are all of the config's."""
-
-        def look(tx: Connection) -> dict[str, views.Organization]:
-            by_key = {row.key: row for row in views.organizations(tx)}
-            return {name: by_key[key] for name, key in registry.locate(tx, orgs, names).items()}
-
-        return self._database.read(look)
-
-    def overlaps(self, orgs: Sequence[Org], *, names: Collection[str]) -> Mapping[str, CalendarChanged]:
-        """Return the orgs whose calendar the next run will refuse, by name; `names` are all of the config's."""
-        return self._database.read(lambda tx: registry.overlaps(tx, orgs, names))
-
-    def histories(self, queries: Sequence[history.HistoryQuery]) -> Sequence[tuple[History, Digest]]:
-        """Return what is known of the slices of orgs in one look, each with the digest for the next one."""
-        return self._database.read(lambda tx: history.histories(tx, queries))
-
-    def in_doubt(self) -> Mapping[int, frozenset[int]]:
-        """Return the files that dead processes left and nobody has sealed yet, by the orgs with slices in them."""
-        return self._database.read(views.in_doubt)
-
-    def awaited(self) -> Sequence[views.AwaitedFile]:
-        """Return the files that dead processes left and nobody has sealed yet, oldest first."""
-        return self._database.read(views.awaited)
-
     def has_file(self, name: str) -> bool:
         """Return whether the ledger has an unsealed file of that name."""
         return self._database.read(lambda tx: views.has_file(tx, name))
@@ -298,9 +242,10 @@ class SqlLedger:
         """Return whether the ledger knows a run."""
         return self._database.read(lambda tx: views.has_run(tx, run_id))
 
-    def ended_runs(self, command: str, limit: int) -> Sequence[views.EndedRun]:
-        """Return the runs of a command that have ended, newest first."""
-        return self._database.read(lambda tx: views.ended_runs(tx, command, limit))
+    def _dead(self, tx: Connection) -> Collection[str]:
+        """Return nobody: the transactions that write delete the rows of dead processes."""
+        del tx
+        return ()
 
     def close(self) -> None:
         """Release all leases and close the ledger. Never fails because the ledger can't be written."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, func, or_, select
 
 from collector.core.ledger_entries import UnsealedFile
 from collector.ledger import schema
@@ -92,13 +93,13 @@ def ended_runs(tx: Connection, command: str, limit: int) -> list[EndedRun]:
     ]
 
 
-def awaited(tx: Connection) -> list[AwaitedFile]:
-    """Return the files that dead processes left, oldest first."""
+def awaited(tx: Connection, *, dead: Collection[str]) -> list[AwaitedFile]:
+    """Return the files that dead processes left, oldest first; `dead` are those whose rows still exist."""
     slices = select(func.count()).where(slice_.c.file == schema.file.c.id).scalar_subquery()
     query = (
         select(schema.file, slices.label("slices"), run.c.started_at)
         .outerjoin(run, run.c.run_id == schema.file.c.run_id)
-        .where(schema.file.c.holder.is_(None))
+        .where(_left(dead))
         .order_by(schema.file.c.id)
     )
     return [
@@ -121,15 +122,19 @@ def has_run(tx: Connection, run_id: str) -> bool:
     return tx.scalar(select(run.c.run_id).where(run.c.run_id == run_id)) is not None
 
 
-def in_doubt(tx: Connection) -> dict[int, frozenset[int]]:
+def in_doubt(tx: Connection, *, dead: Collection[str]) -> dict[int, frozenset[int]]:
     """Return the files that dead processes left, by the orgs that have slices in them; other orgs are left out."""
     query = (
         select(slice_.c.org, slice_.c.file)
         .join(schema.file, schema.file.c.id == slice_.c.file)
-        .where(schema.file.c.holder.is_(None), slice_.c.file.is_not(None))
+        .where(_left(dead), slice_.c.file.is_not(None))
         .distinct()
     )
     found: dict[int, set[int]] = {}
     for key, file_id in tx.execute(query):
         found.setdefault(key, set()).add(file_id)
     return {key: frozenset(files) for key, files in found.items()}
+
+
+def _left(dead: Collection[str]) -> ColumnElement[bool]:
+    return or_(schema.file.c.holder.is_(None), schema.file.c.holder.in_(dead))

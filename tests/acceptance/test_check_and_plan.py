@@ -126,7 +126,10 @@ def test_plan_asks_the_ledger_what_is_there_and_makes_none(api: SimulatedApi, tm
     def slices(*args: str) -> int:
         done = collector("plan", "-c", api.config, *args, "--json", cwd=tmp_path)
         assert done.code == 0
+        warnings.append(sum(event["event"] == "ledger.not_found" for event in done.events))
         return int(json.loads(done.stdout)["slices"])
+
+    warnings: list[int] = []
 
     api.set_faults()
     first = slices()
@@ -138,6 +141,7 @@ def test_plan_asks_the_ledger_what_is_there_and_makes_none(api: SimulatedApi, tm
     assert ORGS * 2 * 3 <= week <= ORGS * 2 * 5
     assert collector("backfill", "-c", api.config, "--last", "7d", "-o", "out", cwd=tmp_path).code == 0
     assert slices("--last", "7d") == 0
+    assert warnings == [1, 0, 0, 0]
 
 
 def test_a_ledger_that_was_named_by_an_option_can_be_looked_at_by_one(api: SimulatedApi, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import signal
 import tempfile
@@ -12,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.commands import SimulatedApi, collector, records_in, simulated_api, started
+from tests.support.disks import read_only
 from tests.support.needs import left_out
 from tests.support.other_user import USER, as_user
 from tests.support.waiting import wait_until
@@ -100,3 +103,40 @@ def test_root_gives_away_no_file_that_was_there(api: SimulatedApi, home: Path, t
     (home / "state/ledger.db.holders/open.lock").symlink_to(treasure)
     assert collector("collect", "-c", api.config, "-o", "out", "-q", cwd=home).code == 0
     assert treasure.stat().st_uid == 0
+
+
+@pytest.mark.parametrize("at_work", [False, True])
+def test_status_and_plan_need_no_permission_to_write(api: SimulatedApi, home: Path, at_work: bool) -> None:
+    """The ledger belongs to root, and all may read it; a process of root may be at work on it."""
+    os.chown(home, 0, 0)
+    home.chmod(0o755)
+    assert collector("collect", "-c", api.config, "-o", "out", "-q", cwd=home).code == 0
+    with contextlib.ExitStack() as stack:
+        if at_work:
+            stack.enter_context(started("backfill", "-c", api.config, "--last", "60d", "-o", "out", "-q", cwd=home))
+            wait_until(lambda: unsealed_bytes(home), "root writes records")
+        for path in home.rglob("*"):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        (home / "state/ledger.db.holders").chmod(0o700)  # as it is created
+        for command in (["status", "--json"], ["plan", "--json"]):
+            done = as_user(*command, "-c", api.config, cwd=home)
+            assert done.code in {0, 3}, done.stderr
+            assert "ledger.not_found" not in done.stderr
+            assert json.loads(done.stdout)["orgs"]
+    assert owners(home) == {0}
+
+
+def test_status_on_a_read_only_mount(api: SimulatedApi, home: Path, tmp_path: Path) -> None:
+    assert collector("collect", "-c", api.config, "-o", "out", "-q", cwd=home).code == 0
+    with read_only(home / "state", tmp_path / "mounted") as mounted:
+        args: list[str | Path] = ["status", "-c", api.config, "--state", f"sqlite:///{mounted}/ledger.db"]
+        assert collector(*args, cwd=tmp_path).code == 0
+        done = collector("collect", *args[1:], "-o", "out", cwd=tmp_path)
+        assert done.code == 5
+        assert "can't be used: Read-only file system: " in done.stderr
+
+
+def test_status_plan_and_check_of_root_create_nothing(api: SimulatedApi, home: Path) -> None:
+    for command in ("status", "plan", "check"):
+        assert collector(command, "-c", api.config, cwd=home).code in {0, 3}
+    assert [path.name for path in home.iterdir()] == ["c.yaml"]

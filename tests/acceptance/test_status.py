@@ -30,6 +30,18 @@ def test_before_the_first_run_all_of_the_lookback_is_missing(api: SimulatedApi, 
     done = status(api, tmp_path, "--json")
     assert done.code == 3
     assert all(org["populations"][0]["missing"] >= 2 for org in by_org(done).values())
+    warning = done.event("ledger.not_found")
+    assert warning["ledger"] == str(tmp_path / "state/ledger.db")
+    assert warning["message"].startswith("there is no ledger, so all windows are missing; the first `collect` or ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_mistyped_ledger_is_never_complete(api: SimulatedApi, tmp_path: Path) -> None:
+    nothing_due = {"COLLECTOR_SCHEDULE__LOOKBACK": "1h"}
+    args: list[str | Path] = ["status", "-c", api.config, "--state", "sqlite:///stat/ledger.db"]
+    done = collector(*args, cwd=tmp_path, env=nothing_due)
+    assert done.code == 3
+    assert done.event("ledger.not_found")["ledger"] == str(tmp_path / "stat/ledger.db")
 
 
 def test_after_a_healthy_run_nothing_lacks_and_it_exits_with_0(api: SimulatedApi, tmp_path: Path) -> None:

@@ -30,3 +30,16 @@ def small_disk_at(disk: Path, size: str) -> Iterator[Path]:
 def grow(disk: Path, size: str) -> None:
     """Give a small disk more room."""
     subprocess.run(["mount", "-o", f"remount,size={size}", str(disk)], check=True)
+
+
+@contextmanager
+def read_only(directory: Path, at: Path) -> Iterator[Path]:
+    """A directory, mounted read-only at another path, where mounting is permitted; else the test is skipped."""
+    at.mkdir()
+    for arguments in (["--bind", str(directory), str(at)], ["-o", "remount,bind,ro", str(at)]):
+        if subprocess.run(["mount", *arguments], capture_output=True, check=False).returncode:
+            pytest.skip("mounting takes root")
+    try:
+        yield at
+    finally:
+        subprocess.run(["umount", "-l", str(at)], check=True)

@@ -72,14 +72,21 @@ class PostgresDatabase:
         return database
 
     @classmethod
-    def exists(cls, dsn: Dsn) -> bool:
-        """Return whether the ledger exists, in any version. Raises LedgerError."""
+    def open_to_read(cls, dsn: Dsn) -> PostgresDatabase | None:
+        """Open the ledger if it exists; migrate it if it is older. Raises LedgerError."""
         database = cls(dsn, durable=True, patience_s=PATIENCE_S)
         try:
             database._connect_first()
-            return database.read(versions.version_of) is not None
-        finally:
+            version = database.read(versions.version_of)
+            if version is not None:
+                if versions.is_older(version, database.where):
+                    database.write(database._create_or_migrate)
+                return database
+        except BaseException:
             database.close()
+            raise
+        database.close()
+        return None
 
     def read(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in a read-only transaction that sees one consistent state of the ledger."""

@@ -72,25 +72,30 @@ class SessionLock:
 
         Locks are read after the rows: a lock that was acquired again in between is found.
         """
-        if not others:
-            return []
-        locked = set(tx.scalars(_LOCKED_KEYS))
-        unlocked = [other for other in others if self._key_of(other.holder_id) not in locked]
+        unlocked = self._unlocked(tx, others)
         if not unlocked:
             return []
         server, now = tx.execute(_NOW).one()
-        before_restart = [other for other in unlocked if other.server != server]
-        new = [other.holder_id for other in before_restart if other.missed_since is None]
+        new = [other.holder_id for other in unlocked if other.server != server and other.missed_since is None]
         if new:
             rows = schema.holder.c
             chosen = (rows.holder_id.in_(new), rows.server.is_distinct_from(bindparam("now_server", server)))
             tx.execute(update(schema.holder).where(*chosen).values(missed_since=now))
-        may_return = {
-            other.holder_id
-            for other in before_restart
-            if other.missed_since is None or now - other.missed_since < REACQUIRE_S * 1_000_000
-        }
-        return [other.holder_id for other in unlocked if other.holder_id not in may_return]
+        return [other.holder_id for other in unlocked if not _may_return(other, server, now)]
+
+    def dead(self, tx: Connection, others: Sequence[HolderRow]) -> list[str]:
+        """Return the ids of those without a lock, except those that may still acquire it again."""
+        unlocked = self._unlocked(tx, others)
+        if not unlocked:
+            return []
+        server, now = tx.execute(_NOW).one()
+        return [other.holder_id for other in unlocked if not _may_return(other, server, now)]
+
+    def _unlocked(self, tx: Connection, others: Sequence[HolderRow]) -> list[HolderRow]:
+        if not others:
+            return []
+        locked = set(tx.scalars(_LOCKED_KEYS))
+        return [other for other in others if self._key_of(other.holder_id) not in locked]
 
     def end(self) -> None:
         """Release the lock. If the thread is just connecting, it releases the lock when it is done."""
@@ -165,3 +170,9 @@ class SessionLock:
         if self._session is not None:
             self._session.close()
             self._session = None
+
+
+def _may_return(other: HolderRow, server: str, now: int) -> bool:
+    """Return whether a process that lost its lock with a restart of the server still has time to acquire it again."""
+    since = other.missed_since
+    return other.server != server and (since is None or now - since < REACQUIRE_S * 1_000_000)

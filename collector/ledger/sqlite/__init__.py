@@ -2,5 +2,6 @@
 
 from collector.ledger.sqlite.database_file import DatabaseFile
 from collector.ledger.sqlite.engine import SqliteDatabase
+from collector.ledger.sqlite.reading import SqliteReader
 
-__all__ = ["DatabaseFile", "SqliteDatabase"]
+__all__ = ["DatabaseFile", "SqliteDatabase", "SqliteReader"]

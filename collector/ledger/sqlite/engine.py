@@ -82,15 +82,17 @@ class SqliteDatabase:
         connection.exec_driver_sql(self._begin)
 
     def _check(self, size: int) -> None:
-        if versions.is_older(self.read(lambda tx: self._version(tx, size)), self.where):
+        if versions.is_older(self.read(lambda tx: version_of(tx, self.where, size)), self.where):
             self.write(versions.migrate)
 
-    def _version(self, tx: Connection, size: int) -> str | None:
-        if size <= _CHECKED_WHOLE:
-            result = tx.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
-            if result != "ok":
-                raise damaged(self.where, " ".join(str(result).split()))
-        return versions.version_of(tx)
+
+def version_of(tx: Connection, where: str, size: int) -> str | None:
+    """Return the version of a ledger; check it for damage first, if it isn't too large. Raises LedgerError."""
+    if size <= _CHECKED_WHOLE:
+        result = tx.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
+        if result != "ok":
+            raise damaged(where, " ".join(str(result).split()))
+    return versions.version_of(tx)
 
 
 def _build(path: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from sqlalchemy import Connection
@@ -46,6 +47,16 @@ class FileLocks:
             if path != self._path and not self.is_alive(path.stem):
                 path.unlink(missing_ok=True)
         return dead
+
+    def dead(self, tx: Connection, others: Sequence[HolderRow]) -> list[str]:
+        """Return the ids of those whose files aren't locked. One whose file this user can't read may be alive."""
+        del tx
+        found = []
+        for other in others:
+            with suppress(PermissionError):
+                if not self.is_alive(other.holder_id):
+                    found.append(other.holder_id)
+        return found
 
     def is_alive(self, holder_id: str) -> bool:
         """Return whether the file of a process is locked. The shared mode lets several processes check at once."""

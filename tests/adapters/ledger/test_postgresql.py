@@ -18,7 +18,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 
 from collector.errors import LedgerError
-from collector.ledger import SqlLedger, is_there, versions
+from collector.ledger import SqlLedger, open_reader, versions
 from collector.ledger.postgresql import Dsn, PostgresDatabase
 from collector.ledger.schema import metadata
 from tests.adapters.ledger.conftest import Open
@@ -64,11 +64,16 @@ def test_the_ledger_has_a_schema_of_its_own(server: Server, opened: Open, url: s
     assert Dsn.of(server.url()).schema == "collector"
 
 
-def test_checking_whether_a_ledger_exists_creates_nothing(server: Server, opened: Open, url: str) -> None:
-    assert not is_there(url)
+def test_reading_creates_nothing(server: Server, opened: Open, url: str) -> None:
+    assert open_reader(url) is None
     assert server.sql(f"SELECT to_regnamespace('{schema_of(url)}')", DATABASE) == [(None,)]
-    opened()
-    assert is_there(url)
+    registered(opened(), make_org())
+    reader = open_reader(url)
+    assert reader is not None
+    assert [one.name for one in reader.organizations()] == [make_org().name]
+    holders = f"SELECT count(*) FROM {schema_of(url)}.holder"
+    assert server.sql(holders, DATABASE) == [(1,)]
+    reader.close()
 
 
 def test_a_server_can_be_reached_by_its_socket(server: Server, opened: Open) -> None:

@@ -1,0 +1,103 @@
+"""What is read of a ledger. A reader writes nothing: no ledger, no lock, no row that registers the process.
+
+So it works on a ledger that this user can't write, and leaves nothing that belongs to this user.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from collector.core.coverage import Coverage
+from collector.core.ledger_entries import CalendarChanged, SliceKey, SliceRow
+from collector.core.org_history import History
+from collector.ledger import history, holders, ranges, registry, views
+from collector.ledger import slices as _slices
+from collector.ledger.database import Readable
+from collector.ledger.digest import Digest
+from collector.ledger.opening import open_readable
+from collector.model import Org, Population, Window
+
+
+class LedgerReader:
+    """The reading half of a ledger. `open_reader` opens one that only reads."""
+
+    def __init__(self, database: Readable) -> None:
+        self._database = database
+
+    def close(self) -> None:
+        """Close the ledger."""
+        self._database.close()
+
+    def identified(self) -> Mapping[str, str]:
+        """Return the organization id of each org by its current name, for all orgs that are identified."""
+        return self._database.read(registry.identified)
+
+    def coverage(self, key: int, span: Window) -> Coverage:
+        """Return the state of all slices of an org that start within a span."""
+        return self._database.read(lambda tx: _slices.coverage(tx, key, span))
+
+    def rows(self, slices: Sequence[SliceKey]) -> Mapping[SliceKey, SliceRow]:
+        """Return the rows of slices; slices without a row are left out."""
+        return self._database.read(lambda tx: _slices.rows(tx, slices))
+
+    def recent(self, key: int, population: Population, *, before: datetime, limit: int) -> Sequence[SliceRow]:
+        """Return the slices that start before an instant, newest first."""
+        return self._database.read(lambda tx: _slices.recent(tx, key, population, before, limit))
+
+    def wanted(self, key: int) -> Sequence[Window]:
+        """Return the ranges that backfills requested, oldest first."""
+        return self._database.read(lambda tx: ranges.wanted(tx, key))
+
+    def wanted_of(self, keys: Iterable[int]) -> Mapping[int, Sequence[Window]]:
+        """Return the ranges of those orgs that have any, oldest first."""
+        return self._database.read(lambda tx: ranges.wanted_of(tx, keys))
+
+    def organizations(self) -> Sequence[views.Organization]:
+        """Return all orgs that the ledger knows, by name."""
+        return self._database.read(views.organizations)
+
+    def locate(self, orgs: Sequence[Org], *, names: Collection[str]) -> Mapping[str, views.Organization]:
+        """Return what the ledger has of orgs, by name: what the next run will find; `names` are all of the config's."""
+
+        def look(tx: Connection) -> dict[str, views.Organization]:
+            by_key = {row.key: row for row in views.organizations(tx)}
+            return {name: by_key[key] for name, key in registry.locate(tx, orgs, names).items()}
+
+        return self._database.read(look)
+
+    def overlaps(self, orgs: Sequence[Org], *, names: Collection[str]) -> Mapping[str, CalendarChanged]:
+        """Return the orgs whose calendar the next run will refuse, by name; `names` are all of the config's."""
+        return self._database.read(lambda tx: registry.overlaps(tx, orgs, names))
+
+    def histories(self, queries: Sequence[history.HistoryQuery]) -> Sequence[tuple[History, Digest]]:
+        """Return what is known of the slices of orgs in one look, each with the digest for the next one."""
+        return self._database.read(lambda tx: history.histories(tx, queries))
+
+    def in_doubt(self) -> Mapping[int, frozenset[int]]:
+        """Return the files that dead processes left and nobody has sealed yet, by the orgs with slices in them."""
+        return self._database.read(lambda tx: views.in_doubt(tx, dead=self._dead(tx)))
+
+    def awaited(self) -> Sequence[views.AwaitedFile]:
+        """Return the files that dead processes left and nobody has sealed yet, oldest first."""
+        return self._database.read(lambda tx: views.awaited(tx, dead=self._dead(tx)))
+
+    def ended_runs(self, command: str, limit: int) -> Sequence[views.EndedRun]:
+        """Return the runs of a command that have ended, newest first."""
+        return self._database.read(lambda tx: views.ended_runs(tx, command, limit))
+
+    def _dead(self, tx: Connection) -> Collection[str]:
+        """Return the dead processes whose rows nobody has deleted yet."""
+        return holders.dead(tx, self._database.liveness)
+
+
+def open_reader(url: str, *, password_file: Path | None = None) -> LedgerReader | None:
+    """Return a reader of the ledger of a URL; None if there is no ledger. An older ledger is migrated.
+
+    Raises LedgerError that says what to do.
+    """
+    database = open_readable(url, password_file=password_file)
+    return None if database is None else LedgerReader(database)
