@@ -8,6 +8,7 @@ their kind is passed on, never their text.
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -184,13 +185,12 @@ def _tls_context(ca_file: Path | None) -> ssl.SSLContext:
     return context
 
 
-_PROXY = Retriable(
-    code="proxy",
-    message="the proxy is unreachable or refuses to connect: check the proxy variables (HTTPS_PROXY and the like)",
-)
+_CHECK_PROXY = "check the proxy variables (HTTPS_PROXY and the like)"
+_PROXY = Retriable(code="proxy", message=f"the proxy is unreachable or refuses to connect: {_CHECK_PROXY}")
+_PROXY_UNKNOWN = Retriable(code="proxy", message=f"the proxy's host name could not be resolved: {_CHECK_PROXY}")
 _PROXY_CREDENTIAL = Rejected(
     code="http_407",
-    message="the proxy requires a credential (407): check the proxy variables (HTTPS_PROXY and the like)",
+    message=f"the proxy requires a credential (407): {_CHECK_PROXY}",
 )
 
 # The first entry that matches counts, since aiohttp's classes inherit from one another.
@@ -216,8 +216,10 @@ def _failure(error: Exception, *, proxied: bool) -> Failure:
     """Return the failure for an exception. Unknown kinds are not retried."""
     if isinstance(error, aiohttp.ClientHttpProxyError) and error.status == 407:
         return _PROXY_CREDENTIAL
+    if isinstance(error, aiohttp.ClientProxyConnectionError) and (number := error.os_error.errno):
+        return replace(_PROXY, message=f"the proxy is not reached ({os.strerror(number)}): {_CHECK_PROXY}")
     if proxied and isinstance(error, aiohttp.ClientConnectorDNSError):
-        return _PROXY  # with a proxy, only the proxy's own name is resolved here
+        return _PROXY_UNKNOWN  # with a proxy, only the proxy's own name is resolved here
     if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ServerFingerprintMismatch):
         return _untrusted(error)
     if isinstance(error, aiohttp.ClientHttpProxyError):

@@ -227,7 +227,7 @@ def test_what_it_cannot_start_with_is_told_and_ends_with_2(tmp_path: Path) -> No
     env = {"COLLECTOR_SERVICE__TOKEN_FILE": str(tmp_path / "missing")}
     done = collector("serve", "-c", "c.yaml", cwd=tmp_path, env=env)
     assert done.code == 2
-    assert "there is no such file" in done.stderr
+    assert "service.token_file: the file named here" in done.stderr
     with simulated_api(tmp_path, orgs=1) as api, serving(api.config, tmp_path) as service:
         port = service.url.rpartition(":")[2]
         done = collector(

@@ -130,7 +130,11 @@ def test_an_organization_that_another_shard_collects_is_refused_under_a_second_n
     ("words", "environ", "told"),
     [
         (["--shard", "4/4"], {}, "Error: --shard: there is no shard 4/4: the last one is 3/4"),
-        ([], {"COLLECTOR_SHARDS": "x"}, "Error: COLLECTOR_SHARDS: expected the number of shards, got 'x'"),
+        (
+            [],
+            {"COLLECTOR_SHARDS": "x"},
+            "Error: COLLECTOR_SHARDS: expected the number of shards, got text of 1 character",
+        ),
         ([], {"COLLECTOR_SHARDS": "3", "HOSTNAME": "box"}, "Error: COLLECTOR_SHARDS: no index found: "),
     ],
 )

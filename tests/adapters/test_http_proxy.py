@@ -27,10 +27,7 @@ from tests.support.raw_server import (
 API = "https://api.invalid"
 CONNECT = "CONNECT api.invalid:443 HTTP/1.1"
 OK = Reply(status=200, body=b"{}")
-NO_PROXY = Retriable(
-    code="proxy",
-    message="the proxy is unreachable or refuses to connect: check the proxy variables (HTTPS_PROXY and the like)",
-)
+CHECK = "check the proxy variables (HTTPS_PROXY and the like)"
 REFUSED_BY_PROXY = Retriable(code="proxy", message="the proxy answered 502 to CONNECT: it refuses to reach the host")
 UNKNOWN_HOST = Retriable(code="dns", message="the host name could not be resolved")
 
@@ -177,11 +174,19 @@ async def test_a_proxy_that_requires_a_credential_is_not_retried(monkeypatch: py
     assert client.sent == 0
 
 
-@pytest.mark.parametrize("proxy", ["http://someone:pass@127.0.0.1:1", "http://someone:pass@proxy.invalid:3128"])
-async def test_an_unreachable_proxy_is_named_as_the_cause(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+@pytest.mark.parametrize(
+    ("proxy", "why"),
+    [
+        ("http://someone:pass@127.0.0.1:1", "the proxy is not reached (Connection refused)"),
+        ("http://someone:pass@proxy.invalid:3128", "the proxy's host name could not be resolved"),
+    ],
+)
+async def test_an_unreachable_proxy_is_named_as_the_cause(
+    monkeypatch: pytest.MonkeyPatch, proxy: str, why: str
+) -> None:
     monkeypatch.setenv("HTTPS_PROXY", proxy)
     async with client_of(API) as client:
-        assert await client.fetch() == NO_PROXY
+        assert await client.fetch() == Retriable(code="proxy", message=f"{why}: {CHECK}")
     assert client.sent == 0
 
 
