@@ -129,7 +129,7 @@ def test_status_and_plan_need_no_permission_to_write(api: SimulatedApi, home: Pa
 def test_status_on_a_read_only_mount(api: SimulatedApi, home: Path, tmp_path: Path) -> None:
     assert collector("collect", "-c", api.config, "-o", "out", "-q", cwd=home).code == 0
     with read_only(home / "state", tmp_path / "mounted") as mounted:
-        args: list[str | Path] = ["status", "-c", api.config, "--state", f"sqlite:///{mounted}/ledger.db"]
+        args = ["status", "-c", str(api.config), "--state", f"sqlite:///{mounted}/ledger.db"]
         assert collector(*args, cwd=tmp_path).code == 0
         done = collector("collect", *args[1:], "-o", "out", cwd=tmp_path)
         assert done.code == 5

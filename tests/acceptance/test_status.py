@@ -38,7 +38,7 @@ def test_before_the_first_run_all_of_the_lookback_is_missing(api: SimulatedApi, 
 
 def test_a_mistyped_ledger_is_never_complete(api: SimulatedApi, tmp_path: Path) -> None:
     nothing_due = {"COLLECTOR_SCHEDULE__LOOKBACK": "1h"}
-    args: list[str | Path] = ["status", "-c", api.config, "--state", "sqlite:///stat/ledger.db"]
+    args = ["status", "-c", str(api.config), "--state", "sqlite:///stat/ledger.db"]
     done = collector(*args, cwd=tmp_path, env=nothing_due)
     assert done.code == 3
     assert done.event("ledger.not_found")["ledger"] == str(tmp_path / "stat/ledger.db")

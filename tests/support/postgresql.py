@@ -101,6 +101,11 @@ class Server:
         """A directory that the server's user may use."""
         return self._run
 
+    def as_server_user(self, *command: str | Path) -> list[str]:
+        """The command line that runs a command as the server's user."""
+        become = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+        return [*become, *map(str, command)]
+
     def own(self, path: Path) -> None:
         """Give something to the server's user."""
         if os.geteuid() == 0:
@@ -115,8 +120,7 @@ class Server:
         self._as_user("pg_ctl", action, "-D", self._data, "-w", "-t", "60", "-s", *more)
 
     def _as_user(self, command: str, *arguments: str | Path) -> None:
-        become = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-        call = [*become, str(self._bin / command), *map(str, arguments)]
+        call = self.as_server_user(self._bin / command, *arguments)
         # Not through pipes: the server would keep them.
         with (self._run / f"{command}.out").open("wb") as out:
             done = subprocess.run(

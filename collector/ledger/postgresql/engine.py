@@ -23,7 +23,8 @@ from collector.ledger.database import PATIENCE_S
 from collector.ledger.postgresql.dsn import Dsn
 from collector.ledger.postgresql.failures import FAILURES, ends_session, is_starting, is_temporary, to_ledger_error
 from collector.ledger.postgresql.locks import SessionLock
-from collector.ledger.postgresql.session import connect
+from collector.ledger.postgresql.pooler import SHARED, shares_sessions
+from collector.ledger.postgresql.session import Session, connect
 from collector.ledger.schema import metadata
 
 T = TypeVar("T")
@@ -41,6 +42,7 @@ class PostgresDatabase:
         self.where = str(dsn)
         self.liveness = SessionLock(dsn.lock_key, partial(connect, dsn, lock_timeout_s=patience_s))
         self._dsn = dsn
+        self._connect = partial(connect, dsn, durable=durable, lock_timeout_s=patience_s)
         self._patience_s = patience_s
         self._write = _WRITE.format(key=dsn.lock_key("write"))
         self._begin = ""
@@ -48,7 +50,7 @@ class PostgresDatabase:
         # Statement parameters must not appear in logs.
         self._engine = create_engine(
             "postgresql+psycopg://",
-            creator=partial(connect, dsn, durable=durable, lock_timeout_s=patience_s),
+            creator=self._connect,
             poolclass=pool.NullPool,
             hide_parameters=True,
             use_native_hstore=False,
@@ -129,17 +131,19 @@ class PostgresDatabase:
         while True:
             try:
                 self._connection = self._engine.connect()
+                shared = shares_sessions(_driver_of(self._connection), self._connect)
             except FAILURES as error:
                 if not is_starting(error) or time.monotonic() >= until:
                     raise to_ledger_error(error, self.where, self._dsn.schema) from error
             else:
+                if shared:
+                    raise LedgerError(f"the ledger {self.where} can't be used: {SHARED}")
                 return
+            self._close_session()
             time.sleep(_RETRY_AFTER_S)
 
     def _on_begin(self, connection: Connection) -> None:
-        driver = connection.connection.driver_connection
-        if driver is None:
-            raise RuntimeError("a transaction was begun on a closed connection")
+        driver = _driver_of(connection)
         try:
             driver.execute(self._begin)
         except BaseException:  # SQLAlchemy's transaction began without the write lock
@@ -172,3 +176,10 @@ class PostgresDatabase:
             with suppress(*FAILURES):  # the connection is lost
                 connection.invalidate()
                 connection.close()
+
+
+def _driver_of(connection: Connection) -> Session:
+    driver: Session | None = connection.connection.driver_connection
+    if driver is None:
+        raise RuntimeError("a transaction was begun on a closed connection")
+    return driver

@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError, PendingRollbackError
 
 from collector.errors import LedgerError
 from collector.ledger.codec import DamagedError
+from collector.ledger.postgresql.pooler import SHARED
 
 FAILURES = (DBAPIError, PendingRollbackError, psycopg.Error, DamagedError)
 
@@ -52,8 +53,8 @@ _FIXES_BY_MESSAGE = (
     ("too many clients", _FIXES["53300"]),
     ("remaining connection slots", _FIXES["53300"]),
     ("too many connections", _FIXES["53300"]),
-    ("unsupported startup parameter", "the URL names a connection pooler, which doesn't keep the locks of a session: "
-     "name the server itself"),
+    ("unsupported startup parameter", SHARED),
+    ("statement pooling", SHARED),
     ("session is read-only", _FIXES["25006"]),
 )  # fmt: skip
 _STARTING = ("starting up", "shutting down", "in recovery mode", "not yet accepting connections")

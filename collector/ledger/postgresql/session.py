@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 
+from collector.errors import LedgerError
 from collector.ledger.postgresql.dsn import Dsn
 
 _CLIENT = {
@@ -35,8 +36,11 @@ Session = psycopg.Connection[tuple[Any, ...]]
 
 
 def connect(dsn: Dsn, *, durable: bool = True, lock_timeout_s: float) -> Session:
-    """Return a new session in autocommit mode: the caller begins transactions. Raises psycopg.Error, LedgerError."""
-    given: dict[str, Any] = {**_CLIENT, **dsn.params}
+    """Return a new session in autocommit mode: the caller begins transactions. Raises psycopg.Error, LedgerError.
+
+    Text is exchanged in UTF-8, whatever the URL or the environment sets.
+    """
+    given: dict[str, Any] = {**_CLIENT, **dsn.params, "client_encoding": "UTF8"}
     if (password := dsn.password()) is not None:
         given["password"] = password
     session: Session = psycopg.connect(**given, autocommit=True)
@@ -48,7 +52,13 @@ def connect(dsn: Dsn, *, durable: bool = True, lock_timeout_s: float) -> Session
             **({} if durable else {"synchronous_commit": "off"}),
         }
         calls = ", ".join("set_config(%s, %s, false)" for _ in settings)
-        session.execute(f"SELECT {calls}", [text for pair in settings.items() for text in pair])
+        values = [text for pair in settings.items() for text in pair]
+        ((*_, encoding),) = session.execute(f"SELECT {calls}, current_setting('server_encoding')", values)
+        if encoding != "UTF8":
+            raise LedgerError(
+                f"the ledger {dsn} can't be used: the database has the encoding {encoding}, which can't hold every "
+                "text: name a database in UTF8 (CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0)"
+            )
     except BaseException:
         session.close()
         raise

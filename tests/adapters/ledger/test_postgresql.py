@@ -171,6 +171,35 @@ def test_a_user_without_permission_to_create_a_schema_is_reported(server: Server
     assert f"CREATE SCHEMA {schema_of(url)} AUTHORIZATION" in message
 
 
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_a_database_that_cannot_hold_every_text_is_refused(server: Server, encoding: str) -> None:
+    name = f"in_{encoding.lower()}"
+    server.sql(f"CREATE DATABASE {name} OWNER {USER} ENCODING '{encoding}' TEMPLATE template0")
+    for look in (refusal, reading_refusal):
+        message = look(server.url(database=name))
+        assert f"the database has the encoding {encoding}, which can't hold every text: name a database in" in message
+    server.sql(f"DROP DATABASE {name}")
+
+
+def reading_refusal(url: str) -> str:
+    with pytest.raises(LedgerError) as caught:
+        open_reader(url)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("how", ["url", "environment", "options"])
+def test_text_is_exchanged_in_utf8_whatever_is_set(
+    opened: Open, url: str, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    more = {"url": "&client_encoding=latin1", "options": "&options=-c%20client_encoding%3Dlatin1", "environment": ""}
+    if how == "environment":
+        monkeypatch.setenv("PGCLIENTENCODING", "SQL_ASCII")
+    ledger = opened(url + more[how])
+    (standing,) = registered(ledger, make_org())
+    ledger.identify(standing.key, name=make_org().name, org_id="1", org_name="東京, Zürich")
+    assert [one.org_name for one in ledger.organizations()] == ["東京, Zürich"]
+
+
 def test_too_many_connections_are_reported(server: Server, url: str) -> None:
     server.sql(f"ALTER ROLE {USER} CONNECTION LIMIT 0")
     try:
