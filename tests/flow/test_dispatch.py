@@ -242,3 +242,19 @@ def test_a_loss_on_a_reused_connection_counts_no_attempt_and_is_repeated_at_once
     for_good = dispatch([plan_days(make_org("a"), 1)], FakeApi(script=lambda *_: lost), FAST)
     assert for_good.states() == {FAILED: 2}
     assert {o.requests for _, o in for_good.outcomes} == {6 + 2}
+
+
+def test_a_stop_waits_for_requests_that_have_left_and_for_no_others() -> None:
+    """A name server that is silent, or a connection that isn't made, once held up the end of a run."""
+    api = FakeApi(
+        connect_s=lambda now: 0.0 if now < 4 else 10_000.0, latency_s=lambda org: 3.0 if org.name == "a" else 4.2
+    )
+
+    async def stop(dispatcher: Dispatcher) -> None:
+        await asyncio.sleep(4.5)
+        dispatcher.stop()
+
+    result = dispatch([plan_days(make_org("a"), 30), plan_days(make_org("b"), 30)], api, during=stop)
+    assert result.states("a") == {COMPLETE: 3}  # two of them under way when it stopped
+    assert result.states("b") == {COMPLETE: 1, FAILED: 2}
+    assert result.ended_at == pytest.approx(6.0, abs=0.1)
