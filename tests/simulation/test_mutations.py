@@ -38,7 +38,7 @@ FOUND_BY = {
     "a slice that failed counts as done": 2,
     "the limits have no margin": 1,
     "a permit counts from when it was taken": 9,
-    "slices are asked again at once": 8,
+    "slices are asked again at once": 2,
     "Retry-After is not heard": 18,
     "a refused org is asked on and on": 4,
     "an org's concurrency is doubled": 2,

@@ -7,7 +7,6 @@ from typing import Any
 from unittest.mock import patch
 
 from collector.adapters.sinks import DirectorySink
-from collector.core.ledger_entries import UnsealedFile
 from collector.deliver.writer import Writer
 from collector.ledger import unsealed
 from tests.simulation.disk import SimFiles
@@ -20,30 +19,30 @@ def _sync_never() -> Sequence[Patch]:
 
 def _book_before_the_records() -> Sequence[Patch]:
     """The order of append and book turned round."""
-    append, position_of = DirectorySink.append, Writer._position
-
-    held: dict[int, list[Any]] = {}
+    append, write = DirectorySink.append, Writer.write
+    held: dict[int, list[Any]] = {}  # by sink: several processes may write at once
 
     def later(self: DirectorySink, records: Sequence[Any]) -> None:
-        held.setdefault(id(self), []).extend(records)
-        self._records += 1  # the file counts as begun
-
-    def position(self: Writer) -> UnsealedFile | None:
-        return position_of(self)
-
-    write = Writer.write
+        if id(self) not in held:
+            append(self, records)
+        else:
+            held[id(self)].extend(records)
+            self._records += 1  # the file counts as begun
 
     def mutated(self: Writer, outcomes: Sequence[Any]) -> Any:
-        with patch.object(DirectorySink, "append", later), patch.object(Writer, "_position", position):
-            written = write(self, outcomes)
         sink = self._sink
         assert isinstance(sink, DirectorySink)
-        if records := held.pop(id(sink), []):
+        held[id(sink)] = []
+        try:
+            written = write(self, outcomes)
+        finally:
+            records = held.pop(id(sink))
+        if records:
             sink._records -= 1
             append(sink, records)
         return written
 
-    return [patch.object(Writer, "write", mutated)]
+    return [patch.object(Writer, "write", mutated), patch.object(DirectorySink, "append", later)]
 
 
 def _seal_without_intent() -> Sequence[Patch]:
