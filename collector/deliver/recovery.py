@@ -14,8 +14,8 @@ from typing import Protocol
 
 import structlog
 
-from collector import owned_files
 from collector.core.ledger_entries import UnsealedFile
+from collector.disk import file_system
 from collector.errors import OutputError
 from collector.ports import Ledger
 
@@ -92,7 +92,7 @@ def recover(
         try:
             is_there = _finish(ledger, files, file, hidden(found[file.file_id], file.name))
         except OSError as error:
-            why = f"{found[file.file_id]}/{file.name} can't be sealed: {owned_files.reason_of(error)}"
+            why = f"{found[file.file_id]}/{file.name} can't be sealed: {file_system.reason_of(error)}"
             if found[file.file_id] == own:
                 raise OutputError(why) from error
             log.warning("file.not_sealed", message=why)

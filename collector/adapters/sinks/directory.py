@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from collector import owned_files
 from collector.adapters.sinks.files import Files, OsFiles
 from collector.adapters.sinks.jsonl import to_lines
+from collector.disk import file_system
 from collector.errors import NotRenamedError, OutputError
 from collector.model import Record
 from collector.ports import SealedFile
@@ -34,18 +34,16 @@ class DirectorySink:
 
     @classmethod
     def open(cls, directory: Path, *, run_id: str, seal_at: int, files: Files | None = None) -> DirectorySink:
-        """Create the directory if it is missing, and test that it is writable before anything is requested.
+        """Create the directory if it is missing, and try what the output needs of it before anything is requested.
 
-        Raises OutputError if it isn't.
+        Raises OutputError if the directory can't be written, or its file system can't do what is needed.
         """
         if directory.exists() and not directory.is_dir():
             raise OutputError(f"the output {directory} is a file: name a directory, or - for stdout")
         sink = cls(directory, run_id=run_id, seal_at=seal_at, files=files or OsFiles())
-        probe = hidden(directory, f"probe-{run_id}")
         with sink._as_output_error():
             sink._files.make_directory(directory)
-            sink._files.append(probe, b"")
-            sink._files.remove(probe)
+            sink._try_files()
         return sink
 
     @property
@@ -125,6 +123,20 @@ class DirectorySink:
         with self._as_output_error():
             self._files.close()
 
+    def _try_files(self) -> None:
+        """Do to a file without content what is done to every file (`file_system.Ability`)."""
+        probe, renamed = (hidden(self.directory, f"{name}-{self._run_id}") for name in ("probe", "probed"))
+        try:
+            self._files.append(probe, b"")
+            self._files.sync(probe)
+            self._files.rename(probe, renamed)
+        except OSError:
+            with suppress(OSError):  # the first error is raised
+                self._files.remove(probe)
+                self._files.remove(renamed)
+            raise
+        self._files.remove(renamed)
+
     def _reset(self) -> None:
         self._bytes = self._records = 0
         self._digest = hashlib.sha256()
@@ -143,7 +155,7 @@ class DirectorySink:
 
 def output_error(directory: Path, error: OSError) -> OutputError:
     """Return the error for a directory that can't be written."""
-    return OutputError(f"the output directory {directory} can't be written: {owned_files.reason_of(error)}")
+    return OutputError(f"the output directory {directory} can't be written: {file_system.reason_of(error)}")
 
 
 def hidden(directory: Path, name: str) -> Path:

@@ -15,10 +15,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from collector import owned_files
 from collector.adapters.sinks.directory import hidden, output_error
-from collector.adapters.sinks.files import sync_directory
 from collector.core.ledger_entries import UnsealedFile
+from collector.disk import file_system, owned_files
 from collector.errors import OutputError
 
 ID_FILE = ".collector-output-id"
@@ -58,7 +57,7 @@ def _create_id(directory: Path) -> str:
     except OSError:  # a file system without links
         temporary.replace(path)
     temporary.unlink(missing_ok=True)
-    sync_directory(directory)
+    file_system.sync_directory(directory)
     given = id_of(directory)
     if given is None:
         raise OutputError(f"the output directory {directory} doesn't keep the file {ID_FILE}: check its file system")

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from collector import owned_files
+from collector.disk import file_system, owned_files
 
 
 class Files(Protocol):
@@ -61,7 +61,7 @@ class OsFiles:
     def make_directory(self, path: Path) -> None:
         """Create a directory and its parents, durably: a file is lost with a directory that isn't durable."""
         for made in owned_files.make_directories(path):
-            sync_directory(made.parent)
+            file_system.sync_directory(made.parent)
 
     def append(self, path: Path, content: bytes) -> None:
         """Append without a buffer: after a full disk, flushing a buffer on close would fail again."""
@@ -78,16 +78,15 @@ class OsFiles:
 
     def sync(self, path: Path) -> None:
         """Make a file durable. Its directory is synced too: else a power cut may remove a synced file (fsync(2))."""
-        os.fsync(self._descriptor(path))
+        file_system.sync_file(self._descriptor(path))
         if self._new:
-            sync_directory(path.parent)
+            file_system.sync_directory(path.parent)
             self._new = False
 
     def rename(self, old: Path, new: Path) -> None:
         """Rename, and sync the directory."""
         self._close(old)
-        old.rename(new)
-        sync_directory(new.parent)
+        file_system.rename(old, new)
 
     def remove(self, path: Path) -> None:
         """Remove a file; no error if it is missing."""
@@ -124,12 +123,3 @@ class OsFiles:
             descriptor = self._open[1]
             self._open = None
             os.close(descriptor)
-
-
-def sync_directory(path: Path) -> None:
-    """Make the entries of a directory durable."""
-    directory = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

@@ -8,6 +8,7 @@ existing file: closing it would release the locks of this process's other connec
 from __future__ import annotations
 
 import fcntl
+import mmap
 import os
 import stat
 import time
@@ -16,7 +17,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from collector import owned_files
+from collector.disk import file_system, owned_files
+from collector.disk.file_system import Ability, needs
 from collector.errors import LedgerError
 from collector.ledger.sqlite.failures import damaged
 
@@ -55,7 +57,8 @@ class DatabaseFile:
             tries = round(patience_s / _POLL_S)
             while True:
                 try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    with needs(Ability.LOCK):
+                        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     break
                 except BlockingIOError:
                     if tries <= 0:
@@ -68,6 +71,26 @@ class DatabaseFile:
             yield
         finally:
             os.close(lock)
+
+    def try_file_system(self, *, durable: bool) -> None:
+        """Try what SQLite and the locks need, but for what `opening_lock` has tried. Raises OSError."""
+        probe, renamed = self.holders / "probe", self.holders / "probed"
+        for leftover in (probe, renamed):
+            leftover.unlink(missing_ok=True)
+        descriptor = owned_files.create_file(probe, os.O_RDWR, 0o600)
+        try:
+            os.ftruncate(descriptor, mmap.PAGESIZE)  # it has no content: it must fit on a full disk
+            with needs(Ability.LOCK_PARTS):
+                fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1)
+            with needs(Ability.SHARE_MEMORY):
+                mmap.mmap(descriptor, mmap.PAGESIZE).close()
+            if durable:
+                file_system.sync_file(descriptor)
+                file_system.rename(probe, renamed)
+        finally:
+            os.close(descriptor)
+            for leftover in (probe, renamed):
+                leftover.unlink(missing_ok=True)
 
     def exists(self) -> bool:
         """Return whether the file exists. Raises LedgerError if it can't be a ledger."""
@@ -92,10 +115,5 @@ class DatabaseFile:
             leftover.unlink()
         os.close(owned_files.create_file(temporary, os.O_WRONLY, 0o600))
         build(temporary)
-        temporary.rename(self.path)
-        for directory in (self.path.parent, self.holders):
-            descriptor = os.open(directory, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+        file_system.rename(temporary, self.path)
+        file_system.sync_directory(self.holders)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
 
-from collector import owned_files
+from collector.disk import file_system
 from collector.errors import LedgerError
 from collector.ledger.codec import DamagedError
 
@@ -20,9 +20,10 @@ _FIXES = {
     "SQLITE_FULL": "the disk is full: free some space, then run again",
     "SQLITE_BUSY": "another process kept it locked for too long: check which process uses it, then run again",
     "SQLITE_LOCKED": "another process kept it locked for too long: check which process uses it, then run again",
-    "SQLITE_READONLY": f"it is read-only: {owned_files.WRITABLE}",
-    "SQLITE_PERM": f"this user has no permission: {owned_files.WRITABLE}",
-    "SQLITE_CANTOPEN": f"it can't be opened: {owned_files.WRITABLE}",
+    "SQLITE_READONLY": f"it is read-only: {file_system.WRITABLE}",
+    "SQLITE_PERM": f"this user has no permission: {file_system.WRITABLE}",
+    "SQLITE_CANTOPEN": f"it can't be opened: {file_system.WRITABLE}",
+    "SQLITE_IOERR_SHMMAP": f"its file system can't {file_system.Ability.SHARE_MEMORY}: use a local disk",
     "SQLITE_IOERR": "the disk can't be read or written: check whether it is full, over quota or failing, "
     "then run again",
 }
@@ -33,7 +34,7 @@ def to_ledger_error(error: Exception, where: str) -> LedgerError:
     if isinstance(error, DamagedError):
         return damaged(where, str(error))
     if isinstance(error, OSError):
-        return LedgerError(f"the ledger {where} can't be used: {owned_files.reason_of(error)}")
+        return LedgerError(f"the ledger {where} can't be used: {file_system.reason_of(error)}")
     origin = getattr(error, "orig", None) or error
     name = str(getattr(origin, "sqlite_errorname", ""))
     if name.startswith(_DAMAGED):

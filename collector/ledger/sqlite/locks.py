@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from collector import owned_files
+from collector.disk import owned_files
 from collector.errors import LedgerError
 from collector.ledger.holders import HolderRow
 

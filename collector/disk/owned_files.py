@@ -60,23 +60,3 @@ def give(descriptor: int, *, like: Path) -> None:
         owner = like.stat()
         with suppress(OSError):  # a root without that right, as in a container, or a file system without owners
             os.fchown(descriptor, owner.st_uid, owner.st_gid)
-
-
-def reason_of(error: OSError) -> str:
-    """Return why a file can't be used, with the file if that is known, and what to do about permissions."""
-    reason = os.strerror(error.errno or 0)
-    if not error.filename:
-        return reason
-    path = Path(os.fsdecode(error.filename))
-    if not isinstance(error, PermissionError):
-        return f"{reason}: {path}"
-    return f"{reason}: {path} ({_owner_of(path)}this process is user {os.geteuid()}): {WRITABLE}"
-
-
-WRITABLE = "make the file and its directory readable and writable for this user"
-
-
-def _owner_of(path: Path) -> str:
-    with suppress(OSError):
-        return f"it belongs to user {path.stat().st_uid}, "
-    return ""

@@ -1,0 +1,1 @@
+"""Files and directories on real file systems, for the ledger and the output alike."""
