@@ -14,7 +14,7 @@ from typing import Protocol
 
 import structlog
 
-from collector import owned_files
+from collector import disk
 from collector.core.ledger_entries import UnsealedFile
 from collector.errors import OutputError
 from collector.ports import Ledger
@@ -97,7 +97,7 @@ def recover(
             ahead = not file.seal_intended and files.size(path) is None and _was_sealed(files, file, path, delivered)
             is_there = _finish(ledger, files, replace(file, seal_intended=file.seal_intended or ahead), path)
         except OSError as error:
-            why = f"{found[file.file_id]}/{file.name} can't be sealed: {owned_files.reason_of(error)}"
+            why = f"{found[file.file_id]}/{file.name} can't be sealed: {disk.reason_of(error)}"
             if found[file.file_id] == own:
                 raise OutputError(why) from error
             log.warning("file.not_sealed", message=why)

@@ -235,6 +235,7 @@ def test_a_file_is_durable_before_it_is_visible_and_visible_before_it_is_reporte
     out = tmp_path / "out"
     out.mkdir()
     sink = open_sink(out)
+    steps.clear()  # what was tried of the file system
     sink.write(records(1))
     sealed = sink.seal()
     steps.append(f"reported {sealed[0].name}")

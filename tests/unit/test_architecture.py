@@ -40,4 +40,4 @@ def test_every_room_is_on_the_map_and_nothing_else_lies_loose() -> None:
     rooms = {path.name for path in (ROOT / "collector").iterdir() if (path / "__init__.py").exists()}
     assert set(re.findall(r"^\| `([a-z]+)/`", TEXT, flags=re.MULTILINE)) == rooms
     loose = {path.stem for path in (ROOT / "collector").glob("*.py")}
-    assert loose == {"__init__", "__main__", "ports", "events", "model", "errors", "owned_files", "zone_rules"}
+    assert loose == {"__init__", "__main__", "disk", "ports", "events", "model", "errors", "zone_rules"}

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from collector import owned_files
+from collector import disk
 from collector.adapters.sinks.files import Files, OsFiles
 from collector.adapters.sinks.jsonl import to_lines
 from collector.errors import NotRenamedError, OutputError, OutputGoneError
@@ -35,19 +35,17 @@ class DirectorySink:
 
     @classmethod
     def open(cls, directory: Path, *, run_id: str, seal_at: int, files: Files | None = None) -> DirectorySink:
-        """Create the directory if it is missing, and test that it is writable before anything is requested.
+        """Create the directory if it is missing, and try what the output needs of it before anything is requested.
 
-        Raises OutputError if it isn't.
+        Raises OutputError if the directory can't be written, or its file system can't do what is needed.
         """
         # Unlike Path's, these never raise.
         if os.path.exists(directory) and not os.path.isdir(directory):  # noqa: PTH110, PTH112
             raise OutputError(f"the output {directory} is a file: name a directory, or - for stdout")
         sink = cls(directory, run_id=run_id, seal_at=seal_at, files=files or OsFiles())
-        probe = hidden(directory, f"probe-{run_id}")
         with sink._as_output_error():
             sink._files.make_directory(directory)
-            sink._files.append(probe, b"")
-            sink._files.remove(probe)
+            sink._try_files()
         return sink
 
     @property
@@ -128,6 +126,20 @@ class DirectorySink:
         with self._as_output_error():
             self._files.close()
 
+    def _try_files(self) -> None:
+        """Do to a file without content what is done to every file (`disk.Ability`)."""
+        probe, renamed = (hidden(self.directory, f"{name}-{self._run_id}") for name in ("probe", "probed"))
+        try:
+            self._files.append(probe, b"")
+            self._files.sync(probe)
+            self._files.rename(probe, renamed)
+        except OSError:
+            with suppress(OSError):  # the first error is raised
+                self._files.remove(probe)
+                self._files.remove(renamed)
+            raise
+        self._files.remove(renamed)
+
     def _reset(self) -> None:
         self._bytes = self._records = 0
         self._digest = hashlib.sha256()
@@ -150,7 +162,7 @@ def output_error(directory: Path, error: OSError) -> OutputError:
         return OutputGoneError(
             f"the output directory {directory} or the unsealed file in it was removed or moved away during the run"
         )
-    return OutputError(f"the output directory {directory} can't be written: {owned_files.reason_of(error)}")
+    return OutputError(f"the output directory {directory} can't be written: {disk.reason_of(error)}")
 
 
 def hidden(directory: Path, name: str) -> Path:

@@ -15,9 +15,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from collector import owned_files
+from collector import disk
 from collector.adapters.sinks.directory import hidden, output_error
-from collector.adapters.sinks.files import sync_directory
 from collector.core.ledger_entries import UnsealedFile
 from collector.errors import OutputError
 
@@ -37,7 +36,7 @@ def id_of(directory: Path) -> str | None:
 def ensure_id(directory: Path) -> str:
     """Return the id of a directory; create the directory and the id if they are missing. Raises OutputError."""
     try:
-        owned_files.make_directories(directory)
+        disk.make_directories(directory)
         return id_of(directory) or _create_id(directory)
     except OSError as error:
         raise output_error(directory, error) from error
@@ -46,7 +45,7 @@ def ensure_id(directory: Path) -> str:
 def _create_id(directory: Path) -> str:
     """Write an id file atomically. If two processes do so at once, both get the id of the first."""
     path, temporary = directory / ID_FILE, directory / f"{ID_FILE}.{secrets.token_hex(4)}"
-    with os.fdopen(owned_files.create_file(temporary, os.O_WRONLY, 0o644), "w", encoding="ascii") as file:
+    with os.fdopen(disk.create_file(temporary, os.O_WRONLY, 0o644), "w", encoding="ascii") as file:
         file.write(secrets.token_hex(16) + "\n")
         file.flush()
         os.fsync(file.fileno())
@@ -58,7 +57,7 @@ def _create_id(directory: Path) -> str:
     except OSError:  # a file system without links
         temporary.replace(path)
     temporary.unlink(missing_ok=True)
-    sync_directory(directory)
+    disk.sync_directory(directory)
     given = id_of(directory)
     if given is None:
         raise OutputError(f"the output directory {directory} doesn't keep the file {ID_FILE}: check its file system")

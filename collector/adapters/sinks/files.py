@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from collector import owned_files
+from collector import disk
 
 
 class Files(Protocol):
@@ -68,8 +68,8 @@ class OsFiles:
 
     def make_directory(self, path: Path) -> None:
         """Create a directory and its parents, durably: a file is lost with a directory that isn't durable."""
-        for made in owned_files.make_directories(path):
-            sync_directory(made.parent)
+        for made in disk.make_directories(path):
+            disk.sync_directory(made.parent)
 
     def append(self, path: Path, content: bytes) -> None:
         """Append without a buffer: after a full disk, flushing a buffer on close would fail again."""
@@ -87,16 +87,15 @@ class OsFiles:
 
     def sync(self, path: Path) -> None:
         """Make a file durable. Its directory is synced too: else a power cut may remove a synced file (fsync(2))."""
-        os.fsync(self._descriptor(path))
+        disk.sync_file(self._descriptor(path))
         if self._new:
-            sync_directory(path.parent)
+            disk.sync_directory(path.parent)
             self._new = False
 
     def rename(self, old: Path, new: Path) -> None:
         """Rename, and sync the directory."""
         self._close(old)
-        old.rename(new)
-        sync_directory(new.parent)
+        disk.rename(old, new)
 
     def remove(self, path: Path) -> None:
         """Remove a file; no error if it is missing."""
@@ -136,7 +135,7 @@ class OsFiles:
         if self._open is None or self._open[0] != path:
             self._close()
             self._new = not path.exists()
-            self._open = (path, owned_files.open_file(path, os.O_WRONLY | os.O_APPEND, 0o644))
+            self._open = (path, disk.open_file(path, os.O_WRONLY | os.O_APPEND, 0o644))
             # The lock shows other processes that the file is being written. Some file systems have no locks.
             with suppress(OSError):
                 fcntl.flock(self._open[1], fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -147,12 +146,3 @@ class OsFiles:
             descriptor = self._open[1]
             self._open = None
             os.close(descriptor)
-
-
-def sync_directory(path: Path) -> None:
-    """Make the entries of a directory durable."""
-    directory = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

@@ -8,6 +8,7 @@ existing file: closing it would release the locks of this process's other connec
 from __future__ import annotations
 
 import fcntl
+import mmap
 import os
 import stat
 import time
@@ -16,7 +17,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from collector import owned_files
+from collector import disk
+from collector.disk import Ability, needs
 from collector.errors import LedgerError
 from collector.ledger.sqlite.failures import damaged
 
@@ -45,17 +47,18 @@ class DatabaseFile:
 
     def prepare(self) -> None:
         """Create the directories, for one user only: the ledger's, if it exists."""
-        owned_files.make_directories(self.holders, 0o700, like=self.path if self.path.exists() else None)
+        disk.make_directories(self.holders, 0o700, like=self.path if self.path.exists() else None)
 
     @contextmanager
     def opening_lock(self, *, patience_s: float) -> Iterator[None]:
         """Keep other processes from creating or migrating the ledger. The lock ends with the process."""
-        lock = owned_files.open_file(self.holders / "open.lock", os.O_RDWR, 0o600)
+        lock = disk.open_file(self.holders / "open.lock", os.O_RDWR, 0o600)
         try:
             tries = round(patience_s / _POLL_S)
             while True:
                 try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    with needs(Ability.LOCK):
+                        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     break
                 except BlockingIOError:
                     if tries <= 0:
@@ -68,6 +71,26 @@ class DatabaseFile:
             yield
         finally:
             os.close(lock)
+
+    def try_file_system(self, *, durable: bool) -> None:
+        """Try what SQLite and the locks need, but for what `opening_lock` has tried. Raises OSError."""
+        probe, renamed = self.holders / "probe", self.holders / "probed"
+        for leftover in (probe, renamed):
+            leftover.unlink(missing_ok=True)
+        descriptor = disk.create_file(probe, os.O_RDWR, 0o600)
+        try:
+            os.ftruncate(descriptor, mmap.PAGESIZE)  # it has no content: it must fit on a full disk
+            with needs(Ability.LOCK_PARTS):
+                fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1)
+            with needs(Ability.SHARE_MEMORY):
+                mmap.mmap(descriptor, mmap.PAGESIZE).close()
+            if durable:
+                disk.sync_file(descriptor)
+                disk.rename(probe, renamed)
+        finally:
+            os.close(descriptor)
+            for leftover in (probe, renamed):
+                leftover.unlink(missing_ok=True)
 
     def exists(self) -> bool:
         """Return whether the file exists. Raises LedgerError if it can't be a ledger."""
@@ -90,12 +113,7 @@ class DatabaseFile:
         temporary = self.holders / "new.db"
         for leftover in self.holders.glob("new.db*"):
             leftover.unlink()
-        os.close(owned_files.create_file(temporary, os.O_WRONLY, 0o600))
+        os.close(disk.create_file(temporary, os.O_WRONLY, 0o600))
         build(temporary)
-        temporary.rename(self.path)
-        for directory in (self.path.parent, self.holders):
-            descriptor = os.open(directory, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+        disk.rename(temporary, self.path)
+        disk.sync_directory(self.holders)

@@ -43,6 +43,7 @@ class SqliteDatabase:
             file.exists()  # before any directory is created: it raises if the path can't be a ledger
             file.prepare()
             with file.opening_lock(patience_s=patience_s):
+                file.try_file_system(durable=durable)
                 if not file.exists():
                     file.create(_build)
                 engine = _engine(file.path, durable=durable, patience_s=patience_s)

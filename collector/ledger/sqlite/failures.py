@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
 
-from collector import owned_files
+from collector import disk
 from collector.errors import LedgerError, kind_of, place_of
 from collector.ledger.codec import DamagedError
 
@@ -24,9 +24,10 @@ _FIXES = {
     "SQLITE_FULL": "the disk is full: free some space, then run again",
     "SQLITE_BUSY": "another process kept it locked for too long: check which process uses it, then run again",
     "SQLITE_LOCKED": "another process kept it locked for too long: check which process uses it, then run again",
-    "SQLITE_READONLY": f"it is read-only: {owned_files.WRITABLE}",
-    "SQLITE_PERM": f"this user has no permission: {owned_files.WRITABLE}",
-    "SQLITE_CANTOPEN": f"it can't be opened: {owned_files.WRITABLE}",
+    "SQLITE_READONLY": f"it is read-only: {disk.WRITABLE}",
+    "SQLITE_PERM": f"this user has no permission: {disk.WRITABLE}",
+    "SQLITE_CANTOPEN": f"it can't be opened: {disk.WRITABLE}",
+    "SQLITE_IOERR_SHMMAP": f"its file system can't {disk.Ability.SHARE_MEMORY}: use a local disk",
     "SQLITE_IOERR": "the disk can't be read or written: check whether it is full, over quota or failing, "
     "then run again",
 }
@@ -37,7 +38,7 @@ def to_ledger_error(error: Exception, where: str) -> LedgerError:
     if isinstance(error, DamagedError):
         return damaged(where, str(error))
     if isinstance(error, OSError):
-        return LedgerError(f"the ledger {where} can't be used: {owned_files.reason_of(error)}")
+        return LedgerError(f"the ledger {where} can't be used: {disk.reason_of(error)}")
     origin = getattr(error, "orig", None) or error
     name = str(getattr(origin, "sqlite_errorname", ""))
     for code, what in _DAMAGED.items():

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from collector import owned_files
+from collector import disk
 from collector.errors import LedgerError
 from collector.ledger.holders import HolderRow
 
@@ -34,7 +34,7 @@ class FileLocks:
         self.abandon()
         path = self._path_of(holder_id)
         unnamed = path.with_suffix(".new")
-        self._lock = owned_files.open_file(unnamed, os.O_RDWR, 0o600)
+        self._lock = disk.open_file(unnamed, os.O_RDWR, 0o600)
         self._path = path
         fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         unnamed.rename(path)
