@@ -1,9 +1,9 @@
 """The metrics of a command that ends: pushed to a Pushgateway, or written for a textfile collector.
 
 A push that fails is logged as a warning and changes no exit code. Each push has a timeout of
-some seconds, and there are two at most. Two groups go to the gateway. One is the run, grouped by
+some seconds, and there are two at most. There are two groups. One is the run, grouped by
 its command, so that a `backfill` never hides that no `collect` runs any more. The other is the
-state of each org: there the newest push replaces the ones before.
+state of each org: there the newest push replaces the ones before. A group is a group of the gateway, and a file.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 import structlog
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -23,6 +24,7 @@ from collector.app.coverage import CoverageReader
 from collector.app.scope import Scope
 from collector.app.wiring import open_ledger
 from collector.config import LoadedConfig
+from collector.core.shards import Shard
 from collector.errors import CollectorError, ConfigError, kind_of, place_of
 from collector.events import Event
 from collector.ports import Clock
@@ -32,6 +34,8 @@ log = structlog.get_logger("collector")
 
 _TIMEOUT_S = 5.0  # of each push: a stopped run has used some of its grace already
 _SIGNAL = 128
+_COLLECT = "collect"
+_ORGS = "orgs"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,10 +117,22 @@ def _send(config: LoadedConfig, command: Command, registry: CollectorRegistry, o
             with _warned("pushing the metrics of orgs"):
                 push(gateway, orgs, grouping=group, timeout_s=_TIMEOUT_S)
     if wanted.textfile:
-        if orgs is not None:
-            registry.register(orgs)
+        group = {} if shard is None else {"shard": f"{shard.index}-of-{shard.of}"}
         with _warned("push.textfile"):
-            write_textfile(wanted.textfile, registry)
+            file = textfile(wanted.textfile, command.name, shard)
+            write_textfile(file, registry, labels=group | {"command": command.name})
+            if orgs is not None:
+                write_textfile(textfile(wanted.textfile, _ORGS, shard), orgs, labels=group)
+
+
+def textfile(configured: Path, group: str, shard: Shard | None) -> Path:
+    """Return the file of a group. That of `collect` has the configured name: an alert watches its age."""
+    parts = [configured.stem]
+    if shard is not None:
+        parts.append(f"shard-{shard.index}-of-{shard.of}")
+    if group != _COLLECT:
+        parts.append(group)
+    return configured.with_name("-".join(parts) + configured.suffix)
 
 
 @contextmanager

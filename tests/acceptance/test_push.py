@@ -127,17 +127,22 @@ def test_a_textfile_is_written_whole_and_promtool_accepts_it(api: SimulatedApi, 
     api.set_faults("*:429=0.3")
     env = {"COLLECTOR_PUSH__TEXTFILE": "metrics/collector.prom"}
     assert collector("collect", "-c", api.config, "-o", "out", cwd=tmp_path, env=env).code == 0
-    (file,) = (tmp_path / "metrics").iterdir()
-    text = file.read_text()
+    files = sorted((tmp_path / "metrics").iterdir())
+    assert [file.name for file in files] == ["collector-orgs.prom", "collector.prom"]
+    assert value(parsed(files[0].read_text()), "orgs") == 3
+    text = files[1].read_text()
     samples = parsed(text)
     assert value(samples, "last_run_exit_code", command="collect") == 0
     assert value(samples, "last_run_rate_limited_requests", command="collect") > 0
     assert value(samples, "last_run_rate_limited_requests", command="collect") == value(
-        samples, "requests_total", result="rate_limited"
+        samples, "requests_total", command="collect", result="rate_limited"
     )
     need("promtool", package="prometheus")
-    checked = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False)
-    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
+    for file in files:
+        checked = subprocess.run(
+            ["promtool", "check", "metrics"], input=file.read_text(), capture_output=True, text=True, check=False
+        )
+        assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
 
 
 def test_a_textfile_that_can_not_be_written_is_a_warning(api: SimulatedApi, tmp_path: Path) -> None:
@@ -157,5 +162,7 @@ def test_a_ledger_that_can_not_be_read_is_pushed_as_exit_code_5(api: SimulatedAp
     assert done.code == 5
     samples = parsed((tmp_path / "collector.prom").read_text())
     assert value(samples, "last_run_exit_code", command="collect") == 5
-    assert labels_of(samples, "run_exceptions_total") == {frozenset({("exception", "LedgerError")})}
+    assert labels_of(samples, "run_exceptions_total") == {
+        frozenset({("command", "collect"), ("exception", "LedgerError")})
+    }
     assert not labels_of(samples, "last_finished_run_timestamp_seconds")

@@ -236,7 +236,9 @@ def test_a_file_on_a_disk_that_is_away_is_awaited_and_sealed_where_that_is_mount
         assert [(one["file"], one["directory"]) for one in status["awaited"]] == [(name, str(tmp_path / "out-1"))]
         assert not status["awaited"][0]["here"]
         assert in_doubt(status) == status["lacking"] == status["awaited"][0]["slices"] > 0
-        assert value(parsed(textfile.read_text()), "lacking_windows", state="in_doubt") == in_doubt(status)
+        assert value(
+            parsed((tmp_path / "usage-orgs.prom").read_text()), "lacking_windows", state="in_doubt"
+        ) == in_doubt(status)
         table = pods("status")
         assert f"{name} in {tmp_path / 'out-1'} on " in " ".join(table.stdout.split())
         asked = {(r["org"], r["population"], r["window_start"]) for r in records_in(tmp_path / "out-2")}

@@ -142,6 +142,6 @@ def test_a_push_that_fails_shows_no_part_of_a_proxy(proxy: str, monkeypatch: pyt
 def test_a_textfile_is_replaced_and_no_other_file_is_left(tmp_path: Path) -> None:
     file = tmp_path / "deep" / "collector.prom"
     for _ in range(2):
-        write_textfile(file, new_registry())
-    assert "collector_build_info{" in file.read_text()
+        write_textfile(file, new_registry(), labels={"command": "collect"})
+    assert 'collector_build_info{command="collect",' in file.read_text()
     assert list(file.parent.iterdir()) == [file]

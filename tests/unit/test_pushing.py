@@ -11,7 +11,9 @@ import pytest
 
 from collector.adapters.metrics import RunMetrics, new_registry
 from collector.app.command import Command
+from collector.app.scope import Scope
 from collector.config import LoadedConfig, Settings
+from collector.core.shards import Shard
 from collector.errors import ConfigError, OutputError, Retriable
 from collector.events import ApiDown
 from collector.service.push import leaving_metrics
@@ -48,7 +50,7 @@ def test_events_reach_the_metrics(tmp_path: Path) -> None:
         leaving.note(DOWN)
         leaving.result = Result()
     samples = parsed(file.read_text())
-    assert value(samples, "api_down") == 1
+    assert value(samples, "api_down", command="collect") == 1
     assert value(samples, "last_run_duration_seconds", command="collect") == 3600
     assert not labels_of(samples, "orgs"), "without a ledger nobody knows where orgs stand"
 
@@ -60,7 +62,32 @@ def test_a_run_that_an_exception_ended_is_told_and_the_exception_goes_on(tmp_pat
         leaving_metrics(config(textfile=str(file)), Command(name="backfill", range_=None), clock=FakeClock()),
     ):
         raise OutputError("the disk is full")
-    assert value(parsed(file.read_text()), "last_run_exit_code", command="backfill") == 5
+    backfill = (tmp_path / "collector-backfill.prom").read_text()
+    assert value(parsed(backfill), "last_run_exit_code", command="backfill") == 5
+
+
+def test_a_backfill_leaves_the_file_of_collect_as_it_is_and_no_series_is_in_two_files(tmp_path: Path) -> None:
+    files = [tmp_path / name for name in ("collector.prom", "collector-backfill.prom")]
+    for name in ("collect", "backfill"):
+        command = Command(name=name, range_=None)
+        with leaving_metrics(config(textfile=str(files[0])), command, clock=FakeClock()) as leaving:
+            leaving.result = Result(command=name)
+        if name == "collect":
+            collected = files[0].read_bytes()
+    assert files[0].read_bytes() == collected
+    first, second = (parsed(file.read_text()) for file in files)
+    assert first
+    assert not first.keys() & second.keys()
+
+
+def test_shards_of_one_machine_have_files_of_their_own(tmp_path: Path) -> None:
+    for index in (0, 1):
+        command = Command(name="collect", range_=None, scope=Scope(shard=Shard(index, 2)))
+        with leaving_metrics(config(textfile=str(tmp_path / "c.prom")), command, clock=FakeClock()) as leaving:
+            leaving.result = Result()
+    first, second = (parsed((tmp_path / f"c-shard-{index}-of-2.prom").read_text()) for index in (0, 1))
+    assert value(first, "last_run_exit_code", command="collect", shard="0-of-2") == 0
+    assert not first.keys() & second.keys()
 
 
 def test_a_config_that_is_refused_ended_no_run(tmp_path: Path) -> None:

@@ -7,13 +7,14 @@ import re
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, Request, build_opener
 
 from prometheus_client import push_to_gateway, write_to_textfile
+from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from collector.adapters.proxies import ProxyError, proxy_for
@@ -92,7 +93,22 @@ def _send(
     return send
 
 
-def write_textfile(path: Path, registry: Collector) -> None:
-    """Write the metrics to a file, atomically. Raises OSError."""
+def write_textfile(path: Path, registry: Collector, *, labels: Mapping[str, str]) -> None:
+    """Write the metrics to a file, atomically, each sample with these labels, too. Raises OSError.
+
+    Without labels of its own, a sample would collide with one of another file, or of node_exporter's own process:
+    node_exporter then shows neither.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_to_textfile(str(path), registry, escaping="underscores")
+    write_to_textfile(str(path), _Labelled(registry, labels), escaping="underscores")
+
+
+class _Labelled(Collector):
+    def __init__(self, inner: Collector, labels: Mapping[str, str]) -> None:
+        self._inner = inner
+        self._labels = dict(labels)
+
+    def collect(self) -> Iterator[Metric]:
+        for family in self._inner.collect():
+            family.samples = [one._replace(labels=self._labels | one.labels) for one in family.samples]
+            yield family
