@@ -46,9 +46,12 @@ def _matching(given: str, names: Collection[str]) -> list[str]:
     if is_glob and (found := [name for name in names if fnmatchcase(name, given)]):
         return found
     near = nearest(given.translate(_NO_WILDCARDS), names)
-    shown = repr(given) if near else echo(given, None)  # it may be a secret in the wrong place
-    what = f"no org in the config matches {shown}" if is_glob else f"there is no org {shown} in the config"
-    raise ConfigError(f"--org: {what}" + (f"; did you mean {near!r}?" if near else ""))
+    if near:
+        what = f"no org in the config matches {given!r}" if is_glob else f"there is no org {given!r} in the config"
+        raise ConfigError(f"--org: {what}; did you mean {near!r}?")
+    # What is nowhere near a name may be a secret in the wrong place.
+    what = "matches that glob" if is_glob else "has that name"
+    raise ConfigError(f"--org: no org in the config {what} ({echo(given, None)})")
 
 
 _NO_WILDCARDS = str.maketrans("", "", "*?[]")

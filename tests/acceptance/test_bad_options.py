@@ -28,12 +28,12 @@ BAD: list[tuple[list[str], str]] = [
         "error: nowhere.yaml: there is no such file",
     ),
     ([*COLLECT, "--org", "acmee"], "error: --org: there is no org 'acmee' in the config; did you mean 'acme'?"),
-    ([*COLLECT, "--org", "zzz"], "error: --org: the config has no org of that name (text of 3 characters)"),
+    ([*COLLECT, "--org", "zzz"], "error: --org: no org in the config has that name (text of 3 characters)"),
     (
         [*COLLECT, "--org", "ac*", "--org", "acne-*"],
         "error: --org: no org in the config matches 'acne-*'; did you mean 'acme'?",
     ),
-    ([*COLLECT, "--org", "*zzz*"], "error: --org: no org in the config matches '*zzz*'"),
+    ([*COLLECT, "--org", "*zzz*"], "error: --org: no org in the config matches that glob (text of 5 characters)"),
     (
         [*COLLECT, "-o", "c.yaml"],
         "error: output: c.yaml can't be a directory, as c.yaml is a file: name a directory, such as usage/",
@@ -121,7 +121,7 @@ BAD: list[tuple[list[str], str]] = [
             "postgresql://u:k/acme@h/d",
         )
     ),
-    ([*COLLECT, "--org", "kQ7vX2mN"], "error: --org: the config has no org of that name (text of 8 characters)"),
+    ([*COLLECT, "--org", "kQ7vX2mN"], "error: --org: no org in the config has that name (text of 8 characters)"),
     (
         [*COLLECT, "--shard", "kQ7vX2mN"],
         "Error: --shard: expected I/N, such as 0/4 (I from 0), or auto/N; got text of 8 characters",

@@ -59,6 +59,7 @@ def config_of(one: Built, directory: Path) -> LoadedConfig:
     for value in environ.values():
         if value.startswith(str(secrets)):
             Path(value).write_text("made-up")
+            Path(value).chmod(0o400)
     return load(file, environ=environ)
 
 

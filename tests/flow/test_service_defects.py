@@ -33,7 +33,7 @@ PARTS: list[tuple[type, str]] = [
     (SqlLedger, "release"),
     (SqlLedger, "end_run"),
     (Lane, "take"),
-    (Lane, "settle"),
+    (Lane, "received"),
     (Limiter, "ready_at"),
     (WriteQueue, "put"),
     (Writer, "write"),

@@ -156,10 +156,7 @@ def test_a_failed_day_that_an_update_moves_is_fetched_by_its_new_boundaries(old:
 def test_a_run_whose_days_another_process_covers_by_new_rules_commits_nothing_more(
     old: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A rolling upgrade: slices of the old process wait for a retry while the new one has the lease."""
-    partial = {"automation": {"totalTests": 7, "totalDuration": 7}}
-    old.api = FakeApi(script=lambda org, request, _n: answer(org, request, partial=True, products=partial))
-    old.limits = replace(FAST, retry=RetryPolicy(base_delay_s=120.0, max_delay_s=240.0, budget_s=3600.0))
+    """A rolling upgrade: the new process has the lease between two batches of the old one."""
     new, covered = org_by(NEW_RULES), Window(NOV_20 - 85 * HOUR, NOV_20 - 61 * HOUR)  # the 17th
     released = SqlLedger.release
 
@@ -176,37 +173,13 @@ def test_a_run_whose_days_another_process_covers_by_new_rules_commits_nothing_mo
         other.close()
 
     monkeypatch.setattr(SqlLedger, "release", release)
-    result = old.collect(NOV_20)
+    result = old.backfill(NOV_20, "2026-07-01", "2026-11-18")
     assert result.exit_code == ExitCode.REFUSED
-    assert old.records == []
+    assert hours(old) == 64 * 24
     ((_, cause),) = result.summary.orgs["a"].causes
-    assert (cause.state, cause.code, cause.slices) == (SliceState.NOT_ASKED, "refused_calendar", 3)
+    assert (cause.state, cause.code, cause.slices) == (SliceState.NOT_ASKED, "refused_calendar", 141 - 64)
     assert "with the rules of tzdata 2026f; with those of tzdata 2025b its windows would overlap" in cause.message
     ledger = SqlLedger.open(old.ledger_url, command="check", now=lambda: NOV_20, durable=False)
     (row,) = ledger.organizations()
-    assert {start for _, start in ledger.coverage(row.key, Window(NOV_20 - 9 * DAY, NOV_20))} == {covered.start}
+    assert set(ledger.coverage(row.key, Window(NOV_20 - 9 * DAY, NOV_20))) == {(Population.ACCOUNT_USER, covered.start)}
     ledger.close()
-
-
-def test_what_waits_for_a_retry_is_not_committed_while_another_process_has_the_lease(
-    old: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    partial = {"automation": {"totalTests": 7, "totalDuration": 7}}
-    old.api = FakeApi(script=lambda org, request, _n: answer(org, request, partial=True, products=partial))
-    old.limits = replace(FAST, retry=RetryPolicy(base_delay_s=120.0, max_delay_s=240.0, budget_s=3600.0))
-    released = SqlLedger.release
-    others: list[SqlLedger] = []
-
-    def release(ledger: SqlLedger, keys: Iterable[int]) -> None:
-        keys = list(keys)
-        released(ledger, keys)
-        if not others:
-            others.append(SqlLedger.open(old.ledger_url, command="serve", now=lambda: NOV_20, durable=False))
-            assert others[0].acquire(keys) == {}
-
-    monkeypatch.setattr(SqlLedger, "release", release)
-    result = old.collect(NOV_20)
-    others[0].close()
-    assert result.exit_code == ExitCode.BUSY
-    assert old.records == []
-    assert result.summary.count(SliceState.NOT_ASKED) == result.summary.planned == 3

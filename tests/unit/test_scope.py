@@ -31,7 +31,7 @@ def test_a_scope_has_the_orgs_that_its_names_and_globs_fit_each_once(given: tupl
     [
         ("glubex", "--org: there is no org 'glubex' in the config; did you mean 'globex'?"),
         ("glubex*", "--org: no org in the config matches 'glubex*'; did you mean 'globex'?"),
-        ("zzz", "--org: there is no org 'zzz' in the config"),
+        ("zzz", "--org: no org in the config has that name (text of 3 characters)"),
     ],
 )
 def test_a_name_or_glob_that_fits_no_org_is_refused_with_the_nearest(given: str, message: str) -> None:
