@@ -102,15 +102,15 @@ def _complete(world: World, process: Process, requests: Sequence[Request]) -> No
     begun: dict[SliceId, float] = {}
     for request in requests:
         begun[request.slice] = request.begun  # its last try
-    earlier = [
-        other
-        for other in world.api.requests
-        if other.ended is not None and other.ended < begun.get(other.slice, 0.0) and other.run in booked
+    before = [
+        other for other in world.api.requests if other.ended is not None and other.ended < begun.get(other.slice, 0.0)
     ]
-    # Completed by a clock that was ahead: the window may not have ended by then, so it is fetched again.
+    earlier = [other for other in before if other.run in booked]
+    # Completed by a clock that was ahead, perhaps in a run that failed later: the window may not have ended by then, so
+    # it is fetched again.
     ahead = {
         other.slice
-        for other in earlier
+        for other in before
         if other.ended is not None
         and world.wall_clock_at(other.ended) > world.wall_clock_at(begun[other.slice]) + CLOCK_TOLERANCE
     }
