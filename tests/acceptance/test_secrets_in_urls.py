@@ -12,6 +12,7 @@ from tests.support.commands import Here
 from tests.support.secrets import pieces_in
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.slow  # a process for each command and each kind of URL
 RESERVED = (*"/?#[]@%&:; ", "!$'()*+,=")
 NOBODY = "127.0.0.1:9"  # nothing listens there
 CONFIG = """\
