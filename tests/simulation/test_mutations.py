@@ -13,7 +13,7 @@ _AT_MOST = 12  # seeds, behind the one that is known to find it
 # A seed that is known to find each: asked first, so that this takes a minute and not an hour.
 FOUND_BY = {
     "nothing is ever synced": 5,
-    "no intent before the rename": 27,
+    "no intent before the rename": 60,
     "the name of a new file is never made durable": 12,
     "told to be sealed before the rename": 164,
     "recovery cuts nothing off": 2,
