@@ -20,10 +20,11 @@ FAST = {"COLLECTOR_API__ORG_RATE_LIMIT__REQUESTS": "100", "COLLECTOR_API__RATE_L
 PIPE = 4096  # bytes
 
 
-@pytest.mark.parametrize("full", ["the output", "the ledger", "both"])
+@pytest.mark.parametrize("full", ["the output", "the ledger", "both", "a new ledger"])
 def test_after_a_full_disk_the_next_call_completes_it_without_a_duplicate(tmp_path: Path, full: str) -> None:
-    with small_disk_at(tmp_path / "disk", "300k") as disk, simulated_api(tmp_path, orgs=3) as api:
-        out = (disk if full != "the ledger" else tmp_path) / "out"
+    size = "300k" if full == "a new ledger" else "400k"  # a new one has no room beside the log that it is made with
+    with small_disk_at(tmp_path / "disk", size) as disk, simulated_api(tmp_path, orgs=3) as api:
+        out = (tmp_path if "ledger" in full else disk) / "out"
         ledger = (disk if full != "the output" else tmp_path) / "ledger.db"
         args = ["backfill", "-c", str(api.config), "--last", DAYS, "-o", str(out), "--state", f"sqlite:///{ledger}"]
         first = subprocess.run(

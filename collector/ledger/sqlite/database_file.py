@@ -115,5 +115,12 @@ class DatabaseFile:
             leftover.unlink()
         os.close(disk.create_file(temporary, os.O_WRONLY, 0o600))
         build(temporary)
+        wal = Path(f"{temporary}-wal")
+        if (
+            wal.exists() and wal.stat().st_size
+        ):  # SQLite had no room to copy it when it closed the file, and says nothing
+            raise LedgerError(
+                f"the ledger {self.path} can't be created: the disk is full: free some space, then run again"
+            )
         disk.rename(temporary, self.path)
         disk.sync_directory(self.holders)
