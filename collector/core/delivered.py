@@ -109,9 +109,10 @@ def manifest_of(content: bytes) -> PastManifest | None:
             exit_code=told["exit_code"],
         )
         names = [file["name"] for file in (*told["files"], *told.get("recovered", ()))]
+        is_one = run.started_at.tzinfo and run.ended_at.tzinfo and isinstance(run.exit_code, int | None)
+        return PastManifest(run=run, files=Listing.of(names).files) if is_one else None
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
-    return PastManifest(run=run, files=Listing.of(names).files)
 
 
 def slices_of(content: bytes) -> list[DeliveredSlice]:
@@ -120,7 +121,7 @@ def slices_of(content: bytes) -> list[DeliveredSlice]:
     for line in content.splitlines():
         try:
             one = _slice(orjson.loads(line))
-        except (TypeError, KeyError) as error:
+        except (TypeError, KeyError, OverflowError) as error:
             raise ValueError("a line is no record") from error
         key = (one.org_id, one.population, one.window.start, one.window.end)
         if before := slices.get(key):
@@ -141,6 +142,8 @@ def _slice(record: dict[str, Any]) -> DeliveredSlice:
         total_screenshots=record["total_screenshots"],
         extra=record.get("extra") or {},
     )
+    if not isinstance(record["revision"], int):
+        raise TypeError("the revision is no number")
     emitted = Emitted(revision=record["revision"], quality=Quality(record["quality"]), usage=usage)
     return DeliveredSlice(
         org=record["org"],

@@ -120,10 +120,9 @@ def clock_skew(reply: Reply, *, now: datetime) -> timedelta | None:
     try:
         date = parsedate_to_datetime(reply.headers.get("date", ""))
         age = timedelta(seconds=int(reply.headers.get("age", "0")))
+        return now - (date.replace(tzinfo=date.tzinfo or UTC) + age)
     except (ValueError, IndexError, OverflowError):
         return None
-    date = date.replace(tzinfo=UTC) if date.tzinfo is None else date
-    return now - (date + age)
 
 
 def parse_retry_after(value: str | None, *, now: datetime) -> float | None:
