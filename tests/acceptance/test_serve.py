@@ -142,6 +142,14 @@ def test_a_refused_org_collects_once_its_secret_is_swapped_and_a_new_org_once_it
         assert set(ids.values()) == {1}
 
 
+def copied(api: SimulatedApi, directory: Path) -> Path:
+    """Return a copy of the API's config that a test may change."""
+    config = directory / "c.yaml"
+    config.write_text(api.config.read_text())
+    config.chmod(0o600)
+    return config
+
+
 def mount_again(keys: Path, directory: Path) -> None:
     (keys / "..new").symlink_to(directory.name)
     (keys / "..new").replace(keys / "..data")
@@ -149,9 +157,7 @@ def mount_again(keys: Path, directory: Path) -> None:
 
 def test_a_bad_config_is_refused_in_full_on_the_page_and_the_old_one_stays(tmp_path: Path) -> None:
     with simulated_api(tmp_path, orgs=2) as api:
-        config = tmp_path / "c.yaml"
-        config.write_text(api.config.read_text())
-        config.chmod(0o600)
+        config = copied(api, tmp_path)
         with serving(config, tmp_path) as service:
             config.write_text(api.config.read_text() + "\nscheduel: {}\n")  # at once: before anything watches it
             wait_until(lambda: "scheduel" in service.get("/")[1])
@@ -164,9 +170,7 @@ def test_a_bad_config_is_refused_in_full_on_the_page_and_the_old_one_stays(tmp_p
 
 def test_a_new_config_whose_ledger_is_away_says_so_everywhere_and_the_old_one_works_on(tmp_path: Path) -> None:
     with simulated_api(tmp_path, orgs=2) as api:
-        config = tmp_path / "c.yaml"
-        config.write_text(api.config.read_text())
-        config.chmod(0o600)
+        config = copied(api, tmp_path)
         with serving(config, tmp_path) as service:
             wait_until(lambda: service.lacking("org-001") == 0)
             away = f"state: {{url: 'postgresql://127.0.0.1:{free_port()}/ledger'}}\n"

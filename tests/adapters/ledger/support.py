@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -69,3 +70,12 @@ def commit(key: int, n: int, state: SliceState = SliceState.COMPLETE, **more: An
         "emission": emission() if complete else None,
     }
     return SliceCommit(**(values | more))
+
+
+def database_of_another_program(path: Path) -> bytes:
+    """Create a database that is no ledger; return its content."""
+    path.parent.mkdir()
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE bookmarks (url TEXT)")
+    connection.close()
+    return path.read_bytes()

@@ -17,7 +17,15 @@ from collector.errors import LedgerError
 from collector.ledger import SqlLedger
 from collector.ledger.sqlite import DatabaseFile, engine
 from tests.adapters.ledger.conftest import Open
-from tests.adapters.ledger.support import ALWAYS, T0, commit, open_ledger, registered, url_of
+from tests.adapters.ledger.support import (
+    ALWAYS,
+    T0,
+    commit,
+    database_of_another_program,
+    open_ledger,
+    registered,
+    url_of,
+)
 from tests.support.commands import unmeasured
 from tests.support.orgs import make_org
 
@@ -205,11 +213,7 @@ def test_a_path_below_a_file_is_reported(tmp_path: Path) -> None:
 
 
 def test_a_database_of_another_program_is_refused_and_not_changed(path: Path) -> None:
-    path.parent.mkdir()
-    connection = sqlite3.connect(path)
-    connection.execute("CREATE TABLE bookmarks (url TEXT)")
-    connection.close()
-    before = path.read_bytes()
+    before = database_of_another_program(path)
     with pytest.raises(LedgerError, match="is a database, but not a ledger of this collector: name another file"):
         open_ledger(path)
     assert path.read_bytes()[100:] == before[100:]  # SQLite may have noted the WAL mode in the header

@@ -15,7 +15,7 @@ from collector.errors import LedgerError
 from collector.ledger import LedgerReader, open_reader
 from collector.ledger.sqlite import DatabaseFile, SqliteReader
 from tests.adapters.ledger.conftest import Open, Worker
-from tests.adapters.ledger.support import ALWAYS, commit, open_ledger, registered, url_of
+from tests.adapters.ledger.support import ALWAYS, commit, database_of_another_program, open_ledger, registered, url_of
 from tests.support.orgs import make_org
 
 
@@ -134,11 +134,7 @@ def test_a_damaged_ledger_is_reported_to_readers_too(path: Path, damage: bytes) 
 
 
 def test_a_database_of_another_program_is_refused_and_not_changed(path: Path) -> None:
-    path.parent.mkdir()
-    connection = sqlite3.connect(path)
-    connection.execute("CREATE TABLE bookmarks (url TEXT)")
-    connection.close()
-    before = path.read_bytes()
+    before = database_of_another_program(path)
     with pytest.raises(LedgerError, match="is a database, but not a ledger of this collector: name another file"):
         open_reader(url_of(path))
     assert path.read_bytes() == before
