@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+BUSY = "busy"  # the code of a failure that another lease causes: the API has answered
+
 
 class CollectorError(Exception):
     """The base of all errors that end a command with a message."""

@@ -17,7 +17,7 @@ from collector.core.coverage import CLOCK_TOLERANCE
 from collector.core.plan import Abandoned, Batch
 from collector.core.request import build_request
 from collector.core.response import Reply, clock_skew, interpret
-from collector.errors import Broken, Failure, Rejected, Retriable, defect, kind_of, place_of
+from collector.errors import BUSY, Broken, Failure, Rejected, Retriable, defect, kind_of, place_of
 from collector.events import ApiDown, ApiUp, Event, RequestEnded, SliceDefect, SliceOutcome
 from collector.fetch.board import Board
 from collector.fetch.lane import Lane, Step
@@ -254,7 +254,7 @@ class Dispatcher:
         match result:
             case Retriable(reused_connection=True):
                 pass  # it says nothing about the host
-            case Broken() | Retriable(rate_limited=False):
+            case Broken() | Retriable(rate_limited=False) if result.code != BUSY:  # that is ours: the host did answer
                 if outage.failed(lane.org.name, result, sent_at=sent_at, now=now):
                     self._emit(ApiDown(host=outage.host, failures=outage.failures, last=result))
                 if probe or outage.down:
