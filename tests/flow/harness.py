@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from collector.core.identities import Identities
 from collector.core.plan import Abandoned, Batch
-from collector.errors import Failure
+from collector.errors import BUSY, Failure, Retriable
 from collector.events import Event, SliceOutcome
 from collector.fetch import Dispatcher, Lane, Limits, RateLimit, lanes_of
 from collector.model import Answer, Org, SliceState
@@ -51,13 +51,14 @@ def dispatch(
     during: Callable[[Dispatcher], Awaitable[None]] | None = None,
     deliver: Callable[[SliceOutcome], Awaitable[None]] | None = None,
     allow_same: bool = False,
+    busy: bool = False,
 ) -> Dispatched:
-    """Dispatch a batch of each org to its end; `during` runs beside it."""
+    """Dispatch a batch of each org to its end; `during` runs beside it. If `busy`, other leases are in the way."""
     result = Dispatched(api)
     identities = Identities(allow_same=allow_same)
 
     async def verify(org: Org, answer: Answer) -> Failure | None:
-        return identities.check(org, answer)
+        return Retriable(code=BUSY, message="busy") if busy else identities.check(org, answer)
 
     async def take(outcome: SliceOutcome) -> None:
         result.outcomes.append((asyncio.get_running_loop().time(), outcome))

@@ -144,3 +144,9 @@ def test_an_api_that_stays_down_is_given_up_after_the_budget() -> None:
     assert len(api.asked) < 60
     assert {end.failure.code for end in result.of(LaneEnded)} == {"api_down"}
     assert sum(result.states().values()) + sum(end.remaining for end in result.of(LaneEnded)) == 2400
+
+
+def test_a_host_that_answers_orgs_which_others_have_leased_is_not_down() -> None:
+    result = dispatch([plan_days(make_org("a"), 20)], FakeApi(), busy=True)
+    assert result.states() == {SliceState.FAILED: 40}
+    assert result.of(ApiDown) == []
