@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
@@ -43,7 +44,7 @@ class Files(Protocol):
         ...
 
     def size(self, path: Path) -> int | None:
-        """Return the size of a file; None if it is missing."""
+        """Return the size of a regular file; None if there is none."""
         ...
 
     def names(self, path: Path) -> list[str]:
@@ -81,8 +82,7 @@ class OsFiles:
 
     def truncate(self, path: Path, size: int) -> None:
         """Cut a file to that many bytes, durably."""
-        self._close(path)
-        os.truncate(path, size)
+        os.ftruncate(self._descriptor(path), size)
         self.sync(path)
 
     def sync(self, path: Path) -> None:
@@ -107,11 +107,12 @@ class OsFiles:
         return os.path.isdir(path)  # noqa: PTH112 - `Path.is_dir` raises on a broken disk
 
     def size(self, path: Path) -> int | None:
-        """Return the size of a file; None if it is missing."""
+        """Return the size of a regular file; None if there is none."""
         try:
-            return path.stat().st_size
+            found = path.lstat()
         except FileNotFoundError:
             return None
+        return found.st_size if stat.S_ISREG(found.st_mode) else None
 
     def names(self, path: Path) -> list[str]:
         """Return the names in a directory; none if it doesn't exist."""
@@ -121,11 +122,13 @@ class OsFiles:
             return []
 
     def read(self, path: Path) -> bytes | None:
-        """Return the content of a file; None if it is missing: a reader may have moved it."""
+        """Return the content of a regular file; None if there is none: a reader may have moved it."""
         try:
-            return path.read_bytes()
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe would wait for a writer
         except FileNotFoundError:
             return None
+        with os.fdopen(descriptor, "rb") as file:
+            return file.read() if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
 
     def close(self) -> None:
         """Close the open file, without a sync."""
@@ -135,7 +138,8 @@ class OsFiles:
         if self._open is None or self._open[0] != path:
             self._close()
             self._new = not path.exists()
-            self._open = (path, disk.open_file(path, os.O_WRONLY | os.O_APPEND, 0o644))
+            # Never through a link: another user may have put one there, to a file that only this user can write.
+            self._open = (path, disk.open_file(path, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW, 0o644))
             # The lock shows other processes that the file is being written. Some file systems have no locks.
             with suppress(OSError):
                 fcntl.flock(self._open[1], fcntl.LOCK_EX | fcntl.LOCK_NB)
