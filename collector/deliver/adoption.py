@@ -174,7 +174,8 @@ def _past(run_id: str, unsettled: Unsettled, *, read: bool, now: datetime) -> Pa
 def _log(adopted: Adopted, directory: Path) -> None:
     message = (
         "the ledger is behind its output directory, as one that was restored from a backup is. The revisions of the "
-        "sealed files are taken over: their windows are fetched again, and equal records are not emitted again"
+        "sealed files are taken over. The ledger doesn't have the ranges that a `backfill` or a `collect` was given "
+        "since the backup: run these commands again, so that late changes of their windows are fetched, too"
     )
     if adopted.unread:
         message += (

@@ -19,6 +19,7 @@ from tests.support.fake_api import FakeApi, FakeClock
 from tests.support.virtual_time import run_virtual
 
 E = TypeVar("E")
+COMPLETE, PARTIAL, FAILED, REFUSED, NOT_ASKED = SliceState
 FAST = Limits(concurrency=16, rate=RateLimit(1000, 1.0), org_concurrency=2, org_rate=RateLimit(1000, 1.0))
 
 

@@ -33,7 +33,6 @@ from tests.support.orgs import START, make_org
 from tests.support.virtual_time import run_virtual
 
 T = TypeVar("T")
-COMPLETE, PARTIAL, FAILED, REFUSED, NOT_ASKED = SliceState
 FULL = OutputError("the disk is full")
 DAY = timedelta(days=1)
 

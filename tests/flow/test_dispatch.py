@@ -15,17 +15,11 @@ from collector.core.windows import Calendar, start_of_date
 from collector.errors import Retriable
 from collector.events import ApiDown, LaneEnded, RetryScheduled, SliceDefect, SliceOutcome
 from collector.fetch import Dispatcher, Lane, Limits, RateLimit
-from collector.model import ApiRequest, Granularity, Org, Population, Slice, SliceState, Window, Zone
-from tests.flow.harness import FAST, dispatch
+from collector.model import ApiRequest, Granularity, Org, Population, Slice, Window, Zone
+from tests.flow.harness import COMPLETE, FAILED, FAST, REFUSED, dispatch
 from tests.support.fake_api import RESET, UNAUTHORIZED, FakeApi, Step, answer, status
 from tests.support.orgs import make_org, plan_days
 
-COMPLETE, PARTIAL, FAILED, REFUSED = (
-    SliceState.COMPLETE,
-    SliceState.PARTIAL,
-    SliceState.FAILED,
-    SliceState.REFUSED,
-)
 DEFAULTS = Limits()
 
 

@@ -12,7 +12,7 @@ from collector.core.retry import RetryPolicy
 from collector.events import ApiDown, LaneEnded, RetryScheduled
 from collector.fetch import Limits, RateLimit
 from collector.model import ApiRequest, Org, Population, SliceState
-from tests.flow.harness import FAST, dispatch
+from tests.flow.harness import COMPLETE, FAILED, FAST, PARTIAL, REFUSED, dispatch
 from tests.support.fake_api import (
     BLOCKED,
     NOT_ADMIN,
@@ -27,12 +27,6 @@ from tests.support.fake_api import (
 )
 from tests.support.orgs import make_org, plan_days
 
-COMPLETE, PARTIAL, FAILED, REFUSED = (
-    SliceState.COMPLETE,
-    SliceState.PARTIAL,
-    SliceState.FAILED,
-    SliceState.REFUSED,
-)
 DEFAULTS = Limits()
 
 

@@ -19,12 +19,12 @@ from collector.core.exit_codes import ExitCode
 from collector.ledger import NoLedger, SqlLedger
 from collector.model import Population, SliceState
 from collector.ports import Clock, Ledger
+from tests.flow.harness import COMPLETE, FAILED, NOT_ASKED, PARTIAL, REFUSED
 from tests.flow.memory_run import FULL, Days, MemorySink, Ran, fails_at, orgs, run
 from tests.support.fake_api import NOT_ADMIN, RESET, UNAUTHORIZED, FakeApi, FakeClock, answer, for_org, status
 from tests.support.orgs import make_org
 
 T = TypeVar("T")
-COMPLETE, PARTIAL, FAILED, REFUSED, NOT_ASKED = SliceState
 DAY = timedelta(days=1)
 
 
