@@ -25,6 +25,7 @@ class File:
     durable: bytes = b""
     new: bool = True  # its name is not durable
     dirty: bool = False  # something that a sync would write
+    writer: Hand | None = None  # who has it open
 
 
 @dataclass(slots=True)
@@ -111,6 +112,10 @@ class Disk:
 class Hand(Protocol):
     """The process that does something: it may be killed before or after, and it is told that the disk is full."""
 
+    def gone(self) -> bool:
+        """Say whether the process has ended."""
+        ...
+
     def point(self, what: str) -> None:
         """Be at a point between two steps."""
         ...
@@ -195,6 +200,11 @@ class SimFiles:
             del self.disk.names[path]
         self.hand.point("removed")
 
+    def remove_abandoned(self, path: Path) -> None:
+        file = self.disk.names.get(path)
+        if file is not None and (file.writer is None or file.writer.gone()):
+            self.remove(path)
+
     def size(self, path: Path) -> int | None:
         self.hand.point(f"size {path.name}")
         file = self.disk.names.get(path)
@@ -222,6 +232,7 @@ class SimFiles:
         if path not in self.disk.names:
             self.disk.change()
             self.disk.names[path] = File()
+        self.disk.names[path].writer = self.hand
         return self.disk.names[path]
 
     def _unsealed(self, path: Path) -> None:

@@ -115,6 +115,10 @@ class Process:
         if self.dead:
             raise Killed
 
+    def gone(self) -> bool:
+        """Say whether it has ended."""
+        return self.dead or self.ended is not None
+
     def alive(self) -> None:
         """Raise Killed if it isn't."""
         self._expect_alive()

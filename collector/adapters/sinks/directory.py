@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,6 +19,9 @@ from collector.adapters.sinks.jsonl import to_lines
 from collector.errors import NotRenamedError, OutputError, OutputGoneError
 from collector.model import Record
 from collector.ports import SealedFile
+
+# What `hidden` makes of the names of a manifest, of the new id of a directory, and of the two in `_try_files`.
+_SCRATCH = re.compile(r"\.(?:run|collector-output-id|probed?)-[A-Za-z0-9.-]+\.unsealed")
 
 
 class DirectorySink:
@@ -45,6 +49,7 @@ class DirectorySink:
         sink = cls(directory, run_id=run_id, seal_at=seal_at, files=files or OsFiles())
         with sink._as_output_error():
             sink._files.make_directory(directory)
+            sink._remove_abandoned()
             sink._try_files()
         return sink
 
@@ -125,6 +130,12 @@ class DirectorySink:
         """Close the unsealed file, which releases its lock: recovery leaves a locked file alone."""
         with self._as_output_error():
             self._files.close()
+
+    def _remove_abandoned(self) -> None:
+        """Remove what killed processes left of files that aren't records; recovery takes care of those."""
+        for name in self._files.names(self.directory):
+            if _SCRATCH.fullmatch(name):
+                self._files.remove_abandoned(self.directory / name)
 
     def _try_files(self) -> None:
         """Do to a file without content what is done to every file (`disk.Ability`)."""

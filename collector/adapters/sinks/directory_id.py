@@ -44,19 +44,21 @@ def ensure_id(directory: Path) -> str:
 
 def _create_id(directory: Path) -> str:
     """Write an id file atomically. If two processes do so at once, both get the id of the first."""
-    path, temporary = directory / ID_FILE, directory / f"{ID_FILE}.{secrets.token_hex(4)}"
+    path, temporary = directory / ID_FILE, hidden(directory, f"{ID_FILE.removeprefix('.')}-{secrets.token_hex(4)}")
     with os.fdopen(disk.create_file(temporary, os.O_WRONLY, 0o644), "w", encoding="ascii") as file:
+        with suppress(OSError):  # the lock keeps other runs from removing it as abandoned
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         file.write(secrets.token_hex(16) + "\n")
         file.flush()
         os.fsync(file.fileno())
-    try:
-        path.hardlink_to(temporary)
-    except FileExistsError:
-        if id_of(directory) is None:  # the file contains no valid id
+        try:
+            path.hardlink_to(temporary)
+        except FileExistsError:
+            if id_of(directory) is None:  # the file contains no valid id
+                temporary.replace(path)
+        except OSError:  # a file system without links
             temporary.replace(path)
-    except OSError:  # a file system without links
-        temporary.replace(path)
-    temporary.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
     disk.sync_directory(directory)
     given = id_of(directory)
     if given is None:

@@ -13,7 +13,7 @@ from collector import disk
 
 
 class Files(Protocol):
-    """File operations by path. Every method raises OSError."""
+    """File operations by path. Every method raises OSError, unless it says otherwise."""
 
     def make_directory(self, path: Path) -> None:
         """Create a directory and its parents; no error if it exists."""
@@ -37,6 +37,10 @@ class Files(Protocol):
 
     def remove(self, path: Path) -> None:
         """Remove a file; no error if it is missing."""
+        ...
+
+    def remove_abandoned(self, path: Path) -> None:
+        """Remove a file that no process has open; leave it if that can't be told. Raises nothing."""
         ...
 
     def is_directory(self, path: Path) -> bool:
@@ -93,14 +97,26 @@ class OsFiles:
             self._new = False
 
     def rename(self, old: Path, new: Path) -> None:
-        """Rename, and sync the directory."""
-        self._close(old)
-        disk.rename(old, new)
+        """Rename, and sync the directory; the lock is held until the file has its new name."""
+        try:
+            disk.rename(old, new)
+        finally:
+            self._close(old)
 
     def remove(self, path: Path) -> None:
         """Remove a file; no error if it is missing."""
         self._close(path)
         path.unlink(missing_ok=True)
+
+    def remove_abandoned(self, path: Path) -> None:
+        """Remove a file that no process has open: the lock shows it. A file system without locks keeps the file."""
+        with suppress(OSError):
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
+            finally:
+                os.close(descriptor)
 
     def is_directory(self, path: Path) -> bool:
         """Return whether a path is an existing directory."""
@@ -138,12 +154,21 @@ class OsFiles:
         if self._open is None or self._open[0] != path:
             self._close()
             self._new = not path.exists()
-            # Never through a link: another user may have put one there, to a file that only this user can write.
-            self._open = (path, disk.open_file(path, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW, 0o644))
-            # The lock shows other processes that the file is being written. Some file systems have no locks.
-            with suppress(OSError):
-                fcntl.flock(self._open[1], fcntl.LOCK_EX | fcntl.LOCK_NB)
+            descriptor = self._open_locked(path)
+            if self._new and not path.exists():  # another process took it for abandoned before it was locked
+                self._close()
+                descriptor = self._open_locked(path)
+            return descriptor
         return self._open[1]
+
+    def _open_locked(self, path: Path) -> int:
+        # Never through a link: another user may have put one there, to a file that only this user can write.
+        descriptor = disk.open_file(path, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW, 0o644)
+        self._open = (path, descriptor)
+        # The lock shows other processes that the file is being written. Some file systems have no locks.
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return descriptor
 
     def _close(self, path: Path | None = None) -> None:
         if self._open is not None and path in (None, self._open[0]):
