@@ -11,16 +11,7 @@ from collections.abc import Sequence
 import click
 
 from collector import __version__
-from collector.cli.backfill import backfill
-from collector.cli.check import check
-from collector.cli.collect import collect
-from collector.cli.demo import demo
-from collector.cli.healthcheck import healthcheck
-from collector.cli.plan import plan
-from collector.cli.schema import schema
-from collector.cli.serve import serve
-from collector.cli.simulate import simulate
-from collector.cli.status import status
+from collector.cli.commands import Commands
 from collector.cli.streams import drain_stderr, forget_stdout, guard_streams
 from collector.core.exit_codes import ExitCode
 from collector.errors import CollectorError, ConfigError, LedgerError, OutputError
@@ -31,7 +22,11 @@ _EXIT_CODES = "\b\nExit codes:\n" + "\n".join(
 )
 
 
-@click.group(epilog=_EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=Commands,
+    epilog=_EXIT_CODES,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(
     __version__, prog_name="collector", message=f"%(prog)s, version %(version)s (time zones: tzdata {VERSION})"
 )
@@ -45,10 +40,6 @@ def cli() -> None:
     With your own organizations:  collector check -c collector.yaml
                                   collector collect -c collector.yaml -o usage/
     """  # noqa: D301 - click's mark for text that isn't rewrapped
-
-
-for command in (collect, backfill, serve, check, plan, status, schema, simulate, demo, healthcheck):
-    cli.add_command(command)
 
 
 def main(args: Sequence[str] | None = None, *, warnings: Sequence[str] = ()) -> None:

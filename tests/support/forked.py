@@ -55,7 +55,8 @@ def forks() -> Iterator[Forks]:
 
 def main() -> None:
     """Take orders, one a line."""
-    import collector.cli.main  # noqa: F401, PLC0415 - here once, and in none of the commands
+    # Here once, and in none of the commands.
+    from collector.cli import backfill, main  # noqa: F401, PLC0415
 
     for line in sys.stdin:
         order = json.loads(line)

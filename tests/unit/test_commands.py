@@ -1,0 +1,34 @@
+"""The commands, each imported only where it is used."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import click
+import pytest
+
+from collector.cli.commands import SUMMARIES
+from collector.cli.main import cli
+
+HEAVY = {"aiohttp", "alembic", "jinja2", "orjson", "prometheus_client", "pydantic", "rich.table", "sqlalchemy", "yaml"}
+
+
+@pytest.mark.parametrize("name", SUMMARIES)
+def test_the_list_of_commands_says_what_the_command_itself_says(name: str) -> None:
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    assert command.name == name
+    assert command.get_short_help_str(limit=100) == SUMMARIES[name]
+
+
+@pytest.mark.parametrize("args", [["--version"], ["--help"], ["no-such-command"]])
+def test_what_needs_no_command_imports_none(args: list[str]) -> None:
+    program = f"""
+import sys
+from collector.cli.main import run
+run({args})
+print(*({HEAVY} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == ""
