@@ -12,7 +12,7 @@ PYTEST := -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 ROOT := $(shell [ "$$(id -u)" = 0 ] && command -v apt-get)
 PIP := -m pip install --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: help demo test test-all test-313 check lint format lock bench bill audit image dist clean
+.PHONY: help demo test test-all test-slow test-313 check lint format lock bench bill audit image dist clean
 
 help: ## what there is
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -20,18 +20,22 @@ help: ## what there is
 demo: .venv-run/ready ## the main job on the simulated API, end to end
 	$(RUN) -m collector demo
 
+# With COVERAGE=1 it fails if too few branches are run. The tests that take long are not needed for that.
 test: .venv/ready ## most tests, in two or three minutes; they need nothing but Python
+	$(if $(COVERAGE),$(DEV) -m coverage erase)
 	$(DEV) $(if $(COVERAGE),-m coverage run) $(PYTEST) -m "not slow"
+	$(if $(COVERAGE),$(DEV) -m coverage combine --quiet)
+	$(if $(COVERAGE),$(DEV) -m coverage report)
 
-# With TESTED=1 without what `make test COVERAGE=1` has just run.
+# With TESTED=1 without what `make test COVERAGE=1` has just run. Many of its tests wait for servers: so one job more.
 test-all: .venv/ready ## all tests, with branch coverage: needs a database, a browser and more (see .ci/run)
-	$(if $(TESTED),,$(DEV) -m coverage erase)
 	$(if $(TESTED),,$(MAKE) test COVERAGE=1)
-	KILLS=$(or $(KILLS),200) SEEDS=$(or $(SEEDS),500) $(DEV) -m coverage run $(PYTEST) -m "slow or scaled"
-	$(DEV) -m coverage combine --quiet
-	$(DEV) -m coverage report
+	KILLS=$(or $(KILLS),200) SEEDS=$(or $(SEEDS),500) $(MAKE) test-slow JOBS=$$(($(JOBS) + 1))
 	$(if $(PYTHON313),$(MAKE) test-313,@echo "no python3.13 on the PATH, nor in PYTHON313: its tests are left out")
 	$(if $(ROOT),$(MAKE) image,@echo "no root or no apt-get: the image is not built, and its tests are left out")
+
+test-slow: .venv/ready
+	$(DEV) $(PYTEST) -m "slow or scaled"
 
 test-313: .venv-313/ready ## the tests of the inside on Python 3.13, where that is there
 	SEEDS=20 .venv-313/bin/python $(PYTEST) -m "not slow" tests/unit tests/flow tests/adapters tests/simulation
@@ -85,13 +89,13 @@ clean: ## remove what make has made
 .venv/ready: requirements/dev.txt pyproject.toml
 	$(PYTHON) scripts/check_python.py
 	$(PYTHON) -m venv --clear .venv
-	$(DEV) $(PIP) -r requirements/dev.txt
+	$(DEV) $(PIP) --no-compile -r requirements/dev.txt
 	$(DEV) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
 .venv-313/ready: requirements/dev.txt pyproject.toml
 	$(if $(PYTHON313),,$(error python3.13 is not on the PATH: set PYTHON313=/path/to/python3.13))
 	$(PYTHON313) -m venv --clear .venv-313
-	.venv-313/bin/python $(PIP) -r requirements/dev.txt
+	.venv-313/bin/python $(PIP) --no-compile -r requirements/dev.txt
 	.venv-313/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@

@@ -188,14 +188,15 @@ def test_a_new_config_whose_ledger_is_away_says_so_everywhere_and_the_old_one_wo
 
 
 def test_killed_in_mid_run_the_next_one_goes_on_and_every_record_is_there_once(tmp_path: Path) -> None:
-    slow = {"COLLECTOR_API__ORG_RATE_LIMIT__REQUESTS": "4", "COLLECTOR_SCHEDULE__LOOKBACK": "20d"}
+    days = {"COLLECTOR_SCHEDULE__LOOKBACK": "20d"}
+    slow = {"COLLECTOR_API__ORG_RATE_LIMIT__REQUESTS": "4", **days}
     with simulated_api(tmp_path, orgs=3) as api:
         with serving(api.config, tmp_path, **slow) as service:
             wait_until(lambda: api.stats["total"]["asked"] > 25)
             service.kill()
         with serving(api.config, tmp_path, **slow) as service:
             wait_until(lambda: api.stats["total"]["asked"] > 50)  # drained in mid-run at the end of the block
-        with serving(api.config, tmp_path, **slow) as service:
+        with serving(api.config, tmp_path, **days) as service:
             wait_until(lambda: [org["lacking"] for org in service.status["orgs"]] == [0, 0, 0])
         ids = Counter((r["record_id"], r["revision"]) for r in records_in(tmp_path / "out"))
         assert set(ids.values()) == {1}

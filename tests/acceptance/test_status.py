@@ -58,7 +58,8 @@ def test_after_a_healthy_run_nothing_lacks_and_it_exits_with_0(api: SimulatedApi
 
 def test_what_is_partial_or_refused_is_shown_with_strips_and_what_to_do(api: SimulatedApi, tmp_path: Path) -> None:
     api.set_faults("org-001:partial=always", "org-002:refused")
-    assert collector("backfill", "-c", api.config, "--last", "50d", "-o", "out", cwd=tmp_path).code == 4
+    soon = {"COLLECTOR_API__RETRY__BASE_DELAY": "10ms"}
+    assert collector("backfill", "-c", api.config, "--last", "50d", "-o", "out", cwd=tmp_path, env=soon).code == 4
     done = status(api, tmp_path)
     assert done.code == 3
     assert "▒▒▒▒" in done.stdout

@@ -20,6 +20,7 @@ import pytest
 from collector.cli.main import run
 
 COLLECTOR = [sys.executable, "-m", "collector"]
+_HARDLY_LIMITED = ["--limit", "200/1s", "--limit-all", "2000/1s"]
 _NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -179,7 +180,8 @@ def simulated_api(
 ) -> Iterator[SimulatedApi]:
     """Start `collector simulate` with a config that fits it; it ends with the block."""
     config = directory / "simulated.yaml"
-    args = ["simulate", "--until-eof", "--port", "0", "--orgs", str(orgs), "--config-out", str(config), *options]
+    args = ["simulate", "--until-eof", "--port", "0", "--orgs", str(orgs), "--config-out", str(config)]
+    args += [*_HARDLY_LIMITED, *options]
     for fault in faults:
         args += ["--fault", fault]
     with subprocess.Popen(
