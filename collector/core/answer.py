@@ -7,21 +7,29 @@ every ledger or output can store are spelled as the escapes that they came as.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, ValidationError
 
+from collector.core.json_body import MOST_VALUES, has_too_many_values, repeats_a_key
 from collector.core.statuses import BOM
 from collector.errors import Broken, Failure, RefusalReason, Refused
 from collector.model import Answer, ApiRequest, ProductUsage
 
 DOCUMENTED_PRODUCTS = ("automation", "app-automation", "hyperexecute", "realtime", "realdevice", "smartui")
-_TESTS = ("totalTests", "totalDuration")
-_DOCUMENTED_METRICS = dict.fromkeys(DOCUMENTED_PRODUCTS, _TESTS) | {"smartui": ("totalScreenshots",)}
+_TESTS = {"totalTests": "total_tests", "totalDuration": "total_duration"}
+_DOCUMENTED_METRICS = dict.fromkeys(DOCUMENTED_PRODUCTS, _TESTS) | {
+    "smartui": {"totalScreenshots": "total_screenshots"}
+}
 _ABSENT = -1  # the value of a count that was not sent: a sent one is never negative
 _LONGEST_NAME = 1024
+# Bounds far beyond what is documented: an answer is kept in memory until it is written, and in the ledger for good.
+_MOST_PRODUCTS = 1000
+_MOST_METRICS = 100  # undocumented ones of a product
+_MOST_EXTRA = 16 * 1024  # bytes of all undocumented metrics of an answer, as JSON
+_OTHER_KEYS = 6  # status, data, metadata, products, and the organization's id and name
 # An escape in a JSON text. The group is one that can't be stored: NUL in PostgreSQL, half a surrogate pair in UTF-8.
 _ESCAPE = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u0000|u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
@@ -62,7 +70,7 @@ class _Product(_Strict):
 
 class _Data(_Strict):
     metadata: _Metadata
-    products: Annotated[dict[Text, _Product], Field(max_length=1000)]
+    products: Annotated[dict[Text, _Product], Field(max_length=_MOST_PRODUCTS)]
 
 
 class _Body(_Strict):
@@ -72,12 +80,17 @@ class _Body(_Strict):
 
 def answer_of(body: bytes, request: ApiRequest, *, pinned_org_id: str | None) -> Answer | Failure:
     """Return the answer in a body, or why it is none (api.md, "Response 200")."""
+    body = _storable(body)
+    if has_too_many_values(body):
+        return Broken(
+            code="shape", message=f"a 200 with more than {MOST_VALUES:,} values, which no documented answer has"
+        )
     try:
-        data = _Body.model_validate_json(_storable(body)).data
+        data = _Body.model_validate_json(body).data
     except ValidationError as error:
         return _not_the_documented_shape(error)
     metadata = data.metadata
-    if broken := _other_echo(metadata, request) or _odd_products(data.products):
+    if broken := _other_echo(metadata, request) or _odd_products(data.products) or _ambiguous(body, data):
         return broken
     if pinned_org_id is not None and metadata.organization.id != pinned_org_id:
         return Refused(
@@ -119,31 +132,40 @@ def _other_echo(metadata: _Metadata, request: ApiRequest) -> Broken | None:
 
 def _odd_products(products: Mapping[str, _Product]) -> Broken | None:
     for name, product in products.items():
-        present = _metrics(product)
-        if missing := [metric for metric in _DOCUMENTED_METRICS.get(name, ()) if metric not in present]:
+        documented = _DOCUMENTED_METRICS.get(name, {})
+        if missing := [metric for metric, field in documented.items() if getattr(product, field) == _ABSENT]:
             return Broken(code="shape", message=f"the product `{name}` has no {' and no '.join(missing)}")
-        if not present:
+        if not product.model_fields_set:
             return Broken(code="shape", message="a product has no metric at all")
-        if not _can_be_written(product.__pydantic_extra__):
-            return Broken(code="shape", message="a product has a metric that is not a 64-bit number")
+    return _odd_extra([product.__pydantic_extra__ for product in products.values() if product.__pydantic_extra__])
+
+
+def _odd_extra(extras: Sequence[Mapping[str, JsonValue]]) -> Broken | None:
+    if any(len(extra) > _MOST_METRICS for extra in extras):
+        return Broken(code="shape", message=f"a product has more than {_MOST_METRICS} undocumented metrics")
+    try:
+        written = [orjson.dumps(extra) for extra in extras]
+        changed = any(orjson.loads(text) != extra for text, extra in zip(written, extras, strict=True))
+    except orjson.JSONEncodeError:
+        changed = True
+    if changed:
+        return Broken(code="shape", message="a product has a metric that is not a 64-bit number")
+    if sum(map(len, written)) > _MOST_EXTRA:
+        return Broken(code="shape", message=f"the undocumented metrics have more than {_MOST_EXTRA:,} bytes")
     return None
 
 
-def _metrics(product: _Product) -> set[str]:
-    counts = {
-        "totalTests": product.total_tests,
-        "totalDuration": product.total_duration,
-        "totalScreenshots": product.total_screenshots,
-    }
-    return {name for name, count in counts.items() if count != _ABSENT} | set(product.__pydantic_extra__)
-
-
-def _can_be_written(extra: Mapping[str, JsonValue]) -> bool:
-    """Return whether undocumented metrics can be written without a change: they may be of any size and kind."""
-    try:
-        return not extra or orjson.loads(orjson.dumps(extra)) == extra
-    except orjson.JSONEncodeError:
-        return False
+def _ambiguous(body: bytes, data: _Data) -> Broken | None:
+    """Return a failure if a key stands twice in an object: which of the two values is meant, nobody can know."""
+    metadata, organization = data.metadata, data.metadata.organization
+    keys = _OTHER_KEYS + len(metadata.model_fields_set)
+    keys += sum(1 + len(product.model_fields_set) for product in data.products.values())
+    texts = (metadata.from_, metadata.to, metadata.timezone, organization.id, organization.name)
+    if not repeats_a_key(body, keys=keys, texts=texts):
+        return None
+    return Broken(
+        code="shape", message="a 200 in which a key stands twice in an object: which value is meant is unclear"
+    )
 
 
 def _usage(product: _Product) -> ProductUsage:
