@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,3 +74,16 @@ def test_no_command_writes_what_steers_a_terminal(here: Here, tmp_path: Path, lo
         assert not steering(file.read_text()), file.name
     manifests = [json.loads(file.read_text()) for file in (tmp_path / "out").glob("run-*.json")]
     assert IN_CONFIG in {entry["org"] for manifest in manifests for entry in manifest["not_complete"]}
+
+
+def test_a_name_that_is_a_path_is_in_no_name_of_a_file(here: Here, tmp_path: Path) -> None:
+    names = ("../../x", "/etc/x", "..", "a/b", "'; DROP TABLE org; --", "%s{name}$(touch x)`x`")
+    orgs = ", ".join(f"{{name: {json.dumps(name)}, username: u{n}, access_key: k}}" for n, name in enumerate(names))
+    with http_api(lambda asked: asked.body(name=f"../{asked.user}", org_id=f"../../{asked.user}")) as api:
+        (tmp_path / "c.yaml").write_text(f"orgs: [{orgs}]\napi: {{base_url: '{api.url}'}}\n")
+        state = f"sqlite:///{tmp_path}/state/ledger.db"
+        assert here("collect", "-c", "c.yaml", "--last", "1d", "-o", "out", "--state", state).code == 0
+    files = [file.relative_to(tmp_path).as_posix() for file in tmp_path.rglob("*") if file.is_file()]
+    ours = re.compile(r"c\.yaml|state/ledger\.db.*|out/(usage|run)-\w+(-\w+)*\.jsonl?")
+    assert not [file for file in files if not ours.fullmatch(file)]
+    assert {record["org"] for record in records_in(tmp_path / "out")} == set(names)

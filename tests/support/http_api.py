@@ -20,6 +20,7 @@ class Asked:
     """A request: who sent it (the user name of its credential), and its query."""
 
     user: str
+    authorization: str
     query: Mapping[str, str]
 
     def body(self, *, name: str = "Acme Corp", org_id: str = "", products: Mapping[str, Any] = PRODUCTS) -> bytes:
@@ -41,8 +42,8 @@ class HttpApi:
 
 
 @contextmanager
-def http_api(answer: Callable[[Asked], bytes | int]) -> Iterator[HttpApi]:
-    """Serve until the block ends: `answer` returns the body of a 200, or another status."""
+def http_api(answer: Callable[[Asked], bytes | tuple[int, bytes]]) -> Iterator[HttpApi]:
+    """Serve until the block ends: `answer` returns the body of a 200, or another status and its body."""
     api = HttpApi()
 
     class Handler(BaseHTTPRequestHandler):
@@ -50,10 +51,12 @@ def http_api(answer: Callable[[Asked], bytes | int]) -> Iterator[HttpApi]:
 
         def do_GET(self) -> None:
             credential = base64.b64decode(self.headers["Authorization"].removeprefix("Basic ")).decode()
-            asked = Asked(credential.partition(":")[0], dict(parse_qsl(urlsplit(self.path).query)))
+            asked = Asked(
+                credential.partition(":")[0], self.headers["Authorization"], dict(parse_qsl(urlsplit(self.path).query))
+            )
             api.requests.append(asked)
             answered = answer(asked)
-            status, body = (200, answered) if isinstance(answered, bytes) else (answered, b"")
+            status, body = (200, answered) if isinstance(answered, bytes) else answered
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
