@@ -55,6 +55,7 @@ format: .venv/ready ## fix what can be fixed
 bench: .venv/ready ## memory and speed, compared in one run; takes some minutes
 	$(DEV) -m benchmarks.memory
 	$(DEV) -m benchmarks.memory --ledger
+	$(DEV) -m benchmarks.fat
 	$(DEV) -m benchmarks.ledger
 	$(DEV) -m benchmarks.metrics
 	$(DEV) -m benchmarks.speed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import time
@@ -11,6 +12,7 @@ import structlog
 
 from collector.adapters.queued_stream import QueuedStream
 from collector.adapters.text import printable
+from collector.core.visible import visible
 
 Format = Literal["auto", "console", "json"]
 _REPEATED_EVERY_S = 10.0
@@ -48,7 +50,7 @@ def configure_logs(*, level: str, format_: Literal["console", "json"]) -> None:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             *([_make_visible] if renderer else []),
-            renderer or structlog.processors.JSONRenderer(),
+            renderer or structlog.processors.JSONRenderer(_to_json),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.WriteLoggerFactory(_CurrentStderr()),  # type: ignore[arg-type]
@@ -95,6 +97,10 @@ class LibraryLogs(logging.Handler):
         structlog.get_logger("collector").log(
             record.levelno, "library.warning", library=record.name, message=message, **more
         )
+
+
+def _to_json(event: structlog.types.EventDict, **options: Any) -> str:
+    return visible(json.dumps(event, **options).encode()).decode()
 
 
 def _make_visible(logger: object, method: str, event: structlog.types.EventDict) -> structlog.types.EventDict:

@@ -21,6 +21,7 @@ from collector.cli.streams import stdout_console
 from collector.cli.tables import add_name, new_table
 from collector.core.checks import Additivity
 from collector.core.exit_codes import ExitCode
+from collector.core.visible import visible
 from collector.events import all_of
 
 
@@ -53,7 +54,7 @@ def check(deep: bool, as_json: bool, **options: Any) -> int:
             "warnings": [str(warning) for warning in context.config.warnings],
             "orgs": [_as_json(one, deep=deep) for one in checks],
         }
-        click.echo(orjson.dumps(content, option=orjson.OPT_INDENT_2))
+        click.echo(visible(orjson.dumps(content, option=orjson.OPT_INDENT_2)))
         return int(code)
     console = stdout_console()
     console.print(_table(console, checks, deep=deep))

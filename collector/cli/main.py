@@ -11,12 +11,14 @@ from collections.abc import Sequence
 import click
 
 from collector import __version__
+from collector.adapters.text import printable
 from collector.cli.commands import Commands
 from collector.cli.streams import drain_stderr, forget_stdout, guard_streams
 from collector.core.exit_codes import ExitCode
 from collector.errors import CollectorError, ConfigError, LedgerError, OutputError
 from collector.zone_rules import VERSION
 
+_LONGEST_LINE = 4000
 _EXIT_CODES = "\b\nExit codes:\n" + "\n".join(
     textwrap.fill(code.meaning, 76, initial_indent=f"{code:>5}  ", subsequent_indent=" " * 7) for code in ExitCode
 )
@@ -79,7 +81,7 @@ def _explain(error: Exception) -> ExitCode:
             return ExitCode.USAGE
         case ConfigError():
             for problem in error.problems:
-                click.echo(f"error: {problem}", err=True)
+                _print_error(problem)
             return ExitCode.USAGE
         case OSError(errno=errno.EPIPE):
             forget_stdout()
@@ -90,12 +92,18 @@ def _explain(error: Exception) -> ExitCode:
             click.echo(f"error: stdout can't be written: {error.strerror}", err=True)
             return ExitCode.OUTPUT
         case OutputError() | LedgerError():
-            click.echo(f"error: {error}", err=True)
+            _print_error(error)
             return ExitCode.OUTPUT
         case CollectorError():
-            click.echo(f"error: {error}", err=True)
+            _print_error(error)
             return ExitCode.DEFECT
         case _:
             frames = "".join(traceback.format_tb(error.__traceback__))
             click.echo(f"{frames}a defect of the collector: {type(error).__name__}; please report it", err=True)
             return ExitCode.DEFECT
+
+
+def _print_error(error: object) -> None:
+    """Print a message, which may quote names and paths that steer a terminal."""
+    for line in f"error: {error}".split("\n"):
+        click.echo(printable(line, _LONGEST_LINE), err=True)

@@ -31,6 +31,7 @@ from collector.cli.streams import stdout_console
 from collector.cli.tables import add_name, new_table
 from collector.core.estimate import Estimate, estimate
 from collector.core.ranges import Last, Moment, Range
+from collector.core.visible import visible
 from collector.ledger import NoLedger
 
 _ROWS = 60
@@ -65,7 +66,7 @@ def plan(from_: Moment | None, to: Moment | None, last: timedelta | None, as_jso
         org_rate=(limits.org_rate.requests, limits.org_rate.period_s),
     )
     if as_json:
-        click.echo(orjson.dumps(_as_json(previews, notes, whole), option=orjson.OPT_INDENT_2))
+        click.echo(visible(orjson.dumps(_as_json(previews, notes, whole), option=orjson.OPT_INDENT_2)))
         return
     console = stdout_console()
     console.print(_table(console, previews, whole))

@@ -27,6 +27,7 @@ from collector.cli.tables import add_name, new_table
 from collector.config import Settings
 from collector.core.exit_codes import ExitCode
 from collector.core.org_coverage import INCOMPLETE, CoverageState, OrgCoverage, PopulationCoverage
+from collector.core.visible import visible
 from collector.core.windows import merge
 from collector.deliver.recovery import AWAITED
 from collector.ledger import AwaitedFile, NoLedger
@@ -82,7 +83,7 @@ def status(strips: bool, as_json: bool, **options: Any) -> int:
             "orgs": [_as_json(org) for org in orgs],
             "awaited": [_awaited(one, is_here=is_here) for one, is_here in awaited],
         }
-        click.echo(orjson.dumps(content, option=orjson.OPT_INDENT_2))
+        click.echo(visible(orjson.dumps(content, option=orjson.OPT_INDENT_2)))
     else:
         console = stdout_console()
         _show(console, orgs, strips=strips)

@@ -49,9 +49,11 @@ def check_label(value: str) -> str:
 
 
 def check_label_value(value: str) -> str:
-    """Return a label's value of bounded length: it is copied to every record."""
+    """Return a label's value of one line and bounded length: it is copied to every record and into links."""
     if len(value) > MAX_LABEL:
         raise invalid(f"is longer than {MAX_LABEL} characters")
+    if CONTROL.search(value):
+        raise invalid("contains a line break or another control character")
     return value
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from collector.core.response import DOCUMENTED_PRODUCTS
+from collector.core.answer import DOCUMENTED_PRODUCTS
 from collector.model import Answer, ProductUsage
 
 

@@ -17,8 +17,35 @@ from collector.ports import Offload
 
 _QUEUE = 256  # outcomes, of about six records each
 _BATCH = 256
+_RECORDS = 2048  # in the queue, and in a batch: a hostile answer has 1,000 of them
 
 PARTIAL = ("partial", "the answers stayed partial: some products could not be fetched")
+
+
+Item = SliceOutcome | asyncio.Event | None  # an outcome; an event to set when all before it is committed; the end
+
+
+class _Outcomes(asyncio.Queue[Item]):
+    """A queue that is full with so many outcomes, or with so many records in them."""
+
+    _records = 0
+
+    def full(self) -> bool:
+        """Return whether `put` waits."""
+        return self._records >= _RECORDS or super().full()
+
+    def _put(self, item: Item) -> None:
+        super()._put(item)
+        self._records += _records_of(item)
+
+    def _get(self) -> Item:
+        item: Item = super()._get()
+        self._records -= _records_of(item)
+        return item
+
+
+def _records_of(item: Item) -> int:
+    return len(item.finding.products) if isinstance(item, SliceOutcome) and item.finding else 0
 
 
 class WriteQueue:
@@ -40,8 +67,7 @@ class WriteQueue:
         self._summary = summary
         self._emit = emit
         self._gather_s = gather_s
-        # An outcome; an event to set when all before it is committed; None at the end.
-        self._queue: asyncio.Queue[SliceOutcome | asyncio.Event | None] = asyncio.Queue(_QUEUE)
+        self._queue = _Outcomes(_QUEUE)
 
     async def put(self, outcome: SliceOutcome) -> None:
         """Hand over the end of a slice; wait while the output is behind."""
@@ -83,8 +109,8 @@ class WriteQueue:
         """
         loop = asyncio.get_running_loop()
         batch: list[SliceOutcome] = []
-        until = None
-        while len(batch) < _BATCH:
+        until, records = None, 0
+        while len(batch) < _BATCH and records < _RECORDS:
             try:
                 async with asyncio.timeout_at(until):
                     item = await self._queue.get()
@@ -97,6 +123,7 @@ class WriteQueue:
                     return batch, item, False
                 case SliceOutcome():
                     batch.append(item)
+                    records += _records_of(item)
                     until = until or loop.time() + self._gather_s
         return batch, None, False
 

@@ -12,6 +12,7 @@ from collector import __version__
 from collector.core.delivered import Adopted
 from collector.core.exit_codes import ExitCode
 from collector.core.summary import Cause, OrgSummary, RunSummary
+from collector.core.visible import visible
 from collector.errors import CollectorError
 from collector.model import SliceState, Window
 from collector.ports import RecoveredFile, SealedFile
@@ -97,7 +98,7 @@ def manifest(result: RunResult) -> bytes:
         "adopted": asdict(result.adopted) if result.adopted else None,
         "not_complete": [entry for org in summary.worst_first for entry in _entries(org)],
     }
-    return orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    return visible(orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
 
 
 def _entries(org: OrgSummary) -> list[dict[str, Any]]:

@@ -27,6 +27,7 @@ BAD: list[tuple[list[str], str]] = [
         ["collect", "-c", "nowhere.yaml"],
         "error: nowhere.yaml: there is no such file",
     ),
+    (["collect", "-c", "no\u202e\x9bwhere.yaml"], "error: no\\u202e\\u009bwhere.yaml: there is no such file"),
     ([*COLLECT, "--org", "acmee"], "error: --org: there is no org 'acmee' in the config; did you mean 'acme'?"),
     ([*COLLECT, "--org", "zzz"], "error: --org: no org in the config has that name (text of 3 characters)"),
     (

@@ -50,7 +50,8 @@ def unsealed_bytes(home: Path) -> int:
 
 def test_after_a_killed_run_of_root_the_service_goes_on(api: SimulatedApi, home: Path) -> None:
     assert as_user("collect", "-c", api.config, "-o", "out", "-q", cwd=home).code == 0
-    with started("backfill", "-c", api.config, "--last", "60d", "-o", "out", "-q", cwd=home) as root:
+    slowly = {"COLLECTOR_API__RATE_LIMIT__REQUESTS": "20"}
+    with started("backfill", "-c", api.config, "--last", "60d", "-o", "out", "-q", cwd=home, **slowly) as root:
         first = wait_until(lambda: unsealed_bytes(home), "root writes records")
         wait_until(lambda: unsealed_bytes(home) > first, "the first ones are committed, and root writes more")
         root.send_signal(signal.SIGKILL)

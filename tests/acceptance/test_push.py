@@ -94,7 +94,7 @@ def test_a_run_that_is_stopped_by_a_signal_pushes_what_it_did(
     env = environment(COLLECTOR_PUSH__GATEWAY=gateway.url, COLLECTOR_API__ORG_CONCURRENCY="1")
     command = [*COLLECTOR, "backfill", "--last", "80d", "-c", str(api.config), "-o", "out"]
     with subprocess.Popen(command, cwd=tmp_path, env=env, stderr=subprocess.DEVNULL) as process:
-        wait_until(lambda: list(tmp_path.glob("out/.*")), "the first records are written")
+        wait_until(lambda: list(tmp_path.glob("out/.usage-*")), "the first records are written")
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 143
     samples = scraped(gateway)

@@ -9,12 +9,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 import jsonschema
 import pytest
 
-from collector.errors import ConfigError
+from collector.errors import ConfigError, Problem
 from collector.service.view import Observed
 from collector.service.web.guard import Guarding
 from collector.service.web.server import make_app, serving
@@ -22,6 +23,7 @@ from collector.service.web.status_document import status_schema
 from collector.service.web.status_json import status_bytes
 from tests.support.fleets import HEALTHY, KINDS, NOW, REFUSED_NOW, make_fleet, numbered
 from tests.support.sites import FakeSite, observed_of
+from tests.unit.test_visible import CODES
 
 PATHS = (
     "/",
@@ -309,6 +311,28 @@ async def test_any_query_returns_a_page(seen: Observed) -> None:
         odd = ["page=-1", "page=999999999999", "page=²", "state=%00", "sort=x&sort=name", "label=:", "label=team"]
         for query in [*odd, "q=%ff%fe", "q=" + "a" * 5000, "&&==", "label=a:b&" * 50]:
             assert (await get(f"/?{query}")).status == 200, query
+
+
+@pytest.mark.parametrize("code", [*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029], ids=lambda code: f"U+{code:04X}")
+async def test_no_page_contains_a_control_character_of_its_url(seen: Observed, code: int) -> None:
+    odd = quote(chr(code))
+    paths = (f"/?q=a{odd}b&sort={odd}", f"/?label=a{odd}:b{odd}&label=c{odd}", f"/orgs/a{odd}", f"/orgs/?name={odd}")
+    async with running_site(seen) as get:
+        texts = [(await get(path)).text for path in (*paths, f"/{odd}", f"/static/{odd}", f"/api/status?q={odd}")]
+    for text in texts:
+        assert text.replace("\n", " ").isprintable()
+    assert 'value="ab"' in texts[0]
+
+
+async def test_texts_that_steer_a_terminal_are_escaped_on_the_page_and_in_the_json(tmp_path: Path) -> None:
+    steering = "".join(map(chr, CODES))
+    problem = Problem(message=f"is the name of {steering} already", file=f"/etc/{steering}", line=3)
+    fleet = make_fleet(tmp_path, numbered(1), lambda _: HEALTHY)
+    seen = observed_of(fleet, config_path=f"/etc/{steering}", config_problems=[problem], warnings=[f"x {steering}"])
+    async with running_site(seen) as get:
+        page, document = (await get("/")).text, (await get("/api/status")).text
+    assert not set(steering) & set(page + document)
+    assert json.loads(document)["config"]["path"] == f"/etc/{steering}"
 
 
 async def test_the_page_says_that_all_orgs_are_healthy(tmp_path: Path) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -17,7 +18,7 @@ from collector import __version__
 from collector.adapters.sinks.jsonl import to_lines
 from collector.core.exit_codes import ExitCode
 from collector.ledger import NoLedger, SqlLedger
-from collector.model import Population, SliceState
+from collector.model import Population, Record, SliceState
 from collector.ports import Clock, Ledger
 from tests.flow.harness import COMPLETE, FAILED, NOT_ASKED, PARTIAL, REFUSED
 from tests.flow.memory_run import FULL, Days, MemorySink, Ran, fails_at, orgs, run
@@ -289,3 +290,24 @@ def test_a_stop_ends_a_run_whose_reader_takes_nothing_any_more() -> None:
     assert ran.result.exit_code is ExitCode.TERMINATED
     assert ran.api.asked == []
     assert ran.states == {NOT_ASKED: 4000}
+
+
+@dataclass
+class BatchSink(MemorySink):
+    """Notes how many records each batch has, and how many answers had come by then."""
+
+    batches: list[int] = field(default_factory=list)
+
+    def append(self, records: Sequence[Record]) -> None:
+        super().append(records)
+        self.batches.append(len(records))
+
+
+def test_a_batch_of_answers_with_many_products_is_bounded_by_its_records() -> None:
+    products = {f"product-{n}": {"totalTests": 1} for n in range(1000)}
+    api = FakeApi(script=lambda org, request, _n: answer(org, request, products=products))
+    sink = BatchSink(takes_s=30.0)  # so that outcomes queue up
+    ran = run(orgs(2, days=10), api, sink)
+    assert ran.states == {COMPLETE: 40}
+    assert sum(sink.batches) == 40_000
+    assert max(sink.batches) <= 3000

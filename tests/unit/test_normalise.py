@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from collector.core.answer import DOCUMENTED_PRODUCTS
 from collector.core.finding import Finding, absorb, missing_products
 from collector.core.normalise import normalise, record_id
-from collector.core.response import DOCUMENTED_PRODUCTS
 from collector.core.windows import Calendar
 from collector.model import Answer, Granularity, Population, ProductUsage, Quality, Record, Slice, Window, Zone
 from tests.support.orgs import make_org

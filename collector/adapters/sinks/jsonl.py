@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from collector.core.visible import visible
 from collector.model import Record
 
 _OPTIONS = orjson.OPT_APPEND_NEWLINE | orjson.OPT_PASSTHROUGH_DATETIME
@@ -16,7 +17,7 @@ _NAMES = tuple(name for name in Record.__dataclass_fields__ if name not in ("ext
 
 def to_lines(records: Sequence[Record]) -> bytes:
     """Return the records as JSON Lines in UTF-8, one line each."""
-    return b"".join(orjson.dumps(as_json(record), _iso, _OPTIONS) for record in records)
+    return visible(b"".join(orjson.dumps(as_json(record), _iso, _OPTIONS) for record in records))
 
 
 def as_json(record: Record) -> dict[str, Any]:

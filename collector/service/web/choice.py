@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ PER_PAGE = 50
 BROKEN = (CoverageState.FAILED, CoverageState.REFUSED, CoverageState.MISSING)  # worse than partial or in doubt
 _LONGEST = 300
 _LABELS = 5
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # HTML can't contain some, and no name has any
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
@@ -45,7 +47,7 @@ _WORDS = {kind: frozenset(one.value for one in kind) for kind in (Shown, Sort)}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """What somebody chose to see. What a query string says beside that is ignored."""
+    """What somebody chose to see. What a query string says beside that is ignored, and so are control characters."""
 
     q: str = ""
     shown: Shown = Shown.ALL
@@ -58,7 +60,7 @@ class Choice:
         """Read a query string's names and values."""
         choice = cls()
         for name, given in pairs:
-            value = given.strip()[:_LONGEST]
+            value = _CONTROL.sub("", given).strip()[:_LONGEST]
             match name:
                 case "q":
                     choice = replace(choice, q=value)

@@ -19,7 +19,7 @@ from collector.service.web.detail import detail
 from collector.service.web.rows import in_doubt_command, row
 from collector.service.web.runs import runs
 from collector.service.web.strip import MEANING, axis, shape
-from collector.service.web.text import name_text, plural, sentence
+from collector.service.web.text import line_text, name_text, plural, sentence
 from collector.service.web.verdict import tallies, verdict
 
 CELL = 12  # a day in a calendar or a legend, in pixels
@@ -106,7 +106,8 @@ class Page:
     def _render(self, template: str, seen: Observed, *, now: datetime, root: str, **context: object) -> bytes:
         text = self._templates.get_template(template).render(
             seen=seen,
-            problems=[str(problem) for problem in seen.config_problems],
+            problems=[line_text(str(problem)) for problem in seen.config_problems],
+            warnings=[line_text(warning) for warning in seen.warnings],
             rendered_at=now,
             root=root or "./",
             **context,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 import orjson
 
 from collector.core.org_coverage import COUNTED, OrgCoverage, PopulationCoverage
+from collector.core.visible import visible
 from collector.model import Window, Zone
 from collector.service.view import CurrentRun, Observed
 from collector.service.web.choice import Choice, has_state
@@ -40,10 +41,10 @@ def status_bytes(seen: Observed, choice: Choice = EVERYTHING, *, now: datetime) 
     """Return the document as it is sent. Sums of more than 64 bits are written as they are."""
     document = status_document(seen, choice, now=now)
     try:
-        return orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE)
+        return visible(orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE))
     except TypeError:  # orjson writes no integer of more than 64 bits
         text = json.dumps(document, default=_plain, ensure_ascii=False, separators=(",", ":"))
-        return text.encode() + b"\n"
+        return visible(text.encode() + b"\n")
 
 
 def _plain(value: object) -> object:

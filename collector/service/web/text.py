@@ -10,6 +10,7 @@ from collector.adapters.text import duration, printable
 from collector.model import Granularity, Window, Zone
 
 LONGEST_NAME = 300
+_LONGEST_LINE = 2000
 _LAST_INSTANT = timedelta(microseconds=1)
 _UNITS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
@@ -75,6 +76,11 @@ def lag(seconds: float) -> str:
 def name_text(text: str) -> str:
     """Return a name from a config or the API: what steers a terminal or a page is shown instead of obeyed."""
     return printable(text, LONGEST_NAME)
+
+
+def line_text(text: str) -> str:
+    """Return a message that may quote such a name."""
+    return printable(text, _LONGEST_LINE)
 
 
 def dates(first: date, last: date) -> str:

@@ -53,6 +53,39 @@ def test_an_invalid_url_is_reported_without_what_may_be_a_password(url: str) -> 
     assert "hunter2" not in f"{caught.value} {caught.value!r} {caught.value.__cause__!r}"
 
 
+@pytest.mark.parametrize(
+    "schema",
+    [
+        *(
+            "x;DROP%20SCHEMA%20public",
+            "x%3BDROP%20SCHEMA%20public%20CASCADE%3B--",
+            "x%22%3B--",
+            "x'",
+            "x%27",
+            "%22x%22",
+            "a.b",
+        ),
+        *(
+            "public,pg_catalog",
+            "pg_catalog",
+            "pg_temp",
+            "x%00",
+            "x%0A",
+            "%2E%2E%2Fx",
+            "$user",
+            "%24user",
+            "x y",
+            "é",
+            "",
+        ),
+        *("x" * 64, "1x", "X", "x-y", "x%", "x\\", "x&options=-csearch_path%3Dpublic"),
+    ],
+)
+def test_a_schema_is_a_plain_name_whatever_sql_the_url_has_in_its_place(schema: str) -> None:
+    with pytest.raises(UrlError):
+        Dsn.parse(f"postgresql://me@db/usage?schema={schema}")
+
+
 @pytest.mark.parametrize("character", "/?#[]@% ")
 @pytest.mark.parametrize(
     "url",

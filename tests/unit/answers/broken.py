@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.unit.answers.bodies import ABSENT, MARKER, PRODUCTS, changed, counts, error, hostile, page
+from tests.unit.answers.bodies import ABSENT, MARKER, PRODUCTS, changed, counts, error, hostile, page, success
 from tests.unit.answers.statuses import Case
 
 
@@ -58,8 +58,8 @@ NOT_JSON = (
     _not_json("NUL behind", hostile() + b"\0"),
     _not_json("only NUL", b"\0" * 64),
     _not_json("raw line break in a text", hostile().replace(MARKER.encode(), MARKER.encode() + b"\n")),
-    _not_json("deep nesting of arrays", b"[" * 100_000),
-    _not_json("deep nesting of objects", b'{"data":' * 50_000),
+    _not_json("deep nesting of arrays", b"[" * 20_000),
+    _not_json("deep nesting of objects", b'{"data":' * 20_000),
     _not_json("deep nesting in an ignored key", hostile(deep="@").replace(b'"@"', b"[" * 300 + b"]" * 300)),
     _not_json("single quotes", hostile().replace(b'"', b"'")),
     _not_json("trailing comma", hostile()[:-1] + b",}"),
@@ -171,6 +171,60 @@ COUNTS = (
     ),
 )
 
+TWICE = "a key stands twice"
+
+
+def _twice(name: str, once: bytes, twice: bytes, *, marked: bool = False) -> Case:
+    body = hostile() if marked else success()
+    assert body.count(once) == 1
+    return _shape(f"{name} twice", body.replace(once, twice), TWICE)
+
+
+REPEATED = (
+    _twice("count", b'"totalTests": 8450', b'"totalTests": 1, "totalTests": 8450'),
+    _twice("equal count", b'"totalTests": 8450', b'"totalTests": 8450, "totalTests": 8450'),
+    _twice("count with a space", b'"totalTests": 8450', b'"totalTests" :1, "totalTests"\n:8450'),
+    _twice("count with an escape", b'"totalTests": 8450', b'"totalTests": 1, "total\\u0054ests": 8450'),
+    _twice("product", b'"realtime": {', b'"realtime": {"totalTests": 1, "totalDuration": 1}, "realtime": {'),
+    _twice("all products", b'"products": {', b'"products": {}, "products": {'),
+    _twice("users", b'"totalUsers": 12', b'"totalUsers": 13, "totalUsers": 12'),
+    _twice("echo", b'"timezone": "+00:00"', b'"timezone": "+05:30", "timezone": "+00:00"'),
+    _twice("organization's id", b'"id": "12345"', b'"id": "99", "id": "12345"'),
+    _twice("status", b'"status": "success"', b'"status": "error", "status": "success"'),
+    _twice("partial", b'"totalUsers": 12', b'"totalUsers": 12, "partial": true, "partial": false'),
+    _twice("new metric", b'"totalTests": 8450', b'"totalTests": 8450, "n": 1, "n": 2'),
+    _twice("key in a new metric", b'"totalTests": 8450', b'"totalTests": 8450, "n": [{"a": 1, "a": 2}]'),
+    _twice("ignored key", b'"totalUsers": 12', b'"totalUsers": 12, "x": {"y": 1, "y": 1}', marked=True),
+    _shape(
+        "keys that are one after they are made storable",
+        hostile(products={"p\0": {"n": 1}, "p\\u0000": {"n": 2}}),
+        TWICE,
+    ),
+    _shape(
+        "count twice, beside a text with an escaped colon",
+        success({"organization": {"id": "12345", "name": "@"}})
+        .replace(b"@", b"\\u003a")
+        .replace(b'"totalTests": 8450', b'"totalTests": 1, "totalTests": 8450'),
+        TWICE,
+    ),
+)
+TOO_MUCH = (
+    _product("101 new metrics", {f"m{n}": n for n in range(101)}, "more than 100 undocumented metrics"),
+    _product("new metric that is long", {"n": "x" * 16_384}, "more than 16,384 bytes"),
+    _shape(
+        "new metrics of all products that are long",
+        hostile(products={f"p{n}": {"n": "x" * 1000} for n in range(17)}),
+        "more than 16,384 bytes",
+    ),
+    _product("new metric of many values", {"n": [[]] * 20_000}, "more than 20,000 values"),
+    _shape(
+        "45,000 new metrics", hostile(products={"p": {f"m{n}": n for n in range(45_000)}}), "more than 20,000 values"
+    ),
+    _shape("many ignored values", hostile(deep=[{}] * 20_000), "more than 20,000 values"),
+    _shape("nesting of 100,000 arrays", b" " + b"[" * 100_000, "more than 20,000 values"),
+    _not_json("long page with many commas", page("x,{[" * 10_000)),
+)
+
 NEW_PRODUCTS = (
     _product("new product null", None, "data.products.*"),
     _product("new product a number", 5, "data.products.*"),
@@ -203,4 +257,4 @@ ECHOES = (
     _echo("echo of anything", "timezone", MARKER),
 )
 
-BROKEN = (*NOT_JSON, *NOT_THE_SHAPE, *COUNTS, *NEW_PRODUCTS, *ECHOES)
+BROKEN = (*NOT_JSON, *REPEATED, *TOO_MUCH, *NOT_THE_SHAPE, *COUNTS, *NEW_PRODUCTS, *ECHOES)

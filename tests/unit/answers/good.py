@@ -85,9 +85,36 @@ GOOD = (
     Good(name="keys in another order", body=json.dumps(json.loads(success()), sort_keys=True).encode(), answer=ANSWER),
     Good(name="escaped keys", body=success().replace(b"automation", b"autom\\u0061tion"), answer=ANSWER),
     Good(
-        name="the last of two equal keys",
-        body=success().replace(b'"totalTests": 8450', b'"totalTests": 1, "totalTests": 8450'),
-        answer=ANSWER,
+        name="colons in every text and equal keys in different objects",
+        body=success(
+            {"organization": {"id": "12:345", "name": 'a": "b'}, "region": ":"},
+            changed("automation", totalUsers=1, id=":") | {"p:q": {"n": {"n": {"n": ":"}}}},
+            status2=":",
+        ),
+        answer=replace(
+            ANSWER,
+            org_id="12:345",
+            org_name='a": "b',
+            products=USAGES
+            | {
+                "automation": replace(USAGES["automation"], extra={"totalUsers": 1, "id": ":"}),
+                "p:q": ProductUsage(extra={"n": {"n": {"n": ":"}}}),
+            },
+        ),
+    ),
+    Good(
+        name="as much as is accepted",
+        body=success(
+            products=PRODUCTS
+            | {f"p{n}": {"n": 1} for n in range(993)}
+            | {"new": {f"m{n:02}": "x" * 40 for n in range(100)}}
+        ),
+        answer=replace(
+            ANSWER,
+            products=USAGES
+            | {f"p{n}": ProductUsage(extra={"n": 1}) for n in range(993)}
+            | {"new": ProductUsage(extra={f"m{n:02}": "x" * 40 for n in range(100)})},
+        ),
     ),
     Good(name="unknown key beside data", body=success(requestId="r", data2={"a": [1]}), answer=ANSWER),
     Good(name="unknown key in metadata", body=success({"generatedAt": "x", "region": None}), answer=ANSWER),
