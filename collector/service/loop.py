@@ -103,6 +103,11 @@ class Loop:
         """Reload the config, and try refused orgs again: a person requested it (SIGHUP)."""
         self._config_reload.request()
 
+    def retry(self) -> None:
+        """End the pause after a failed run: what failed may be back."""
+        self._times.not_before = 0.0
+        self._woken.set()
+
     async def run(self) -> None:
         """Run until `stop`. Raises ConfigError or LedgerError only if the service can't start."""
         await self._host.accept(self.config)

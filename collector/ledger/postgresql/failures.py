@@ -20,7 +20,7 @@ _FIXES = {
     "53100": "the server's disk is full: free some space there, then run again",
     "53200": "the server is out of memory: check what else it is running, then run again",
     "53300": "the server has too many connections: raise its max_connections or stop some clients (each collector "
-    "takes two, `serve` four), then run again",
+    "takes two, `serve` five), then run again",
     "55P03": "another process kept it locked for too long: check which process uses it, then run again",
     "57014": "a statement took longer than the server's statement_timeout: check what slows the server down, "
     "then run again",
@@ -64,6 +64,25 @@ _UNREACHABLE = (
     "the server doesn't answer, or the connection broke: check that it runs and is reachable from here, "
     "then run again: {message}"
 )
+
+
+def gone(where: str) -> LedgerError:
+    """Return the error for a ledger whose tables were there before. An empty one would emit everything again."""
+    return LedgerError(
+        f"the ledger {where} is gone: its tables don't exist any more: restore a backup of them. To begin with an "
+        "empty one, restart the service"
+    )
+
+
+def read_only(where: str) -> LedgerError:
+    """Return the error for a server that accepts no writes."""
+    return LedgerError(f"the ledger {where} can't be used: {_FIXES['25006']}")
+
+
+def denied(where: str, schema: str) -> LedgerError:
+    """Return the error for tables that this user may not write."""
+    fix = _FIXES["42501"].format(message="it may not write the tables", schema=schema)
+    return LedgerError(f"the ledger {where} can't be used: {fix}")
 
 
 def ends_session(error: Exception) -> bool:

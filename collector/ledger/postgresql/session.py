@@ -6,6 +6,8 @@ within about a minute; then the server releases the locks of the session.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import psycopg
@@ -35,12 +37,14 @@ _SERVER = {
 Session = psycopg.Connection[tuple[Any, ...]]
 
 
-def connect(dsn: Dsn, *, durable: bool = True, lock_timeout_s: float) -> Session:
+def connect(
+    dsn: Dsn, *, durable: bool = True, lock_timeout_s: float, client: Mapping[str, str] = MappingProxyType({})
+) -> Session:
     """Return a new session in autocommit mode: the caller begins transactions. Raises psycopg.Error, LedgerError.
 
-    Text is exchanged in UTF-8, whatever the URL or the environment sets.
+    `client` overrides parameters of the URL. Text is exchanged in UTF-8, whatever the URL or the environment sets.
     """
-    given: dict[str, Any] = {**_CLIENT, **dsn.params, "client_encoding": "UTF8"}
+    given: dict[str, Any] = {**_CLIENT, **dsn.params, **client, "client_encoding": "UTF8"}
     if (password := dsn.password()) is not None:
         given["password"] = password
     session: Session = psycopg.connect(**given, autocommit=True)

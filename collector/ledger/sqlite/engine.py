@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, pool
 from collector.ledger import versions
 from collector.ledger.database import PATIENCE_S
 from collector.ledger.sqlite.database_file import DatabaseFile
-from collector.ledger.sqlite.failures import FAILURES, damaged, to_ledger_error
+from collector.ledger.sqlite.failures import FAILURES, damaged, gone, to_ledger_error
 from collector.ledger.sqlite.locks import FileLocks
 
 T = TypeVar("T")
@@ -36,11 +36,15 @@ class SqliteDatabase:
         self._connection = engine.connect()
 
     @classmethod
-    def open(cls, file: DatabaseFile, *, durable: bool, patience_s: float = PATIENCE_S) -> SqliteDatabase:
-        """Open the ledger; create it if it is new, migrate it if it is older. Raises LedgerError."""
+    def open(
+        cls, file: DatabaseFile, *, durable: bool, patience_s: float = PATIENCE_S, create: bool = True
+    ) -> SqliteDatabase:
+        """Open the ledger; migrate an older one; create a missing one if `create` is set. Raises LedgerError."""
         where = str(file.path)
         try:
-            file.exists()  # before any directory is created: it raises if the path can't be a ledger
+            exists = file.exists()  # before any directory is created: it raises if the path can't be a ledger
+            if not exists and not create:
+                raise gone(where)
             file.prepare()
             with file.opening_lock(patience_s=patience_s):
                 file.try_file_system(durable=durable)
