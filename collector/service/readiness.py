@@ -43,13 +43,15 @@ class Look(Protocol):
 class Readiness(Generic[P]):
     """Keeps `observed.troubles` of one part up to date. `on_back` is called when it can be used again.
 
-    `place` returns where the config in force has it, and `look_of` the look at a place.
+    It begins with `begin`: before that the place may not exist yet. `place` returns where the config in force has it,
+    and `look_of` the look at a place.
     """
 
     def __init__(
         self,
         part: Part,
         *,
+        begin: asyncio.Event,
         place: Callable[[], P],
         look_of: Callable[[P], Look],
         observed: Observed,
@@ -57,6 +59,7 @@ class Readiness(Generic[P]):
         on_back: Callable[[], None],
     ) -> None:
         self._part = part
+        self._begin = begin
         self._look_of = look_of
         self._place_now = place
         self._observed = observed
@@ -66,6 +69,7 @@ class Readiness(Generic[P]):
 
     async def run(self) -> None:
         """Look every few seconds, until cancelled. When the config names another place, look there."""
+        await self._begin.wait()
         while True:
             place = self._place_now()
             try:

@@ -177,7 +177,7 @@ async def serve(config: LoadedConfig, *, load: Callable[[], LoadedConfig], scope
             now = asyncio.get_running_loop().time()
             return {"writer": writer.hung_s(now), "reader": reader.hung_s(now)}
 
-        looking = partial(Readiness, observed=loop.observed, clock=clock, on_back=loop.retry)
+        looking = partial(Readiness, begin=loop.accepted, observed=loop.observed, clock=clock, on_back=loop.retry)
         ledger = looking(Part.LEDGER, place=lambda: loop.config.settings.state, look_of=ledger_look)
         output = looking(Part.OUTPUT, place=lambda: loop.config.settings.output.path, look_of=OutputLook)
         site = ServiceSite(loop=loop, service_metrics=metrics, clock=clock, hung_s=hung_s)

@@ -44,6 +44,7 @@ def done(service: Service) -> None:
 def test_a_directory_that_is_moved_away_and_back_with_no_run_due_is_seen_everywhere(
     part: str, name: str, tmp_path: Path
 ) -> None:
+    (tmp_path / "out").mkdir()
     with simulated_api(tmp_path, orgs=1) as api, serving(api.config, tmp_path) as service:
         done(service)
         for _ in range(2):

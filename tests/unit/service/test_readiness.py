@@ -72,8 +72,11 @@ def watch(during: Callable[[World], Awaitable[None]]) -> list[dict[str, object]]
     world = World(observed(orgs={"acme": org_view()}))
 
     async def main() -> None:
+        begin = asyncio.Event()
+        begin.set()
         ledger = Readiness(
             Part.LEDGER,
+            begin=begin,
             place=lambda: world.name,
             look_of=world.ledgers.__getitem__,
             observed=world.seen,
@@ -82,6 +85,7 @@ def watch(during: Callable[[World], Awaitable[None]]) -> list[dict[str, object]]
         )
         output = Readiness(
             Part.OUTPUT,
+            begin=begin,
             place=lambda: None,
             look_of=lambda _: world.output,
             observed=world.seen,
