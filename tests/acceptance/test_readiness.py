@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -80,6 +81,50 @@ def test_a_run_that_becomes_due_while_the_ledger_is_gone_begins_no_empty_one_and
             wait_until(lambda: is_ready(service))
 
 
+# A mount that hangs, and a name server that is silent, while a file is there.
+HANGING = """
+import os, socket, time
+from pathlib import Path
+access, getaddrinfo = os.access, socket.getaddrinfo
+def wait():
+    while Path("hanging").exists():
+        time.sleep(0.02)
+def hanging_access(path, *args, **more):
+    if str(path).endswith("/out"):
+        wait()
+    return access(path, *args, **more)
+def silent(host, *args, **more):
+    if host != "ledger.test":
+        return getaddrinfo(host, *args, **more)
+    wait()
+    return getaddrinfo("127.0.0.1", *args, **more)
+os.access, socket.getaddrinfo = hanging_access, silent
+"""
+
+
+def hanging(directory: Path) -> dict[str, str]:
+    """The environment of a process in which these calls hang while the directory has a file `hanging`."""
+    (directory / "patched").mkdir()
+    (directory / "patched" / "sitecustomize.py").write_text(HANGING)
+    return {"PYTHONPATH": os.pathsep.join([str(directory / "patched"), os.environ.get("PYTHONPATH", "")])}
+
+
+def test_a_mount_of_the_output_that_hangs_is_seen_and_holds_up_neither_the_page_nor_the_end(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    with simulated_api(tmp_path, orgs=1) as api, serving(api.config, tmp_path, **hanging(tmp_path)) as service:
+        done(service)
+        for _ in range(2):
+            (tmp_path / "hanging").touch()
+            wait_until(lambda: is_ready(service) is False)
+            assert "the output has not answered for 4 seconds" in service.get("/readyz")[1]
+            assert service.get("/healthz")[0] == 200
+            (tmp_path / "hanging").unlink()
+            wait_until(lambda: is_ready(service))
+        assert events(service, "output.down", "output.up") == ["output.down", "output.up"] * 2
+        (tmp_path / "hanging").touch()
+        wait_until(lambda: is_ready(service) is False)  # and SIGTERM ends it
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     """One of our own: it is stopped and started."""
@@ -109,6 +154,26 @@ def test_a_postgresql_that_is_stopped_and_started_with_no_run_due_is_seen_everyw
         wait_until(lambda: is_ready(service))
         assert events(service, "ledger.down", "ledger.up") == ["ledger.down", "ledger.up"]
         assert len(service.status["runs"]) == 1
+
+
+@pytest.mark.slow  # needs PostgreSQL
+def test_a_name_server_that_is_silent_when_the_ledger_s_connections_break_is_seen_until_it_answers(
+    server: Server, tmp_path: Path
+) -> None:
+    url = server.fresh().replace("@127.0.0.1:", "@ledger.test:")
+    with (
+        simulated_api(tmp_path, orgs=1) as api,
+        serving(api.config, tmp_path, COLLECTOR_STATE__URL=url, **hanging(tmp_path)) as service,
+    ):
+        done(service)
+        (tmp_path / "hanging").touch()
+        server.restart("immediate")
+        wait_until(lambda: is_ready(service) is False)
+        wait_until(lambda: "ledger.test" in service.get("/readyz")[1])
+        assert service.get("/healthz")[0] == 200
+        (tmp_path / "hanging").unlink()
+        wait_until(lambda: is_ready(service))
+        assert events(service, "ledger.down", "ledger.up") == ["ledger.down", "ledger.up"]
 
 
 @pytest.mark.slow  # needs PostgreSQL

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -323,6 +324,20 @@ def test_tls_follows_the_parameters_of_the_url(with_tls: Server, authority: Auth
     assert "there is no file of trusted certificate authorities: set sslrootcert=" in missing
     elsewhere = with_tls.url(schema, sslmode="verify-full", sslrootcert=ca)
     assert "the server's certificate is for another host: " in refusal(elsewhere)
+
+
+def test_tls_verifies_the_name_of_the_url_although_the_address_is_looked_up_first(
+    with_tls: Server, authority: Authority, opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def getaddrinfo(host: str, *_: Any, **__: Any) -> list[Any]:
+        assert host in {"ledger.example", "other.example"}
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    url = with_tls.url(schema_of(with_tls.fresh()), sslmode="verify-full", sslrootcert=str(authority.ca_file))
+    assert opened(url.replace("@127.0.0.1:", "@ledger.example:")).identified() == {}
+    wrong = refusal(url.replace("@127.0.0.1:", "@other.example:"))
+    assert "the server's certificate is for another host: " in wrong
 
 
 def test_a_certificate_of_another_authority_is_refused(with_tls: Server, tmp_path: Path) -> None:
