@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import click
 
 from collector import __version__
+from collector.adapters.uncaught import log_what_is_uncaught
 from collector.cli.backfill import backfill
 from collector.cli.check import check
 from collector.cli.collect import collect
@@ -54,6 +55,7 @@ for command in (collect, backfill, serve, check, plan, status, schema, simulate,
 def main(args: Sequence[str] | None = None, *, warnings: Sequence[str] = ()) -> None:
     """Run a command and end the process with its exit code."""
     guard_streams()
+    log_what_is_uncaught()
     try:
         code = run(args, warnings=warnings)
     finally:

@@ -1,15 +1,17 @@
 """Failures of PostgreSQL and of the connection to it, as messages that say what to do.
 
 A server's messages never contain a password. A failed connection has no SQLSTATE: it is recognized by the
-English text of its message. Any other message is shown as it is.
+English text of its message. Of any other failure only the SQLSTATE, the kind and the place are shown.
 """
 
 from __future__ import annotations
 
+import re
+
 import psycopg
 from sqlalchemy.exc import DBAPIError, PendingRollbackError
 
-from collector.errors import LedgerError
+from collector.errors import LedgerError, kind_of, place_of
 from collector.ledger.codec import DamagedError
 from collector.ledger.postgresql.pooler import SHARED
 
@@ -57,6 +59,10 @@ _FIXES_BY_MESSAGE = (
     ("statement pooling", SHARED),
     ("session is read-only", _FIXES["25006"]),
 )  # fmt: skip
+# libpq quotes what is wrong in the URL, which may be a secret in the wrong place.
+_VALUE = re.compile(
+    r'(invalid (?:"[a-z_]+" )?[a-z_ -]*?(?:value|number|range|argument for server process))(?:: [^"]+|:? "[^"]*")'
+)
 _STARTING = ("starting up", "shutting down", "in recovery mode", "not yet accepting connections")
 _SESSION_ENDS = ("08", "57P", "25P03")
 _TEMPORARY = (*_SESSION_ENDS, "40")
@@ -134,7 +140,7 @@ def _fix(error: Exception, message: str) -> str:
                 return fix
         if isinstance(_origin(error), psycopg.OperationalError):
             return _UNREACHABLE
-    return "{message}"
+    return f"{state or kind_of(_origin(error))} at {place_of(error)}"
 
 
 def _origin(error: Exception) -> BaseException:
@@ -149,4 +155,4 @@ def _message(error: Exception) -> str:
     """Return the message of the server in one line, without the statement that SQLAlchemy adds."""
     origin = _origin(error)
     primary = origin.diag.message_primary if isinstance(origin, psycopg.Error) else None
-    return " ".join((primary or str(origin)).split())
+    return _VALUE.sub(r"\1 (not shown)", " ".join((primary or str(origin)).split()))
