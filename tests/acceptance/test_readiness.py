@@ -83,12 +83,12 @@ def test_a_run_that_becomes_due_while_the_ledger_is_gone_begins_no_empty_one_and
 
 # A mount that hangs, and a name server that is silent, while a file is there.
 HANGING = """
-import os, socket, time
+import os, socket, threading
 from pathlib import Path
 access, getaddrinfo = os.access, socket.getaddrinfo
 def wait():
     while Path("hanging").exists():
-        time.sleep(0.02)
+        threading.Event().wait(0.02)
 def hanging_access(path, *args, **more):
     if str(path).endswith("/out"):
         wait()
