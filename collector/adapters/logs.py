@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 import time
 from typing import Any, Literal, TextIO
@@ -17,6 +18,7 @@ from collector.core.visible import visible
 Format = Literal["auto", "console", "json"]
 _REPEATED_EVERY_S = 10.0
 _KINDS = 100
+_CALLBACK = re.compile(r"(?<=^Exception in callback )([\w.]*).*")  # asyncio appends its arguments
 
 
 class _CurrentStderr:
@@ -48,7 +50,6 @@ def configure_logs(*, level: str, format_: Literal["console", "json"]) -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
             *([_make_visible] if renderer else []),
             renderer or structlog.processors.JSONRenderer(_to_json),
         ],
@@ -81,7 +82,7 @@ class LibraryLogs(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Log a record, or count it."""
-        message = str(record.msg).partition("\n")[0]
+        message = _CALLBACK.sub(r"\1", str(record.msg).partition("\n")[0])
         kind = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else None
         key = (record.name, f"{message} {kind}")
         at, repeated = self._logged.get(key, (-_REPEATED_EVERY_S, 0))

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import threading
-from collections.abc import Callable
-from contextlib import suppress
 
 from aiohttp.abc import AbstractResolver, ResolveResult
+
+from collector.adapters.thread import in_daemon_thread
 
 _THREADS = 64  # at most; other lookups wait
 _NUMERIC = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
@@ -58,7 +57,7 @@ class Resolver(AbstractResolver):
 
     async def _look_up(self, key: _Key) -> list[ResolveResult]:
         async with self._threads:
-            return await _in_daemon_thread(lambda: _addresses(*key))
+            return await in_daemon_thread(lambda: _addresses(*key), name="resolver")
 
 
 def _addresses(host: str, port: int, family: socket.AddressFamily) -> list[ResolveResult]:
@@ -74,30 +73,3 @@ def _addresses(host: str, port: int, family: socket.AddressFamily) -> list[Resol
         )
         for kind, _, proto, _, address in found
     ]
-
-
-def _in_daemon_thread(
-    work: Callable[[], list[ResolveResult]],
-) -> asyncio.Future[list[ResolveResult]]:
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[list[ResolveResult]] = loop.create_future()
-
-    def finish(found: list[ResolveResult] | None, error: Exception | None) -> None:
-        if future.done():
-            return
-        if error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(found or [])
-
-    def run() -> None:
-        found, failure = None, None
-        try:
-            found = work()
-        except Exception as error:  # noqa: BLE001 - raised again where the future is awaited
-            failure = error
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(finish, found, failure)
-
-    threading.Thread(target=run, name="resolver", daemon=True).start()
-    return future

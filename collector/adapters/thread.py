@@ -1,10 +1,12 @@
-"""A thread for blocking calls: the writer's (output and ledger), or the reader's of the service."""
+"""Threads for blocking calls: the writer's (output, ledger), the service's reader's, and for calls that may hang."""
 
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -40,3 +42,27 @@ class WorkerThread:
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._executor.shutdown(wait=False, cancel_futures=True)
+
+
+def in_daemon_thread(work: Callable[[], T], *, name: str) -> asyncio.Future[T]:
+    """Begin a call that may hang, in a thread of its own: neither other calls nor the process's end wait for it."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def finish(set_result: Callable[[], None]) -> None:
+        if not future.done():
+            set_result()
+
+    def run() -> None:
+        try:
+            found = work()
+        except Exception as error:  # noqa: BLE001 - raised again where the future is awaited
+            failure = error
+            set_result = lambda: future.set_exception(failure)  # noqa: E731
+        else:
+            set_result = lambda: future.set_result(found)  # noqa: E731
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(finish, set_result)
+
+    threading.Thread(target=run, name=name, daemon=True).start()
+    return future

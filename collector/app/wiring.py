@@ -26,12 +26,13 @@ from collector.app.leftovers import finish_leftovers
 from collector.app.prepare import output_directory, prepare, recover_files
 from collector.app.scope import Scope
 from collector.config import LoadedConfig, Settings
+from collector.config.sections import State
 from collector.core.request import RangeEnd
 from collector.core.retry import RetryPolicy
 from collector.errors import CollectorError, OutputError
 from collector.events import Event
 from collector.fetch import Limits, RateLimit
-from collector.ledger import NoLedger, Readable, SqlLedger, name_of, open_reader
+from collector.ledger import Look, NoLedger, Readable, SqlLedger, name_of, open_look, open_reader
 from collector.ports import Clock, Ledger, Offload, Sink
 from collector.run.manifest import RunResult
 from collector.run.run import Run, RunConfig
@@ -99,11 +100,15 @@ async def run_once(
     offload: Offload,
     stop: Stop,
     watch: Callable[[Event], None],
+    create: bool = True,
 ) -> RunResult:
-    """Run into the configured output. Raises OutputError, LedgerError, ConfigError."""
+    """Run into the configured output. Without `create` the ledger must exist.
+
+    Raises OutputError, LedgerError, ConfigError.
+    """
     settings, clock = config.settings, SystemClock()
     async with AsyncExitStack() as stack:
-        ledger = await offload(lambda: ledger_of_run(config, command.name, clock))
+        ledger = await offload(lambda: ledger_of_run(config, command.name, clock, create=create))
         stack.push_async_callback(offload, ledger.close)
         sink = await offload(lambda: open_sink(settings, run_id))
         stack.push_async_callback(offload, sink.close)
@@ -152,12 +157,12 @@ def finish_left_files(config: LoadedConfig, *, directories: Sequence[Path], lost
         ledger.close()
 
 
-def ledger_of_run(config: LoadedConfig, command: str, clock: Clock) -> Ledger:
+def ledger_of_run(config: LoadedConfig, command: str, clock: Clock, *, create: bool = True) -> Ledger:
     """Return the ledger of the config, or one that remembers nothing (`state: none`). Raises LedgerError."""
-    return open_ledger(config.settings, command, clock) if has_ledger(config) else NoLedger()
+    return open_ledger(config.settings, command, clock, create=create) if has_ledger(config) else NoLedger()
 
 
-def open_ledger(settings: Settings, command: str, clock: Clock) -> SqlLedger:
+def open_ledger(settings: Settings, command: str, clock: Clock, *, create: bool = True) -> SqlLedger:
     """Return the ledger of the config. Raises LedgerError that says what to do."""
     state = settings.state
     return SqlLedger.open(
@@ -165,7 +170,13 @@ def open_ledger(settings: Settings, command: str, clock: Clock) -> SqlLedger:
         command=f"collector {command}",
         now=clock.now,
         password_file=state.password_file,
+        create=create,
     )
+
+
+def ledger_look(state: State) -> Look:
+    """Return the look at a ledger; it opens nothing yet. Raises LedgerError for a URL that can't be used."""
+    return open_look(state.url.get_secret_value(), password_file=state.password_file)
 
 
 def open_ledger_to_read(config: LoadedConfig) -> Readable:

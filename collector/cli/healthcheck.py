@@ -13,6 +13,7 @@ import click
 
 from collector.config.address import service_address
 from collector.config.find import find_config
+from collector.errors import kind_of
 
 TIMEOUT_S = 3.0
 
@@ -34,7 +35,9 @@ def healthcheck(config_path: Path | None) -> int:
         connection.request("GET", "/healthz")
         status = connection.getresponse().status
     except (OSError, http.client.HTTPException) as error:
-        click.echo(f"no healthy service at {host}:{port}: {getattr(error, 'strerror', None) or error}", err=True)
+        # Not the text of the exception: it may quote what answered.
+        known = "timed out" if isinstance(error, TimeoutError) else getattr(error, "strerror", None)
+        click.echo(f"no healthy service at {host}:{port}: {known or kind_of(error)}", err=True)
         return 1
     finally:
         connection.close()

@@ -12,6 +12,7 @@ import click
 
 from collector import __version__
 from collector.adapters.text import printable
+from collector.adapters.uncaught import log_what_is_uncaught
 from collector.cli.commands import Commands
 from collector.cli.streams import drain_stderr, forget_stdout, guard_streams
 from collector.core.exit_codes import ExitCode
@@ -47,6 +48,7 @@ def cli() -> None:
 def main(args: Sequence[str] | None = None, *, warnings: Sequence[str] = ()) -> None:
     """Run a command and end the process with its exit code."""
     guard_streams()
+    log_what_is_uncaught()
     try:
         code = run(args, warnings=warnings)
     finally:

@@ -3,8 +3,9 @@
 docs/ledger.md describes the theory of operation.
 """
 
+from collector.ledger.database import Look
 from collector.ledger.no_ledger import NoLedger
-from collector.ledger.opening import name_of
+from collector.ledger.opening import name_of, open_look
 from collector.ledger.reader import LedgerReader, open_reader
 from collector.ledger.sql_ledger import SqlLedger
 from collector.ledger.views import AwaitedFile, EndedRun, Organization
@@ -15,10 +16,12 @@ __all__ = [
     "AwaitedFile",
     "EndedRun",
     "LedgerReader",
+    "Look",
     "NoLedger",
     "Organization",
     "Readable",
     "SqlLedger",
     "name_of",
+    "open_look",
     "open_reader",
 ]

@@ -32,6 +32,18 @@ class Readable(Protocol):
         ...
 
 
+class Look(Protocol):
+    """A look at whether a ledger can be used. It is cheap, opens no transaction, and waits for no other process."""
+
+    def __call__(self) -> None:
+        """Return if the ledger is there and can be written. Raises LedgerError."""
+        ...
+
+    def close(self) -> None:
+        """Close what was kept for the next look."""
+        ...
+
+
 class Database(Readable, Protocol):
     """One open ledger."""
 

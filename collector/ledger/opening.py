@@ -5,17 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 
 from collector.ledger import sqlite
-from collector.ledger.database import Database, Readable
+from collector.ledger.database import Database, Look, Readable
 
 
-def open_database(url: str, *, durable: bool, patience_s: float, password_file: Path | None) -> Database:
-    """Open the ledger of a URL; create it if it is new, migrate it if it is older. Raises LedgerError."""
+def open_database(
+    url: str, *, durable: bool, patience_s: float, password_file: Path | None, create: bool = True
+) -> Database:
+    """Open the ledger of a URL; create it if it is new and `create` is set, migrate it if it is older.
+
+    Raises LedgerError.
+    """
     if url.startswith("postgresql://"):
         from collector.ledger import postgresql  # noqa: PLC0415 - loads its driver
 
         dsn = postgresql.Dsn.of(url, password_file=password_file)
-        return postgresql.PostgresDatabase.open(dsn, durable=durable, patience_s=patience_s)
-    return sqlite.SqliteDatabase.open(sqlite.DatabaseFile.of(url), durable=durable, patience_s=patience_s)
+        return postgresql.PostgresDatabase.open(dsn, durable=durable, patience_s=patience_s, create=create)
+    return sqlite.SqliteDatabase.open(
+        sqlite.DatabaseFile.of(url), durable=durable, patience_s=patience_s, create=create
+    )
 
 
 def open_readable(url: str, *, password_file: Path | None) -> Readable | None:
@@ -25,6 +32,15 @@ def open_readable(url: str, *, password_file: Path | None) -> Readable | None:
 
         return postgresql.PostgresDatabase.open_to_read(postgresql.Dsn.of(url, password_file=password_file))
     return sqlite.SqliteReader.open(sqlite.DatabaseFile.of(url))
+
+
+def open_look(url: str, *, password_file: Path | None) -> Look:
+    """Return the look at the ledger of a URL; it opens nothing yet. Raises LedgerError for a URL that can't be used."""
+    if url.startswith("postgresql://"):
+        from collector.ledger import postgresql  # noqa: PLC0415 - loads its driver
+
+        return postgresql.PostgresLook(postgresql.Dsn.of(url, password_file=password_file))
+    return sqlite.SqliteLook(sqlite.DatabaseFile.of(url))
 
 
 def name_of(url: str) -> str:

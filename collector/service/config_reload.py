@@ -46,6 +46,7 @@ class ConfigReload:
         self._requested = False
         self._woken = asyncio.Event()
         self._failures = 0  # tries of the newest config that failed
+        self._pause_s = 0.0  # between the last failure and the next try
         self._again_at = 0.0  # the event loop's time
         self._watcher = Watcher()
         self._show()
@@ -69,7 +70,7 @@ class ConfigReload:
             except Exception as error:  # noqa: BLE001 - the service outlives it, with the config that it has
                 kind = type(error).__name__
                 if self._fail([Problem(message=f"a defect of the collector: {kind}; please report it")]):
-                    log.error("config.not_loaded", exception=kind, where=place_of(error), next_try_s=_AGAIN_AFTER_S[0])
+                    log.error("config.not_loaded", exception=kind, where=place_of(error), next_try_s=self._pause_s)
 
     async def _pause(self) -> bool:
         """Wait until the next look, or until a reload is requested; return whether it is."""
@@ -98,7 +99,7 @@ class ConfigReload:
                     log.error("config.refused", problem=str(problem), message="the config before stays in force")
         except CollectorError as error:  # the ledger is away: the new config is loaded once it is back
             if self._fail([Problem(message=str(error))]):
-                log.error("config.not_loaded", message=str(error), next_try_s=_AGAIN_AFTER_S[0])
+                log.error("config.not_loaded", message=str(error), next_try_s=self._pause_s)
         else:
             if config.files != self.config.files:
                 self._watcher.loaded(await self._host.look(config))
@@ -107,9 +108,8 @@ class ConfigReload:
 
     def _fail(self, problems: Sequence[Problem]) -> bool:
         """Note why the newest config is not in force, and when to try again; return whether the reason is a new one."""
-        self._again_at = (
-            asyncio.get_running_loop().time() + _AGAIN_AFTER_S[min(self._failures, len(_AGAIN_AFTER_S) - 1)]
-        )
+        self._pause_s = _AGAIN_AFTER_S[min(self._failures, len(_AGAIN_AFTER_S) - 1)]
+        self._again_at = asyncio.get_running_loop().time() + self._pause_s
         self._failures += 1
         if tuple(map(str, self._observed.config_problems)) == tuple(map(str, problems)):
             return False

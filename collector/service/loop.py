@@ -67,6 +67,7 @@ class Loop:
         self._host = host
         self._clock = clock
         self._new_run_id = new_run_id
+        self.accepted = asyncio.Event()  # the ledger has the orgs of the first config
         self.on_event: Listener = all_of()
         self.on_run: Callable[[RunView], None] = lambda _: None  # called at the end of each run
         self._scope = scope
@@ -103,9 +104,15 @@ class Loop:
         """Reload the config, and try refused orgs again: a person requested it (SIGHUP)."""
         self._config_reload.request()
 
+    def retry(self) -> None:
+        """End the pause after a failed run: what failed may be back."""
+        self._times.not_before = 0.0
+        self._woken.set()
+
     async def run(self) -> None:
         """Run until `stop`. Raises ConfigError or LedgerError only if the service can't start."""
         await self._host.accept(self.config)
+        self.accepted.set()
         self._runs.extend(await self._host.recent_runs(self.config))
         ended = (run.started_at for run in self._runs if run.exit_code in CAME_TO_ITS_END)
         self._times.first(next(ended, None), self._clock.now(), chance=self._rng.random())

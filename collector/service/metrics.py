@@ -18,6 +18,7 @@ from collector.config import Settings
 from collector.core.schedule import Schedule
 from collector.events import Event
 from collector.model import Zone
+from collector.service.health import unready
 from collector.service.loop import COMMAND
 from collector.service.org_text import OrgText, Wanted
 from collector.service.view import Observed, RunView
@@ -74,6 +75,8 @@ class _Now(Collector):
         yield _gauge("run_under_way", "1 while a run is under way", progress is not None)
         left = sum(progress.left.values()) if progress else 0
         yield _gauge("queue_slices", "Slices of the run under way that are planned and have not ended", left)
+        text = "1 if /readyz answers 200: config, ledger and output can be used"
+        yield _gauge("ready", text, unready(observed) is None)
         if observed.next_run is not None:
             yield _moment("next_run", "When the next run is due", observed.next_run)
         if observed.cron:

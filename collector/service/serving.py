@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import TypeVar
 
 import structlog
@@ -16,13 +17,14 @@ import structlog
 from collector.adapters.clock import SystemClock
 from collector.adapters.heap import keep_giving_back
 from collector.adapters.signals import draining, hearing_hangup
+from collector.adapters.sinks import OutputLook
 from collector.adapters.thread import WorkerThread
 from collector.adapters.token_file import TokenFile, read_token
 from collector.app.command import Command, has_ledger
 from collector.app.coverage import CoverageReader
 from collector.app.prepare import register
 from collector.app.scope import Scope
-from collector.app.wiring import new_run_id, open_ledger, run_once
+from collector.app.wiring import ledger_look, new_run_id, open_ledger, run_once
 from collector.config import LoadedConfig, files_now
 from collector.config.sections import State
 from collector.core.org_coverage import OrgCoverage
@@ -34,9 +36,10 @@ from collector.run.manifest import RunResult
 from collector.run.stop import Stop
 from collector.service.loop import COMMAND, RUNS_SHOWN, Loop
 from collector.service.metrics import ServiceMetrics, wanted_of
+from collector.service.readiness import Readiness
 from collector.service.run_views import past_view
 from collector.service.site import ServiceSite
-from collector.service.view import RunView
+from collector.service.view import Part, RunView
 from collector.service.viewer import Viewer
 from collector.service.watcher import Fingerprint, fingerprint
 from collector.service.web.connections import raise_file_limit
@@ -88,7 +91,9 @@ class ServiceHost:
         self, config: LoadedConfig, command: Command, *, run_id: str, stop: Stop, watch: Listener
     ) -> RunResult:
         """Execute one run. Raises the exception that ended it, if any."""
-        return await run_once(config, command, run_id=run_id, offload=self._writer, stop=stop, watch=watch)
+        return await run_once(
+            config, command, run_id=run_id, offload=self._writer, stop=stop, watch=watch, create=False
+        )
 
     async def recent_runs(self, config: LoadedConfig) -> Sequence[RunView]:
         """Return the service's ended runs that are in the ledger, newest first. Raises LedgerError."""
@@ -122,7 +127,11 @@ class ServiceHost:
     def _handle(self, config: LoadedConfig) -> SqlLedger:
         state = config.settings.state
         if self._ledger is None or self._state != state:
-            opened = open_ledger(config.settings, COMMAND, self._clock)  # first: the one in use stays if this fails
+            # A ledger that was in use and is gone may come back: no empty one takes its place.
+            create = self._state != state
+            opened = open_ledger(
+                config.settings, COMMAND, self._clock, create=create
+            )  # the one in use stays if it fails
             self._forget()
             self._ledger, self._state = opened, state
         return self._ledger
@@ -168,14 +177,19 @@ async def serve(config: LoadedConfig, *, load: Callable[[], LoadedConfig], scope
             now = asyncio.get_running_loop().time()
             return {"writer": writer.hung_s(now), "reader": reader.hung_s(now)}
 
-        site = ServiceSite(loop=loop, viewer=viewer, service_metrics=metrics, clock=clock, hung_s=hung_s)
+        looking = partial(Readiness, begin=loop.accepted, observed=loop.observed, clock=clock, on_back=loop.retry)
+        ledger = looking(Part.LEDGER, place=lambda: loop.config.settings.state, look_of=ledger_look)
+        output = looking(Part.OUTPUT, place=lambda: loop.config.settings.output.path, look_of=OutputLook)
+        site = ServiceSite(loop=loop, service_metrics=metrics, clock=clock, hung_s=hung_s)
         stack.enter_context(draining(loop.stop))
         stack.enter_context(hearing_hangup(loop.reload))
         service = config.settings.service
         app = make_app(site, guarding_by(lambda: loop.config))
         port = await stack.enter_async_context(serving(app, host=service.host, port=service.port))
         log.info("service.listening", host=service.host, port=port)
-        await stack.enter_async_context(running(viewer.run, metrics.loop_lag.measure, keep_giving_back))
+        await stack.enter_async_context(
+            running(viewer.run, ledger.run, output.run, metrics.loop_lag.measure, keep_giving_back)
+        )
         await loop.run()
 
 

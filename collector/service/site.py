@@ -11,7 +11,6 @@ from collector.service import health
 from collector.service.loop import Loop
 from collector.service.metrics import ServiceMetrics
 from collector.service.view import Observed
-from collector.service.viewer import Viewer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +18,6 @@ class ServiceSite:
     """Reads from the parts of the service. `hung_s` returns by thread how many seconds its present call has taken."""
 
     loop: Loop
-    viewer: Viewer
     service_metrics: ServiceMetrics
     clock: Clock
     hung_s: Callable[[], dict[str, float]]
@@ -38,7 +36,7 @@ class ServiceSite:
 
     def unready(self) -> str | None:
         """Return in one line why the service can't work; None while it can."""
-        return health.unready(self.loop.observed, self.loop.config, trouble=self.viewer.trouble)
+        return health.unready(self.loop.observed)
 
     def metrics(self) -> bytes:
         """Return the metrics in the text format of Prometheus."""

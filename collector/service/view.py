@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 
 from collector.core.org_coverage import OrgCoverage
 from collector.errors import Problem
@@ -41,6 +42,14 @@ class CurrentRun:
     progress: Progress
 
 
+class Part(StrEnum):
+    """What the service needs. The first one in trouble is the reason that is shown."""
+
+    LEDGER = "ledger"
+    COVERAGE = "coverage"  # what is read from the ledger
+    OUTPUT = "output"
+
+
 @dataclass(slots=True, kw_only=True)
 class Observed:
     """Everything that operators see. Owned by the event loop: written and read there alone."""
@@ -59,4 +68,11 @@ class Observed:
     runs: Sequence[RunView] = ()  # newest first
     orgs: Mapping[str, OrgCoverage] = field(default_factory=dict)  # by name, in the order of the config
     snapshot_at: datetime | None = None  # None: the ledger has not been read yet
+    troubles: Mapping[Part, str] = field(default_factory=dict)  # why a part can't be used now
+    back_at: datetime | None = None  # when ledger or output last came back
     stopping: bool = False
+
+    def note_trouble(self, part: Part, why: str | None) -> None:
+        """Note why a part can't be used; None: it can. What was handed out before stays as it was."""
+        others = {one: text for one, text in self.troubles.items() if one is not part}
+        self.troubles = others if why is None else others | {part: why}

@@ -1,7 +1,7 @@
 """Keeps what operators see of the orgs up to date, from the ledger, a few orgs at a time.
 
 An org is read again soon after an event names it, when a window falls due, and when other files are in doubt. The
-ledger may fail: that is reported (`trouble`), what was seen before stays, and it is tried again.
+ledger may fail: that is reported, what was seen before stays, and it is tried again.
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ from collector.errors import CollectorError, place_of
 from collector.events import Event, LaneEnded, SliceCommitted
 from collector.ports import Clock
 from collector.service.quarantine import Quarantine
-from collector.service.view import Observed
+from collector.service.view import Observed, Part
 
 log = structlog.get_logger("collector")
 
 _EVERY_S = 1.0
 _LOOK_FOR_STALE_EVERY_S = 30.0
 _AT_ONCE = 50  # orgs in one look: a fraction of a second
-_AGAIN_AFTER_S = 15.0
+_AGAIN_AFTER_S = 5.0
+_LOGGED = 2  # the failure in a row that is logged: by then `service.readiness` has seen whether the ledger is away
 
 
 class Reads(Protocol):
@@ -54,7 +55,6 @@ class Viewer:
         clock: Clock,
         scope: Scope = EVERYTHING,
     ) -> None:
-        self.trouble: str | None = None
         self._reads = reads
         self._config_now = config
         self._config = config()
@@ -64,6 +64,7 @@ class Viewer:
         self._reader = CoverageReader(self._config, scope)
         self._views: dict[str, OrgCoverage] = {}  # as the ledger has them
         self._dirty: dict[str, None] = {}
+        self._failures = 0  # in a row
 
     def note(self, event: Event) -> None:
         """Take note of an org whose state in the ledger has changed, or is about to."""
@@ -89,7 +90,9 @@ class Viewer:
             if is_time:
                 self._dirty |= dict.fromkeys(self._reader.stale(self._clock.now()))
                 next_stale = now + _LOOK_FOR_STALE_EVERY_S
-            if is_time or self._dirty or self._observed.snapshot_at is None:  # a shard may have no orgs at all
+            if (
+                is_time or self._dirty or self._failures or self._observed.snapshot_at is None
+            ):  # a shard may have no orgs
                 pause_s = await self._refresh()
             elif self._is_out_of_date():
                 self._show()
@@ -104,12 +107,14 @@ class Viewer:
             found = await self._reads.coverage(self._config, self._reader, names)
             # Of equal values the known one stays: what was rendered of it stays valid, and memory is not churned.
             self._views |= {name: view for name, view in found.items() if self._views.get(name) != view}
-            self.trouble = None
+            self._failures = 0
+            self._observed.note_trouble(Part.COVERAGE, None)
         except CollectorError as error:
             self._failed(str(error), names)
             return _AGAIN_AFTER_S
         except Exception as error:  # noqa: BLE001 - the service outlives it, and shows what it saw before
-            log.error("status.crashed", exception=type(error).__name__, where=place_of(error))
+            if not self._failures:
+                log.error("status.crashed", exception=type(error).__name__, where=place_of(error))
             self._failed(f"a defect of the collector: {type(error).__name__}", names)
             return _AGAIN_AFTER_S
         if names or self._observed.snapshot_at is None:
@@ -117,9 +122,10 @@ class Viewer:
         return 0.0 if self._dirty else _EVERY_S
 
     def _failed(self, why: str, names: Iterable[str]) -> None:
-        if self.trouble != why:
+        self._failures += 1
+        if self._failures == _LOGGED and Part.LEDGER not in self._observed.troubles:  # else the log has `ledger.down`
             log.error("status.not_read", message=why)
-        self.trouble = why
+        self._observed.note_trouble(Part.COVERAGE, why)
         self._dirty |= dict.fromkeys(names)
 
     def _is_out_of_date(self) -> bool:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import markupsafe
 import yaml
 
 from tests.support.commands import (
@@ -181,7 +182,9 @@ def test_a_new_config_whose_ledger_is_away_says_so_everywhere_and_the_old_one_wo
             assert problem["message"] == line["message"]
             assert "ledger" in line["message"]
             assert "The new config is not in force" in service.get("/")[1]
+            assert markupsafe.escape(problem["message"]) in service.get("/")[1]
             assert service.get("/readyz") == (200, "ok\n")
+            assert "collector_ready 1.0" in service.get("/metrics")[1]
             config.write_text(api.config.read_text())
             wait_until(lambda: "collector_config_last_reload_successful 1.0" in service.get("/metrics")[1])
             assert service.status["config"]["problems"] == []

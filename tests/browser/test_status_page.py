@@ -14,7 +14,7 @@ from collector.app.coverage import CoverageReader
 from collector.core.org_coverage import CoverageState, CredentialStanding, CredentialStatus, OrgCoverage
 from collector.errors import Problem, RefusalReason
 from collector.run.progress import Progress
-from collector.service.view import CurrentRun, Observed
+from collector.service.view import CurrentRun, Observed, Part
 from collector.service.web.guard import Guarding
 from tests.browser.visits import NARROW, WIDE, Visitor, violations
 from tests.support.fleets import (
@@ -261,6 +261,22 @@ def test_a_run_under_way_and_a_refused_config_are_shown(visit: Visitor, small: t
     assert "The API is down" in page.locator("#runs").inner_text()
     assert "c.yaml:7: schedul: unknown key <b>`cron`</b>" in page.locator(".problems").inner_text()
     assert violations(page) == []
+
+
+@pytest.mark.parametrize("path", ["/", "/orgs/org-0002"])
+@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
+def test_why_no_run_can_do_its_work_is_at_the_top(
+    visit: Visitor, small: tuple[str, FakeSite], path: str, size: tuple[int, int]
+) -> None:
+    url, site = small
+    site.seen.note_trouble(Part.LEDGER, "the ledger /srv/<b>state</b>/ledger.db is gone: move it back")
+    page = visit(f"{url}{path}", size=size)
+    region = page.get_by_role("region", name="No run can do its work")
+    assert region.get_by_text("The ledger /srv/<b>state</b>/ledger.db is gone: move it back").is_visible()
+    assert violations(page) == []
+    site.seen.note_trouble(Part.LEDGER, None)
+    page.reload()
+    assert not region.is_visible()
 
 
 @pytest.mark.parametrize(

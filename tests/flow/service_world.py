@@ -45,6 +45,7 @@ class ServiceWorld(World):
 
     refused: ConfigError | None = None  # what is wrong with the config's files now
     away: bool = False  # the ledger, while a config is loaded
+    why_away: str = "the server is away"
     version: int = 0  # of the files: a test changes it
     loads: list[float] = field(default_factory=list)  # when the config was loaded
     fails: Callable[[int], Exception | None] = lambda _n: None  # what the n-th run ends with
@@ -62,7 +63,7 @@ class ServiceWorld(World):
     async def accept(self, config: LoadedConfig) -> None:
         del config
         if self.away:
-            raise LedgerError("the ledger can't be used: the server is away")
+            raise LedgerError(f"the ledger can't be used: {self.why_away}")
 
     async def look(self, config: LoadedConfig) -> Fingerprint:
         del config

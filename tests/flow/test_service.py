@@ -262,6 +262,11 @@ def test_a_ledger_that_stays_away_is_tried_with_longer_and_longer_pauses_and_log
             (line,) = [line for line in logs if line["event"] == "config.not_loaded"]
             assert (line["message"], line["next_try_s"]) == ("the ledger can't be used: the server is away", 10)
             assert [str(problem) for problem in loop.observed.config_problems] == [line["message"]]
+            world.why_away = "it is starting up"
+            await asyncio.sleep(70)
+            _, line = [line for line in logs if line["event"] == "config.not_loaded"]
+            assert (line["message"], line["next_try_s"]) == ("the ledger can't be used: it is starting up", 60)
+            assert [str(problem) for problem in loop.observed.config_problems] == [line["message"]]
             assert "collector_config_last_reload_successful 0.0" in world.metrics.text().decode()
             world.away = False
             loop.reload()

@@ -17,7 +17,7 @@ from collector.errors import LedgerError, Rejected
 from collector.events import LaneEnded
 from collector.model import Org, SliceState
 from collector.service.quarantine import Quarantine
-from collector.service.view import Observed
+from collector.service.view import Observed, Part
 from collector.service.viewer import Viewer
 from tests.support.fake_api import FakeClock
 from tests.support.orgs import make_org
@@ -102,11 +102,11 @@ def test_a_ledger_that_fails_is_told_and_asked_again(error: Exception, trouble: 
         reads.error = error
         viewer.note(ended(ORGS[0]))
         await asyncio.sleep(5)
-        troubles = [viewer.trouble]
+        troubles = [seen.troubles.get(Part.COVERAGE)]
         assert seen.orgs == before
         reads.error, reads.views["acme"] = None, org_view(labels={"team": "qa"})
         await asyncio.sleep(30)
-        assert [*troubles, viewer.trouble] == [trouble, None]
+        assert [*troubles, seen.troubles.get(Part.COVERAGE)] == [trouble, None]
         assert seen.orgs["acme"].labels == {"team": "qa"}
 
     view(during)

@@ -2,5 +2,6 @@
 
 from collector.ledger.postgresql.dsn import Dsn, UrlError
 from collector.ledger.postgresql.engine import PostgresDatabase
+from collector.ledger.postgresql.look import PostgresLook
 
-__all__ = ["Dsn", "PostgresDatabase", "UrlError"]
+__all__ = ["Dsn", "PostgresDatabase", "PostgresLook", "UrlError"]

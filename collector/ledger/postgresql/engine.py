@@ -21,7 +21,14 @@ from collector.errors import LedgerError
 from collector.ledger import versions
 from collector.ledger.database import PATIENCE_S
 from collector.ledger.postgresql.dsn import Dsn
-from collector.ledger.postgresql.failures import FAILURES, ends_session, is_starting, is_temporary, to_ledger_error
+from collector.ledger.postgresql.failures import (
+    FAILURES,
+    ends_session,
+    gone,
+    is_starting,
+    is_temporary,
+    to_ledger_error,
+)
 from collector.ledger.postgresql.locks import SessionLock
 from collector.ledger.postgresql.pooler import SHARED, shares_sessions
 from collector.ledger.postgresql.session import Session, connect
@@ -59,12 +66,14 @@ class PostgresDatabase:
         self._connection: Connection | None = None
 
     @classmethod
-    def open(cls, dsn: Dsn, *, durable: bool, patience_s: float = PATIENCE_S) -> PostgresDatabase:
-        """Open the ledger; create it if it is new, migrate it if it is older. Raises LedgerError."""
+    def open(cls, dsn: Dsn, *, durable: bool, patience_s: float = PATIENCE_S, create: bool = True) -> PostgresDatabase:
+        """Open the ledger; migrate an older one; create a missing one if `create` is set. Raises LedgerError."""
         database = cls(dsn, durable=durable, patience_s=patience_s)
         try:
             database._connect_first()
             version = database.read(versions.version_of)
+            if version is None and not create:
+                raise gone(database.where)
             if version is None or versions.is_older(version, database.where):
                 database.write(database._create_or_migrate)
         except BaseException:

@@ -1,15 +1,17 @@
 """Failures of PostgreSQL and of the connection to it, as messages that say what to do.
 
 A server's messages never contain a password. A failed connection has no SQLSTATE: it is recognized by the
-English text of its message. Any other message is shown as it is.
+English text of its message. Of any other failure only the SQLSTATE, the kind and the place are shown.
 """
 
 from __future__ import annotations
 
+import re
+
 import psycopg
 from sqlalchemy.exc import DBAPIError, PendingRollbackError
 
-from collector.errors import LedgerError
+from collector.errors import LedgerError, kind_of, place_of
 from collector.ledger.codec import DamagedError
 from collector.ledger.postgresql.pooler import SHARED
 
@@ -20,7 +22,7 @@ _FIXES = {
     "53100": "the server's disk is full: free some space there, then run again",
     "53200": "the server is out of memory: check what else it is running, then run again",
     "53300": "the server has too many connections: raise its max_connections or stop some clients (each collector "
-    "takes two, `serve` four), then run again",
+    "takes two, `serve` five), then run again",
     "55P03": "another process kept it locked for too long: check which process uses it, then run again",
     "57014": "a statement took longer than the server's statement_timeout: check what slows the server down, "
     "then run again",
@@ -57,6 +59,10 @@ _FIXES_BY_MESSAGE = (
     ("statement pooling", SHARED),
     ("session is read-only", _FIXES["25006"]),
 )  # fmt: skip
+# libpq quotes what is wrong in the URL, which may be a secret in the wrong place.
+_VALUE = re.compile(
+    r'(invalid (?:"[a-z_]+" )?[a-z_ -]*?(?:value|number|range|argument for server process))(?:: [^"]+|:? "[^"]*")'
+)
 _STARTING = ("starting up", "shutting down", "in recovery mode", "not yet accepting connections")
 _SESSION_ENDS = ("08", "57P", "25P03")
 _TEMPORARY = (*_SESSION_ENDS, "40")
@@ -64,6 +70,25 @@ _UNREACHABLE = (
     "the server doesn't answer, or the connection broke: check that it runs and is reachable from here, "
     "then run again: {message}"
 )
+
+
+def gone(where: str) -> LedgerError:
+    """Return the error for a ledger whose tables were there before. An empty one would emit everything again."""
+    return LedgerError(
+        f"the ledger {where} is gone: its tables don't exist any more: restore a backup of them. To begin with an "
+        "empty one, restart the service"
+    )
+
+
+def read_only(where: str) -> LedgerError:
+    """Return the error for a server that accepts no writes."""
+    return LedgerError(f"the ledger {where} can't be used: {_FIXES['25006']}")
+
+
+def denied(where: str, schema: str) -> LedgerError:
+    """Return the error for tables that this user may not write."""
+    fix = _FIXES["42501"].format(message="it may not write the tables", schema=schema)
+    return LedgerError(f"the ledger {where} can't be used: {fix}")
 
 
 def ends_session(error: Exception) -> bool:
@@ -115,7 +140,7 @@ def _fix(error: Exception, message: str) -> str:
                 return fix
         if isinstance(_origin(error), psycopg.OperationalError):
             return _UNREACHABLE
-    return "{message}"
+    return f"{state or kind_of(_origin(error))} at {place_of(error)}"
 
 
 def _origin(error: Exception) -> BaseException:
@@ -130,4 +155,4 @@ def _message(error: Exception) -> str:
     """Return the message of the server in one line, without the statement that SQLAlchemy adds."""
     origin = _origin(error)
     primary = origin.diag.message_primary if isinstance(origin, psycopg.Error) else None
-    return " ".join((primary or str(origin)).split())
+    return _VALUE.sub(r"\1 (not shown)", " ".join((primary or str(origin)).split()))

@@ -6,11 +6,14 @@ within about a minute; then the server releases the locks of the session.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import psycopg
 
 from collector.errors import LedgerError
+from collector.ledger.postgresql.addresses import with_addresses
 from collector.ledger.postgresql.dsn import Dsn
 
 _CLIENT = {
@@ -35,12 +38,15 @@ _SERVER = {
 Session = psycopg.Connection[tuple[Any, ...]]
 
 
-def connect(dsn: Dsn, *, durable: bool = True, lock_timeout_s: float) -> Session:
+def connect(
+    dsn: Dsn, *, durable: bool = True, lock_timeout_s: float, client: Mapping[str, str] = MappingProxyType({})
+) -> Session:
     """Return a new session in autocommit mode: the caller begins transactions. Raises psycopg.Error, LedgerError.
 
-    Text is exchanged in UTF-8, whatever the URL or the environment sets.
+    `client` overrides parameters of the URL. Text is exchanged in UTF-8, whatever the URL or the environment sets.
     """
-    given: dict[str, Any] = {**_CLIENT, **dsn.params, "client_encoding": "UTF8"}
+    params = {**_CLIENT, **dsn.params, **client, "client_encoding": "UTF8"}
+    given: dict[str, Any] = with_addresses(params, deadline_s=_deadline_s(params["connect_timeout"]))
     if (password := dsn.password()) is not None:
         given["password"] = password
     session: Session = psycopg.connect(**given, autocommit=True)
@@ -63,3 +69,9 @@ def connect(dsn: Dsn, *, durable: bool = True, lock_timeout_s: float) -> Session
         session.close()
         raise
     return session
+
+
+def _deadline_s(connect_timeout: str) -> float:
+    """Return for how long to wait for a name server: as for the server, but never without a limit."""
+    seconds = int(connect_timeout) if connect_timeout.isdecimal() else 0
+    return float(seconds or int(_CLIENT["connect_timeout"]))

@@ -2,6 +2,7 @@
 
 from collector.ledger.sqlite.database_file import DatabaseFile
 from collector.ledger.sqlite.engine import SqliteDatabase
+from collector.ledger.sqlite.look import SqliteLook
 from collector.ledger.sqlite.reading import SqliteReader
 
-__all__ = ["DatabaseFile", "SqliteDatabase", "SqliteReader"]
+__all__ = ["DatabaseFile", "SqliteDatabase", "SqliteLook", "SqliteReader"]

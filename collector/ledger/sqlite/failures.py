@@ -44,8 +44,8 @@ def to_ledger_error(error: Exception, where: str) -> LedgerError:
     for code, what in _DAMAGED.items():
         if name.startswith(code):
             return damaged(where, what)
-    if name.startswith(_DENIED) and (denied := _denied(Path(where))):
-        return to_ledger_error(denied, where)
+    if name.startswith(_DENIED) and (refused := denied(Path(where))):
+        return to_ledger_error(refused, where)
     for code, fix in _FIXES.items():
         if name.startswith(code):
             return LedgerError(f"the ledger {where} can't be used: {fix}")
@@ -62,9 +62,19 @@ def damaged(where: str, reason: str) -> LedgerError:
     )
 
 
-def _denied(path: Path) -> PermissionError | None:
+def gone(where: str) -> LedgerError:
+    """Return the error for a ledger that was there before. An empty one would fetch and emit everything again."""
+    return LedgerError(
+        f"the ledger {where} is gone: move it back, or restore a backup of it. To begin with an empty one, "
+        "restart the service"
+    )
+
+
+def denied(path: Path) -> OSError | None:
     """Return an error for the first file of the ledger that this process may not write: SQLite doesn't name it."""
     for file in (path, Path(f"{path}-wal"), Path(f"{path}-shm"), path.parent):
         if file.exists() and not os.access(file, os.R_OK | os.W_OK, effective_ids=True):
-            return PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(file))
+            read_only = os.statvfs(file).f_flag & os.ST_RDONLY
+            number = errno.EROFS if read_only else errno.EACCES
+            return OSError(number, os.strerror(number), str(file))
     return None

@@ -169,6 +169,7 @@ class StatusDocument:
     started_at: Annotated[datetime, about("When the service started")]
     headline: Annotated[str, about("Whether everything is complete, in words for people")]
     stopping: Annotated[bool, about("Whether it is being stopped")]
+    unready: Annotated[str | None, about("Why no run can do its work, as /readyz says; null: one can")]
     config: ConfigPart
     schedule: SchedulePart
     current_run: CurrentRunPart | None

@@ -13,6 +13,7 @@ import orjson
 from collector.core.org_coverage import COUNTED, OrgCoverage, PopulationCoverage
 from collector.core.visible import visible
 from collector.model import Window, Zone
+from collector.service.health import unready
 from collector.service.view import CurrentRun, Observed
 from collector.service.web.choice import Choice, has_state
 from collector.service.web.status_document import (
@@ -65,6 +66,7 @@ def status_document(seen: Observed, choice: Choice = EVERYTHING, *, now: datetim
         seen,
         now=now,
         headline=headline(seen, orgs)[1],
+        unready=unready(seen),
         config=ConfigPart(
             path=seen.config_path,
             loaded_at=seen.config_loaded_at,

@@ -316,3 +316,24 @@ def test_a_ledger_that_is_being_created_for_too_long_is_reported(path: Path) -> 
     file.prepare()
     with file.opening_lock(patience_s=0), pytest.raises(LedgerError, match="is creating or migrating it"):
         open_ledger(path, patience_s=0.05)
+
+
+def test_a_ledger_that_is_moved_away_is_gone_for_those_who_use_it_until_it_is_back(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/state/ledger.db"
+    ledger = SqlLedger.open(url, command="test", now=lambda: T0)
+    try:
+        (tmp_path / "state").rename(tmp_path / "aside")
+        with pytest.raises(LedgerError, match="is gone: move it back"):
+            ledger.identified()
+        with pytest.raises(LedgerError, match="is gone: move it back"):
+            SqlLedger.open(url, command="test", now=lambda: T0, create=False)
+        assert not (tmp_path / "state").exists()
+        other = SqlLedger.open(url, command="test", now=lambda: T0)
+        other.close()
+        with pytest.raises(LedgerError, match="is gone: move it back"):
+            ledger.identified()  # not those of the other one
+        (tmp_path / "state").rename(tmp_path / "other")
+        (tmp_path / "aside").rename(tmp_path / "state")
+        assert ledger.identified() == {}
+    finally:
+        ledger.close()

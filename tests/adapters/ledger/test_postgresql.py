@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -325,6 +326,20 @@ def test_tls_follows_the_parameters_of_the_url(with_tls: Server, authority: Auth
     assert "the server's certificate is for another host: " in refusal(elsewhere)
 
 
+def test_tls_verifies_the_name_of_the_url_although_the_address_is_looked_up_first(
+    with_tls: Server, authority: Authority, opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def getaddrinfo(host: str, *_: Any, **__: Any) -> list[Any]:
+        assert host in {"ledger.example", "other.example"}
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    url = with_tls.url(schema_of(with_tls.fresh()), sslmode="verify-full", sslrootcert=str(authority.ca_file))
+    assert opened(url.replace("@127.0.0.1:", "@ledger.example:")).identified() == {}
+    wrong = refusal(url.replace("@127.0.0.1:", "@other.example:"))
+    assert "the server's certificate is for another host: " in wrong
+
+
 def test_a_certificate_of_another_authority_is_refused(with_tls: Server, tmp_path: Path) -> None:
     ca = str(Authority(tmp_path).ca_file)
     message = refusal(with_tls.url(sslmode="verify-ca", sslrootcert=ca))
@@ -381,3 +396,26 @@ def test_a_failed_transaction_leaves_no_change(opened: Open) -> None:
 def test_the_driver_is_not_loaded_for_a_ledger_in_sqlite() -> None:
     code = "import sys, collector.ledger; sys.exit('psycopg' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+PARAMETERS = (
+    "connect_timeout sslmode gssencmode target_session_attrs load_balance_hosts channel_binding keepalives_idle "
+    "ssl_min_protocol_version options application_name"
+)
+
+
+@pytest.mark.parametrize("name", PARAMETERS.split())
+def test_a_secret_in_place_of_another_parameter_is_not_shown(server: Server, name: str) -> None:
+    url = server.url("pasted", **{name: "S3cr3tpw"})
+    try:
+        PostgresDatabase.open(Dsn.of(url), durable=False, patience_s=1.0).close()
+    except LedgerError as error:
+        assert "S3cr3tpw" not in str(error)  # noqa: PT017 - some parameters accept anything
+        assert "can't be used: " in str(error)  # noqa: PT017
+
+
+def test_a_statement_that_the_server_refuses_is_reported_by_its_code_and_place(server: Server, opened: Open) -> None:
+    ledger = opened(server.fresh())
+    with pytest.raises(LedgerError, match=r"can't be used: 22P02 at ledger/postgresql/engine\.py") as caught:
+        ledger._database.read(lambda tx: tx.exec_driver_sql("SELECT 'S3cr3tpw'::int"))
+    assert "S3cr3tpw" not in str(caught.value)
