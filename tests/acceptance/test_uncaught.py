@@ -15,6 +15,7 @@ BROKEN = """
 import asyncio, gc, logging, sys, threading, warnings
 import collector.cli.main as command
 from collector.adapters.logs import configure_logs
+from collector.cli.schema import schema
 
 SECRET = "s3cr3t-" + "of-a-library"
 
@@ -52,7 +53,7 @@ def broken(**_):
         logging.getLogger("library").exception("it failed")
     raise BaseException(SECRET)
 
-command.cli.commands["schema"].callback = broken
+schema.callback = broken
 command.main(["schema", "record"])
 """
 
