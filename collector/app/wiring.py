@@ -99,11 +99,15 @@ async def run_once(
     offload: Offload,
     stop: Stop,
     watch: Callable[[Event], None],
+    create: bool = True,
 ) -> RunResult:
-    """Run into the configured output. Raises OutputError, LedgerError, ConfigError."""
+    """Run into the configured output. Raises OutputError, LedgerError, ConfigError.
+
+    Without `create`, a ledger in a file must exist: it did before.
+    """
     settings, clock = config.settings, SystemClock()
     async with AsyncExitStack() as stack:
-        ledger = await offload(lambda: ledger_of_run(config, command.name, clock))
+        ledger = await offload(lambda: ledger_of_run(config, command.name, clock, create=create))
         stack.push_async_callback(offload, ledger.close)
         sink = await offload(lambda: open_sink(settings, run_id))
         stack.push_async_callback(offload, sink.close)
@@ -152,12 +156,12 @@ def finish_left_files(config: LoadedConfig, *, directories: Sequence[Path], lost
         ledger.close()
 
 
-def ledger_of_run(config: LoadedConfig, command: str, clock: Clock) -> Ledger:
+def ledger_of_run(config: LoadedConfig, command: str, clock: Clock, *, create: bool = True) -> Ledger:
     """Return the ledger of the config, or one that remembers nothing (`state: none`). Raises LedgerError."""
-    return open_ledger(config.settings, command, clock) if has_ledger(config) else NoLedger()
+    return open_ledger(config.settings, command, clock, create=create) if has_ledger(config) else NoLedger()
 
 
-def open_ledger(settings: Settings, command: str, clock: Clock) -> SqlLedger:
+def open_ledger(settings: Settings, command: str, clock: Clock, *, create: bool = True) -> SqlLedger:
     """Return the ledger of the config. Raises LedgerError that says what to do."""
     state = settings.state
     return SqlLedger.open(
@@ -165,6 +169,7 @@ def open_ledger(settings: Settings, command: str, clock: Clock) -> SqlLedger:
         command=f"collector {command}",
         now=clock.now,
         password_file=state.password_file,
+        create=create,
     )
 
 

@@ -8,14 +8,20 @@ from collector.ledger import sqlite
 from collector.ledger.database import Database, Readable
 
 
-def open_database(url: str, *, durable: bool, patience_s: float, password_file: Path | None) -> Database:
-    """Open the ledger of a URL; create it if it is new, migrate it if it is older. Raises LedgerError."""
+def open_database(
+    url: str, *, durable: bool, patience_s: float, password_file: Path | None, create: bool = True
+) -> Database:
+    """Open the ledger of a URL; create it if it is new, migrate it if it is older. Raises LedgerError.
+
+    Without `create`, a file that is missing is an error; the tables on a server are created in any case.
+    """
     if url.startswith("postgresql://"):
         from collector.ledger import postgresql  # noqa: PLC0415 - loads its driver
 
         dsn = postgresql.Dsn.of(url, password_file=password_file)
         return postgresql.PostgresDatabase.open(dsn, durable=durable, patience_s=patience_s)
-    return sqlite.SqliteDatabase.open(sqlite.DatabaseFile.of(url), durable=durable, patience_s=patience_s)
+    file = sqlite.DatabaseFile.of(url)
+    return sqlite.SqliteDatabase.open(file, durable=durable, patience_s=patience_s, create=create)
 
 
 def open_readable(url: str, *, password_file: Path | None) -> Readable | None:

@@ -54,12 +54,13 @@ class SqlLedger(LedgerReader):
         holder_id: str | None = None,
         patience_s: float = PATIENCE_S,
         password_file: Path | None = None,
+        create: bool = True,
     ) -> SqlLedger:
         """Open the ledger of a URL, and register this process as one that works on it.
 
         A missing ledger is created; an older one is migrated. Without `durable` a power cut may lose committed
         data. A transaction waits up to `patience_s` for other processes and for an unreachable server.
-        `password_file` is read at every connection to a server.
+        `password_file` is read at every connection to a server. Without `create`, a missing file is an error.
         Raises LedgerError if the ledger has a newer version, is damaged, or can't be written.
         """
         me = Holder(
@@ -69,7 +70,9 @@ class SqlLedger(LedgerReader):
             command=command,
             since=now(),
         )
-        database = open_database(url, durable=durable, patience_s=patience_s, password_file=password_file)
+        database = open_database(
+            url, durable=durable, patience_s=patience_s, password_file=password_file, create=create
+        )
         try:
             database.write(lambda tx: holders.register(tx, me, database.liveness))
         except BaseException:

@@ -88,7 +88,9 @@ class ServiceHost:
         self, config: LoadedConfig, command: Command, *, run_id: str, stop: Stop, watch: Listener
     ) -> RunResult:
         """Execute one run. Raises the exception that ended it, if any."""
-        return await run_once(config, command, run_id=run_id, offload=self._writer, stop=stop, watch=watch)
+        return await run_once(
+            config, command, run_id=run_id, offload=self._writer, stop=stop, watch=watch, create=False
+        )
 
     async def recent_runs(self, config: LoadedConfig) -> Sequence[RunView]:
         """Return the service's ended runs that are in the ledger, newest first. Raises LedgerError."""
@@ -122,7 +124,8 @@ class ServiceHost:
     def _handle(self, config: LoadedConfig) -> SqlLedger:
         state = config.settings.state
         if self._ledger is None or self._state != state:
-            opened = open_ledger(config.settings, COMMAND, self._clock)  # first: the one in use stays if this fails
+            # First: the one in use stays if this fails. One that was in use and is gone is not created anew.
+            opened = open_ledger(config.settings, COMMAND, self._clock, create=self._state != state)
             self._forget()
             self._ledger, self._state = opened, state
         return self._ledger
