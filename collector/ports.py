@@ -277,6 +277,14 @@ class Ledger(Protocol):
         """Return those of the ended runs that may have written no manifest and ended after the run `newest` began."""
         ...
 
+    def has_file(self, name: str) -> bool:
+        """Return whether there is an unsealed file of that name."""
+        ...
+
+    def has_run(self, run_id: str) -> bool:
+        """Return whether a run is known."""
+        ...
+
     def begin_run(self, run_id: str, command: str, now: datetime) -> Sequence[str]:
         """Commit the start of a run; return the ids of earlier runs whose process died, and which are ended now."""
         ...

@@ -17,6 +17,7 @@ from collector.adapters.sinks.directory import hidden
 from collector.adapters.sinks.directory_id import VisibleDirectories, ensure_id
 from collector.adapters.sinks.files import Files, OsFiles
 from collector.app.command import Command, ages_of, first_wanted
+from collector.app.leftovers import warn_of_strangers
 from collector.config import LoadedConfig, Settings
 from collector.core.identities import Identities
 from collector.core.ledger_entries import CalendarChanged, Standing
@@ -51,6 +52,8 @@ def prepare(
     log_awaited(recovered.awaited)
     standings = register(ledger, config, orgs, now)  # a run that is refused for a calendar hasn't begun
     adopted = adopt(ledger, files, directory or Path(), unsettled, ahead=bool(recovered.ahead), now=now)
+    if directory and ledger.remembers:
+        warn_of_strangers(ledger, files, directory, unsettled.listing.unsealed)
     for interrupted in ledger.begin_run(run_id, command.label, now):
         log.warning(
             "run.interrupted",

@@ -18,6 +18,7 @@ from collector.core.emission import Emission, Emitted, newest_of
 from collector.model import Granularity, Population, ProductUsage, Quality, Window
 
 _RECORDS = re.compile(r"usage-([\w-]{1,64})-\d{4,}\.jsonl")
+_UNSEALED = re.compile(r"\.(.+)\.unsealed")
 _MANIFEST = re.compile(r"run-([\w-]{1,64})\.json")
 
 
@@ -67,23 +68,31 @@ class PastManifest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """The names in an output directory: files of records by their run, oldest first, and runs with a manifest."""
+    """The names in an output directory: files of records by their run, oldest first, and runs with a manifest.
+
+    `unsealed` are the names that hidden files of records will have.
+    """
 
     files: Mapping[str, Sequence[str]]
     manifests: frozenset[str]
+    unsealed: Sequence[str] = ()
 
     @classmethod
     def of(cls, names: Iterable[str]) -> Listing:
         """Sort the names of a directory; names of other things are left out."""
         files: dict[str, list[str]] = defaultdict(list)
-        manifests = set()
+        manifests, unsealed = set(), []
         for name in names:
             if run_id := run_of(name):
                 files[run_id].append(name)
             elif found := _MANIFEST.fullmatch(name):
                 manifests.add(found[1])
+            elif (found := _UNSEALED.fullmatch(name)) and run_of(found[1]):
+                unsealed.append(found[1])
         return cls(
-            files={run_id: sorted(of, key=_number) for run_id, of in files.items()}, manifests=frozenset(manifests)
+            files={run_id: sorted(of, key=_number) for run_id, of in files.items()},
+            manifests=frozenset(manifests),
+            unsealed=sorted(unsealed),
         )
 
 

@@ -164,6 +164,14 @@ class NoLedger:
         """Return no run."""
         return ()
 
+    def has_file(self, name: str) -> bool:
+        """Return False."""
+        return False
+
+    def has_run(self, run_id: str) -> bool:
+        """Return False."""
+        return False
+
     def begin_run(self, run_id: str, command: str, now: datetime) -> Sequence[str]:
         """Return no interrupted run."""
         return ()

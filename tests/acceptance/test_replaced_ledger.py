@@ -37,7 +37,7 @@ def test_a_ledger_that_is_replaced_under_a_backfill_ends_it_and_the_next_one_com
 ) -> None:
     ledger, out = tmp_path / "ledger.db", tmp_path / "out"
     with simulated_api(tmp_path, orgs=3) as api:
-        args = ["-c", api.config, "--state", f"sqlite:///{ledger}", "-o", "out"]
+        args: list[str | Path] = ["-c", api.config, "--state", f"sqlite:///{ledger}", "-o", "out"]
         assert collector("backfill", *args, "--last", "3d", cwd=tmp_path).code == 0
         backup = back_up(ledger)
         known = {file.name for file in out.iterdir()}
