@@ -126,7 +126,7 @@ def test_what_no_collect_fetches_any_more_is_stranded_by_its_own_age() -> None:
     assert stranded(young, GRID, ages, now=now) == []
     assert stranded([Gap(MISSING, span(9, 14))], GRID, ages, now=now) == [span(9, 12)]
     repairs = [Gap(CoverageState.PARTIAL, span(13, 19)), Gap(CoverageState.FAILED, span(3, 4))]
-    assert stranded(repairs, GRID, ages, now=now) == [span(3, 4), span(14, 16)]
+    assert stranded(repairs, GRID, ages, now=now) == [span(3, 4), span(13, 16)]
 
 
 def test_what_is_in_doubt_is_never_stranded_since_no_backfill_fetches_it() -> None:
