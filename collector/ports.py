@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Protocol, TypeVar
 
 from collector.core.coverage import Coverage
-from collector.core.delivered import DeliveredSlice, PastRun
+from collector.core.delivered import DeliveredSlice, OrgRange, PastRun, Taken
 from collector.core.ledger_entries import (
     CalendarChanged,
     Holder,
@@ -250,19 +250,27 @@ class Ledger(Protocol):
         """Take over files that were left behind; return those that no other process took over first."""
         ...
 
-    def unsettled(self, run_ids: Collection[str]) -> Mapping[str, bool]:
+    def unsettled(self, run_ids: Collection[str], *, interrupted: bool = False) -> Mapping[str, bool]:
         """Return the runs whose end isn't known, except those of living processes; and whether they are known to begin.
 
-        Those that are not known at all ended after the backup that this ledger was restored from.
+        Those that are not known at all ended after the backup that this ledger was restored from. With `interrupted`,
+        the end isn't known either of those that a later run ended.
         """
         ...
 
     def is_behind(self, slice_: DeliveredSlice) -> bool:
-        """Return whether a slice of a sealed file has revisions that the ledger doesn't know."""
+        """Return whether a slice's last emission that the ledger knows isn't the one in a sealed file."""
         ...
 
-    def adopt(self, slices: Sequence[DeliveredSlice]) -> None:
-        """Take over what sealed files have of slices, where that is newer. Slices that are new are not complete."""
+    def adopt(self, slices: Sequence[DeliveredSlice], *, wanted: bool = True) -> Taken:
+        """Take over what sealed files have of slices, where that is newer; return what was.
+
+        Slices that are new are not complete. With `wanted`, the windows of all of them are wanted.
+        """
+        ...
+
+    def adopt_ranges(self, given: Sequence[OrgRange]) -> Sequence[OrgRange]:
+        """Note that ranges are wanted; return those of orgs whose names the ledger doesn't know."""
         ...
 
     def adopt_runs(self, past: Sequence[PastRun]) -> None:
@@ -275,6 +283,14 @@ class Ledger(Protocol):
 
     def without_manifest(self, run_ids: Collection[str], *, newest: str) -> Sequence[str]:
         """Return those of the ended runs that may have written no manifest and ended after the run `newest` began."""
+        ...
+
+    def has_file(self, name: str) -> bool:
+        """Return whether there is an unsealed file of that name."""
+        ...
+
+    def has_run(self, run_id: str) -> bool:
+        """Return whether a run is known."""
         ...
 
     def begin_run(self, run_id: str, command: str, now: datetime) -> Sequence[str]:

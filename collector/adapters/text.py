@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import unicodedata
 from collections.abc import Sequence
 
@@ -42,3 +43,18 @@ def some(names: Sequence[str], shown: int = 3) -> str:
     """Return the first names, and how many more there are: `a, b, c and 4 more`."""
     more = len(names) - shown
     return ", ".join(names[:shown]) + (f" and {more} more" if more > 0 else "")
+
+
+def shell_word(text: str) -> str:
+    """Return a text as a shell reads it back; what would not be seen is spelled out (`$'…'`: bash and zsh know it)."""
+    if printable(text, len(text)) == text:
+        return shlex.quote(text)
+    spelled = "".join(
+        f"\\U{ord(character):08x}"
+        if printable(character) != character
+        else f"\\{character}"
+        if character in "\\'"
+        else character
+        for character in text
+    )
+    return f"$'{spelled}'"

@@ -56,6 +56,7 @@ class CoverageReader:
         self._read: dict[str, tuple[datetime, _Position]] = {}
         self._rows: Mapping[str, Organization] = {}
         self._in_doubt: Mapping[int, frozenset[int]] = {}
+        self._source: Readable | None = None
         self.adopt(config)
 
     def adopt(self, config: LoadedConfig) -> None:
@@ -86,6 +87,10 @@ class CoverageReader:
 
         Raises LedgerError.
         """
+        if ledger is not self._source:  # it was opened again: it may be another one by now
+            self._source, self._located_at = ledger, None
+            self._digests.clear()
+            self._read.clear()
         orgs = [self._orgs[name] for name in dict.fromkeys(names) if name in self._orgs]
         periods = self._periods(orgs, now)
         self._in_doubt = ledger.in_doubt()

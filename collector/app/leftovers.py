@@ -16,13 +16,16 @@ import structlog
 from collector.adapters.paths import named
 from collector.adapters.sinks.directory import hidden
 from collector.adapters.sinks.directory_id import OneDirectory, VisibleDirectories, id_of, is_being_written
-from collector.adapters.sinks.files import OsFiles
+from collector.adapters.sinks.files import Files, OsFiles
 from collector.core.delivered import run_of
 from collector.core.echo import echo
-from collector.deliver.adoption import adopt, look
+from collector.deliver.adoption import adopt
+from collector.deliver.doubled import log_doubled
 from collector.deliver.recovery import recover
+from collector.deliver.unsettled import look, unknown_files
 from collector.errors import ConfigError, LedgerError
 from collector.ledger import SqlLedger
+from collector.ports import Ledger
 
 _FILE = re.compile(r"usage-[A-Za-z0-9.-]{1,60}")
 
@@ -39,39 +42,56 @@ def finish_leftovers(
     for directory in directories:
         if not directory.is_dir():
             raise ConfigError(f"--recover: the directory {named(directory)} is not an existing directory")
-    rest = [path for directory in directories for path in _recover(ledger, directory, now)]
+    rest = [path for directory in directories for path in _recover(ledger, directory, own, now)]
     for path in rest:
-        log.warning("file.unsealed", file=str(path), message=_why_unsealed(ledger, path))
+        _warn(ledger, path)
     for name in lost:
         _give_up(ledger, name, own)
     return not rest
 
 
-def _recover(ledger: SqlLedger, directory: Path, now: datetime) -> list[Path]:
+def warn_of_strangers(ledger: Ledger, files: Files, directory: Path, names: Sequence[str]) -> None:
+    """Log the hidden files of a directory that no run will finish; `names` are their names without `hidden`."""
+    for name in names:
+        path = hidden(directory, name)
+        if not (ledger.has_file(name) or is_being_written(path) or files.size(path) is None):
+            _warn(ledger, path)
+
+
+def _warn(ledger: Ledger, path: Path) -> None:
+    log.warning("file.unsealed", file=str(path), message=_why_unsealed(ledger, path))
+
+
+def _recover(ledger: SqlLedger, directory: Path, own: Path | None, now: datetime) -> list[Path]:
     files = OsFiles()
-    unsettled = look(ledger, files, directory)
+    unsettled = look(ledger, files, directory, interrupted=True)
     recovered = recover(ledger, files, hidden, OneDirectory(directory), own=directory, delivered=unsettled.delivered)
-    adopted = adopt(ledger, files, directory, unsettled, ahead=bool(recovered.ahead), now=now)
+    unknown = unknown_files(ledger, files, directory, unsettled)
+    if own is not None and own != directory:
+        log_doubled(files, directory, [name for one in unknown.values() for name in one.names], own)
+    adopted = adopt(ledger, files, directory, unsettled, unknown, ahead=bool(recovered.ahead), now=now)
     rest = sorted(directory.glob(hidden(directory, "usage-*").name))
-    if not (recovered.sealed or recovered.lost or rest or adopted or id_of(directory)):
+    known = unsettled.listing.files or unsettled.listing.manifests
+    if not (recovered.sealed or recovered.lost or rest or adopted or known or id_of(directory)):
         raise ConfigError(f"--recover: {directory} holds no file that a collector left behind")
     log.info("directory.recovered", directory=str(directory), sealed=len(recovered.sealed), lost=len(recovered.lost))
     return rest
 
 
-def _why_unsealed(ledger: SqlLedger, path: Path) -> str:
+def _why_unsealed(ledger: Ledger, path: Path) -> str:
     """Return why a hidden file stays as it is, and what to do."""
     name = path.name.removeprefix(".").removesuffix(".unsealed")
     if is_being_written(path) or ledger.has_file(name):
         return "a running process writes it: its run seals it, or the next one does"
     if ledger.has_run(run_of(name) or ""):
         return (
-            "the ledger gave this file up, or committed nothing of it: its slices are fetched again, and none of its "
-            "records counts as delivered. Remove the file"
+            "the ledger gave this file up, or committed nothing of it: none of its records counts as delivered. "
+            "Its windows are fetched again if they are wanted. Remove the file"
         )
     return (
         "the ledger doesn't know its run: the file belongs to another ledger, or this one was restored from an older "
-        "backup. With this ledger its slices are fetched again: remove the file if no other ledger writes here"
+        "backup. With this ledger, none of its records counts as delivered: if a `backfill` wrote it, run that again. "
+        "Remove the file if no other ledger writes here"
     )
 
 

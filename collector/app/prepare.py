@@ -6,6 +6,7 @@ Called on the writer's thread. Sends nothing.
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -16,18 +17,22 @@ import structlog
 from collector.adapters.sinks.directory import hidden
 from collector.adapters.sinks.directory_id import VisibleDirectories, ensure_id
 from collector.adapters.sinks.files import Files, OsFiles
+from collector.app.backfills import log_backfills
 from collector.app.command import Command, ages_of, first_wanted
+from collector.app.leftovers import warn_of_strangers
 from collector.config import LoadedConfig, Settings
+from collector.core.delivered import Listing, has_no_ledger
 from collector.core.identities import Identities
 from collector.core.ledger_entries import CalendarChanged, Standing
 from collector.core.ranges import Last
 from collector.core.wanted import BackfillWanted, CollectWanted, Wanted, calendars_overlap
-from collector.deliver.adoption import Unsettled, adopt, look
+from collector.deliver.adoption import adopt
 from collector.deliver.recovery import Recovered, log_awaited, recover
 from collector.deliver.unlisted import unlisted
+from collector.deliver.unsettled import Unsettled, look, unknown_files, unreadable
 from collector.errors import ConfigError, Problem
 from collector.ledger import Readable
-from collector.model import Org
+from collector.model import Org, Window
 from collector.ports import Clock, Ledger
 from collector.run.session import LedgerSession, since_of
 
@@ -47,10 +52,15 @@ def prepare(
     directory_id = ensure_id(directory) if directory and ledger.across_machines else None
     files = files or OsFiles()
     unsettled = look(ledger, files, directory) if directory and ledger.remembers else Unsettled()
+    if directory and not ledger.remembers:
+        _refuse_directory_of_a_ledger(directory, files)
     recovered = recover_files(ledger, settings, files, delivered=unsettled.delivered)
     log_awaited(recovered.awaited)
     standings = register(ledger, config, orgs, now)  # a run that is refused for a calendar hasn't begun
-    adopted = adopt(ledger, files, directory or Path(), unsettled, ahead=bool(recovered.ahead), now=now)
+    unknown = unknown_files(ledger, files, directory or Path(), unsettled)
+    adopted = adopt(ledger, files, directory or Path(), unsettled, unknown, ahead=bool(recovered.ahead), now=now)
+    if directory and ledger.remembers:
+        warn_of_strangers(ledger, files, directory, unsettled.listing.unsealed)
     for interrupted in ledger.begin_run(run_id, command.label, now):
         log.warning(
             "run.interrupted",
@@ -58,17 +68,21 @@ def prepare(
             message=f"the ledger has no end of run {interrupted}: it was killed, or it could not commit its end. The "
             "windows that it did not complete will be fetched",
         )
+    wanted_ = wanted(ledger, settings, command, orgs=orgs, standings=standings, now=now)
+    if adopted:
+        log_backfills(config, wanted_, adopted, now)
     return LedgerSession(
         ledger=ledger,
         orgs=orgs,
         standings=standings,
-        wanted=wanted(ledger, settings, command, orgs=orgs, standings=standings, now=now),
+        wanted=wanted_,
         identities=_identities(ledger, config, standings),
         wait_s=command.wait.total_seconds(),
         directory=str(directory or ""),
         directory_id=directory_id,
         unread=ledger.unread(),
         adopted=adopted,
+        ranges=_ranges(wanted_, orgs),
         recovered=unlisted(ledger, files, directory, unsettled.listing, recovered.sealed) if directory else (),
     )
 
@@ -114,6 +128,29 @@ def wanted(
         if span := backfill.span(org):
             ledger.want(standings[org.name].key, span)
     return backfill
+
+
+def _ranges(wanted_: Wanted, orgs: Sequence[Org]) -> dict[Window, list[str]]:
+    """Return the ranges that a command was given, each with its orgs. The manifest has them for a restored ledger."""
+    ranges: dict[Window, list[str]] = defaultdict(list)
+    for org in orgs if isinstance(wanted_, BackfillWanted) else ():
+        if span := wanted_.span(org):
+            ranges[span].append(org.name)
+    return ranges
+
+
+def _refuse_directory_of_a_ledger(directory: Path, files: Files) -> None:
+    """Raise ConfigError if runs with a ledger wrote to a directory: what this one emits would contradict them."""
+    try:
+        listing = Listing.of(files.names(directory))
+    except OSError as error:
+        raise unreadable(directory, error) from error
+    if not all(map(has_no_ledger, {*listing.files, *listing.manifests})):
+        raise ConfigError(
+            f"output: {directory} has files of runs with a ledger. A run without one would emit their records again, "
+            "with revision 1, and readers would take the wrong ones for the newest. Name another directory with "
+            "--output, or run with the ledger"
+        )
 
 
 def _identities(ledger: Ledger, config: LoadedConfig, standings: Mapping[str, Standing]) -> Identities:

@@ -27,6 +27,7 @@ from collector.app.prepare import output_directory, prepare, recover_files
 from collector.app.scope import Scope
 from collector.config import LoadedConfig, Settings
 from collector.config.sections import State
+from collector.core.delivered import WITHOUT_LEDGER
 from collector.core.request import RangeEnd
 from collector.core.retry import RetryPolicy
 from collector.errors import CollectorError, OutputError
@@ -79,9 +80,9 @@ def open_sink(settings: Settings, run_id: str) -> Sink:
     return DirectorySink.open(Path(settings.output.path), run_id=run_id, seal_at=settings.output.seal_at)
 
 
-def new_run_id(clock: Clock) -> str:
-    """Return an id that sorts by time and is unique."""
-    return f"{clock.now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+def new_run_id(clock: Clock, *, remembers: bool = True) -> str:
+    """Return an id that sorts by time and is unique. It shows a run that has no ledger."""
+    return f"{clock.now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}{'' if remembers else WITHOUT_LEDGER}"
 
 
 async def run_command(config: LoadedConfig, command: Command, *, watch: Callable[[Event], None]) -> RunResult:
@@ -89,7 +90,8 @@ async def run_command(config: LoadedConfig, command: Command, *, watch: Callable
     stop, clock = Stop(), SystemClock()
     async with WorkerThread() as offload:
         with draining(stop.request):
-            return await run_once(config, command, run_id=new_run_id(clock), offload=offload, stop=stop, watch=watch)
+            run_id = new_run_id(clock, remembers=has_ledger(config))
+            return await run_once(config, command, run_id=run_id, offload=offload, stop=stop, watch=watch)
 
 
 async def run_once(

@@ -143,7 +143,8 @@ def _closing(result: RunResult) -> str:
         unread = f"; files of {count(len(adopted.unread), 'run')} are gone (docs/runbook.md)" if adopted.unread else ""
         lines.append(
             f"the ledger was behind its output directory: {count(adopted.runs, 'unknown run')}, "
-            f"{count(adopted.slices, 'slice')} of {count(adopted.files, 'sealed file')} taken over{unread}"
+            f"{count(adopted.slices, 'slice')} of {count(adopted.files, 'sealed file')} taken over{unread}. "
+            "Windows that it didn't know are wanted again (`collector status`)"
         )
     if result.recovered:
         lines.append(

@@ -17,6 +17,7 @@ from rich.text import Text
 from collector.adapters.clock import SystemClock
 from collector.adapters.sinks.directory_id import VisibleDirectories
 from collector.adapters.text import count, printable, some
+from collector.app.backfills import backfill_commands
 from collector.app.command import has_ledger
 from collector.app.coverage import CoverageReader
 from collector.app.prepare import output_directory
@@ -24,7 +25,8 @@ from collector.app.wiring import open_ledger_to_read, warn_of_missing_ledger
 from collector.cli.options import config_options, open_context, shard_option, state_option
 from collector.cli.streams import stdout_console
 from collector.cli.tables import add_name, new_table
-from collector.config import Settings
+from collector.config import LoadedConfig, Settings
+from collector.core.delivered import OrgRange
 from collector.core.exit_codes import ExitCode
 from collector.core.org_coverage import INCOMPLETE, CoverageState, OrgCoverage, PopulationCoverage
 from collector.core.visible import visible
@@ -45,6 +47,7 @@ _STATES = {  # the mark of a day, and its colour
 _BLANK = (" ", "")
 _STRIPS = 12  # months, the newest
 _WIDE = 100  # columns
+_COMMANDS = 10
 
 
 @click.command(
@@ -86,13 +89,13 @@ def status(strips: bool, as_json: bool, **options: Any) -> int:
         click.echo(visible(orjson.dumps(content, option=orjson.OPT_INDENT_2)))
     else:
         console = stdout_console()
-        _show(console, orgs, strips=strips)
+        _show(console, context.config, orgs, strips=strips)
         for one, is_here in awaited:
             console.print(_await(one, is_here=is_here), markup=False)
     return ExitCode.INCOMPLETE if missing or awaited or any(org.incomplete for org in orgs) else ExitCode.OK
 
 
-def _show(console: Console, orgs: Sequence[OrgCoverage], *, strips: bool) -> None:
+def _show(console: Console, config: LoadedConfig, orgs: Sequence[OrgCoverage], *, strips: bool) -> None:
     console.print(_table(console, sorted(orgs, key=lambda org: (not org.refused, -org.incomplete))))
     shown = [org for org in orgs if strips or org.incomplete]
     for org in shown:
@@ -103,13 +106,23 @@ def _show(console: Console, orgs: Sequence[OrgCoverage], *, strips: bool) -> Non
     if shown:
         legend = [(f"{mark} {_word(state)}  ", colour) for state, (mark, colour) in _STATES.items()]
         console.print(Text.assemble(*legend))
-    old = [printable(org.name) for org in orgs if org.stranded]
+    old = [_zoned(org, gap) for org in orgs for gap in org.old_gaps]
     if old:
+        names = list(dict.fromkeys(printable(one.org) for one in old))
+        commands = backfill_commands(config, old)
         console.print(
-            f"{some(old, 5)}: some gaps are older than schedule.catch_up, so no collect fills them: "
-            "run `collector backfill`",
+            f"{some(names, 5)}: some gaps are older than schedule.catch_up, so no collect fills them. Run:",
             markup=False,
         )
+        for command in commands[:_COMMANDS]:
+            console.print(f"  {command}", markup=False, highlight=False, soft_wrap=True)
+        if len(commands) > _COMMANDS:
+            console.print(f"  and {len(commands) - _COMMANDS} more: they are shown when these are done", markup=False)
+
+
+def _zoned(org: OrgCoverage, gap: Window) -> OrgRange:
+    tz = Zone.parse(org.timezone).tz
+    return OrgRange(org=org.name, start=gap.start.astimezone(tz), end=gap.end.astimezone(tz))
 
 
 def _table(console: Console, orgs: Sequence[OrgCoverage]) -> Table:

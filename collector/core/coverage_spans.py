@@ -61,8 +61,8 @@ class Overlay:
         self.days[first + 1 : last] = [state] * (last - first - 1)
 
 
-def stranded(gaps: Sequence[Gap], grid: Grid, ages: Ages, *, now: datetime) -> Window | None:
-    """Return the span from the first to the last window that no `collect` fetches any more: only a backfill does.
+def stranded(gaps: Sequence[Gap], grid: Grid, ages: Ages, *, now: datetime) -> list[Window]:
+    """Return the spans of windows that no `collect` fetches any more: only a backfill does. Oldest first.
 
     What is in doubt is none of that: no backfill fetches it either, as its file may still be sealed.
     """
@@ -72,7 +72,7 @@ def stranded(gaps: Sequence[Gap], grid: Grid, ages: Ages, *, now: datetime) -> W
         end = min(gap.window.end, grid.calendar.floor(now - reach))
         if gap.state is not CoverageState.IN_DOUBT and gap.window.start < end:
             old.append(Window(gap.window.start, end))
-    return Window(min(span.start for span in old), max(span.end for span in old)) if old else None
+    return merge(sorted(old, key=lambda span: span.start))
 
 
 def _pieces(wanted: Sequence[Window], known: Sequence[Piece]) -> Iterator[Piece]:

@@ -80,7 +80,7 @@ def org_coverage(
         credential=_credential(history),
         populations=populations,
         last_day=period.last_day,
-        stranded=stranded(gaps, period.grid, period.ages, now=period.now),
+        old_gaps=stranded(gaps, period.grid, period.ages, now=period.now),
     )
 
 

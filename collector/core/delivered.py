@@ -17,7 +17,9 @@ import orjson
 from collector.core.emission import Emission, Emitted, newest_of
 from collector.model import Granularity, Population, ProductUsage, Quality, Window
 
+WITHOUT_LEDGER = "-noledger"  # how the id of a run that has no ledger ends
 _RECORDS = re.compile(r"usage-([\w-]{1,64})-\d{4,}\.jsonl")
+_UNSEALED = re.compile(r"\.(.+)\.unsealed")
 _MANIFEST = re.compile(r"run-([\w-]{1,64})\.json")
 
 
@@ -48,6 +50,23 @@ class PastRun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """What a ledger has taken over from the slices of a file."""
+
+    unknown: Sequence[DeliveredSlice] = ()  # of which it knew nothing
+    newer: int = 0  # of which it knew something older
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrgRange:
+    """A range of an org, by the org's name. Its times are those of the org's zone, as far as that is known."""
+
+    org: str
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Adopted:
     """What a ledger that was behind its output directory has taken over from it."""
 
@@ -55,36 +74,68 @@ class Adopted:
     files: int
     slices: int
     unread: tuple[str, ...] = ()  # runs of which files are gone or can't be read
+    ranges: tuple[OrgRange, ...] = ()  # that are wanted again: the ledger didn't know that they were fetched
+
+    def __add__(self, other: Adopted) -> Adopted:
+        """Return what was taken over from two directories."""
+        return Adopted(
+            runs=self.runs + other.runs,
+            files=self.files + other.files,
+            slices=self.slices + other.slices,
+            unread=self.unread + other.unread,
+            ranges=merged([*self.ranges, *other.ranges]),
+        )
+
+    @property
+    def as_json(self) -> dict[str, Any]:
+        """Return it for a manifest or a log."""
+        ranges = [{"org": one.org, "start": one.start.isoformat(), "end": one.end.isoformat()} for one in self.ranges]
+        counts = {"runs": self.runs, "files": self.files, "slices": self.slices}
+        return {**counts, "unread": list(self.unread), "ranges": ranges}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PastManifest:
-    """A manifest: its run, and the names of the files that it lists, by the runs that wrote them."""
+    """A manifest: its run, the names of the files that it lists, by the runs that wrote them, and the ranges given."""
 
     run: PastRun
     files: Mapping[str, Sequence[str]]
+    ranges: Sequence[OrgRange] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """The names in an output directory: files of records by their run, oldest first, and runs with a manifest."""
+    """The names in an output directory: files of records by their run, oldest first, and runs with a manifest.
+
+    `unsealed` are the names that hidden files of records will have.
+    """
 
     files: Mapping[str, Sequence[str]]
     manifests: frozenset[str]
+    unsealed: Sequence[str] = ()
 
     @classmethod
     def of(cls, names: Iterable[str]) -> Listing:
         """Sort the names of a directory; names of other things are left out."""
         files: dict[str, list[str]] = defaultdict(list)
-        manifests = set()
+        manifests, unsealed = set(), []
         for name in names:
             if run_id := run_of(name):
                 files[run_id].append(name)
             elif found := _MANIFEST.fullmatch(name):
                 manifests.add(found[1])
+            elif (found := _UNSEALED.fullmatch(name)) and run_of(found[1]):
+                unsealed.append(found[1])
         return cls(
-            files={run_id: sorted(of, key=_number) for run_id, of in files.items()}, manifests=frozenset(manifests)
+            files={run_id: sorted(of, key=_number) for run_id, of in files.items()},
+            manifests=frozenset(manifests),
+            unsealed=sorted(unsealed),
         )
+
+
+def has_no_ledger(run_id: str) -> bool:
+    """Return whether a run had no ledger: each of its records has revision 1, and nobody wants its windows again."""
+    return run_id.endswith(WITHOUT_LEDGER)
 
 
 def run_of(name: str) -> str | None:
@@ -110,9 +161,34 @@ def manifest_of(content: bytes) -> PastManifest | None:
         )
         names = [file["name"] for file in (*told["files"], *told.get("recovered", ()))]
         is_one = run.started_at.tzinfo and run.ended_at.tzinfo and isinstance(run.exit_code, int | None)
-        return PastManifest(run=run, files=Listing.of(names).files) if is_one else None
+        if not is_one:
+            return None
+        return PastManifest(run=run, files=Listing.of(names).files, ranges=_ranges(told.get("ranges", ())))
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
+
+
+def merged(ranges: Iterable[OrgRange]) -> tuple[OrgRange, ...]:
+    """Return ranges by org, oldest first; those of an org that touch as one."""
+    by_org: dict[str, list[OrgRange]] = defaultdict(list)
+    for one in sorted(ranges, key=lambda one: (one.org, one.start)):
+        of = by_org[one.org]
+        if of and one.start <= of[-1].end:
+            of[-1] = replace(of[-1], end=max(of[-1].end, one.end))
+        else:
+            of.append(one)
+    return tuple(one for of in by_org.values() for one in of)
+
+
+def _ranges(told: Sequence[dict[str, Any]]) -> list[OrgRange]:
+    """Return the ranges of a manifest. Raises ValueError, TypeError or KeyError."""
+    found = []
+    for one in told:
+        start, end = datetime.fromisoformat(one["start"]), datetime.fromisoformat(one["end"])
+        if not start.tzinfo or not end.tzinfo or start >= end:
+            raise ValueError("it is no range")
+        found += [OrgRange(org=str(org), start=start, end=end) for org in one["orgs"]]
+    return found
 
 
 def slices_of(content: bytes) -> list[DeliveredSlice]:

@@ -111,12 +111,15 @@ def change(
 
 
 def newest_of(one: Emission, other: Emission) -> Emission:
-    """Return two emissions of one slice as one: the newest revision of each product, and the newest users."""
-    products = dict(one.products)
-    for product, emitted in other.products.items():
+    """Return two emissions of one slice as one: the newest revision of each product, and the newest users.
+
+    If a revision was emitted twice, the later one counts, as it does for readers.
+    """
+    later, earlier = (other, one) if other.emitted_at > one.emitted_at else (one, other)
+    products = dict(later.products)
+    for product, emitted in earlier.products.items():
         if product not in products or emitted.revision > products[product].revision:
             products[product] = emitted
-    later = other if other.emitted_at > one.emitted_at else one
     return Emission(emitted_at=later.emitted_at, users=later.users, products=products)
 
 

@@ -123,7 +123,12 @@ class OrgCoverage:
     credential: CredentialStatus
     populations: Sequence[PopulationCoverage]
     last_day: date  # on the org's calendar
-    stranded: Window | None = None  # from the first to the last gap that is so old that only a backfill fills it
+    old_gaps: Sequence[Window] = ()  # of any population, so old that only a backfill fills them
+
+    @property
+    def stranded(self) -> Window | None:
+        """From the first to the last gap that is so old that only a backfill fills it."""
+        return Window(self.old_gaps[0].start, self.old_gaps[-1].end) if self.old_gaps else None
 
     @property
     def refused(self) -> bool:

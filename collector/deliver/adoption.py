@@ -1,31 +1,21 @@
 """Adoption: a ledger that is behind its output directory learns what was delivered meanwhile.
 
-So it is after a backup of the ledger was restored. Its next revisions follow those in the sealed files. Names show
-which runs the ledger doesn't know to their end; only files of those runs are read (docs/ledger.md).
+So it is after a backup of the ledger was restored. Its next revisions follow those in the sealed files, and what they
+show as collected is wanted again (docs/ledger.md).
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
-from typing import Protocol
 
 import structlog
 
-from collector.core.delivered import (
-    Adopted,
-    DeliveredSlice,
-    Listing,
-    PastManifest,
-    PastRun,
-    last_line,
-    manifest_of,
-    slices_of,
-)
-from collector.errors import OutputError
+from collector.core.delivered import Adopted, DeliveredSlice, OrgRange, PastRun, Taken, has_no_ledger, merged
+from collector.deliver.unsettled import Files, Unknown, Unsettled, slices_in, unreadable
+from collector.model import Zone
 from collector.ports import Ledger
 
 log = structlog.get_logger("collector")
@@ -33,127 +23,100 @@ log = structlog.get_logger("collector")
 _NAMED = 20  # runs, in a message
 
 
-class Files(Protocol):
-    """How the output directory is read; each raises OSError."""
+@dataclass(slots=True)
+class _Tally:
+    """What was taken over, and the ranges of which the ledger knew nothing."""
 
-    def names(self, path: Path) -> list[str]:
-        """Return the names in a directory; none if it doesn't exist."""
-        ...
+    files: int = 0
+    slices: int = 0
+    ranges: Sequence[OrgRange] = ()
 
-    def read(self, path: Path) -> bytes | None:
-        """Return the content of a file; None if it doesn't exist."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unsettled:
-    """The runs that wrote to a directory and whose end the ledger doesn't know.
-
-    `begun` says of each whether the ledger knows that it began: in an ordinary life it was killed.
-    """
-
-    begun: Mapping[str, bool] = field(default_factory=dict)
-    listing: Listing = field(default_factory=lambda: Listing.of(()))
-    manifests: Mapping[str, PastManifest] = field(default_factory=dict)
-
-    @property
-    def listed(self) -> Mapping[str, frozenset[str]]:
-        """The names that manifests list, by run: they were sealed, wherever they are now."""
-        listed: dict[str, frozenset[str]] = defaultdict(frozenset)
-        for manifest in self.manifests.values():
-            for run_id, names in manifest.files.items():
-                listed[run_id] |= set(names)
-        return listed
-
-    @property
-    def delivered(self) -> frozenset[str]:
-        """All names that manifests list."""
-        return frozenset(name for names in self.listed.values() for name in names)
+    def note(self, slices: Sequence[DeliveredSlice], taken: Taken) -> None:
+        if taken.unknown or taken.newer:
+            self.files += 1
+            self.slices += len(slices)
+        self.ranges = merged([*self.ranges, *map(_range, taken.unknown)])
 
 
-def look(ledger: Ledger, files: Files, directory: Path) -> Unsettled:
-    """Return the runs in a directory whose end the ledger doesn't know. Raises OutputError and LedgerError."""
+def _range(one: DeliveredSlice) -> OrgRange:
+    """Return the window of a slice in its zone, if that is one of ours."""
     try:
-        listing = Listing.of(files.names(directory))
-        begun = dict(ledger.unsettled(listing.files.keys() | listing.manifests))
-        manifests = {}
-        for run_id in sorted(begun.keys() & listing.manifests):
-            content = files.read(directory / f"run-{run_id}.json")
-            if content is not None and (manifest := manifest_of(content)):
-                manifests[run_id] = manifest
-            elif run_id not in listing.files:
-                del begun[run_id]  # it isn't a manifest
-    except OSError as error:
-        raise unreadable(directory, error) from error
-    if also := {run_id for manifest in manifests.values() for run_id in manifest.files} - begun.keys():
-        begun |= ledger.unsettled(also)
-    return Unsettled(begun=begun, listing=listing, manifests=manifests)
+        tz: tzinfo = Zone.parse(one.zone).tz
+    except ValueError:
+        tz = UTC
+    return OrgRange(org=one.org, start=one.window.start.astimezone(tz), end=one.window.end.astimezone(tz))
 
 
 def adopt(
-    ledger: Ledger, files: Files, directory: Path, unsettled: Unsettled, *, ahead: bool, now: datetime
+    ledger: Ledger,
+    files: Files,
+    directory: Path,
+    unsettled: Unsettled,
+    unknown: Mapping[str, Unknown],
+    *,
+    ahead: bool,
+    now: datetime,
 ) -> Adopted | None:
     """Take over what the unsettled runs delivered and the ledger doesn't know; return None if it knows everything.
 
     `ahead`: recovery has found a file sealed that the ledger had not sealed. Each file is one transaction, the
-    oldest first, and the runs come last: so a killed adoption is continued. Raises OutputError and LedgerError.
+    oldest first, and the runs come last: so a killed adoption is continued. Runs without a ledger are no sign of a
+    restored one: their revisions are taken over, and that is all. Raises OutputError and LedgerError.
     """
-    restored = ahead or not all(unsettled.begun.values())
-    listed = unsettled.listed
-    taken, slices, past = 0, 0, []
-    for run_id, begun in sorted(unsettled.begun.items()):
-        names = unsettled.listing.files.get(run_id, ())
-        missing = listed.get(run_id, frozenset()) - set(names)
-        try:
-            unknown, all_read = _unknown(ledger, files, directory, names)
-            for name in unknown:
-                found = _slices(files.read(directory / name))
-                all_read = all_read and found is not None
-                ledger.adopt(found or ())
-                slices += len(found or ())
-        except OSError as error:
-            raise unreadable(directory, error) from error
-        taken += len(unknown)
-        read = not restored or (all_read and not missing)  # else a reader has moved it just now
+    restored = ahead or any(not begun and not has_no_ledger(run_id) for run_id, begun in unsettled.begun.items())
+    ours, strange, past = _Tally(), _Tally(), []
+    for run_id in sorted(unknown):
+        tally = strange if has_no_ledger(run_id) else ours
+        whole = _take(ledger, files, directory, unknown[run_id].names, tally, wanted=tally is ours)
+        if (begun := unsettled.begun.get(run_id)) is None:
+            continue
+        missing = unsettled.listed.get(run_id, frozenset()) - set(unsettled.listing.files.get(run_id, ()))
+        # Else a reader has moved it just now.
+        read = not (restored or tally is strange) or (unknown[run_id].all_read and whole and not missing)
         if not begun or not read or run_id in unsettled.manifests:
             past.append(_past(run_id, unsettled, read=read, now=now))
+    given = [
+        one for run_id, manifest in unsettled.manifests.items() if not has_no_ledger(run_id) for one in manifest.ranges
+    ]
+    strangers = ledger.adopt_ranges(given) if restored else ()
+    past = _one_unread(past)
     ledger.adopt_runs(past)
-    if not (restored or taken):
+    if strange_runs := [run for run in past if has_no_ledger(run.run_id)]:
+        _log_without_ledger(directory, len(strange_runs), strange)
+    if not (restored or ours.files):
         return None
     adopted = Adopted(
-        runs=sum(not begun for begun in unsettled.begun.values()),
-        files=taken,
-        slices=slices,
-        unread=tuple(run.run_id for run in past if not run.read),
+        runs=sum(not begun and not has_no_ledger(run_id) for run_id, begun in unsettled.begun.items()),
+        files=ours.files,
+        slices=ours.slices,
+        unread=tuple(run.run_id for run in past if not run.read and not has_no_ledger(run.run_id)),
+        ranges=merged([*ours.ranges, *(given if restored else ())]),
     )
-    _log(adopted, directory)
+    _log(adopted, directory, strangers)
     return adopted
 
 
-def _unknown(ledger: Ledger, files: Files, directory: Path, names: Sequence[str]) -> tuple[list[str], bool]:
-    """Return a run's files that the ledger doesn't know, oldest first, and whether each last record could be read.
+def _take(ledger: Ledger, files: Files, directory: Path, names: Sequence[str], tally: _Tally, *, wanted: bool) -> bool:
+    """Take over what files have; return whether all of them could be read."""
+    whole = True
+    for name in names:
+        try:
+            found = slices_in(files.read(directory / name))
+        except OSError as error:
+            raise unreadable(directory, error) from error
+        whole = whole and found is not None
+        tally.note(found or (), ledger.adopt(found or (), wanted=wanted))
+    return whole
 
-    A ledger that knows the last record of a file knows all that the run had delivered by then.
+
+def _one_unread(past: Sequence[PastRun]) -> list[PastRun]:
+    """Return runs as they are to be committed: of those without a ledger, the one that ended last stands for all.
+
+    All of their records have revision 1, so one number is enough to skip.
     """
-    unknown: list[str] = []
-    all_read = True
-    for name in reversed(names):
-        last = _slices(last_line(files.read(directory / name)))
-        if last is None:
-            all_read = False
-        elif ledger.is_behind(last[0]):
-            unknown.append(name)
-        else:
-            break
-    return unknown[::-1], all_read
-
-
-def _slices(content: bytes | None) -> list[DeliveredSlice] | None:
-    """Return the slices of a file's content; None if the file is gone or a line is no record."""
-    try:
-        return slices_of(content) if content else None
-    except ValueError:
-        return None
+    unread = [run for run in past if has_no_ledger(run.run_id) and not run.read]
+    last = max(unread, key=lambda run: run.ended_at, default=None)
+    return [replace(run, read=True) if run in unread and run is not last else run for run in past]
 
 
 def _past(run_id: str, unsettled: Unsettled, *, read: bool, now: datetime) -> PastRun:
@@ -171,28 +134,38 @@ def _past(run_id: str, unsettled: Unsettled, *, read: bool, now: datetime) -> Pa
     )
 
 
-def _log(adopted: Adopted, directory: Path) -> None:
+def _log(adopted: Adopted, directory: Path, strangers: Sequence[OrgRange]) -> None:
     message = (
         "the ledger is behind its output directory, as one that was restored from a backup is. The revisions of the "
-        "sealed files are taken over. The ledger doesn't have the ranges that a `backfill` or a `collect` was given "
-        "since the backup: run these commands again, so that late changes of their windows are fetched, too"
+        "sealed files are taken over. Windows that the ledger didn't know are wanted again: `collector status` shows "
+        "them until they are complete"
     )
+    if strangers:
+        names = ", ".join(sorted({one.org for one in strangers})[:_NAMED])
+        message += f". The ledger knows no org by the names {names}: see `ranges`"
     if adopted.unread:
         message += (
             f". Files of {len(adopted.unread)} runs are gone or can't be read: records of windows that began before "
-            "those runs ended are emitted again, with higher revisions (docs/runbook.md)"
+            "those runs ended are emitted again, with higher revisions (docs/runbook.md). A range that one of these "
+            "runs was given is known only if its manifest has it (`ranges`)"
         )
+    told = adopted.as_json
     log.warning(
         "ledger.behind",
         directory=str(directory),
-        runs=adopted.runs,
-        files=adopted.files,
-        slices=adopted.slices,
+        **{key: told[key] for key in ("runs", "files", "slices")},
         unread=list(adopted.unread[:_NAMED]),
+        ranges=told["ranges"][:_NAMED],
         message=message,
     )
 
 
-def unreadable(directory: Path, error: OSError) -> OutputError:
-    """Return the error for a directory that can't be read."""
-    return OutputError(f"the output directory {directory} can't be read: {error.strerror}")
+def _log_without_ledger(directory: Path, runs: int, tally: _Tally) -> None:
+    log.warning(
+        "records.without_ledger",
+        directory=str(directory),
+        runs=runs,
+        files=tally.files,
+        message="runs without a ledger wrote to this directory. Their revisions are taken over, so that no record "
+        "comes twice under one revision. Their windows are fetched as if nothing was known of them",
+    )

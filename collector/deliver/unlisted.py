@@ -8,7 +8,7 @@ from pathlib import Path
 
 from collector.core.delivered import Listing, manifest_of
 from collector.core.ledger_entries import UnsealedFile
-from collector.deliver.adoption import Files, unreadable
+from collector.deliver.unsettled import Files, unreadable
 from collector.ports import Ledger, RecoveredFile
 
 

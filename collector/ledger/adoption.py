@@ -1,24 +1,27 @@
-"""What a ledger that was restored from a backup takes over from sealed files: revisions, and the ends of runs.
+"""What a ledger that was restored from a backup takes over from sealed files: revisions, ranges, and the ends of runs.
 
-An adopted slice without a row is not complete: it is fetched again, and only what differs is emitted.
+An adopted slice without a row is not complete, and its window is wanted: it is fetched again, and only what differs is
+emitted.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, insert, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, case, insert, or_, select, update
 
-from collector.core.delivered import DeliveredSlice, PastRun
+from collector.core.delivered import DeliveredSlice, OrgRange, PastRun, Taken
 from collector.core.emission import Emission, newest_of
 from collector.core.ledger_entries import Holder
+from collector.ledger import ranges
 from collector.ledger.codec import POPULATION, STATE, emission_of, emission_text, instant_of, micros
 from collector.ledger.holders import Liveness, remove_dead_holders
-from collector.ledger.schema import BEGINNING, calendar, org, run, slice_
+from collector.ledger.schema import BEGINNING, alias, calendar, org, run, slice_
 from collector.ledger.statements import batches, insert_into
-from collector.model import SliceState
+from collector.model import SliceState, Window
 
 _UNREAD = "unread"  # the `command` of a run that was adopted without all of its records
 _KEY = (
@@ -29,43 +32,65 @@ _KEY = (
 _ROW = select(slice_.c.end, slice_.c.emission, slice_.c.file, slice_.c.prior).where(*_KEY)
 
 
-def unsettled(tx: Connection, run_ids: Collection[str], *, me: Holder, liveness: Liveness) -> dict[str, bool]:
+def unsettled(
+    tx: Connection, run_ids: Collection[str], *, interrupted: bool, me: Holder, liveness: Liveness
+) -> dict[str, bool]:
     """Return the runs whose end isn't known (`Ledger.unsettled`)."""
     if not run_ids:
         return {}
     remove_dead_holders(tx, me, liveness)
-    settled = or_(run.c.ended_at.is_not(None), run.c.holder.is_not(None))
+    ended = (
+        and_(run.c.ended_at.is_not(None), run.c.exit_code.is_not(None)) if interrupted else run.c.ended_at.is_not(None)
+    )
+    settled = or_(ended, run.c.holder.is_not(None))
     # All runs: that is much faster than a list of ten thousand ids.
     known = {run_id: bool(done) for run_id, done in tx.execute(select(run.c.run_id, settled))}
     return {run_id: run_id in known for run_id in run_ids if not known.get(run_id)}
 
 
 def is_behind(tx: Connection, one: DeliveredSlice) -> bool:
-    """Return whether a slice of a sealed file has revisions that the ledger doesn't know."""
+    """Return whether a slice's last emission that the ledger knows isn't the one in a sealed file."""
     key = tx.scalar(select(org.c.id).where(org.c.org_id == one.org_id))
     known = None if key is None else _emission(tx.execute(_ROW, _key(key, one)).first())
-    return known is None or newest_of(known, one.emission).products != known.products
+    return known is None or known.emitted_at != one.emission.emitted_at or _with(known, one) != known
 
 
-def adopt(tx: Connection, slices: Sequence[DeliveredSlice]) -> None:
-    """Take over what sealed files have of slices, where that is newer."""
-    keys = _keys(tx, slices)
-    new: dict[tuple[Any, ...], dict[str, Any]] = {}
+def adopt(tx: Connection, slices: Sequence[DeliveredSlice], *, wanted: bool) -> Taken:
+    """Take over what sealed files have of slices, where that is newer. With `wanted`, their windows are."""
+    keys = _keys(tx, slices, wanted=wanted)
+    new: dict[tuple[Any, ...], tuple[DeliveredSlice, dict[str, Any]]] = {}
     newer = []
+    changed = 0
     for one in slices:
         key = _key(keys[one.org_id], one)
         row = tx.execute(_ROW, key).first()
         known = _emission(row)
-        emission = newest_of(known, one.emission) if known else one.emission
         if row is None:
-            new[tuple(key.values())] = _first(keys[one.org_id], one)
+            new[tuple(key.values())] = one, _first(keys[one.org_id], one)
         elif row.end == micros(one.window.end):  # else it is of another calendar
+            emission = _with(known, one)
+            changed += emission != known
             newer.append(key | {"newest": emission_text(emission), "delivered": _prior(row, one)})
     if new:
-        tx.execute(insert(slice_), list(new.values()))
+        tx.execute(insert(slice_), [row for _, row in new.values()])
     if newer:
         columns: dict[str, Any] = {"emission": bindparam("newest"), "prior": bindparam("delivered")}
         tx.execute(update(slice_).where(*_KEY).values(columns), newer)
+    if wanted:
+        _want(tx, keys, slices)
+    return Taken(unknown=[one for one, _ in new.values()], newer=changed)
+
+
+def adopt_ranges(tx: Connection, given: Sequence[OrgRange]) -> list[OrgRange]:
+    """Note that ranges are wanted; return those of orgs whose names the ledger doesn't know."""
+    keys = {row.name: row.org for row in tx.execute(select(alias.c.name, alias.c.org))}
+    by_key: dict[int, list[Window]] = defaultdict(list)
+    for one in given:
+        if one.org in keys:
+            by_key[keys[one.org]].append(Window(one.start.astimezone(UTC), one.end.astimezone(UTC)))
+    for key, spans in by_key.items():
+        ranges.want(tx, key, *spans)
+    return [one for one in given if one.org not in keys]
 
 
 def adopt_runs(tx: Connection, past: Sequence[PastRun]) -> None:
@@ -92,16 +117,28 @@ def unread(tx: Connection) -> list[datetime]:
     return [instant_of(end) for end in tx.scalars(select(run.c.ended_at).where(run.c.command == _UNREAD))]
 
 
-def _keys(tx: Connection, slices: Sequence[DeliveredSlice]) -> Mapping[str, int]:
-    """Return the row of each organization. Create those that are missing: the first answer binds an org to them."""
-    wanted = {one.org_id: one for one in sorted(slices, key=lambda one: one.window.start, reverse=True)}  # the oldest
+def _want(tx: Connection, keys: Mapping[str, int], slices: Sequence[DeliveredSlice]) -> None:
+    by_key: dict[int, list[Window]] = defaultdict(list)
+    for one in slices:
+        by_key[keys[one.org_id]].append(one.window)
+    for key, windows in by_key.items():
+        ranges.want(tx, key, *windows)
+
+
+def _keys(tx: Connection, slices: Sequence[DeliveredSlice], *, wanted: bool) -> Mapping[str, int]:
+    """Return the row of each organization. Create those that are missing: the first answer binds an org to them.
+
+    Without `wanted`, what was delivered doesn't make such an org wanted any earlier.
+    """
+    oldest = {one.org_id: one for one in sorted(slices, key=lambda one: one.window.start, reverse=True)}  # the oldest
     keys: dict[str, int] = {}
-    for batch in batches(wanted):
+    for batch in batches(oldest):
         rows = tx.execute(select(org.c.id, org.c.org_id).where(org.c.org_id.in_(batch)))
         keys |= {row.org_id: row.id for row in rows}
-    for org_id, one in wanted.items():
+    until = {one.org_id: one.window.end for one in sorted(slices, key=lambda one: one.window.end)}
+    for org_id, one in oldest.items():
         if org_id not in keys:
-            since = micros(one.window.start)
+            since = micros(one.window.start if wanted else until[org_id])
             values = {"org_id": org_id, "org_name": one.org_name, "name": one.org, "wanted_from": since}
             key = tx.execute(insert(org).values(values).returning(org.c.id)).scalar_one()
             first = {"org": key, "since": BEGINNING, "zone": one.zone, "granularity": one.granularity.value}
@@ -112,6 +149,10 @@ def _keys(tx: Connection, slices: Sequence[DeliveredSlice]) -> Mapping[str, int]
 
 def _key(key: int, one: DeliveredSlice) -> dict[str, Any]:
     return {"of": key, "for": POPULATION[one.population], "at": micros(one.window.start)}
+
+
+def _with(known: Emission | None, one: DeliveredSlice) -> Emission:
+    return newest_of(known, one.emission) if known else one.emission
 
 
 def _emission(row: Any) -> Emission | None:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from collector.core.coverage import Coverage
-from collector.core.delivered import DeliveredSlice, PastRun
+from collector.core.delivered import DeliveredSlice, OrgRange, PastRun, Taken
 from collector.core.ledger_entries import (
     CalendarChanged,
     Holder,
@@ -142,7 +142,7 @@ class NoLedger:
         """Return no file."""
         return ()
 
-    def unsettled(self, run_ids: Collection[str]) -> Mapping[str, bool]:
+    def unsettled(self, run_ids: Collection[str], *, interrupted: bool = False) -> Mapping[str, bool]:
         """Return no run: nothing is remembered that could be behind."""
         return {}
 
@@ -150,8 +150,13 @@ class NoLedger:
         """Return False: nothing is remembered that could be behind."""
         return False
 
-    def adopt(self, slices: Sequence[DeliveredSlice]) -> None:
+    def adopt(self, slices: Sequence[DeliveredSlice], *, wanted: bool = True) -> Taken:
         """Do nothing."""
+        return Taken()
+
+    def adopt_ranges(self, given: Sequence[OrgRange]) -> Sequence[OrgRange]:
+        """Do nothing."""
+        return ()
 
     def adopt_runs(self, past: Sequence[PastRun]) -> None:
         """Do nothing."""
@@ -163,6 +168,14 @@ class NoLedger:
     def without_manifest(self, run_ids: Collection[str], *, newest: str) -> Sequence[str]:
         """Return no run."""
         return ()
+
+    def has_file(self, name: str) -> bool:
+        """Return False."""
+        return False
+
+    def has_run(self, run_id: str) -> bool:
+        """Return False."""
+        return False
 
     def begin_run(self, run_id: str, command: str, now: datetime) -> Sequence[str]:
         """Return no interrupted run."""

@@ -29,10 +29,10 @@ def wanted_of(tx: Connection, keys: Iterable[int]) -> dict[int, list[Window]]:
     return found
 
 
-def want(tx: Connection, key: int, span: Window) -> None:
-    """Add a range, merged with those that it touches."""
+def want(tx: Connection, key: int, *spans: Window) -> None:
+    """Add ranges, merged with those that they touch."""
     before = wanted(tx, key)
-    after = merge([*before, span])
+    after = merge([*before, *spans])
     if after != before:
         tx.execute(delete(schema.wanted).where(schema.wanted.c.org == key))
         rows = [{"org": key, "start": micros(window.start), "end": micros(window.end)} for window in after]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from collector.core.delivered import DeliveredSlice, PastRun
+from collector.core.delivered import DeliveredSlice, OrgRange, PastRun, Taken
 from collector.core.ledger_entries import (
     CalendarChanged,
     Holder,
@@ -201,18 +201,23 @@ class SqlLedger(LedgerReader):
         """Make left-behind files ours; return those that no other process took over first."""
         return self._database.write(lambda tx: unsealed.take_over(tx, file_ids, self._me))
 
-    def unsettled(self, run_ids: Collection[str]) -> Mapping[str, bool]:
+    def unsettled(self, run_ids: Collection[str], *, interrupted: bool = False) -> Mapping[str, bool]:
         """Return the runs whose end isn't known, and whether they are known to have begun."""
-        return self._database.write(lambda tx: adoption.unsettled(tx, run_ids, me=self._me, liveness=self._liveness))
+        return self._database.write(
+            lambda tx: adoption.unsettled(tx, run_ids, interrupted=interrupted, me=self._me, liveness=self._liveness)
+        )
 
     def is_behind(self, slice_: DeliveredSlice) -> bool:
-        """Return whether a slice of a sealed file has revisions that the ledger doesn't know."""
+        """Return whether a slice's last emission that the ledger knows isn't the one in a sealed file."""
         return self._database.read(lambda tx: adoption.is_behind(tx, slice_))
 
-    def adopt(self, slices: Sequence[DeliveredSlice]) -> None:
-        """Take over what sealed files have of slices, where that is newer."""
-        if slices:
-            self._database.write(lambda tx: adoption.adopt(tx, slices))
+    def adopt(self, slices: Sequence[DeliveredSlice], *, wanted: bool = True) -> Taken:
+        """Take over what sealed files have of slices, where that is newer. With `wanted`, their windows are."""
+        return self._database.write(lambda tx: adoption.adopt(tx, slices, wanted=wanted)) if slices else Taken()
+
+    def adopt_ranges(self, given: Sequence[OrgRange]) -> Sequence[OrgRange]:
+        """Note that ranges are wanted; return those of orgs whose names the ledger doesn't know."""
+        return self._database.write(lambda tx: adoption.adopt_ranges(tx, given)) if given else ()
 
     def adopt_runs(self, past: Sequence[PastRun]) -> None:
         """Commit the ends of runs that are not known, or whose end isn't."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -32,6 +33,7 @@ class RunResult:
     output_error: CollectorError | None = None
     recovered: tuple[RecoveredFile, ...] = ()  # sealed files of earlier runs that no manifest names yet
     adopted: Adopted | None = None  # what the ledger learned from its output directory
+    ranges: Mapping[Window, Sequence[str]] = field(default_factory=dict)  # that the command was given: orgs by range
 
 
 _LOGGED = 200  # causes
@@ -56,7 +58,7 @@ def in_words(result: RunResult) -> dict[str, Any]:
         "requests": summary.requests,
         "suspicious": {flag.value: slices for flag, slices in summary.flags.items()},
         "files": len(result.files),
-        "adopted": asdict(result.adopted) if result.adopted else None,
+        "adopted": result.adopted.as_json if result.adopted else None,
         "seconds": round((result.ended_at - result.started_at).total_seconds(), 3),
         "not_complete": incomplete[:_LOGGED],
         "not_complete_left_out": max(0, len(incomplete) - _LOGGED),
@@ -95,7 +97,11 @@ def manifest(result: RunResult) -> bytes:
         "suspicious": {flag.value: slices for flag, slices in summary.flags.items()},
         "files": [asdict(file) for file in result.files],
         "recovered": [asdict(file) for file in result.recovered],
-        "adopted": asdict(result.adopted) if result.adopted else None,
+        "adopted": result.adopted.as_json if result.adopted else None,
+        "ranges": [
+            {"start": _utc(span.start), "end": _utc(span.end), "orgs": list(orgs)}
+            for span, orgs in result.ranges.items()
+        ],
         "not_complete": [entry for org in summary.worst_first for entry in _entries(org)],
     }
     return visible(orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))

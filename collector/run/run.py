@@ -251,6 +251,7 @@ class Run:
             output_error=failure,
             recovered=tuple(self.session.recovered),
             adopted=self.session.adopted,
+            ranges=self.session.ranges,
         )
 
     def _clock_error(self) -> ClockError | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from collector.core.delivered import Adopted
@@ -28,6 +28,7 @@ class LedgerSession:
     directory_id: str | None = None  # where a path doesn't identify the directory
     unread: Sequence[datetime] = ()  # the ends of runs that a restored ledger doesn't know the records of
     adopted: Adopted | None = None  # what the ledger learned from its output directory
+    ranges: Mapping[Window, Sequence[str]] = field(default_factory=dict)  # that the command was given: orgs by range
     recovered: Sequence[RecoveredFile] = ()  # sealed files of earlier runs that no manifest names yet
 
 

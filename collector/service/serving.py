@@ -127,11 +127,8 @@ class ServiceHost:
     def _handle(self, config: LoadedConfig) -> SqlLedger:
         state = config.settings.state
         if self._ledger is None or self._state != state:
-            # A ledger that was in use and is gone may come back: no empty one takes its place.
-            create = self._state != state
-            opened = open_ledger(
-                config.settings, COMMAND, self._clock, create=create
-            )  # the one in use stays if it fails
+            # First: the one in use stays if this fails. One that was in use and is gone is not created anew.
+            opened = open_ledger(config.settings, COMMAND, self._clock, create=self._state != state)
             self._forget()
             self._ledger, self._state = opened, state
         return self._ledger

@@ -52,7 +52,7 @@ def test_a_directory_that_is_moved_away_and_back_with_no_run_due_is_seen_everywh
             (tmp_path / name).rename(tmp_path / "aside")
             wait_until(lambda: is_ready(service) is False)
             assert f"the {part} " in service.get("/readyz")[1]
-            assert "is gone: move it back" in service.get("/readyz")[1]
+            assert "was removed while this process used it" in service.get("/readyz")[1]
             assert service.get("/healthz")[0] == 200
             assert not (tmp_path / name).exists()
             (tmp_path / "aside").rename(tmp_path / name)

@@ -64,7 +64,7 @@ def test_what_is_partial_or_refused_is_shown_with_strips_and_what_to_do(api: Sim
     assert done.code == 3
     assert "▒▒▒▒" in done.stdout
     assert "····" in done.stdout
-    assert "run `collector backfill`" in done.stdout
+    assert f"collector backfill -c {api.config} --org org-002 --from " in done.stdout
     assert "org-003 account-user" not in done.stdout  # no strip for an org that lacks nothing
     assert by_org(status(api, tmp_path, "--json"))["org-003"]["lacking"] == 0
 

@@ -16,6 +16,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from collector.adapters.sinks.files import OsFiles
+from collector.app.coverage import CoverageReader
 from collector.app.leftovers import finish_leftovers
 from collector.core.exit_codes import ExitCode
 from collector.fetch import RateLimit
@@ -184,6 +185,74 @@ def test_recover_takes_over_the_files_of_another_directory(world: World) -> None
         assert finish_leftovers(ledger, directories=[directory], lost=(), own=None, now=NOON)
     again = world.backfill(NOON, "2026-06-10", "2026-06-12")
     assert (again.summary.records, again.summary.planned) == (0, 2 * 2 * 3)
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_backfill_that_ran_after_the_backup_is_wanted_again_with_the_commands_until_it_is_done(
+    world: World, moved: bool
+) -> None:
+    """Its windows were fetched by nothing, and `status` said that all is complete."""
+    world.collect(NOON)
+    backup = back_up(world)
+    world.backfill(NOON, "2026-01-05", "2026-01-09")
+    if moved:
+        (file,) = (world.directory / "out").glob("usage-0002-*")
+        file.unlink()
+    restore(world, backup)
+    with capture_logs() as logs:
+        again = world.collect(NOON + HOUR)
+    command = f"collector backfill -c {world.directory} --state {world.ledger_url} -o {world.directory}/out"
+    command += " --org a --org b --from 2026-01-05 --to 2026-01-09"
+    (needed,) = [log for log in logs if log["event"] == "ledger.backfill_needed"]
+    assert needed["commands"] == [command]
+    assert again.adopted is not None
+    assert [(one.org, one.start.date().isoformat()) for one in again.adopted.ranges] == [
+        ("a", "2026-01-05"),
+        ("b", "2026-01-05"),
+    ]
+    assert missing(world) == {"a": 2 * 5, "b": 2 * 5}
+    with capture_logs() as logs:
+        world.backfill(NOON + 2 * HOUR, "2026-01-05", "2026-01-09")
+    assert missing(world) == {"a": 0, "b": 0}
+    assert not [log for log in logs if log["event"].startswith("ledger.")]
+    delivered(world)
+
+
+def missing(world: World) -> dict[str, int]:
+    """Return what `status` says is not complete."""
+    ledger = SqlLedger.open(world.ledger_url, command="test", now=lambda: NOON, durable=False)
+    with closing(ledger):
+        found = CoverageReader(world.config, days=None).read_all(ledger, NOON + HOUR)
+    return {name: org.incomplete for name, org in found.items()}
+
+
+@pytest.mark.parametrize("tests", [10, 20])
+def test_what_a_restored_ledger_emitted_again_elsewhere_is_named_when_the_old_directory_is_recovered(
+    world: World, tests: int
+) -> None:
+    world.api = FakeApi(script=counting(10))
+    world.collect(NOON)
+    backup = back_up(world)
+    world.backfill(NOON, "2026-06-10", "2026-06-12")
+    restore(world, backup)
+    old, new = world.directory / "old", world.directory / "out"
+    new.rename(old)
+    world.api = FakeApi(script=counting(tests))
+    emitted = world.backfill(NOON + HOUR, "2026-06-10", "2026-06-14").summary.records
+    ledger = SqlLedger.open(world.ledger_url, command="test", now=lambda: NOON + HOUR, durable=False)
+    with closing(ledger), capture_logs() as logs:
+        assert finish_leftovers(ledger, directories=[old], lost=(), own=new, now=NOON + HOUR)
+    (told,) = [log for log in logs if log["event"] == "records.doubled"]
+    assert (told["records"], told["different"]) == (emitted * 3 // 5, emitted * 3 // 5 if tests == 20 else 0)
+    assert told["first"][0].endswith(" revision 1")
+    ledger = SqlLedger.open(world.ledger_url, command="test", now=lambda: NOON + HOUR, durable=False)
+    with closing(ledger), capture_logs() as logs:
+        assert finish_leftovers(ledger, directories=[old], lost=(), own=new, now=NOON + HOUR)
+    assert not [log for log in logs if log["event"] in ("records.doubled", "ledger.behind")]
+    world.api = FakeApi(script=counting(30))
+    world.backfill(NOON + 2 * HOUR, "2026-06-10", "2026-06-14", force=True)
+    newest = {record["revision"] for record in world.records if record["total_tests"] == 30}
+    assert newest == {2}
 
 
 def test_a_run_reads_nothing_of_a_directory_whose_runs_it_knows(world: World) -> None:

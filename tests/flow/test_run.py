@@ -202,6 +202,7 @@ def test_the_manifest_of_a_healthy_run_word_for_word() -> None:
         "suspicious": {"product_missing": 20},
         "recovered": [],
         "adopted": None,
+        "ranges": [],
         "not_complete": [],
     }
     assert [file["records"] for file in files] == [30, 10]

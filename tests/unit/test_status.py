@@ -123,12 +123,12 @@ def test_what_no_collect_fetches_any_more_is_stranded_by_its_own_age() -> None:
     young = [
         Gap(MISSING, span(12, 13)), Gap(CoverageState.PARTIAL, span(16, 17)), Gap(CoverageState.REFUSED, span(14, 15))
     ]  # fmt: skip
-    assert stranded(young, GRID, ages, now=now) is None
-    assert stranded([Gap(MISSING, span(9, 14))], GRID, ages, now=now) == span(9, 12)
+    assert stranded(young, GRID, ages, now=now) == []
+    assert stranded([Gap(MISSING, span(9, 14))], GRID, ages, now=now) == [span(9, 12)]
     repairs = [Gap(CoverageState.PARTIAL, span(13, 19)), Gap(CoverageState.FAILED, span(3, 4))]
-    assert stranded(repairs, GRID, ages, now=now) == span(3, 16)
+    assert stranded(repairs, GRID, ages, now=now) == [span(3, 4), span(13, 16)]
 
 
 def test_what_is_in_doubt_is_never_stranded_since_no_backfill_fetches_it() -> None:
     ages = Ages(settle=DAY, recheck=(), repair_for=4 * DAY, catch_up=8 * DAY)
-    assert stranded([Gap(CoverageState.IN_DOUBT, span(0, 9))], GRID, ages, now=START + 20 * DAY) is None
+    assert stranded([Gap(CoverageState.IN_DOUBT, span(0, 9))], GRID, ages, now=START + 20 * DAY) == []

@@ -108,6 +108,14 @@ class DatabaseFile:
             raise damaged(str(self.path), "the file is empty")  # SQLite would treat it as new
         return True
 
+    def identity(self) -> tuple[int, int] | None:
+        """Return what tells the file from another one at the same path; None if there is none. Raises OSError."""
+        try:
+            found = self.path.stat()
+        except FileNotFoundError:
+            return None
+        return found.st_dev, found.st_ino
+
     def create(self, build: Callable[[Path], None]) -> None:
         """Call `build` with a temporary path, and rename the result to the ledger's path."""
         temporary = self.holders / "new.db"

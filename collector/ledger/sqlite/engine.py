@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, pool
 from collector.ledger import versions
 from collector.ledger.database import PATIENCE_S
 from collector.ledger.sqlite.database_file import DatabaseFile
-from collector.ledger.sqlite.failures import FAILURES, damaged, gone, to_ledger_error
+from collector.ledger.sqlite.failures import FAILURES, damaged, replaced, to_ledger_error
 from collector.ledger.sqlite.locks import FileLocks
 
 T = TypeVar("T")
@@ -28,14 +28,14 @@ class SqliteDatabase:
 
     across_machines = False
 
-    def __init__(self, engine: Engine, path: Path, liveness: FileLocks) -> None:
-        self.where = str(path)
-        self._path = path
+    def __init__(self, engine: Engine, file: DatabaseFile, liveness: FileLocks) -> None:
+        self.where = str(file.path)
         self.liveness = liveness
+        self._file = file
         self._begin = "BEGIN"
         event.listen(engine, "begin", self._on_begin)
+        self._opened = file.identity()
         self._connection = engine.connect()
-        self._inode = _inode(path)
 
     @classmethod
     def open(
@@ -44,16 +44,16 @@ class SqliteDatabase:
         """Open the ledger; migrate an older one; create a missing one if `create` is set. Raises LedgerError."""
         where = str(file.path)
         try:
-            exists = file.exists()  # before any directory is created: it raises if the path can't be a ledger
-            if not exists and not create:
-                raise gone(where)
+            # Before any directory is created: it raises if the path can't be a ledger.
+            if not file.exists() and not create:
+                raise replaced(where, None)
             file.prepare()
             with file.opening_lock(patience_s=patience_s):
                 file.try_file_system(durable=durable)
                 if not file.exists():
                     file.create(_build)
                 engine = _engine(file.path, durable=durable, patience_s=patience_s)
-                database = cls(engine, file.path, FileLocks(file.holders))
+                database = cls(engine, file, FileLocks(file.holders))
                 try:
                     database._check(file.path.stat().st_size)
                 except BaseException:
@@ -80,14 +80,18 @@ class SqliteDatabase:
     def _transaction(self, begin: str, work: Callable[[Connection], T]) -> T:
         self._begin = begin
         try:
-            if _inode(self._path) != self._inode:  # SQLite would go on with the file that was moved away, or removed
-                raise gone(self.where)
             with self._connection.begin():
-                return work(self._connection)
-        except FileNotFoundError:
-            raise gone(self.where) from None
+                result = work(self._connection)
+                self._require_same_file()
+                return result
         except FAILURES as error:
             raise to_ledger_error(error, self.where) from error
+
+    def _require_same_file(self) -> None:
+        """Raise LedgerError if the path has another file by now: SQLite would go on with one that nobody reads."""
+        now = self._file.identity()
+        if now is None or now != self._opened:
+            raise replaced(self.where, now)
 
     def _on_begin(self, connection: Connection) -> None:
         connection.exec_driver_sql(self._begin)
@@ -106,14 +110,9 @@ def version_of(tx: Connection, where: str, size: int) -> str | None:
     return versions.version_of(tx)
 
 
-def _inode(path: Path) -> tuple[int, int]:
-    found = path.stat()
-    return found.st_dev, found.st_ino
-
-
 def _build(path: Path) -> None:
     engine = _engine(path, durable=True, patience_s=PATIENCE_S)
-    database = SqliteDatabase(engine, path, FileLocks(path.parent))
+    database = SqliteDatabase(engine, DatabaseFile(path), FileLocks(path.parent))
     try:
         database.write(versions.migrate)
     finally:

@@ -62,11 +62,18 @@ def damaged(where: str, reason: str) -> LedgerError:
     )
 
 
-def gone(where: str) -> LedgerError:
-    """Return the error for a ledger that was there before. An empty one would fetch and emit everything again."""
+def replaced(where: str, now: object | None) -> LedgerError:
+    """Return the error for a ledger whose file isn't the one any more that was opened; `now` is None if it is gone."""
+    if now is None:
+        return LedgerError(
+            f"the ledger {where} was removed while this process used it. Nothing is committed since then. Put it back, "
+            "or restore a backup (docs/runbook.md), then run again: the run takes over what the output directory has. "
+            "Without a backup, the next command begins a new ledger; restart the service for that"
+        )
     return LedgerError(
-        f"the ledger {where} is gone: move it back, or restore a backup of it. To begin with an empty one, "
-        "restart the service"
+        f"the ledger {where} was replaced by another file while this process used it, as by a restored backup. Nothing "
+        "is committed since then. Run again: the run uses the new file, and takes over what the output directory has. "
+        "Before you restore a ledger, stop its processes"
     )
 
 

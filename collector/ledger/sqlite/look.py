@@ -6,7 +6,7 @@ Never opens the file: closing it would release the locks of this process's conne
 from __future__ import annotations
 
 from collector.ledger.sqlite.database_file import DatabaseFile
-from collector.ledger.sqlite.failures import denied, gone, to_ledger_error
+from collector.ledger.sqlite.failures import denied, replaced, to_ledger_error
 
 
 class SqliteLook:
@@ -20,7 +20,7 @@ class SqliteLook:
         where = str(self._file.path)
         try:
             if not self._file.exists():
-                raise gone(where)
+                raise replaced(where, None)
             refused = denied(self._file.path)
         except OSError as error:
             raise to_ledger_error(error, where) from error

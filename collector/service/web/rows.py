@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote
 
+from collector.adapters.text import shell_word
 from collector.core.org_coverage import CoverageState, CredentialStanding, OrgCoverage, PopulationCoverage
 from collector.model import Population
 from collector.service.web.advice import TELLING, Advice, advice
 from collector.service.web.choice import BROKEN, Choice
 from collector.service.web.spark import Spark, spark
 from collector.service.web.strip import Strip, strip
-from collector.service.web.text import When, lag, local_dates, maybe_when, name_text, shell_word
+from collector.service.web.text import When, lag, local_dates, maybe_when, name_text
 from collector.service.web.verdict import Tone
 
 PEOPLE = {Population.ACCOUNT_USER: "human accounts", Population.SERVICE_USER: "service accounts"}

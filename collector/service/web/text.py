@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 
@@ -107,18 +106,3 @@ def window_text(window: Window, zone: str, granularity: Granularity) -> str:
         if start.date() == end.date()
         else f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}"
     )
-
-
-def shell_word(text: str) -> str:
-    """Return a text as a shell reads it back; what would not be seen is spelled out (`$'…'`: bash and zsh know it)."""
-    if printable(text, len(text)) == text:
-        return shlex.quote(text)
-    spelled = "".join(
-        f"\\U{ord(character):08x}"
-        if printable(character) != character
-        else f"\\{character}"
-        if character in "\\'"
-        else character
-        for character in text
-    )
-    return f"$'{spelled}'"

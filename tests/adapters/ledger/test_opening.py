@@ -323,14 +323,14 @@ def test_a_ledger_that_is_moved_away_is_gone_for_those_who_use_it_until_it_is_ba
     ledger = SqlLedger.open(url, command="test", now=lambda: T0)
     try:
         (tmp_path / "state").rename(tmp_path / "aside")
-        with pytest.raises(LedgerError, match="is gone: move it back"):
+        with pytest.raises(LedgerError, match="was removed while this process used it"):
             ledger.identified()
-        with pytest.raises(LedgerError, match="is gone: move it back"):
+        with pytest.raises(LedgerError, match="was removed while this process used it"):
             SqlLedger.open(url, command="test", now=lambda: T0, create=False)
         assert not (tmp_path / "state").exists()
         other = SqlLedger.open(url, command="test", now=lambda: T0)
         other.close()
-        with pytest.raises(LedgerError, match="is gone: move it back"):
+        with pytest.raises(LedgerError, match="was removed while this process used it"):
             ledger.identified()  # not those of the other one
         (tmp_path / "state").rename(tmp_path / "other")
         (tmp_path / "aside").rename(tmp_path / "state")

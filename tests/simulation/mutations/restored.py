@@ -8,12 +8,12 @@ from typing import Any
 from unittest.mock import patch
 
 from collector.app import prepare
-from collector.deliver import adoption, recovery
+from collector.deliver import recovery, unsettled
 from tests.simulation.mutations.mutation import Mutation, Patch
 
 
 def _does_not_look() -> Sequence[Patch]:
-    return [patch.object(prepare, "look", lambda *_: adoption.Unsettled())]
+    return [patch.object(prepare, "look", lambda *_: unsettled.Unsettled())]
 
 
 def _takes_sealed_for_lost() -> Sequence[Patch]:
@@ -22,9 +22,9 @@ def _takes_sealed_for_lost() -> Sequence[Patch]:
 
 def _adopted_without_the_newest() -> Sequence[Patch]:
     """Only runs that the ledger doesn't know at all are looked at: not one that went on after the backup."""
-    look = adoption.look
+    look = unsettled.look
 
-    def mutated(*args: Any) -> adoption.Unsettled:
+    def mutated(*args: Any) -> unsettled.Unsettled:
         found = look(*args)
         return replace(found, begun={run_id: begun for run_id, begun in found.begun.items() if not begun})
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from collector.adapters.text import shell_word
 from collector.errors import RefusalReason
 from collector.model import Granularity, Window
 from collector.service.web.advice import advice
-from collector.service.web.text import dates, local_dates, relative, shell_word, when, window_text
+from collector.service.web.text import dates, local_dates, relative, when, window_text
 from tests.support.needs import need
 
 README = Path(__file__).parents[3] / "README.md"

@@ -1,0 +1,81 @@
+"""The commands that fetch ranges which no `collect` fetches any more: complete, to be copied."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import structlog
+
+from collector.adapters.text import shell_word
+from collector.app.command import ages_of
+from collector.config import LoadedConfig
+from collector.core.delivered import Adopted, OrgRange
+from collector.core.wanted import BackfillWanted, Wanted
+
+log = structlog.get_logger("collector")
+
+_COMMANDS = 20  # in a log line
+_ORGS_AT_ONCE = 50
+_DEFAULT_STATE = "sqlite:///state/ledger.db"
+
+
+def backfill_commands(config: LoadedConfig, ranges: Iterable[OrgRange]) -> list[str]:
+    """Return a command for each range, for all orgs that have it; orgs that the config doesn't have are left out."""
+    names = {org.name for org in config.orgs}
+    by_range: Mapping[tuple[str, str], list[str]] = defaultdict(list)
+    for one in ranges:
+        if one.org in names:
+            by_range[_moments(one)].append(one.org)
+    return [
+        f"{_head(config)} {' '.join(f'--org {shell_word(org)}' for org in some)} --from {first} --to {last}"
+        for (first, last), orgs in sorted(by_range.items())
+        for some in _batches(orgs)
+    ]
+
+
+def log_backfills(config: LoadedConfig, wanted_: Wanted, adopted: Adopted, now: datetime) -> None:
+    """Log the commands for ranges that are wanted again and that neither this run nor a later `collect` fetches."""
+    until = now - ages_of(config.settings.schedule).catch_up
+    rest = [
+        replace(one, end=min(one.end, until.astimezone(one.end.tzinfo))) for one in adopted.ranges if one.start < until
+    ]
+    if isinstance(wanted_, BackfillWanted):
+        own = {org.name: span for org in config.orgs if org.name in wanted_.since and (span := wanted_.span(org))}
+        rest = [
+            one for one in rest if not ((span := own.get(one.org)) and span.start <= one.start and one.end <= span.end)
+        ]
+    if commands := backfill_commands(config, rest):
+        log.warning(
+            "ledger.backfill_needed",
+            commands=commands[:_COMMANDS],
+            commands_left_out=max(0, len(commands) - _COMMANDS),
+            message="these ranges are wanted again, and too old for a `collect` (`schedule.catch_up`): run "
+            "the commands. `collector status` shows them, too, until they are done",
+        )
+
+
+def _head(config: LoadedConfig) -> str:
+    """Return what all commands have in common; a URL of PostgreSQL may hold a secret and is left to the config."""
+    words = ["collector backfill", f"-c {shell_word(str(config.path))}"]
+    state, output = config.settings.state.url.get_secret_value(), config.settings.output.path
+    if state.startswith("sqlite:") and state != _DEFAULT_STATE:
+        words.append(f"--state {shell_word(state)}")
+    return " ".join([*words, *([f"-o {shell_word(output)}"] if output != "-" else [])])
+
+
+def _moments(one: OrgRange) -> tuple[str, str]:
+    """Return a range as `--from` and `--to`: as dates if it is one of whole days."""
+    if _is_midnight(one.start) and _is_midnight(one.end):
+        return f"{one.start:%Y-%m-%d}", f"{one.end - timedelta(days=1):%Y-%m-%d}"
+    return one.start.isoformat(timespec="seconds"), one.end.isoformat(timespec="seconds")
+
+
+def _is_midnight(at: datetime) -> bool:
+    return (at.hour, at.minute, at.second) == (0, 0, 0)
+
+
+def _batches(orgs: Sequence[str]) -> Iterable[Sequence[str]]:
+    return (orgs[place : place + _ORGS_AT_ONCE] for place in range(0, len(orgs), _ORGS_AT_ONCE))
