@@ -11,8 +11,9 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import ClassVar
 
-BUSY = "busy"  # the code of a failure that another lease causes: the API has answered
+BUSY = "busy"  # the code of what another lease causes
 
 
 class CollectorError(Exception):
@@ -127,6 +128,13 @@ class Rejected:
 
 
 Failure = Refused | Retriable | Broken | Rejected
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Postponed:
+    """No failure: the answer is dropped, and its slice is planned again when its org is leased the next time."""
+
+    code: ClassVar[str] = BUSY
 
 
 def kind_of(error: BaseException) -> str:

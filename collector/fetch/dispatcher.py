@@ -15,7 +15,7 @@ from contextlib import suppress
 from collector.core.plan import Abandoned, Batch
 from collector.core.request import build_request
 from collector.core.response import Reply, interpret
-from collector.errors import Failure, Rejected, defect, kind_of, place_of
+from collector.errors import Failure, Postponed, Rejected, defect, kind_of, place_of
 from collector.events import Event, RequestEnded, SliceDefect, SliceOutcome
 from collector.fetch.board import Board
 from collector.fetch.hosts import Hosts
@@ -32,13 +32,13 @@ RELOADED = Rejected(
 STOPPED = Rejected(code="stopped", message="the run was stopped before this was fetched")
 
 Batches = asyncio.Queue[Batch | Abandoned]
-Verify = Callable[[Org, Answer], Awaitable[Failure | None]]
+Verify = Callable[[Org, Answer], Awaitable[Failure | Postponed | None]]
 
 
 class Dispatcher:
     """Fetches the batches of all lanes within all limits, and delivers each slice's outcome once.
 
-    `verify` returns why an answer must not be committed for an org, if it must not. `on_idle` is called
+    `verify` returns why an answer must not be committed for an org, or not now. `on_idle` is called
     when the batch of a leased lane is begun and nothing of it is under way: its lease may be released.
     """
 
@@ -190,7 +190,10 @@ class Dispatcher:
         )
         if host.closed is not None:
             await self._close(self._hosts.lanes_beside(lane), host.closed)
-        await self._follow(lane.received(fetch, result, now=now, jitter=self._rng.random(), probe=probe))
+        if isinstance(result, Postponed):
+            await self._follow(lane.postpone(fetch, now=now))
+        else:
+            await self._follow(lane.received(fetch, result, now=now, jitter=self._rng.random(), probe=probe))
         self._in_flight -= 1
         self._untrusted_in_flight -= untrusted
         if host.freed:
@@ -209,8 +212,8 @@ class Dispatcher:
         except Exception as error:  # noqa: BLE001 - a defect of ours in one org's slice hurts no other
             return self._defect(fetch, error)
 
-    async def _verified(self, fetch: SliceFetch, answer: Answer) -> Answer | Failure:
-        """Return the answer if it may be committed for its org, else why not."""
+    async def _verified(self, fetch: SliceFetch, answer: Answer) -> Answer | Failure | Postponed:
+        """Return the answer if it may be committed for its org now, else why not."""
         try:
             return await self._verify(fetch.slice.org, answer) or answer
         except Exception as error:  # noqa: BLE001 - see `_request`
@@ -259,7 +262,7 @@ class Dispatcher:
                 await self._deliver(step)
 
 
-def _name(result: Answer | Failure) -> str:
+def _name(result: Answer | Failure | Postponed) -> str:
     match result:
         case Answer():
             return "partial" if result.partial else "ok"

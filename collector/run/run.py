@@ -220,6 +220,7 @@ class Run:
         for lane in self._fetching.lanes:
             unissued = lane.plan.unissued
             for name, population in self._summary.org(lane.org).populations.items():
+                population.requests += lane.postponed[name]
                 windows = unissued.spans.get(name, ())
                 if failure is not None:
                     population.close(SliceState.FAILED, "output", _NOT_DELIVERED, but=unissued.counts[name])
