@@ -20,19 +20,19 @@ from collector.core.ledger_entries import CalendarChanged, Holder
 from collector.core.plan import Abandoned, Batch, next_batch, open_span
 from collector.core.summary import RunSummary
 from collector.core.wanted import calendars_overlap, needs_at
-from collector.errors import CollectorError, RefusalReason, Refused, Rejected
-from collector.events import Event, LeaseAwaited, LeaseWaitEnded, OrgPlanned
+from collector.errors import BUSY, CollectorError, Failure, RefusalReason, Refused, Rejected
+from collector.events import Event, OrgPlanned
 from collector.fetch import Batches
 from collector.ports import Clock, Offload
 from collector.run.identity import BUSY_PAUSE_S, busy_message
 from collector.run.org_task import OrgTask, Stage
 from collector.run.session import LedgerSession
+from collector.run.waiting import Waiting
 
 _BATCH = 64  # slices
 _LEASE_S = 30.0  # after which a batch begins no new slice
 _LEFT_FREE_S = 1.5 * BUSY_PAUSE_S  # after a batch, if another process waits for the org
 _TRIED_AGAIN_S = 0.9 * BUSY_PAUSE_S  # after which the lease of a busy org is tried again
-_WAIT_BETWEEN_BATCHES_S = 120.0  # or longer: for an org that this run has left to another process
 _LEASED_PER_PERMIT = 4  # orgs leased for each request that may be under way
 _COUNT_S = 3.0
 _COUNTED_AT_ONCE = 100  # orgs
@@ -54,10 +54,9 @@ class Leasing:
         emit: Callable[[Event], None],
         permits: int,
     ) -> None:
-        self.busy: dict[str, Holder] = {}  # orgs whose lease another process kept, by name
         self._ledger = session.ledger
         self._wanted = session.wanted
-        self._wait_s = session.wait_s
+        self._waiting = Waiting(session.wait_s, emit=emit)
         self._tasks = {task.org.name: task for task in tasks}
         self._queue = deque(self._tasks.values())
         self._leased: list[OrgTask] = []
@@ -71,12 +70,13 @@ class Leasing:
         self._capacity = max(8, permits * _LEASED_PER_PERMIT)
         self._grids = Grids()
         self._woken = asyncio.Event()
-        self._awaited: set[Holder] = set()  # in this run
-        self._given_up: set[str] = set()  # orgs of which LeaseWaitEnded was emitted
-        self._waiting_since: float | None = None
-        self._wait_emitted = False  # LeaseAwaited, since then
         self._winding_up = False
         self._stopped = False
+
+    @property
+    def busy(self) -> Mapping[str, Holder]:
+        """The orgs whose lease another process kept, by name."""
+        return self._waiting.given_up
 
     def wake(self) -> None:
         """Look now for leases to release: the batch of a leased org is over."""
@@ -166,16 +166,26 @@ class Leasing:
         busy = {key: why for key, why in why_not.items() if isinstance(why, Holder)}
         for task in tasks:
             if task.key in changed:
-                self._refuse(task, changed[task.key])
+                why = calendars_overlap(task.org, changed[task.key])
+                self._abandon(task, Refused(reason=RefusalReason.CALENDAR, message=why))
         await self._wait(tasks, busy, now)
 
     async def _wait(self, tasks: Sequence[OrgTask], busy: Mapping[int, Holder], now: float) -> None:
         """Queue busy orgs again, and wait no longer for those that were waited for too long."""
-        waiting = [task for task in tasks if task.key in busy]
-        given_up = [task.key for task in waiting if not self._wait_for(task, busy[task.key], now)]
+        given_up = []
+        for task in tasks:
+            holder = busy.get(task.key)
+            if holder is None:
+                continue
+            if self._waiting.goes_on(task, holder, now):
+                self._not_before[task.key] = now + _TRIED_AGAIN_S
+                self._enqueue(task)
+            else:
+                self._abandon(task, Rejected(code=BUSY, message=busy_message(holder)))
+                given_up.append(task.key)
         if given_up:
             await self._offload(lambda: self._ledger.release(given_up))
-        self._note_wait({task.org.name: busy[task.key] for task in waiting}, now)
+        self._waiting.report(now, over=all(task.busy_since is None for task in self._queue))
 
     async def _go_on(self, now: float) -> None:
         """Give the next batch to leased orgs of which only retries are left, unless another process waits for them."""
@@ -242,42 +252,9 @@ class Leasing:
         self._summary.plan(task.org, planned)
         self._emit(OrgPlanned(org=task.org, slices=planned.total()))
 
-    def _wait_for(self, task: OrgTask, holder: Holder, now: float) -> bool:
-        """Queue an org again whose lease another process has; return False if it was waited for too long."""
-        if task.busy_since is None:
-            task.busy_since = now
-        wait_s = max(self._wait_s, _WAIT_BETWEEN_BATCHES_S) if task.planned else self._wait_s
-        if now - task.busy_since < wait_s:
-            self._not_before[task.key] = now + _TRIED_AGAIN_S
-            self._enqueue(task)
-            return True
+    def _abandon(self, task: OrgTask, failure: Failure) -> None:
+        """End an org of which this run can lease nothing more."""
         task.stage = Stage.ENDED
-        self.busy[task.org.name] = holder
-        self._batches.put_nowait(Abandoned(org=task.org, failure=Rejected(code="busy", message=busy_message(holder))))
-        return False
-
-    def _note_wait(self, waiting: Mapping[str, Holder], now: float) -> None:
-        """Emit when the waiting for a process first begins, and when no process is waited for any more."""
-        if waiting and self._waiting_since is None:
-            self._waiting_since = now
-        for holder in dict.fromkeys(waiting.values()):
-            if holder not in self._awaited and self._wait_s > 0:
-                orgs = [name for name, other in waiting.items() if other == holder]
-                self._emit(LeaseAwaited(orgs=orgs, holder=holder, wait_s=self._wait_s))
-                self._wait_emitted = True
-            self._awaited.add(holder)
-        if self._waiting_since is None or any(task.busy_since is not None for task in self._queue):
-            return
-        given_up = {name: holder for name, holder in self.busy.items() if name not in self._given_up}
-        if self._wait_emitted or given_up:
-            self._emit(LeaseWaitEnded(waited_s=now - self._waiting_since, busy=given_up))
-        self._given_up.update(given_up)
-        self._waiting_since, self._wait_emitted = None, False
-
-    def _refuse(self, task: OrgTask, changed: CalendarChanged) -> None:
-        """End an org of which another process has covered windows that overlap with those of this run."""
-        task.stage = Stage.ENDED
-        failure = Refused(reason=RefusalReason.CALENDAR, message=calendars_overlap(task.org, changed))
         self._batches.put_nowait(Abandoned(org=task.org, failure=failure))
 
     def _enqueue(self, task: OrgTask) -> None:
