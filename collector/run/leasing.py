@@ -94,7 +94,7 @@ class Leasing:
 
     async def run(self) -> None:
         """Acquire, plan and release until nothing is left or `stop` is called. Raises LedgerError."""
-        while (self._queue or self._leased) and not self._stopped:
+        while self._open:
             self._woken.clear()
             if self._winding_up:
                 self._queue.clear()
@@ -102,9 +102,18 @@ class Leasing:
             await self._release(self._over(now))
             await self._acquire(now)
             await self._go_on(now)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(BUSY_PAUSE_S):
-                    await self._woken.wait()
+            if self._open:
+                await self._pause()
+
+    @property
+    def _open(self) -> bool:
+        return bool(self._queue or self._leased) and not self._stopped
+
+    async def _pause(self) -> None:
+        """Wait until the batch of a leased org is over, or it is time to look for leases of other processes again."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(BUSY_PAUSE_S):
+                await self._woken.wait()
 
     async def count_rest(self) -> None:
         """Count what the ledger leaves to fetch of the orgs that the run never came to.
