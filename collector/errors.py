@@ -62,6 +62,10 @@ class LedgerError(CollectorError):
     """The ledger can't be read or written: damaged, newer than we are, on a full disk. Exit 5."""
 
 
+class RowsMergedError(LedgerError):
+    """The rows of some orgs were merged into others: another process found out that they are renamed orgs."""
+
+
 OUTPUT_ERRORS = frozenset(
     error.__name__ for error in (OutputError, ReaderGoneError, NotRenamedError, OutputGoneError, LedgerError)
 )

@@ -10,7 +10,7 @@ from collector.errors import BUSY, Failure, LedgerError, Postponed, RefusalReaso
 from collector.model import Answer, Org
 from collector.ports import Offload
 from collector.run.org_task import OrgTask
-from collector.run.session import LedgerSession, since_of
+from collector.run.session import LedgerSession
 
 BUSY_PAUSE_S = 1.0  # before the lease of a busy org is tried again
 
@@ -69,13 +69,14 @@ class IdentityCheck:
 
     def _identify(self, task: OrgTask, answer: Answer) -> int | Holder | CalendarChanged:
         """Bind an org to the organization that answered; learn from when that is wanted. On the writer's thread."""
-        org, ledger, wanted = task.org, self._session.ledger, self._session.wanted
-        found = ledger.identify(task.key, name=org.name, org_id=answer.org_id, org_name=answer.org_name, entry=org)
+        org = task.org
+        found = self._session.ledger.identify(
+            task.key, name=org.name, org_id=answer.org_id, org_name=answer.org_name, entry=org
+        )
         if isinstance(found, int) and found != task.key:
-            standing = ledger.register([org], wanted_from={}, now=wanted.now)[org.name]
+            standing = self._session.look_up(org)
             if not isinstance(standing, Standing):
                 return standing
-            wanted.since[org.name] = since_of(org, standing, ledger.wanted(found))
         return found
 
 

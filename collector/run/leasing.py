@@ -20,7 +20,7 @@ from collector.core.ledger_entries import CalendarChanged, Holder
 from collector.core.plan import Abandoned, Batch, next_batch, open_span
 from collector.core.summary import RunSummary
 from collector.core.wanted import calendars_overlap, needs_at
-from collector.errors import BUSY, CollectorError, Failure, RefusalReason, Refused, Rejected
+from collector.errors import BUSY, CollectorError, Failure, RefusalReason, Refused, Rejected, RowsMergedError
 from collector.events import Event, OrgPlanned
 from collector.fetch import Batches
 from collector.ports import Clock, Offload
@@ -54,6 +54,7 @@ class Leasing:
         emit: Callable[[Event], None],
         permits: int,
     ) -> None:
+        self._session = session
         self._ledger = session.ledger
         self._wanted = session.wanted
         self._waiting = Waiting(session.wait_s, emit=emit)
@@ -163,7 +164,11 @@ class Leasing:
         if not tasks:
             return
         calendars = {task.key: (task.org, self._wanted.since[task.org.name].calendar_since) for task in tasks}
-        why_not = await self._offload(lambda: self._ledger.acquire([task.key for task in tasks], calendars))
+        try:
+            why_not = await self._offload(lambda: self._ledger.acquire([task.key for task in tasks], calendars))
+        except RowsMergedError:
+            await self._look_up(tasks)
+            return
         leased = [task for task in tasks if task.key not in why_not]
         batches = await self._plan_all(leased)
         if self._stopped:
@@ -175,9 +180,19 @@ class Leasing:
         busy = {key: why for key, why in why_not.items() if isinstance(why, Holder)}
         for task in tasks:
             if task.key in changed:
-                why = calendars_overlap(task.org, changed[task.key])
-                self._abandon(task, Refused(reason=RefusalReason.CALENDAR, message=why))
+                self._refuse(task, changed[task.key])
         await self._wait(tasks, busy, now)
+
+    async def _look_up(self, tasks: Sequence[OrgTask]) -> None:
+        """Queue orgs again with the rows that the ledger has of them now. Nothing of them was leased."""
+        standings = await self._offload(lambda: [self._session.look_up(task.org) for task in tasks])
+        for task, standing in zip(tasks, standings, strict=True):
+            if isinstance(standing, CalendarChanged):
+                self._refuse(task, standing)
+            else:
+                task.key, task.identified = standing.key, standing.org_id is not None
+                self._enqueue(task)
+        self.wake()
 
     async def _wait(self, tasks: Sequence[OrgTask], busy: Mapping[int, Holder], now: float) -> None:
         """Queue busy orgs again, and wait no longer for those that were waited for too long."""
@@ -265,6 +280,10 @@ class Leasing:
         """End an org of which this run can lease nothing more."""
         task.stage = Stage.ENDED
         self._batches.put_nowait(Abandoned(org=task.org, failure=failure))
+
+    def _refuse(self, task: OrgTask, changed: CalendarChanged) -> None:
+        """End an org of which another process has covered windows that overlap with those of this run."""
+        self._abandon(task, Refused(reason=RefusalReason.CALENDAR, message=calendars_overlap(task.org, changed)))
 
     def _enqueue(self, task: OrgTask) -> None:
         task.stage = Stage.QUEUED

@@ -56,11 +56,13 @@ def test_many_aliases_end_as_soon_as_one_org_does(tmp_path: Path, n: int, pinned
 
 @PINNED
 @pytest.mark.parametrize("n", [2, 3, 40])
+@pytest.mark.parametrize("begins_at", [0.0, 0.05, 0.3, 1.0])
 def test_aliases_that_two_processes_work_on_delay_neither_for_long(
-    tmp_path: Path, n: int, pinned: dict[str, Any]
+    tmp_path: Path, n: int, pinned: dict[str, Any], begins_at: float
 ) -> None:
+    """A process whose rows of new orgs the other had merged meanwhile ended with 5."""
     world = aliases(tmp_path, n, **pinned)
-    one, other = Shared(backfill(DAYS)), Shared(backfill(DAYS), begins_at=1.0)
+    one, other = Shared(backfill(DAYS)), Shared(backfill(DAYS), begins_at=begins_at)
     run_all(world, one, other)
     assert one.result is not None
     assert other.result is not None
