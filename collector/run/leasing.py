@@ -6,6 +6,7 @@ again if there is more. It is left free for a while if another process waits for
 never delays a `collect`, what one process completed no other fetches, and only as many orgs are leased as keep
 the fetching busy. A slice begins at most once in a run, and ends under the lease under which it began: while
 slices wait for long retries, the org goes on with the next batch, unless another process waits for it.
+Two orgs that are one organization have one row in the ledger, and are leased in turn.
 """
 
 from __future__ import annotations
@@ -15,27 +16,23 @@ from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 
-from collector.core.grid import Grids
 from collector.core.ledger_entries import CalendarChanged, Holder
-from collector.core.plan import Abandoned, Batch, next_batch, open_span
-from collector.core.summary import RunSummary
-from collector.core.wanted import calendars_overlap, needs_at
-from collector.errors import BUSY, CollectorError, Failure, RefusalReason, Refused, Rejected, RowsMergedError
-from collector.events import Event, OrgPlanned
+from collector.core.plan import Abandoned, Batch
+from collector.core.wanted import calendars_overlap
+from collector.errors import BUSY, Failure, RefusalReason, Refused, Rejected, RowsMergedError
+from collector.events import Event
 from collector.fetch import Batches
-from collector.ports import Clock, Offload
+from collector.ports import Offload
 from collector.run.identity import BUSY_PAUSE_S, busy_message
 from collector.run.org_task import OrgTask, Stage
+from collector.run.planning import Planning
 from collector.run.session import LedgerSession
 from collector.run.waiting import Waiting
 
-_BATCH = 64  # slices
 _LEASE_S = 30.0  # after which a batch begins no new slice
 _LEFT_FREE_S = 1.5 * BUSY_PAUSE_S  # after a batch, if another process waits for the org
 _TRIED_AGAIN_S = 0.9 * BUSY_PAUSE_S  # after which the lease of a busy org is tried again
 _LEASED_PER_PERMIT = 4  # orgs leased for each request that may be under way
-_COUNT_S = 3.0
-_COUNTED_AT_ONCE = 100  # orgs
 
 
 class Leasing:
@@ -47,10 +44,9 @@ class Leasing:
         tasks: Iterable[OrgTask],
         batches: Batches,
         *,
+        planning: Planning,
         offload: Offload,
-        clock: Clock,
         flush: Callable[[], Awaitable[None]],
-        summary: RunSummary,
         emit: Callable[[Event], None],
         permits: int,
     ) -> None:
@@ -63,13 +59,10 @@ class Leasing:
         self._leased: list[OrgTask] = []
         self._not_before: dict[int, float] = {}  # until then an org is left free, or not tried again; by key
         self._batches = batches
+        self._planning = planning
         self._offload = offload
-        self._clock = clock
         self._flush = flush
-        self._summary = summary
-        self._emit = emit
         self._capacity = max(8, permits * _LEASED_PER_PERMIT)
-        self._grids = Grids()
         self._woken = asyncio.Event()
         self._winding_up = False
         self._stopped = False
@@ -116,22 +109,6 @@ class Leasing:
             async with asyncio.timeout(BUSY_PAUSE_S):
                 await self._woken.wait()
 
-    async def count_rest(self) -> None:
-        """Count what the ledger leaves to fetch of the orgs that the run never came to.
-
-        For some seconds at most, since whoever stopped the run waits; orgs that are not reached count nothing.
-        """
-        rest = [task for task in self._tasks.values() if not task.planned]
-        until = asyncio.get_running_loop().time() + _COUNT_S
-        with suppress(CollectorError):
-            while rest and asyncio.get_running_loop().time() < until:
-                some, rest = rest[:_COUNTED_AT_ONCE], rest[_COUNTED_AT_ONCE:]
-                batches = await self._plan_all(some)
-                for task, batch in zip(some, batches, strict=True):
-                    self._note_plan(task, batch)
-                    task.lane.plan.begin(batch)
-                    task.lane.plan.cut()
-
     def _over(self, now: float) -> list[OrgTask]:
         """Return the tasks whose batch is over; cut the batches of those that were leased for long."""
         for task in self._leased:
@@ -170,7 +147,7 @@ class Leasing:
             await self._look_up(tasks)
             return
         leased = [task for task in tasks if task.key not in why_not]
-        batches = await self._plan_all(leased)
+        batches = await self._planning.plan(leased)
         if self._stopped:
             return  # the run never came to them
         for task, batch in zip(leased, batches, strict=True):
@@ -219,7 +196,7 @@ class Leasing:
             return
         waited_for = await self._offload(lambda: self._ledger.waited_for([task.key for task in stalled]))
         tasks = [task for task in stalled if task.key not in waited_for]
-        batches = await self._plan_all(tasks)
+        batches = await self._planning.plan(tasks)
         if self._stopped:
             return
         for task, batch in zip(tasks, batches, strict=True):
@@ -246,35 +223,10 @@ class Leasing:
                 tasks.append(task)
         return tasks
 
-    async def _plan_all(self, tasks: Sequence[OrgTask]) -> list[Batch]:
-        return await self._offload(lambda: [self._plan(task) for task in tasks])
-
-    def _plan(self, task: OrgTask) -> Batch:
-        """Return the next batch of an org, as the ledger holds it now. On the writer's thread."""
-        org, plan = task.org, task.lane.plan
-        whole = self._wanted.span(org)
-        span = open_span(whole, after=plan.last) if whole else None
-        if span is None:
-            return Batch(org=org)
-        return next_batch(
-            org,
-            self._grids.of(org).windows(span),
-            self._ledger.coverage(task.key, span),
-            needs_at(self._wanted, self._clock.now()),
-            size=_BATCH,
-            after=plan.last,
-        )
-
     def _begin(self, task: OrgTask, batch: Batch, now: float) -> None:
         task.stage, task.leased_since, task.busy_since = Stage.LEASED, now, None
         self._batches.put_nowait(batch)
-        self._note_plan(task, batch)
-
-    def _note_plan(self, task: OrgTask, batch: Batch) -> None:
-        planned = task.lane.plan.planned_with(batch)
-        task.planned = True
-        self._summary.plan(task.org, planned)
-        self._emit(OrgPlanned(org=task.org, slices=planned.total()))
+        self._planning.note(task, batch)
 
     def _abandon(self, task: OrgTask, failure: Failure) -> None:
         """End an org of which this run can lease nothing more."""
