@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
 
-BUSY = "busy"  # the code of what another lease causes
-
 
 class CollectorError(Exception):
     """The base of all errors that end a command with a message."""
@@ -138,7 +136,7 @@ Failure = Refused | Retriable | Broken | Rejected
 class Postponed:
     """No failure: the answer is dropped, and its slice is planned again when its org is leased the next time."""
 
-    code: ClassVar[str] = BUSY
+    code: ClassVar[str] = "busy"
 
 
 def kind_of(error: BaseException) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from collector.core.ledger_entries import CalendarChanged, Holder, Standing
 from collector.core.wanted import calendars_overlap
-from collector.errors import BUSY, Failure, LedgerError, Postponed, RefusalReason, Refused, Rejected, Retriable
+from collector.errors import Failure, LedgerError, Postponed, RefusalReason, Refused, Rejected, Retriable
 from collector.model import Answer, Org
 from collector.ports import Offload
 from collector.run.org_task import OrgTask
@@ -47,7 +47,7 @@ class IdentityCheck:
             return Refused(reason=RefusalReason.IDENTITY, message=f"{error}: correct the credential, or set org_id")
         match found:
             case Holder():
-                return Retriable(code=BUSY, message=busy_message(found), retry_after_s=BUSY_PAUSE_S)
+                return Retriable(code="busy", message=busy_message(found), retry_after_s=BUSY_PAUSE_S)
             case CalendarChanged():
                 return Refused(reason=RefusalReason.CALENDAR, message=calendars_overlap(org, found))
             case int():

@@ -19,7 +19,7 @@ from contextlib import suppress
 from collector.core.ledger_entries import CalendarChanged, Holder
 from collector.core.plan import Abandoned, Batch
 from collector.core.wanted import calendars_overlap
-from collector.errors import BUSY, Failure, RefusalReason, Refused, Rejected, RowsMergedError
+from collector.errors import Failure, RefusalReason, Refused, Rejected, RowsMergedError
 from collector.events import Event
 from collector.fetch import Batches
 from collector.ports import Offload
@@ -182,7 +182,7 @@ class Leasing:
                 self._not_before[task.key] = now + _TRIED_AGAIN_S
                 self._enqueue(task)
             else:
-                self._abandon(task, Rejected(code=BUSY, message=busy_message(holder)))
+                self._abandon(task, Rejected(code="busy", message=busy_message(holder)))
                 given_up.append(task.key)
         if given_up:
             await self._offload(lambda: self._ledger.release(given_up))
