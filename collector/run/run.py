@@ -250,7 +250,7 @@ class Run:
             run_id=self.config.run_id,
             command=self.config.command,
             started_at=started_at,
-            ended_at=self.clock.now(),
+            ended_at=self._writer.ended_at(),
             summary=self._summary,
             files=tuple(self._writer.sealed),
             exit_code=code,
