@@ -11,8 +11,7 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-
-BUSY = "busy"  # the code of a failure that another lease causes: the API has answered
+from typing import ClassVar
 
 
 class CollectorError(Exception):
@@ -59,6 +58,10 @@ class OutputGoneError(NotRenamedError):
 
 class LedgerError(CollectorError):
     """The ledger can't be read or written: damaged, newer than we are, on a full disk. Exit 5."""
+
+
+class RowsMergedError(LedgerError):
+    """The rows of some orgs were merged into others: another process found out that they are renamed orgs."""
 
 
 OUTPUT_ERRORS = frozenset(
@@ -127,6 +130,13 @@ class Rejected:
 
 
 Failure = Refused | Retriable | Broken | Rejected
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Postponed:
+    """No failure: the answer is dropped, and its slice is planned again when its org is leased the next time."""
+
+    code: ClassVar[str] = "busy"
 
 
 def kind_of(error: BaseException) -> str:

@@ -133,6 +133,7 @@ class OrgPlan:
     more: bool = True  # batches may follow
     issued: Counter[Population] = field(default_factory=Counter)  # each slice once, however often it is requested
     last: Slice | None = None  # the last one issued
+    _before_last: Slice | None = None
     _ended: bool = False
 
     @property
@@ -161,9 +162,20 @@ class OrgPlan:
 
     def __next__(self) -> Slice:
         """Issue the next slice of the batch."""
-        self.last = self.batch.popleft()
+        self._before_last, self.last = self.last, self.batch.popleft()
         self.issued[self.last.population] += 1
         return self.last
+
+    def take_back(self) -> None:
+        """Take back the slice that was issued last, and what was not issued: the next batch will hold them again."""
+        if self.last is not None:
+            self.batch.appendleft(self.last)
+            self.issued[self.last.population] -= 1
+            self.last = self._before_last
+        if self._ended:
+            self.end()
+        else:
+            self.cut()
 
     def begin(self, batch: Batch) -> None:
         """Go on with another batch. A plan that has ended only notes what is left."""

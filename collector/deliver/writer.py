@@ -56,6 +56,7 @@ class Writer:
         self._file: UnsealedFile | None = None
         self.sealed: list[SealedFile] = []
         self._last_at: datetime | None = None
+        self._newest: datetime | None = None  # `collected_at` of a record that was written
 
     def write(self, outcomes: Sequence[SliceOutcome]) -> list[SliceCommitted]:
         """Write and commit the ends of slices. Raises OutputError or LedgerError; then none of them is committed."""
@@ -119,12 +120,18 @@ class Writer:
         if self._file is None or not self._ledger.remembers:
             self._sink.discard()
 
+    def ended_at(self) -> datetime:
+        """Return the time of the clock, but none before a `collected_at`: a restored ledger goes on behind it."""
+        now = self._clock.now()
+        return max(now, self._newest) if self._newest else now
+
     def _append(self, records: Sequence[Record]) -> None:
         """Write records and make them durable; commit the name of a file before it is created."""
         if (name := self._sink.next_name()) is not None:
             rules = self._rules
             self._file = self._ledger.open_file(rules.run_id, rules.directory, name, place=rules.directory_id)
         self._sink.append(records)
+        self._newest = max([record.collected_at for record in records] + ([self._newest] if self._newest else []))
         if self._ledger.remembers:  # what is committed has to last; without a ledger, sealing makes it durable
             self._sink.sync()
 

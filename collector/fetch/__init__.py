@@ -8,7 +8,8 @@ requested or waits for its retry, at most `concurrency` requests are under way, 
 with the plan. All decisions are synchronous methods that get `now`; only the dispatcher awaits anything.
 """
 
-from collector.fetch.dispatcher import CLOCK, RELOADED, STOPPED, Batches, Dispatcher
+from collector.fetch.dispatcher import RELOADED, STOPPED, Batches, Dispatcher
+from collector.fetch.hosts import CLOCK
 from collector.fetch.lane import Lane, lanes_of
 from collector.fetch.limits import Limits, RateLimit
 

@@ -11,19 +11,17 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
-from datetime import timedelta
 
-from collector.core.coverage import CLOCK_TOLERANCE
 from collector.core.plan import Abandoned, Batch
 from collector.core.request import build_request
-from collector.core.response import Reply, clock_skew, interpret
-from collector.errors import BUSY, Broken, Failure, Rejected, Retriable, defect, kind_of, place_of
-from collector.events import ApiDown, ApiUp, Event, RequestEnded, SliceDefect, SliceOutcome
+from collector.core.response import Reply, interpret
+from collector.errors import Failure, Postponed, Rejected, defect, kind_of, place_of
+from collector.events import Event, RequestEnded, SliceDefect, SliceOutcome
 from collector.fetch.board import Board
+from collector.fetch.hosts import Hosts
 from collector.fetch.lane import Lane, Step
 from collector.fetch.limiter import Limiter, Permit
 from collector.fetch.limits import Limits
-from collector.fetch.outage import Outage
 from collector.fetch.slice_fetch import SliceFetch
 from collector.model import Answer, ApiRequest, Org, SliceState
 from collector.ports import Clock, Transport
@@ -33,15 +31,14 @@ RELOADED = Rejected(
 )
 STOPPED = Rejected(code="stopped", message="the run was stopped before this was fetched")
 
-CLOCK = "clock"
 Batches = asyncio.Queue[Batch | Abandoned]
-Verify = Callable[[Org, Answer], Awaitable[Failure | None]]
+Verify = Callable[[Org, Answer], Awaitable[Failure | Postponed | None]]
 
 
 class Dispatcher:
     """Fetches the batches of all lanes within all limits, and delivers each slice's outcome once.
 
-    `verify` returns why an answer must not be committed for an org, if it must not. `on_idle` is called
+    `verify` returns why an answer must not be committed for an org, or not now. `on_idle` is called
     when the batch of a leased lane is begun and nothing of it is under way: its lease may be released.
     """
 
@@ -65,7 +62,7 @@ class Dispatcher:
         self._board = Board(lanes)
         self._limits = limits
         self._limiter = Limiter(limits.rate.requests, limits.rate.period_s)
-        self._outages = {lane.outage.host: lane.outage for lane in lanes}
+        self._hosts = Hosts(lanes, emit=emit, rng=rng)
         self._trusted: set[Lane] = set()  # that have something left to fetch
         self._transport = transport
         self._clock = clock
@@ -107,9 +104,8 @@ class Dispatcher:
             taking = tasks.create_task(self._take_batches(tasks))
             while self._board.open and not self.stopping:
                 self._changed.clear()
-                for outage in self._outages.values():
-                    if outage.spent(loop.time()):
-                        await self._give_up_on(outage, loop.time())
+                for lanes, failure in self._hosts.given_up(loop.time()):
+                    await self._close(lanes, failure)
                 turn = self._next(loop.time())
                 if isinstance(turn, Lane):
                     tasks.create_task(self._begin(turn, loop.time()))
@@ -135,7 +131,7 @@ class Dispatcher:
             case Batch():
                 lane.begin(item, now=asyncio.get_running_loop().time())
                 if item.slices:
-                    lane.outage.orgs.add(item.org.name)
+                    self._hosts.expect(lane)
             case Abandoned(failure=failure):
                 steps = lane.close(SliceState.NOT_ASKED, failure)
         self._look_again(lane)
@@ -165,20 +161,17 @@ class Dispatcher:
         return self._board.next(now, trusted_only=trusted_only)
 
     async def _wait_until(self, when: float | None) -> None:
-        ends = (outage.ends_at for outage in self._outages.values())
-        moments = [moment for moment in (when, *ends) if moment is not None]
+        moments = [moment for moment in (when, self._hosts.next_end) if moment is not None]
         with suppress(TimeoutError):
             async with asyncio.timeout_at(min(moments, default=None)):
                 await self._changed.wait()
 
     def _begin(self, lane: Lane, now: float) -> Coroutine[None, None, None]:
         """Take the permits at once, so that the next turn sees them taken; then send the request."""
-        outage, untrusted = lane.outage, not lane.trusted
+        untrusted = not lane.trusted
         self._in_flight += 1
         self._untrusted_in_flight += untrusted
-        outage.tried.add(lane.org.name)
-        probe = outage.down
-        outage.probing = outage.probing or probe
+        probe = self._hosts.begin(lane)
         fetch = lane.take(now)
         permit = self._limiter.take()
         self._board.put(lane, now)
@@ -187,20 +180,25 @@ class Dispatcher:
     async def _fetch(self, lane: Lane, fetch: SliceFetch, permit: Permit, *, probe: bool, untrusted: bool) -> None:
         loop = asyncio.get_running_loop()
         began = loop.time()
-        result = await self._request(lane, fetch, permit)
+        reply = await self._request(lane, fetch, permit)
+        host = self._hosts.note(lane, reply, sent_at=began, now=loop.time(), probe=probe)
+        result = await self._verified(fetch, reply) if isinstance(reply, Answer) else reply
         now = loop.time()
         permit.end(now)
         self._emit(
             RequestEnded(slice=fetch.slice, result=_name(result), latency_s=now - began, waited_s=fetch.waited_s)
         )
-        changed = self._watch_host(lane, result, sent_at=began, now=now, probe=probe)
-        if isinstance(result, Rejected) and result.code == CLOCK:
-            await self._close_host(lane.outage, result)
-        await self._follow(lane.received(fetch, result, now=now, jitter=self._rng.random(), probe=probe))
+        if host.closed is not None:
+            await self._close(self._hosts.lanes_beside(lane), host.closed)
+        if isinstance(result, Postponed):
+            await self._follow(lane.postpone(fetch, now=now))
+        else:
+            await self._follow(lane.received(fetch, result, now=now, jitter=self._rng.random(), probe=probe))
         self._in_flight -= 1
         self._untrusted_in_flight -= untrusted
-        if changed:
-            self._look_at_host(lane.outage)
+        if host.freed:
+            for other in self._hosts.in_turn(lane):
+                self._look_again(other)
         self._look_again(lane)
 
     async def _request(self, lane: Lane, fetch: SliceFetch, permit: Permit) -> Answer | Failure:
@@ -212,8 +210,18 @@ class Dispatcher:
         try:
             return await self._send(lane, fetch, request, permit)
         except Exception as error:  # noqa: BLE001 - a defect of ours in one org's slice hurts no other
-            self._emit(SliceDefect(slice=fetch.slice, kind=kind_of(error), place=place_of(error)))
-            return defect(error)
+            return self._defect(fetch, error)
+
+    async def _verified(self, fetch: SliceFetch, answer: Answer) -> Answer | Failure | Postponed:
+        """Return the answer if it may be committed for its org now, else why not."""
+        try:
+            return await self._verify(fetch.slice.org, answer) or answer
+        except Exception as error:  # noqa: BLE001 - see `_request`
+            return self._defect(fetch, error)
+
+    def _defect(self, fetch: SliceFetch, error: Exception) -> Failure:
+        self._emit(SliceDefect(slice=fetch.slice, kind=kind_of(error), place=place_of(error)))
+        return defect(error)
 
     async def _send(self, lane: Lane, fetch: SliceFetch, request: ApiRequest, permit: Permit) -> Answer | Failure:
         if self.stopping:
@@ -237,62 +245,15 @@ class Dispatcher:
             self._timeouts.pop(timeout, None)
         if not isinstance(reply, Reply):
             return reply
-        skew = clock_skew(reply, now=self._clock.now())
-        if skew is not None and abs(skew) > CLOCK_TOLERANCE:
-            return _wrong_clock(lane, skew)
-        result = interpret(reply, request, now=self._clock.now(), pinned_org_id=lane.org.org_id)
-        if isinstance(result, Answer):
-            return await self._verify(lane.org, result) or result
-        return result
+        if wrong := self._hosts.wrong_clock(lane, reply, self._clock.now()):
+            return wrong
+        return interpret(reply, request, now=self._clock.now(), pinned_org_id=lane.org.org_id)
 
-    def _watch_host(self, lane: Lane, result: Answer | Failure, *, sent_at: float, now: float, probe: bool) -> bool:
-        """Tell a host that is down from an org that fails; return whether other lanes of the host may send now."""
-        outage = lane.outage
-        if probe:
-            outage.probing = False
-        came_back = False
-        match result:
-            case Retriable(reused_connection=True):
-                pass  # it says nothing about the host
-            case Broken() | Retriable(rate_limited=False) if result.code != BUSY:  # that is ours: the host did answer
-                if outage.failed(lane.org.name, result, sent_at=sent_at, now=now):
-                    self._emit(ApiDown(host=outage.host, failures=outage.failures, last=result))
-                if probe or outage.down:
-                    outage.probed(now, self._rng.random())
-            case _:
-                down_s = outage.alive(now)
-                if down_s is not None:
-                    came_back = True
-                    self._emit(ApiUp(host=outage.host, down_s=down_s))
-        return probe or came_back
-
-    def _look_at_host(self, outage: Outage) -> None:
-        """Queue the lanes of a host again: first those that have not failed, each by its last request.
-
-        So probes go round over all of them, and begin with orgs that were not tried or that were answered last.
-        """
-        lanes = [lane for lane in self.lanes if lane.outage is outage and not lane.done]
-        for lane in sorted(lanes, key=lambda lane: (lane.failed, lane.requested_at)):
+    async def _close(self, lanes: Iterable[Lane], failure: Failure) -> None:
+        """Fetch nothing more of these orgs in this run."""
+        for lane in lanes:
+            await self._follow(lane.close(SliceState.NOT_ASKED, failure))
             self._look_again(lane)
-
-    async def _give_up_on(self, outage: Outage, now: float) -> None:
-        why = f" (last: {outage.last.message})" if outage.last is not None else ""
-        failure = Retriable(
-            code="api_down",
-            message=(
-                f"{outage.host} or the network to it is down: no request was answered until the retry budget was spent "
-                f"(orgs tried: {len(outage.tried)}){why}"
-            ),
-        )
-        await self._close_host(outage, failure)
-        outage.alive(now)
-
-    async def _close_host(self, outage: Outage, failure: Failure) -> None:
-        """Fetch nothing more of a host's orgs in this run."""
-        for lane in self.lanes:
-            if lane.outage is outage:
-                await self._follow(lane.close(SliceState.NOT_ASKED, failure))
-                self._look_again(lane)
 
     async def _follow(self, steps: list[Step]) -> None:
         for step in steps:
@@ -301,19 +262,7 @@ class Dispatcher:
                 await self._deliver(step)
 
 
-def _wrong_clock(lane: Lane, skew: timedelta) -> Rejected:
-    side = "ahead of" if skew > timedelta(0) else "behind"
-    return Rejected(
-        code=CLOCK,
-        message=(
-            f"this machine's clock is {abs(skew)} {side} that of {lane.outage.host}: this run commits "
-            "nothing more for the orgs on this host, because it can't know which windows are due. "
-            "Set the clock (NTP), then run again"
-        ),
-    )
-
-
-def _name(result: Answer | Failure) -> str:
+def _name(result: Answer | Failure | Postponed) -> str:
     match result:
         case Answer():
             return "partial" if result.partial else "ok"

@@ -17,6 +17,7 @@ All methods are synchronous and get `now`; times are the loop's, in seconds.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from enum import Enum, auto
 
@@ -30,7 +31,7 @@ from collector.fetch.org_pace import OrgPace
 from collector.fetch.outage import Outage
 from collector.fetch.retry_queue import RetryQueue
 from collector.fetch.slice_fetch import SliceFetch
-from collector.model import Answer, Org, SliceState
+from collector.model import Answer, Org, Population, SliceState
 
 
 class Mood(Enum):
@@ -104,6 +105,7 @@ class Lane:
         self.mood = Mood.NEW
         self.end: LaneEnded | None = None
         self.leased = False  # whether this process may work on the org now
+        self.postponed = Counter[Population]()  # requests for slices that were planned again
         self._pace = pace
         self._policy = policy
         self._retries = RetryQueue()
@@ -230,6 +232,22 @@ class Lane:
             return [self._retry(fetch, reason, now=now, delay_s=self._policy.floor_s)]
         return self._retry_or_give_up(fetch, reason, now=now, uptime=uptime, jitter=jitter)
 
+    def postpone(self, fetch: SliceFetch, *, now: float) -> list[Step]:
+        """Give a slice back that was answered while another org of this run has the organization's lease.
+
+        Until an org's identity is verified it has one slice at a time under way, so that is the last one issued.
+        """
+        if fetch.permit is not None:
+            self._pace.end(fetch.permit, now)
+        self._forget_failures()
+        if self.end is not None:
+            fetch.failure = self.end.failure
+            return [fetch.outcome(self._state_of_begun())]
+        self.mood = Mood.NEW
+        self.postponed[fetch.slice.population] += fetch.requests + fetch.probes + 1
+        self.plan.take_back()
+        return []
+
     def close(self, state: SliceState, failure: Failure) -> list[Step]:
         """End the lane: slices that were begun end by what was found of them, the rest is never requested."""
         if self.end is not None:
@@ -245,7 +263,7 @@ class Lane:
         if isinstance(result, Answer):
             fetch.answered(result)
             self._pace.answered()
-            self._failures, self._blocks, self._failing_since, self._refused_by = 0, 0, None, None
+            self._forget_failures()
             return Result.ANSWERED
         fetch.failure = result
         self._blocks = self._blocks + 1 if isinstance(result, Retriable) and result.if_it_lasts else 0
@@ -297,6 +315,9 @@ class Lane:
         if failure is None or since is None or uptime - since < self._policy.budget_s:
             return []
         return self.close(SliceState.NOT_ASKED, failure)
+
+    def _forget_failures(self) -> None:
+        self._failures, self._blocks, self._failing_since, self._refused_by = 0, 0, None, None
 
     @property
     def _permits(self) -> int:

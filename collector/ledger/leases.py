@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy import Connection, bindparam, delete, select, update
 
 from collector.core.ledger_entries import Holder
-from collector.errors import LedgerError
+from collector.errors import RowsMergedError
 from collector.ledger import schema
 from collector.ledger.holders import Liveness, holder_of, remove_dead_holders, require_registered
 from collector.ledger.schema import org, waiter
@@ -31,7 +31,7 @@ _WAITED_FOR = select(waiter.c.org).where(_WAITERS, waiter.c.holder != bindparam(
 def acquire(tx: Connection, keys: Sequence[int], me: Holder, liveness: Liveness) -> dict[int, Holder]:
     """Lease the orgs that are free; wait for the others, and return their holders.
 
-    Raises LedgerError if the row of an org or of this process was deleted.
+    Raises RowsMergedError if the row of an org was deleted, LedgerError if that of this process was.
     """
     require_registered(tx, me)
     remove_dead_holders(tx, me, liveness)
@@ -40,7 +40,7 @@ def acquire(tx: Connection, keys: Sequence[int], me: Holder, liveness: Liveness)
         tx.execute(_ACQUIRE, {"keys": batch, "me": me.holder_id})
         holders.update((key, holder_of(row)) for key, *row in tx.execute(_LEASED, {"keys": batch}))
     if missing := set(keys) - holders.keys():
-        raise LedgerError(
+        raise RowsMergedError(
             f"{len(missing)} of the orgs no longer have the row that this run works with: another process found that "
             "each is a renamed org, and merged its row into the older one; run again"
         )

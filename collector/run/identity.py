@@ -6,14 +6,13 @@ from collections.abc import Callable, Mapping
 
 from collector.core.ledger_entries import CalendarChanged, Holder, Standing
 from collector.core.wanted import calendars_overlap
-from collector.errors import BUSY, Failure, LedgerError, RefusalReason, Refused, Rejected, Retriable
+from collector.errors import Failure, LedgerError, Postponed, RefusalReason, Refused, Rejected, Retriable
 from collector.model import Answer, Org
 from collector.ports import Offload
 from collector.run.org_task import OrgTask
-from collector.run.session import LedgerSession, since_of
+from collector.run.session import LedgerSession
 
 BUSY_PAUSE_S = 1.0  # before the lease of a busy org is tried again
-_SAME_ROW = "this run is already collecting the same organization for another org of the config"
 
 
 class IdentityCheck:
@@ -32,8 +31,8 @@ class IdentityCheck:
         self._offload = offload
         self._fail = fail
 
-    async def verify(self, org: Org, answer: Answer) -> Failure | None:
-        """Return why an answer must not be committed for an org; None if it may be."""
+    async def verify(self, org: Org, answer: Answer) -> Failure | Postponed | None:
+        """Return why an answer must not be committed for an org, or not now; None if it may be."""
         task = self._tasks[org.name]
         if failure := self._session.identities.check(org, answer):
             return failure
@@ -48,32 +47,36 @@ class IdentityCheck:
             return Refused(reason=RefusalReason.IDENTITY, message=f"{error}: correct the credential, or set org_id")
         match found:
             case Holder():
-                return Retriable(code=BUSY, message=busy_message(found), retry_after_s=BUSY_PAUSE_S)
+                return Retriable(code="busy", message=busy_message(found), retry_after_s=BUSY_PAUSE_S)
             case CalendarChanged():
                 return Refused(reason=RefusalReason.CALENDAR, message=calendars_overlap(org, found))
             case int():
                 return self._bind(task, found)
 
-    def _bind(self, task: OrgTask, key: int) -> Failure | None:
-        """Go on with the ledger's row of the organization, unless another org of the config works on it."""
+    def _bind(self, task: OrgTask, key: int) -> Postponed | None:
+        """Go on with the ledger's row of the organization, unless another org of the config works on it.
+
+        Then the org is leased when that other one is not: two orgs with one row are leased in turn.
+        """
         if key != task.key:
             # The organization is known by another name: what was planned did not know what the ledger holds.
             task.key = key
             task.lane.plan.cut()
         if any(other.key == key and other.stage.active for other in self._tasks.values() if other is not task):
-            return Retriable(code=BUSY, message=_SAME_ROW, retry_after_s=BUSY_PAUSE_S)
+            return Postponed()
         task.identified = True
         return None
 
     def _identify(self, task: OrgTask, answer: Answer) -> int | Holder | CalendarChanged:
         """Bind an org to the organization that answered; learn from when that is wanted. On the writer's thread."""
-        org, ledger, wanted = task.org, self._session.ledger, self._session.wanted
-        found = ledger.identify(task.key, name=org.name, org_id=answer.org_id, org_name=answer.org_name, entry=org)
+        org = task.org
+        found = self._session.ledger.identify(
+            task.key, name=org.name, org_id=answer.org_id, org_name=answer.org_name, entry=org
+        )
         if isinstance(found, int) and found != task.key:
-            standing = ledger.register([org], wanted_from={}, now=wanted.now)[org.name]
+            standing = self._session.look_up(org)
             if not isinstance(standing, Standing):
                 return standing
-            wanted.since[org.name] = since_of(org, standing, ledger.wanted(found))
         return found
 
 

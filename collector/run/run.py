@@ -29,6 +29,7 @@ from collector.run.identity import IdentityCheck
 from collector.run.leasing import Leasing
 from collector.run.manifest import RunResult, manifest
 from collector.run.org_task import OrgTask
+from collector.run.planning import Planning
 from collector.run.session import LedgerSession
 from collector.run.stop import Stop
 
@@ -66,6 +67,8 @@ class Run:
     _summary: RunSummary = field(init=False)
     _writer: Writer = field(init=False)
     _writing: WriteQueue = field(init=False)
+    _tasks: dict[str, OrgTask] = field(init=False)
+    _planning: Planning = field(init=False)
     _leasing: Leasing = field(init=False)
     _fetching: Dispatcher = field(init=False)
     _abandoned: bool = field(init=False, default=False)
@@ -98,17 +101,19 @@ class Run:
     def _wire(self) -> None:
         """Make the three tasks and the queues between them."""
         self._summary = RunSummary.of(self.session.orgs)
-        tasks = self._org_tasks()
+        self._tasks = tasks = self._org_tasks()
         batches: Batches = asyncio.Queue()
         self._wire_writing(tasks)
+        self._planning = Planning(
+            self.session, offload=self.offload, clock=self.clock, summary=self._summary, emit=self.emit
+        )
         self._leasing = Leasing(
             self.session,
             tasks.values(),
             batches,
+            planning=self._planning,
             offload=self.offload,
-            clock=self.clock,
             flush=self._writing.flush,
-            summary=self._summary,
             emit=self.emit,
             permits=self.config.limits.concurrency,
         )
@@ -215,11 +220,12 @@ class Run:
     async def _close_summary(self, failure: CollectorError | None) -> None:
         """Account for the slices that no outcome was written of, by why their lane ended."""
         if not isinstance(failure, LedgerError):
-            await self._leasing.count_rest()
+            await self._planning.count_rest(self._tasks.values())
         why = RELOADED if self.stop.is_reload else STOPPED
         for lane in self._fetching.lanes:
             unissued = lane.plan.unissued
             for name, population in self._summary.org(lane.org).populations.items():
+                population.requests += lane.postponed[name]
                 windows = unissued.spans.get(name, ())
                 if failure is not None:
                     population.close(SliceState.FAILED, "output", _NOT_DELIVERED, but=unissued.counts[name])
@@ -244,7 +250,7 @@ class Run:
             run_id=self.config.run_id,
             command=self.config.command,
             started_at=started_at,
-            ended_at=self.clock.now(),
+            ended_at=self._writer.ended_at(),
             summary=self._summary,
             files=tuple(self._writer.sealed),
             exit_code=code,

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from collector.core.delivered import Adopted
 from collector.core.identities import Identities
-from collector.core.ledger_entries import Standing
+from collector.core.ledger_entries import CalendarChanged, Standing
 from collector.core.wanted import Since, Wanted, on_boundaries
 from collector.model import Org, Window
 from collector.ports import Ledger, RecoveredFile
@@ -30,6 +30,14 @@ class LedgerSession:
     adopted: Adopted | None = None  # what the ledger learned from its output directory
     ranges: Mapping[Window, Sequence[str]] = field(default_factory=dict)  # that the command was given: orgs by range
     recovered: Sequence[RecoveredFile] = ()  # sealed files of earlier runs that no manifest names yet
+
+    def look_up(self, org: Org) -> Standing | CalendarChanged:
+        """Find the row of an org again after it was merged into another, and from when the org is wanted there."""
+        wanted_from = {org.name: self.standings[org.name].wanted_from}
+        standing = self.ledger.register([org], wanted_from=wanted_from, now=self.wanted.now)[org.name]
+        if isinstance(standing, Standing):
+            self.wanted.since[org.name] = since_of(org, standing, self.ledger.wanted(standing.key))
+        return standing
 
 
 def since_of(org: Org, standing: Standing, ranges: Sequence[Window]) -> Since:

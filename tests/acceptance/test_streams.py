@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.support.commands import (
     COLLECTOR,
@@ -247,6 +248,24 @@ def test_a_log_that_nobody_reads_costs_no_record(api: SimulatedApi, tmp_path: Pa
         done = subprocess.run(command, stderr=stderr, cwd=tmp_path, env=environment(), timeout=120, check=False)
     assert done.returncode == 0
     assert manifest_in(tmp_path / "out")["records"] == len(records_in(tmp_path / "out")) > 0
+
+
+def test_forty_names_of_one_organization_are_collected_once_while_nobody_reads_the_log(
+    api: SimulatedApi, tmp_path: Path
+) -> None:
+    """They blocked each other until the attempts of a slice were spent, and 38 slices failed."""
+    config = yaml.safe_load(api.config.read_text())
+    one, *_ = config["orgs"]
+    config |= {"same_organization": "allow", "orgs": [{**one, "name": f"alias-{n}"} for n in range(40)]}
+    aliases = tmp_path / "aliases.yaml"
+    aliases.write_text(json.dumps(config))
+    aliases.chmod(0o600)
+    command = [*COLLECTOR, "collect", "-c", "aliases.yaml", "-o", "out", "--log-level", "debug"]
+    with full_pipe() as (_, stderr):
+        done = subprocess.run(command, stderr=stderr, cwd=tmp_path, env=environment(), timeout=120, check=False)
+    assert done.returncode == 0
+    slices = manifest_in(tmp_path / "out")["slices"]
+    assert slices["planned"] == slices["complete"] == 2 * 3  # populations, days
 
 
 def test_a_log_that_is_read_late_is_complete(api: SimulatedApi, tmp_path: Path) -> None:

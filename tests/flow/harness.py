@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from collector.core.identities import Identities
 from collector.core.plan import Abandoned, Batch
-from collector.errors import BUSY, Failure, Retriable
+from collector.errors import Failure, Retriable
 from collector.events import Event, SliceOutcome
 from collector.fetch import Dispatcher, Lane, Limits, RateLimit, lanes_of
 from collector.model import Answer, Org, SliceState
@@ -59,7 +59,7 @@ def dispatch(
     identities = Identities(allow_same=allow_same)
 
     async def verify(org: Org, answer: Answer) -> Failure | None:
-        return Retriable(code=BUSY, message="busy") if busy else identities.check(org, answer)
+        return Retriable(code="busy", message="busy") if busy else identities.check(org, answer)
 
     async def take(outcome: SliceOutcome) -> None:
         result.outcomes.append((asyncio.get_running_loop().time(), outcome))

@@ -28,8 +28,8 @@ from collector.events import LaneEnded
 from collector.fetch import Limits, RateLimit
 from collector.ledger import SqlLedger
 from collector.model import ApiRequest, Org, SliceState, Zone
-from collector.run.leasing import Leasing
 from collector.run.org_task import OrgTask
+from collector.run.planning import Planning
 from collector.run.stop import Stop
 from tests.flow.harness import FAST
 from tests.flow.world import DAY, NOON, World, asked_days, day_of
@@ -182,13 +182,13 @@ def test_all_that_a_refused_org_was_not_asked_is_told_with_where_it_lies(world: 
 def test_a_run_that_is_to_end_while_it_acquires_leases_reports_what_it_never_came_to(
     world: World, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    world.orgs, stop, plan = [make_org("a")], Stop(), Leasing._plan
+    world.orgs, stop, plan = [make_org("a")], Stop(), Planning._plan
 
-    def planned(self: Leasing, task: OrgTask) -> Batch:
+    def planned(self: Planning, task: OrgTask) -> Batch:
         stop.reload() if how == "reload" else stop.request(signal.SIGTERM)
         return plan(self, task)
 
-    monkeypatch.setattr(Leasing, "_plan", planned)
+    monkeypatch.setattr(Planning, "_plan", planned)
     range_ = Between(Moment.parse("2026-06-01"), Moment.parse("2026-06-10"))
     running = world.run(Command(name="backfill", range_=range_), run_id="1", clock=FakeClock(NOON), stop=stop)
     result = run_virtual(running)

@@ -1,0 +1,84 @@
+"""The next batch of an org, planned from what the ledger holds of it now; and what is left at the end of a run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+
+from collector.core.grid import Grids
+from collector.core.plan import Batch, next_batch, open_span
+from collector.core.summary import RunSummary
+from collector.core.wanted import needs_at
+from collector.errors import CollectorError
+from collector.events import Event, OrgPlanned
+from collector.ports import Clock, Offload
+from collector.run.org_task import OrgTask
+from collector.run.session import LedgerSession
+
+_BATCH = 64  # slices
+_COUNT_S = 3.0
+_COUNTED_AT_ONCE = 100  # orgs
+
+
+class Planning:
+    """Plans batches on the writer's thread, and notes what they leave. Never knows when an org is leased."""
+
+    def __init__(
+        self,
+        session: LedgerSession,
+        *,
+        offload: Offload,
+        clock: Clock,
+        summary: RunSummary,
+        emit: Callable[[Event], None],
+    ) -> None:
+        self._ledger = session.ledger
+        self._wanted = session.wanted
+        self._offload = offload
+        self._clock = clock
+        self._summary = summary
+        self._emit = emit
+        self._grids = Grids()
+
+    async def plan(self, tasks: Sequence[OrgTask]) -> list[Batch]:
+        """Return the next batch of each org. Raises LedgerError."""
+        return await self._offload(lambda: [self._plan(task) for task in tasks])
+
+    def note(self, task: OrgTask, batch: Batch) -> None:
+        """Note that the run goes on with a batch: what it fetches of the org is known now."""
+        planned = task.lane.plan.planned_with(batch)
+        task.planned = True
+        self._summary.plan(task.org, planned)
+        self._emit(OrgPlanned(org=task.org, slices=planned.total()))
+
+    async def count_rest(self, tasks: Iterable[OrgTask]) -> None:
+        """Count what the ledger leaves to fetch of the orgs that the run never came to.
+
+        For some seconds at most, since whoever stopped the run waits; orgs that are not reached count nothing.
+        """
+        rest = [task for task in tasks if not task.planned]
+        until = asyncio.get_running_loop().time() + _COUNT_S
+        with suppress(CollectorError):
+            while rest and asyncio.get_running_loop().time() < until:
+                some, rest = rest[:_COUNTED_AT_ONCE], rest[_COUNTED_AT_ONCE:]
+                batches = await self.plan(some)
+                for task, batch in zip(some, batches, strict=True):
+                    self.note(task, batch)
+                    task.lane.plan.begin(batch)
+                    task.lane.plan.cut()
+
+    def _plan(self, task: OrgTask) -> Batch:
+        org, plan = task.org, task.lane.plan
+        whole = self._wanted.span(org)
+        span = open_span(whole, after=plan.last) if whole else None
+        if span is None:
+            return Batch(org=org)
+        return next_batch(
+            org,
+            self._grids.of(org).windows(span),
+            self._ledger.coverage(task.key, span),
+            needs_at(self._wanted, self._clock.now()),
+            size=_BATCH,
+            after=plan.last,
+        )
