@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import structlog
+
+from collector.core.calendar_changes import calendars_overlap, cut_over
 from collector.core.ledger_entries import CalendarChanged, Holder, Standing
-from collector.core.wanted import calendars_overlap
 from collector.errors import BUSY, Failure, LedgerError, RefusalReason, Refused, Rejected, Retriable
 from collector.model import Answer, Org
 from collector.ports import Offload
 from collector.run.org_task import OrgTask
 from collector.run.session import LedgerSession, since_of
+
+log = structlog.get_logger("collector")
 
 BUSY_PAUSE_S = 1.0  # before the lease of a busy org is tried again
 _SAME_ROW = "this run is already collecting the same organization for another org of the config"
@@ -73,6 +77,8 @@ class IdentityCheck:
             standing = ledger.register([org], wanted_from={}, now=wanted.now)[org.name]
             if not isinstance(standing, Standing):
                 return standing
+            if standing.cut_over:
+                log.warning("calendar.cut_over", org=org.name, message=cut_over(org, standing.cut_over))
             wanted.since[org.name] = since_of(org, standing, ledger.wanted(found))
         return found
 

@@ -15,11 +15,12 @@ from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 
+from collector.core.calendar_changes import calendars_overlap
 from collector.core.grid import Grids
 from collector.core.ledger_entries import CalendarChanged, Holder
 from collector.core.plan import Abandoned, Batch, next_batch, open_span
 from collector.core.summary import RunSummary
-from collector.core.wanted import calendars_overlap, needs_at
+from collector.core.wanted import needs_at
 from collector.errors import CollectorError, RefusalReason, Refused, Rejected
 from collector.events import Event, LeaseAwaited, LeaseWaitEnded, OrgPlanned
 from collector.fetch import Batches
