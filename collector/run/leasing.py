@@ -173,9 +173,14 @@ class Leasing:
     async def _wait(self, tasks: Sequence[OrgTask], busy: Mapping[int, Holder], now: float) -> None:
         """Queue busy orgs again, and wait no longer for those that were waited for too long."""
         waiting = [task for task in tasks if task.key in busy]
-        given_up = [task.key for task in waiting if not self._wait_for(task, busy[task.key], now)]
+        given_up = [task for task in waiting if not self._wait_for(task, busy[task.key], now)]
         if given_up:
-            await self._offload(lambda: self._ledger.release(given_up))
+            await self._offload(lambda: self._ledger.release([task.key for task in given_up]))
+            for task, batch in zip(given_up, await self._plan_all(given_up), strict=True):
+                if batch.slices:
+                    self.busy[task.org.name] = busy[task.key]
+                else:  # the ledger shows that nothing is left to fetch
+                    self._note_plan(task, batch)
         self._note_wait({task.org.name: busy[task.key] for task in waiting}, now)
 
     async def _go_on(self, now: float) -> None:
@@ -253,7 +258,6 @@ class Leasing:
             self._enqueue(task)
             return True
         task.stage = Stage.ENDED
-        self.busy[task.org.name] = holder
         self._batches.put_nowait(Abandoned(org=task.org, failure=Rejected(code="busy", message=busy_message(holder))))
         return False
 

@@ -41,7 +41,7 @@ def in_words(result: RunResult) -> dict[str, Any]:
     summary = result.summary
     incomplete = [
         {"org": org.org.name, "population": population.value, "state": cause.state.value, "slices": cause.slices}
-        | {"reason": cause.code, "message": cause.message, "windows": local_spans(cause, org)}
+        | {"reason": cause.code, "message": cause.message, "windows": local_spans(cause, org) or None}
         for org in summary.worst_first
         for population, cause in org.causes
     ]
