@@ -63,14 +63,12 @@ def adopt(tx: Connection, slices: Sequence[DeliveredSlice]) -> None:
             newer.append(key | {"newest": emission_text(emission), "delivered": _prior(row, one)})
     if new:
         tx.execute(insert(slice_), list(new.values()))
-        of = sorted(
-            {row["org"] for row in new.values()}
-        )  # with other calendars, perhaps: compare before the next lease
-        for batch in batches(of):
-            tx.execute(update(calendar).where(calendar.c.org.in_(batch)).values(rules=None))
     if newer:
         columns: dict[str, Any] = {"emission": bindparam("newest"), "prior": bindparam("delivered")}
         tx.execute(update(slice_).where(*_KEY).values(columns), newer)
+    # They may be of another calendar than the present one: it is compared before the next lease.
+    for batch in batches(sorted({keys[one.org_id] for one in slices})):
+        tx.execute(update(calendar).where(calendar.c.org.in_(batch)).values(rules=None))
 
 
 def adopt_runs(tx: Connection, past: Sequence[PastRun]) -> None:
