@@ -15,6 +15,7 @@ from collector.core.coverage import Coverage
 from collector.core.delivered import DeliveredSlice, OrgRange, PastRun, Taken
 from collector.core.ledger_entries import (
     CalendarChanged,
+    CutOver,
     Holder,
     SliceCommit,
     SliceKey,
@@ -177,6 +178,10 @@ class Ledger(Protocol):
 
     def release(self, keys: Iterable[int]) -> None:
         """Release leases, and wait no longer for those of other processes."""
+        ...
+
+    def left_out(self, key: int, org: Org, span: Window) -> CutOver | None:
+        """Return what isn't complete of a span because it is older than the org's present calendar."""
         ...
 
     def waited_for(self, keys: Iterable[int]) -> Collection[int]:

@@ -6,6 +6,7 @@ says that a file is gone for good, so that its slices are fetched again. Nothing
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from datetime import datetime
@@ -18,7 +19,7 @@ from collector.adapters.sinks.directory import hidden
 from collector.adapters.sinks.directory_id import OneDirectory, VisibleDirectories, id_of, is_being_written
 from collector.adapters.sinks.files import Files, OsFiles
 from collector.core.delivered import run_of
-from collector.core.echo import echo
+from collector.core.echo import PATH, echo
 from collector.deliver.adoption import adopt
 from collector.deliver.doubled import log_doubled
 from collector.deliver.recovery import recover
@@ -41,13 +42,20 @@ def finish_leftovers(
     """
     for directory in directories:
         if not directory.is_dir():
-            raise ConfigError(f"--recover: the directory {named(directory)} is not an existing directory")
+            raise ConfigError(f"--recover: {_shown(directory)} is not an existing directory")
     rest = [path for directory in directories for path in _recover(ledger, directory, own, now)]
     for path in rest:
         _warn(ledger, path)
     for name in lost:
         _give_up(ledger, name, own)
     return not rest
+
+
+def _shown(directory: Path) -> str:
+    """Return a path as it was typed, if what doesn't exist of it are words: else it may be a secret."""
+    there = next((parent for parent in (directory, *directory.parents) if os.path.lexists(parent)), Path())
+    is_plain = PATH.fullmatch(str(directory.relative_to(there)))
+    return str(directory) if is_plain else f"the directory {named(directory)}"
 
 
 def warn_of_strangers(ledger: Ledger, files: Files, directory: Path, names: Sequence[str]) -> None:

@@ -21,11 +21,12 @@ from collector.app.backfills import log_backfills
 from collector.app.command import Command, ages_of, first_wanted
 from collector.app.leftovers import warn_of_strangers
 from collector.config import LoadedConfig, Settings
+from collector.core.calendar_changes import calendars_overlap, cut_over
 from collector.core.delivered import Listing, has_no_ledger
 from collector.core.identities import Identities
-from collector.core.ledger_entries import CalendarChanged, Standing
+from collector.core.ledger_entries import CalendarChanged, CutOver, Standing
 from collector.core.ranges import Last
-from collector.core.wanted import BackfillWanted, CollectWanted, Wanted, calendars_overlap
+from collector.core.wanted import BackfillWanted, CollectWanted, Wanted
 from collector.deliver.adoption import adopt
 from collector.deliver.recovery import Recovered, log_awaited, recover
 from collector.deliver.unlisted import unlisted
@@ -104,6 +105,9 @@ def register(ledger: Ledger, config: LoadedConfig, orgs: Sequence[Org], now: dat
     names = [org.name for org in config.orgs]
     standings = ledger.register(orgs, wanted_from=wanted_from, now=now, names=names)
     _refuse(config, orgs, {name: one for name, one in standings.items() if isinstance(one, CalendarChanged)})
+    for org in orgs:
+        if isinstance(one := standings[org.name], Standing) and one.cut_over:
+            warn_of_cut_over(org, one.cut_over)
     return {name: standing for name, standing in standings.items() if isinstance(standing, Standing)}
 
 
@@ -125,8 +129,10 @@ def wanted(
         return CollectWanted(now=now, ages=ages_of(schedule), since=since)
     backfill = BackfillWanted(now=now, settle=schedule.settle, range_=range_, since=since, force=command.force)
     for org in orgs:
+        key = standings[org.name].key
+        warn_of_older_calendar(ledger, org, key, backfill)
         if span := backfill.span(org):
-            ledger.want(standings[org.name].key, span)
+            ledger.want(key, span)
     return backfill
 
 
@@ -151,6 +157,12 @@ def _refuse_directory_of_a_ledger(directory: Path, files: Files) -> None:
             "with revision 1, and readers would take the wrong ones for the newest. Name another directory with "
             "--output, or run with the ledger"
         )
+
+
+def warn_of_older_calendar(ledger: Ledger | Readable, org: Org, key: int, backfill: BackfillWanted) -> None:
+    """Warn of what a backfill doesn't fetch of its range, as it is older than the org's calendar."""
+    if (older := backfill.before_calendar(org)) and (left := ledger.left_out(key, org, older)):
+        warn_of_cut_over(org, left)
 
 
 def _identities(ledger: Ledger, config: LoadedConfig, standings: Mapping[str, Standing]) -> Identities:
@@ -185,8 +197,17 @@ def refuse_file_as_output(settings: Settings) -> None:
 
 
 def refuse_overlaps(ledger: Readable, config: LoadedConfig, orgs: Sequence[Org]) -> None:
-    """Raise ConfigError for calendars that would overlap, as a run would; nothing is written."""
-    _refuse(config, orgs, ledger.overlaps(orgs, names=[org.name for org in config.orgs]))
+    """Raise ConfigError for calendars that would overlap, and warn of time left out, as a run would; write nothing."""
+    changes = ledger.calendar_changes(orgs, names=[org.name for org in config.orgs])
+    _refuse(config, orgs, {name: one for name, one in changes.items() if isinstance(one, CalendarChanged)})
+    for org in orgs:
+        if isinstance(one := changes.get(org.name), CutOver):
+            warn_of_cut_over(org, one)
+
+
+def warn_of_cut_over(org: Org, new: CutOver) -> None:
+    """Warn that a new calendar leaves out time that was wanted."""
+    log.warning("calendar.cut_over", org=org.name, message=cut_over(org, new))
 
 
 def _refuse(config: LoadedConfig, orgs: Sequence[Org], overlapping: Mapping[str, CalendarChanged]) -> None:

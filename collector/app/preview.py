@@ -8,7 +8,7 @@ from datetime import datetime
 
 from collector.app.command import ages_of
 from collector.app.coverage import since_of
-from collector.app.prepare import refuse_overlaps
+from collector.app.prepare import refuse_overlaps, warn_of_older_calendar
 from collector.config import LoadedConfig
 from collector.core.grid import Grids
 from collector.core.plan import needed
@@ -43,6 +43,8 @@ def preview(
     previews = []
     for org in orgs:
         span, row = wanted.span(org), rows.get(org.name)
+        if row and isinstance(wanted, BackfillWanted):
+            warn_of_older_calendar(ledger, org, row.key, wanted)
         coverage = ledger.coverage(row.key, span) if row and span else {}
         windows = grids.of(org).windows(span) if span else ()
         slices = list(needed(org, windows, coverage, wanted.needs))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from collector.config.messages import nearest
-from collector.core.echo import echo
+from collector.core.echo import GLOB, echo
 from collector.core.shards import Shard
 from collector.errors import ConfigError
 from collector.model import Org, Population
@@ -49,7 +49,9 @@ def _matching(given: str, names: Collection[str]) -> list[str]:
     if near:
         what = f"no org in the config matches {given!r}" if is_glob else f"there is no org {given!r} in the config"
         raise ConfigError(f"--org: {what}; did you mean {near!r}?")
-    # What is nowhere near a name may be a secret in the wrong place.
+    if GLOB.fullmatch(given):
+        raise ConfigError(f"--org: no org in the config matches {given!r}")
+    # What is nowhere near a name, and no glob of words, may be a secret in the wrong place.
     what = "matches that glob" if is_glob else "has that name"
     raise ConfigError(f"--org: no org in the config {what} ({echo(given, None)})")
 

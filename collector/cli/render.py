@@ -58,7 +58,7 @@ def _after(error: CollectorError, *, remembers: bool) -> str:
     if not isinstance(error, ReaderGoneError):
         return "fix what the message names, then run again"
     if not remembers:
-        return "run again, with a reader that takes all records"
+        return "nothing is lost: without a ledger, the next run fetches and writes all of its range again"
     return (
         "records that were written and not read may be complete in the ledger: they don't come again. To look at some "
         "records, use --state none; to keep them, -o DIR"

@@ -20,7 +20,7 @@ from collector.adapters.text import count, printable, some
 from collector.app.backfills import backfill_commands
 from collector.app.command import has_ledger
 from collector.app.coverage import CoverageReader
-from collector.app.prepare import output_directory
+from collector.app.prepare import output_directory, refuse_overlaps
 from collector.app.wiring import open_ledger_to_read, warn_of_missing_ledger
 from collector.cli.options import config_options, open_context, shard_option, state_option
 from collector.cli.streams import stdout_console
@@ -67,7 +67,10 @@ Examples:
 )
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
 def status(strips: bool, as_json: bool, **options: Any) -> int:
-    """Show coverage from the ledger, per org and population. Exits with 3 if anything is incomplete."""
+    """Show coverage from the ledger, per org and population. Exits with 3 if anything is incomplete.
+
+    Exits with 2 if every run refuses the config for a changed calendar: its windows are not those of the ledger.
+    """
     context = open_context(**options, sharded=True)
     if not has_ledger(context.config):
         raise click.UsageError("there is no ledger: `state.url` is none")
@@ -75,6 +78,7 @@ def status(strips: bool, as_json: bool, **options: Any) -> int:
     if missing := isinstance(ledger, NoLedger):
         warn_of_missing_ledger(context.config, "all windows are missing")
     try:
+        refuse_overlaps(ledger, context.config, context.scope.of(context.config.orgs))
         reader = CoverageReader(context.config, context.scope, days=None)
         orgs = list(reader.read_all(ledger, SystemClock().now()).values())
         awaited = [(one, _is_here(one, context.config.settings)) for one in ledger.awaited()]

@@ -7,6 +7,12 @@ from __future__ import annotations
 
 import re
 
+# Short words and numbers between separators, as in globs of org names and in paths. Keys and tokens mix letters and
+# digits, or have none of the separators.
+_WORD = r"(?:(?:[A-Z]?[a-z]{1,15}|[A-Z]{1,8})[0-9]{0,4}|[0-9]{1,8})"
+GLOB = re.compile(rf"(?=.{{1,80}}\Z)(?=.*[*?\[])[-_.*?!\[\]]*(?:{_WORD}(?:[-_.*?!\[\]]+|\Z))*", re.ASCII)
+PATH = re.compile(rf"(?=.{{1,200}}\Z)[-_./]*(?:{_WORD}(?:[-_./]+|\Z))*", re.ASCII)
+
 
 def echo(text: str, shape: re.Pattern[str] | None) -> str:
     """Return the text in quotes if it has that shape, else only its length."""

@@ -5,12 +5,13 @@ Instants are aware datetimes in UTC. Never reads or writes anything. `docs/ledge
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from collector.core.coverage import Known
 from collector.core.emission import Emission
-from collector.model import Population, SliceState
+from collector.model import Population, SliceState, Window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +22,7 @@ class Standing:
     org_id: str | None  # None until an answer names it
     wanted_from: datetime  # the start of what is wanted without end
     calendar_since: datetime | None  # where the present calendar began, if another came before
+    cut_over: CutOver | None = None  # if it begins by this call, and leaves time out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +33,17 @@ class CalendarChanged:
     granularity: str
     rules: str | None  # of the zone; None if they were never noted
     covered_until: datetime  # the end of the newest covered window that the config's calendar doesn't have
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CutOver:
+    """A new calendar of an org begins later than what is wanted and not complete: no run fetches that any more."""
+
+    zone: str  # of the old calendar
+    granularity: str
+    rules: str | None
+    begins: datetime  # the new calendar
+    left_out: Sequence[Window]  # for at least one population; no two of them touch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,12 +6,11 @@ its range. Whether a window needs fetching follows from its coverage (`coverage`
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 
 from collector.core.coverage import Ages, Known, to_backfill, to_collect
-from collector.core.ledger_entries import CalendarChanged
 from collector.core.plan import Needs
 from collector.core.ranges import Range, select
 from collector.core.windows import Calendar, merge, start_of_date
@@ -65,12 +64,19 @@ class BackfillWanted:
 
     def span(self, org: Org) -> Window | None:
         """Return the span of whole windows that the command considers; None if there is none."""
-        calendar = Calendar(org.zone, org.granularity)
-        span = select(self.range_, calendar, now=self.now, settle=self.settle, since=org.since).span
-        began = self.since[org.name].calendar_since
+        span, began = self._selected(org), self.since[org.name].calendar_since
         if span is None or began is None or began <= span.start:
             return span
         return Window(began, span.end) if began < span.end else None
+
+    def before_calendar(self, org: Org) -> Window | None:
+        """Return the part of the range that is older than the org's present calendar; None if there is none."""
+        span, began = self._selected(org), self.since[org.name].calendar_since
+        return Window(span.start, min(began, span.end)) if span and began and span.start < began else None
+
+    def _selected(self, org: Org) -> Window | None:
+        calendar = Calendar(org.zone, org.granularity)
+        return select(self.range_, calendar, now=self.now, settle=self.settle, since=org.since).span
 
     def needs(self, org: Org, window: Window, known: Known | None) -> bool:
         """Return whether a window needs fetching, given its coverage in the ledger."""
@@ -100,24 +106,27 @@ def on_boundaries(org: Org, since: Since) -> Since:
     """Return the same range of windows on the org's present calendar.
 
     The instants are boundaries of the calendar that held when they were written. Other rules of the zone have moved
-    them by an hour or so: then the boundary that is near means the same date.
+    them by an hour or so: then the boundary that is near means the same date. Else a range is widened to the whole
+    windows that it touches: windows of another granularity may be longer.
     """
     calendar = Calendar(org.zone, org.granularity)
-    ranges = [(_near(span.start, calendar), _near(span.end, calendar)) for span in since.ranges]
+    ranges = [
+        (_near(span.start, calendar, calendar.floor), _near(span.end, calendar, calendar.ceil)) for span in since.ranges
+    ]
     return replace(
         since,
-        wanted_from=_near(since.wanted_from, calendar),
+        wanted_from=_near(since.wanted_from, calendar, calendar.floor),
         ranges=[Window(start, end) for start, end in ranges if start < end],
     )
 
 
-def _near(instant: datetime, calendar: Calendar) -> datetime:
-    """Return the nearest boundary, if it is nearer than half a day; else the instant."""
+def _near(instant: datetime, calendar: Calendar, widened: Callable[[datetime], datetime]) -> datetime:
+    """Return the nearest boundary, if it is nearer than half a day; else the one that widens the range."""
     before = calendar.floor(instant)
     if before == instant:
         return instant
     nearest = min(before, calendar.after(instant), key=lambda boundary: abs(boundary - instant))
-    return nearest if abs(nearest - instant) < _HALF_A_DAY else instant
+    return nearest if abs(nearest - instant) < _HALF_A_DAY else widened(instant)
 
 
 def earliest(org: Org, since: Since) -> datetime:
@@ -139,44 +148,3 @@ def due_spans(org: Org, since: Since, *, settle: timedelta, now: datetime) -> li
     spans = [(calendar.ceil(since.wanted_from), due), *((span.start, span.end) for span in since.ranges)]
     whole = [(max(calendar.ceil(start), first), min(calendar.floor(end), due)) for start, end in spans]
     return merge(Window(start, end) for start, end in whole if start < end)
-
-
-def calendars_overlap(org: Org, changed: CalendarChanged) -> str:
-    """Return the message for an org that was collected by another calendar, with what to do."""
-    covered_until = changed.covered_until
-    since = first_free_date(org, covered_until)
-    begins = start_of_date(since, org.zone)
-    gap = (
-        f"; neither calendar has windows from {covered_until.isoformat()} to {begins.isoformat()}"
-        if begins > covered_until
-        else ""
-    )
-    if (changed.zone, changed.granularity) == (org.zone.name, org.granularity):
-        theirs = f"the rules of {_database(changed.rules)}" if changed.rules else "other rules of this zone"
-        return (
-            f"org {org.name!r} is collected by {org.granularity} in {org.zone.name} through "
-            f"{covered_until.isoformat()} with {theirs}; with those of {_database(org.zone.rules)} its windows would "
-            "overlap with that and count twice: install the same tzdata for all processes that share the ledger, "
-            f"or set `since: {since}` for it, so that windows by the new rules begin there{gap}"
-        )
-    return (
-        f"org {org.name!r} is collected by {changed.granularity} in {changed.zone} through "
-        f"{covered_until.isoformat()}; "
-        f"windows by {org.granularity} in {org.zone.name} would overlap with it and count twice: "
-        f"set `since: {since}` for it, so that the new calendar begins there{gap}"
-    )
-
-
-def _database(rules: str) -> str:
-    return f"tzdata {rules.split(maxsplit=1)[0]}" if rules else "a fixed offset"
-
-
-def first_free_date(org: Org, covered_until: datetime) -> date:
-    """Return the `since` with which a changed calendar begins after all windows of the old one."""
-    day = covered_until.astimezone(org.zone.tz).date() - timedelta(days=1)
-    calendar = Calendar(org.zone, org.granularity)
-    while True:
-        start = start_of_date(day, org.zone)
-        if start >= covered_until and calendar.floor(start) == start:
-            return day
-        day += timedelta(days=1)

@@ -138,6 +138,22 @@ def merge(windows: Iterable[Window]) -> list[Window]:
     return merged
 
 
+def without(windows: Iterable[Window], others: Iterable[Window]) -> list[Window]:
+    """Return the time of windows that isn't in others, oldest first."""
+    left = []
+    taken = merge(others)
+    for window in merge(windows):
+        start = window.start
+        for other in taken:
+            if start < other.end and other.start < window.end:
+                if start < other.start:
+                    left.append(Window(start, other.start))
+                start = other.end
+        if start < window.end:
+            left.append(Window(start, window.end))
+    return left
+
+
 def _next_full_hour(instant: datetime, tz: tzinfo) -> datetime:
     while True:
         local = instant.astimezone(tz)

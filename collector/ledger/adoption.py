@@ -76,6 +76,9 @@ def adopt(tx: Connection, slices: Sequence[DeliveredSlice], *, wanted: bool) -> 
     if newer:
         columns: dict[str, Any] = {"emission": bindparam("newest"), "prior": bindparam("delivered")}
         tx.execute(update(slice_).where(*_KEY).values(columns), newer)
+    # They may be of another calendar than the present one: it is compared before the next lease.
+    for batch in batches(sorted({keys[one.org_id] for one in slices})):
+        tx.execute(update(calendar).where(calendar.c.org.in_(batch)).values(rules=None))
     if wanted:
         _want(tx, keys, slices)
     return Taken(unknown=[one for one, _ in new.values()], newer=changed)

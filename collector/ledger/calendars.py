@@ -9,18 +9,19 @@ A calendar is written by a process that has the org's lease, or if no process ha
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import BigInteger, Connection, bindparam, delete, insert, select
 
-from collector.core.ledger_entries import CalendarChanged, Holder
+from collector.core.ledger_entries import CalendarChanged, CutOver, Holder
 from collector.core.windows import Calendar, start_of_date
+from collector.ledger import ranges
 from collector.ledger.codec import instant_of, micros
-from collector.ledger.coverage_fit import COVERED, Fit, compare
+from collector.ledger.coverage_fit import COVERED, Fit, compare, incomplete
 from collector.ledger.schema import BEGINNING, calendar, org, slice_
-from collector.model import Org
+from collector.model import Org, Window
 
 _OF, _FROM, _UNTIL = (bindparam(name, type_=BigInteger) for name in ("of", "from", "until"))
 
@@ -59,12 +60,11 @@ class Calendars:
         self._tx = tx
         query = select(calendar, org.c.holder).join(org).order_by(calendar.c.org, calendar.c.since)
         rows = tx.execute(query if keys is None else query.where(calendar.c.org.in_(keys)))
-        self._current = {
-            row.org: _Row(
-                since=row.since, zone=row.zone, granularity=row.granularity, rules=row.rules, holder=row.holder
-            )
-            for row in rows
-        }
+        self._rows: dict[int, list[_Row]] = {}  # of each org, oldest first
+        for row in rows:
+            one = _Row(since=row.since, zone=row.zone, granularity=row.granularity, rules=row.rules, holder=row.holder)
+            self._rows.setdefault(row.org, []).append(one)
+        self._current = {key: all_[-1] for key, all_ in self._rows.items()}
         self._new: dict[int, list[tuple[int, int]]] = {}  # with the windows that no longer exist
 
     def add_first(self, orgs: Mapping[int, Org]) -> None:
@@ -75,14 +75,52 @@ class Calendars:
 
     def resolve(self, orgs: Mapping[str, tuple[int, Org]]) -> dict[str, datetime | CalendarChanged | None]:
         """Return when each org's calendar of the config begins, or a conflict. Nothing is written before `write`."""
-        others = {key: org_ for key, org_ in orgs.values() if not self._current[key].has_windows_of(org_)}
+        others = {
+            key: org_
+            for key, org_ in orgs.values()
+            if not self._current[key].has_windows_of(org_) or BEGINNING < _cut_over(org_) < self._current[key].since
+        }
         fits = compare(self._tx, others)
         results: dict[str, datetime | CalendarChanged | None] = {}
         for name, (key, org_) in orgs.items():
             row = self._current[key]
-            begins = _begins(row, org_, fits[key].until) if key in fits else row.since
+            begins = _begins(self._rows[key], org_, fits[key].until) if key in fits else row.since
             results[name] = self._change(key, org_, begins, fits.get(key, Fit()))
         return results
+
+    def cut_over(self, key: int, org_: Org, *, wanted_from: datetime, known: datetime) -> CutOver | None:
+        """Return what the calendar of the config leaves out, unless it was returned before.
+
+        It was if the calendar began there already and the org is wanted from no earlier than `known` on.
+        """
+        begins, rows = self._current[key].since, self._rows[key]
+        moved = wanted_from < known
+        if begins == rows[-1].since and not moved:
+            return None
+        old = self._before(key)
+        start = wanted_from if old is None or moved else max(wanted_from, instant_of(old.since))
+        spans = [Window(start, instant_of(begins))] if micros(start) < begins else []
+        return self.left_out(key, org_, [*spans, *ranges.wanted(self._tx, key)])
+
+    def left_out(self, key: int, org_: Org, spans: Sequence[Window]) -> CutOver | None:
+        """Return what isn't complete of spans, and is older than the present calendar."""
+        begins, old = self._current[key].since, self._before(key)
+        cut = [Window(span.start, min(span.end, instant_of(begins))) for span in spans if micros(span.start) < begins]
+        left = incomplete(self._tx, key, org_.populations, cut)
+        if old is None or not left:
+            return None
+        return CutOver(
+            zone=old.zone,
+            granularity=old.granularity,
+            rules=old.rules,
+            begins=instant_of(begins),
+            left_out=left,
+        )
+
+    def _before(self, key: int) -> _Row | None:
+        """Return the calendar that ends where the present one begins; None if there is none."""
+        begins = self._current[key].since
+        return next((row for row in reversed(self._rows[key]) if row.since < begins), None)
 
     def confirm(self, orgs: Mapping[int, tuple[Org, datetime | None]]) -> dict[int, CalendarChanged]:
         """Write the calendars by which orgs are to be fetched now; return those that would overlap.
@@ -132,14 +170,19 @@ class Calendars:
         return None if begins == BEGINNING else instant_of(begins)
 
 
-def _begins(row: _Row, org_: Org, until: int) -> int | None:
-    """Return the earliest instant from which the org's calendar may hold; other windows are covered until `until`."""
+def _begins(rows: Sequence[_Row], org_: Org, until: int) -> int | None:
+    """Return the earliest instant from which the org's calendar may hold; other windows are covered until `until`.
+
+    That is where its `since` is, or where a calendar has begun before: but only on a boundary of its own. Else it
+    would leave out time that nobody has been told of.
+    """
     if until == BEGINNING:
         return BEGINNING
-    options = [_cut_over(org_)]
-    if row.since >= until:
-        options.append(micros(Calendar(org_.zone, org_.granularity).ceil(instant_of(row.since))))
-    return min((at for at in options if at >= until), default=None)
+    own = Calendar(org_.zone, org_.granularity)
+    begun = [
+        row.since for row in rows if row.since >= until and own.floor(instant_of(row.since)) == instant_of(row.since)
+    ]
+    return min((at for at in (*begun, _cut_over(org_)) if at >= until), default=None)
 
 
 def _cut_over(org_: Org) -> int:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, case, or_, select
 
-from collector.core.windows import Calendar
-from collector.ledger.codec import STATE, instant_of
+from collector.core.windows import Calendar, merge, without
+from collector.ledger.codec import POPULATION, STATE, instant_of, micros
 from collector.ledger.schema import BEGINNING, slice_
 from collector.ledger.statements import batches
-from collector.model import Granularity, Org, SliceState
+from collector.model import Granularity, Org, Population, SliceState, Window
 
 # A slice that was reset because its file was lost may still have revisions in sealed files.
 COVERED = or_(
@@ -48,6 +48,23 @@ def compare(tx: Connection, orgs: Mapping[int, Org]) -> dict[int, Fit]:
             else:
                 fits[key].gone.append((start, end))
     return fits
+
+
+def incomplete(tx: Connection, key: int, populations: Iterable[Population], spans: Sequence[Window]) -> list[Window]:
+    """Return the time of spans that is not complete for one of an org's populations, oldest first."""
+    if not spans:
+        return []
+    complete = select(slice_.c.start, slice_.c.end).where(
+        slice_.c.org == key,
+        slice_.c.state == STATE[SliceState.COMPLETE],
+        slice_.c.end > micros(min(span.start for span in spans)),
+        slice_.c.start < micros(max(span.end for span in spans)),
+    )
+    left: list[Window] = []
+    for population in populations:
+        rows = tx.execute(complete.where(slice_.c.population == POPULATION[population]))
+        left += without(spans, (Window(instant_of(row.start), instant_of(row.end)) for row in rows))
+    return merge(left)
 
 
 class _Windows:

@@ -43,8 +43,7 @@ def identify(
         changed = calendars.resolve({name: (known, entry)})[name]
         if isinstance(changed, CalendarChanged):
             release(tx, [known], me)
-            return changed
-        calendars.write(me)
+            return changed  # else the caller registers the org by the row: that writes its calendar
     if known is not None:
         _merge(tx, key, known, name)
     if known is not None or row is None or (row.org_id, row.org_name) != (org_id, org_name):

@@ -12,6 +12,7 @@ from collector.core.coverage import Coverage
 from collector.core.delivered import DeliveredSlice, OrgRange, PastRun, Taken
 from collector.core.ledger_entries import (
     CalendarChanged,
+    CutOver,
     Holder,
     SliceCommit,
     SliceKey,
@@ -188,9 +189,15 @@ class NoLedger:
         """Return no org."""
         return {}
 
-    def overlaps(self, orgs: Sequence[Org], *, names: Collection[str]) -> Mapping[str, CalendarChanged]:
+    def calendar_changes(
+        self, orgs: Sequence[Org], *, names: Collection[str]
+    ) -> Mapping[str, CalendarChanged | CutOver]:
         """Return no calendar: none was used before."""
         return {}
+
+    def left_out(self, key: int, org: Org, span: Window) -> CutOver | None:
+        """Return nothing: no calendar came before the present one."""
+        return None
 
     def histories(self, queries: Sequence[HistoryQuery]) -> Sequence[tuple[History, Digest]]:
         """Return no history: no org has a row to ask about."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from collector.core.coverage import Coverage
-from collector.core.ledger_entries import CalendarChanged, SliceKey, SliceRow
+from collector.core.ledger_entries import CalendarChanged, CutOver, SliceKey, SliceRow
 from collector.core.org_history import History
 from collector.ledger import history, holders, ranges, registry, views
 from collector.ledger import slices as _slices
@@ -69,9 +69,18 @@ class LedgerReader:
 
         return self._database.read(look)
 
-    def overlaps(self, orgs: Sequence[Org], *, names: Collection[str]) -> Mapping[str, CalendarChanged]:
-        """Return the orgs whose calendar the next run will refuse, by name; `names` are all of the config's."""
-        return self._database.read(lambda tx: registry.overlaps(tx, orgs, names))
+    def calendar_changes(
+        self, orgs: Sequence[Org], *, names: Collection[str]
+    ) -> Mapping[str, CalendarChanged | CutOver]:
+        """Return the orgs whose calendar the next run will refuse, by name; `names` are all of the config's.
+
+        If it will refuse none, return those whose new calendar leaves out time that was wanted.
+        """
+        return self._database.read(lambda tx: registry.calendar_changes(tx, orgs, names))
+
+    def left_out(self, key: int, org: Org, span: Window) -> CutOver | None:
+        """Return what isn't complete of a span because it is older than the org's present calendar."""
+        return self._database.read(lambda tx: registry.left_out(tx, key, org, span))
 
     def histories(self, queries: Sequence[history.HistoryQuery]) -> Sequence[tuple[History, Digest]]:
         """Return what is known of the slices of orgs in one look, each with the digest for the next one."""

@@ -13,13 +13,13 @@ from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from collector.core.ledger_entries import CalendarChanged, Holder, Standing
+from collector.core.ledger_entries import CalendarChanged, CutOver, Holder, Standing
 from collector.core.wanted import wanted_since
 from collector.ledger.calendars import Calendars
 from collector.ledger.codec import instant_of, micros
 from collector.ledger.schema import alias, org
 from collector.ledger.statements import insert_into
-from collector.model import BasicCredential, Org
+from collector.model import BasicCredential, Org, Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,7 @@ def register(
     calendars_since = calendars.resolve(entries)
     if refused := _refused(calendars_since):
         return dict(refused)  # nothing is written: the whole config is refused, and the last one still fits
+    cuts = _cuts(calendars, entries, found, wanted_from)
     new = [org_ for org_ in orgs if org_.name not in found]
     created = _insert(tx, new, wanted_from)
     calendars.add_first({created[org_.name].key: org_ for org_ in new})
@@ -80,6 +81,7 @@ def register(
             org_id=row.org_id,
             wanted_from=wanted_since(org_, instant_of(row.wanted_from), first=wanted_from.get(org_.name)),
             calendar_since=None if isinstance(since, CalendarChanged) else since,
+            cut_over=cuts.get(org_.name),
         )
     registry.write_names(matched)
     registry.write_wanted_from([(row, standings[org_.name]) for org_, row in matched])
@@ -97,11 +99,35 @@ def locate(tx: Connection, orgs: Sequence[Org], names: Collection[str]) -> dict[
     return {name: row.key for name, row in _Registry(tx, names).find(orgs).items()}
 
 
-def overlaps(tx: Connection, orgs: Sequence[Org], names: Collection[str]) -> dict[str, CalendarChanged]:
-    """Return the orgs whose calendar `register` would refuse, by name. Writes nothing."""
+def calendar_changes(
+    tx: Connection, orgs: Sequence[Org], names: Collection[str]
+) -> dict[str, CalendarChanged | CutOver]:
+    """Return the orgs whose calendar `register` would refuse, else those with a new one that leaves time out."""
     found = _Registry(tx, names).find(orgs)
     entries = {org_.name: (found[org_.name].key, org_) for org_ in orgs if org_.name in found}
-    return _refused(Calendars(tx).resolve(entries))
+    calendars = Calendars(tx)
+    refused = _refused(calendars.resolve(entries))
+    return dict(refused) if refused else dict(_cuts(calendars, entries, found, {}))
+
+
+def left_out(tx: Connection, key: int, org_: Org, span: Window) -> CutOver | None:
+    """Return what isn't complete of a span because it is older than the org's present calendar."""
+    return Calendars(tx, [key]).left_out(key, org_, [span])
+
+
+def _cuts(
+    calendars: Calendars,
+    entries: Mapping[str, tuple[int, Org]],
+    found: Mapping[str, _Row],
+    wanted_from: Mapping[str, datetime],
+) -> dict[str, CutOver]:
+    cuts = {}
+    for name, (key, org_) in entries.items():
+        known = instant_of(found[name].wanted_from)
+        wanted = wanted_since(org_, known, first=wanted_from.get(name))
+        if cut := calendars.cut_over(key, org_, wanted_from=wanted, known=known):
+            cuts[name] = cut
+    return cuts
 
 
 def _refused(resolved: Mapping[str, datetime | CalendarChanged | None]) -> dict[str, CalendarChanged]:

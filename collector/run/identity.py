@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from collector.core.calendar_changes import calendars_overlap
 from collector.core.ledger_entries import CalendarChanged, Holder, Standing
-from collector.core.wanted import calendars_overlap
 from collector.errors import Failure, LedgerError, Postponed, RefusalReason, Refused, Rejected, Retriable
 from collector.model import Answer, Org
 from collector.ports import Offload

@@ -16,9 +16,9 @@ from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 
+from collector.core.calendar_changes import calendars_overlap
 from collector.core.ledger_entries import CalendarChanged, Holder
 from collector.core.plan import Abandoned, Batch
-from collector.core.wanted import calendars_overlap
 from collector.errors import Failure, RefusalReason, Refused, Rejected, RowsMergedError
 from collector.events import Event
 from collector.fetch import Batches
@@ -183,9 +183,14 @@ class Leasing:
                 self._enqueue(task)
             else:
                 self._abandon(task, Rejected(code="busy", message=busy_message(holder)))
-                given_up.append(task.key)
+                given_up.append(task)
         if given_up:
-            await self._offload(lambda: self._ledger.release(given_up))
+            await self._offload(lambda: self._ledger.release([task.key for task in given_up]))
+            for task, batch in zip(given_up, await self._planning.plan(given_up), strict=True):
+                if batch.slices:
+                    self._waiting.give_up(task, busy[task.key])
+                else:  # the ledger shows that nothing is left to fetch
+                    self._planning.note(task, batch)
         self._waiting.report(now, over=all(task.busy_since is None for task in self._queue))
 
     async def _go_on(self, now: float) -> None:

@@ -42,9 +42,10 @@ _LOGGED = 200  # causes
 def in_words(result: RunResult) -> dict[str, Any]:
     """Return what a log line says of a run's end."""
     summary = result.summary
-    incomplete = [
+    incomplete: list[dict[str, Any]] = [
         {"org": org.org.name, "population": population.value, "state": cause.state.value, "slices": cause.slices}
-        | {"reason": cause.code, "message": cause.message, "windows": local_spans(cause, org)}
+        | {"reason": cause.code, "message": cause.message}
+        | {"windows": local_spans(cause, org) or None}
         for org in summary.worst_first
         for population, cause in org.causes
     ]

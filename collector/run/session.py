@@ -6,12 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import structlog
+
+from collector.core.calendar_changes import cut_over
 from collector.core.delivered import Adopted
 from collector.core.identities import Identities
 from collector.core.ledger_entries import CalendarChanged, Standing
 from collector.core.wanted import Since, Wanted, on_boundaries
 from collector.model import Org, Window
 from collector.ports import Ledger, RecoveredFile
+
+log = structlog.get_logger("collector")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +41,8 @@ class LedgerSession:
         wanted_from = {org.name: self.standings[org.name].wanted_from}
         standing = self.ledger.register([org], wanted_from=wanted_from, now=self.wanted.now)[org.name]
         if isinstance(standing, Standing):
+            if standing.cut_over:
+                log.warning("calendar.cut_over", org=org.name, message=cut_over(org, standing.cut_over))
             self.wanted.since[org.name] = since_of(org, standing, self.ledger.wanted(standing.key))
         return standing
 

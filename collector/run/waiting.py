@@ -34,10 +34,11 @@ class Waiting:
             task.busy_since = now
         self._busy[task.org.name] = holder
         wait_s = max(self._wait_s, _BETWEEN_BATCHES_S) if task.planned else self._wait_s
-        if now - task.busy_since < wait_s:
-            return True
+        return now - task.busy_since < wait_s
+
+    def give_up(self, task: OrgTask, holder: Holder) -> None:
+        """Note that another process kept the lease of an org of which something is left to fetch."""
         self.given_up[task.org.name] = holder
-        return False
 
     def report(self, now: float, *, over: bool) -> None:
         """Emit for which process the waiting has begun since the last report, and whether all waiting is `over`."""

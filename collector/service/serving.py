@@ -188,6 +188,7 @@ async def serve(config: LoadedConfig, *, load: Callable[[], LoadedConfig], scope
             running(viewer.run, ledger.run, output.run, metrics.loop_lag.measure, keep_giving_back)
         )
         await loop.run()
+    log.info("service.ended", message="the service has ended: no run is under way, and the page is closed")
 
 
 def guarding_by(config: Callable[[], LoadedConfig]) -> Callable[[], Guarding]:

@@ -34,7 +34,18 @@ BAD: list[tuple[list[str], str]] = [
         [*COLLECT, "--org", "ac*", "--org", "acne-*"],
         "error: --org: no org in the config matches 'acne-*'; did you mean 'acme'?",
     ),
-    ([*COLLECT, "--org", "*zzz*"], "error: --org: no org in the config matches that glob (text of 5 characters)"),
+    ([*COLLECT, "--org", "*zzz*"], "error: --org: no org in the config matches '*zzz*'"),
+    ([*COLLECT, "--org", "Team-EU-0?-*"], "error: --org: no org in the config matches 'Team-EU-0?-*'"),
+    ([*COLLECT, "--org", "zzz\x1b[2J*"], "error: --org: no org in the config matches that glob (text of 8 characters)"),
+    (
+        [*COLLECT, "--org", "z-" * 60 + "*"],
+        "error: --org: no org in the config matches that glob (text of 121 characters)",
+    ),
+    ([*COLLECT, "--org", "kQ7vX2mN*"], "error: --org: no org in the config matches that glob (text of 9 characters)"),
+    (
+        [*COLLECT, "--org", "https://u:kQ7vX2mN@h?"],
+        "error: --org: no org in the config matches that glob (text of 21 characters)",
+    ),
     (
         [*COLLECT, "-o", "c.yaml"],
         "error: output: c.yaml can't be a directory, as c.yaml is a file: name a directory, such as usage/",
@@ -198,3 +209,21 @@ def test_bad_options_end_with_2_and_say_what_would_be_right(
     assert message in err.splitlines(), err
     for secret in ("k-acme", "t-globex", "kQ7vX2mN"):
         assert secret not in err
+
+
+@pytest.mark.parametrize(
+    ("typed", "shown"),
+    [
+        ("usgae/2026-06", "{here}/usgae/2026-06"),
+        ("kQ7vX2mN", "the directory named here (of its path, only {here}/ exists)"),
+        ("c.yaml", "{here}/c.yaml"),
+    ],
+)
+def test_a_directory_to_recover_that_does_not_exist_is_shown_unless_it_may_be_a_secret(
+    typed: str, shown: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "c.yaml").write_text(CONFIG)
+    assert run([*COLLECT, "--recover", typed]) == 2
+    expected = f"error: --recover: {shown.format(here=tmp_path)} is not an existing directory"
+    assert expected in capsys.readouterr().err.splitlines()

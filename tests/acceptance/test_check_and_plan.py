@@ -153,7 +153,7 @@ def test_a_ledger_that_was_named_by_an_option_can_be_looked_at_by_one(
     assert not (tmp_path / "state").exists()
 
 
-@pytest.mark.parametrize("command", ["plan", "check", "collect"])
+@pytest.mark.parametrize("command", ["plan", "check", "collect", "status"])
 def test_a_changed_calendar_is_told_with_its_place_by(
     here: Here, command: str, api: SimulatedApi, tmp_path: Path
 ) -> None:

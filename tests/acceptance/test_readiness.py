@@ -41,9 +41,12 @@ def done(service: Service) -> None:
     wait_until(lambda: is_ready(service))
 
 
-@pytest.mark.parametrize(("part", "name"), [("ledger", "state"), ("output", "out")])
+@pytest.mark.parametrize(
+    ("part", "name", "why"),
+    [("ledger", "state", "was removed while this process used it"), ("output", "out", "is gone: move it back")],
+)
 def test_a_directory_that_is_moved_away_and_back_with_no_run_due_is_seen_everywhere(
-    part: str, name: str, tmp_path: Path
+    part: str, name: str, why: str, tmp_path: Path
 ) -> None:
     (tmp_path / "out").mkdir()
     with simulated_api(tmp_path, orgs=1) as api, serving(api.config, tmp_path) as service:
@@ -52,7 +55,7 @@ def test_a_directory_that_is_moved_away_and_back_with_no_run_due_is_seen_everywh
             (tmp_path / name).rename(tmp_path / "aside")
             wait_until(lambda: is_ready(service) is False)
             assert f"the {part} " in service.get("/readyz")[1]
-            assert "was removed while this process used it" in service.get("/readyz")[1]
+            assert why in service.get("/readyz")[1]
             assert service.get("/healthz")[0] == 200
             assert not (tmp_path / name).exists()
             (tmp_path / "aside").rename(tmp_path / name)

@@ -86,6 +86,7 @@ def serving(config: Path, directory: Path, prefix: Sequence[str] = (), **more: s
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
             assert process.wait(60) == 0
+            assert service.log[-1]["event"] == "service.ended"
 
 
 def write_config(api: SimulatedApi, directory: Path, secrets: Path) -> Path:

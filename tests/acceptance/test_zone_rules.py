@@ -85,7 +85,7 @@ def test_an_update_of_tzdata_counts_no_hour_twice(
     for command in (of_range(config, "2026-11-01", "2026-11-15"), ["plan", "-c", config], ["check", "-c", config]):
         refused = collector(*command, cwd=tmp_path)
         assert refused.code == 2, refused.stderr
-        assert "through 2026-11-11T08:00:00+00:00 with the rules of tzdata 2025b" in refused.stderr
+        assert "through 2026-11-11T01:00:00-07:00 with the rules of tzdata 2025b" in refused.stderr
         assert f"with those of tzdata {VERSION} its windows would overlap" in refused.stderr
         assert "set `since: 2026-11-12`" in refused.stderr
     assert collector(*of_range(config, "2026-11-01", "2026-11-10"), cwd=tmp_path, env=older).code == 0

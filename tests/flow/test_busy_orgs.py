@@ -71,3 +71,16 @@ def test_the_end_of_waiting_is_logged_when_the_orgs_are_released(world: World) -
     assert isinstance(ended, LeaseWaitEnded)
     assert (awaited.orgs, awaited.wait_s, ended.busy) == (["a", "b"], 300, {})
     assert 0 < ended.waited_s <= 2
+
+
+@pytest.mark.parametrize("later", [timedelta(0), DAY], ids=["nothing-left", "a-day-left"])
+def test_busy_orgs_of_which_nothing_is_left_to_fetch_need_no_other_run(later: timedelta, world: World) -> None:
+    world.collect(NOON)
+    other = SqlLedger.open(world.ledger_url, command="collector backfill", now=lambda: NOON, durable=False)
+    command = Command(name="collect", range_=None, wait=timedelta(minutes=2))
+    try:
+        assert other.acquire([row.key for row in other.organizations()]) == {}
+        result = run_virtual(world.run(command, run_id="9", clock=FakeClock(NOON + later), stop=Stop()))
+    finally:
+        other.close()
+    assert (result.exit_code, result.summary.planned) == ((ExitCode.BUSY, 12) if later else (ExitCode.OK, 0))

@@ -20,6 +20,7 @@ from collector.core.exit_codes import ExitCode
 from collector.ledger import NoLedger, SqlLedger
 from collector.model import Population, Record, SliceState
 from collector.ports import Clock, Ledger
+from collector.run.manifest import in_words
 from tests.flow.harness import COMPLETE, FAILED, NOT_ASKED, PARTIAL, REFUSED
 from tests.flow.memory_run import FULL, Days, MemorySink, Ran, fails_at, orgs, run
 from tests.support.fake_api import NOT_ADMIN, RESET, UNAUTHORIZED, FakeApi, FakeClock, answer, for_org, status
@@ -249,6 +250,8 @@ def test_an_output_failure_stops_the_asking_at_once_and_waits_for_no_answer() ->
     causes = [cause for org in ran.result.summary.orgs.values() for _, cause in org.causes]
     assert {(cause.state, cause.code) for cause in causes} == {(FAILED, "output"), (NOT_ASKED, "output")}
     assert ran.states == {FAILED: len(api.asked), NOT_ASKED: 5 * 100 * 2 - len(api.asked)}
+    unknown = [entry["windows"] for entry in in_words(ran.result)["not_complete"] if entry["state"] == "failed"]
+    assert set(unknown) == {None}
 
 
 @pytest.mark.parametrize("method", ["close_file", "publish", "write_manifest"])

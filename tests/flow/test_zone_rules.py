@@ -81,10 +81,11 @@ def test_an_update_that_moves_covered_days_is_refused_and_then_cut_over(old: Wor
         old.collect(NOV_20 + DAY)
     (problem,) = refused.value.problems
     assert problem.message == (
-        "org 'a' is collected by day in America/Vancouver through 2026-11-20T08:00:00+00:00 with the rules of tzdata "
+        "org 'a' is collected by day in America/Vancouver through 2026-11-20T01:00:00-07:00 with the rules of tzdata "
         "2025b; with those of tzdata 2026f its windows would overlap with that and count twice: install the same "
         "tzdata for all processes that share the ledger, or set `since: 2026-11-21` for it, so that windows by the new "
-        "rules begin there; neither calendar has windows from 2026-11-20T08:00:00+00:00 to 2026-11-21T07:00:00+00:00"
+        "rules begin there; neither calendar has windows for 23 hours from 2026-11-20T01:00:00-07:00 to "
+        "2026-11-21T00:00:00-07:00"
     )
     assert len(old.api.asked) == asked
     old.orgs = [org_by(NEW_RULES, date(2026, 11, 21))]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 
 from collector.core.delivered import DeliveredSlice, PastRun
 from collector.core.emission import Emission
+from collector.core.ledger_entries import CalendarChanged
 from collector.ledger import SqlLedger
-from collector.model import Granularity, SliceState, Window
+from collector.model import Granularity, SliceState, Window, Zone
 from tests.adapters.ledger.conftest import Open
 from tests.adapters.ledger.support import (
     ACCOUNT,
@@ -67,6 +68,17 @@ def test_a_slice_without_a_row_is_to_be_fetched(ledger: SqlLedger) -> None:
     ledger.adopt([delivered(0, emission(5, revision=4))])
     assert emitted(ledger, key) == emission(5, revision=4)
     assert ledger.coverage(key, ALWAYS)[ACCOUNT, day(0)].state is SliceState.NOT_ASKED
+
+
+def test_a_calendar_that_was_changed_with_the_restore_is_compared_with_what_is_adopted(ledger: SqlLedger) -> None:
+    key = identified(ledger)
+    ledger.commit([commit(key, 0)], None)
+    tokyo = make_org("acme", zone=Zone.parse("Asia/Tokyo"), since=date(2026, 6, 3))
+    (standing,) = registered(ledger, tokyo)  # a run registers before it adopts
+    ledger.adopt([delivered(4, emission(5))])
+    changed = ledger.acquire([key], {key: (tokyo, standing.calendar_since)})[key]
+    assert isinstance(changed, CalendarChanged)
+    assert changed.covered_until == day(5)
 
 
 def test_an_organization_without_a_row_is_bound_to_the_org_that_it_answers_for(ledger: SqlLedger) -> None:

@@ -71,7 +71,7 @@ def test_new_rules_that_move_covered_boundaries_are_refused_with_the_end_of_thes
         rules=OLD_RULES.rules,
         covered_until=datetime(2026, 11, 4, 8, tzinfo=UTC),
     )
-    assert register(ledger, NEW) == ledger.overlaps([NEW], names=["acme"])["acme"] == refused
+    assert register(ledger, NEW) == ledger.calendar_changes([NEW], names=["acme"])["acme"] == refused
     assert noted(ledger) == [("America/Vancouver", OLD_RULES.rules)]
     assert isinstance(register(ledger, OLD), Standing)  # a downgrade
 
@@ -153,7 +153,7 @@ def test_an_alias_is_no_change(ledger: SqlLedger) -> None:
     (standing,) = registered(ledger, kiev)
     commit_days(ledger, standing.key, kiev, date(2026, 3, 1), date(2026, 11, 20))
     kyiv = replace(KYIV, name="kiev")
-    assert ledger.overlaps([kyiv], names=["kiev"]) == {}
+    assert ledger.calendar_changes([kyiv], names=["kiev"]) == {}
     assert registered(ledger, kyiv) == [standing]
     helsinki = replace(kyiv, zone=Zone.parse("Europe/Helsinki"))  # other rules in 1990, the same windows here
     assert registered(ledger, helsinki) == [standing]
