@@ -74,6 +74,7 @@ class _Now(Collector):
         yield _gauge("run_under_way", "1 while a run is under way", progress is not None)
         left = sum(progress.left.values()) if progress else 0
         yield _gauge("queue_slices", "Slices of the run under way that are planned and have not ended", left)
+        yield _gauge("shards", "Services that share the orgs of the config; 1 without shards", observed.shards)
         if observed.next_run is not None:
             yield _moment("next_run", "When the next run is due", observed.next_run)
         if observed.cron:

@@ -5,19 +5,17 @@ from __future__ import annotations
 import functools
 import ipaddress
 import re
-import shutil
 from pathlib import Path
 from typing import Any
 
 import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
-import yaml
 
 from collector import __version__
 from collector.config import LoadedConfig, load
 from collector.core.exit_codes import ExitCode
 from collector.run.run import OUTPUT_GRACE_S
-from tests.deploy.manifests import KUBERNETES, OVERLAYS, Built, Object, leaves
+from tests.deploy.manifests import KUBERNETES, OVERLAYS, Built, Object, built_with, leaves
 from tests.deploy.support import assert_taken
 
 VERSIONS = ("1.33", "1.35", "1.37")
@@ -31,17 +29,6 @@ SEALING_S = 10  # to seal files and close the ledger, behind what is waited for 
 @functools.cache
 def built(overlay: str) -> Built:
     return Built.of(KUBERNETES / "overlays" / overlay)
-
-
-def built_with(component: str, overlay: str, directory: Path) -> Built:
-    """An overlay as a user would write it: ours with one more component."""
-    shutil.copytree(KUBERNETES, directory / "kubernetes")
-    mine = directory / "kubernetes" / "overlays" / "mine"
-    mine.mkdir()
-    components = [f"../../components/{component}", "../../components/common"]
-    text = {"resources": [f"../{overlay}"], "components": components}
-    (mine / "kustomization.yaml").write_text(yaml.safe_dump(text))
-    return Built.of(mine)
 
 
 def config_of(one: Built, directory: Path) -> LoadedConfig:

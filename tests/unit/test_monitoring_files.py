@@ -128,7 +128,8 @@ def test_each_alert_has_a_severity_words_and_a_section_of_the_runbook(rule: dict
 
 
 def test_each_alert_has_a_unit_test_in_which_it_fires_and_one_in_which_it_is_quiet() -> None:
-    cases = [case for test in yaml.safe_load(RULE_TESTS.read_text())["tests"] for case in test["alert_rule_test"]]
+    tests = [test for file in RULE_TESTS for test in yaml.safe_load(file.read_text())["tests"]]
+    cases = [case for test in tests for case in test["alert_rule_test"]]
     for rule in alerts():
         expected = [bool(case["exp_alerts"]) for case in cases if case["alertname"] == rule["alert"]]
         assert expected[0] is False
