@@ -282,8 +282,10 @@ def test_shards_may_reach_the_database_and_nothing_else_besides(overlay: str) ->
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_image_is_the_released_version_and_names_stay_short(overlay: str) -> None:
-    assert built(overlay).container["image"].endswith(f"/usage-collector:{__version__}")
+def test_image_is_the_released_version_by_its_digest(overlay: str) -> None:
+    image = built(overlay).container["image"]
+    assert re.fullmatch(rf"[\w.-]+/usage-collector:{re.escape(__version__)}@sha256:[0-9a-f]{{64}}", image)
+    assert built(overlay).container["imagePullPolicy"] == "IfNotPresent"  # the digest is always the same image
 
 
 def test_pods_differ_in_nothing_but_what_their_way_of_running_needs() -> None:
