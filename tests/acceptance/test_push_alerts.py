@@ -81,11 +81,11 @@ def live(pushes: Pushes) -> None:
     pushes.collect(code=5, state="broken.db")
     pushes.fires("CollectorOutputFailing")
     api.set_faults("*:502")
-    pushes.collect("--last", "20d", code=3)
+    pushes.collect("--last", "6d", code=3)
     pushes.fires("CollectorApiDown")
     pushes.resolves("CollectorOutputFailing")
     api.set_faults()
-    pushes.collect("--last", "20d", code=0)
+    pushes.collect("--last", "6d", code=0)
     pushes.resolves("CollectorApiDown")
 
     pushes.gateway.delete("collect")
@@ -109,7 +109,7 @@ def pushes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pushes]:
     with ExitStack() as stack:
         api = stack.enter_context(simulated_api(directory, orgs=12))
         content = yaml.safe_load(api.config.read_text())
-        content["api"]["retry"] = {"base_delay": "50ms", "max_delay": "200ms", "budget": "3s", "attempts": 4}
+        content["api"]["retry"] = {"base_delay": "50ms", "max_delay": "200ms", "budget": "1s", "attempts": 4}
         api.config.write_text(yaml.safe_dump(content))
         told = Pushes(api, directory, stack.enter_context(pushgateway()))
         told.textfile.parent.mkdir()
