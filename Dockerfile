@@ -6,6 +6,9 @@
 #
 # scripts/image builds it twice, compares, runs and inspects it. Who keeps wheels behind an index of their own
 # passes pip's configuration as a secret (--secret id=pip.conf,src=… --secret id=ca.pem,src=…): nothing stays.
+#
+# The default is a tag, which can become another image. Releases are built on a digest (scripts/image), which the label
+# `org.opencontainers.image.base.name` shows. For a build of your own: --build-arg BASE=python@sha256:…
 ARG BASE=python:3.13-slim-bookworm
 
 FROM ${BASE} AS build

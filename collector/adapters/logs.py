@@ -69,6 +69,11 @@ def _dropped(lines: int) -> str:
     return f"{log.warning('log.dropped', lines=lines, message='stderr was not read, or not writable, for a while')}\n"
 
 
+def lines_dropped() -> int:
+    """Return the number of log lines that this process has lost, because nobody read them or the disk was full."""
+    return int(getattr(sys.stderr, "lines_dropped", 0))  # a progress bar's stand-in forwards it
+
+
 class LibraryLogs(logging.Handler):
     """Logs warnings of libraries as events of ours. Of one that is repeated, it logs one in ten seconds.
 

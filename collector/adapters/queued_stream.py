@@ -19,12 +19,16 @@ _AT_ONCE = 2**16  # bytes: what a pipe holds, so that a slow reader is seen to g
 
 
 class QueuedStream:
-    """A text stream that writes to a descriptor from a thread. `dropped` gives the line that reports lost lines."""
+    """A text stream that writes to a descriptor from a thread. `dropped` gives the line that reports lost lines.
+
+    `lines_dropped` is the number of all lines that were lost since the start.
+    """
 
     def __init__(
         self, stream: TextIO, descriptor: int, *, longest: int = LONGEST, patience_s: float = PATIENCE_S
     ) -> None:
         self.patience_s = patience_s
+        self.lines_dropped = 0
         self.dropped: Callable[[int], str] = "{} lines of the log were dropped\n".format
         self._stream = stream
         self._descriptor = descriptor
@@ -43,7 +47,7 @@ class QueuedStream:
         data = text.encode(self._encoding, "backslashreplace")
         with self._changed:
             if self._size + len(data) > self._longest and not self._waited(lambda: self._fits(data)):
-                self._lost += text.count("\n")
+                self._lose(text.count("\n"))
             elif data:
                 self._waiting.append(data)
                 self._size += len(data)
@@ -75,6 +79,10 @@ class QueuedStream:
                 return False
         return True
 
+    def _lose(self, lines: int) -> None:
+        self._lost += lines
+        self.lines_dropped += lines
+
     def _start(self) -> None:
         if self._thread is None:
             self._thread = threading.Thread(target=self._write_all, name="stderr", daemon=True)
@@ -87,16 +95,16 @@ class QueuedStream:
                 data = b"".join(self._waiting)
                 self._waiting.clear()
                 lost, self._lost = self._lost, 0
-            if lost:  # they came after all that waited
-                report = self.dropped(lost).encode(self._encoding, "backslashreplace")
-                data += report
-                with self._changed:
-                    self._size += len(report)
+            report = self.dropped(lost).encode(self._encoding, "backslashreplace") if lost else b""
+            with self._changed:
+                self._size += len(report)
             for start in range(0, len(data), _AT_ONCE):
                 self._write(data[start : start + _AT_ONCE])
+            if report:  # the lost lines came after all that waited
+                self._write(report, reports=lost)
 
-    def _write(self, data: bytes) -> None:
-        lost = 0
+    def _write(self, data: bytes, *, reports: int = 0) -> None:
+        """Write all of it, or count its lines as lost; those that it reports are reported again."""
         rest = memoryview(data)
         try:
             while rest:
@@ -107,10 +115,13 @@ class QueuedStream:
                     poll.register(self._descriptor, select.POLLOUT)
                     poll.poll()
         except OSError:  # a full disk, or the reader is gone
-            lost = bytes(rest).count(b"\n")
+            pass
         with self._changed:
             self._size -= len(data)
             self._written += len(data)
-            self._lost += lost
+            if rest and reports:
+                self._lost += reports
+            elif rest:
+                self._lose(bytes(rest).count(b"\n"))
             self._stuck = False
             self._changed.notify_all()

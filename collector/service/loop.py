@@ -61,7 +61,11 @@ class Loop:
         now = clock.now()
         self.quarantine = Quarantine()
         self.observed = Observed(
-            version=__version__, started_at=now, config_path=str(config.path), config_loaded_at=now
+            version=__version__,
+            started_at=now,
+            config_path=str(config.path),
+            config_loaded_at=now,
+            shards=scope.shard.of if scope.shard else 1,
         )
         self._config_reload = ConfigReload(host, config, observed=self.observed, clock=clock, on_change=self._change)
         self._host = host

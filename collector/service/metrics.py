@@ -77,6 +77,7 @@ class _Now(Collector):
         yield _gauge("queue_slices", "Slices of the run under way that are planned and have not ended", left)
         text = "1 if /readyz answers 200: config, ledger and output can be used"
         yield _gauge("ready", text, unready(observed) is None)
+        yield _gauge("shards", "Services that share the orgs of the config; 1 without shards", observed.shards)
         if observed.next_run is not None:
             yield _moment("next_run", "When the next run is due", observed.next_run)
         if observed.cron:

@@ -58,6 +58,7 @@ class Observed:
     started_at: datetime
     config_path: str
     config_loaded_at: datetime
+    shards: int = 1  # services that share the orgs of the config, this one included
     config_problems: Sequence[Problem] = ()  # of a newer config that was refused: the old one stays
     config_refused_at: datetime | None = None
     warnings: Sequence[str] = ()

@@ -1,7 +1,7 @@
 """A real Prometheus scrapes the real service while the simulated API misbehaves: alerts fire, and resolve.
 
-One story, told once: a fixture lives through it and keeps what Prometheus said at each point;
-the tests look at that.
+There is one Prometheus for each shipped discovery of a service. One story, told once: a fixture lives through it and
+keeps what they said at each point; the tests look at that.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,32 +19,15 @@ import pytest
 import yaml
 
 from tests.support.commands import SimulatedApi, logging_to, simulated_api
+from tests.support.discovery import PODS, SERVED, Discovery
 from tests.support.metrics import parsed
-from tests.support.monitoring import PROMETHEUS, RULES, queries
+from tests.support.monitoring import CONFIGS, PROMETHEUS, RULE_TESTS, RULES, queries
 from tests.support.needs import free_port, need
 from tests.support.servers import Prometheus, get, prometheus
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.slow  # needs Prometheus
-# Nobody waits for hours in a test: what is looked back at is seconds, and an alert fires a second later.
-SHORTER = {"[1h]": "[8s]", "[10m]": "[8s]", "[1d]": "[8s]", "[7d] offset 1d": "[8s] offset 4s"}
-SCRAPE = """
-global: {{scrape_interval: 500ms, scrape_timeout: 400ms, evaluation_interval: 500ms}}
-rule_files: [rules.yml]
-scrape_configs: [{{job_name: collector, static_configs: [{{targets: ["127.0.0.1:{port}"]}}]}}]
-"""
 VARIABLES = {"$job": "collector", "$org": ".*", "$population": ".*", "$__rate_interval": "8s"}
-
-
-def shortened(rules: Path) -> str:
-    """The shipped rules with everything that takes time made short, and nothing else."""
-    content = yaml.safe_load(rules.read_text())
-    for group in content["groups"]:
-        for rule in group["rules"]:
-            rule["for"] = "1s"
-            for long, short in SHORTER.items():
-                rule["expr"] = rule["expr"].replace(long, short)
-    return yaml.safe_dump(content)
 
 
 @dataclass
@@ -73,6 +56,10 @@ class Service:
         return self.directory / "out"
 
     @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    @property
     def metrics(self) -> str:
         return get(f"http://127.0.0.1:{self.port}/metrics").decode()
 
@@ -95,15 +82,34 @@ class Service:
 
 
 @dataclass
+class Found:
+    """Each Prometheus, and what its service discovery finds."""
+
+    directory: Path
+    discoveries: dict[str, Discovery]
+    servers: dict[str, Prometheus] = field(default_factory=dict)
+
+    def found(self, *addresses: str) -> None:
+        for name, discovery in self.discoveries.items():
+            discovery.found(self.directory / name, *addresses)
+
+    def nothing(self) -> None:
+        self.found()
+
+
+@dataclass
 class Story:
-    """What happened, as Prometheus tells it."""
+    """What happened, as each Prometheus tells it."""
 
     fired: list[set[str]] = field(default_factory=list)
     resolved: list[set[str]] = field(default_factory=list)
-    alerts: dict[str, list[dict[str, str]]] = field(default_factory=dict)
+    alerts: dict[str, dict[str, list[dict[str, str]]]] = field(default_factory=dict)  # by alert and discovery
+    targets: dict[str, list[dict[str, str]]] = field(default_factory=dict)  # the labels of each, by discovery
+    address: str = ""
     metrics: str = ""
     answers: dict[str, int] = field(default_factory=dict)  # series that the dashboard's queries brought, twice
-    broken_rules: dict[str, str] = field(default_factory=dict)
+    broken_rules: dict[str, dict[str, str]] = field(default_factory=dict)
+    vanished: dict[str, list[dict[str, str]]] = field(default_factory=dict)  # CollectorDown, without any target
     exit_code: int | None = None
 
 
@@ -112,15 +118,15 @@ class Teller:
     """Lives through the story."""
 
     service: Service
-    prometheus: Prometheus
+    servers: dict[str, Prometheus]
     story: Story
 
     def fires(self, *alerts: str) -> None:
         wanted = set(alerts)
         self._until(lambda firing: wanted <= firing, f"{wanted} fire")
         for alert in wanted:
-            found = self.prometheus.query(f'ALERTS{{alertname="{alert}", alertstate="firing"}}')
-            self.story.alerts[alert] = [sample["metric"] for sample in found]
+            query = f'ALERTS{{alertname="{alert}", alertstate="firing"}}'
+            self.story.alerts[alert] = {name: labels(server, query) for name, server in self.servers.items()}
         self.story.fired.append(wanted)
 
     def resolves(self, *alerts: str) -> None:
@@ -130,16 +136,19 @@ class Teller:
 
     def look_at_the_dashboard(self) -> None:
         for query in queries():
-            found = self.prometheus.query(substituted(query))
+            found = self.servers["compose"].query(substituted(query))
             self.story.answers[query] = self.story.answers.get(query, 0) + len(found)
 
     def _until(self, happened: Callable[[set[str]], bool], what: str) -> None:
-        seen: set[str] = set()
+        seen = "", set[str]()
 
         def look() -> bool:
             nonlocal seen
-            seen = self.prometheus.firing
-            return happened(seen)
+            for way, server in self.servers.items():
+                seen = way, server.firing
+                if not happened(seen[1]):
+                    return False
+            return True
 
         try:
             wait_until(look, what)
@@ -148,10 +157,15 @@ class Teller:
             raise AssertionError(f"{error}; firing: {seen}\n{log}") from None
 
 
-def tell(service: Service, prometheus: Prometheus, process: subprocess.Popen[str]) -> Story:
+def labels(server: Prometheus, query: str) -> list[dict[str, str]]:
+    """The labels of each series of a query."""
+    return [sample["metric"] for sample in server.query(query)]
+
+
+def tell(service: Service, found_as: Found, process: subprocess.Popen[str]) -> Story:
     """Let everything go wrong in turn, and be mended."""
     api, story = service.api, Story()
-    now = Teller(service, prometheus, story)
+    now = Teller(service, found_as.servers, story)
     orgs = (
         "CollectorOrgBehind",
         "CollectorCredentialRefused",
@@ -162,7 +176,9 @@ def tell(service: Service, prometheus: Prometheus, process: subprocess.Popen[str
     now.fires(*orgs, "CollectorLimitsHit")
     story.metrics = service.metrics
     now.look_at_the_dashboard()
-    story.broken_rules = prometheus.broken_rules
+    story.address = service.address
+    story.targets = {name: labels(server, "up") for name, server in now.servers.items()}
+    story.broken_rules = {name: server.broken_rules for name, server in now.servers.items()}
 
     api.set_faults("org-009:same-types")
     service.take_on(2)
@@ -192,6 +208,12 @@ def tell(service: Service, prometheus: Prometheus, process: subprocess.Popen[str
     now.fires("CollectorEventLoopLagging")
     now.resolves("CollectorDown", "CollectorOutputFailing", "CollectorEventLoopLagging")
 
+    found_as.nothing()
+    now.fires("CollectorDown")
+    story.vanished = story.alerts["CollectorDown"]
+    found_as.found(service.address)
+    now.resolves("CollectorDown")
+
     process.send_signal(signal.SIGTERM)
     story.exit_code = process.wait(20)
     now.fires("CollectorDown")
@@ -206,11 +228,12 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     with simulated_api(directory, orgs=21, faults=faults) as api:
         service = Service(api, directory)
         service.take_on(8)
-        config = directory / "prometheus.yml"
-        (directory / "rules.yml").write_text(shortened(RULES))
-        config.write_text(SCRAPE.format(port=service.port))
-        with service.running() as process, prometheus(config, directory / "tsdb") as server:
-            yield tell(service, server, process)
+        with service.running() as process, ExitStack() as stack:
+            found_as = Found(directory, SERVED)
+            for name, discovery in SERVED.items():
+                config = discovery.config(directory / name, service.address)
+                found_as.servers[name] = stack.enter_context(prometheus(config, directory / name / "tsdb"))
+            yield tell(service, found_as, process)
 
 
 def substituted(query: str) -> str:
@@ -229,16 +252,32 @@ def test_alerts_fire_and_resolve_as_the_api_and_the_service_fail_and_are_mended(
     assert story.exit_code == 0
 
 
-def test_alerts_name_the_org_that_they_are_about(story: Story) -> None:
-    (refused,) = story.alerts["CollectorCredentialRefused"]
+@pytest.mark.parametrize("way", SERVED)
+def test_alerts_name_the_org_that_they_are_about(story: Story, way: str) -> None:
+    (refused,) = story.alerts["CollectorCredentialRefused"][way]
     assert refused["org"] == "org-001"
-    assert {alert["org"] for alert in story.alerts["CollectorWindowsStayPartial"]} == {"org-002"}
-    assert {alert["org"] for alert in story.alerts["CollectorOrgBehind"]} == {"org-001", "org-002"}
-    assert [alert["flag"] for alert in story.alerts["CollectorAnswersSuspicious"]] == ["same_totals"]
+    assert {alert["org"] for alert in story.alerts["CollectorWindowsStayPartial"][way]} == {"org-002"}
+    assert {alert["org"] for alert in story.alerts["CollectorOrgBehind"][way]} == {"org-001", "org-002"}
+    assert [alert["flag"] for alert in story.alerts["CollectorAnswersSuspicious"][way]] == ["same_totals"]
+
+
+@pytest.mark.parametrize("way", SERVED)
+def test_target_and_its_alerts_have_the_labels_of_the_discovery(story: Story, way: str) -> None:
+    wanted = SERVED[way].labels_at(story.address)
+    assert [{key: value for key, value in one.items() if key != "__name__"} for one in story.targets[way]] == [wanted]
+    for alert, found in story.alerts.items():
+        assert all(wanted.items() <= one.items() for one in found[way]), alert
+
+
+@pytest.mark.parametrize("way", SERVED)
+def test_a_target_that_vanishes_fires_an_alert_of_its_own(story: Story, way: str) -> None:
+    (alert,) = story.vanished[way]
+    assert alert["job"] == "collector"
+    assert "instance" not in alert
 
 
 def test_every_rule_can_be_evaluated(story: Story) -> None:
-    assert story.broken_rules == {}
+    assert story.broken_rules == {way: {} for way in SERVED}
 
 
 def test_every_query_of_the_dashboard_answers(story: Story) -> None:
@@ -254,9 +293,9 @@ def test_promtool_accepts_the_metrics(story: Story) -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        ("check", "rules", "rules.yml"),
-        ("test", "rules", "rules.test.yml"),
-        ("check", "config", "prometheus.yml"),
+        *(("check", "rules", file.name) for file in RULES),
+        *(("test", "rules", file.name) for file in RULE_TESTS),
+        *(("check", "config", file.name) for file in CONFIGS if file.name != PODS.shipped),
     ],
 )
 def test_promtool_accepts_what_is_shipped(command: tuple[str, ...]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -258,6 +259,22 @@ def test_where_nobody_reads_the_log_it_collects_answers_and_ends(tmp_path: Path)
                 assert service.get("/healthz") == (200, "ok\n")
                 process.send_signal(signal.SIGTERM)
                 assert process.wait(60) == 0
+            finally:
+                process.kill()
+
+
+def test_lines_of_the_log_that_a_full_disk_drops_are_counted_on_metrics(tmp_path: Path) -> None:
+    port = free_port()
+    env = environment(**AT_ONCE | {"COLLECTOR_SERVICE__PORT": str(port)})
+    with simulated_api(tmp_path, orgs=1) as api, Path("/dev/full").open("wb") as stderr:
+        command = [*COLLECTOR, "serve", "-c", str(api.config), "-o", "out"]
+        with subprocess.Popen(command, cwd=tmp_path, env=env, stderr=stderr, text=True) as process:
+            service = Service(process, f"http://127.0.0.1:{port}", tmp_path)
+            try:
+                wait_until(lambda: list((tmp_path / "out").glob("run-*.json")), "the run is done")
+                text = service.get("/metrics")[1]
+                (line,) = re.findall(r"^collector_log_lines_dropped_total (\S+)$", text, re.MULTILINE)
+                assert float(line) >= 1
             finally:
                 process.kill()
 

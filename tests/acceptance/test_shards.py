@@ -323,3 +323,4 @@ def test_a_service_without_an_org_is_ready(tmp_path: Path) -> None:
             with serving(api.config, tmp_path, HOSTNAME=f"collector-{index}", COLLECTOR_SHARDS="2") as service:
                 wait_until(lambda: service.get("/readyz")[0] == 200)
                 assert len(service.status["orgs"]) == 1 - index
+                assert "\ncollector_shards 2.0\n" in service.get("/metrics")[1]

@@ -60,6 +60,7 @@ def test_where_nobody_reads_lines_are_dropped_and_the_count_stands_where_they_ar
     *kept, report = text.splitlines()
     assert kept == [str(number) for number in range(len(kept))]
     assert report == f"{100_001 - len(kept)} lines of the log were dropped"
+    assert queued.lines_dropped == 100_001 - len(kept)
     queued.write("again\n")
     assert pipe.read(1) == ["again"]
 
@@ -98,3 +99,20 @@ def test_lines_lost_to_a_full_disk_are_reported_once_there_is_room() -> None:
         queued.write("written\n")
         queued.drain()
     assert reported == [1]
+
+
+def test_lines_whose_report_is_lost_too_are_reported_later_and_counted_once() -> None:
+    with Path("/dev/full").open("wb") as full:
+        queued = QueuedStream(io.StringIO(), full.fileno())
+        for number in range(3):
+            queued.write(f"{number}\n" * 5)
+            queued.drain()
+        assert queued.lines_dropped == 15
+        reported: list[int] = []
+        queued.dropped = lambda lines: f"{reported.append(lines)}\n"  # type: ignore[func-returns-value]
+        with Path("/dev/null").open("wb") as there:
+            os.dup2(there.fileno(), full.fileno())
+        queued.write("written\n")
+        queued.drain()
+    assert reported == [15]
+    assert queued.lines_dropped == 15

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -107,6 +108,17 @@ class Built:
                     file.parent.mkdir(parents=True, exist_ok=True)
                     file.write_text(text)
         return directory / self.args[self.args.index("-c") + 1].lstrip("/")
+
+
+def built_with(component: str, overlay: str, directory: Path) -> Built:
+    """An overlay as a user would write it: ours with one more component."""
+    shutil.copytree(KUBERNETES, directory / "kubernetes")
+    mine = directory / "kubernetes" / "overlays" / "mine"
+    mine.mkdir()
+    components = [f"../../components/{component}", "../../components/common"]
+    text = {"resources": [f"../{overlay}"], "components": components}
+    (mine / "kustomization.yaml").write_text(yaml.safe_dump(text))
+    return Built.of(mine)
 
 
 def leaves(value: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], object]]:

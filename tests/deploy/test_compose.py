@@ -41,6 +41,7 @@ def test_ours_run_unprivileged_over_a_read_only_root(service: str) -> None:
     assert ours["security_opt"] == ["no-new-privileges:true"]
     assert "user" not in ours  # the image's
     assert ours["image"] == f"${{COLLECTOR_IMAGE:-usage-collector:{__version__}}}"
+    assert ours["pull_policy"] == "${COLLECTOR_PULL:-never}"  # who owns that name on a registry is unknown
 
 
 @pytest.mark.parametrize("service", OURS)
@@ -101,7 +102,8 @@ def test_every_file_that_is_mounted_is_there(service: str) -> None:
 
 def test_images_of_others_are_pinned() -> None:
     for name in set(SERVICES) - set(OURS):
-        assert re.fullmatch(r"[\w/-]+:v?\d+\.\d+\.\d+", SERVICES[name]["image"])
+        assert re.fullmatch(r"[\w/-]+:v?\d+\.\d+\.\d+(@sha256:[0-9a-f]{64})?", SERVICES[name]["image"])
+        assert SERVICES[name]["pull_policy"] == "missing"
 
 
 def test_simulated_profile_collects_without_an_account(tmp_path: Path) -> None:

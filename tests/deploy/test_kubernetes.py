@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 import ipaddress
 import re
-import shutil
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
@@ -17,8 +17,9 @@ from collector import __version__
 from collector.config import LoadedConfig, load
 from collector.core.exit_codes import ExitCode
 from collector.run.run import OUTPUT_GRACE_S
-from tests.deploy.manifests import KUBERNETES, OVERLAYS, Built, Object, leaves
+from tests.deploy.manifests import KUBERNETES, OVERLAYS, WORKLOADS, Built, Object, built_with, leaves
 from tests.deploy.support import assert_taken
+from tests.support.monitoring import PROMETHEUS
 
 VERSIONS = ("1.33", "1.35", "1.37")
 JOBS = ("backfill", "backfill-sharded", "cronjob")
@@ -31,17 +32,6 @@ SEALING_S = 10  # to seal files and close the ledger, behind what is waited for 
 @functools.cache
 def built(overlay: str) -> Built:
     return Built.of(KUBERNETES / "overlays" / overlay)
-
-
-def built_with(component: str, overlay: str, directory: Path) -> Built:
-    """An overlay as a user would write it: ours with one more component."""
-    shutil.copytree(KUBERNETES, directory / "kubernetes")
-    mine = directory / "kubernetes" / "overlays" / "mine"
-    mine.mkdir()
-    components = [f"../../components/{component}", "../../components/common"]
-    text = {"resources": [f"../{overlay}"], "components": components}
-    (mine / "kustomization.yaml").write_text(yaml.safe_dump(text))
-    return Built.of(mine)
 
 
 def config_of(one: Built, directory: Path) -> LoadedConfig:
@@ -295,8 +285,10 @@ def test_shards_may_reach_the_database_and_nothing_else_besides(overlay: str) ->
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_image_is_the_released_version_and_names_stay_short(overlay: str) -> None:
-    assert built(overlay).container["image"].endswith(f"/usage-collector:{__version__}")
+def test_image_is_the_released_version_by_its_digest(overlay: str) -> None:
+    image = built(overlay).container["image"]
+    assert re.fullmatch(rf"[\w.-]+/usage-collector:{re.escape(__version__)}@sha256:[0-9a-f]{{64}}", image)
+    assert built(overlay).container["imagePullPolicy"] == "IfNotPresent"  # the digest is always the same image
 
 
 def test_pods_differ_in_nothing_but_what_their_way_of_running_needs() -> None:
@@ -324,6 +316,25 @@ def test_pod_monitor_replaces_the_annotations(tmp_path: Path) -> None:
     assert monitor["spec"]["selector"]["matchLabels"].items() <= one.template["metadata"]["labels"].items()
     assert [end["port"] for end in monitor["spec"]["podMetricsEndpoints"]] == [*one.ports]
     assert "annotations" not in one.template["metadata"]
+    (rule,) = one.named("NetworkPolicy", "usage-collector")["spec"]["ingress"]
+    assert [port["port"] for port in rule["ports"]] == [
+        one.ports[end["port"]] for end in monitor["spec"]["podMetricsEndpoints"]
+    ]
+
+
+def test_each_discovery_gives_the_job_and_the_same_lasting_instance(tmp_path: Path) -> None:
+    """The relabelling itself: tests/acceptance/test_prometheus."""
+    (monitor,) = built_with("podmonitor", "service", tmp_path).kind("PodMonitor")
+    (end,) = monitor["spec"]["podMetricsEndpoints"]
+    shipped = yaml.safe_load((PROMETHEUS / "prometheus.kubernetes.yml").read_text())
+    (scrape,) = shipped["scrape_configs"]
+    assert scrape["job_name"] == "collector"
+    assert {"targetLabel": "job", "replacement": "collector"} in end["relabelings"]
+    (ours,) = [one for one in scrape["relabel_configs"] if one.get("target_label") == "instance"]
+    (theirs,) = [one for one in end["relabelings"] if one.get("targetLabel") == "instance"]
+    assert list(ours.values()) == [theirs[key] for key in ("sourceLabels", "regex", "targetLabel", "replacement")]
+    (discovery,) = scrape["kubernetes_sd_configs"]
+    assert discovery["namespaces"]["names"] == [monitor["metadata"]["namespace"]]
 
 
 def test_proxy_has_its_place_in_variables_and_policy(tmp_path: Path) -> None:
@@ -333,3 +344,37 @@ def test_proxy_has_its_place_in_variables_and_policy(tmp_path: Path) -> None:
     assert rule["ports"] == [{"protocol": "TCP", "port": int(proxy.rpartition(":")[2])}]
     value: dict[str, Any] = one.named("NetworkPolicy", "usage-collector-proxy")
     assert value["metadata"]["namespace"] == "usage-collector"
+
+
+@pytest.mark.parametrize("overlay", JOBS)
+def test_pushgateway_has_its_place_in_variables_and_policy(overlay: str, tmp_path: Path) -> None:
+    one = built_with("pushgateway", overlay, tmp_path)
+    gateway = urlsplit(config_of(one, tmp_path / "pod").settings.push.gateway or "")
+    (rule,) = one.named("NetworkPolicy", "usage-collector-pushgateway")["spec"]["egress"]
+    assert rule["ports"] == [{"protocol": "TCP", "port": gateway.port}]
+    (peer,) = rule["to"]
+    namespace = peer["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"]
+    assert (gateway.hostname or "").split(".")[1] == namespace
+    (shipped,) = yaml.safe_load((PROMETHEUS / "prometheus.pushgateway.yml").read_text())["scrape_configs"]
+    assert shipped["honor_labels"] is True
+    assert shipped["static_configs"] == [{"targets": [f"{(gateway.hostname or '').split('.')[0]}:{gateway.port}"]}]
+
+
+@pytest.mark.parametrize("component", ["podmonitor", "proxy", "pushgateway"])
+def test_every_object_of_a_component_is_valid(component: str, tmp_path: Path) -> None:
+    one = built_with(component, "service" if component == "podmonitor" else "cronjob", tmp_path)
+    for policy in one.kind("NetworkPolicy", *WORKLOADS):
+        assert kubernetes_validate.validate(policy, VERSIONS[-1], strict=True) == VERSIONS[-1]
+        if policy["kind"] == "NetworkPolicy":
+            labels = one.template["metadata"]["labels"]
+            assert policy["spec"]["podSelector"]["matchLabels"].items() <= labels.items()
+
+
+def test_runbook_names_objects_that_there_are() -> None:
+    text = (KUBERNETES.parents[1] / "docs" / "runbook.md").read_text()
+    commands = re.findall(r"kubectl [^`\n]+", text)
+    assert commands
+    for command in commands:
+        assert "-n usage-collector " in command
+        for name in re.findall(r"deploy/(\S+)", command):
+            built("service").named("Deployment", name)

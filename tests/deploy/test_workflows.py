@@ -53,3 +53,12 @@ def test_every_python_that_we_support_is_tested() -> None:
     text = (ROOT / "pyproject.toml").read_text()
     supported = re.findall(r"Programming Language :: Python :: (3\.\d+)", text)
     assert workflow["jobs"]["check"]["strategy"]["matrix"]["python"] == supported
+
+
+def test_release_is_built_on_a_base_that_the_script_pins_and_says_which_digest_it_pushed() -> None:
+    runs = "\n".join(step.get("run", "") for step in steps(ROOT / ".github/workflows/release.yml"))
+    (base,) = re.findall(r"\bBASE=(\S+)", runs)
+    assert f"ARG BASE={base}\n" in (ROOT / "Dockerfile").read_text()
+    assert "make image" in runs
+    assert re.search(r"@\$\(cat digest\)\" >(\S+)\n", runs)
+    assert re.search(r"gh release upload .* image-reference\.txt$", runs, re.MULTILINE)

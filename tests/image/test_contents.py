@@ -42,6 +42,12 @@ def test_layer_holds_the_environment_and_two_folders_and_else_only_takes_away(la
     assert all(name == "opt/collector" or name.startswith("opt/collector/") for name in environment)
 
 
+def test_its_label_names_the_base_by_digest() -> None:
+    labels = json.loads((BUILT / "image.json").read_text())["Docker"]["config"]["Labels"]
+    name = labels["org.opencontainers.image.base.name"]
+    assert name.startswith("localhost/") or re.fullmatch(r"[\w./:-]+@sha256:[0-9a-f]{64}", name)
+
+
 def test_nothing_in_it_can_be_changed_by_its_user_or_raises_anyone(layer: tarfile.TarFile) -> None:
     for member in layer:
         name = member.name

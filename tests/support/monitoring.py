@@ -11,14 +11,15 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 PROMETHEUS = ROOT / "deploy/prometheus"
-RULES = PROMETHEUS / "rules.yml"
-RULE_TESTS = PROMETHEUS / "rules.test.yml"
+RULES = tuple(sorted(set(PROMETHEUS.glob("rules*.yml")) - set(PROMETHEUS.glob("*.test.yml"))))
+RULE_TESTS = tuple(sorted(PROMETHEUS.glob("*.test.yml")))
+CONFIGS = tuple(sorted(PROMETHEUS.glob("prometheus*.yml")))
 DASHBOARD = ROOT / "deploy/grafana/dashboard.json"
 
 
 def alerts() -> list[dict[str, Any]]:
     """All alert rules."""
-    groups = yaml.safe_load(RULES.read_text())["groups"]
+    groups = [group for file in RULES for group in yaml.safe_load(file.read_text())["groups"]]
     return [rule for group in groups for rule in group["rules"]]
 
 

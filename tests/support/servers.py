@@ -1,4 +1,4 @@
-"""Prometheus and its Pushgateway, the real ones, on loopback."""
+"""Prometheus, its Pushgateway and node_exporter, the real ones, on loopback."""
 
 from __future__ import annotations
 
@@ -61,6 +61,11 @@ class Pushgateway:
     def text(self) -> str:
         return get(f"{self.url}/metrics").decode()
 
+    def delete(self, command: str) -> None:
+        """Forget the group of a command, as a gateway without persistence does when it restarts."""
+        request = urllib.request.Request(f"{self.url}/metrics/job/collector/command/{command}", method="DELETE")
+        _DIRECT.open(request, timeout=10).close()
+
     @property
     def groups(self) -> list[dict[str, str]]:
         data = json.loads(get(f"{self.url}/api/v1/metrics"))["data"]
@@ -75,6 +80,22 @@ def pushgateway() -> Iterator[Pushgateway]:
     command = ("prometheus-pushgateway", f"--web.listen-address={address}", "--log.level=error")
     with server(*command, ready=f"{url}/-/ready"):
         yield Pushgateway(url)
+
+
+@contextmanager
+def node_exporter(textfiles: Path) -> Iterator[str]:
+    """Debian's prometheus-node-exporter, with the files of a directory and nothing else; yields its URL."""
+    address = f"127.0.0.1:{free_port()}"
+    command = (
+        "prometheus-node-exporter",
+        "--collector.disable-defaults",
+        "--collector.textfile",
+        f"--collector.textfile.directory={textfiles}",
+        f"--web.listen-address={address}",
+        "--log.level=error",
+    )
+    with server(*command, ready=f"http://{address}/metrics"):
+        yield f"http://{address}"
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from collector.model import Population
 from collector.service.metrics import ServiceMetrics
 from collector.service.org_text import Wanted
 from collector.service.view import RunView
-from tests.support.monitoring import ROOT, RULE_TESTS, alerts, dashboard, panels, queries
+from tests.support.monitoring import CONFIGS, PROMETHEUS, ROOT, RULE_TESTS, RULES, alerts, dashboard, panels, queries
 from tests.support.views import DAY, NOW, observed, org_view, population_view
 
 RUNBOOK = ROOT / "docs/runbook.md"
@@ -129,12 +129,32 @@ def test_each_alert_has_a_severity_words_and_a_section_of_the_runbook(rule: dict
 
 
 def test_each_alert_has_a_unit_test_in_which_it_fires_and_one_in_which_it_is_quiet() -> None:
-    cases = [case for test in yaml.safe_load(RULE_TESTS.read_text())["tests"] for case in test["alert_rule_test"]]
+    tests = [test for file in RULE_TESTS for test in yaml.safe_load(file.read_text())["tests"]]
+    cases = [case for test in tests for case in test["alert_rule_test"]]
     for rule in alerts():
         expected = [bool(case["exp_alerts"]) for case in cases if case["alertname"] == rule["alert"]]
         assert expected[0] is False
         assert True in expected
         assert False in expected[expected.index(True) :], "it resolves"
+
+
+def test_the_table_of_alerts_says_of_each_where_it_can_fire_and_each_file_is_shipped() -> None:
+    text = TABLE.read_text()
+    rows = re.findall(r"^\| `(Collector\w+)` \| [^|]+ \| [^|]+ \| [^|]+ \|$", text, re.MULTILINE)
+    assert sorted(rows) == sorted({rule["alert"] for rule in alerts()})
+    named = set(re.findall(r"`((?:rules|prometheus)[\w.]*\.yml)`", text))
+    assert named == {file.name for file in (*RULES, *CONFIGS)}
+
+
+def test_each_config_loads_the_common_rules_and_those_of_its_way_of_running() -> None:
+    for file in CONFIGS:
+        common, own = yaml.safe_load(file.read_text())["rule_files"]
+        assert common == "rules.yml"
+        assert own in {rules.name for rules in RULES} - {common}
+
+
+def test_only_rules_of_one_way_of_running_take_absence_for_a_fault() -> None:
+    assert "absent" not in re.sub(r"#.*", "", (PROMETHEUS / "rules.yml").read_text())
 
 
 def test_the_runbook_names_only_commands_and_metrics_that_exist() -> None:
