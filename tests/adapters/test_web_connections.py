@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import select
 import socket
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +21,7 @@ NOW = datetime(2026, 6, 24, tzinfo=UTC)
 REQUEST = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 HALF = b"GET /healthz HTTP/1.1\r\nHost: loc"
 MOST = 5
+TOKEN = "a token doesn't help"
 
 
 class LargeSite(FakeSite):
@@ -31,7 +32,7 @@ class LargeSite(FakeSite):
 
 
 @asynccontextmanager
-async def listening(*, most: int = MOST, token: str | None = "a token doesn't help") -> AsyncIterator[int]:
+async def listening(*, most: int = MOST, token: str | None = TOKEN) -> AsyncIterator[int]:
     site = LargeSite(Observed(version="0", started_at=NOW, config_path="c.yaml", config_loaded_at=NOW))
     guarding = Guarding(token=lambda: token)
     async with serving(make_app(site, guarding), host="127.0.0.1", port=0, most=most) as port:
@@ -102,12 +103,20 @@ async def everything(one: socket.socket) -> AsyncIterator[bytes]:
         yield part
 
 
-async def until_closed(*connections: socket.socket) -> None:
-    """Wait until the server has closed connections. Reads nothing."""
-    poll = select.poll()
-    for one in connections:
-        poll.register(one, select.POLLRDHUP)
-    while len(poll.poll(0)) < len(connections):
+def handles() -> int:
+    """Count the file handles of this process: a connection has two here, the client's and the server's."""
+    return sum(1 for _ in Path("/dev/fd").iterdir())
+
+
+async def begun(opened: list[socket.socket]) -> None:
+    """Wait until the server answers each: its handles are counted from then on."""
+    for one in opened:
+        assert await asyncio.get_running_loop().sock_recv(one, 1) == b"H"
+
+
+async def until_open(most: int) -> None:
+    """Wait until there are so few file handles. The client doesn't see it: the system keeps what it hasn't read."""
+    while handles() > most:  # noqa: ASYNC110 - nothing says it
         await asyncio.sleep(0.01)
 
 
@@ -145,15 +154,21 @@ async def test_a_connection_whose_client_reads_nothing_is_closed_however_much_wa
     """Some of it waits in the system, some in aiohttp, some isn't made yet, and aiohttp closes what is idle."""
     monkeypatch.setattr("collector.service.web.server.IDLE_S", 0.2)
     monkeypatch.setattr("collector.service.web.connections.UNREAD_S", 0.4)
-    async with asyncio.timeout(30), listening() as port, connected(port, REQUEST * requests) as opened:
-        await until_closed(*opened)
+    async with asyncio.timeout(30), listening() as port:
+        before = handles()
+        async with connected(port, REQUEST * requests) as opened:
+            await begun(opened)
+            await until_open(before + 1)
 
 
 async def test_a_large_answer_whose_client_reads_nothing_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("collector.service.web.connections.UNREAD_S", 0.4)
     large = REQUEST.replace(b"healthz", b"metrics")
-    async with asyncio.timeout(30), listening(token=None) as port, connected(port, *[large] * MOST) as opened:
-        await until_closed(*opened)
+    async with asyncio.timeout(30), listening(token=None) as port:
+        before = handles()
+        async with connected(port, *[large] * MOST) as opened:
+            await begun(opened)
+            await until_open(before + MOST)
 
 
 async def test_an_answer_that_is_read_for_too_long_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,12 +221,16 @@ async def test_a_large_answer_that_is_not_read_makes_room_for_one_that_is(monkey
     monkeypatch.setattr("collector.service.web.connections._AT_ONCE", 2)
     monkeypatch.setattr("collector.service.web.connections._STALLED_S", 0.1)
     large = REQUEST.replace(b"healthz", b"metrics")
-    async with listening(most=20, token=None) as port, connected(port, *[large] * 2) as opened:
-        async with asyncio.timeout(30), connected(port, large) as (third,):
-            while not (answered := await status_and_rest(third))[0].startswith(b"HTTP/1.1 200"):
-                third.sendall(large)
-            assert len(answered[1]) == 6_000_000
-            await until_closed(opened[0])
+    async with (
+        asyncio.timeout(30),
+        listening(most=20, token=None) as port,
+        connected(port, large, large) as unread,
+        connected(port, large) as (third,),
+    ):
+        while not (answered := await status_and_rest(third))[0].startswith(b"HTTP/1.1 200"):
+            third.sendall(large)
+        assert len(answered[1]) == 6_000_000
+        assert sorted([len((await status_and_rest(one))[1]) == 6_000_000 for one in unread]) == [False, True]
 
 
 def test_connections_get_a_share_of_the_file_handles(monkeypatch: pytest.MonkeyPatch) -> None:

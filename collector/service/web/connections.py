@@ -6,8 +6,8 @@ else the one whose client has read nothing of its answer for longest. So whoever
 
 A connection is closed
 - after `IDLE_S` without a whole request. That is aiohttp's keep-alive timeout, which counts from the start;
-- after `UNREAD_S` in which its client reads nothing of what is to be sent. aiohttp would wait for it for ever, also after
-  it has closed the connection;
+- after `UNREAD_S` in which its client reads nothing of what is to be sent. aiohttp would wait for it for ever, also
+  after it has closed the connection;
 - if its client reads one answer for `ANSWER_S`.
 
 Answers other than health are under way on at most `_AT_ONCE` connections: each may be large. If there are so many, one

@@ -18,6 +18,8 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from collector.adapters.repeats import Repeats
+
 log = structlog.get_logger("collector")
 
 HEALTH = frozenset({"/healthz", "/readyz"})
@@ -60,16 +62,17 @@ class Guarding:
 
 def guard(guarding: Guarding | Callable[[], Guarding]) -> Middleware:
     """Return the middleware that lets through what may be answered."""
+    repeats = Repeats()
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         now = guarding() if callable(guarding) else guarding
-        return refusal(request, now) or await handler(request)
+        return refusal(request, now, repeats) or await handler(request)
 
     return middleware
 
 
-def refusal(request: web.Request, guarding: Guarding) -> web.Response | None:
+def refusal(request: web.Request, guarding: Guarding, repeats: Repeats) -> web.Response | None:
     """Return the answer to a request that isn't let through; None for one that is."""
     if request.method not in METHODS:
         return _said(
@@ -80,8 +83,8 @@ def refusal(request: web.Request, guarding: Guarding) -> web.Response | None:
         return _said(421, WRONG_HOST)
     if request.path in HEALTH or token is None or has_token(request.headers.get("Authorization", ""), token):
         return None
-    if "Authorization" in request.headers:
-        log.warning("page.token_refused", path=route_of(request), peer=request.remote)
+    if "Authorization" in request.headers and (repeated := repeats.due("page.token_refused")) is not None:
+        log.warning("page.token_refused", path=route_of(request), peer=request.remote, repeated=repeated)
     refused = _said(401, LOCKED)
     for challenge in CHALLENGES:
         refused.headers.add("WWW-Authenticate", challenge)

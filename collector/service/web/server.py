@@ -14,9 +14,10 @@ from functools import partial
 
 import structlog
 from aiohttp import web
-from aiohttp.typedefs import Handler
+from aiohttp.typedefs import Handler, Middleware
 from multidict import MultiMapping
 
+from collector.adapters.repeats import Repeats
 from collector.errors import ConfigError, place_of
 from collector.service.view import Observed
 from collector.service.web.assets import load_assets
@@ -118,7 +119,7 @@ class _Routes:
 
 def make_app(site: Site, guarding: Guarding | Callable[[], Guarding]) -> web.Application:
     """Return the application that shows a site to whom the guard lets through."""
-    app = web.Application(middlewares=[noting_answers, _unfailing, guard(guarding)])
+    app = web.Application(middlewares=[noting_answers, unfailing(), guard(guarding)])
     app.on_response_prepare.append(add_headers)
     app.add_routes(_Routes(site).routes())
     return app
@@ -165,18 +166,25 @@ async def _listening(runner: web.AppRunner, *, host: str, port: int, most: int) 
         server.close()
 
 
-@web.middleware
-async def _unfailing(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer in words whatever goes wrong; the log says what it was."""
-    try:
-        return await handler(request)
-    except web.HTTPException as error:
-        return web.Response(status=error.status, text=f"{error.status}: {error.reason}\n")
-    except ConnectionError:
-        raise  # the client has gone
-    except Exception as error:  # noqa: BLE001 - logged without its text, which may contain anything
-        log.error("page.failed", path=route_of(request), exception=type(error).__name__, where=place_of(error))
-        return web.Response(status=500, text=FAILED)
+def unfailing() -> Middleware:
+    """Return the middleware that answers in words whatever goes wrong; the log says what it was."""
+    repeats = Repeats()
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except web.HTTPException as error:
+            return web.Response(status=error.status, text=f"{error.status}: {error.reason}\n")
+        except ConnectionError:
+            raise  # the client has gone
+        except Exception as error:  # noqa: BLE001 - logged without its text, which may contain anything
+            kind = {"exception": type(error).__name__, "where": place_of(error)}
+            if (repeated := repeats.due(tuple(kind.values()))) is not None:
+                log.error("page.failed", path=route_of(request), repeated=repeated, **kind)
+            return web.Response(status=500, text=FAILED)
+
+    return middleware
 
 
 def _pairs(query: MultiMapping[str]) -> list[tuple[str, str]]:
