@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from datetime import UTC, datetime
@@ -13,9 +14,11 @@ import pytest
 
 from collector.service.view import Observed
 from collector.service.web import connections
+from collector.service.web.choice import Choice
 from collector.service.web.guard import Guarding
 from collector.service.web.server import make_app, serving
 from tests.support.sites import FakeSite
+from tests.support.waiting import wait_until_async
 
 NOW = datetime(2026, 6, 24, tzinfo=UTC)
 REQUEST = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -116,8 +119,7 @@ async def begun(opened: list[socket.socket]) -> None:
 
 async def until_open(most: int) -> None:
     """Wait until there are so few file handles. The client doesn't see it: the system keeps what it hasn't read."""
-    while handles() > most:  # noqa: ASYNC110 - nothing says it
-        await asyncio.sleep(0.01)
+    await wait_until_async(lambda: handles() <= most)
 
 
 async def status_and_rest(one: socket.socket) -> tuple[bytes, bytes]:
@@ -231,6 +233,31 @@ async def test_a_large_answer_that_is_not_read_makes_room_for_one_that_is(monkey
             third.sendall(large)
         assert len(answered[1]) == 6_000_000
         assert sorted([len((await status_and_rest(one))[1]) == 6_000_000 for one in unread]) == [False, True]
+
+
+async def test_nothing_is_rendered_for_clients_that_have_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    rendered, go_on = [], threading.Event()
+
+    def status_bytes(_: Observed, choice: Choice, **__: object) -> bytes:
+        rendered.append(choice.q)
+        assert go_on.wait(30)
+        return b"{}"
+
+    monkeypatch.setattr("collector.service.web.server.status_bytes", status_bytes)
+    searches = [REQUEST.replace(b"healthz", b"api/status?q=%d" % number) for number in range(8)]
+    async with asyncio.timeout(30), listening(most=20, token=None) as port, connected(port, searches[0]) as (first,):
+        await wait_until_async(lambda: rendered)
+        before = handles()
+        async with connected(port, *searches[1:7]):
+            await wait_until_async(lambda: handles() == before + 12)
+            assert (await answer(port)).startswith(b"HTTP/1.1 200")
+        await wait_until_async(lambda: handles() == before)
+        async with connected(port, searches[7]) as (last,):
+            assert (await answer(port)).startswith(b"HTTP/1.1 200")
+            go_on.set()
+            for one in (first, last):
+                assert (await status_and_rest(one))[1] == b"{}"
+    assert rendered == ["0", "7"]
 
 
 def test_connections_get_a_share_of_the_file_handles(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,7 +72,7 @@ class _Routes:
         name = request.match_info.get("name") or request.query.get("name", "")
         known = name in self._site.observed().orgs
         return await self._view(
-            request, HTML, partial(self._page.org, name=name), "/orgs/", name, status=200 if known else 404
+            request, HTML, partial(self._page.org, name=name), "/orgs/", name, known, status=200 if known else 404
         )
 
     async def status(self, request: web.Request) -> web.Response:
@@ -92,6 +92,8 @@ class _Routes:
         """Answer with a view of what is observed."""
 
         def begin() -> Callable[[], bytes]:
+            if request.transport is None:
+                raise ConnectionResetError("the client has gone")
             return partial(render, self._observed(), now=self._site.now())
 
         body = await self._rendering.get(view, begin, self._observed)
