@@ -14,7 +14,7 @@ from aiohttp.abc import AbstractStreamWriter
 from collector.service.web.rendering import Body
 
 _PIECE = 64 * 1024
-_BYTES_PER_S = 32 * 1024 * 1024
+_BYTES_PER_S = 16 * 1024 * 1024
 
 
 class Pace:
