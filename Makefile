@@ -61,6 +61,7 @@ bench: .venv/ready ## memory and speed, compared in one run; takes some minutes
 	$(DEV) -m benchmarks.speed
 	$(DEV) -m benchmarks.soak
 	$(DEV) -m benchmarks.idle
+	$(DEV) -m benchmarks.greedy
 
 bill: .venv/ready ## what a nightly run of 100 and of 5,000 orgs costs
 	$(DEV) -m benchmarks.bill

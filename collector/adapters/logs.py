@@ -6,18 +6,16 @@ import json
 import logging
 import re
 import sys
-import time
 from typing import Any, Literal, TextIO
 
 import structlog
 
 from collector.adapters.queued_stream import QueuedStream
+from collector.adapters.repeats import Repeats
 from collector.adapters.text import printable
 from collector.core.visible import visible
 
 Format = Literal["auto", "console", "json"]
-_REPEATED_EVERY_S = 10.0
-_KINDS = 100
 _CALLBACK = re.compile(r"(?<=^Exception in callback )([\w.]*).*")  # asyncio appends its arguments
 
 
@@ -83,20 +81,15 @@ class LibraryLogs(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__()
-        self._logged: dict[tuple[str, str], tuple[float, int]] = {}  # when, and how often since then
+        self._repeats = Repeats()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Log a record, or count it."""
         message = _CALLBACK.sub(r"\1", str(record.msg).partition("\n")[0])
         kind = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else None
-        key = (record.name, f"{message} {kind}")
-        at, repeated = self._logged.get(key, (-_REPEATED_EVERY_S, 0))
-        if (now := time.monotonic()) - at < _REPEATED_EVERY_S:
-            self._logged[key] = at, repeated + 1
+        repeated = self._repeats.due((record.name, message, kind))
+        if repeated is None:
             return
-        if len(self._logged) >= _KINDS:
-            self._logged.clear()
-        self._logged[key] = now, 0
         more: dict[str, Any] = {"exception": kind} if kind else {}
         if repeated:
             more["repeated"] = repeated

@@ -73,6 +73,8 @@ def check(path: Path) -> None:
 def _lines(base_url: str, scenario: Scenario, orgs: tuple[Org, ...]) -> Iterator[str]:
     org_limit, all_limit = scenario.limit or _ORG_LIMIT, scenario.limit_all or _ALL_LIMIT
     yield _HEADER.format(count=len(orgs), seed=scenario.seed)
+    yield "service:\n"
+    yield "  allowed_hosts: [collector]  # the name that Prometheus scrapes in compose.yaml\n"
     yield "api:\n"
     yield f"  base_url: {json.dumps(base_url)}\n"
     yield "  concurrency: 32\n"

@@ -25,7 +25,7 @@ def test_a_library_that_repeats_itself_is_logged_once_and_counted(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [1000.0]
-    monkeypatch.setattr("collector.adapters.logs.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("collector.adapters.repeats.time.monotonic", lambda: now[0])
     logger = logging.getLogger("asyncio")
     for _ in range(500):
         logger.error("socket.accept() out of system resource\nsocket: <socket.socket fd=7>")

@@ -6,7 +6,7 @@ import base64
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -216,7 +216,7 @@ async def test_loopback_and_allowed_hosts_are_served(seen: Observed, host: str) 
     ["evil.test", "localhost.evil.test", "evil.test:8080", "10.1.2.3", "10.1.2.3:80", "usage.example.test.evil.test",
      "user@localhost", "localhost:80:80", "[::1", "localhost:x", "0.0.0.0", "127.0.0.1.evil.test"],  # noqa: S104
 )  # fmt: skip
-async def test_other_hosts_get_only_health_and_metrics(seen: Observed, host: str) -> None:
+async def test_other_hosts_get_only_health(seen: Observed, host: str) -> None:
     guarding = Guarding(allowed_hosts=("usage.example.test", "10.1.2.3:8080"))
     async with running_site(seen, guarding) as get:
         for path in ("/", "/orgs/org-0001", "/api/status", "/static/page.css", "/x"):
@@ -226,8 +226,36 @@ async def test_other_hosts_get_only_health_and_metrics(seen: Observed, host: str
                 True,
                 False,
             )
-        for path in ("/healthz", "/readyz", "/metrics"):
+        for path in ("/healthz", "/readyz"):
             assert (await get(path, Host=host)).status == 200
+        assert (await get("/metrics", Host=host)).status == (200 if host[0].isdigit() and host[-1].isdigit() else 421)
+
+
+@pytest.mark.parametrize(
+    "host", ["10.1.2.3", "10.1.2.3:8080", "[fd00::7]:8080", "[::1]", "usage.example.test", "localhost"]
+)
+async def test_metrics_are_scraped_by_an_address_or_an_allowed_name(seen: Observed, host: str) -> None:
+    async with running_site(seen, Guarding(allowed_hosts=("usage.example.test",))) as get:
+        assert (await get("/metrics", Host=host)).status == 200
+
+
+async def test_with_a_token_metrics_are_scraped_by_any_name(seen: Observed) -> None:
+    async with running_site(seen, Guarding(token=lambda: TOKEN)) as get:
+        assert (await get("/metrics", Host="collector.svc", Authorization=f"Bearer {TOKEN}")).status == 200
+        assert (await get("/metrics", Host="collector.svc")).status == 401
+
+
+async def test_a_client_that_has_the_newest_answer_is_sent_none(seen: Observed) -> None:
+    async with running_site(seen) as get:
+        for path in ("/", "/orgs/org-0001", "/api/status", "/metrics"):
+            first = await get(path)
+            tag = first.headers["ETag"]
+            again = await get(path, If_None_Match=f'"other", {tag}')
+            assert (again.status, again.body, again.headers["ETag"]) == (304, b"", tag)
+            assert (await get(path, If_None_Match='W/"other"')).status == 200
+        tag = (await get("/")).headers["ETag"]
+        get.site.seen = replace(seen, warnings=["something new"])
+        assert (await get("/", If_None_Match=tag)).status == 200
 
 
 def basic(password: str, user: str = "anybody") -> str:

@@ -14,6 +14,7 @@ import yaml
 from collector import __version__
 from collector.config import LoadedConfig
 from collector.run.run import OUTPUT_GRACE_S
+from collector.service.web.guard import is_allowed_host
 from tests.deploy.support import DEPLOY, assert_taken, load_with_secrets
 from tests.support.commands import COLLECTOR, collector, environment, started
 
@@ -77,11 +78,12 @@ def test_this_machine_reaches_the_service_and_the_network_doesn_t(config: Loaded
         assert all(port.startswith("127.0.0.1:") for port in SERVICES[name]["ports"])
 
 
-def test_prometheus_asks_the_collector_and_grafana_asks_prometheus() -> None:
+def test_prometheus_asks_the_collector_and_grafana_asks_prometheus(config: LoadedConfig) -> None:
     prometheus = DEPLOY / mounts("prometheus")["/etc/prometheus"] / "prometheus.yml"
     scrapes = yaml.safe_load(prometheus.read_text())["scrape_configs"]
     targets = [target for job in scrapes for group in job["static_configs"] for target in group["targets"]]
     assert "collector:8080" in targets
+    assert is_allowed_host("collector:8080", config.settings.service.allowed_hosts)
     grafana = mounts("grafana")
     provisioning = DEPLOY / grafana["/etc/grafana/provisioning"]
     (source,) = yaml.safe_load((provisioning / "datasources" / "prometheus.yaml").read_text())["datasources"]

@@ -18,10 +18,12 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from collector.adapters.repeats import Repeats
+
 log = structlog.get_logger("collector")
 
 HEALTH = frozenset({"/healthz", "/readyz"})
-ANY_HOST = HEALTH | {"/metrics"}  # probes and scrapes come by a pod's address
+METRICS = "/metrics"
 METHODS = ("GET", "HEAD")
 POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -60,32 +62,40 @@ class Guarding:
 
 def guard(guarding: Guarding | Callable[[], Guarding]) -> Middleware:
     """Return the middleware that lets through what may be answered."""
+    repeats = Repeats()
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         now = guarding() if callable(guarding) else guarding
-        return refusal(request, now) or await handler(request)
+        return refusal(request, now, repeats) or await handler(request)
 
     return middleware
 
 
-def refusal(request: web.Request, guarding: Guarding) -> web.Response | None:
+def refusal(request: web.Request, guarding: Guarding, repeats: Repeats) -> web.Response | None:
     """Return the answer to a request that isn't let through; None for one that is."""
     if request.method not in METHODS:
         return _said(
             405, "Only GET and HEAD are answered here: the page shows, and changes nothing.\n", Allow="GET, HEAD"
         )
-    if request.path not in ANY_HOST and not is_allowed_host(request.headers.get("Host", ""), guarding.allowed_hosts):
-        return _said(421, WRONG_HOST)
     token = guarding.token()
+    if not _is_host_fine(request.path, request.headers.get("Host", ""), guarding.allowed_hosts, token):
+        return _said(421, WRONG_HOST)
     if request.path in HEALTH or token is None or has_token(request.headers.get("Authorization", ""), token):
         return None
-    if "Authorization" in request.headers:
-        log.warning("page.token_refused", path=request.path, peer=request.remote)
+    if "Authorization" in request.headers and (repeated := repeats.due("page.token_refused")) is not None:
+        log.warning("page.token_refused", path=route_of(request), peer=request.remote, repeated=repeated)
     refused = _said(401, LOCKED)
     for challenge in CHALLENGES:
         refused.headers.add("WWW-Authenticate", challenge)
     return refused
+
+
+def _is_host_fine(path: str, host: str, allowed: Collection[str], token: str | None) -> bool:
+    """Say whether a path may be seen under a Host: probes and scrapes use an address, and a foreign page a name."""
+    if path in HEALTH or (path == METRICS and (token is not None or is_address(host_name(host.strip().lower())))):
+        return True
+    return is_allowed_host(host, allowed)
 
 
 def is_allowed_host(host: str, allowed: Collection[str]) -> bool:
@@ -110,12 +120,16 @@ def host_name(host: str) -> str:
 
 def is_loopback(name: str) -> bool:
     """Say whether a name is this machine's own."""
-    if name == "localhost":
-        return True
+    return name == "localhost" or (is_address(name) and ipaddress.ip_address(name).is_loopback)
+
+
+def is_address(name: str) -> bool:
+    """Say whether a name is an IP address: no name server is needed to find it."""
     try:
-        return ipaddress.ip_address(name).is_loopback
+        ipaddress.ip_address(name)
     except ValueError:
         return False
+    return True
 
 
 def has_token(authorization: str, token: str) -> bool:
@@ -133,6 +147,12 @@ def has_token(authorization: str, token: str) -> bool:
         case _:
             return False
     return bool(token) and hmac.compare_digest(given, token.encode())
+
+
+def route_of(request: web.Request) -> str | None:
+    """Return which page is requested, for the log: what the client sent may have the token in it."""
+    resource = request.match_info.route.resource
+    return None if resource is None else resource.canonical
 
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:

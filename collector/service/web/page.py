@@ -93,16 +93,12 @@ class Page:
             axis=axis(max((org.last_day for org in shown), default=now.date())),
         )
 
-    def org(self, seen: Observed, name: str, *, now: datetime) -> bytes | None:
-        """Return the page of one org; None if there is none of that name."""
+    def org(self, seen: Observed, name: str, *, now: datetime) -> bytes:
+        """Return the page of one org, or the page that says that there is none of that name."""
         view = seen.orgs.get(name)
         if view is None:
-            return None
+            return self._render("unknown.html", seen, now=now, root="../", name=name_text(name))
         return self._render("org.html", seen, now=now, root="../", org=detail(view, seen, root="../", now=now))
-
-    def unknown_org(self, seen: Observed, name: str, *, now: datetime) -> bytes:
-        """Return the page that says so."""
-        return self._render("unknown.html", seen, now=now, root="../", name=name_text(name))
 
     def _render(self, template: str, seen: Observed, *, now: datetime, root: str, **context: object) -> bytes:
         text = self._templates.get_template(template).render(
