@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -51,8 +52,9 @@ def test_a_directory_that_is_moved_away_and_back_with_no_run_due_is_seen_everywh
     (tmp_path / "out").mkdir()
     with simulated_api(tmp_path, orgs=1) as api, serving(api.config, tmp_path) as service:
         done(service)
-        for _ in range(2):
+        for logged in (events(service), [f"{part}.down"]):
             (tmp_path / name).rename(tmp_path / "aside")
+            wait_until(partial(lambda before: events(service, f"{part}.down") > before, logged))
             wait_until(lambda: is_ready(service) is False)
             assert f"the {part} " in service.get("/readyz")[1]
             assert why in service.get("/readyz")[1]

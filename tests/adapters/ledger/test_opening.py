@@ -330,7 +330,7 @@ def test_a_ledger_that_is_moved_away_is_gone_for_those_who_use_it_until_it_is_ba
         assert not (tmp_path / "state").exists()
         other = SqlLedger.open(url, command="test", now=lambda: T0)
         other.close()
-        with pytest.raises(LedgerError, match="was removed while this process used it"):
+        with pytest.raises(LedgerError, match="was replaced by another file"):
             ledger.identified()  # not those of the other one
         (tmp_path / "state").rename(tmp_path / "other")
         (tmp_path / "aside").rename(tmp_path / "state")
