@@ -15,6 +15,8 @@ from tests.support.commands import SimulatedApi, simulated_api
 from tests.support.postgresql import Server, running_server
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.slow  # waits for many looks; some need PostgreSQL
+
 
 def is_ready(service: Service) -> bool | None:
     """What all places say; None while they differ, as they are not read at one instant."""
@@ -144,7 +146,6 @@ def with_postgresql(api: SimulatedApi, directory: Path, server: Server) -> Itera
         yield service
 
 
-@pytest.mark.slow  # needs PostgreSQL
 @pytest.mark.parametrize("mode", ["fast", "immediate"])
 def test_a_postgresql_that_is_stopped_and_started_with_no_run_due_is_seen_everywhere(
     mode: str, server: Server, tmp_path: Path
@@ -161,7 +162,6 @@ def test_a_postgresql_that_is_stopped_and_started_with_no_run_due_is_seen_everyw
         assert len(service.status["runs"]) == 1
 
 
-@pytest.mark.slow  # needs PostgreSQL
 def test_a_name_server_that_is_silent_when_the_ledger_s_connections_break_is_seen_until_it_answers(
     server: Server, tmp_path: Path
 ) -> None:
@@ -181,7 +181,6 @@ def test_a_name_server_that_is_silent_when_the_ledger_s_connections_break_is_see
         assert events(service, "ledger.down", "ledger.up") == ["ledger.down", "ledger.up"]
 
 
-@pytest.mark.slow  # needs PostgreSQL
 def test_tables_that_are_dropped_or_may_not_be_written_are_seen(server: Server, tmp_path: Path) -> None:
     with simulated_api(tmp_path, orgs=1) as api, with_postgresql(api, tmp_path, server) as service:
         ((schema,),) = server.sql(
