@@ -3,7 +3,8 @@
 PYTHON ?= python3
 PYTHON313 ?= $(shell python3.13 --version >/dev/null 2>&1 && command -v python3.13)
 
-JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+# One more than there are cores: many tests wait for processes that they start.
+JOBS ?= $(shell echo $$(($$(nproc 2>/dev/null || echo 2) + 1)))
 
 RUN := .venv-run/bin/python
 DEV := .venv/bin/python
@@ -27,10 +28,10 @@ test: .venv/ready ## most tests, in two or three minutes; they need nothing but 
 	$(if $(COVERAGE),$(DEV) -m coverage combine --quiet)
 	$(if $(COVERAGE),$(DEV) -m coverage report)
 
-# With TESTED=1 without what `make test COVERAGE=1` has just run. Many of its tests wait for servers: so two jobs more.
+# With TESTED=1 without what `make test COVERAGE=1` has just run. Its tests wait even more.
 test-all: .venv/ready ## all tests, with branch coverage: needs a database, a browser and more (see .ci/run)
 	$(if $(TESTED),,$(MAKE) test COVERAGE=1)
-	KILLS=$(or $(KILLS),200) SEEDS=$(or $(SEEDS),500) $(MAKE) test-slow JOBS=$$(($(JOBS) + 2))
+	KILLS=$(or $(KILLS),200) SEEDS=$(or $(SEEDS),500) $(MAKE) test-slow JOBS=$$(($(JOBS) + 1))
 	$(if $(PYTHON313),$(MAKE) test-313,@echo "no python3.13 on the PATH, nor in PYTHON313: its tests are left out")
 	$(if $(ROOT),$(MAKE) image,@echo "no root or no apt-get: the image is not built, and its tests are left out")
 

@@ -69,7 +69,15 @@ def test_a_signal_that_dumps_core_leaves_no_file_and_no_secret(number: signal.Si
 
 def with_cores(hard: int) -> list[str]:
     """What goes before a command that may write cores of that size."""
-    return ["bash", "-c", f'ulimit -S -c {"unlimited" if hard < 0 else hard // 1024}; exec "$@"', "bash"]
+    # A shell ignores SIGQUIT in what it starts in the background, such as these tests; the command would inherit that.
+    return [
+        "env",
+        "--default-signal=QUIT,ABRT",
+        "bash",
+        "-c",
+        f'ulimit -S -c {"unlimited" if hard < 0 else hard // 1024}; exec "$@"',
+        "bash",
+    ]
 
 
 def test_core_dumps_that_can_not_be_switched_off_are_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:

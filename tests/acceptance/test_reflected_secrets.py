@@ -12,6 +12,8 @@ from tests.support.commands import Here, manifest_in
 from tests.support.http_api import Asked, http_api
 from tests.support.secrets import pieces_in
 
+pytestmark = pytest.mark.slow  # takes long: it waits for retries
+
 KEY = "kQ7vX2mN9pL4wR8t"
 STATUSES = {"u0": 401, "u1": 403, "u2": 400, "u3": 404, "u4": 500, "u5": 407, "u6": 418, "u7": 302, "u8": 429}
 CONFIG = "api: {base_url: '%s', retry: {attempts: 2, base_delay: 10ms, max_delay: 20ms, budget: 1}}\norgs: [%s]\n"

@@ -14,6 +14,8 @@ from tests.support.commands import collector, records_in, simulated_api, started
 from tests.support.truth import assert_equal_to_truth
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.slow  # takes long; tests/adapters/ledger/test_opening.py has the quick ones
+
 SLOWLY = {"COLLECTOR_API__RATE_LIMIT__REQUESTS": "30", "COLLECTOR_API__ORG_RATE_LIMIT__REQUESTS": "30"}
 
 
