@@ -93,8 +93,9 @@ def _why_unsealed(ledger: Ledger, path: Path) -> str:
         return "a running process writes it: its run seals it, or the next one does"
     if ledger.has_run(run_of(name) or ""):
         return (
-            "the ledger gave this file up, or committed nothing of it: none of its records counts as delivered. "
-            "Its windows are fetched again if they are wanted. Remove the file"
+            "the ledger gave this file up, or committed nothing of it: then its windows are fetched again if they are "
+            "wanted, and you can remove it. But if this directory is a copy, its run was sealed in the original: then "
+            "the sealed file there has these records, and this directory lacks them. Look there first"
         )
     return (
         "the ledger doesn't know its run: the file belongs to another ledger, or this one was restored from an older "

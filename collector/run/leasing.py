@@ -114,7 +114,7 @@ class Leasing:
         for task in self._leased:
             if now - task.leased_since >= _LEASE_S:
                 task.lane.plan.cut()
-        return [task for task in self._leased if task.lane.leased and task.lane.idle and not task.lane.waiting]
+        return [task for task in self._leased if task.lane.done or _is_over(task)]
 
     async def _release(self, tasks: Sequence[OrgTask]) -> None:
         """Give leases back, once everything that was fetched under them is committed."""
@@ -220,7 +220,9 @@ class Leasing:
             if len(tasks) >= room:
                 break
             task = self._queue.popleft()
-            if task.key in keys or self._not_before.get(task.key, now) > now:
+            if task.lane.done:  # its host was given up while another process had the lease
+                task.stage = Stage.ENDED
+            elif task.key in keys or self._not_before.get(task.key, now) > now:
                 self._queue.append(task)
             else:
                 keys.add(task.key)
@@ -229,9 +231,13 @@ class Leasing:
         return tasks
 
     def _begin(self, task: OrgTask, batch: Batch, now: float) -> None:
+        """Hand a batch to the fetching, unless the org's host was given up meanwhile: nobody may take it any more."""
         task.stage, task.leased_since, task.busy_since = Stage.LEASED, now, None
-        self._batches.put_nowait(batch)
-        self._planning.note(task, batch)
+        if task.lane.done:
+            self.wake()
+        else:
+            self._batches.put_nowait(batch)
+            self._planning.note(task, batch)
 
     def _abandon(self, task: OrgTask, failure: Failure) -> None:
         """End an org of which this run can lease nothing more."""
@@ -245,3 +251,7 @@ class Leasing:
     def _enqueue(self, task: OrgTask) -> None:
         task.stage = Stage.QUEUED
         self._queue.append(task)
+
+
+def _is_over(task: OrgTask) -> bool:
+    return task.lane.leased and task.lane.idle and not task.lane.waiting

@@ -55,3 +55,9 @@ def test_many_seeds_are_run_by_hand_with_their_progress() -> None:
     )
     assert "4 of 4 seeds" in done.stdout
     assert "broken: {}" in done.stdout
+
+
+@pytest.mark.parametrize("seed", [2258])
+def test_seeds_that_were_broken_once_are_not_any_more(seed: int) -> None:
+    """2258: a host was given up while another process had the lease of one of its orgs; the run never ended."""
+    assert run_seed(seed).broken is None
