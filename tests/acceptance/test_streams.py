@@ -288,5 +288,6 @@ def test_a_log_that_is_read_late_is_complete(api: SimulatedApi, tmp_path: Path) 
         wait_until(ended)
     events = [json.loads(line) for line in read.decode().lstrip(".").splitlines()]
     names = [event["event"] for event in events]
-    assert (names[1], names[-1]) == ("run.started", "run.finished")  # behind the note on the range
+    assert "run.started" in names[:2]  # behind a note on the range, in the hours in which the newest day isn't due yet
+    assert names[-1] == "run.finished"
     assert "log.dropped" not in names
