@@ -7,10 +7,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from collector.core.emission import Emission, Emitted
 from collector.core.ledger_entries import CalendarChanged, SliceCommit, SliceKey, Standing
+from collector.errors import LedgerError
 from collector.ledger import SqlLedger
+from collector.ledger.postgresql import Dsn
 from collector.model import Org, Population, ProductUsage, Quality, SliceState, Window
+from tests.support.postgresql import PASSWORD
 
 T0 = datetime(2026, 6, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -79,3 +84,18 @@ def database_of_another_program(path: Path) -> bytes:
     connection.execute("CREATE TABLE bookmarks (url TEXT)")
     connection.close()
     return path.read_bytes()
+
+
+def schema_of(url: str) -> str:
+    """Return the schema of PostgreSQL that a URL names."""
+    return Dsn.of(url).schema
+
+
+def refusal(url: str, **more: Any) -> str:
+    """Return the error message for a ledger that can't be opened, which must not show a password."""
+    with pytest.raises(LedgerError) as caught:
+        SqlLedger.open(url, command="collect", now=lambda: ALWAYS.start, **more)
+    shown = f"{caught.value} {caught.value!r}"
+    assert PASSWORD not in shown
+    assert "hunter2" not in shown
+    return str(caught.value)
