@@ -4,21 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
 
 import pytest
-import structlog
 
-from collector.adapters.logs import configure_logs
-
-
-@pytest.fixture(autouse=True)
-def logs() -> Iterator[None]:
-    handlers = list(logging.getLogger().handlers)
-    configure_logs(level="info", format_="json")
-    yield
-    logging.basicConfig(handlers=handlers, force=True)
-    structlog.reset_defaults()
+pytestmark = pytest.mark.usefixtures("json_logs")
 
 
 def test_a_library_that_repeats_itself_is_logged_once_and_counted(

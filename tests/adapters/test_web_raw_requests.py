@@ -5,15 +5,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import logging
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
-import structlog
 
-from collector.adapters.logs import configure_logs
 from collector.service.web.guard import HEADERS, Guarding
 from collector.service.web.server import make_app, serving
 from tests.support.sites import FakeSite
@@ -115,13 +111,7 @@ MALFORMED: list[Case] = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def logs() -> Iterator[None]:
-    handlers = list(logging.getLogger().handlers)
-    configure_logs(level="info", format_="json")
-    yield
-    logging.basicConfig(handlers=handlers, force=True)
-    structlog.reset_defaults()
+pytestmark = pytest.mark.usefixtures("json_logs")
 
 
 async def answers_to(sent: bytes) -> list[tuple[int, dict[str, str]]]:
