@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from collector.service.web import rendering
 from tests.browser.visits import Visitor
 from tests.support.needs import need
 
@@ -30,6 +31,12 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
         yield browser
         browser.close()
+
+
+@pytest.fixture(autouse=True)
+def never_paused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sites of this process show what is new at once. Elsewhere a pause follows, longer on a busy machine."""
+    monkeypatch.setattr(rendering, "_PAUSE", 0)
 
 
 @pytest.fixture

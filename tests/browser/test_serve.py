@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 import yaml
-from playwright.sync_api import expect
 
 from tests.browser.visits import Visitor, violations
 from tests.support.commands import SimulatedApi, collector, logging_to, simulated_api
@@ -79,8 +78,11 @@ def test_the_page_of_the_service_shows_what_status_says_and_the_failing_orgs(
                 words = ("population", "windows", "complete", "in_doubt", "partial", "failed", "refused", "missing")
                 assert {word: mine[word] for word in words} == {word: theirs[word] for word in words}
 
-        page.reload()
-        expect(page.locator("h1")).to_have_text("3 orgs are incomplete; 1 credential refused")
+        def reloaded() -> str | None:
+            page.reload()
+            return page.locator("h1").text_content()
+
+        wait_until(lambda: reloaded() == "3 orgs are incomplete; 1 credential refused", "the page shows the run's end")
         assert page.locator(".orgs-table .name").first.inner_text() == "org-002"
         assert "an org was refused: a person is needed" in page.locator("#runs").inner_text()
         assert violations(page) == []
