@@ -23,6 +23,7 @@ from collector.core.ledger_entries import (
     Standing,
     UnsealedFile,
 )
+from collector.core.outputs import KnownOutputs, Output
 from collector.core.response import Reply
 from collector.errors import Failure
 from collector.model import ApiRequest, Org, Population, Record, Window
@@ -144,6 +145,14 @@ class Ledger(Protocol):
     @property
     def across_machines(self) -> bool:
         """Whether processes on other machines share it: then a path doesn't identify a file."""
+        ...
+
+    def known_outputs(self) -> KnownOutputs:
+        """Return the ledger's id, and where its records went, the latest first."""
+        ...
+
+    def deliver_to(self, output: Output) -> None:
+        """Note that records are delivered there from now on."""
         ...
 
     def register(

@@ -11,26 +11,31 @@ import structlog
 
 from collector.adapters.text import shell_word
 from collector.app.command import ages_of
+from collector.app.invocation import invocation_of
 from collector.config import LoadedConfig
 from collector.core.delivered import Adopted, OrgRange
+from collector.core.outputs import KnownOutputs
 from collector.core.wanted import BackfillWanted, Wanted
 
 log = structlog.get_logger("collector")
 
 _COMMANDS = 20  # in a log line
 _ORGS_AT_ONCE = 50
-_DEFAULT_STATE = "sqlite:///state/ledger.db"
 
 
-def backfill_commands(config: LoadedConfig, ranges: Iterable[OrgRange]) -> list[str]:
-    """Return a command for each range, for all orgs that have it; orgs that the config doesn't have are left out."""
+def backfill_commands(config: LoadedConfig, ranges: Iterable[OrgRange], known: KnownOutputs | None = None) -> list[str]:
+    """Return a command for each range, for all orgs that have it; orgs that the config doesn't have are left out.
+
+    `known` are the outputs of the ledger, for a config that has none.
+    """
+    head = invocation_of(config, known).backfill
     names = {org.name for org in config.orgs}
     by_range: Mapping[tuple[str, str], list[str]] = defaultdict(list)
     for one in ranges:
         if one.org in names:
             by_range[_moments(one)].append(one.org)
     return [
-        f"{_head(config)} {' '.join(f'--org {shell_word(org)}' for org in some)} --from {first} --to {last}"
+        f"{head} {' '.join(f'--org {shell_word(org)}' for org in some)} --from {first} --to {last}"
         for (first, last), orgs in sorted(by_range.items())
         for some in _batches(orgs)
     ]
@@ -55,15 +60,6 @@ def log_backfills(config: LoadedConfig, wanted_: Wanted, adopted: Adopted, now: 
             message="these ranges are wanted again, and too old for a `collect` (`schedule.catch_up`): run "
             "the commands. `collector status` shows them, too, until they are done",
         )
-
-
-def _head(config: LoadedConfig) -> str:
-    """Return what all commands have in common; a URL of PostgreSQL may hold a secret and is left to the config."""
-    words = ["collector backfill", f"-c {shell_word(str(config.path))}"]
-    state, output = config.settings.state.url.get_secret_value(), config.settings.output.path
-    if state.startswith("sqlite:") and state != _DEFAULT_STATE:
-        words.append(f"--state {shell_word(state)}")
-    return " ".join([*words, *([f"-o {shell_word(output)}"] if output != "-" else [])])
 
 
 def _moments(one: OrgRange) -> tuple[str, str]:

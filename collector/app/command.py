@@ -15,6 +15,17 @@ from collector.model import Org
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Permits:
+    """What a person permits of the output."""
+
+    elsewhere: bool = False  # the records may go where none of this ledger's went before
+    adopt: bool = False  # the output directory of another ledger becomes this one's
+
+
+NOTHING = Permits()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
     """A run as it was called. `range_` is None for a `collect` without a range."""
 
@@ -22,6 +33,7 @@ class Command:
     range_: Range | None
     scope: Scope = EVERYTHING
     force: bool = False
+    permits: Permits = NOTHING
     wait: timedelta = timedelta(minutes=5)
 
     @property

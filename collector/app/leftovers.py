@@ -15,7 +15,7 @@ from pathlib import Path
 import structlog
 
 from collector.adapters.paths import named
-from collector.adapters.sinks.directory import hidden
+from collector.adapters.sinks.directory import hidden, journal_of
 from collector.adapters.sinks.directory_id import OneDirectory, VisibleDirectories, id_of, is_being_written
 from collector.adapters.sinks.files import Files, OsFiles
 from collector.core.delivered import run_of
@@ -72,15 +72,18 @@ def _warn(ledger: Ledger, path: Path) -> None:
 
 def _recover(ledger: SqlLedger, directory: Path, own: Path | None, now: datetime) -> list[Path]:
     files = OsFiles()
-    unsettled = look(ledger, files, directory, interrupted=True)
-    recovered = recover(ledger, files, hidden, OneDirectory(directory), own=directory, delivered=unsettled.delivered)
+    noted = journal_of(files, directory).run_ids
+    unsettled = look(ledger, files, directory, noted=noted, interrupted=True)
+    recovered = recover(
+        ledger, files, hidden, OneDirectory(files, directory), own=directory, delivered=unsettled.delivered
+    )
     unknown = unknown_files(ledger, files, directory, unsettled)
     if own is not None and own != directory:
         log_doubled(files, directory, [name for one in unknown.values() for name in one.names], own)
     adopted = adopt(ledger, files, directory, unsettled, unknown, ahead=bool(recovered.ahead), now=now)
     rest = sorted(directory.glob(hidden(directory, "usage-*").name))
     known = unsettled.listing.files or unsettled.listing.manifests
-    if not (recovered.sealed or recovered.lost or rest or adopted or known or id_of(directory)):
+    if not (recovered.sealed or recovered.lost or rest or adopted or known or id_of(files, directory)):
         raise ConfigError(f"--recover: {directory} holds no file that a collector left behind")
     log.info("directory.recovered", directory=str(directory), sealed=len(recovered.sealed), lost=len(recovered.lost))
     return rest
@@ -111,7 +114,7 @@ def _give_up(ledger: SqlLedger, name: str, own: Path | None) -> None:
     if file is None:
         names = ", ".join(sorted(awaited)) or "none"
         raise ConfigError(f"--lost: no file {echo(name, _FILE)} is awaited; awaited files: {names}")
-    directory = VisibleDirectories(own)(file)
+    directory = VisibleDirectories(OsFiles(), own)(file)
     if directory is not None and (hidden(directory, name).exists() or (directory / name).exists()):
         raise ConfigError(
             f"--lost: {name} exists, in {directory}: the next `collect` seals it, or `--recover {directory}` does"

@@ -14,12 +14,14 @@ from pathlib import Path
 
 import structlog
 
-from collector.adapters.sinks.directory import hidden
-from collector.adapters.sinks.directory_id import VisibleDirectories, ensure_id
+from collector.adapters.sinks.directory import hidden, journal_of
+from collector.adapters.sinks.directory_id import VisibleDirectories
 from collector.adapters.sinks.files import Files, OsFiles
 from collector.app.backfills import log_backfills
 from collector.app.command import Command, ages_of, first_wanted
+from collector.app.invocation import invocation_of
 from collector.app.leftovers import warn_of_strangers
+from collector.app.outputs import claim_output, directory_of
 from collector.config import LoadedConfig, Settings
 from collector.core.calendar_changes import calendars_overlap, cut_over
 from collector.core.delivered import Listing, has_no_ledger
@@ -48,15 +50,17 @@ def prepare(
     Raises ConfigError for calendars that would overlap, OutputError and LedgerError.
     """
     settings, now = config.settings, clock.now()
-    directory = output_directory(settings)
-    orgs = command.scope.of(config.orgs)
-    directory_id = ensure_id(directory) if directory and ledger.across_machines else None
     files = files or OsFiles()
-    unsettled = look(ledger, files, directory) if directory and ledger.remembers else Unsettled()
-    if directory and not ledger.remembers:
-        _refuse_directory_of_a_ledger(directory, files)
+    if not ledger.remembers and (own := directory_of(settings)):
+        _refuse_directory_of_a_ledger(own, files)
+    output = claim_output(ledger, settings, command.permits, files)
+    directory = directory_of(settings)
+    orgs = command.scope.of(config.orgs)
+    unsettled = Unsettled()
+    if directory and ledger.remembers:
+        unsettled = look(ledger, files, directory, noted=journal_of(files, directory).run_ids)
     recovered = recover_files(ledger, settings, files, delivered=unsettled.delivered)
-    log_awaited(recovered.awaited)
+    log_awaited(recovered.awaited, invocation_of(config, ledger.known_outputs()).collect)
     standings = register(ledger, config, orgs, now)  # a run that is refused for a calendar hasn't begun
     unknown = unknown_files(ledger, files, directory or Path(), unsettled)
     adopted = adopt(ledger, files, directory or Path(), unsettled, unknown, ahead=bool(recovered.ahead), now=now)
@@ -80,7 +84,7 @@ def prepare(
         identities=_identities(ledger, config, standings),
         wait_s=command.wait.total_seconds(),
         directory=str(directory or ""),
-        directory_id=directory_id,
+        directory_id=output.directory_id,
         unread=ledger.unread(),
         adopted=adopted,
         ranges=_ranges(wanted_, orgs),
@@ -95,8 +99,8 @@ def recover_files(
 
     Before a run, and after it: by then a process that seemed alive may be known to be dead.
     """
-    own = output_directory(settings)
-    return recover(ledger, files or OsFiles(), hidden, VisibleDirectories(own), own=own, delivered=delivered)
+    files, own = files or OsFiles(), directory_of(settings)
+    return recover(ledger, files, hidden, VisibleDirectories(files, own), own=own, delivered=delivered)
 
 
 def register(ledger: Ledger, config: LoadedConfig, orgs: Sequence[Org], now: datetime) -> dict[str, Standing]:
@@ -151,7 +155,7 @@ def _refuse_directory_of_a_ledger(directory: Path, files: Files) -> None:
         listing = Listing.of(files.names(directory))
     except OSError as error:
         raise unreadable(directory, error) from error
-    if not all(map(has_no_ledger, {*listing.files, *listing.manifests})):
+    if journal_of(files, directory).ledger_id or not all(map(has_no_ledger, {*listing.files, *listing.manifests})):
         raise ConfigError(
             f"output: {directory} has files of runs with a ledger. A run without one would emit their records again, "
             "with revision 1, and readers would take the wrong ones for the newest. Name another directory with "
@@ -177,11 +181,6 @@ def _identities(ledger: Ledger, config: LoadedConfig, standings: Mapping[str, St
         if org.name not in standings and org.name in known:
             identities.add(org, known[org.name])
     return identities
-
-
-def output_directory(settings: Settings) -> Path | None:
-    """Return where files go, if they do."""
-    return None if settings.output.path == "-" else Path(settings.output.path).resolve()
 
 
 def refuse_file_as_output(settings: Settings) -> None:

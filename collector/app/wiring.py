@@ -19,11 +19,13 @@ from collector.adapters.clock import SystemClock
 from collector.adapters.http import HttpTransport
 from collector.adapters.signals import draining
 from collector.adapters.sinks import DirectorySink, StdoutSink
+from collector.adapters.sinks.files import OsFiles
 from collector.adapters.thread import WorkerThread
 from collector.app.check import Checker, OrgCheck
 from collector.app.command import Command, has_ledger
 from collector.app.leftovers import finish_leftovers
-from collector.app.prepare import output_directory, prepare, recover_files
+from collector.app.outputs import check_output, directory_of
+from collector.app.prepare import prepare, recover_files
 from collector.app.scope import Scope
 from collector.config import LoadedConfig, Settings
 from collector.config.sections import State
@@ -71,13 +73,15 @@ def open_transport(settings: Settings) -> HttpTransport:
     )
 
 
-def open_sink(settings: Settings, run_id: str) -> Sink:
-    """Return where the records go. Raises OutputError if that can't be written."""
+def open_sink(settings: Settings, run_id: str, ledger_id: str = "") -> Sink:
+    """Return where the records go; an empty id is that of no ledger. Raises OutputError if that can't be written."""
     if settings.output.path == "-":
         if sys.stdout is None:
             raise OutputError("stdout is closed: give a directory with --output, or open it")
         return StdoutSink()
-    return DirectorySink.open(Path(settings.output.path), run_id=run_id, seal_at=settings.output.seal_at)
+    return DirectorySink.open(
+        Path(settings.output.path), run_id=run_id, seal_at=settings.output.seal_at, ledger_id=ledger_id or None
+    )
 
 
 def new_run_id(clock: Clock, *, remembers: bool = True) -> str:
@@ -112,7 +116,8 @@ async def run_once(
     async with AsyncExitStack() as stack:
         ledger = await offload(lambda: ledger_of_run(config, command.name, clock, create=create))
         stack.push_async_callback(offload, ledger.close)
-        sink = await offload(lambda: open_sink(settings, run_id))
+        await offload(lambda: check_output(ledger, settings, command.permits, OsFiles()))
+        sink = await offload(lambda: open_sink(settings, run_id, ledger.known_outputs().ledger_id))
         stack.push_async_callback(offload, sink.close)
         session = await offload(lambda: prepare(ledger, config, command, run_id, clock))
         transport = await stack.enter_async_context(open_transport(settings))
@@ -151,7 +156,7 @@ def finish_left_files(config: LoadedConfig, *, directories: Sequence[Path], lost
     clock = SystemClock()
     ledger = open_ledger(config.settings, "collect", clock)
     try:
-        own = output_directory(config.settings)
+        own = directory_of(config.settings)
         return finish_leftovers(
             ledger, directories=[directory.resolve() for directory in directories], lost=lost, own=own, now=clock.now()
         )

@@ -53,5 +53,12 @@ def backfill(
     range_ = read_range(from_, to, last)
     if range_ is None:
         raise click.UsageError("a backfill needs a range: --from 2026-01-01 --to 2026-03-31, or --last 90d")
-    command = Command(name="backfill", range_=range_, scope=context.scope, force=force, wait=wait)
+    command = Command(
+        name="backfill",
+        range_=range_,
+        scope=context.scope,
+        force=force,
+        wait=wait,
+        permits=context.permits,
+    )
     return run_and_show(context, command, progress=progress)

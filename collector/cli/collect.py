@@ -84,7 +84,13 @@ def collect(
     context = open_context(**options, sharded=True)
     if directories or lost:
         return _recover(context, directories, lost)
-    command = Command(name="collect", range_=read_range(from_, to, last), scope=context.scope, wait=wait)
+    command = Command(
+        name="collect",
+        range_=read_range(from_, to, last),
+        scope=context.scope,
+        wait=wait,
+        permits=context.permits,
+    )
     return run_and_show(context, command, progress=progress)
 
 

@@ -114,7 +114,14 @@ Then
 def _collect(config: LoadedConfig, days: int) -> RunResult:
     configure_logs(level="error", format_="console")
     command = Command(name="backfill", range_=Last(timedelta(days=days)))
-    context = Context(config=config, reload=lambda: config, scope=command.scope, quiet=False, log_format="console")
+    context = Context(
+        config=config,
+        reload=lambda: config,
+        scope=command.scope,
+        permits=command.permits,
+        quiet=False,
+        log_format="console",
+    )
     with shown_progress(mode="auto", quiet=False, watch=all_of()) as watch:
         result = asyncio.run(run_command(config, command, watch=watch))
     show_result(result, context, closing=False)

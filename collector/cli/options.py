@@ -14,6 +14,7 @@ import click
 import structlog
 
 from collector.adapters.logs import configure_logs, resolve_format
+from collector.app.command import Permits
 from collector.app.scope import Scope
 from collector.config import LoadedConfig, find_config, load
 from collector.config.messages import WORD
@@ -145,6 +146,16 @@ service_options = apply(
     ),
     click.option("-f", "--format", "format_", type=Choice(["jsonl"]), help="Format of the records."),
     state_option,
+    click.option(
+        "--elsewhere",
+        is_flag=True,
+        help="Deliver to an output that isn't the one where this ledger's records are. What is there stays there.",
+    ),
+    click.option(
+        "--adopt",
+        is_flag=True,
+        help="Take over an output directory that belongs to another ledger, which is lost for good.",
+    ),
 )
 output_options = apply(
     service_options,
@@ -205,6 +216,7 @@ class Context:
     config: LoadedConfig
     reload: Callable[[], LoadedConfig]
     scope: Scope
+    permits: Permits
     quiet: bool
     log_format: Literal["console", "json"]
 
@@ -220,6 +232,8 @@ def open_context(
     output: str | None = None,
     format_: str | None = None,
     state: str | None = None,
+    elsewhere: bool = False,
+    adopt: bool = False,
     shard: str | None = None,
     sharded: bool = False,
     logs_warnings: bool = True,
@@ -254,7 +268,8 @@ def open_context(
         populations=tuple(Population(p) for p in populations),
         shard=read_shard(shard, os.environ) if sharded else None,
     )
-    return Context(config=config, reload=reload, scope=scope, quiet=quiet, log_format=format_used)
+    permits = Permits(elsewhere=elsewhere, adopt=adopt)
+    return Context(config=config, reload=reload, scope=scope, permits=permits, quiet=quiet, log_format=format_used)
 
 
 def read_range(from_: Moment | None, to: Moment | None, last: timedelta | None) -> Range | None:

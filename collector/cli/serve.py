@@ -35,5 +35,9 @@ def serve(**options: Any) -> int:
     never_wait_for_stderr()
     context = open_context(**options, sharded=True)
     refuse_file_as_output(context.config.settings)
-    asyncio.run(serving.serve(context.config, load=context.reload, scope=context.scope, watch=log_event))
+    asyncio.run(
+        serving.serve(
+            context.config, load=context.reload, scope=context.scope, permits=context.permits, watch=log_event
+        )
+    )
     return ExitCode.OK

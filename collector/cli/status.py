@@ -16,11 +16,14 @@ from rich.text import Text
 
 from collector.adapters.clock import SystemClock
 from collector.adapters.sinks.directory_id import VisibleDirectories
+from collector.adapters.sinks.files import OsFiles
 from collector.adapters.text import count, printable, some
 from collector.app.backfills import backfill_commands
 from collector.app.command import has_ledger
 from collector.app.coverage import CoverageReader
-from collector.app.prepare import output_directory, refuse_overlaps
+from collector.app.invocation import Invocation, invocation_of
+from collector.app.outputs import directory_of
+from collector.app.prepare import refuse_overlaps
 from collector.app.wiring import open_ledger_to_read, warn_of_missing_ledger
 from collector.cli.options import config_options, open_context, shard_option, state_option
 from collector.cli.streams import stdout_console
@@ -29,9 +32,10 @@ from collector.config import LoadedConfig, Settings
 from collector.core.delivered import OrgRange
 from collector.core.exit_codes import ExitCode
 from collector.core.org_coverage import INCOMPLETE, CoverageState, OrgCoverage, PopulationCoverage
+from collector.core.outputs import KnownOutputs
 from collector.core.visible import visible
 from collector.core.windows import merge
-from collector.deliver.recovery import AWAITED
+from collector.deliver.recovery import why_awaited
 from collector.ledger import AwaitedFile, NoLedger
 from collector.model import Window, Zone
 from collector.service.web.advice import advice
@@ -82,6 +86,7 @@ def status(strips: bool, as_json: bool, **options: Any) -> int:
         reader = CoverageReader(context.config, context.scope, days=None)
         orgs = list(reader.read_all(ledger, SystemClock().now()).values())
         awaited = [(one, _is_here(one, context.config.settings)) for one in ledger.awaited()]
+        known = None if missing else ledger.known_outputs()
     finally:
         ledger.close()
     if as_json:
@@ -93,13 +98,15 @@ def status(strips: bool, as_json: bool, **options: Any) -> int:
         click.echo(visible(orjson.dumps(content, option=orjson.OPT_INDENT_2)))
     else:
         console = stdout_console()
-        _show(console, context.config, orgs, strips=strips)
+        _show(console, context.config, orgs, known, strips=strips)
         for one, is_here in awaited:
-            console.print(_await(one, is_here=is_here), markup=False)
+            console.print(_await(one, invocation_of(context.config, known), is_here=is_here), markup=False)
     return ExitCode.INCOMPLETE if missing or awaited or any(org.incomplete for org in orgs) else ExitCode.OK
 
 
-def _show(console: Console, config: LoadedConfig, orgs: Sequence[OrgCoverage], *, strips: bool) -> None:
+def _show(
+    console: Console, config: LoadedConfig, orgs: Sequence[OrgCoverage], known: KnownOutputs | None, *, strips: bool
+) -> None:
     console.print(_table(console, sorted(orgs, key=lambda org: (not org.refused, -org.incomplete))))
     shown = [org for org in orgs if strips or org.incomplete]
     for org in shown:
@@ -113,7 +120,7 @@ def _show(console: Console, config: LoadedConfig, orgs: Sequence[OrgCoverage], *
     old = [_zoned(org, gap) for org in orgs for gap in org.old_gaps]
     if old:
         names = list(dict.fromkeys(printable(one.org) for one in old))
-        commands = backfill_commands(config, old)
+        commands = backfill_commands(config, old, known)
         console.print(
             f"{some(names, 5)}: some gaps are older than schedule.catch_up, so no collect fills them. Run:",
             markup=False,
@@ -184,18 +191,18 @@ def _word(state: CoverageState) -> str:
 
 def _is_here(one: AwaitedFile, settings: Settings) -> bool:
     """Say whether a run here would find the file's directory, and finish what was left in it."""
-    directory = VisibleDirectories(output_directory(settings))(one.file)
+    directory = VisibleDirectories(OsFiles(), directory_of(settings))(one.file)
     return directory is not None and os.path.isdir(directory)  # noqa: PTH112 - `Path.is_dir` raises for a broken disk
 
 
-def _await(one: AwaitedFile, *, is_here: bool) -> str:
+def _await(one: AwaitedFile, invocation: Invocation, *, is_here: bool) -> str:
     file = one.file
     host = f" on {printable(file.host)}" if file.host else ""
     since = f" since {one.begun_at:%Y-%m-%d %H:%M} UTC" if one.begun_at else ""
     where = f"{printable(file.name)} in {printable(file.directory)}{host}, {count(one.slices, 'slice')}"
     if is_here:
         return f"unsealed{since}: {where}: its process ended before it was sealed; the next run here seals it"
-    return f"awaited{since}: {where}. {AWAITED}"
+    return f"awaited{since}: {where}. {why_awaited(printable(file.name), invocation.collect)}"
 
 
 def _awaited(one: AwaitedFile, *, is_here: bool) -> dict[str, Any]:

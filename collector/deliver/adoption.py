@@ -72,7 +72,8 @@ def adopt(
             continue
         missing = unsettled.listed.get(run_id, frozenset()) - set(unsettled.listing.files.get(run_id, ()))
         # Else a reader has moved it just now.
-        read = not (restored or tally is strange) or (unknown[run_id].all_read and whole and not missing)
+        is_all_here = unknown[run_id].all_read and whole and not missing and run_id not in unsettled.vanished
+        read = not (restored or tally is strange) or is_all_here
         if not begun or not read or run_id in unsettled.manifests:
             past.append(_past(run_id, unsettled, read=read, now=now))
     given = [

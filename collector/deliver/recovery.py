@@ -21,11 +21,14 @@ from collector.ports import Ledger
 
 log = structlog.get_logger("collector")
 
-AWAITED = (
-    "Its slices are in doubt until the file is sealed. The next run that sees its directory seals it. To seal it "
-    "yourself, run `collector collect --recover DIR` where the directory is mounted. If the file is gone for good, run "
-    "`collector collect --lost FILE`: the next run then fetches its slices again."
-)
+
+def why_awaited(file: str, collect: str) -> str:
+    """Return what it means that a file is awaited, and what to do. `collect` is the beginning of that command."""
+    return (
+        "Its slices are in doubt until the file is sealed. The next run that sees its directory seals it. To seal it "
+        f"yourself, run `{collect} --recover DIR` where the directory is mounted. If the file is gone for good, run "
+        f"`{collect} --lost {file}`: the next run then fetches its slices again."
+    )
 
 
 class Files(Protocol):
@@ -120,7 +123,7 @@ def _finish(ledger: Ledger, files: Files, file: UnsealedFile, path: Path) -> boo
     size = files.size(path)
     if file.seal_intended and size is None:
         ledger.sealed(file.file_id)  # it was renamed, and a reader may have moved it
-        log.info("file.recovered", file=file.name, records=file.records)
+        log.info("file.recovered", file=file.name, directory=str(path.parent), records=file.records)
     elif not file.records:
         files.remove(path)
         ledger.sealed(file.file_id)
@@ -134,7 +137,8 @@ def _finish(ledger: Ledger, files: Files, file: UnsealedFile, path: Path) -> boo
                 ledger.withdraw_seal(file.file_id)
             raise
         ledger.sealed(file.file_id)
-        log.info("file.recovered", file=file.name, records=file.records, cut_off=size - file.bytes)
+        cut_off = size - file.bytes
+        log.info("file.recovered", file=file.name, directory=str(path.parent), records=file.records, cut_off=cut_off)
     else:
         slices = ledger.lost(file.file_id)
         log.error("file.lost", file=file.name, directory=file.directory, slices_asked_again=slices)
@@ -142,8 +146,8 @@ def _finish(ledger: Ledger, files: Files, file: UnsealedFile, path: Path) -> boo
     return True
 
 
-def log_awaited(awaited: Iterable[UnsealedFile]) -> None:
-    """Log files in directories that this process doesn't see."""
+def log_awaited(awaited: Iterable[UnsealedFile], collect: str) -> None:
+    """Log files in directories that this process doesn't see. `collect` is the beginning of that command."""
     for file in awaited:
         log.warning(
             "file.awaited",
@@ -151,5 +155,5 @@ def log_awaited(awaited: Iterable[UnsealedFile]) -> None:
             host=file.host,
             directory=file.directory,
             records=file.records,
-            message=AWAITED,
+            message=why_awaited(file.name, collect),
         )

@@ -6,7 +6,7 @@ Names show which runs these are; only files of those runs are read. Adoption tak
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -33,11 +33,13 @@ class Unsettled:
     """The runs that wrote to a directory and whose end the ledger doesn't know.
 
     `begun` says of each whether the ledger knows that it began: in an ordinary life it was killed. `ended` are those
-    that were killed and that a later run has ended.
+    that were killed and that a later run has ended. Of those in `vanished` the directory has nothing but a note:
+    readers have moved their files away.
     """
 
     begun: Mapping[str, bool] = field(default_factory=dict)
     ended: frozenset[str] = frozenset()
+    vanished: frozenset[str] = frozenset()
     listing: Listing = field(default_factory=lambda: Listing.of(()))
     manifests: Mapping[str, PastManifest] = field(default_factory=dict)
 
@@ -64,14 +66,17 @@ class Unknown:
     all_read: bool
 
 
-def look(ledger: Ledger, files: Files, directory: Path, *, interrupted: bool = False) -> Unsettled:
+def look(
+    ledger: Ledger, files: Files, directory: Path, *, noted: Collection[str] = (), interrupted: bool = False
+) -> Unsettled:
     """Return the runs in a directory whose end the ledger doesn't know. Raises OutputError and LedgerError.
 
-    With `interrupted`, also those that a later run ended: it may have looked at another directory.
+    `noted` are the runs in its journal. With `interrupted`, also those that a later run ended: it may have looked at
+    another directory.
     """
     try:
         listing = Listing.of(files.names(directory))
-        ids = listing.files.keys() | listing.manifests
+        ids = listing.files.keys() | listing.manifests | set(noted)
         begun = dict(ledger.unsettled(ids))
         ended = ledger.unsettled(ids, interrupted=True).keys() - begun.keys() if interrupted else frozenset()
         manifests = {}
@@ -85,7 +90,13 @@ def look(ledger: Ledger, files: Files, directory: Path, *, interrupted: bool = F
         raise unreadable(directory, error) from error
     if also := {run_id for manifest in manifests.values() for run_id in manifest.files} - begun.keys():
         begun |= ledger.unsettled(also)
-    return Unsettled(begun=begun, ended=frozenset(ended & listing.files.keys()), listing=listing, manifests=manifests)
+    return Unsettled(
+        begun=begun,
+        ended=frozenset(ended & listing.files.keys()),
+        vanished=frozenset(begun.keys() - listing.files.keys() - manifests.keys()),
+        listing=listing,
+        manifests=manifests,
+    )
 
 
 def unknown_files(ledger: Ledger, files: Files, directory: Path, unsettled: Unsettled) -> dict[str, Unknown]:

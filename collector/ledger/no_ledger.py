@@ -21,6 +21,7 @@ from collector.core.ledger_entries import (
     UnsealedFile,
 )
 from collector.core.org_history import History
+from collector.core.outputs import KnownOutputs, Output
 from collector.ledger.digest import Digest
 from collector.ledger.history import HistoryQuery
 from collector.ledger.views import AwaitedFile, Organization
@@ -32,6 +33,13 @@ class NoLedger:
 
     remembers = False
     across_machines = False
+
+    def known_outputs(self) -> KnownOutputs:
+        """Return no output: nothing is remembered of what was delivered."""
+        return KnownOutputs(ledger_id="")
+
+    def deliver_to(self, output: Output) -> None:
+        """Do nothing."""
 
     def register(
         self,

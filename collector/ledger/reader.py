@@ -14,7 +14,8 @@ from sqlalchemy import Connection
 from collector.core.coverage import Coverage
 from collector.core.ledger_entries import CalendarChanged, CutOver, SliceKey, SliceRow
 from collector.core.org_history import History
-from collector.ledger import history, holders, ranges, registry, views
+from collector.core.outputs import KnownOutputs
+from collector.ledger import history, holders, outputs, ranges, registry, views
 from collector.ledger import slices as _slices
 from collector.ledger.database import Readable
 from collector.ledger.digest import Digest
@@ -31,6 +32,10 @@ class LedgerReader:
     def close(self) -> None:
         """Close the ledger."""
         self._database.close()
+
+    def known_outputs(self) -> KnownOutputs:
+        """Return the ledger's id, and where its records went, the latest first."""
+        return self._database.read(outputs.known)
 
     def identified(self) -> Mapping[str, str]:
         """Return the organization id of each org by its current name, for all orgs that are identified."""

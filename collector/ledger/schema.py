@@ -116,6 +116,20 @@ file = Table(
     sqlite_autoincrement=True,
 )
 
+# One row: who this ledger is. A copy or a restored backup has the same id.
+ledger = Table("ledger", metadata, Column("id", String(32), primary_key=True))
+
+# Where records went. `directory_id` is empty for stdout, and for a directory that had none.
+output = Table(
+    "output",
+    metadata,
+    Column("path", Text, primary_key=True),
+    Column("directory_id", String(64), primary_key=True),
+    Column("host", Text, primary_key=True),
+    Column("number", BigInteger, nullable=False),  # the highest is the latest
+    sqlite_with_rowid=False,
+)
+
 # `file` is the unsealed file with the latest revisions of the slice's emission. `prior` is the emission without
 # them, as the sealed files have it: it becomes the emission again if the unsealed file is lost.
 slice_ = Table(

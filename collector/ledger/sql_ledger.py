@@ -23,8 +23,9 @@ from collector.core.ledger_entries import (
     Standing,
     UnsealedFile,
 )
+from collector.core.outputs import Output
 from collector.errors import LedgerError
-from collector.ledger import adoption, holders, identity, leases, ranges, registry, runs, unsealed, views
+from collector.ledger import adoption, holders, identity, leases, outputs, ranges, registry, runs, unsealed, views
 from collector.ledger import slices as _slices
 from collector.ledger.calendars import Calendars
 from collector.ledger.database import PATIENCE_S, Database
@@ -92,6 +93,10 @@ class SqlLedger(LedgerReader):
     def across_machines(self) -> bool:
         """Whether processes that share it may see different file systems: then a path doesn't identify a directory."""
         return self._database.across_machines
+
+    def deliver_to(self, output: Output) -> None:
+        """Note that records are delivered there from now on."""
+        self._database.write(lambda tx: outputs.deliver_to(tx, output))
 
     def register(
         self,

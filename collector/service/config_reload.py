@@ -12,6 +12,7 @@ from contextlib import suppress
 
 import structlog
 
+from collector.app.invocation import invocation_of
 from collector.config import LoadedConfig
 from collector.errors import CollectorError, ConfigError, Problem, place_of
 from collector.ports import Clock
@@ -134,4 +135,6 @@ class ConfigReload:
     def _show(self) -> None:
         schedule = self.config.settings.schedule
         self._observed.cron, self._observed.timezone = schedule.cron, schedule.timezone.name
+        invocation = invocation_of(self.config)
+        self._observed.state, self._observed.output = invocation.state, invocation.output
         self._observed.warnings = tuple(map(str, self.config.warnings))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
@@ -18,10 +19,12 @@ from collector.adapters.clock import SystemClock
 from collector.adapters.heap import keep_giving_back
 from collector.adapters.signals import draining, hearing_hangup
 from collector.adapters.sinks import OutputLook
+from collector.adapters.sinks.files import OsFiles
 from collector.adapters.thread import WorkerThread
 from collector.adapters.token_file import TokenFile, read_token
-from collector.app.command import Command, has_ledger
+from collector.app.command import Command, Permits, has_ledger
 from collector.app.coverage import CoverageReader
+from collector.app.outputs import check_output
 from collector.app.prepare import register
 from collector.app.scope import Scope
 from collector.app.wiring import ledger_look, new_run_id, open_ledger, run_once
@@ -60,12 +63,14 @@ class ServiceHost:
         load: Callable[[], LoadedConfig],
         *,
         scope: Scope,
+        permits: Permits,
         clock: Clock,
         writer: WorkerThread,
         reader: WorkerThread,
     ) -> None:
         self._load = load
         self._scope = scope
+        self._permits = permits
         self._clock = clock
         self._writer = writer
         self._reader = reader
@@ -79,9 +84,17 @@ class ServiceHost:
         return config
 
     async def accept(self, config: LoadedConfig) -> None:
-        """Register a config's orgs in the ledger. Raises ConfigError for overlapping calendars, and LedgerError."""
+        """Register a config's orgs in the ledger, if it fits ledger and output.
+
+        Raises ConfigError for overlapping calendars and an output that isn't the ledger's, OutputError and LedgerError.
+        """
         orgs = self._scope.of(config.orgs)
-        await self.read(config, lambda ledger: register(ledger, config, orgs, self._clock.now()))
+
+        def work(ledger: SqlLedger) -> None:
+            check_output(ledger, config.settings, self._permits, OsFiles())
+            register(ledger, config, orgs, self._clock.now())
+
+        await self.read(config, work)
 
     async def look(self, config: LoadedConfig) -> Fingerprint:
         """Return the fingerprint of a config's files, including those that its patterns match now."""
@@ -91,6 +104,7 @@ class ServiceHost:
         self, config: LoadedConfig, command: Command, *, run_id: str, stop: Stop, watch: Listener
     ) -> RunResult:
         """Execute one run. Raises the exception that ended it, if any."""
+        command = replace(command, permits=self._permits)
         return await run_once(
             config, command, run_id=run_id, offload=self._writer, stop=stop, watch=watch, create=False
         )
@@ -147,15 +161,17 @@ def refuse_unfit(config: LoadedConfig) -> None:
         read_token(token_file)
 
 
-async def serve(config: LoadedConfig, *, load: Callable[[], LoadedConfig], scope: Scope, watch: Listener) -> None:
-    """Run the service until SIGTERM or SIGINT. Raises ConfigError and LedgerError if it can't start."""
+async def serve(
+    config: LoadedConfig, *, load: Callable[[], LoadedConfig], scope: Scope, permits: Permits, watch: Listener
+) -> None:
+    """Run the service until SIGTERM or SIGINT. Raises ConfigError, OutputError and LedgerError if it can't start."""
     refuse_unfit(config)
     raise_file_limit()
     clock = SystemClock()
     async with AsyncExitStack() as stack:
         writer = await stack.enter_async_context(WorkerThread("writer"))
         reader = await stack.enter_async_context(WorkerThread("reader"))
-        host = ServiceHost(load, scope=scope, clock=clock, writer=writer, reader=reader)
+        host = ServiceHost(load, scope=scope, permits=permits, clock=clock, writer=writer, reader=reader)
         stack.push_async_callback(host.close)
         loop = Loop(host, config, clock=clock, new_run_id=lambda: new_run_id(clock), scope=scope)
         metrics = ServiceMetrics(loop.observed, lambda: wanted_of(loop.config.settings))

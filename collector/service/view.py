@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from collector.app.invocation import Invocation
 from collector.core.org_coverage import OrgCoverage
 from collector.errors import Problem
 from collector.model import SliceState
@@ -57,6 +58,8 @@ class Observed:
     version: str
     started_at: datetime
     config_path: str
+    state: str | None = None  # the ledger's URL, as commands are given it (`Invocation`)
+    output: str | None = None  # the directory of the records
     config_loaded_at: datetime
     shards: int = 1  # services that share the orgs of the config, this one included
     config_problems: Sequence[Problem] = ()  # of a newer config that was refused: the old one stays
@@ -72,6 +75,11 @@ class Observed:
     troubles: Mapping[Part, str] = field(default_factory=dict)  # why a part can't be used now
     back_at: datetime | None = None  # when ledger or output last came back
     stopping: bool = False
+
+    @property
+    def invocation(self) -> Invocation:
+        """What commands that are shown need, to mean this config, ledger and output."""
+        return Invocation(config=self.config_path, state=self.state, output=self.output)
 
     def note_trouble(self, part: Part, why: str | None) -> None:
         """Note why a part can't be used; None: it can. What was handed out before stays as it was."""

@@ -23,6 +23,8 @@ from collector.adapters.sinks.files import OsFiles
 from collector.core.ledger_entries import UnsealedFile
 from collector.errors import OutputError
 
+FILES = OsFiles()
+
 
 def file_in(directory: Path, place: str | None, *, seal_intended: bool = False) -> UnsealedFile:
     return UnsealedFile(
@@ -44,11 +46,11 @@ def unsealed(directory: Path) -> Path:
 
 
 def test_a_directory_gets_an_id_once_and_keeps_it_when_it_is_moved(tmp_path: Path) -> None:
-    id_ = ensure_id(tmp_path / "deeper" / "out")
-    assert ensure_id(tmp_path / "deeper" / "out") == id_ == id_of(tmp_path / "deeper" / "out")
+    id_ = ensure_id(FILES, tmp_path / "deeper" / "out")
+    assert ensure_id(FILES, tmp_path / "deeper" / "out") == id_ == id_of(FILES, tmp_path / "deeper" / "out")
     (tmp_path / "deeper" / "out").rename(tmp_path / "moved")
-    assert id_of(tmp_path / "moved") == ensure_id(tmp_path / "moved") == id_
-    assert ensure_id(tmp_path / "deeper" / "out") != id_
+    assert id_of(FILES, tmp_path / "moved") == ensure_id(FILES, tmp_path / "moved") == id_
+    assert ensure_id(FILES, tmp_path / "deeper" / "out") != id_
     assert [path.name for path in (tmp_path / "moved").iterdir()] == [ID_FILE]
 
 
@@ -56,16 +58,16 @@ def test_processes_that_create_an_id_at_once_get_the_same(tmp_path: Path) -> Non
     for n in range(20):
         directory = tmp_path / str(n)
         with ThreadPoolExecutor(8) as threads:
-            ids = set(threads.map(ensure_id, [directory] * 8))
-        assert ids == {id_of(directory)}
+            ids = set(threads.map(lambda one: ensure_id(OsFiles(), one), [directory] * 8))
+        assert ids == {id_of(FILES, directory)}
         assert [path.name for path in directory.iterdir()] == [ID_FILE]
 
 
 @pytest.mark.parametrize("content", [b"", b"no id", b"\xff" * 32, b"0" * 33])
 def test_an_invalid_id_is_replaced(tmp_path: Path, content: bytes) -> None:
     (tmp_path / ID_FILE).write_bytes(content)
-    assert id_of(tmp_path) is None
-    assert ensure_id(tmp_path) == id_of(tmp_path)
+    assert id_of(FILES, tmp_path) is None
+    assert ensure_id(FILES, tmp_path) == id_of(FILES, tmp_path)
 
 
 def test_an_id_can_be_created_on_a_file_system_without_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,57 +75,57 @@ def test_an_id_can_be_created_on_a_file_system_without_links(tmp_path: Path, mon
         raise PermissionError
 
     monkeypatch.setattr(Path, "hardlink_to", refuse)
-    assert ensure_id(tmp_path) == id_of(tmp_path)
+    assert ensure_id(FILES, tmp_path) == id_of(FILES, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [ID_FILE]
 
 
 def test_a_directory_that_can_t_be_written_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match=r"the output directory .*/file/out can't be written: Not a directory"):
-        ensure_id(tmp_path / "file" / "out")
+        ensure_id(FILES, tmp_path / "file" / "out")
 
 
 def test_a_file_is_found_at_its_path_only_if_the_directory_has_the_same_id(tmp_path: Path) -> None:
     out, own = tmp_path / "out", tmp_path / "own"
-    id_ = ensure_id(out)
-    ensure_id(own)
-    assert VisibleDirectories(own)(file_in(out, id_)) == out
-    assert VisibleDirectories(None)(file_in(out, id_)) == out
+    id_ = ensure_id(FILES, out)
+    ensure_id(FILES, own)
+    assert VisibleDirectories(FILES, own)(file_in(out, id_)) == out
+    assert VisibleDirectories(FILES, None)(file_in(out, id_)) == out
     (out / ID_FILE).unlink()
-    assert VisibleDirectories(own)(file_in(out, id_)) is None  # as if another disk were mounted there
-    ensure_id(out)
-    assert VisibleDirectories(own)(file_in(out, id_)) is None
+    assert VisibleDirectories(FILES, own)(file_in(out, id_)) is None  # as if another disk were mounted there
+    ensure_id(FILES, out)
+    assert VisibleDirectories(FILES, own)(file_in(out, id_)) is None
 
 
 def test_a_file_is_found_in_our_own_directory_whatever_its_path_was(tmp_path: Path) -> None:
-    id_ = ensure_id(tmp_path / "out")
+    id_ = ensure_id(FILES, tmp_path / "out")
     (tmp_path / "out").rename(tmp_path / "own")
-    assert VisibleDirectories(tmp_path / "own")(file_in(tmp_path / "out", id_)) == tmp_path / "own"
-    assert VisibleDirectories(tmp_path / "another")(file_in(tmp_path / "out", id_)) is None
+    assert VisibleDirectories(FILES, tmp_path / "own")(file_in(tmp_path / "out", id_)) == tmp_path / "own"
+    assert VisibleDirectories(FILES, tmp_path / "another")(file_in(tmp_path / "out", id_)) is None
 
 
 def test_a_file_without_a_directory_id_is_found_at_its_path(tmp_path: Path) -> None:
-    assert VisibleDirectories(tmp_path)(file_in(tmp_path / "gone", None)) == tmp_path / "gone"
+    assert VisibleDirectories(FILES, tmp_path)(file_in(tmp_path / "gone", None)) == tmp_path / "gone"
 
 
 def test_a_file_that_a_living_process_writes_is_left_alone(tmp_path: Path) -> None:
-    id_ = ensure_id(tmp_path)
+    id_ = ensure_id(FILES, tmp_path)
     path, files = unsealed(tmp_path), OsFiles()
     files.append(path, b"{}\n")
     assert is_being_written(path)
-    for find in (VisibleDirectories(tmp_path), OneDirectory(tmp_path)):
+    for find in (VisibleDirectories(FILES, tmp_path), OneDirectory(FILES, tmp_path)):
         assert find(file_in(tmp_path, id_)) is None
     files.rename(path, tmp_path / "sealed")
     (tmp_path / "sealed").rename(path)
     assert not is_being_written(path)
-    for find in (VisibleDirectories(tmp_path), OneDirectory(tmp_path)):
+    for find in (VisibleDirectories(FILES, tmp_path), OneDirectory(FILES, tmp_path)):
         assert find(file_in(tmp_path, id_)) == tmp_path
 
 
 def test_one_directory_has_the_files_of_its_id_and_those_that_it_contains(tmp_path: Path) -> None:
-    id_ = ensure_id(tmp_path)
+    id_ = ensure_id(FILES, tmp_path)
     elsewhere = Path("/elsewhere")
-    within: Callable[[UnsealedFile], Path | None] = OneDirectory(tmp_path)
+    within: Callable[[UnsealedFile], Path | None] = OneDirectory(FILES, tmp_path)
     assert within(file_in(elsewhere, id_)) == tmp_path
     assert within(file_in(elsewhere, "another")) is None
     assert within(file_in(elsewhere, None)) is None
@@ -137,7 +139,7 @@ def test_one_directory_has_the_files_of_its_id_and_those_that_it_contains(tmp_pa
 def test_an_id_is_readable_for_every_user(tmp_path: Path) -> None:
     before = os.umask(0o022)
     try:
-        ensure_id(tmp_path)
+        ensure_id(FILES, tmp_path)
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / ID_FILE).stat().st_mode) == 0o644

@@ -71,7 +71,7 @@ class Disk:
         return self.taken | here
 
     def hidden(self) -> list[Path]:
-        return sorted(path for path in self.names if is_hidden(path))
+        return sorted(path for path in self.names if path.name.endswith(".unsealed"))
 
     def readers_come(self) -> int:
         """Move some of the sealed files away, durably, as readers may at any time."""
@@ -152,6 +152,14 @@ class SimFiles:
         self.hand.point("half appended")
         file.content += content[torn:]
         self.hand.point("appended")
+
+    def create_once(self, path: Path, content: bytes) -> None:
+        self._begin(f"create {path.name}")
+        if path not in self.disk.names:
+            self.disk.change()
+            self.disk.names[path] = File(bytearray(content), durable=content, new=False)
+        self.hand.point("created")
+        self.disk.sync_names()
 
     def truncate(self, path: Path, size: int) -> None:
         self._begin(f"truncate {path.name} {size}")

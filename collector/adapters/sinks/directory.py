@@ -16,10 +16,12 @@ from pathlib import Path
 from collector import disk
 from collector.adapters.sinks.files import Files, OsFiles
 from collector.adapters.sinks.jsonl import to_lines
+from collector.core.outputs import Journal, journal_line
 from collector.errors import NotRenamedError, OutputError, OutputGoneError
 from collector.model import Record
 from collector.ports import SealedFile
 
+JOURNAL = ".collector-runs"  # of a directory (`core.outputs.Journal`)
 # What `hidden` makes of the names of a manifest, of the new id of a directory, and of the two in `_try_files`.
 _SCRATCH = re.compile(r"\.(?:run|collector-output-id|probed?)-[A-Za-z0-9.-]+\.unsealed")
 
@@ -27,9 +29,10 @@ _SCRATCH = re.compile(r"\.(?:run|collector-output-id|probed?)-[A-Za-z0-9.-]+\.un
 class DirectorySink:
     """One run's files in a directory. Create it with `open`."""
 
-    def __init__(self, directory: Path, *, run_id: str, seal_at: int, files: Files) -> None:
+    def __init__(self, directory: Path, *, run_id: str, seal_at: int, files: Files, ledger_id: str | None) -> None:
         self.directory = directory
         self._run_id = run_id
+        self._ledger_id = ledger_id
         self._seal_at = seal_at
         self._files = files
         self._number = 1
@@ -38,15 +41,18 @@ class DirectorySink:
         self._digest = hashlib.sha256()
 
     @classmethod
-    def open(cls, directory: Path, *, run_id: str, seal_at: int, files: Files | None = None) -> DirectorySink:
+    def open(
+        cls, directory: Path, *, run_id: str, seal_at: int, files: Files | None = None, ledger_id: str | None = None
+    ) -> DirectorySink:
         """Create the directory if it is missing, and try what the output needs of it before anything is requested.
 
+        With the id of its ledger, the run is noted in the directory's journal before its first file is created.
         Raises OutputError if the directory can't be written, or its file system can't do what is needed.
         """
         # Unlike Path's, these never raise.
         if os.path.exists(directory) and not os.path.isdir(directory):  # noqa: PTH110, PTH112
             raise OutputError(f"the output {directory} is a file: name a directory, or - for stdout")
-        sink = cls(directory, run_id=run_id, seal_at=seal_at, files=files or OsFiles())
+        sink = cls(directory, run_id=run_id, seal_at=seal_at, files=files or OsFiles(), ledger_id=ledger_id)
         with sink._as_output_error():
             sink._files.make_directory(directory)
             sink._remove_abandoned()
@@ -71,6 +77,8 @@ class DirectorySink:
         """Write whole lines to the hidden file."""
         lines = to_lines(records)
         with self._as_output_error():
+            if self._ledger_id and self._number == 1 and not self._records:
+                note(self._files, self.directory, self._run_id, self._ledger_id)
             self._files.append(hidden(self.directory, self._name), lines)
         self._digest.update(lines)
         self._bytes += len(lines)
@@ -174,6 +182,25 @@ def output_error(directory: Path, error: OSError) -> OutputError:
             f"the output directory {directory} or the unsealed file in it was removed or moved away during the run"
         )
     return OutputError(f"the output directory {directory} can't be written: {disk.reason_of(error)}")
+
+
+def journal_of(files: Files, directory: Path) -> Journal:
+    """Return the journal of a directory. Raises OutputError."""
+    try:
+        return Journal.of(files.read(directory / JOURNAL))
+    except OSError as error:
+        raise OutputError(f"the output directory {directory} can't be read: {error.strerror}") from error
+
+
+def note(files: Files, directory: Path, run_id: str | None, ledger_id: str) -> None:
+    """Note a run in the journal of a directory, durably; without a run, that the directory is this ledger's.
+
+    Raises OSError.
+    """
+    path = directory / JOURNAL
+    is_torn = not (files.read(path) or b"\n").endswith(b"\n")  # a process was killed while it wrote
+    files.append(path, is_torn * b"\n" + journal_line(run_id, ledger_id))
+    files.sync(path)
 
 
 def hidden(directory: Path, name: str) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import secrets
 import stat
 from contextlib import suppress
 from pathlib import Path
@@ -25,6 +26,10 @@ class Files(Protocol):
 
     def truncate(self, path: Path, size: int) -> None:
         """Cut a file to that many bytes, durably."""
+        ...
+
+    def create_once(self, path: Path, content: bytes) -> None:
+        """Create a file with all of its content, durably, unless it exists. Of two processes, both see one content."""
         ...
 
     def sync(self, path: Path) -> None:
@@ -83,6 +88,26 @@ class OsFiles:
         while rest:
             rest = rest[os.write(descriptor, rest) :]
         path.stat()  # a file that was removed, or moved with its directory, can still be written
+
+    def create_once(self, path: Path, content: bytes) -> None:
+        """Create a file under a hidden name, then link it: a link never replaces what is there."""
+        name = f".{path.name.removeprefix('.')}-{secrets.token_hex(4)}.unsealed"
+        temporary = path.with_name(name)
+        with os.fdopen(disk.create_file(temporary, os.O_WRONLY, 0o644), "wb") as file:
+            with suppress(OSError):  # the lock keeps other runs from removing it as abandoned
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+            try:
+                path.hardlink_to(temporary)
+            except FileExistsError:
+                pass
+            except OSError:  # a file system without links
+                if not path.exists():
+                    temporary.replace(path)
+            temporary.unlink(missing_ok=True)
+        disk.sync_directory(path.parent)
 
     def truncate(self, path: Path, size: int) -> None:
         """Cut a file to that many bytes, durably."""

@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 
 from collector import disk
+from collector.adapters.sinks.directory_id import id_of
+from collector.adapters.sinks.files import OsFiles
 from collector.errors import OutputError
 
 STDOUT = "-"
@@ -18,6 +20,8 @@ class OutputLook:
     def __init__(self, output: str) -> None:
         self._output = output
         self._seen = False
+        self._files = OsFiles()
+        self._id: str | None = None
 
     def __call__(self) -> None:
         """Return if the directory is there and can be written. Raises OutputError."""
@@ -31,6 +35,12 @@ class OutputLook:
             raise OutputError(f"the output directory {self._output} can't be used: {disk.reason_of(error)}") from error
         if there == directory:
             self._seen = True
+            given = id_of(self._files, directory)
+            if self._id not in {None, given}:
+                raise OutputError(
+                    f"the output directory {self._output} was replaced by another one: mount the disk, or move it back"
+                )
+            self._id = given
         elif self._seen:
             raise OutputError(f"the output directory {self._output} is gone: move it back. The next run creates it")
         if not is_directory or not os.access(there, os.W_OK | os.X_OK):

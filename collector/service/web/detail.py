@@ -82,13 +82,13 @@ class Detail:
 def detail(org: OrgCoverage, seen: Observed, *, root: str, now: datetime) -> Detail:
     """Return an org in full."""
     return Detail(
-        row=row(org, seen.config_path, Choice(), root=root, now=now),
+        row=row(org, seen.invocation, Choice(), root=root, now=now),
         standing=org.credential.standing,
         timezone=org.timezone,
         granularity=org.granularity.value,
         axis=axis(org.last_day),
         populations=[_population(org, population, now) for population in org.populations],
-        in_doubt=in_doubt_command([org], seen.config_path),
+        in_doubt=in_doubt_command([org], seen.invocation),
     )
 
 

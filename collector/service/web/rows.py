@@ -8,6 +8,7 @@ from datetime import datetime
 from urllib.parse import quote
 
 from collector.adapters.text import shell_word
+from collector.app.invocation import Invocation
 from collector.core.org_coverage import CoverageState, CredentialStanding, OrgCoverage, PopulationCoverage
 from collector.model import Population
 from collector.service.web.advice import TELLING, Advice, advice
@@ -72,7 +73,7 @@ class Row:
     backfill: str | None
 
 
-def row(org: OrgCoverage, seen_config: str, choice: Choice, *, root: str, now: datetime) -> Row:
+def row(org: OrgCoverage, invocation: Invocation, choice: Choice, *, root: str, now: datetime) -> Row:
     """Return an org as a row."""
     return Row(
         key=f"org-{quote(org.name, safe='')}",
@@ -83,9 +84,9 @@ def row(org: OrgCoverage, seen_config: str, choice: Choice, *, root: str, now: d
         labels=[_label(key, value, choice, root) for key, value in org.labels.items()],
         tone=_tone(org),
         standing=org.credential.standing,
-        trouble=trouble(org, seen_config, now=now),
+        trouble=trouble(org, invocation, now=now),
         lines=[line(org, population, now=now) for population in org.populations],
-        backfill=backfill_command(org, seen_config),
+        backfill=backfill_command(org, invocation),
     )
 
 
@@ -102,7 +103,7 @@ def line(org: OrgCoverage, population: PopulationCoverage, *, now: datetime) -> 
     )
 
 
-def trouble(org: OrgCoverage, config: str, *, now: datetime) -> Trouble | None:
+def trouble(org: OrgCoverage, invocation: Invocation, *, now: datetime) -> Trouble | None:
     """Return what is wrong with a credential, and what to do."""
     credential = org.credential
     if not org.refused:
@@ -112,24 +113,23 @@ def trouble(org: OrgCoverage, config: str, *, now: datetime) -> Trouble | None:
         message=name_text(credential.message) if credential.message and credential.reason in TELLING else None,
         since=maybe_when(credential.since, now=now, zone=org.timezone),
         again=maybe_when(credential.tried_again_at, now=now, zone=org.timezone),
-        command=f"collector check -c {shell_word(config)} --org {shell_word(org.name)}",
+        command=f"{invocation.check} --org {shell_word(org.name)}",
     )
 
 
-def backfill_command(org: OrgCoverage, config: str) -> str | None:
+def backfill_command(org: OrgCoverage, invocation: Invocation) -> str | None:
     """Return the command that fills the gaps that no `collect` fills any more; None if there are none."""
     if org.stranded is None:
         return None
     first, last = local_dates(org.stranded, org.timezone)
-    where = f"-c {shell_word(config)} --org {shell_word(org.name)}"
-    return f"collector backfill {where} --from {first} --to {last}"
+    return f"{invocation.backfill} --org {shell_word(org.name)} --from {first} --to {last}"
 
 
-def in_doubt_command(orgs: Iterable[OrgCoverage], config: str) -> str | None:
+def in_doubt_command(orgs: Iterable[OrgCoverage], invocation: Invocation) -> str | None:
     """Return the command that names the files whose windows are in doubt; None if no org has any."""
     if not any(org.count(CoverageState.IN_DOUBT) for org in orgs):
         return None
-    return f"collector status -c {shell_word(config)}"
+    return invocation.status
 
 
 def org_href(name: str, root: str) -> str:

@@ -1,0 +1,68 @@
+"""The options of a command that is shown: with them it means the same config, ledger and output wherever it is pasted.
+
+Without them its records may go to a terminal, while the ledger calls their windows complete.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from collector.adapters.text import shell_word
+from collector.app.outputs import directory_of
+from collector.config import LoadedConfig
+from collector.core.outputs import KnownOutputs
+from collector.ledger import name_of
+
+_SQLITE = "sqlite:///"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invocation:
+    """Config, ledger and output by absolute paths. A URL of PostgreSQL may hold a secret: it is left to the config."""
+
+    config: str
+    state: str | None = None
+    output: str | None = None
+
+    @property
+    def check(self) -> str:
+        """The beginning of `collector check`."""
+        return f"collector check -c {shell_word(self.config)}"
+
+    @property
+    def status(self) -> str:
+        """The beginning of `collector status`."""
+        return f"collector status {self._ledger}"
+
+    @property
+    def collect(self) -> str:
+        """The beginning of `collector collect`."""
+        return f"collector collect {self._run}"
+
+    @property
+    def backfill(self) -> str:
+        """The beginning of `collector backfill`."""
+        return f"collector backfill {self._run}"
+
+    @property
+    def _ledger(self) -> str:
+        state = "" if self.state is None else f" --state {shell_word(self.state)}"
+        return f"-c {shell_word(self.config)}{state}"
+
+    @property
+    def _run(self) -> str:
+        return self._ledger + ("" if self.output is None else f" -o {shell_word(self.output)}")
+
+
+def invocation_of(config: LoadedConfig, known: KnownOutputs | None = None) -> Invocation:
+    """Return what commands need; `known` says where the records are if the config has no directory for them."""
+    url = config.settings.state.url.get_secret_value()
+    directory = directory_of(config.settings)
+    if directory is None and known is not None and known.directories:
+        directory = Path(known.directories[0].path)
+    return Invocation(
+        config=str(config.path.absolute()),
+        state=f"{_SQLITE}{Path(name_of(url)).absolute()}" if url.startswith(_SQLITE) else None,
+        output=None if directory is None else str(directory),
+    )

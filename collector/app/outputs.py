@@ -1,0 +1,106 @@
+"""Whether a run may deliver to its output: the ledger knows where its records are, and a directory whose it is.
+
+A run that delivered elsewhere would lose its records: their windows are complete, and the readers look in another
+place. And a ledger that isn't the directory's would emit again what is there (docs/ledger.md).
+"""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+from collector.adapters.sinks.directory import journal_of, note, output_error
+from collector.adapters.sinks.directory_id import ensure_id, id_of
+from collector.adapters.sinks.files import Files
+from collector.adapters.text import shell_word
+from collector.app.command import Permits
+from collector.config import Settings
+from collector.core.outputs import STDOUT, Fit, KnownOutputs, Output, fit_of
+from collector.errors import ConfigError, OutputError
+from collector.ports import Ledger
+
+_NAMED = 3  # directories, in a message
+
+
+def check_output(ledger: Ledger, settings: Settings, permits: Permits, files: Files) -> None:
+    """Return if a run may deliver to its output. Creates nothing.
+
+    Raises ConfigError for an output that isn't the ledger's, and OutputError for a directory that isn't the one that
+    was at its path, or that belongs to another ledger.
+    """
+    if not ledger.remembers:
+        return
+    known = ledger.known_outputs()
+    directory = directory_of(settings)
+    here = _output(directory, id_of(files, directory) if directory else None)
+    fit = fit_of(here, known, across_machines=ledger.across_machines)
+    if fit is Fit.ELSEWHERE and not permits.elsewhere:
+        raise ConfigError(_elsewhere(here, known))
+    if fit is Fit.REPLACED and not permits.elsewhere:
+        raise OutputError(_replaced(here, known))
+    owner = journal_of(files, directory).ledger_id if directory else None
+    if owner not in {None, known.ledger_id} and not permits.adopt:
+        raise OutputError(_of_another_ledger(here))
+
+
+def claim_output(ledger: Ledger, settings: Settings, permits: Permits, files: Files) -> Output:
+    """Note in ledger and directory that they belong together; return the output. Raises what `check_output` does."""
+    check_output(ledger, settings, permits, files)
+    directory = directory_of(settings)
+    if not ledger.remembers:
+        return _output(directory, None)
+    known = ledger.known_outputs()
+    here = _output(directory, ensure_id(files, directory) if directory else None)
+    if directory and permits.adopt and journal_of(files, directory).ledger_id not in {None, known.ledger_id}:
+        try:
+            note(files, directory, None, known.ledger_id)
+        except OSError as error:
+            raise output_error(directory, error) from error
+    if directory or not known.directories:  # else it is meant for this time
+        ledger.deliver_to(here)
+    return here
+
+
+def directory_of(settings: Settings) -> Path | None:
+    """Return where files go, if they do."""
+    return None if settings.output.path == STDOUT else Path(settings.output.path).resolve()
+
+
+def _output(directory: Path | None, directory_id: str | None) -> Output:
+    return Output(path=str(directory or STDOUT), directory_id=directory_id, host=socket.gethostname())
+
+
+def _elsewhere(here: Output, known: KnownOutputs) -> str:
+    if known.directories:
+        paths = list(dict.fromkeys(one.path for one in known.directories))
+        where = f"in {' and '.join(paths[:_NAMED])}"
+        right = f"add `-o {shell_word(paths[0])}`"
+    else:
+        where, right = "where stdout went", "leave `-o` away"
+    meant = "goes to stdout" if here.path == STDOUT else f"goes to {here.path}"
+    other = "use `--state none`" if here.path == STDOUT else "use a ledger of its own (`--state`)"
+    return (
+        f"output: the records of this ledger are {where}. What {meant} would be missing there, and would not be "
+        f"fetched again: {right}. For a second copy of the records, {other}. If the records are to go another way from "
+        "now on, say `--elsewhere`"
+    )
+
+
+def _replaced(here: Output, known: KnownOutputs) -> str:
+    what = "has another id" if here.directory_id else "has no id"
+    others = [one.path for one in known.directories if one.path != here.path]
+    also = f" Its records are also in {' and '.join(others[:_NAMED])}." if others else ""
+    return (
+        f"the output directory {here.path} isn't the one that this ledger's records are in: it {what}. A disk may not "
+        f"be mounted, or the directory was moved away: mount it, or move it back.{also} If its files are to begin anew "
+        "here, run once with `--elsewhere`"
+    )
+
+
+def _of_another_ledger(here: Output) -> str:
+    return (
+        f"the output directory {here.path} belongs to another ledger: this one doesn't know what was delivered there. "
+        "Name the right ledger (`--state`, and the directory that a relative path begins in), or restore a backup of "
+        "it. If it is lost for good, run once with `--adopt`: this ledger takes over what the files there say, and "
+        "fetches their windows again"
+    )
