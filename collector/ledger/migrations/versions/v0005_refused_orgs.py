@@ -1,7 +1,7 @@
 """The orgs that are refused: since when, why, and by which credential.
 
-Until now only the states of slices showed it, and a complete slice that is fetched again in vain stays complete. Of an
-org whose last fetch was refused, its slices show since when and why.
+Until now only the states of slices showed it, and a complete slice that is fetched again in vain stays complete. What
+slices show is taken over: the refusals after the last answer.
 """
 
 import sqlalchemy as sa
@@ -13,6 +13,7 @@ branch_labels = None
 depends_on = None
 
 _REASONS = ("credential", "not_admin", "permission", "forbidden", "identity", "calendar", "duplicate")
+_PARTIAL = 1
 
 
 def upgrade() -> None:
@@ -32,14 +33,21 @@ def upgrade() -> None:
     op.execute(
         f"""
         INSERT INTO refusal (name, reason, fingerprint, first_at, last_at)
-        SELECT org.name, substr(max(newest.code), 9), max(alias.fingerprint),
-            min(refused.asked_at), max(newest.asked_at)
-        FROM org
+        WITH answered AS (
+            SELECT org, max(CASE WHEN state = {_PARTIAL} AND code IS NULL THEN asked_at ELSE complete_at END) AS at
+            FROM slice GROUP BY org
+        ), refused AS (
+            SELECT slice.org, slice.code, slice.asked_at
+            FROM slice LEFT JOIN answered ON answered.org = slice.org
+            WHERE slice.code IN ({codes}) AND slice.asked_at > COALESCE(answered.at, 0)
+        ), streak AS (
+            SELECT org, min(asked_at) AS first_at, max(asked_at) AS last_at FROM refused GROUP BY org
+        )
+        SELECT alias.name, substr(max(refused.code), 9), max(alias.fingerprint), streak.first_at, streak.last_at
+        FROM streak
+        JOIN refused ON refused.org = streak.org AND refused.asked_at = streak.last_at
+        JOIN org ON org.id = streak.org
         JOIN alias ON alias.name = org.name AND alias.org = org.id
-        JOIN slice AS newest ON newest.org = org.id AND newest.code IN ({codes})
-            AND newest.asked_at = (SELECT max(asked_at) FROM slice WHERE slice.org = org.id)
-        JOIN slice AS refused ON refused.org = org.id AND refused.code IN ({codes})
-            AND refused.asked_at > COALESCE((SELECT max(complete_at) FROM slice WHERE slice.org = org.id), 0)
-        GROUP BY org.id, org.name
+        GROUP BY alias.name, streak.first_at, streak.last_at
         """  # noqa: S608 - the codes are ours
     )
