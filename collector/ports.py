@@ -15,6 +15,7 @@ from collector.core.coverage import Coverage
 from collector.core.delivered import DeliveredSlice, OrgRange, PastRun, Taken
 from collector.core.ledger_entries import (
     CalendarChanged,
+    CredentialUse,
     CutOver,
     Holder,
     SliceCommit,
@@ -232,8 +233,13 @@ class Ledger(Protocol):
         """Return the slices that start before an instant, newest first."""
         ...
 
-    def commit(self, commits: Sequence[SliceCommit], file: UnsealedFile | None) -> None:
-        """Write slices, and how far the unsealed file is committed, together."""
+    def commit(
+        self, commits: Sequence[SliceCommit], file: UnsealedFile | None, uses: Sequence[CredentialUse] = ()
+    ) -> None:
+        """Write slices, how far the unsealed file is committed, and what came of credentials, together.
+
+        An org that is among the `uses` both as answered and as refused was refused after the answer.
+        """
         ...
 
     def open_file(self, run_id: str, directory: str, name: str, *, place: str | None = None) -> UnsealedFile:

@@ -63,7 +63,7 @@ class CoverageReader:
         """Go on with another config: everything is to be read again."""
         self._schedule = config.settings.schedule
         self._orgs = {org.name: org for org in self._scope.of(config.orgs)}
-        self._names = [org.name for org in config.orgs]  # of other shards too: a renamed org is recognised
+        self._names = {org.name for org in config.orgs}  # of other shards too: a renamed org is recognised
         self._read.clear()
         self._located_at: datetime | None = None
 
@@ -101,6 +101,7 @@ class CoverageReader:
                 recent_from=periods[_calendar(self._orgs[name])].recent_from,
                 in_doubt=self._in_doubt.get(row.key, _NO_FILES),
                 digest=self._digests.get(row.key),
+                names=(name,) if row.name in self._names else (name, row.name),
             )
             for name, row in rows.items()
         ]

@@ -149,7 +149,7 @@ def _table(console: Console, orgs: Sequence[OrgCoverage]) -> Table:
     if wide := console.width >= _WIDE:
         table.add_column("usage since", no_wrap=True)
     for org in orgs:
-        why = Text(advice(org.credential.reason).title if org.refused else "", style="red")
+        why = Text(_why(org), style="red")
         for population in org.populations:
             gap = _date(population.first_gap, org) if population.first_gap else ""
             usage = _date(population.oldest_usage.start, org) if population.oldest_usage else ""
@@ -163,6 +163,16 @@ def _table(console: Console, orgs: Sequence[OrgCoverage]) -> Table:
                 *[usage] * wide,
             )
     return table
+
+
+def _why(org: OrgCoverage) -> str:
+    """Return why an org is refused and since when; nothing if it isn't."""
+    credential = org.credential
+    if not org.refused:
+        return ""
+    since = f", since {_date(credential.since, org)}" if credential.since else ""
+    changed = "; the config has another user by now" if credential.changed else ""
+    return f"{advice(credential.reason).title}{since}{changed}"
 
 
 def _incomplete(population: PopulationCoverage) -> Text:
@@ -231,6 +241,7 @@ def _as_json(org: OrgCoverage) -> dict[str, Any]:
         "org_id": org.org_id,
         "org_name": org.org_name,
         "lacking": org.incomplete,
+        "credential": org.credential,
         "populations": [
             {
                 "population": population.population.value,

@@ -10,6 +10,7 @@ from typing import Self
 from collector.core.coverage import Ages
 from collector.core.coverage_spans import Overlay, stranded
 from collector.core.grid import Grid
+from collector.core.identities import user_fingerprint
 from collector.core.org_coverage import (
     CoverageState,
     CredentialStanding,
@@ -20,10 +21,10 @@ from collector.core.org_coverage import (
 from collector.core.org_history import History, LastFetch, PopulationHistory
 from collector.core.wanted import Since, due_spans, earliest
 from collector.core.windows import start_of_date
-from collector.errors import REFUSED_CODES, RefusalReason
 from collector.model import Granularity, Org, Population, ProductUsage, Quality, SliceState, Window
 
 GAPS_KEPT = 40
+_SHOWN_OF_USER = 12  # digits of the fingerprint: enough to tell users apart
 _ONE_DAY = timedelta(days=1)
 _NOTHING = PopulationHistory()
 
@@ -77,7 +78,7 @@ def org_coverage(
         labels=org.labels,
         timezone=org.zone.name,
         granularity=org.granularity,
-        credential=_credential(history),
+        credential=_credential(org, history),
         populations=populations,
         last_day=period.last_day,
         old_gaps=stranded(gaps, period.grid, period.ages, now=period.now),
@@ -147,17 +148,21 @@ def _newest(known: PopulationHistory, period: Period) -> tuple[Mapping[str, Prod
     return {name: one.usage for name, one in products if one.quality is not Quality.UNAVAILABLE}, emission.users
 
 
-def _credential(history: History) -> CredentialStatus:
-    """Return what the ledger alone knows: a service that has just started has seen no refusal itself."""
-    last = history.last_fetch
-    if last is None:
-        return CredentialStatus()
-    if last.code in REFUSED_CODES:
+def _credential(org: Org, history: History) -> CredentialStatus:
+    """Return what the ledger knows of an org's credential."""
+    if (refusal := history.refusal) is not None:
+        then, now = refusal.fingerprint, user_fingerprint(org)
         return CredentialStatus(
             standing=CredentialStanding.REFUSED,
-            reason=RefusalReason(str(last.code).removeprefix("refused_")),
-            since=history.refused_since or last.at,
+            reason=refusal.reason,
+            message=refusal.message,
+            since=refusal.first_at,
+            last_at=refusal.last_at,
+            user=then and then[:_SHOWN_OF_USER],
+            changed=None if then is None and now is None else then != now,
         )
+    if (last := history.last_fetch) is None:
+        return CredentialStatus()
     answered = any(population.last_answer for population in history.populations.values())
     accepted = _accepted(last, answered=answered)
     return CredentialStatus(standing=CredentialStanding.ACCEPTED if accepted else CredentialStanding.UNKNOWN)

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 
 from collector.errors import RefusalReason, Refused
-from collector.model import Answer, Org
+from collector.model import Answer, BasicCredential, Org
+
+
+def user_fingerprint(org: Org) -> str | None:
+    """Return a hash of the credential's user and base URL; None for a token, which has no user name."""
+    match org.credential:
+        case BasicCredential(username=username):
+            return hashlib.sha256(f"{org.base_url}\0{username}".encode()).hexdigest()
+        case _:
+            return None
 
 
 @dataclass(slots=True)

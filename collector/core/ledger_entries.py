@@ -11,7 +11,8 @@ from datetime import datetime
 
 from collector.core.coverage import Known
 from collector.core.emission import Emission
-from collector.model import Population, SliceState, Window
+from collector.errors import Refused
+from collector.model import Org, Population, SliceState, Window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +93,15 @@ class SliceCommit:
     asked_at: datetime
     complete_at: datetime | None
     emission: Emission | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CredentialUse:
+    """What came of the use of an org's credential: a refusal, or an answer."""
+
+    org: Org
+    at: datetime
+    refused: Refused | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

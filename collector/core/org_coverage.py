@@ -48,12 +48,19 @@ class CredentialStanding(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CredentialStatus:
-    """What is known of an org's credential. Where it is refused: why, since when, and when it is tried again."""
+    """What is known of an org's credential. Where it is refused: why, since when, and when it is tried again.
+
+    `since` is the first refusal after the last answer, `last_at` the newest. `user` shows which user was refused last,
+    without the user's name; a token has none. `changed` is whether the config has another user by now.
+    """
 
     standing: CredentialStanding = CredentialStanding.UNKNOWN
     reason: RefusalReason | None = None
     message: str | None = None
     since: datetime | None = None
+    last_at: datetime | None = None
+    user: str | None = None
+    changed: bool | None = None
     tried_again_at: datetime | None = None
 
 

@@ -12,6 +12,7 @@ from datetime import datetime
 
 from collector.core.emission import Emission
 from collector.core.org_coverage import CoverageState
+from collector.errors import RefusalReason
 from collector.model import Population, SliceState, Window
 
 Piece = tuple[CoverageState, Window]  # slices that follow each other in one state
@@ -25,6 +26,17 @@ class LastFetch:
     state: SliceState
     code: str | None
     complete_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """That an org has been refused since its last answer."""
+
+    reason: RefusalReason
+    message: str | None  # None: not known, since an older version saw it
+    fingerprint: str | None  # of the credential's user at the last refusal; None for a token
+    first_at: datetime
+    last_at: datetime
 
 
 @dataclass(slots=True)
@@ -47,4 +59,4 @@ class History:
     ranges: Sequence[Window] = ()  # of backfills
     populations: Mapping[Population, PopulationHistory] = field(default_factory=dict)
     last_fetch: LastFetch | None = None
-    refused_since: datetime | None = None  # the first refusal after the last complete answer
+    refusal: Refusal | None = None

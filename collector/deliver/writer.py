@@ -20,10 +20,10 @@ from collector.core.anomalies import Anomaly
 from collector.core.emission import Emission
 from collector.core.exit_codes import ExitCode
 from collector.core.finding import missing_products
-from collector.core.ledger_entries import SliceCommit, SliceKey, SliceRow, UnsealedFile
+from collector.core.ledger_entries import CredentialUse, SliceCommit, SliceKey, SliceRow, UnsealedFile
 from collector.core.normalise import Normalised, normalise
 from collector.deliver.baseline import Baseline
-from collector.errors import CollectorError, LedgerError, NotRenamedError, OutputError, OutputGoneError
+from collector.errors import CollectorError, LedgerError, NotRenamedError, OutputError, OutputGoneError, Refused
 from collector.events import SliceCommitted, SliceOutcome
 from collector.model import Org, Population, Record, SliceState
 from collector.ports import Clock, Ledger, SealedFile, Sink
@@ -54,6 +54,7 @@ class Writer:
         self._rules = rules
         self._baseline = Baseline(ledger)
         self._file: UnsealedFile | None = None
+        self._refused: set[str] = set()  # orgs, in this run
         self.sealed: list[SealedFile] = []
         self._last_at: datetime | None = None
         self._newest: datetime | None = None  # `collected_at` of a record that was written
@@ -69,7 +70,7 @@ class Writer:
             self._commit(outcome, key, one, rows.get(key))
             for outcome, key, one in zip(outcomes, keys, found, strict=True)
         ]
-        self._ledger.commit(commits, self._position())
+        self._ledger.commit(commits, self._position(), self._uses(outcomes))
         return [
             self._committed(outcome, key, one, rows) for outcome, key, one in zip(outcomes, keys, found, strict=True)
         ]
@@ -173,6 +174,23 @@ class Writer:
             complete_at=complete_at,
             emission=emission,
         )
+
+    def _uses(self, outcomes: Sequence[SliceOutcome]) -> list[CredentialUse]:
+        """Return which orgs were answered, and then which were refused.
+
+        A refusal stands for the rest of the run: an answer behind it is of a request that left before.
+        """
+        answered: dict[str, CredentialUse] = {}
+        refused: dict[str, CredentialUse] = {}
+        now = self._clock.now()
+        for outcome in outcomes:
+            org = outcome.slice.org
+            if isinstance(outcome.failure, Refused):
+                self._refused.add(org.name)
+                refused[org.name] = CredentialUse(org=org, at=now, refused=outcome.failure)
+            elif outcome.finding is not None and org.name not in self._refused:
+                answered[org.name] = CredentialUse(org=org, at=now)
+        return [*answered.values(), *refused.values()]
 
     def _committed(
         self, outcome: SliceOutcome, key: SliceKey, found: Normalised | None, rows: Mapping[SliceKey, SliceRow]

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, and_, bindparam, case, insert, or_, select, u
 from collector.core.delivered import DeliveredSlice, OrgRange, PastRun, Taken
 from collector.core.emission import Emission, newest_of
 from collector.core.ledger_entries import Holder
-from collector.ledger import ranges
+from collector.ledger import ranges, refusals
 from collector.ledger.codec import POPULATION, STATE, emission_of, emission_text, instant_of, micros
 from collector.ledger.holders import Liveness, remove_dead_holders
 from collector.ledger.schema import BEGINNING, alias, calendar, org, run, slice_
@@ -79,6 +79,7 @@ def adopt(tx: Connection, slices: Sequence[DeliveredSlice], *, wanted: bool) -> 
     # They may be of another calendar than the present one: it is compared before the next lease.
     for batch in batches(sorted({keys[one.org_id] for one in slices})):
         tx.execute(update(calendar).where(calendar.c.org.in_(batch)).values(rules=None))
+    refusals.answered(tx, {one.org: one.emission.emitted_at for one in sorted(slices, key=_emitted_at)})
     if wanted:
         _want(tx, keys, slices)
     return Taken(unknown=[one for one, _ in new.values()], newer=changed)
@@ -118,6 +119,10 @@ def adopt_runs(tx: Connection, past: Sequence[PastRun]) -> None:
 def unread(tx: Connection) -> list[datetime]:
     """Return the ends of the adopted runs whose files could not be read."""
     return [instant_of(end) for end in tx.scalars(select(run.c.ended_at).where(run.c.command == _UNREAD))]
+
+
+def _emitted_at(one: DeliveredSlice) -> datetime:
+    return one.emission.emitted_at
 
 
 def _want(tx: Connection, keys: Mapping[str, int], slices: Sequence[DeliveredSlice]) -> None:

@@ -12,14 +12,14 @@ from datetime import datetime
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, bindparam, select
 
 from collector.core.org_coverage import CoverageState
-from collector.core.org_history import History, LastFetch, PopulationHistory
-from collector.errors import REFUSED_CODES
+from collector.core.org_history import History, LastFetch, PopulationHistory, Refusal
 from collector.ledger.codec import POPULATION, STATE, emission_of, instant_of, micros, state_of, tests_of
 from collector.ledger.digest import Digest, boundary, digest, merged, window
 from collector.ledger.ranges import wanted_of
+from collector.ledger.refusals import refusals_of
 from collector.ledger.schema import slice_
 from collector.model import Population, SliceState, Window
 
@@ -56,28 +56,30 @@ class HistoryQuery:
     recent_from: datetime | None  # None: no slice does
     in_doubt: frozenset[int] = frozenset()
     digest: Digest | None = None
+    names: Sequence[str] = ()  # the entry's, the present one first: the first one that is refused counts
 
 
 def histories(tx: Connection, queries: Sequence[HistoryQuery]) -> list[tuple[History, Digest]]:
     """Return the histories of orgs in the same order, each with the digest for the next look."""
-    ranges = wanted_of(tx, [query.key for query in queries])
-    return [_history(tx, query, ranges.get(query.key, ())) for query in queries]
+    keys = [query.key for query in queries]
+    ranges, refusals = wanted_of(tx, keys), refusals_of(tx, keys)
+    return [_history(tx, query, ranges.get(query.key, ()), refusals.get(query.key, {})) for query in queries]
 
 
-def _history(tx: Connection, query: HistoryQuery, ranges: Sequence[Window]) -> tuple[History, Digest]:
+def _history(
+    tx: Connection, query: HistoryQuery, ranges: Sequence[Window], refusals: Mapping[str, Refusal]
+) -> tuple[History, Digest]:
     old = digest(tx, query.key, query.recent_from, query.in_doubt, query.digest)
     populations = {
         population: replace(known, spans=list(known.spans), tests={}, reasons=Counter())
         for population, known in old.populations.items()
     }
     newest = _read_recent(tx, query, populations) if query.recent_from is not None else None
-    last = _last_fetch(tx, query.key, old, newest)
-    refused = last is not None and last.code in REFUSED_CODES
     history = History(
         ranges=ranges,
         populations=populations,
-        last_fetch=last,
-        refused_since=_refused_since(tx, query.key, populations) if refused else None,
+        last_fetch=_last_fetch(tx, query.key, old, newest),
+        refusal=next((refusals[name] for name in query.names if name in refusals), None),
     )
     return history, old
 
@@ -145,12 +147,3 @@ def _last_fetch(tx: Connection, key: int, old: Digest, recent: SliceLine | None)
         code=recent.code,
         complete_at=None if recent.complete_at is None else instant_of(recent.complete_at),
     )
-
-
-def _refused_since(tx: Connection, key: int, populations: Mapping[Population, PopulationHistory]) -> datetime | None:
-    last_answer = max((p.last_answer for p in populations.values() if p.last_answer), default=None)
-    query = select(func.min(slice_.c.asked_at)).where(slice_.c.org == key, slice_.c.code.in_(REFUSED_CODES))
-    if last_answer is not None:
-        query = query.where(slice_.c.asked_at > micros(last_answer))
-    at = tx.execute(query).scalar_one()
-    return None if at is None else instant_of(at)

@@ -12,6 +12,7 @@ from collector.core.coverage import Coverage
 from collector.core.delivered import DeliveredSlice, OrgRange, PastRun, Taken
 from collector.core.ledger_entries import (
     CalendarChanged,
+    CredentialUse,
     CutOver,
     Holder,
     SliceCommit,
@@ -114,7 +115,9 @@ class NoLedger:
         """Return no history."""
         return ()
 
-    def commit(self, commits: Sequence[SliceCommit], file: UnsealedFile | None) -> None:
+    def commit(
+        self, commits: Sequence[SliceCommit], file: UnsealedFile | None, uses: Sequence[CredentialUse] = ()
+    ) -> None:
         """Do nothing."""
 
     def open_file(self, run_id: str, directory: str, name: str, *, place: str | None = None) -> UnsealedFile:

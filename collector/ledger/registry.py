@@ -6,20 +6,21 @@ credential. So after a rename in the config, no slice is fetched again.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
+from collector.core.identities import user_fingerprint
 from collector.core.ledger_entries import CalendarChanged, CutOver, Holder, Standing
 from collector.core.wanted import wanted_since
+from collector.ledger import refusals
 from collector.ledger.calendars import Calendars
 from collector.ledger.codec import instant_of, micros
 from collector.ledger.schema import alias, org
 from collector.ledger.statements import insert_into
-from collector.model import BasicCredential, Org, Window
+from collector.model import Org, Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,25 +41,16 @@ class _Alias:
     fingerprint: str | None
 
 
-def fingerprint(org_: Org) -> str | None:
-    """Return a hash of the credential's user and base URL; None for a token, which has no user name."""
-    match org_.credential:
-        case BasicCredential(username=username):
-            return hashlib.sha256(f"{org_.base_url}\0{username}".encode()).hexdigest()
-        case _:
-            return None
-
-
 def register(
     tx: Connection,
     orgs: Sequence[Org],
     *,
     wanted_from: Mapping[str, datetime],
-    names: Collection[str],
+    names: Collection[str] | None,
     me: Holder,
 ) -> dict[str, Standing | CalendarChanged]:
     """Find or create the row of each org (`Ledger.register`). `names` are the names of all orgs in the config."""
-    registry = _Registry(tx, names)
+    registry = _Registry(tx, {org_.name for org_ in orgs} | set(names or ()), whole=names is not None)
     calendars = Calendars(tx)
     found = registry.find(orgs)
     entries = {org_.name: (found[org_.name].key, org_) for org_ in orgs if org_.name in found}
@@ -137,9 +129,10 @@ def _refused(resolved: Mapping[str, datetime | CalendarChanged | None]) -> dict[
 class _Registry:
     """All orgs and aliases of the ledger (few enough for memory), indexed by pin, name and user."""
 
-    def __init__(self, tx: Connection, names: Collection[str]) -> None:
+    def __init__(self, tx: Connection, names: Collection[str], *, whole: bool = True) -> None:
         self._tx = tx
         self._names = set(names)
+        self._whole = whole  # whether those are all names of the config: then any other is an old one
         rows = tx.execute(select(org.c.id, org.c.org_id, org.c.name, org.c.wanted_from))
         self._rows = {row.id: _Row(*row) for row in rows}
         self._by_org_id = {row.org_id: row for row in self._rows.values() if row.org_id is not None}
@@ -161,14 +154,23 @@ class _Registry:
         return found
 
     def write_names(self, matched: Sequence[tuple[Org, _Row]]) -> None:
-        """Write the current name of each row, and the aliases."""
-        names, renamed = [], []
+        """Write the current name of each row, and the aliases. A refusal goes with its org, not with the name."""
+        names, renamed, given_away = [], [], []
+        moved: dict[str, str] = {}
+        keys = {org_.name: row.key for org_, row in matched}
         for org_, row in matched:
-            now_known = _Alias(row.key, fingerprint(org_))
-            if self._aliases.get(org_.name) != now_known:
+            now_known = _Alias(row.key, user_fingerprint(org_))
+            before = self._aliases.get(org_.name)
+            if before is not None and before.key != row.key:
+                given_away.append(org_.name)
+            if before != now_known:
                 names.append({"name": org_.name, "org": now_known.key, "fingerprint": now_known.fingerprint})
             if row.name != org_.name:
                 renamed.append({"key": row.key, "to": org_.name})
+                old = self._aliases.get(row.name)
+                free = row.name not in self._names or keys.get(row.name, row.key) != row.key
+                if self._whole and free and old is not None and old.key == row.key:
+                    moved[row.name] = org_.name
         if names:
             statement = insert_into(alias, self._tx)
             new = statement.excluded
@@ -177,6 +179,7 @@ class _Registry:
                 index_elements=same, set_={"org": new.org, "fingerprint": new.fingerprint}
             )
             self._tx.execute(statement, names)
+        refusals.move(self._tx, moved, given_away)
         if renamed:
             self._tx.execute(update(org).where(org.c.id == bindparam("key")).values(name=bindparam("to")), renamed)
 
@@ -202,11 +205,11 @@ class _Registry:
         # The row's org was renamed, and its new name is in the config too. So the old name now belongs to another
         # org, unless the user is the same.
         given_away = row.name != org_.name and row.name in self._names
-        same_user = known.fingerprint is not None and known.fingerprint == fingerprint(org_)
+        same_user = known.fingerprint is not None and known.fingerprint == user_fingerprint(org_)
         return None if given_away and not same_user else _unless_another(row, org_)
 
     def _by_user_renamed(self, org_: Org) -> _Row | None:
-        user = fingerprint(org_)
+        user = user_fingerprint(org_)
         rows = [self._rows[key] for key in self._by_user.get(user, ())] if user is not None else []
         renamed = [row for row in rows if row.name not in self._names]
         return _unless_another(renamed[0], org_) if len(renamed) == 1 else None

@@ -69,6 +69,20 @@ alias = Table(
     sqlite_with_rowid=False,
 )
 
+# The entries of the config that are refused, until they are answered. Two entries may be one organization, each with a
+# credential of its own.
+refusal = Table(
+    "refusal",
+    metadata,
+    Column("name", ForeignKey("alias.name", name="refusal_alias", ondelete="CASCADE"), primary_key=True),
+    Column("reason", String(64), nullable=False),
+    Column("message", Text),  # null: not known, since an older version saw it
+    Column("fingerprint", String(64)),  # of the credential's user at the last refusal; null for a token
+    Column("first_at", BigInteger, nullable=False),  # since the last answer
+    Column("last_at", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 calendar = Table(
     "calendar",
     metadata,

@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 from collector.core.delivered import DeliveredSlice, OrgRange, PastRun, Taken
 from collector.core.ledger_entries import (
     CalendarChanged,
+    CredentialUse,
     Holder,
     SliceCommit,
     Standing,
@@ -25,7 +26,19 @@ from collector.core.ledger_entries import (
 )
 from collector.core.outputs import Output
 from collector.errors import LedgerError
-from collector.ledger import adoption, holders, identity, leases, outputs, ranges, registry, runs, unsealed, views
+from collector.ledger import (
+    adoption,
+    holders,
+    identity,
+    leases,
+    outputs,
+    ranges,
+    refusals,
+    registry,
+    runs,
+    unsealed,
+    views,
+)
 from collector.ledger import slices as _slices
 from collector.ledger.calendars import Calendars
 from collector.ledger.database import PATIENCE_S, Database
@@ -107,9 +120,8 @@ class SqlLedger(LedgerReader):
         names: Collection[str] | None = None,
     ) -> Mapping[str, Standing | CalendarChanged]:
         """Find or create the row of each org; `names` are those of the whole config, if only some orgs are given."""
-        known = {org.name for org in orgs} | set(names or ())
         return self._database.write(
-            lambda tx: registry.register(tx, orgs, wanted_from=wanted_from, names=known, me=self._me)
+            lambda tx: registry.register(tx, orgs, wanted_from=wanted_from, names=names, me=self._me)
         )
 
     def acquire(
@@ -162,14 +174,17 @@ class SqlLedger(LedgerReader):
         """Add a range that a backfill requested."""
         self._database.write(lambda tx: ranges.want(tx, key, span))
 
-    def commit(self, commits: Sequence[SliceCommit], file: UnsealedFile | None) -> None:
-        """Write slices and the committed size of the unsealed file, together."""
+    def commit(
+        self, commits: Sequence[SliceCommit], file: UnsealedFile | None, uses: Sequence[CredentialUse] = ()
+    ) -> None:
+        """Write slices, the committed size of the unsealed file, and what came of credentials, together."""
 
         def work(tx: Connection) -> None:
             holders.require_registered(tx, self._me)
             if file is not None:
                 unsealed.commit(tx, file, self._me)
             _slices.commit(tx, commits, file_id=None if file is None else file.file_id)
+            refusals.note(tx, uses)
 
         self._database.write(work)
 

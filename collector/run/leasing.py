@@ -17,12 +17,12 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from collector.core.calendar_changes import calendars_overlap
-from collector.core.ledger_entries import CalendarChanged, Holder
+from collector.core.ledger_entries import CalendarChanged, CredentialUse, Holder
 from collector.core.plan import Abandoned, Batch
 from collector.errors import Failure, RefusalReason, Refused, Rejected, RowsMergedError
 from collector.events import Event
 from collector.fetch import Batches
-from collector.ports import Offload
+from collector.ports import Clock, Offload
 from collector.run.identity import BUSY_PAUSE_S, busy_message
 from collector.run.org_task import OrgTask, Stage
 from collector.run.planning import Planning
@@ -49,6 +49,7 @@ class Leasing:
         flush: Callable[[], Awaitable[None]],
         emit: Callable[[Event], None],
         permits: int,
+        clock: Clock,
     ) -> None:
         self._session = session
         self._ledger = session.ledger
@@ -61,6 +62,7 @@ class Leasing:
         self._batches = batches
         self._planning = planning
         self._offload = offload
+        self._clock = clock
         self._flush = flush
         self._capacity = max(8, permits * _LEASED_PER_PERMIT)
         self._woken = asyncio.Event()
@@ -157,7 +159,7 @@ class Leasing:
         busy = {key: why for key, why in why_not.items() if isinstance(why, Holder)}
         for task in tasks:
             if task.key in changed:
-                self._refuse(task, changed[task.key])
+                await self._refuse(task, changed[task.key])
         await self._wait(tasks, busy, now)
 
     async def _look_up(self, tasks: Sequence[OrgTask]) -> None:
@@ -165,7 +167,7 @@ class Leasing:
         standings = await self._offload(lambda: [self._session.look_up(task.org) for task in tasks])
         for task, standing in zip(tasks, standings, strict=True):
             if isinstance(standing, CalendarChanged):
-                self._refuse(task, standing)
+                await self._refuse(task, standing)
             else:
                 task.key, task.identified = standing.key, standing.org_id is not None
                 self._enqueue(task)
@@ -244,9 +246,12 @@ class Leasing:
         task.stage = Stage.ENDED
         self._batches.put_nowait(Abandoned(org=task.org, failure=failure))
 
-    def _refuse(self, task: OrgTask, changed: CalendarChanged) -> None:
+    async def _refuse(self, task: OrgTask, changed: CalendarChanged) -> None:
         """End an org of which another process has covered windows that overlap with those of this run."""
-        self._abandon(task, Refused(reason=RefusalReason.CALENDAR, message=calendars_overlap(task.org, changed)))
+        refused = Refused(reason=RefusalReason.CALENDAR, message=calendars_overlap(task.org, changed))
+        use = CredentialUse(org=task.org, at=self._clock.now(), refused=refused)
+        await self._offload(lambda: self._ledger.commit((), None, [use]))
+        self._abandon(task, refused)
 
     def _enqueue(self, task: OrgTask) -> None:
         task.stage = Stage.QUEUED

@@ -116,6 +116,7 @@ class Run:
             flush=self._writing.flush,
             emit=self.emit,
             permits=self.config.limits.concurrency,
+            clock=self.clock,
         )
         self._wire_fetching(tasks, batches)
 

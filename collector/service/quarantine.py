@@ -4,6 +4,8 @@ A refused credential stays refused until a person acts, and requests without end
 account. But a person may grant a permission without a change of the config, so a quarantined org
 is tried again after `QUARANTINE_FOR`. An org is tried again in the next run if its refusal may be a
 host's or a gateway's fault (`doubtful`).
+
+A restarted service quarantines no org: its first run tries each once, since what was refused may be fixed by now.
 """
 
 from __future__ import annotations
@@ -22,10 +24,9 @@ _BY_THE_HOST = frozenset({RefusalReason.CREDENTIAL, RefusalReason.NOT_ADMIN, Ref
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quarantined:
-    """An org that was refused. `since` is when it was refused first."""
+    """An org that was refused in a run of this service. Since when it is refused, the ledger knows."""
 
     refused: Refused
-    since: datetime
     again_at: datetime
 
 
@@ -37,9 +38,7 @@ class Quarantine:
 
     def quarantine(self, name: str, refused: Refused, now: datetime) -> None:
         """Note that an org was refused."""
-        before = self.quarantined.get(name)
-        since = before.since if before else now
-        self.quarantined[name] = Quarantined(refused=refused, since=since, again_at=now + QUARANTINE_FOR)
+        self.quarantined[name] = Quarantined(refused=refused, again_at=now + QUARANTINE_FOR)
 
     def accepted(self, name: str) -> None:
         """Note that the API answered for an org."""
@@ -62,7 +61,7 @@ class Quarantine:
         """Let orgs be fetched at once, but remember that they were refused."""
         for name in names:
             if before := self.quarantined.get(name):
-                self.quarantined[name] = Quarantined(refused=before.refused, since=before.since, again_at=now)
+                self.quarantined[name] = Quarantined(refused=before.refused, again_at=now)
 
     def keep(self, names: Iterable[str]) -> None:
         """Forget all other orgs: they are not in the config any more."""

@@ -16,7 +16,7 @@ import structlog
 from collector.app.coverage import CoverageReader
 from collector.app.scope import EVERYTHING, Scope
 from collector.config import LoadedConfig
-from collector.core.org_coverage import CredentialStanding, CredentialStatus, OrgCoverage
+from collector.core.org_coverage import OrgCoverage
 from collector.errors import CollectorError, place_of
 from collector.events import Event, LaneEnded, SliceCommitted
 from collector.ports import Clock
@@ -129,12 +129,18 @@ class Viewer:
         self._dirty |= dict.fromkeys(names)
 
     def _is_out_of_date(self) -> bool:
-        """Say whether refusals that the loop knows of are to be shown, or shown no more."""
-        shown = {name for name, view in self._observed.orgs.items() if view.credential.tried_again_at is not None}
-        return shown != self._quarantine.quarantined.keys() & self._views.keys()
+        """Say whether the ledger's refusals are to be shown with another time of the next try."""
+        shown = {
+            name: at for name, view in self._observed.orgs.items() if (at := view.credential.tried_again_at) is not None
+        }
+        quarantined = self._quarantine.quarantined
+        return shown != {name: one.again_at for name, one in quarantined.items() if self._is_refused(name)}
+
+    def _is_refused(self, name: str) -> bool:
+        return name in self._views and self._views[name].refused
 
     def _show(self) -> None:
-        """Lay what the loop knows of refusals over what the ledger has."""
+        """Show what the ledger has, and of refused orgs when the loop tries them again."""
         self._views = {name: self._views[name] for name in self._reader.names if name in self._views}
         self._observed.orgs = {name: self._overlaid(view) for name, view in self._views.items()}
         if self._views.keys() == self._reader.names:
@@ -143,14 +149,7 @@ class Viewer:
     def _overlaid(self, view: OrgCoverage) -> OrgCoverage:
         before = self._observed.orgs.get(view.name)
         quarantined = self._quarantine.quarantined.get(view.name)
-        if quarantined is None:
+        if quarantined is None or not view.refused:
             return view
-        credential = CredentialStatus(
-            standing=CredentialStanding.REFUSED,
-            reason=quarantined.refused.reason,
-            message=quarantined.refused.message,
-            since=quarantined.since,
-            tried_again_at=quarantined.again_at,
-        )
-        overlaid = replace(view, credential=credential)
+        overlaid = replace(view, credential=replace(view.credential, tried_again_at=quarantined.again_at))
         return before if before == overlaid else overlaid  # metrics are written again for other objects only

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -52,6 +54,18 @@ class Pushes:
         done = collector("collect", "-c", self.api.config, "-o", "out", *args, cwd=self.directory, env=env)
         assert done.code == code, done.stderr[-3000:]
 
+    def fetched_days_ago(self, days: int) -> None:
+        """Change the ledger as if all slices had been fetched earlier: then some of them are due for a recheck."""
+        ledger = sqlite3.connect(self.directory / "state.db")
+        ledger.execute(f"UPDATE slice SET asked_at = asked_at - {days} * 86400000000, complete_at = asked_at")  # noqa: S608
+        ledger.commit()
+        ledger.close()
+
+    @property
+    def incomplete(self) -> int:
+        done = collector("status", "-c", self.api.config, "--state", "sqlite:///state.db", "--json", cwd=self.directory)
+        return int(json.loads(done.stdout)["lacking"])
+
     def fires(self, *alerts: str) -> None:
         for way, server in self.servers.items():
             wait_until(lambda: set(alerts) <= server.firing, f"{alerts} fire ({way})")  # noqa: B023
@@ -76,6 +90,16 @@ def live(pushes: Pushes) -> None:
     api.set_faults()
     pushes.collect(code=0)
     pushes.resolves(*ORGS, "CollectorLimitsHit")
+
+    pushes.fetched_days_ago(5)
+    api.set_faults("org-001:refused")
+    pushes.collect(code=4)
+    assert pushes.incomplete == 0  # only a recheck of a complete window was refused
+    pushes.fires("CollectorCredentialRefused")
+    pushes.collect(code=4)
+    api.set_faults()
+    pushes.collect(code=0)
+    pushes.resolves("CollectorCredentialRefused")
 
     (pushes.directory / "broken.db").write_bytes(b"no database, " * 1000)
     pushes.collect(code=5, state="broken.db")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,13 @@ def test_what_is_partial_or_refused_is_shown_with_strips_and_what_to_do(api: Sim
     assert "····" in done.stdout
     assert f"collector backfill -c {api.config} --org org-002 --from " in done.stdout
     assert "org-003 account-user" not in done.stdout  # no strip for an org that lacks nothing
-    assert by_org(status(api, tmp_path, "--json"))["org-003"]["lacking"] == 0
+    shown = by_org(status(api, tmp_path, "--json"))
+    assert (shown["org-003"]["lacking"], shown["org-003"]["credential"]["standing"]) == (0, "accepted")
+    credential = shown["org-002"]["credential"]
+    assert (credential["standing"], credential["reason"], credential["changed"]) == ("refused", "credential", False)
+    assert credential["message"].startswith("the credential is refused (401)")
+    assert credential["since"] == credential["last_at"]
+    assert re.search(r"credential refused \(401\), since 20\d\d-\d\d-\d\d", done.stdout), done.stdout
 
 
 def test_status_asks_the_api_nothing(api: SimulatedApi, tmp_path: Path) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -15,7 +17,10 @@ import aiohttp
 import jsonschema
 import pytest
 
-from collector.errors import ConfigError, Problem
+from collector.core.identities import user_fingerprint
+from collector.core.ledger_entries import CredentialUse
+from collector.errors import ConfigError, Problem, RefusalReason, Refused
+from collector.model import BasicCredential
 from collector.service.view import Observed
 from collector.service.web.guard import Guarding
 from collector.service.web.server import make_app, serving
@@ -105,6 +110,34 @@ async def test_the_json_matches_its_schema_and_supports_the_filters_of_the_page(
         refused = json.loads((await get("/api/status?state=refused&q=org-0002")).body)
         assert [org["credential"]["reason"] for org in refused["orgs"]] == ["credential"]
         assert refused["orgs_total"] == len(seen.orgs)
+
+
+async def test_a_refused_org_is_shown_since_when_and_why_on_both_pages_and_in_the_json(tmp_path: Path) -> None:
+    fleet = make_fleet(tmp_path, numbered(1), lambda _: REFUSED_NOW)
+    (org,) = fleet.orgs
+    first, last = NOW - timedelta(days=8), NOW - timedelta(hours=3)
+    refused = Refused(reason=RefusalReason.CREDENTIAL, message="the credential is refused (401)")
+    ledger = fleet.open()
+    for at in (first, last):
+        ledger.commit([], None, [CredentialUse(org=org, at=at, refused=refused)])
+    ledger.close()
+    fleet.orgs[0] = replace(org, credential=BasicCredential(username="another@example.test", access_key="key"))
+    async with running_site(observed_of(fleet)) as get:
+        for path in ("/", "/orgs/org-0001"):
+            text = " ".join(re.sub("<[^>]*>", "", (await get(path)).text).split())
+            assert "Credential refused (401) since 8 d ago, last tried 3 h ago: user name or access key is" in text
+            assert "The config has another user by now." in text
+        (shown,) = json.loads((await get("/api/status")).body)["orgs"]
+    assert shown["credential"] == {
+        "standing": "refused",
+        "reason": "credential",
+        "message": "the credential is refused (401)",
+        "since": first.isoformat(),
+        "last_at": last.isoformat(),
+        "user": str(user_fingerprint(org))[:12],
+        "changed": True,
+        "tried_again_at": None,
+    }
 
 
 async def test_the_schema_knows_every_key_and_every_state(seen: Observed) -> None:

@@ -14,9 +14,9 @@ import pytest
 from collector.app.coverage import CoverageReader
 from collector.config import LoadedConfig, Settings
 from collector.core.emission import Emission, Emitted
-from collector.core.ledger_entries import SliceCommit, SliceKey, Standing
+from collector.core.ledger_entries import CredentialUse, SliceCommit, SliceKey, Standing
 from collector.core.org_coverage import CoverageState, CredentialStanding, OrgCoverage, PopulationCoverage
-from collector.errors import RefusalReason
+from collector.errors import RefusalReason, Refused
 from collector.ledger import SqlLedger
 from collector.model import Granularity, Org, Population, ProductUsage, Quality, SliceState, Window, Zone
 from tests.adapters.ledger.support import emission
@@ -61,7 +61,10 @@ class Writer:
             "emission": emission() if complete else None,
         }
         file = more.pop("file", None)
-        self.ledger.commit([SliceCommit(**(values | more))], file)
+        one = SliceCommit(**(values | more))
+        reason = str(one.code).removeprefix("refused_") if state is not SliceState.FAILED and one.code else None
+        refused = Refused(reason=RefusalReason(reason), message="refused") if reason else None
+        self.ledger.commit([one], file, [CredentialUse(org=self.org, at=one.asked_at, refused=refused)])
 
     def view(self, now: datetime = NOW) -> OrgCoverage:
         return self.reader.read(self.ledger, [self.org.name], now)[self.org.name]

@@ -15,7 +15,8 @@ from typing import Any
 
 from collector.config import LoadedConfig, Settings
 from collector.core.emission import Emission, Emitted
-from collector.core.ledger_entries import SliceCommit, SliceKey, Standing
+from collector.core.ledger_entries import CredentialUse, SliceCommit, SliceKey, Standing
+from collector.errors import RefusalReason, Refused
 from collector.ledger import SqlLedger
 from collector.model import Org, Population, ProductUsage, Quality, SliceState
 from tests.support.orgs import make_org
@@ -120,6 +121,7 @@ def make_fleet(
             else:
                 first_of[kind.name] = key
                 ledger.commit(list(_bookings(key, kind, days, random.Random(kind.name))), None)
+        ledger.commit([], None, [use for org in orgs for use in _refusals(org, fleet.kinds[org.name])])
     finally:
         ledger.close()
     named = [(keys[org.name], org_name(n)) for n, org in enumerate(orgs) if fleet.kinds[org.name] is not NEW]
@@ -170,6 +172,15 @@ def _copy(path: Path, copies: list[tuple[int, int]], named: list[tuple[int, str]
         database.commit()
     finally:
         database.close()
+
+
+def _refusals(org: Org, kind: Kind) -> list[CredentialUse]:
+    """Return that an org of such a kind was refused."""
+    if REFUSED not in kind.account.values():
+        return []
+    reason = RefusalReason(str(kind.code).removeprefix("refused_"))
+    refused = Refused(reason=reason, message="the credential is refused")
+    return [CredentialUse(org=org, at=NOW - timedelta(minutes=10), refused=refused)]
 
 
 def _bookings(key: int, kind: Kind, days: int, rng: random.Random) -> list[SliceCommit]:

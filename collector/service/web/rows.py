@@ -29,6 +29,8 @@ class Trouble:
     advice: Advice
     message: str | None
     since: When | None
+    last: When | None
+    changed: bool | None
     again: When | None
     command: str
 
@@ -112,6 +114,8 @@ def trouble(org: OrgCoverage, invocation: Invocation, *, now: datetime) -> Troub
         advice=advice(credential.reason),
         message=name_text(credential.message) if credential.message and credential.reason in TELLING else None,
         since=maybe_when(credential.since, now=now, zone=org.timezone),
+        last=maybe_when(credential.last_at, now=now, zone=org.timezone),
+        changed=credential.changed,
         again=maybe_when(credential.tried_again_at, now=now, zone=org.timezone),
         command=f"{invocation.check} --org {shell_word(org.name)}",
     )

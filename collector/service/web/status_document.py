@@ -99,7 +99,9 @@ class OrgPart:
     labels: Annotated[Mapping[str, str], about("From the config")]
     timezone: Annotated[str, about("The zone of its calendar")]
     granularity: Annotated[Granularity, about("The length of its windows")]
-    credential: Annotated[CredentialStatus, about("Its standing; if it is refused: why, since when, until when")]
+    credential: Annotated[
+        CredentialStatus, about("Its standing; if it is refused: why, since when, which user, until when")
+    ]
     lacking: Annotated[Count, about("Windows that are not complete")]
     lag_s: Annotated[Seconds, about("The largest lag of its populations")]
     last_success: Annotated[datetime | None, about("When a complete answer last came")]

@@ -138,22 +138,6 @@ def test_a_reset_slice_is_noticed_although_it_was_not_fetched(ledger: SqlLedger,
     assert [state for state, _ in after.account.spans] == [FAILED]
 
 
-def test_refused_since_is_the_first_refusal_after_the_last_success(ledger: SqlLedger, key: int) -> None:
-    def refused(n: int, at: int) -> None:
-        ledger.commit([commit(key, n, SliceState.REFUSED, code="refused_credential", asked_at=day(at))], None)
-
-    refused(0, 1)
-    ledger.commit([commit(key, 1, asked_at=day(3), complete_at=day(3))], None)
-    assert look(ledger, key, recent_from=0).history.refused_since is None
-    refused(2, 5)
-    refused(3, 7)
-    for recent_from in (0, 3, 9):
-        history = look(ledger, key, recent_from=recent_from).history
-        assert history.refused_since == day(5)
-        assert history.last_fetch is not None
-        assert history.last_fetch.code == "refused_credential"
-
-
 def test_users_and_unknown_metrics_count_as_usage(ledger: SqlLedger, key: int) -> None:
     nothing = Emission(emitted_at=day(1), users=0, products=emission(0).products)
     new = emission(0).products["automation"]

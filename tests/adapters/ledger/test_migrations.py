@@ -14,8 +14,10 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
-from collector.errors import LedgerError
+from collector.errors import LedgerError, RefusalReason
 from collector.ledger import SqlLedger, versions
+from collector.ledger.codec import micros
+from collector.ledger.history import HistoryQuery
 from collector.ledger.schema import metadata
 from collector.model import SliceState
 from tests.adapters.ledger.conftest import Open
@@ -24,7 +26,7 @@ from tests.support.orgs import make_org
 
 HERE = Path(__file__).parent
 STORED = {
-    version: HERE / f"version_{version}.sql" for version in ("0001", "0002", "0003", "0004")
+    version: HERE / f"version_{version}.sql" for version in ("0001", "0002", "0003", "0004", "0005", "0006")
 }  # a ledger as a collector of that version wrote it
 SCRIPTS = Path(versions.__file__).parent / "migrations"
 
@@ -32,7 +34,7 @@ NEXT_VERSION = """
 import sqlalchemy as sa
 from alembic import op
 revision = "9999"
-down_revision = "0004"
+down_revision = "0006"
 def upgrade():
     op.add_column("run", sa.Column("note", sa.Text))
     op.execute("UPDATE run SET note = 'migrated'")
@@ -116,6 +118,36 @@ def test_a_stored_ledger_of_every_version_can_be_used(opened: Open, path: Path, 
     ledger.commit([commit(beta.key, 0)], None)
     assert ledger.coverage(beta.key, ALWAYS).keys() == {(ACCOUNT, day(0))}
     assert query(path, "SELECT version_num FROM alembic_version") == [(versions.KNOWN[-1],)]
+
+
+@pytest.mark.parametrize(("last", "refused_at"), [("refused", 3), ("complete", None), ("partial", None), ("failed", 3)])
+def test_an_older_ledger_shows_since_when_an_org_is_refused(
+    opened: Open, path: Path, last: str, refused_at: int | None
+) -> None:
+    """By the slices: the refusals after the last answer."""
+    restore(STORED["0004"], path)
+    connection = sqlite3.connect(path)
+    at = {n: micros(day(n)) for n in range(10)}
+    fetches = [(1, 3, "refused_not_admin"), (2, 5, "refused_not_admin"), (3, 7, "refused_credential")]
+    for n, asked, code in [(0, 2, None), *fetches]:
+        done = at[asked] if code is None else None
+        row = (2, 0, at[n], at[n + 1], 3 if code else 0, code, at[asked], done)
+        connection.execute("INSERT INTO slice VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL)", row)
+    if last != "refused":
+        state, code, done = {"complete": (0, None, at[9]), "partial": (1, None, None), "failed": (2, "http_503", None)}[
+            last
+        ]
+        row = (2, 1, at[0], at[1], state, code, at[9], done)
+        connection.execute("INSERT INTO slice VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL)", row)
+    connection.commit()
+    connection.close()
+    key = registered(ledger := opened(), make_org("beta"))[0].key
+    ((history, _),) = ledger.histories([HistoryQuery(key=key, recent_from=None, names=("beta",))])
+    found = history.refusal
+    assert (None if found is None else found.first_at) == (None if refused_at is None else day(refused_at))
+    if found is not None:
+        assert (found.reason, found.message, found.last_at) == (RefusalReason.CREDENTIAL, None, day(7))
+    assert query(path, "SELECT name FROM refusal") == ([("beta",)] if refused_at else [])
 
 
 def test_an_older_ledger_is_migrated_when_it_is_opened(opened: Open, path: Path, next_version: Path) -> None:

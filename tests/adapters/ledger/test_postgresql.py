@@ -20,7 +20,7 @@ from sqlalchemy import Connection
 from collector.errors import LedgerError
 from collector.ledger import SqlLedger, open_reader, versions
 from collector.ledger.postgresql import Dsn, PostgresDatabase
-from collector.ledger.schema import metadata
+from collector.ledger.schema import BEGINNING, metadata
 from tests.adapters.ledger.conftest import Open
 from tests.adapters.ledger.support import ALWAYS, commit, refusal, registered, schema_of
 from tests.support.disks import small_disk_at
@@ -82,7 +82,9 @@ def test_migrations_create_the_tables_of_the_schema(opened: Open) -> None:
     assert opened()._database.read(look) == []
 
 
-def test_an_older_ledger_is_migrated_when_it_is_opened(monkeypatch: pytest.MonkeyPatch, url: str, opened: Open) -> None:
+def test_an_older_ledger_is_migrated_when_it_is_opened(
+    monkeypatch: pytest.MonkeyPatch, server: Server, url: str, opened: Open
+) -> None:
     def to_first(tx: Connection) -> None:
         config = Config(attributes={"connection": tx, "version_table": versions.version_table(tx)})
         config.set_main_option("script_location", versions.SCRIPTS)
@@ -92,9 +94,23 @@ def test_an_older_ledger_is_migrated_when_it_is_opened(monkeypatch: pytest.Monke
         patched.setattr(versions, "KNOWN", ("0001",))
         patched.setattr(versions, "migrate", to_first)
         PostgresDatabase.open(Dsn.of(url), durable=False).close()
+    schema = schema_of(url)
+    server.sql(
+        f"""
+        INSERT INTO {schema}.org (id, name, wanted_from) VALUES (7, 'acme', 0);
+        INSERT INTO {schema}.alias (name, org) VALUES ('acme', 7);
+        INSERT INTO {schema}.calendar (org, since, zone, granularity) VALUES (7, {BEGINNING}, 'UTC', 'day');
+        INSERT INTO {schema}.slice (org, population, start, "end", state, code, asked_at, complete_at)
+        VALUES (7, 0, 0, 86400000000, 0, NULL, 5, 5), (7, 0, 1, 2, 3, 'refused_not_admin', 6, NULL),
+               (7, 0, 2, 3, 3, 'refused_credential', 8, NULL), (7, 1, 2, 3, 2, 'http_503', 9, NULL)
+        """,
+        DATABASE,
+    )
     ledger = opened()
     assert ledger._database.read(versions.version_of) == versions.KNOWN[-1] != "0001"
     assert ledger.acquire([registered(ledger, make_org())[0].key]) == {}
+    found = server.sql(f"SELECT name, reason, message, first_at, last_at FROM {schema}.refusal", DATABASE)
+    assert found == [("acme", "credential", None, 6, 8)]
 
 
 def test_a_newer_ledger_is_refused_and_not_changed(server: Server, opened: Open, url: str) -> None:

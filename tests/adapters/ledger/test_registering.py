@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from collector.core.identities import user_fingerprint
 from collector.core.ledger_entries import Standing
 from collector.ledger import SqlLedger
-from collector.ledger.registry import fingerprint
 from collector.ledger.schema import metadata
 from collector.model import BasicCredential, BearerCredential, Org
 from tests.adapters.ledger.conftest import Open
@@ -160,12 +160,12 @@ def test_two_names_of_one_organization_find_the_same_row(ledger: SqlLedger) -> N
 
 def test_a_fingerprint_contains_only_the_base_url_and_user(ledger: SqlLedger) -> None:
     org = make_org("acme")
-    assert fingerprint(org) == hashlib.sha256(b"http://127.0.0.1:9\0acme@example.test").hexdigest()
-    assert fingerprint(with_token("acme")) is None
+    assert user_fingerprint(org) == hashlib.sha256(b"http://127.0.0.1:9\0acme@example.test").hexdigest()
+    assert user_fingerprint(with_token("acme")) is None
     registered(ledger, org, with_token("token"))
     tables = metadata.sorted_tables
     dump = repr(ledger._database.read(lambda tx: [tx.execute(table.select()).all() for table in tables]))
-    assert str(fingerprint(org)) in dump
+    assert str(user_fingerprint(org)) in dump
     assert "key-of-acme" not in dump
     assert "token-of-token" not in dump
     assert "acme@example.test" not in dump

@@ -26,11 +26,10 @@ def test_a_clock_that_is_set_back_prolongs_nothing() -> None:
     assert quarantine.waiting(NOON - 5 * QUARANTINE_FOR) == set()
 
 
-def test_since_when_it_is_refused_survives_being_refused_again() -> None:
+def test_an_org_that_is_refused_again_is_left_alone_again() -> None:
     quarantine = Quarantine()
     quarantine.quarantine("a", NO, NOON)
     quarantine.quarantine("a", NO, NOON + QUARANTINE_FOR)
-    assert quarantine.quarantined["a"].since == NOON
     assert quarantine.quarantined["a"].again_at == NOON + 2 * QUARANTINE_FOR
 
 
