@@ -15,7 +15,10 @@ from unittest.mock import patch
 import pytest
 from structlog.testing import capture_logs
 
+from collector.adapters.sinks.directory import JOURNAL
+from collector.adapters.sinks.directory_id import ID_FILE
 from collector.adapters.sinks.files import OsFiles
+from collector.app.command import Permits
 from collector.app.coverage import CoverageReader
 from collector.app.leftovers import finish_leftovers
 from collector.core.exit_codes import ExitCode
@@ -179,6 +182,7 @@ def test_recover_takes_over_the_files_of_another_directory(world: World) -> None
     world.backfill(NOON, "2026-06-10", "2026-06-12")
     restore(world, backup)
     (world.directory / "out").rename(world.directory / "other")
+    world.permits = Permits(elsewhere=True)
     ledger = SqlLedger.open(world.ledger_url, command="test", now=lambda: NOON, durable=False)
     with closing(ledger):
         directory = world.directory / "other"
@@ -218,6 +222,28 @@ def test_a_backfill_that_ran_after_the_backup_is_wanted_again_with_the_commands_
     delivered(world)
 
 
+def test_a_restored_ledger_skips_revisions_of_runs_of_which_only_a_note_is_left(world: World) -> None:
+    """Readers had moved files and manifests away: it emitted revision 1 again, with other numbers."""
+    world.api = FakeApi(script=counting(10))
+    world.collect(NOON)
+    backup = back_up(world)
+    for n in (1, 2):
+        world.api = FakeApi(script=counting(10 + n))
+        world.backfill(NOON + n * HOUR, "2026-06-10", "2026-06-12", force=True)
+    read = world.directory / "read"
+    (read / "out").mkdir(parents=True)
+    for file in (world.directory / "out").glob("[!.]*"):
+        file.rename(read / "out" / file.name)
+    restore(world, backup)
+    world.api = FakeApi(script=counting(20))
+    with capture_logs() as logs:
+        world.backfill(NOON + 3 * HOUR, "2026-06-10", "2026-06-12")
+    (told,) = [log for log in logs if log["event"] == "ledger.behind"]
+    assert (told["runs"], told["unread"]) == (2, ["0002", "0003"])
+    assert {record["revision"] for record in world.records} == {3}
+    delivered(world, read)
+
+
 def missing(world: World) -> dict[str, int]:
     """Return what `status` says is not complete."""
     ledger = SqlLedger.open(world.ledger_url, command="test", now=lambda: NOON, durable=False)
@@ -237,6 +263,7 @@ def test_what_a_restored_ledger_emitted_again_elsewhere_is_named_when_the_old_di
     restore(world, backup)
     old, new = world.directory / "old", world.directory / "out"
     new.rename(old)
+    world.permits = Permits(elsewhere=True)
     world.api = FakeApi(script=counting(tests))
     emitted = world.backfill(NOON + HOUR, "2026-06-10", "2026-06-14").summary.records
     ledger = SqlLedger.open(world.ledger_url, command="test", now=lambda: NOON + HOUR, durable=False)
@@ -258,6 +285,7 @@ def test_what_a_restored_ledger_emitted_again_elsewhere_is_named_when_the_old_di
 def test_a_run_reads_nothing_of_a_directory_whose_runs_it_knows(world: World) -> None:
     results: list[RunResult] = [world.collect(NOON + n * HOUR) for n in range(3)]
     (world.directory / "out" / "usage-notes.jsonl").write_text("no file of ours")
-    with patch.object(OsFiles, "read", side_effect=AssertionError):
+    with patch.object(OsFiles, "read", autospec=True, side_effect=OsFiles.read) as read:
         results.append(world.collect(NOON + 4 * HOUR))
+    assert {call.args[1].name for call in read.call_args_list} == {ID_FILE, JOURNAL}
     assert [result.adopted for result in results] == [None] * 4

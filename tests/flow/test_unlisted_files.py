@@ -12,6 +12,7 @@ from unittest.mock import patch
 import pytest
 
 from collector.adapters.sinks import DirectorySink
+from collector.adapters.sinks.files import OsFiles
 from collector.app.command import Command
 from collector.core.exit_codes import ExitCode
 from collector.core.ranges import Between, Moment
@@ -81,7 +82,12 @@ def test_a_recovered_file_that_a_reader_has_moved_away_is_listed_as_the_ledger_h
     out = world.directory / "out"
     (hidden,) = out.glob(".usage-*")
     records, size = hidden.read_bytes().count(b"\n"), hidden.stat().st_size
-    with patch("collector.adapters.sinks.files.OsFiles.read", return_value=None):
+
+    def moved_away(files: OsFiles, path: Path) -> bytes | None:
+        return None if path.name.startswith("usage-") else read(files, path)
+
+    read = OsFiles.read
+    with patch.object(OsFiles, "read", moved_away):
         world.backfill(NOON + HOUR, "2026-06-01", "2026-06-03")
     (file,) = recovered(world)
     assert (file["records"], file["bytes"], file["sha256"]) == (records, size, None)

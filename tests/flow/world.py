@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from collector.adapters.sinks import DirectorySink
-from collector.app.command import Command
+from collector.adapters.sinks.files import OsFiles
+from collector.app.command import NOTHING, Command, Permits
+from collector.app.outputs import check_output
 from collector.app.prepare import prepare
 from collector.app.wiring import run_config
 from collector.config import LoadedConfig, Settings
@@ -55,6 +57,7 @@ class World:
     limits: Limits = FAST
     schedule: dict[str, Any] = field(default_factory=dict)
     same_organization: str = "refuse"
+    permits: Permits = NOTHING
     runs: int = 0
     events: list[Event] = field(default_factory=list)
 
@@ -112,10 +115,13 @@ class World:
     ) -> RunResult:
         """Make one run, as a process would: the ledger is opened and closed."""
         config = self.config
+        command = replace(command, permits=self.permits)
         with ExitStack() as stack:
             ledger = SqlLedger.open(self.ledger_url, command=command.name, now=clock.now, durable=False)
             stack.callback(ledger.close)
-            sink = DirectorySink.open(self.directory / "out", run_id=run_id, seal_at=10**8)
+            ledger_id = ledger.known_outputs().ledger_id
+            check_output(ledger, config.settings, command.permits, OsFiles())
+            sink = DirectorySink.open(self.directory / "out", run_id=run_id, seal_at=10**8, ledger_id=ledger_id)
             stack.callback(sink.close)
             session = prepare(ledger, config, command, run_id, clock)
             return await Run(

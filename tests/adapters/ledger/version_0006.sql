@@ -40,7 +40,7 @@ CREATE TABLE file (
 	holder VARCHAR(64), host TEXT, place VARCHAR(64), 
 	CONSTRAINT file_holder FOREIGN KEY(holder) REFERENCES holder (holder_id) ON DELETE SET NULL
 );
-INSERT INTO "file" VALUES(1,'run-1','out','usage-run-1-0001.jsonl',512,1,1,NULL,'pod-0','0123456789abcdef0123456789abcdef');
+INSERT INTO "file" VALUES(1,'run-1','out','usage-run-1-0001.jsonl',512,1,1,'0123456789abcdef','pod-0','0123456789abcdef0123456789abcdef');
 CREATE TABLE holder (
 	holder_id VARCHAR(64) NOT NULL, 
 	host TEXT NOT NULL, 
@@ -49,6 +49,7 @@ CREATE TABLE holder (
 	since BIGINT NOT NULL, server TEXT, missed_since BIGINT, 
 	PRIMARY KEY (holder_id)
 );
+INSERT INTO "holder" VALUES('0123456789abcdef','host',42,'collect',1780272000000000,NULL,NULL);
 CREATE TABLE ledger (
 	id VARCHAR(32) NOT NULL, 
 	PRIMARY KEY (id)
@@ -64,7 +65,7 @@ CREATE TABLE org (
 	CONSTRAINT org_org_id UNIQUE (org_id), 
 	CONSTRAINT org_holder FOREIGN KEY(holder) REFERENCES holder (holder_id) ON DELETE SET NULL
 );
-INSERT INTO "org" VALUES(1,'111','Acme Corp','acme',1780272000000000,NULL);
+INSERT INTO "org" VALUES(1,'111','Acme Corp','acme',1780272000000000,'0123456789abcdef');
 INSERT INTO "org" VALUES(2,NULL,NULL,'beta',1780272000000000,NULL);
 CREATE TABLE output (
 	path TEXT NOT NULL, 
@@ -101,7 +102,7 @@ CREATE TABLE run (
 	PRIMARY KEY (run_id), 
 	CONSTRAINT run_holder FOREIGN KEY(holder) REFERENCES holder (holder_id) ON DELETE SET NULL
 );
-INSERT INTO "run" VALUES('run-1','collect',NULL,1780963200000000,NULL,NULL);
+INSERT INTO "run" VALUES('run-1','collect','0123456789abcdef',1780963200000000,NULL,NULL);
 CREATE TABLE slice (
 	org INTEGER NOT NULL, 
 	population SMALLINT NOT NULL, 
