@@ -13,7 +13,7 @@ from collector.adapters.sinks.directory import journal_of, note, output_error
 from collector.adapters.sinks.directory_id import ensure_id, id_of
 from collector.adapters.sinks.files import Files
 from collector.adapters.text import shell_word
-from collector.app.command import Permits
+from collector.app.command import Command
 from collector.config import Settings
 from collector.core.outputs import STDOUT, Fit, KnownOutputs, Output, fit_of
 from collector.errors import ConfigError, OutputError
@@ -22,7 +22,7 @@ from collector.ports import Ledger
 _NAMED = 3  # directories, in a message
 
 
-def check_output(ledger: Ledger, settings: Settings, permits: Permits, files: Files) -> None:
+def check_output(ledger: Ledger, settings: Settings, command: Command, files: Files) -> None:
     """Return if a run may deliver to its output. Creates nothing.
 
     Raises ConfigError for an output that isn't the ledger's, and OutputError for a directory that isn't the one that
@@ -32,26 +32,26 @@ def check_output(ledger: Ledger, settings: Settings, permits: Permits, files: Fi
         return
     known = ledger.known_outputs()
     directory = directory_of(settings)
-    here = _output(directory, id_of(files, directory) if directory else None)
+    here = _output(command, directory, id_of(files, directory) if directory else None)
     fit = fit_of(here, known, across_machines=ledger.across_machines)
-    if fit is Fit.ELSEWHERE and not permits.elsewhere:
+    if fit is Fit.ELSEWHERE and not command.permits.elsewhere:
         raise ConfigError(_elsewhere(here, known))
-    if fit is Fit.REPLACED and not permits.elsewhere:
+    if fit is Fit.REPLACED and not command.permits.elsewhere:
         raise OutputError(_replaced(here, known))
     owner = journal_of(files, directory).ledger_id if directory else None
-    if owner not in {None, known.ledger_id} and not permits.adopt:
+    if owner not in {None, known.ledger_id} and not command.permits.adopt:
         raise OutputError(_of_another_ledger(here))
 
 
-def claim_output(ledger: Ledger, settings: Settings, permits: Permits, files: Files) -> Output:
+def claim_output(ledger: Ledger, settings: Settings, command: Command, files: Files) -> Output:
     """Note in ledger and directory that they belong together; return the output. Raises what `check_output` does."""
-    check_output(ledger, settings, permits, files)
+    check_output(ledger, settings, command, files)
     directory = directory_of(settings)
     if not ledger.remembers:
-        return _output(directory, None)
+        return _output(command, directory, None)
     known = ledger.known_outputs()
-    here = _output(directory, ensure_id(files, directory) if directory else None)
-    if directory and permits.adopt and journal_of(files, directory).ledger_id not in {None, known.ledger_id}:
+    here = _output(command, directory, ensure_id(files, directory) if directory else None)
+    if directory and command.permits.adopt and journal_of(files, directory).ledger_id not in {None, known.ledger_id}:
         try:
             note(files, directory, None, known.ledger_id)
         except OSError as error:
@@ -66,8 +66,9 @@ def directory_of(settings: Settings) -> Path | None:
     return None if settings.output.path == STDOUT else Path(settings.output.path).resolve()
 
 
-def _output(directory: Path | None, directory_id: str | None) -> Output:
-    return Output(path=str(directory or STDOUT), directory_id=directory_id, host=socket.gethostname())
+def _output(command: Command, directory: Path | None, directory_id: str | None) -> Output:
+    shard = str(command.scope.shard) if command.scope.shard else ""
+    return Output(path=str(directory or STDOUT), directory_id=directory_id, host=socket.gethostname(), shard=shard)
 
 
 def _elsewhere(here: Output, known: KnownOutputs) -> str:

@@ -53,7 +53,7 @@ def prepare(
     files = files or OsFiles()
     if not ledger.remembers and (own := directory_of(settings)):
         _refuse_directory_of_a_ledger(own, files)
-    output = claim_output(ledger, settings, command.permits, files)
+    output = claim_output(ledger, settings, command, files)
     directory = directory_of(settings)
     orgs = command.scope.of(config.orgs)
     unsettled = Unsettled()

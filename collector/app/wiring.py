@@ -116,7 +116,7 @@ async def run_once(
     async with AsyncExitStack() as stack:
         ledger = await offload(lambda: ledger_of_run(config, command.name, clock, create=create))
         stack.push_async_callback(offload, ledger.close)
-        await offload(lambda: check_output(ledger, settings, command.permits, OsFiles()))
+        await offload(lambda: check_output(ledger, settings, command, OsFiles()))
         sink = await offload(lambda: open_sink(settings, run_id, ledger.known_outputs().ledger_id))
         stack.push_async_callback(offload, sink.close)
         session = await offload(lambda: prepare(ledger, config, command, run_id, clock))

@@ -23,6 +23,7 @@ class Output:
     path: str  # absolute, or `STDOUT`
     directory_id: str | None  # of a directory, unless it has none yet
     host: str  # the machine
+    shard: str = ""  # such as 0/4, of a run that had one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +49,10 @@ class Fit(Enum):
 
 
 def fit_of(here: Output, known: KnownOutputs, *, across_machines: bool) -> Fit:
-    """Return how an output fits. Machines that share a ledger may each have a directory of their own at one path."""
+    """Return how an output fits.
+
+    Machines that share a ledger may each have a directory of their own at one path, and shards one at their own path.
+    """
     if here.path == STDOUT:
         return _fit_of_stdout(known)
     if here.directory_id is not None and here.directory_id in {one.directory_id for one in known.outputs}:
@@ -56,7 +60,8 @@ def fit_of(here: Output, known: KnownOutputs, *, across_machines: bool) -> Fit:
     at_path = [one for one in known.outputs if one.path == here.path]
     if any(not across_machines or one.host == here.host for one in at_path):
         return Fit.REPLACED
-    return Fit.ELSEWHERE if known.outputs and not at_path else Fit.NEW
+    ours = [one for one in known.outputs if not here.shard or one.shard == here.shard]
+    return Fit.ELSEWHERE if ours and not at_path else Fit.NEW
 
 
 def _fit_of_stdout(known: KnownOutputs) -> Fit:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import Connection, delete, func, select
 
 from collector.core.outputs import STDOUT, KnownOutputs, Output
@@ -14,7 +16,7 @@ def known(tx: Connection) -> KnownOutputs:
     rows = tx.execute(select(output).order_by(output.c.number.desc(), output.c.path))
     return KnownOutputs(
         ledger_id=tx.scalars(select(ledger.c.id)).one(),
-        outputs=tuple(Output(path=row.path, directory_id=row.directory_id or None, host=row.host) for row in rows),
+        outputs=tuple(_output(row) for row in rows),
     )
 
 
@@ -23,7 +25,7 @@ def deliver_to(tx: Connection, one: Output) -> None:
 
     Nothing is written for the one that is the latest already.
     """
-    key = {"path": one.path, "directory_id": one.directory_id or "", "host": one.host}
+    key = {"path": one.path, "directory_id": one.directory_id or "", "host": one.host, "shard": one.shard}
     latest = tx.execute(select(output).order_by(output.c.number.desc()).limit(1)).first()
     if latest is not None and {name: latest._mapping[name] for name in key} == key:  # noqa: SLF001 - SQLAlchemy's own
         return
@@ -31,5 +33,8 @@ def deliver_to(tx: Connection, one: Output) -> None:
         tx.execute(delete(output).where(output.c.path == STDOUT))
     number = (tx.scalar(select(func.max(output.c.number))) or 0) + 1
     statement = insert_into(output, tx).values(number=number, **key)
-    columns = [output.c.path, output.c.directory_id, output.c.host]
-    tx.execute(statement.on_conflict_do_update(index_elements=columns, set_={"number": number}))
+    tx.execute(statement.on_conflict_do_update(index_elements=list(key), set_={"number": number}))
+
+
+def _output(row: Any) -> Output:
+    return Output(path=row.path, directory_id=row.directory_id or None, host=row.host, shard=row.shard)

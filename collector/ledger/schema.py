@@ -140,6 +140,7 @@ output = Table(
     Column("path", Text, primary_key=True),
     Column("directory_id", String(64), primary_key=True),
     Column("host", Text, primary_key=True),
+    Column("shard", Text, primary_key=True),  # empty for a run without one
     Column("number", BigInteger, nullable=False),  # the highest is the latest
     sqlite_with_rowid=False,
 )

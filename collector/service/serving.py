@@ -91,7 +91,8 @@ class ServiceHost:
         orgs = self._scope.of(config.orgs)
 
         def work(ledger: SqlLedger) -> None:
-            check_output(ledger, config.settings, self._permits, OsFiles())
+            command = Command(name=COMMAND, range_=None, scope=self._scope, permits=self._permits)
+            check_output(ledger, config.settings, command, OsFiles())
             register(ledger, config, orgs, self._clock.now())
 
         await self.read(config, work)

@@ -120,7 +120,7 @@ class World:
             ledger = SqlLedger.open(self.ledger_url, command=command.name, now=clock.now, durable=False)
             stack.callback(ledger.close)
             ledger_id = ledger.known_outputs().ledger_id
-            check_output(ledger, config.settings, command.permits, OsFiles())
+            check_output(ledger, config.settings, command, OsFiles())
             sink = DirectorySink.open(self.directory / "out", run_id=run_id, seal_at=10**8, ledger_id=ledger_id)
             stack.callback(sink.close)
             session = prepare(ledger, config, command, run_id, clock)

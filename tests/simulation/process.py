@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from sqlalchemy.util import await_only, greenlet_spawn
 
 from collector.adapters.sinks import DirectorySink
-from collector.app.command import Command
+from collector.app.command import Command, Permits
 from collector.app.prepare import prepare
 from collector.app.scope import Scope
 from collector.app.wiring import run_config
@@ -222,6 +222,7 @@ class Process:
             force=launch.force,
             scope=Scope(orgs=self.world.names(launch.only, self.config), shard=launch.shard),
             wait=timedelta(seconds=launch.wait),
+            permits=Permits(elsewhere=True),  # processes of one machine have directories of their own
         )
 
     def _hear(self, event: Event) -> None:

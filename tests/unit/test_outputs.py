@@ -10,8 +10,8 @@ ONE, TWO = "1" * 32, "2" * 32
 LEDGER, OTHER = "a" * 32, "b" * 32
 
 
-def at(path: str, directory_id: str | None = None, *, host: str = "m0") -> Output:
-    return Output(path=path, directory_id=directory_id, host=host)
+def at(path: str, directory_id: str | None = None, *, host: str = "m0", shard: str = "") -> Output:
+    return Output(path=path, directory_id=directory_id, host=host, shard=shard)
 
 
 def known(*outputs: Output) -> KnownOutputs:
@@ -53,6 +53,22 @@ def test_an_output_fits_if_the_records_of_before_are_there(here: Output, before:
 )
 def test_machines_that_share_a_ledger_may_each_have_a_disk_at_one_path(here: Output, fit: Fit) -> None:
     assert fit_of(here, known(at("/out", ONE)), across_machines=True) is fit
+
+
+@pytest.mark.parametrize(
+    ("here", "fit"),
+    [
+        (at("/two", shard="1/2"), Fit.NEW),
+        (at("/two", shard="0/2"), Fit.ELSEWHERE),
+        (at("/two", shard="0/3"), Fit.NEW),  # the number of shards was changed
+        (at("/two"), Fit.ELSEWHERE),
+        (at("/one", ONE), Fit.KNOWN),
+        (at("/one", shard="1/2"), Fit.REPLACED),
+        (at(STDOUT, shard="1/2"), Fit.ELSEWHERE),
+    ],
+)
+def test_each_shard_may_have_a_directory_of_its_own(here: Output, fit: Fit) -> None:
+    assert fit_of(here, known(at("/one", ONE, shard="0/2")), across_machines=False) is fit
 
 
 def test_a_journal_names_all_runs_and_belongs_to_the_ledger_of_its_last_line() -> None:

@@ -71,13 +71,14 @@ CREATE TABLE output (
 	path TEXT NOT NULL, 
 	directory_id VARCHAR(64) NOT NULL, 
 	host TEXT NOT NULL, 
+	shard TEXT NOT NULL, 
 	number BIGINT NOT NULL, 
-	PRIMARY KEY (path, directory_id, host)
+	PRIMARY KEY (path, directory_id, host, shard)
 )
  WITHOUT ROWID
 
 ;
-INSERT INTO "output" VALUES('/srv/out','0123456789abcdef0123456789abcdef','pod-0',1);
+INSERT INTO "output" VALUES('/srv/out','0123456789abcdef0123456789abcdef','pod-0','0/2',1);
 CREATE TABLE refusal (
 	name TEXT NOT NULL, 
 	reason VARCHAR(64) NOT NULL, 

@@ -23,6 +23,7 @@ def upgrade() -> None:
         sa.Column("path", sa.Text, primary_key=True),
         sa.Column("directory_id", sa.String(64), primary_key=True),
         sa.Column("host", sa.Text, primary_key=True),
+        sa.Column("shard", sa.Text, primary_key=True),
         sa.Column("number", sa.BigInteger, nullable=False),
         sqlite_with_rowid=False,
     )
