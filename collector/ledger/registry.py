@@ -2,6 +2,10 @@
 
 An org is found by the organization that its config entry pins, else by its name, else by the user of its
 credential. So after a rename in the config, no slice is fetched again.
+
+The row of an org that pins its organization has that `org_id` from the start, so that no second row is made for the
+organization: not by another name that pins it, not by an adoption. Until an answer or a sealed file confirms the pin
+(then the row has an `org_name`), it may be corrected.
 """
 
 from __future__ import annotations
@@ -17,7 +21,8 @@ from collector.core.ledger_entries import CalendarChanged, CutOver, Holder, Stan
 from collector.core.wanted import wanted_since
 from collector.ledger.calendars import Calendars
 from collector.ledger.codec import instant_of, micros
-from collector.ledger.schema import alias, org
+from collector.ledger.identity import merge
+from collector.ledger.schema import CONFIRMED, alias, org
 from collector.ledger.statements import insert_into
 from collector.model import BasicCredential, Org, Window
 
@@ -27,9 +32,11 @@ class _Row:
     """An org's row."""
 
     key: int
-    org_id: str | None
+    org_id: str | None  # the organization, or the one that is expected: see `confirmed`
     name: str
     wanted_from: int
+    confirmed: bool = False
+    leased: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +73,10 @@ def register(
     if refused := _refused(calendars_since):
         return dict(refused)  # nothing is written: the whole config is refused, and the last one still fits
     cuts = _cuts(calendars, entries, found, wanted_from)
+    registry.merge_rows()
     new = [org_ for org_ in orgs if org_.name not in found]
     created = _insert(tx, new, wanted_from)
-    calendars.add_first({created[org_.name].key: org_ for org_ in new})
+    calendars.add_first({created[org_.name].key: org_ for org_ in reversed(new)})
     calendars.write(me)
     standings: dict[str, Standing | CalendarChanged] = {}
     matched: list[tuple[Org, _Row]] = []
@@ -78,19 +86,20 @@ def register(
         matched.append((org_, row))
         standings[org_.name] = Standing(
             key=row.key,
-            org_id=row.org_id,
+            org_id=row.org_id if row.confirmed else None,
             wanted_from=wanted_since(org_, instant_of(row.wanted_from), first=wanted_from.get(org_.name)),
             calendar_since=None if isinstance(since, CalendarChanged) else since,
             cut_over=cuts.get(org_.name),
         )
     registry.write_names(matched)
+    registry.write_pins(matched)
     registry.write_wanted_from([(row, standings[org_.name]) for org_, row in matched])
     return standings
 
 
 def identified(tx: Connection) -> dict[str, str]:
     """Return the organization id of each org by its current name, for all orgs that are identified."""
-    query = select(org.c.name, org.c.org_id).where(org.c.org_id.is_not(None))
+    query = select(org.c.name, org.c.org_id).where(CONFIRMED)
     return {row.name: row.org_id for row in tx.execute(query)}
 
 
@@ -140,25 +149,76 @@ class _Registry:
     def __init__(self, tx: Connection, names: Collection[str]) -> None:
         self._tx = tx
         self._names = set(names)
-        rows = tx.execute(select(org.c.id, org.c.org_id, org.c.name, org.c.wanted_from))
-        self._rows = {row.id: _Row(*row) for row in rows}
+        columns = (org.c.id, org.c.org_id, org.c.name, org.c.wanted_from, CONFIRMED, org.c.holder.is_not(None))
+        self._rows = {row.id: _Row(*row) for row in tx.execute(select(*columns))}
         self._by_org_id = {row.org_id: row for row in self._rows.values() if row.org_id is not None}
         self._aliases = {row.name: _Alias(row.org, row.fingerprint) for row in tx.execute(select(alias))}
         self._by_user: dict[str, set[int]] = {}
-        for known in self._aliases.values():
+        self._names_of: dict[int, set[str]] = {}
+        for name, known in self._aliases.items():
+            self._names_of.setdefault(known.key, set()).add(name)
             if known.fingerprint is not None:
                 self._by_user.setdefault(known.fingerprint, set()).add(known.key)
+        self._scope: set[str] = set()  # the names of the orgs that are looked up
+        self._found: dict[str, _Row] = {}
+        self._taken: set[int] = set()  # the keys of the rows that were found
+        self._merged: dict[int, tuple[int, str]] = {}  # by the key of a row: the one it becomes part of, and the name
 
     def find(self, orgs: Sequence[Org]) -> dict[str, _Row]:
         """Return the rows of the orgs that have one, by name. Each lookup runs for all orgs, the most certain first."""
-        found: dict[str, _Row] = {}
+        self._scope = {org_.name for org_ in orgs}
         for look_up in (self._by_pin, self._by_name, self._by_user_renamed):
             for org_ in orgs:
-                if org_.name not in found and (row := look_up(org_)) is not None:
-                    found[org_.name] = row
-                    # With the new name, no other org is found as a rename of this one.
-                    self._rows[row.key] = replace(row, name=org_.name)
-        return found
+                if org_.name in self._found:
+                    continue
+                if (row := self._by_pin(org_) or look_up(org_)) is not None:
+                    self._take(row, org_)
+        for org_ in orgs:
+            if org_.name in self._found and org_.org_id is not None:
+                self._find_unconfirmed(org_, self._found[org_.name])
+        return self._found
+
+    def _take(self, row: _Row, org_: Org) -> None:
+        self._found[org_.name] = row
+        self._taken.add(row.key)
+        if org_.org_id is not None:
+            self._by_org_id[org_.org_id] = row
+        # With the new name, no other org is found as a rename of this one.
+        self._rows[row.key] = replace(row, name=org_.name, org_id=row.org_id if row.confirmed else org_.org_id)
+
+    def _find_unconfirmed(self, org_: Org, row: _Row) -> None:
+        """Find the second row of an org that was registered without the pin by which it has another one now.
+
+        It is merged, so that no process leases it beside that other one. If a process has leased it, it is the org's
+        row until the first answer merges it.
+        """
+        second = self._by_name(org_) or self._by_user_renamed(org_)
+        if second is None or second.confirmed or second.key in self._taken:
+            return
+        self._taken.add(second.key)
+        if second.leased:
+            self._found[org_.name] = second
+        else:
+            self._merged[second.key] = row.key, org_.name
+            self._found[org_.name] = replace(row, wanted_from=min(row.wanted_from, second.wanted_from))
+
+    def merge_rows(self) -> None:
+        """Merge the second rows of orgs into those that their pins name."""
+        for second, (into, name) in self._merged.items():
+            merge(self._tx, second, into, name)
+
+    def write_pins(self, matched: Sequence[tuple[Org, _Row]]) -> None:
+        """Write which organization each row is expected to be of, where neither an answer nor a file has shown it."""
+        pins = {
+            row.key: org_.org_id
+            for org_, row in matched
+            if not row.confirmed
+            and row.org_id != org_.org_id
+            and (org_.org_id is None or self._by_org_id.get(org_.org_id, row).key == row.key)
+        }
+        if pins:
+            changed = update(org).where(org.c.id == bindparam("key")).values(org_id=bindparam("pin"))
+            self._tx.execute(changed, [{"key": key, "pin": pin} for key, pin in pins.items()])
 
     def write_names(self, matched: Sequence[tuple[Org, _Row]]) -> None:
         """Write the current name of each row, and the aliases."""
@@ -203,23 +263,41 @@ class _Registry:
         # org, unless the user is the same.
         given_away = row.name != org_.name and row.name in self._names
         same_user = known.fingerprint is not None and known.fingerprint == fingerprint(org_)
-        return None if given_away and not same_user else _unless_another(row, org_)
+        return None if given_away and not same_user else self._unless_another(row, org_)
 
     def _by_user_renamed(self, org_: Org) -> _Row | None:
         user = fingerprint(org_)
         rows = [self._rows[key] for key in self._by_user.get(user, ())] if user is not None else []
         renamed = [row for row in rows if row.name not in self._names]
-        return _unless_another(renamed[0], org_) if len(renamed) == 1 else None
+        return self._unless_another(renamed[0], org_) if len(renamed) == 1 else None
 
+    def _unless_another(self, row: _Row, org_: Org) -> _Row | None:
+        """Return the row, or None if it belongs to another organization than the one that the config pins.
 
-def _unless_another(row: _Row, org_: Org) -> _Row | None:
-    """Return the row, or None if it belongs to another organization than the one that the config pins."""
-    return None if org_.org_id is not None and row.org_id not in (None, org_.org_id) else row
+        Also None if another org of the config expects its organization there, and this one does not.
+        """
+        if row.confirmed:
+            return row if org_.org_id in (None, row.org_id) else None
+        others = (self._names_of.get(row.key, set()) & self._names) - {org_.name}
+        expected = row.org_id is not None and bool(others - self._scope)
+        return row if row.org_id == org_.org_id or not (expected or row.key in self._taken) else None
 
 
 def _insert(tx: Connection, orgs: Sequence[Org], wanted_from: Mapping[str, datetime]) -> dict[str, _Row]:
+    """Make a row for each org; one for all that pin the same organization."""
     if not orgs:
         return {}
-    values = [{"name": org_.name, "wanted_from": micros(wanted_from[org_.name])} for org_ in orgs]
-    statement = insert(org).returning(org.c.id, org.c.name, org.c.wanted_from)
-    return {row.name: _Row(row.id, None, row.name, row.wanted_from) for row in tx.execute(statement, values)}
+    alike: dict[str, list[Org]] = {}
+    for org_ in orgs:
+        alike.setdefault(f"name {org_.name}" if org_.org_id is None else f"pin {org_.org_id}", []).append(org_)
+    values = [
+        {
+            "name": some[0].name,
+            "org_id": some[0].org_id,
+            "wanted_from": min(micros(wanted_from[org_.name]) for org_ in some),
+        }
+        for some in alike.values()
+    ]
+    statement = insert(org).returning(org.c.id, org.c.org_id, org.c.name, org.c.wanted_from)
+    rows = {row.name: _Row(*row) for row in tx.execute(statement, values)}
+    return {org_.name: rows[some[0].name] for some in alike.values() for org_ in some}

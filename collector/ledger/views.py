@@ -62,7 +62,7 @@ def organizations(tx: Connection) -> list[Organization]:
         Organization(
             key=row.id,
             name=row.name,
-            org_id=row.org_id,
+            org_id=None if row.org_name is None else row.org_id,
             org_name=row.org_name,
             wanted_from=instant_of(row.wanted_from),
             zone=row.zone,

@@ -44,6 +44,8 @@ class LedgerSession:
             if standing.cut_over:
                 log.warning("calendar.cut_over", org=org.name, message=cut_over(org, standing.cut_over))
             self.wanted.since[org.name] = since_of(org, standing, self.ledger.wanted(standing.key))
+            if standing.org_id is not None:
+                self.identities.add(org, standing.org_id)
         return standing
 
 
