@@ -24,7 +24,8 @@ log = structlog.get_logger("collector")
 AWAITED = (
     "Its slices are in doubt until the file is sealed. The next run that sees its directory seals it. To seal it "
     "yourself, run `collector collect --recover DIR` where the directory is mounted. If the file is gone for good, run "
-    "`collector collect --lost FILE`: the next run then fetches its slices again."
+    "`collector collect --lost FILE`: the next run then fetches its slices again, and the log names a `backfill` for "
+    "those that are too old for that."
 )
 
 

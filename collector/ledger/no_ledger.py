@@ -13,6 +13,7 @@ from collector.core.delivered import DeliveredSlice, OrgRange, PastRun, Taken
 from collector.core.ledger_entries import (
     CalendarChanged,
     CutOver,
+    DoubtfulSlice,
     Holder,
     SliceCommit,
     SliceKey,
@@ -206,6 +207,10 @@ class NoLedger:
     def in_doubt(self) -> Mapping[int, frozenset[int]]:
         """Return no file."""
         return {}
+
+    def doubtful_slices(self, file_ids: Collection[int]) -> Sequence[DoubtfulSlice]:
+        """Return no slice."""
+        return ()
 
     def awaited(self) -> Sequence[AwaitedFile]:
         """Return no file."""
