@@ -1,18 +1,11 @@
-"""Find the row of the ledger that belongs to an org of the config.
+"""Register orgs of the config: find the row that belongs to each (`org_rows`), or create it.
 
-An org is found by the organization that its config entry pins, else by its name, else by the user of its
-credential. So after a rename in the config, no slice is fetched again.
-
-The row of an org that pins its organization has that `org_id` from the start, so that no second row is made for the
-organization: not by another name that pins it, not by an adoption. Until an answer or a sealed file confirms the pin
-(then the row has an `org_name`), it may be corrected.
+After a rename in the config, no slice is fetched again.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, insert, select, update
@@ -22,38 +15,10 @@ from collector.core.wanted import wanted_since
 from collector.ledger.calendars import Calendars
 from collector.ledger.codec import instant_of, micros
 from collector.ledger.identity import merge
+from collector.ledger.org_rows import Alias, OrgRows, Row, fingerprint
 from collector.ledger.schema import CONFIRMED, alias, org
 from collector.ledger.statements import insert_into
-from collector.model import BasicCredential, Org, Window
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """An org's row."""
-
-    key: int
-    org_id: str | None  # the organization, or the one that is expected: see `confirmed`
-    name: str
-    wanted_from: int
-    confirmed: bool = False
-    leased: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Alias:
-    """A name that an org has or had, and the fingerprint of its credential's user at that time."""
-
-    key: int
-    fingerprint: str | None
-
-
-def fingerprint(org_: Org) -> str | None:
-    """Return a hash of the credential's user and base URL; None for a token, which has no user name."""
-    match org_.credential:
-        case BasicCredential(username=username):
-            return hashlib.sha256(f"{org_.base_url}\0{username}".encode()).hexdigest()
-        case _:
-            return None
+from collector.model import Org, Window
 
 
 def register(
@@ -65,21 +30,22 @@ def register(
     me: Holder,
 ) -> dict[str, Standing | CalendarChanged]:
     """Find or create the row of each org (`Ledger.register`). `names` are the names of all orgs in the config."""
-    registry = _Registry(tx, names)
+    rows = OrgRows(tx, names)
     calendars = Calendars(tx)
-    found = registry.find(orgs)
+    found = rows.find(orgs)
     entries = {org_.name: (found[org_.name].key, org_) for org_ in orgs if org_.name in found}
     calendars_since = calendars.resolve(entries)
     if refused := _refused(calendars_since):
         return dict(refused)  # nothing is written: the whole config is refused, and the last one still fits
     cuts = _cuts(calendars, entries, found, wanted_from)
-    registry.merge_rows()
+    for second, (into, name) in rows.merged.items():
+        merge(tx, second, into, name)
     new = [org_ for org_ in orgs if org_.name not in found]
     created = _insert(tx, new, wanted_from)
     calendars.add_first({created[org_.name].key: org_ for org_ in reversed(new)})
     calendars.write(me)
     standings: dict[str, Standing | CalendarChanged] = {}
-    matched: list[tuple[Org, _Row]] = []
+    matched: list[tuple[Org, Row]] = []
     for org_ in orgs:
         row = created.get(org_.name) or found[org_.name]
         since = calendars_since.get(org_.name)
@@ -91,9 +57,9 @@ def register(
             calendar_since=None if isinstance(since, CalendarChanged) else since,
             cut_over=cuts.get(org_.name),
         )
-    registry.write_names(matched)
-    registry.write_pins(matched)
-    registry.write_wanted_from([(row, standings[org_.name]) for org_, row in matched])
+    _write_names(tx, rows, matched)
+    _write_pins(tx, rows, matched)
+    _write_wanted_from(tx, [(row, standings[org_.name]) for org_, row in matched])
     return standings
 
 
@@ -105,14 +71,14 @@ def identified(tx: Connection) -> dict[str, str]:
 
 def locate(tx: Connection, orgs: Sequence[Org], names: Collection[str]) -> dict[str, int]:
     """Return the key of the row that the next run will find for each org, by name. Writes nothing."""
-    return {name: row.key for name, row in _Registry(tx, names).find(orgs).items()}
+    return {name: row.key for name, row in OrgRows(tx, names).find(orgs).items()}
 
 
 def calendar_changes(
     tx: Connection, orgs: Sequence[Org], names: Collection[str]
 ) -> dict[str, CalendarChanged | CutOver]:
     """Return the orgs whose calendar `register` would refuse, else those with a new one that leaves time out."""
-    found = _Registry(tx, names).find(orgs)
+    found = OrgRows(tx, names).find(orgs)
     entries = {org_.name: (found[org_.name].key, org_) for org_ in orgs if org_.name in found}
     calendars = Calendars(tx)
     refused = _refused(calendars.resolve(entries))
@@ -127,7 +93,7 @@ def left_out(tx: Connection, key: int, org_: Org, span: Window) -> CutOver | Non
 def _cuts(
     calendars: Calendars,
     entries: Mapping[str, tuple[int, Org]],
-    found: Mapping[str, _Row],
+    found: Mapping[str, Row],
     wanted_from: Mapping[str, datetime],
 ) -> dict[str, CutOver]:
     cuts = {}
@@ -143,147 +109,52 @@ def _refused(resolved: Mapping[str, datetime | CalendarChanged | None]) -> dict[
     return {name: changed for name, changed in resolved.items() if isinstance(changed, CalendarChanged)}
 
 
-class _Registry:
-    """All orgs and aliases of the ledger (few enough for memory), indexed by pin, name and user."""
-
-    def __init__(self, tx: Connection, names: Collection[str]) -> None:
-        self._tx = tx
-        self._names = set(names)
-        columns = (org.c.id, org.c.org_id, org.c.name, org.c.wanted_from, CONFIRMED, org.c.holder.is_not(None))
-        self._rows = {row.id: _Row(*row) for row in tx.execute(select(*columns))}
-        self._by_org_id = {row.org_id: row for row in self._rows.values() if row.org_id is not None}
-        self._aliases = {row.name: _Alias(row.org, row.fingerprint) for row in tx.execute(select(alias))}
-        self._by_user: dict[str, set[int]] = {}
-        self._names_of: dict[int, set[str]] = {}
-        for name, known in self._aliases.items():
-            self._names_of.setdefault(known.key, set()).add(name)
-            if known.fingerprint is not None:
-                self._by_user.setdefault(known.fingerprint, set()).add(known.key)
-        self._scope: set[str] = set()  # the names of the orgs that are looked up
-        self._found: dict[str, _Row] = {}
-        self._taken: set[int] = set()  # the keys of the rows that were found
-        self._merged: dict[int, tuple[int, str]] = {}  # by the key of a row: the one it becomes part of, and the name
-
-    def find(self, orgs: Sequence[Org]) -> dict[str, _Row]:
-        """Return the rows of the orgs that have one, by name. Each lookup runs for all orgs, the most certain first."""
-        self._scope = {org_.name for org_ in orgs}
-        for look_up in (self._by_pin, self._by_name, self._by_user_renamed):
-            for org_ in orgs:
-                if org_.name in self._found:
-                    continue
-                if (row := self._by_pin(org_) or look_up(org_)) is not None:
-                    self._take(row, org_)
-        for org_ in orgs:
-            if org_.name in self._found and org_.org_id is not None:
-                self._find_unconfirmed(org_, self._found[org_.name])
-        return self._found
-
-    def _take(self, row: _Row, org_: Org) -> None:
-        self._found[org_.name] = row
-        self._taken.add(row.key)
-        if org_.org_id is not None:
-            self._by_org_id[org_.org_id] = row
-        # With the new name, no other org is found as a rename of this one.
-        self._rows[row.key] = replace(row, name=org_.name, org_id=row.org_id if row.confirmed else org_.org_id)
-
-    def _find_unconfirmed(self, org_: Org, row: _Row) -> None:
-        """Find the second row of an org that was registered without the pin by which it has another one now.
-
-        It is merged, so that no process leases it beside that other one. If a process has leased it, it is the org's
-        row until the first answer merges it.
-        """
-        second = self._by_name(org_) or self._by_user_renamed(org_)
-        if second is None or second.confirmed or second.key in self._taken:
-            return
-        self._taken.add(second.key)
-        if second.leased:
-            self._found[org_.name] = second
-        else:
-            self._merged[second.key] = row.key, org_.name
-            self._found[org_.name] = replace(row, wanted_from=min(row.wanted_from, second.wanted_from))
-
-    def merge_rows(self) -> None:
-        """Merge the second rows of orgs into those that their pins name."""
-        for second, (into, name) in self._merged.items():
-            merge(self._tx, second, into, name)
-
-    def write_pins(self, matched: Sequence[tuple[Org, _Row]]) -> None:
-        """Write which organization each row is expected to be of, where neither an answer nor a file has shown it."""
-        pins = {
-            row.key: org_.org_id
-            for org_, row in matched
-            if not row.confirmed
-            and row.org_id != org_.org_id
-            and (org_.org_id is None or self._by_org_id.get(org_.org_id, row).key == row.key)
-        }
-        if pins:
-            changed = update(org).where(org.c.id == bindparam("key")).values(org_id=bindparam("pin"))
-            self._tx.execute(changed, [{"key": key, "pin": pin} for key, pin in pins.items()])
-
-    def write_names(self, matched: Sequence[tuple[Org, _Row]]) -> None:
-        """Write the current name of each row, and the aliases."""
-        names, renamed = [], []
-        for org_, row in matched:
-            now_known = _Alias(row.key, fingerprint(org_))
-            if self._aliases.get(org_.name) != now_known:
-                names.append({"name": org_.name, "org": now_known.key, "fingerprint": now_known.fingerprint})
-            if row.name != org_.name:
-                renamed.append({"key": row.key, "to": org_.name})
-        if names:
-            statement = insert_into(alias, self._tx)
-            new = statement.excluded
-            same = [alias.c.name]
-            statement = statement.on_conflict_do_update(
-                index_elements=same, set_={"org": new.org, "fingerprint": new.fingerprint}
-            )
-            self._tx.execute(statement, names)
-        if renamed:
-            self._tx.execute(update(org).where(org.c.id == bindparam("key")).values(name=bindparam("to")), renamed)
-
-    def write_wanted_from(self, matched: Sequence[tuple[_Row, Standing | CalendarChanged]]) -> None:
-        """Move `wanted_from` of each row back to what the org's standing says, where that is earlier."""
-        earlier = [
-            {"key": row.key, "from": wanted_from}
-            for row, standing in matched
-            if isinstance(standing, Standing) and (wanted_from := micros(standing.wanted_from)) < row.wanted_from
-        ]
-        if earlier:
-            changed = update(org).where(org.c.id == bindparam("key")).values(wanted_from=bindparam("from"))
-            self._tx.execute(changed, earlier)
-
-    def _by_pin(self, org_: Org) -> _Row | None:
-        return None if org_.org_id is None else self._by_org_id.get(org_.org_id)
-
-    def _by_name(self, org_: Org) -> _Row | None:
-        known = self._aliases.get(org_.name)
-        if known is None:
-            return None
-        row = self._rows[known.key]
-        # The row's org was renamed, and its new name is in the config too. So the old name now belongs to another
-        # org, unless the user is the same.
-        given_away = row.name != org_.name and row.name in self._names
-        same_user = known.fingerprint is not None and known.fingerprint == fingerprint(org_)
-        return None if given_away and not same_user else self._unless_another(row, org_)
-
-    def _by_user_renamed(self, org_: Org) -> _Row | None:
-        user = fingerprint(org_)
-        rows = [self._rows[key] for key in self._by_user.get(user, ())] if user is not None else []
-        renamed = [row for row in rows if row.name not in self._names]
-        return self._unless_another(renamed[0], org_) if len(renamed) == 1 else None
-
-    def _unless_another(self, row: _Row, org_: Org) -> _Row | None:
-        """Return the row, or None if it belongs to another organization than the one that the config pins.
-
-        Also None if another org of the config expects its organization there, and this one does not.
-        """
-        if row.confirmed:
-            return row if org_.org_id in (None, row.org_id) else None
-        others = (self._names_of.get(row.key, set()) & self._names) - {org_.name}
-        expected = row.org_id is not None and bool(others - self._scope)
-        return row if row.org_id == org_.org_id or not (expected or row.key in self._taken) else None
+def _write_pins(tx: Connection, rows: OrgRows, matched: Sequence[tuple[Org, Row]]) -> None:
+    """Write which organization each row is expected to be of, where neither an answer nor a file has shown it."""
+    pins = {
+        row.key: org_.org_id
+        for org_, row in matched
+        if not row.confirmed and row.org_id != org_.org_id and rows.may_expect(row, org_.org_id)
+    }
+    if pins:
+        changed = update(org).where(org.c.id == bindparam("key")).values(org_id=bindparam("pin"))
+        tx.execute(changed, [{"key": key, "pin": pin} for key, pin in pins.items()])
 
 
-def _insert(tx: Connection, orgs: Sequence[Org], wanted_from: Mapping[str, datetime]) -> dict[str, _Row]:
+def _write_names(tx: Connection, rows: OrgRows, matched: Sequence[tuple[Org, Row]]) -> None:
+    """Write the current name of each row, and the aliases."""
+    names, renamed = [], []
+    for org_, row in matched:
+        now_known = Alias(row.key, fingerprint(org_))
+        if rows.aliases.get(org_.name) != now_known:
+            names.append({"name": org_.name, "org": now_known.key, "fingerprint": now_known.fingerprint})
+        if row.name != org_.name:
+            renamed.append({"key": row.key, "to": org_.name})
+    if names:
+        statement = insert_into(alias, tx)
+        new = statement.excluded
+        same = [alias.c.name]
+        statement = statement.on_conflict_do_update(
+            index_elements=same, set_={"org": new.org, "fingerprint": new.fingerprint}
+        )
+        tx.execute(statement, names)
+    if renamed:
+        tx.execute(update(org).where(org.c.id == bindparam("key")).values(name=bindparam("to")), renamed)
+
+
+def _write_wanted_from(tx: Connection, matched: Sequence[tuple[Row, Standing | CalendarChanged]]) -> None:
+    """Move `wanted_from` of each row back to what the org's standing says, where that is earlier."""
+    earlier = [
+        {"key": row.key, "from": wanted_from}
+        for row, standing in matched
+        if isinstance(standing, Standing) and (wanted_from := micros(standing.wanted_from)) < row.wanted_from
+    ]
+    if earlier:
+        changed = update(org).where(org.c.id == bindparam("key")).values(wanted_from=bindparam("from"))
+        tx.execute(changed, earlier)
+
+
+def _insert(tx: Connection, orgs: Sequence[Org], wanted_from: Mapping[str, datetime]) -> dict[str, Row]:
     """Make a row for each org; one for all that pin the same organization."""
     if not orgs:
         return {}
@@ -299,5 +170,5 @@ def _insert(tx: Connection, orgs: Sequence[Org], wanted_from: Mapping[str, datet
         for some in alike.values()
     ]
     statement = insert(org).returning(org.c.id, org.c.org_id, org.c.name, org.c.wanted_from)
-    rows = {row.name: _Row(*row) for row in tx.execute(statement, values)}
+    rows = {row.name: Row(*row) for row in tx.execute(statement, values)}
     return {org_.name: rows[some[0].name] for some in alike.values() for org_ in some}

@@ -166,3 +166,9 @@ def test_ten_thousand_pinned_orgs_are_registered_once(ledger: SqlLedger) -> None
     orgs = [make_org(f"org-{n}", org_id=f"id-{n}") for n in range(10_000)]
     assert registered(ledger, *orgs) == registered(ledger, *orgs)
     assert ledger.coverage(registered(ledger, orgs[7])[0].key, days(0, 1)).get((ACCOUNT, T0)) is None
+
+
+def test_orgs_that_pin_one_organization_have_one_row_though_only_one_is_found_by_its_user(ledger: SqlLedger) -> None:
+    key = key_of(ledger, UNPINNED)
+    renamed, newcomer = replace(ACME, name="renamed"), other_credential(replace(ACME, name="newcomer"))
+    assert [standing.key for standing in registered(ledger, newcomer, renamed)] == [key, key]

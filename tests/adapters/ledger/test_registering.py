@@ -9,7 +9,7 @@ import pytest
 
 from collector.core.ledger_entries import Standing
 from collector.ledger import SqlLedger
-from collector.ledger.registry import fingerprint
+from collector.ledger.org_rows import fingerprint
 from collector.ledger.schema import metadata
 from collector.model import BasicCredential, BearerCredential, Org
 from tests.adapters.ledger.conftest import Open
