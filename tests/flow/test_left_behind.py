@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,7 @@ from collector.core.exit_codes import ExitCode
 from collector.ledger import SqlLedger
 from collector.run.manifest import RunResult
 from tests.flow.world import NOON, World
+from tests.support.commands import Here
 from tests.support.fake_api import FakeApi, answer
 from tests.support.orgs import make_org
 
@@ -113,7 +115,7 @@ def lost(tmp_path: Path) -> Machine:
 
 
 @pytest.fixture
-def here(lost: Machine) -> Machine:
+def machine(lost: Machine) -> Machine:
     """Another machine, which doesn't see that directory."""
     return Machine(lost.directory.parent / "here")
 
@@ -123,10 +125,10 @@ def manifest_of(world: World, result: RunResult) -> dict[str, Any]:
     return found
 
 
-def test_a_backfill_does_not_say_that_all_is_complete_if_its_range_is_in_doubt(here: Machine) -> None:
-    result = here.backfill(NOON + HOUR, *NEW)
+def test_a_backfill_does_not_say_that_all_is_complete_if_its_range_is_in_doubt(machine: Machine) -> None:
+    result = machine.backfill(NOON + HOUR, *NEW)
     assert (result.exit_code, result.summary.planned, result.summary.in_doubt) == (ExitCode.INCOMPLETE, 0, SLICES)
-    told = manifest_of(here, result)
+    told = manifest_of(machine, result)
     assert (told["exit_code"], told["in_doubt"], told["slices"]["planned"]) == (3, SLICES, 0)
     entry = told["not_complete"][0]
     assert (entry["state"], entry["reason"], entry["slices"]) == ("in_doubt", "awaited", 3)
@@ -134,44 +136,59 @@ def test_a_backfill_does_not_say_that_all_is_complete_if_its_range_is_in_doubt(h
     assert "usage-0001-0001.jsonl" in entry["message"]
 
 
-def test_a_collect_says_so_of_the_windows_that_it_is_about_and_of_no_others(here: Machine) -> None:
-    result = here.collect(NOON + HOUR)
+def test_the_command_shows_what_is_in_doubt(machine: Machine, here: Here, tmp_path: Path) -> None:
+    config = tmp_path / "collector.yaml"
+    orgs = "".join(f"- {{name: {org.name}, username: u, access_key: k}}\n" for org in machine.orgs)
+    config.write_text(f"state: {{url: '{machine.ledger_url}'}}\napi: {{base_url: 'http://127.0.0.1:9'}}\norgs:\n{orgs}")
+    config.chmod(0o600)
+    range_ = ("--from", NEW[0], "--to", NEW[1])
+    done = here("backfill", "-c", config, "-o", tmp_path / "out", "--log-format", "console", *range_)
+    assert done.code == ExitCode.INCOMPLETE
+    table, reasons = done.stderr.split("in doubt: an earlier run fetched these slices", 1)
+    assert re.search(r"planned.*complete.*in doubt.*records", table)
+    assert re.search(rf"all.* 0 .* {SLICES} .* 0", table)
+    assert "usage-0001-0001.jsonl" in reasons
+    assert "exit 3: some slices are partial, failed or in doubt" in reasons
+
+
+def test_a_collect_says_so_of_the_windows_that_it_is_about_and_of_no_others(machine: Machine) -> None:
+    result = machine.collect(NOON + HOUR)
     assert (result.exit_code, result.summary.in_doubt) == (ExitCode.INCOMPLETE, SLICES)
     long_after = datetime(2026, 9, 1, 12, tzinfo=UTC)
-    assert here.collect(long_after).exit_code == ExitCode.OK
-    assert here.backfill(long_after, "2026-06-13", "2026-06-14").exit_code == ExitCode.OK
-    assert here.backfill(long_after, "2026-06-12", "2026-06-14").summary.in_doubt == SLICES // 3
+    assert machine.collect(long_after).exit_code == ExitCode.OK
+    assert machine.backfill(long_after, "2026-06-13", "2026-06-14").exit_code == ExitCode.OK
+    assert machine.backfill(long_after, "2026-06-12", "2026-06-14").summary.in_doubt == SLICES // 3
 
 
-def test_a_shard_without_the_orgs_in_doubt_is_complete(here: Machine) -> None:
-    here.orgs = [make_org("a")]
-    assert here.backfill(NOON + HOUR, *NEW).summary.in_doubt == SLICES // 2
-    here.orgs = [make_org("c")]
-    assert here.backfill(NOON + HOUR, *NEW).exit_code == ExitCode.OK
+def test_a_shard_without_the_orgs_in_doubt_is_complete(machine: Machine) -> None:
+    machine.orgs = [make_org("a")]
+    assert machine.backfill(NOON + HOUR, *NEW).summary.in_doubt == SLICES // 2
+    machine.orgs = [make_org("c")]
+    assert machine.backfill(NOON + HOUR, *NEW).exit_code == ExitCode.OK
 
 
 def test_a_file_that_is_sealed_by_its_own_machine_leaves_nothing_in_doubt(
-    here: Machine, lost: Machine, tmp_path: Path
+    machine: Machine, lost: Machine, tmp_path: Path
 ) -> None:
     (tmp_path / "unmounted").rename(lost.directory)
     lost.runs = 7
     assert lost.collect(NOON + HOUR).exit_code == ExitCode.OK
-    assert here.backfill(NOON + HOUR, *NEW).exit_code == ExitCode.OK
+    assert machine.backfill(NOON + HOUR, *NEW).exit_code == ExitCode.OK
 
 
 def test_a_file_that_is_sealed_during_the_run_leaves_nothing_in_doubt(
-    here: Machine, lost: Machine, tmp_path: Path
+    machine: Machine, lost: Machine, tmp_path: Path
 ) -> None:
     def seal_and_answer(org: Any, request: Any, _n: int) -> Any:
         if (tmp_path / "unmounted").exists():
             (tmp_path / "unmounted").rename(lost.directory)
-            ledger = SqlLedger.open(here.ledger_url, command="collect", now=lambda: NOON, durable=False)
+            ledger = SqlLedger.open(machine.ledger_url, command="collect", now=lambda: NOON, durable=False)
             with closing(ledger):
                 assert finish_leftovers(ledger, directories=[lost.directory / "out"], lost=(), own=None, now=NOON)
         return answer(org, request)
 
-    here.api = FakeApi(script=seal_and_answer)
-    result = here.backfill(NOON + HOUR, "2026-06-09", NEW[1])
+    machine.api = FakeApi(script=seal_and_answer)
+    result = machine.backfill(NOON + HOUR, "2026-06-09", NEW[1])
     assert (result.exit_code, result.summary.planned) == (ExitCode.OK, SLICES // 3)
 
 

@@ -165,7 +165,8 @@ def test_an_org_whose_row_was_merged_meanwhile_is_refused_if_another_organizatio
     world.backfill(NOON, "2026-06-01", "2026-06-02")
     world.orgs = [make_org("a")]
     world.api = FakeApi(script=lambda org, request, _n: answer(org, request, org_id="another"))
-    acquire, merged = SqlLedger.acquire, []
+    acquire = SqlLedger.acquire
+    merged: list[object] = []
 
     def merge_first(ledger: SqlLedger, *args: Any) -> Any:
         if not merged:
