@@ -17,6 +17,7 @@ from collector.core.ledger_entries import (
     CalendarChanged,
     CredentialUse,
     CutOver,
+    DoubtfulSlice,
     Holder,
     SliceCommit,
     SliceKey,
@@ -259,11 +260,15 @@ class Ledger(Protocol):
         ...
 
     def lost(self, file_id: int) -> int:
-        """Forget the slices that were committed into a file that is gone; return how many will be fetched again."""
+        """Forget the slices that were committed into a file that is gone; return how many are to be fetched again."""
         ...
 
     def left_behind(self) -> Sequence[UnsealedFile]:
         """Return the files of dead processes, oldest first; other machines may be the only ones that see them."""
+        ...
+
+    def doubtful_slices(self, file_ids: Collection[int]) -> Sequence[DoubtfulSlice]:
+        """Return the slices whose records are in files of these that are still left behind, oldest first."""
         ...
 
     def take_over(self, file_ids: Collection[int]) -> Sequence[UnsealedFile]:

@@ -11,11 +11,15 @@ import structlog
 
 from collector.adapters.text import shell_word
 from collector.app.command import ages_of
+from collector.app.coverage import CoverageReader
 from collector.app.invocation import invocation_of
 from collector.config import LoadedConfig
-from collector.core.delivered import Adopted, OrgRange
+from collector.core.delivered import OrgRange, merged
+from collector.core.org_coverage import OrgCoverage
 from collector.core.outputs import KnownOutputs
 from collector.core.wanted import BackfillWanted, Wanted
+from collector.ledger import Readable
+from collector.model import Window, Zone
 
 log = structlog.get_logger("collector")
 
@@ -41,24 +45,39 @@ def backfill_commands(config: LoadedConfig, ranges: Iterable[OrgRange], known: K
     ]
 
 
-def log_backfills(config: LoadedConfig, wanted_: Wanted, adopted: Adopted, now: datetime) -> None:
-    """Log the commands for ranges that are wanted again and that neither this run nor a later `collect` fetches."""
+def zoned(org: OrgCoverage, gap: Window) -> OrgRange:
+    """Return a gap of an org as a range in the org's zone."""
+    tz = Zone.parse(org.timezone).tz
+    return OrgRange(org=org.name, start=gap.start.astimezone(tz), end=gap.end.astimezone(tz))
+
+
+def old_gaps(config: LoadedConfig, ledger: Readable, now: datetime) -> list[OrgRange]:
+    """Return the gaps of all orgs that no `collect` fetches, as `status` shows them. Raises LedgerError."""
+    coverage = CoverageReader(config, days=None).read_all(ledger, now)
+    return [zoned(org, gap) for org in coverage.values() for gap in org.old_gaps]
+
+
+def older_than_catch_up(config: LoadedConfig, ranges: Iterable[OrgRange], now: datetime) -> list[OrgRange]:
+    """Return the parts of ranges that are too old for a `collect`."""
     until = now - ages_of(config.settings.schedule).catch_up
-    rest = [
-        replace(one, end=min(one.end, until.astimezone(one.end.tzinfo))) for one in adopted.ranges if one.start < until
-    ]
+    return [replace(one, end=min(one.end, until.astimezone(one.end.tzinfo))) for one in ranges if one.start < until]
+
+
+def log_backfills(config: LoadedConfig, ranges: Iterable[OrgRange], wanted_: Wanted | None = None) -> None:
+    """Log the commands for ranges that neither a run that wants `wanted_` nor a later `collect` fetches."""
+    rest = list(ranges)
     if isinstance(wanted_, BackfillWanted):
         own = {org.name: span for org in config.orgs if org.name in wanted_.since and (span := wanted_.span(org))}
         rest = [
             one for one in rest if not ((span := own.get(one.org)) and span.start <= one.start and one.end <= span.end)
         ]
-    if commands := backfill_commands(config, rest):
+    if commands := backfill_commands(config, merged(rest)):
         log.warning(
             "ledger.backfill_needed",
             commands=commands[:_COMMANDS],
             commands_left_out=max(0, len(commands) - _COMMANDS),
-            message="these ranges are wanted again, and too old for a `collect` (`schedule.catch_up`): run "
-            "the commands. `collector status` shows them, too, until they are done",
+            message="these ranges are wanted and not complete, and too old for a `collect` (`schedule.catch_up`, "
+            "`schedule.repair_for`): run the commands. `collector status` shows them, too, until they are done",
         )
 
 

@@ -97,7 +97,8 @@ def _why_unsealed(ledger: Ledger, path: Path) -> str:
     if ledger.has_run(run_of(name) or ""):
         return (
             "the ledger gave this file up, or committed nothing of it: then its windows are fetched again if they are "
-            "wanted, and you can remove it. But if this directory is a copy, its run was sealed in the original: then "
+            "wanted (`collector status` names a `backfill` for those that are too old for a `collect`), and you can "
+            "remove it. But if this directory is a copy, its run was sealed in the original: then "
             "the sealed file there has these records, and this directory lacks them. Look there first"
         )
     return (

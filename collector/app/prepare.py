@@ -17,7 +17,7 @@ import structlog
 from collector.adapters.sinks.directory import hidden, journal_of
 from collector.adapters.sinks.directory_id import VisibleDirectories
 from collector.adapters.sinks.files import Files, OsFiles
-from collector.app.backfills import log_backfills
+from collector.app.backfills import log_backfills, old_gaps, older_than_catch_up
 from collector.app.command import Command, ages_of, first_wanted
 from collector.app.invocation import invocation_of
 from collector.app.leftovers import warn_of_strangers
@@ -34,16 +34,28 @@ from collector.deliver.recovery import Recovered, log_awaited, recover
 from collector.deliver.unlisted import unlisted
 from collector.deliver.unsettled import Unsettled, look, unknown_files, unreadable
 from collector.errors import ConfigError, Problem
-from collector.ledger import Readable
+from collector.ledger import NoLedger, Readable, SqlLedger
 from collector.model import Org, Window
 from collector.ports import Clock, Ledger
 from collector.run.session import LedgerSession, since_of
 
 log = structlog.get_logger("collector")
 
+_INTERRUPTED = (
+    "the ledger has no end of run {}: it was killed, or it could not commit its end. The next `collect` fetches the "
+    "windows that it did not complete. Those that are too old for that need a `backfill`: `ledger.backfill_needed` "
+    "names the commands"
+)
+
 
 def prepare(
-    ledger: Ledger, config: LoadedConfig, command: Command, run_id: str, clock: Clock, *, files: Files | None = None
+    ledger: SqlLedger | NoLedger,
+    config: LoadedConfig,
+    command: Command,
+    run_id: str,
+    clock: Clock,
+    *,
+    files: Files | None = None,
 ) -> LedgerSession:
     """Recover, register, and find what is wanted: everything about a run that comes before the first request.
 
@@ -66,16 +78,14 @@ def prepare(
     adopted = adopt(ledger, files, directory or Path(), unsettled, unknown, ahead=bool(recovered.ahead), now=now)
     if directory and ledger.remembers:
         warn_of_strangers(ledger, files, directory, unsettled.listing.unsealed)
-    for interrupted in ledger.begin_run(run_id, command.label, now):
-        log.warning(
-            "run.interrupted",
-            run_id=interrupted,
-            message=f"the ledger has no end of run {interrupted}: it was killed, or it could not commit its end. The "
-            "windows that it did not complete will be fetched",
-        )
+    interrupted = ledger.begin_run(run_id, command.label, now)
+    for one in interrupted:
+        log.warning("run.interrupted", run_id=one, message=_INTERRUPTED.format(one))
     wanted_ = wanted(ledger, settings, command, orgs=orgs, standings=standings, now=now)
-    if adopted:
-        log_backfills(config, wanted_, adopted, now)
+    needed = older_than_catch_up(config, adopted.ranges if adopted else (), now)
+    if interrupted or recovered.lost:
+        needed += old_gaps(config, ledger, now)
+    log_backfills(config, needed, wanted_)
     return LedgerSession(
         ledger=ledger,
         orgs=orgs,
@@ -88,6 +98,7 @@ def prepare(
         unread=ledger.unread(),
         adopted=adopted,
         ranges=_ranges(wanted_, orgs),
+        awaited=[file.file_id for file in recovered.awaited],
         recovered=unlisted(ledger, files, directory, unsettled.listing, recovered.sealed) if directory else (),
     )
 

@@ -21,6 +21,7 @@ from collector.adapters.signals import draining
 from collector.adapters.sinks import DirectorySink, StdoutSink
 from collector.adapters.sinks.files import OsFiles
 from collector.adapters.thread import WorkerThread
+from collector.app.backfills import log_backfills, old_gaps
 from collector.app.check import Checker, OrgCheck
 from collector.app.command import Command, has_ledger
 from collector.app.leftovers import finish_leftovers
@@ -36,7 +37,7 @@ from collector.errors import CollectorError, OutputError
 from collector.events import Event
 from collector.fetch import Limits, RateLimit
 from collector.ledger import Look, NoLedger, Readable, SqlLedger, name_of, open_look, open_reader
-from collector.ports import Clock, Ledger, Offload, Sink
+from collector.ports import Clock, Offload, Sink
 from collector.run.manifest import RunResult
 from collector.run.run import Run, RunConfig
 from collector.run.stop import Stop
@@ -157,14 +158,16 @@ def finish_left_files(config: LoadedConfig, *, directories: Sequence[Path], lost
     ledger = open_ledger(config.settings, "collect", clock)
     try:
         own = directory_of(config.settings)
-        return finish_leftovers(
+        done = finish_leftovers(
             ledger, directories=[directory.resolve() for directory in directories], lost=lost, own=own, now=clock.now()
         )
+        log_backfills(config, old_gaps(config, ledger, clock.now()))
+        return done
     finally:
         ledger.close()
 
 
-def ledger_of_run(config: LoadedConfig, command: str, clock: Clock, *, create: bool = True) -> Ledger:
+def ledger_of_run(config: LoadedConfig, command: str, clock: Clock, *, create: bool = True) -> SqlLedger | NoLedger:
     """Return the ledger of the config, or one that remembers nothing (`state: none`). Raises LedgerError."""
     return open_ledger(config.settings, command, clock, create=create) if has_ledger(config) else NoLedger()
 

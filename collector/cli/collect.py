@@ -65,7 +65,7 @@ in a ledger, and don't come again.
     "--lost",
     multiple=True,
     metavar="FILE",
-    help="Give up a file that `status` shows as awaited: its slices will be fetched again. Then end; repeatable.",
+    help="Give up a file that `status` shows as awaited: its slices are to be fetched again. Then end; repeatable.",
 )
 def collect(
     from_: Moment | None,

@@ -78,17 +78,18 @@ def _table(console: Console, result: RunResult) -> Table:
     add_name(table, "org")
     if wide := console.width >= _WIDE:
         add_name(table, "organization")
-    for name in ("planned", *(state.value.replace("_", " ") for state in states), "records"):
+    doubtful = ["in doubt"] * bool(summary.in_doubt)
+    for name in ("planned", *(state.value.replace("_", " ") for state in states), *doubtful, "records"):
         table.add_column(name, justify="right", no_wrap=True)
     orgs = summary.worst_first
     incomplete = sum(bool(org.causes) for org in orgs)
     shown = min(incomplete, _ROWS_INCOMPLETE) if len(orgs) > _ROWS else len(orgs)
     for org in orgs[:shown]:
-        table.add_row(*_row(org, states, wide=wide))
+        table.add_row(*_row(org, states, wide=wide, doubtful=bool(doubtful)))
     if shown < len(orgs):
         table.add_row(Text(_left_out(incomplete - shown, len(orgs) - incomplete), style="dim"))
     table.add_section()
-    counts = [f"{summary.count(state)}" for state in states]
+    counts = [f"{summary.count(state)}" for state in states] + [f"{summary.in_doubt}" for _ in doubtful]
     total = [Text("all", style="bold")] + [Text()] * wide
     table.add_row(*total, f"{summary.planned}", *counts, f"{summary.records}")
     return table
@@ -99,9 +100,10 @@ def _left_out(incomplete: int, complete: int) -> str:
     return " and ".join(texts + [count(complete, "complete org")] * bool(complete))
 
 
-def _row(org: OrgSummary, states: list[SliceState], *, wide: bool) -> list[Text]:
+def _row(org: OrgSummary, states: list[SliceState], *, wide: bool, doubtful: bool) -> list[Text]:
     known = f"{printable(org.org_name or '')} ({printable(org.org_id)})" if org.org_id else ""
     counts = [Text(str(org.count(state) or ""), style=_STATES[state]) for state in states]
+    counts += [Text(str(org.in_doubt or ""), style="yellow")] * doubtful
     names = [Text(printable(org.org.name))] + [Text(known)] * wide
     return [*names, Text(str(org.planned)), *counts, Text(str(org.records))]
 

@@ -18,7 +18,7 @@ from collector.adapters.clock import SystemClock
 from collector.adapters.sinks.directory_id import VisibleDirectories
 from collector.adapters.sinks.files import OsFiles
 from collector.adapters.text import count, printable, some
-from collector.app.backfills import backfill_commands
+from collector.app.backfills import backfill_commands, zoned
 from collector.app.command import has_ledger
 from collector.app.coverage import CoverageReader
 from collector.app.invocation import Invocation, invocation_of
@@ -29,7 +29,6 @@ from collector.cli.options import config_options, open_context, shard_option, st
 from collector.cli.streams import stdout_console
 from collector.cli.tables import add_name, new_table
 from collector.config import LoadedConfig, Settings
-from collector.core.delivered import OrgRange
 from collector.core.exit_codes import ExitCode
 from collector.core.org_coverage import INCOMPLETE, CoverageState, OrgCoverage, PopulationCoverage
 from collector.core.outputs import KnownOutputs
@@ -117,7 +116,7 @@ def _show(
     if shown:
         legend = [(f"{mark} {_word(state)}  ", colour) for state, (mark, colour) in _STATES.items()]
         console.print(Text.assemble(*legend))
-    old = [_zoned(org, gap) for org in orgs for gap in org.old_gaps]
+    old = [zoned(org, gap) for org in orgs for gap in org.old_gaps]
     if old:
         names = list(dict.fromkeys(printable(one.org) for one in old))
         commands = backfill_commands(config, old, known)
@@ -129,11 +128,6 @@ def _show(
             console.print(f"  {command}", markup=False, highlight=False, soft_wrap=True)
         if len(commands) > _COMMANDS:
             console.print(f"  and {len(commands) - _COMMANDS} more: they are shown when these are done", markup=False)
-
-
-def _zoned(org: OrgCoverage, gap: Window) -> OrgRange:
-    tz = Zone.parse(org.timezone).tz
-    return OrgRange(org=org.name, start=gap.start.astimezone(tz), end=gap.end.astimezone(tz))
 
 
 def _table(console: Console, orgs: Sequence[OrgCoverage]) -> Table:

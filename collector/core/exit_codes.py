@@ -21,7 +21,7 @@ class ExitCode(IntEnum):
     OK = 0, "every planned slice is complete"
     DEFECT = 1, "a defect of the collector: please report it"
     USAGE = 2, "bad usage or config: no request was sent"
-    INCOMPLETE = 3, "some slices are partial or failed: later runs repair what can be repaired"
+    INCOMPLETE = 3, "some slices are partial, failed or in doubt: later runs repair what can be repaired"
     REFUSED = 4, "an org was refused: a person is needed"
     OUTPUT = 5, "the output or the ledger failed, stdout's reader went away, or the clock is wrong: fix it, run again"
     BUSY = 6, "another process worked on an org for longer than --wait: run again"

@@ -105,6 +105,15 @@ class CredentialUse:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DoubtfulSlice:
+    """A slice whose records are in an unsealed file of a dead process."""
+
+    slice: SliceKey
+    window: Window
+    file: str  # its name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UnsealedFile:
     """A file that a run began: `bytes` and `records` are what is committed; more than that is cut off.
 

@@ -1,7 +1,7 @@
 """What a run came to: per org and population how many slices ended how, and why.
 
 Holds counts and merged spans, never slices: its size depends on the number of orgs alone.
-Planned = complete + partial + failed + refused + not asked, always.
+Planned = complete + partial + failed + refused + not asked, always. Slices in doubt are not planned.
 """
 
 from __future__ import annotations
@@ -12,17 +12,23 @@ from dataclasses import dataclass, field, replace
 
 from collector.core.anomalies import Anomaly
 from collector.core.exit_codes import ExitCode
+from collector.core.org_coverage import CoverageState
 from collector.core.plan import SPANS_KEPT
 from collector.core.windows import merge
 from collector.errors import REFUSED_CODES
 from collector.model import Org, Population, Slice, SliceState, Window
+
+_IN_DOUBT = (
+    "in doubt: an earlier run fetched these slices, and its process died before it sealed the file {}, which is in a "
+    "directory that this run doesn't see or can't write to. `collector status` says what to do"
+)
 
 
 @dataclass(slots=True)
 class Cause:
     """Why slices of one population are not complete."""
 
-    state: SliceState
+    state: SliceState | CoverageState  # of the latter, only that slices are in doubt
     code: str
     message: str
     slices: int = 0
@@ -64,6 +70,7 @@ class PopulationSummary:
     planned: int = 0
     requests: int = 0
     tally: Tally = field(default_factory=Tally)
+    in_doubt: Cause | None = None  # slices that were not planned: an earlier run fetched them
     _marked: Tally = field(default_factory=Tally)
 
     def end(self, state: SliceState, window: Window, *, why: tuple[str, str] | None, records: int) -> None:
@@ -77,6 +84,12 @@ class PopulationSummary:
         """Count what was restated, and the anomalies of a slice."""
         self.tally.restated += restated
         self.tally.flags.update(list(flags))  # a mapping would be taken for counts
+
+    def doubt(self, window: Window, file: str) -> None:
+        """Count a slice that an earlier run fetched into an unsealed file, which this run could not seal."""
+        if self.in_doubt is None:
+            self.in_doubt = Cause(CoverageState.IN_DOUBT, "awaited", _IN_DOUBT.format(file))
+        self.in_doubt.add(window)
 
     def mark(self) -> None:
         """Remember the present tally."""
@@ -136,7 +149,17 @@ class OrgSummary:
     @property
     def causes(self) -> list[tuple[Population, Cause]]:
         """Everything that kept slices from being complete."""
-        return [(name, cause) for name, one in self.populations.items() for cause in one.tally.causes.values()]
+        return [
+            (name, cause)
+            for name, one in self.populations.items()
+            for cause in (*one.tally.causes.values(), one.in_doubt)
+            if cause is not None
+        ]
+
+    @property
+    def in_doubt(self) -> int:
+        """How many slices were fetched by an earlier run, into a file that may still be lost."""
+        return sum(one.in_doubt.slices for one in self.populations.values() if one.in_doubt is not None)
 
     @property
     def refused(self) -> bool:
@@ -146,7 +169,7 @@ class OrgSummary:
     @property
     def severity(self) -> tuple[int, int]:
         """A key to sort by: orgs that need a person first, then those with most that is incomplete."""
-        return (int(self.refused), self.planned - self.count(SliceState.COMPLETE))
+        return (int(self.refused), self.planned - self.count(SliceState.COMPLETE) + self.in_doubt)
 
 
 @dataclass(slots=True)
@@ -227,8 +250,14 @@ class RunSummary:
         return sorted(self.orgs.values(), key=lambda org: org.severity, reverse=True)
 
     @property
+    def in_doubt(self) -> int:
+        """How many slices were not planned, as an earlier run fetched them into a file that may still be lost."""
+        return sum(org.in_doubt for org in self.orgs.values())
+
+    @property
     def exit_code(self) -> ExitCode:
         """What the run's slices alone say."""
         if any(org.refused for org in self.orgs.values()):
             return ExitCode.REFUSED
-        return ExitCode.OK if self.count(SliceState.COMPLETE) == self.planned else ExitCode.INCOMPLETE
+        is_complete = self.count(SliceState.COMPLETE) == self.planned and not self.in_doubt
+        return ExitCode.OK if is_complete else ExitCode.INCOMPLETE

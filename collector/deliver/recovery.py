@@ -27,7 +27,8 @@ def why_awaited(file: str, collect: str) -> str:
     return (
         "Its slices are in doubt until the file is sealed. The next run that sees its directory seals it. To seal it "
         f"yourself, run `{collect} --recover DIR` where the directory is mounted. If the file is gone for good, run "
-        f"`{collect} --lost {file}`: the next run then fetches its slices again."
+        f"`{collect} --lost {file}`: the next run then fetches its slices again, and the log names a `backfill` for "
+        "those that are too old for that."
     )
 
 

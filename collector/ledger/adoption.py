@@ -19,7 +19,7 @@ from collector.core.ledger_entries import Holder
 from collector.ledger import ranges, refusals
 from collector.ledger.codec import POPULATION, STATE, emission_of, emission_text, instant_of, micros
 from collector.ledger.holders import Liveness, remove_dead_holders
-from collector.ledger.schema import BEGINNING, alias, calendar, org, run, slice_
+from collector.ledger.schema import BEGINNING, CONFIRMED, alias, calendar, org, run, slice_
 from collector.ledger.statements import batches, insert_into
 from collector.model import SliceState, Window
 
@@ -136,6 +136,7 @@ def _want(tx: Connection, keys: Mapping[str, int], slices: Sequence[DeliveredSli
 def _keys(tx: Connection, slices: Sequence[DeliveredSlice], *, wanted: bool) -> Mapping[str, int]:
     """Return the row of each organization. Create those that are missing: the first answer binds an org to them.
 
+    Rows that a config only expects to be of the organization are so from now on.
     Without `wanted`, what was delivered doesn't make such an org wanted any earlier.
     """
     oldest = {one.org_id: one for one in sorted(slices, key=lambda one: one.window.start, reverse=True)}  # the oldest
@@ -143,6 +144,9 @@ def _keys(tx: Connection, slices: Sequence[DeliveredSlice], *, wanted: bool) -> 
     for batch in batches(oldest):
         rows = tx.execute(select(org.c.id, org.c.org_id).where(org.c.org_id.in_(batch)))
         keys |= {row.org_id: row.id for row in rows}
+    if keys:
+        confirmed = update(org).where(org.c.id == bindparam("key"), ~CONFIRMED).values(org_name=bindparam("named"))
+        tx.execute(confirmed, [{"key": key, "named": oldest[org_id].org_name} for org_id, key in keys.items()])
     until = {one.org_id: one.window.end for one in sorted(slices, key=lambda one: one.window.end)}
     for org_id, one in oldest.items():
         if org_id not in keys:

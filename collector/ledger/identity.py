@@ -2,6 +2,7 @@
 
 A renamed org first gets a new row. When its answer shows an organization that the ledger already knows,
 the new row is merged into the old one. The new row has no slice that anything was emitted for.
+The organization that a config entry pins is only expected until then: another one may answer.
 """
 
 from __future__ import annotations
@@ -30,10 +31,10 @@ def identify(
 ) -> int | Holder | CalendarChanged:
     """Set the identity of an org (`Ledger.identify`)."""
     row = tx.execute(select(org.c.org_id, org.c.org_name).where(org.c.id == key)).one_or_none()
-    if row is not None and row.org_id not in (None, org_id):
+    if row is not None and row.org_name is not None and row.org_id != org_id:
         raise ValueError(f"org {name} is another organization than before: the caller has to refuse it")
     known = None
-    if row is None or row.org_id is None:
+    if row is None or row.org_id != org_id:
         known = tx.scalar(select(org.c.id).where(org.c.org_id == org_id))
     target = key if known is None else known
     if holder := acquire(tx, [target], me, liveness).get(target):
@@ -45,13 +46,13 @@ def identify(
             release(tx, [known], me)
             return changed  # else the caller registers the org by the row: that writes its calendar
     if known is not None:
-        _merge(tx, key, known, name)
+        merge(tx, key, known, name)
     if known is not None or row is None or (row.org_id, row.org_name) != (org_id, org_name):
         tx.execute(update(org).where(org.c.id == target).values(org_id=org_id, org_name=org_name))
     return target
 
 
-def _merge(tx: Connection, fresh: int, into: int, name: str) -> None:
+def merge(tx: Connection, fresh: int, into: int, name: str) -> None:
     """Move ranges and aliases of the fresh row to the other; its failed slices are deleted and fetched again."""
     if tx.scalar(select(slice_.c.org).where(slice_.c.org == fresh, slice_.c.emission.is_not(None)).limit(1)):
         raise ValueError(f"org {name} has emitted slices without an organization")

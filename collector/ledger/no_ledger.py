@@ -14,6 +14,7 @@ from collector.core.ledger_entries import (
     CalendarChanged,
     CredentialUse,
     CutOver,
+    DoubtfulSlice,
     Holder,
     SliceCommit,
     SliceKey,
@@ -217,6 +218,10 @@ class NoLedger:
     def in_doubt(self) -> Mapping[int, frozenset[int]]:
         """Return no file."""
         return {}
+
+    def doubtful_slices(self, file_ids: Collection[int]) -> Sequence[DoubtfulSlice]:
+        """Return no slice."""
+        return ()
 
     def awaited(self) -> Sequence[AwaitedFile]:
         """Return no file."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from collector.core.coverage import Coverage
-from collector.core.ledger_entries import CalendarChanged, CutOver, SliceKey, SliceRow
+from collector.core.ledger_entries import CalendarChanged, CutOver, DoubtfulSlice, SliceKey, SliceRow
 from collector.core.org_history import History
 from collector.core.outputs import KnownOutputs
 from collector.ledger import history, holders, outputs, ranges, registry, views
@@ -94,6 +94,10 @@ class LedgerReader:
     def in_doubt(self) -> Mapping[int, frozenset[int]]:
         """Return the files that dead processes left and nobody has sealed yet, by the orgs with slices in them."""
         return self._database.read(lambda tx: views.in_doubt(tx, dead=self._dead(tx)))
+
+    def doubtful_slices(self, file_ids: Collection[int]) -> Sequence[DoubtfulSlice]:
+        """Return the slices whose records are in files of these that dead processes left, oldest first."""
+        return self._database.read(lambda tx: views.doubtful_slices(tx, file_ids))
 
     def awaited(self) -> Sequence[views.AwaitedFile]:
         """Return the files that dead processes left and nobody has sealed yet, oldest first."""

@@ -42,14 +42,16 @@ org = Table(
     "org",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("org_id", Text),  # null until an answer has named it
-    Column("org_name", Text),
+    Column("org_id", Text),  # null until the config has pinned it, or an answer has named it
+    Column("org_name", Text),  # null until an answer, or a sealed file of one, has named it
     Column("name", Text, nullable=False),  # the one last used in the config
     Column("wanted_from", BigInteger, nullable=False),
     Column("holder", ForeignKey("holder.holder_id", name="org_holder", ondelete="SET NULL")),
     UniqueConstraint("org_id", name="org_org_id"),
     sqlite_autoincrement=True,
 )
+
+CONFIRMED = org.c.org_name.is_not(None)  # that the organization is the one of `org_id`
 
 # Processes that found an org busy. Whoever has the lease leaves the org to them after a batch.
 waiter = Table(

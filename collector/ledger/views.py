@@ -8,11 +8,13 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, func, or_, select
 
-from collector.core.ledger_entries import UnsealedFile
+from collector.core.ledger_entries import DoubtfulSlice, SliceKey, UnsealedFile
 from collector.ledger import schema
-from collector.ledger.codec import instant_of
+from collector.ledger.codec import instant_of, population_of
 from collector.ledger.schema import BEGINNING, calendar, org, run, slice_
+from collector.ledger.statements import batches
 from collector.ledger.unsealed import file_of
+from collector.model import Window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +64,7 @@ def organizations(tx: Connection) -> list[Organization]:
         Organization(
             key=row.id,
             name=row.name,
-            org_id=row.org_id,
+            org_id=None if row.org_name is None else row.org_id,
             org_name=row.org_name,
             wanted_from=instant_of(row.wanted_from),
             zone=row.zone,
@@ -134,6 +136,22 @@ def in_doubt(tx: Connection, *, dead: Collection[str]) -> dict[int, frozenset[in
     for key, file_id in tx.execute(query):
         found.setdefault(key, set()).add(file_id)
     return {key: frozenset(files) for key, files in found.items()}
+
+
+def doubtful_slices(tx: Connection, file_ids: Collection[int]) -> list[DoubtfulSlice]:
+    """Return the slices whose records are in files that dead processes left, of these files; oldest first."""
+    found = []
+    for batch in batches(sorted(file_ids)):
+        query = (
+            select(slice_.c.org, slice_.c.population, slice_.c.start, slice_.c.end, schema.file.c.name)
+            .join(schema.file, schema.file.c.id == slice_.c.file)
+            .where(slice_.c.file.in_(batch), _left(()))
+        )
+        for key, population, start, end, name in tx.execute(query):
+            window = Window(instant_of(start), instant_of(end))
+            slice_key = SliceKey(key=key, population=population_of(population), start=window.start)
+            found.append(DoubtfulSlice(slice=slice_key, window=window, file=name))
+    return sorted(found, key=lambda one: one.window.start)
 
 
 def _left(dead: Collection[str]) -> ColumnElement[bool]:

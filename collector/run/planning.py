@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 
 from collector.core.grid import Grids
+from collector.core.ledger_entries import DoubtfulSlice
 from collector.core.plan import Batch, next_batch, open_span
 from collector.core.summary import RunSummary
 from collector.core.wanted import needs_at
@@ -67,6 +69,25 @@ class Planning:
                     self.note(task, batch)
                     task.lane.plan.begin(batch)
                     task.lane.plan.cut()
+
+    async def count_in_doubt(self, tasks: Iterable[OrgTask], file_ids: Collection[int]) -> None:
+        """Count what the command considers and the ledger has as fetched, though its file may still be lost.
+
+        `file_ids` are the files that awaited their directories when the run began; those that were sealed meanwhile
+        leave nothing in doubt. A failure of the ledger is reported by what follows.
+        """
+        if not file_ids:
+            return
+        by_key: dict[int, list[DoubtfulSlice]] = defaultdict(list)
+        with suppress(CollectorError):
+            for one in await self._offload(lambda: self._ledger.doubtful_slices(file_ids)):
+                by_key[one.slice.key].append(one)
+        for task in tasks:
+            span = self._wanted.span(task.org)
+            for one in by_key.pop(task.key, ()) if span else ():  # two names may be one organization
+                population = self._summary.org(task.org).populations.get(one.slice.population)
+                if population is not None and span and span.start <= one.window.start < span.end:
+                    population.doubt(one.window, one.file)
 
     def _plan(self, task: OrgTask) -> Batch:
         org, plan = task.org, task.lane.plan

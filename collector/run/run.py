@@ -222,6 +222,7 @@ class Run:
         """Account for the slices that no outcome was written of, by why their lane ended."""
         if not isinstance(failure, LedgerError):
             await self._planning.count_rest(self._tasks.values())
+            await self._planning.count_in_doubt(self._tasks.values(), self.session.awaited)
         why = RELOADED if self.stop.is_reload else STOPPED
         for lane in self._fetching.lanes:
             unissued = lane.plan.unissued

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -34,6 +34,7 @@ class LedgerSession:
     unread: Sequence[datetime] = ()  # the ends of runs that a restored ledger doesn't know the records of
     adopted: Adopted | None = None  # what the ledger learned from its output directory
     ranges: Mapping[Window, Sequence[str]] = field(default_factory=dict)  # that the command was given: orgs by range
+    awaited: Collection[int] = ()  # the ids of files of dead processes that this run could not seal
     recovered: Sequence[RecoveredFile] = ()  # sealed files of earlier runs that no manifest names yet
 
     def look_up(self, org: Org) -> Standing | CalendarChanged:
@@ -44,6 +45,8 @@ class LedgerSession:
             if standing.cut_over:
                 log.warning("calendar.cut_over", org=org.name, message=cut_over(org, standing.cut_over))
             self.wanted.since[org.name] = since_of(org, standing, self.ledger.wanted(standing.key))
+            if standing.org_id is not None:
+                self.identities.add(org, standing.org_id)
         return standing
 
 

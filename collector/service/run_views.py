@@ -9,7 +9,9 @@ from collector.model import SliceState
 from collector.run.manifest import RunResult
 from collector.service.view import RunView
 
-_INTERRUPTED = "the run was interrupted: its missing windows will be fetched"
+_INTERRUPTED = (
+    "the run was interrupted: later runs fetch its missing windows, but those that are too old need a `backfill`"
+)
 
 
 def past_view(run: EndedRun, command: str) -> RunView:

@@ -228,7 +228,7 @@ def test_a_file_on_a_disk_that_is_away_is_awaited_and_sealed_where_that_is_mount
     pods.env["COLLECTOR_PUSH__TEXTFILE"] = str(textfile)
     with away(tmp_path / "out-1", "mounted-elsewhere") as elsewhere:
         other = pods.backfill("out-2")
-        assert other.code == 0
+        assert other.code == 3  # what it fetched itself is complete
         awaited = other.event("file.awaited")
         assert (awaited["file"], awaited["directory"]) == (name, str(tmp_path / "out-1"))
         code, status = pods.status()
@@ -236,6 +236,8 @@ def test_a_file_on_a_disk_that_is_away_is_awaited_and_sealed_where_that_is_mount
         assert [(one["file"], one["directory"]) for one in status["awaited"]] == [(name, str(tmp_path / "out-1"))]
         assert not status["awaited"][0]["here"]
         assert in_doubt(status) == status["lacking"] == status["awaited"][0]["slices"] > 0
+        finished = other.event("run.finished")
+        assert (finished["in_doubt"], finished["complete"]) == (in_doubt(status), finished["planned"])
         assert value(
             parsed((tmp_path / "usage-orgs.prom").read_text()), "lacking_windows", state="in_doubt"
         ) == in_doubt(status)

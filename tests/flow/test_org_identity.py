@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import UTC, date, datetime
+from typing import Any
 
 import pytest
 
@@ -153,3 +154,28 @@ def test_an_organization_known_by_another_calendar_under_another_name_is_refused
     assert world.records_of_run(result) == []
     (message, *_) = [cause.message for _, cause in result.summary.orgs["b"].causes]
     assert "set `since: 2026-06-11` for it" in message or "set `since: 2026-06-12` for it" in message
+
+
+def test_an_org_whose_row_was_merged_meanwhile_is_refused_if_another_organization_answers(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process has a config that pins the organization. What this one fetches must not go into its row."""
+    world.orgs = [make_org("first", org_id="id-x")]
+    world.api = FakeApi(script=lambda org, request, _n: answer(org, request, org_id="id-x"))
+    world.backfill(NOON, "2026-06-01", "2026-06-02")
+    world.orgs = [make_org("a")]
+    world.api = FakeApi(script=lambda org, request, _n: answer(org, request, org_id="another"))
+    acquire = SqlLedger.acquire
+    merged: list[object] = []
+
+    def merge_first(ledger: SqlLedger, *args: Any) -> Any:
+        if not merged:
+            pinned = make_org("a", org_id="id-x")
+            merged.append(ledger.register([pinned], wanted_from={"a": NOON}, now=NOON))
+        return acquire(ledger, *args)
+
+    monkeypatch.setattr(SqlLedger, "acquire", merge_first)
+    result = world.backfill(NOON, "2026-06-01", "2026-06-05")
+    assert merged
+    assert result.exit_code == ExitCode.REFUSED
+    assert world.records_of_run(result) == []

@@ -119,7 +119,8 @@ def _exit_code(world: World, process: Process) -> None:
     lacking = {r.slice for r in requests} - complete
     if code == OK and lacking:
         raise Broken("exit code", f"0 although {next(iter(lacking))} isn't complete")
-    if code == ExitCode.INCOMPLETE and result and result.summary.count(SliceState.COMPLETE) == result.summary.planned:
+    summary = result.summary if result else None
+    if code == ExitCode.INCOMPLETE and summary and summary.count(SliceState.COMPLETE) == summary.planned:
         raise Broken("exit code", "3 although all is complete")
 
 

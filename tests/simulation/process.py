@@ -28,7 +28,6 @@ from collector.core.ranges import Between, Moment, Range
 from collector.errors import CollectorError, ConfigError, LedgerError, OutputError
 from collector.events import ApiDown, Event, SliceOutcome
 from collector.ledger import SqlLedger
-from collector.ports import Ledger
 from collector.run.manifest import RunResult
 from collector.run.run import Run
 from collector.run.stop import Stop
@@ -152,7 +151,7 @@ class Process:
         config, command = self.config, self._command()
         ledger = await self.offload(self._open_ledger)
         try:
-            handle = cast("Ledger", SimLedger(ledger, self))
+            handle = cast("SqlLedger", SimLedger(ledger, self))
             files = SimFiles(self.world.disk, self, self._disk_latency)
             session = await self.offload(lambda: prepare(handle, config, command, self.run_id, self, files=files))
             directory = Path(session.directory)

@@ -46,7 +46,11 @@ def observed_of(fleet: Fleet, **more: Any) -> Observed:
 
 def run_view(hours_ago: int, exit_code: int | None) -> RunView:
     started = NOW.replace(minute=20) - timedelta(hours=hours_ago)
-    words = {0: "every planned slice is complete", 3: "some slices are partial or failed", 4: "an org was refused"}
+    words = {
+        0: "every planned slice is complete",
+        3: "some slices are partial, failed or in doubt",
+        4: "an org was refused",
+    }
     return RunView(
         run_id=f"{started:%Y%m%dT%H%M%SZ}-4be1f0",
         command="serve",
