@@ -6,8 +6,9 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
-from collector.config.messages import nearest
-from collector.core.echo import GLOB, echo
+from collector.adapters.text import some
+from collector.config.messages import near_to
+from collector.core.echo import GLOB, NAME, echo
 from collector.core.shards import Shard
 from collector.errors import ConfigError
 from collector.model import Org, Population
@@ -45,16 +46,14 @@ def _matching(given: str, names: Collection[str]) -> list[str]:
     is_glob = any(sign in given for sign in "*?[")
     if is_glob and (found := [name for name in names if fnmatchcase(name, given)]):
         return found
-    near = nearest(given.translate(_NO_WILDCARDS), names)
-    if near:
-        what = f"no org in the config matches {given!r}" if is_glob else f"there is no org {given!r} in the config"
-        raise ConfigError(f"--org: {what}; did you mean {near!r}?")
-    if GLOB.fullmatch(given):
-        raise ConfigError(f"--org: no org in the config matches {given!r}")
-    # What is nowhere near a name, and no glob of words, may be a secret in the wrong place.
-    what = "matches that glob" if is_glob else "has that name"
-    raise ConfigError(f"--org: no org in the config {what} ({echo(given, None)})")
+    near = near_to(given.translate(_NO_WILDCARDS), names)
+    # What is nowhere near a name, and has not the shape of one, may be a secret in the wrong place.
+    text = repr(given) if near else echo(given, GLOB if is_glob else NAME)
+    what = f"no org in the config {'matches' if is_glob else 'is called'} {text}"
+    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"its orgs: {some([*names], _NAMED)}"
+    raise ConfigError(f"--org: {what}; {hint}")
 
 
+_NAMED = 5  # orgs, in a message
 _NO_WILDCARDS = str.maketrans("", "", "*?[]")
 EVERYTHING = Scope()

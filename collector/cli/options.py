@@ -139,10 +139,11 @@ config_options = apply(
     click.option("-q", "--quiet", is_flag=True, help="Only warnings and errors: no progress, no summary."),
 )
 state_option = click.option("--state", metavar="URL", help="The ledger: sqlite:///FILE, postgresql://…, or none.")
+output_option = click.option(
+    "-o", "--output", metavar="DIR", help="A directory for sealed files, or - for stdout. Default: `output.path`."
+)
 service_options = apply(
-    click.option(
-        "-o", "--output", metavar="DIR", help="A directory for sealed files, or - for stdout. Default: `output.path`."
-    ),
+    output_option,
     click.option("-f", "--format", "format_", type=Choice(["jsonl"]), help="Format of the records."),
     state_option,
 )
@@ -254,6 +255,7 @@ def open_context(
         populations=tuple(Population(p) for p in populations),
         shard=read_shard(shard, os.environ) if sharded else None,
     )
+    scope.of(config.orgs)  # before anything else: it raises for a name that isn't there
     return Context(config=config, reload=reload, scope=scope, quiet=quiet, log_format=format_used)
 
 

@@ -22,7 +22,7 @@ from collector.app.command import has_ledger
 from collector.app.coverage import CoverageReader
 from collector.app.prepare import output_directory, refuse_overlaps
 from collector.app.wiring import open_ledger_to_read, warn_of_missing_ledger
-from collector.cli.options import config_options, open_context, shard_option, state_option
+from collector.cli.options import config_options, open_context, output_option, shard_option, state_option
 from collector.cli.streams import stdout_console
 from collector.cli.tables import add_name, new_table
 from collector.config import LoadedConfig, Settings
@@ -60,6 +60,7 @@ Examples:
 """,
 )
 @config_options
+@output_option
 @state_option
 @shard_option
 @click.option(

@@ -29,9 +29,18 @@ def test_a_scope_has_the_orgs_that_its_names_and_globs_fit_each_once(given: tupl
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("glubex", "--org: there is no org 'glubex' in the config; did you mean 'globex'?"),
+        ("glubex", "--org: no org in the config is called 'glubex'; did you mean 'globex'?"),
         ("glubex*", "--org: no org in the config matches 'glubex*'; did you mean 'globex'?"),
-        ("zzz", "--org: no org in the config has that name (text of 3 characters)"),
+        ("acme", "--org: no org in the config is called 'acme'; did you mean 'acme-us' or 'acme-eu' or 'Acme-old'?"),
+        (
+            "nope",
+            "--org: no org in the config is called 'nope'; its orgs: acme-eu, acme-us, Acme-old, globex, odd*name",
+        ),
+        (
+            "kQ7vX2mN",
+            "--org: no org in the config is called text of 8 characters; its orgs: acme-eu, acme-us, Acme-old, globex, "
+            "odd*name",
+        ),
     ],
 )
 def test_a_name_or_glob_that_fits_no_org_is_refused_with_the_nearest(given: str, message: str) -> None:
