@@ -39,7 +39,11 @@ def show_result(result: RunResult, context: Context, *, closing: bool = True) ->
     """Print or log the summary of a run, and unless `closing` is false its exit code."""
     if context.log_format == "json":
         _log_result(result)
-    elif not context.quiet:
+    elif context.quiet:
+        pass
+    elif isinstance(result.output_error, ReaderGoneError):
+        stderr_console().print(_cut_short(result), highlight=False)
+    else:
         console = stderr_console()
         console.print(_table(console, result))
         for reason in _reasons(result.summary):
@@ -135,10 +139,22 @@ def _place(population: Population, cause: Cause, org: OrgSummary) -> str:
     return f"{population.value} {local_spans(cause, org)}"
 
 
-def _closing(result: RunResult) -> str:
+def _cut_short(result: RunResult) -> str:
+    """Return the one line for a run whose reader has seen enough: why the rest is missing is the same everywhere."""
+    summary = result.summary
+    return (
+        f"exit {int(result.exit_code)}: stdout's reader went away: {summary.count(SliceState.COMPLETE)} of "
+        f"{count(summary.planned, 'slice')} complete, {count(summary.records, 'record')} ({_effort(result)})"
+    )
+
+
+def _effort(result: RunResult) -> str:
     seconds = (result.ended_at - result.started_at).total_seconds()
-    requests = f"{count(result.summary.requests, 'request')} in {duration(seconds)}"
-    lines = [f"exit {int(result.exit_code)}: {result.exit_code.meaning} ({requests})"]
+    return f"{count(result.summary.requests, 'request')} in {duration(seconds)}"
+
+
+def _closing(result: RunResult) -> str:
+    lines = [f"exit {int(result.exit_code)}: {result.exit_code.meaning} ({_effort(result)})"]
     if adopted := result.adopted:
         unread = f"; files of {count(len(adopted.unread), 'run')} are gone (docs/runbook.md)" if adopted.unread else ""
         lines.append(
