@@ -15,6 +15,7 @@ from collector.cli.options import Context
 from collector.cli.streams import stderr_console
 from collector.cli.tables import add_name, new_table
 from collector.core.anomalies import MEANING
+from collector.core.delivered import Adopted
 from collector.core.exit_codes import ExitCode
 from collector.core.summary import Cause, OrgSummary, RunSummary
 from collector.errors import CollectorError, ReaderGoneError
@@ -156,12 +157,7 @@ def _effort(result: RunResult) -> str:
 def _closing(result: RunResult) -> str:
     lines = [f"exit {int(result.exit_code)}: {result.exit_code.meaning} ({_effort(result)})"]
     if adopted := result.adopted:
-        unread = f"; files of {count(len(adopted.unread), 'run')} are gone (docs/runbook.md)" if adopted.unread else ""
-        lines.append(
-            f"the ledger was behind its output directory: {count(adopted.runs, 'unknown run')}, "
-            f"{count(adopted.slices, 'slice')} of {count(adopted.files, 'sealed file')} taken over{unread}. "
-            "Windows that it didn't know are wanted again (`collector status`)"
-        )
+        lines.append(_behind(adopted))
     if result.recovered:
         lines.append(
             f"{count(len(result.recovered), 'sealed file')} of earlier runs, which no manifest named until now"
@@ -169,3 +165,15 @@ def _closing(result: RunResult) -> str:
     if result.files:
         lines.append(f"{count(len(result.files), 'sealed file')} and run-{result.run_id}.json")
     return "\n".join(lines)
+
+
+def _behind(adopted: Adopted) -> str:
+    """Return what a ledger that was restored from a backup has learned from its output directory."""
+    if adopted.only_seals:
+        return "the ledger didn't know that a file in its output directory is sealed; it knew all records in it"
+    unread = f"; files of {count(len(adopted.unread), 'run')} are gone (docs/runbook.md)" if adopted.unread else ""
+    return (
+        f"the ledger was behind its output directory: {count(adopted.runs, 'unknown run')}, "
+        f"{count(adopted.slices, 'slice')} of {count(adopted.files, 'sealed file')} taken over{unread}. "
+        "Windows that it didn't know are wanted again (`collector status`)"
+    )
