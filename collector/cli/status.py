@@ -95,6 +95,9 @@ def status(strips: bool, as_json: bool, **options: Any) -> int:
     else:
         console = stdout_console()
         _show(console, context.config, orgs, strips=strips)
+        for org in orgs:
+            if org.begins_later:
+                console.print(_begins_later(org, org.begins_later), markup=False, highlight=False)
         for one, is_here in awaited:
             console.print(_await(one, is_here=is_here), markup=False)
     return ExitCode.INCOMPLETE if missing or awaited or any(org.incomplete for org in orgs) else ExitCode.OK
@@ -187,6 +190,19 @@ def _is_here(one: AwaitedFile, settings: Settings) -> bool:
     """Say whether a run here would find the file's directory, and finish what was left in it."""
     directory = VisibleDirectories(output_directory(settings))(one.file)
     return directory is not None and os.path.isdir(directory)  # noqa: PTH112 - `Path.is_dir` raises for a broken disk
+
+
+def _begins_later(org: OrgCoverage, begins: datetime) -> str:
+    """Return why nothing is due of an org, and how far it was collected before: by another calendar, or `since`."""
+    known = [(p.population.value, p.newest_complete) for p in org.populations if p.newest_complete]
+    before = ", ".join(
+        f"{name} through {end.astimezone(Zone.parse(org.timezone).tz):%Y-%m-%d %H:%M}" for name, end in known
+    )
+    return (
+        f"{printable(org.name)}: no window is due: its windows by {org.granularity} in {org.timezone} begin at "
+        f"{begins.astimezone(Zone.parse(org.timezone).tz):%Y-%m-%d %H:%M}"
+        + (f". Complete before that, and not counted here: {before}" if before else "")
+    )
 
 
 def _await(one: AwaitedFile, *, is_here: bool) -> str:
