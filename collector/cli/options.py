@@ -224,10 +224,12 @@ def open_context(
     shard: str | None = None,
     sharded: bool = False,
     logs_warnings: bool = True,
+    sends: bool = True,
 ) -> Context:
     """Load the config, apply the options, and set up the logs. Raises ConfigError.
 
-    The warnings of the config are logged, unless the command shows them itself.
+    The warnings of the config are logged, unless the command shows them itself. A command that `sends` nothing needs
+    no secret of an org.
     A `sharded` command has `shard_option`; without that option its shard comes from the environment.
     """
     if state is not None and contains_password(state):
@@ -241,7 +243,7 @@ def open_context(
     path = find_config(config_path, os.environ)
 
     def reload() -> LoadedConfig:
-        return load(path, environ=os.environ, overrides=overrides)
+        return load(path, environ=os.environ, overrides=overrides, reads_secrets=sends)
 
     config = reload()
     format_used = resolve_format(config.settings.log.format, sys.stderr)

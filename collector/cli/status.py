@@ -35,6 +35,7 @@ from collector.deliver.recovery import AWAITED
 from collector.ledger import AwaitedFile, NoLedger
 from collector.model import Window, Zone
 from collector.service.web.advice import advice
+from collector.service.web.choice import Sort, ordered
 
 _STATES = {  # the mark of a day, and its colour
     CoverageState.COMPLETE: ("█", "green"),
@@ -56,6 +57,7 @@ _COMMANDS = 10
 Examples:
   collector status -c collector.yaml      a table, and strips of what has gaps
   collector status --org acme --strips    the strips of one org
+  collector status --incomplete           only what has gaps
   collector status --json | jq '.orgs[] | select(.lacking > 0) | .org'
 """,
 )
@@ -66,13 +68,14 @@ Examples:
 @click.option(
     "--strips", is_flag=True, help="A strip per month, a mark per day, for every org: not only for those with gaps."
 )
+@click.option("--incomplete", is_flag=True, help="Only orgs with a window that is not complete, or with a refusal.")
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
-def status(strips: bool, as_json: bool, **options: Any) -> int:
+def status(strips: bool, incomplete: bool, as_json: bool, **options: Any) -> int:
     """Show coverage from the ledger, per org and population. Exits with 3 if anything is incomplete.
 
     Exits with 2 if every run refuses the config for a changed calendar: its windows are not those of the ledger.
     """
-    context = open_context(**options, sharded=True)
+    context = open_context(**options, sharded=True, sends=False)
     if not has_ledger(context.config):
         raise click.UsageError("there is no ledger: `state.url` is none")
     ledger = open_ledger_to_read(context.config)
@@ -85,6 +88,9 @@ def status(strips: bool, as_json: bool, **options: Any) -> int:
         awaited = [(one, _is_here(one, context.config.settings)) for one in ledger.awaited()]
     finally:
         ledger.close()
+    whole = orgs
+    if incomplete:
+        orgs = [org for org in orgs if org.incomplete or org.refused]
     if as_json:
         content = {
             "lacking": sum(org.incomplete for org in orgs),
@@ -95,6 +101,8 @@ def status(strips: bool, as_json: bool, **options: Any) -> int:
     else:
         console = stdout_console()
         _show(console, context.config, orgs, strips=strips)
+        if complete := len(whole) - len(orgs):
+            console.print(f"{count(complete, 'complete org')} not shown", markup=False, highlight=False)
         for org in orgs:
             if org.begins_later:
                 console.print(_begins_later(org, org.begins_later), markup=False, highlight=False)
@@ -104,7 +112,7 @@ def status(strips: bool, as_json: bool, **options: Any) -> int:
 
 
 def _show(console: Console, config: LoadedConfig, orgs: Sequence[OrgCoverage], *, strips: bool) -> None:
-    console.print(_table(console, sorted(orgs, key=lambda org: (not org.refused, -org.incomplete))))
+    console.print(_table(console, ordered(orgs, Sort.WORST)))
     shown = [org for org in orgs if strips or org.incomplete]
     for org in shown:
         for population in org.populations:
@@ -134,19 +142,18 @@ def _zoned(org: OrgCoverage, gap: Window) -> OrgRange:
 
 
 def _table(console: Console, orgs: Sequence[OrgCoverage]) -> Table:
-    """Return one row per population: those of refused orgs first, with the reason, then those with most gaps."""
+    """Return one row per population with the reason for gaps: those of refused orgs first, then the other bad ones."""
     table = new_table(console)
     add_name(table, "org")
     table.add_column("population", no_wrap=True)
     table.add_column("complete", justify="right", no_wrap=True)
     table.add_column("not complete")
     table.add_column("first gap", no_wrap=True)
-    if refused := any(org.refused for org in orgs):
+    if has_reasons := any(_why(org, population) for org in orgs for population in org.populations):
         table.add_column("why")
     if wide := console.width >= _WIDE:
         table.add_column("usage since", no_wrap=True)
     for org in orgs:
-        why = Text(advice(org.credential.reason).title if org.refused else "", style="red")
         for population in org.populations:
             gap = _date(population.first_gap, org) if population.first_gap else ""
             usage = _date(population.oldest_usage.start, org) if population.oldest_usage else ""
@@ -156,10 +163,18 @@ def _table(console: Console, orgs: Sequence[OrgCoverage]) -> Table:
                 f"{population.count(CoverageState.COMPLETE)} of {population.windows}",
                 _incomplete(population),
                 gap,
-                *[why] * refused,
+                *[_why(org, population)] * has_reasons,
                 *[usage] * wide,
             )
     return table
+
+
+def _why(org: OrgCoverage, population: PopulationCoverage) -> Text:
+    """Return why windows are not complete: the refusal, else the codes of the failures, but for the state itself."""
+    if org.refused:
+        return Text(advice(org.credential.reason).title, style="red")
+    reasons = sorted(population.reasons.items(), key=lambda one: -one[1])
+    return Text(", ".join(code.replace("_", " ") for code, _ in reasons if code not in _STATES), style="yellow")
 
 
 def _incomplete(population: PopulationCoverage) -> Text:

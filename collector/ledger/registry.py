@@ -19,7 +19,7 @@ from collector.ledger.calendars import Calendars
 from collector.ledger.codec import instant_of, micros
 from collector.ledger.schema import alias, org
 from collector.ledger.statements import insert_into
-from collector.model import BasicCredential, Org, Window
+from collector.model import BasicCredential, Org, UnreadCredential, Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class _Alias:
 def fingerprint(org_: Org) -> str | None:
     """Return a hash of the credential's user and base URL; None for a token, which has no user name."""
     match org_.credential:
-        case BasicCredential(username=username):
+        case BasicCredential(username=username) | UnreadCredential(username=str() as username):
             return hashlib.sha256(f"{org_.base_url}\0{username}".encode()).hexdigest()
         case _:
             return None
