@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 
 from collector.adapters.text import some
 from collector.config.messages import near_to
-from collector.core.echo import GLOB, NAME, echo
+from collector.core.echo import GLOB, LABEL, NAME, echo
 from collector.core.shards import Shard
 from collector.errors import ConfigError
 from collector.model import Org, Population
@@ -16,14 +16,15 @@ from collector.model import Org, Population
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """Which part of the config a command is about: everything, unless orgs, populations or a shard are named."""
+    """The part of the config that a command is about: all, unless orgs, labels, populations or a shard are given."""
 
     orgs: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()  # as `key=value`: an org in it has all of them
     populations: tuple[Population, ...] = ()
     shard: Shard | None = None
 
     def of(self, orgs: Iterable[Org]) -> list[Org]:
-        """Return the orgs in it, each with the populations in it. Raises ConfigError for a name that fits none.
+        """Return the orgs in it, each with its populations in it. Raises ConfigError for one that fits no org.
 
         A name is the name of an org, or a glob such as `acme-*`.
 
@@ -32,11 +33,34 @@ class Scope:
         by_name = {org.name: org for org in orgs}
         names = dict.fromkeys(name for given in self.orgs for name in _matching(given, by_name))
         chosen = [by_name[name] for name in names] or list(by_name.values())
+        if self.labels:
+            chosen = _labelled(self.labels, chosen, by_name.values())
         if self.shard is not None:
             chosen = [org for org in chosen if self.shard.has(org)]
         if not self.populations:
             return chosen
         return [replace(org, populations=tuple(p for p in org.populations if p in self.populations)) for org in chosen]
+
+
+def labels_of(orgs: Iterable[Org]) -> list[str]:
+    """Return all labels of orgs as `key=value`, each once."""
+    return list(dict.fromkeys(f"{key}={value}" for org in orgs for key, value in org.labels.items()))
+
+
+def _labelled(given: Collection[str], chosen: Iterable[Org], orgs: Collection[Org]) -> list[Org]:
+    """Return the chosen orgs that have all those labels, or raise ConfigError."""
+    known = labels_of(orgs)
+    for label in given:
+        if label not in known:
+            near = near_to(label, known)
+            text = repr(label) if near else echo(label, LABEL)
+            others = f"labels: {some(known, _NAMED)}" if known else "no org has a label"
+            hint = f"did you mean {' or '.join(map(repr, near))}?" if near else others
+            raise ConfigError(f"--label: no org in the config has {text}; {hint}")
+    found = [org for org in chosen if {*given} <= {*labels_of([org])}]
+    if not found:
+        raise ConfigError(f"--label: no chosen org has {' and '.join(map(repr, given))}")
+    return found
 
 
 def _matching(given: str, names: Collection[str]) -> list[str]:

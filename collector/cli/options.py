@@ -15,6 +15,7 @@ import structlog
 
 from collector.adapters.logs import configure_logs, resolve_format
 from collector.app.scope import Scope
+from collector.cli.completion import complete_label, complete_org
 from collector.config import LoadedConfig, find_config, load
 from collector.config.messages import WORD
 from collector.config.types import missing_unit, parse_duration
@@ -123,7 +124,16 @@ config_options = apply(
         "orgs",
         multiple=True,
         metavar="NAME",
+        shell_complete=complete_org,
         help="Only this org; a glob such as 'acme-*' for several. Repeatable.",
+    ),
+    click.option(
+        "--label",
+        "labels",
+        multiple=True,
+        metavar="KEY=VALUE",
+        shell_complete=complete_label,
+        help="Only orgs with this label; repeatable: with all of them.",
     ),
     click.option(
         "--population",
@@ -214,6 +224,7 @@ def open_context(
     *,
     config_path: Path | None,
     orgs: tuple[str, ...],
+    labels: tuple[str, ...],
     populations: tuple[str, ...],
     log_level: str | None,
     log_format: str | None,
@@ -254,6 +265,7 @@ def open_context(
         log.warning("config.warning", message=str(warning))
     scope = Scope(
         orgs=orgs,
+        labels=labels,
         populations=tuple(Population(p) for p in populations),
         shard=read_shard(shard, os.environ) if sharded else None,
     )

@@ -20,7 +20,7 @@ from collector.core.exit_codes import ExitCode
 from collector.core.summary import Cause, OrgSummary, RunSummary
 from collector.errors import CollectorError, ReaderGoneError
 from collector.model import Population, SliceState
-from collector.run.manifest import RunResult, in_words, local_spans
+from collector.run.manifest import NOTHING_DUE, RunResult, in_words, local_spans
 
 log = structlog.get_logger("collector")
 
@@ -46,7 +46,8 @@ def show_result(result: RunResult, context: Context, *, closing: bool = True) ->
         stderr_console().print(_cut_short(result), highlight=False)
     else:
         console = stderr_console()
-        console.print(_table(console, result))
+        if not result.had_nothing_due:
+            console.print(_table(console, result))
         for reason in _reasons(result.summary):
             console.print(reason)
         for anomaly in _anomalies(result.summary):
@@ -155,7 +156,8 @@ def _effort(result: RunResult) -> str:
 
 
 def _closing(result: RunResult) -> str:
-    lines = [f"exit {int(result.exit_code)}: {result.exit_code.meaning} ({_effort(result)})"]
+    meaning = NOTHING_DUE if result.had_nothing_due else result.exit_code.meaning
+    lines = [f"exit {int(result.exit_code)}: {meaning} ({_effort(result)})"]
     if adopted := result.adopted:
         lines.append(_behind(adopted))
     if result.recovered:

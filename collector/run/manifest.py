@@ -35,8 +35,14 @@ class RunResult:
     adopted: Adopted | None = None  # what the ledger learned from its output directory
     ranges: Mapping[Window, Sequence[str]] = field(default_factory=dict)  # that the command was given: orgs by range
 
+    @property
+    def had_nothing_due(self) -> bool:
+        """Whether no window needed fetching."""
+        return self.exit_code is ExitCode.OK and not self.summary.planned
+
 
 _LOGGED = 200  # causes
+NOTHING_DUE = "nothing was due: no window needs fetching now"
 
 
 def in_words(result: RunResult) -> dict[str, Any]:
@@ -65,6 +71,7 @@ def in_words(result: RunResult) -> dict[str, Any]:
         "files": len(result.files),
         "adopted": result.adopted.as_json if result.adopted else None,
         "seconds": round((result.ended_at - result.started_at).total_seconds(), 3),
+        **({"message": NOTHING_DUE} if result.had_nothing_due else {}),
         "not_complete": incomplete[:logged],
         "not_complete_left_out": max(0, len(incomplete) - logged),
     }

@@ -67,6 +67,14 @@ def test_a_terminal_gets_a_bar_a_table_and_the_reasons(api: SimulatedApi, tmp_pa
     assert "exit 4: an org was refused" in done.stderr
 
 
+def test_a_run_with_nothing_due_says_so(api: SimulatedApi, tmp_path: Path) -> None:
+    first, second = (collector("collect", "-c", api.config, "-o", "out", cwd=tmp_path) for _ in range(2))
+    assert "message" not in first.event("run.finished")
+    assert second.event("run.finished")["message"] == "nothing was due: no window needs fetching now"
+    text = collector("collect", "-c", api.config, "-o", "out", "--log-format", "console", cwd=tmp_path).stderr
+    assert text.splitlines()[1].startswith("exit 0: nothing was due: no window needs fetching now (0 requests in ")
+
+
 def test_quiet_says_nothing_when_all_is_well(api: SimulatedApi, tmp_path: Path) -> None:
     assert collector("collect", "-c", api.config, "-q", "-o", "out", cwd=tmp_path).stderr == ""
 

@@ -27,7 +27,7 @@ def test_config_and_ledger_are_chosen_by_the_same_options_everywhere(name: str) 
     command = cli.get_command(click.Context(cli), name)
     assert command is not None
     options = {option for param in command.params for option in param.opts}
-    assert {"--config", "--state", "--org", "--population"} <= options
+    assert {"--config", "--state", "--org", "--label", "--population"} <= options
     assert ("--output" in options) == (name not in {"check", "plan"})  # those two use no output
 
 
