@@ -60,12 +60,17 @@ class LedgerError(CollectorError):
     """The ledger can't be read or written: damaged, newer than we are, on a full disk. Exit 5."""
 
 
+class LedgerAwayError(LedgerError):
+    """The server of the ledger doesn't answer now; it may be back soon. Exit 5; `serve` waits for it."""
+
+
 class RowsMergedError(LedgerError):
     """The rows of some orgs were merged into others: another process found out that they are renamed orgs."""
 
 
 OUTPUT_ERRORS = frozenset(
-    error.__name__ for error in (OutputError, ReaderGoneError, NotRenamedError, OutputGoneError, LedgerError)
+    error.__name__
+    for error in (OutputError, ReaderGoneError, NotRenamedError, OutputGoneError, LedgerError, LedgerAwayError)
 )
 
 

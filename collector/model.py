@@ -133,7 +133,18 @@ class BearerCredential:
         return f"Bearer {self.token}"
 
 
-Credential = BasicCredential | BearerCredential
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnreadCredential:
+    """A credential that a command which sends nothing has not read; of Basic the user, if it can be known."""
+
+    username: str | None = None
+
+    def authorization(self) -> str:
+        """Raise RuntimeError: nothing is sent with it."""
+        raise RuntimeError("the credential was not read")
+
+
+Credential = BasicCredential | BearerCredential | UnreadCredential
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

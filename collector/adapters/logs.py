@@ -16,6 +16,7 @@ from collector.adapters.text import printable
 from collector.core.visible import visible
 
 Format = Literal["auto", "console", "json"]
+_LONGEST_LIST = 300  # characters of a list or mapping, on a terminal
 _CALLBACK = re.compile(r"(?<=^Exception in callback )([\w.]*).*")  # asyncio appends its arguments
 
 
@@ -103,6 +104,15 @@ def _to_json(event: structlog.types.EventDict, **options: Any) -> str:
 
 
 def _make_visible(logger: object, method: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
-    """Escape terminal control characters in values, which may come from the API or the config."""
+    """Escape terminal control characters in values, and replace long lists by their length: JSON has them whole.
+
+    Values may come from the API or the config.
+    """
     del logger, method
-    return {key: printable(value, 1000) if isinstance(value, str) else value for key, value in event.items()}
+    return {key: printable(value, 1000) if isinstance(value, str) else _short(value) for key, value in event.items()}
+
+
+def _short(value: object) -> object:
+    if not isinstance(value, list | tuple | dict) or len(str(value)) <= _LONGEST_LIST:
+        return value
+    return f"{len(value)} (whole with --log-format json)"

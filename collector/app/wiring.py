@@ -184,6 +184,11 @@ def open_ledger(settings: Settings, command: str, clock: Clock, *, create: bool 
     )
 
 
+def is_file(state: State) -> bool:
+    """Say whether the ledger is a file of this machine, not a server's database."""
+    return state.url.get_secret_value().startswith("sqlite://")
+
+
 def ledger_look(state: State) -> Look:
     """Return the look at a ledger; it opens nothing yet. Raises LedgerError for a URL that can't be used."""
     return open_look(state.url.get_secret_value(), password_file=state.password_file)

@@ -15,7 +15,7 @@ from collector.adapters.text import count, printable, some
 from collector.app.check import OrgCheck
 from collector.app.prepare import refuse_overlaps
 from collector.app.wiring import check_orgs, open_ledger_to_read
-from collector.cli.options import Context, config_options, open_context
+from collector.cli.options import Context, config_options, open_context, state_option
 from collector.cli.progress import shown_progress
 from collector.cli.streams import stdout_console
 from collector.cli.tables import add_name, new_table
@@ -35,6 +35,7 @@ Examples:
 """,
 )
 @config_options
+@state_option
 @click.option(
     "--deep",
     is_flag=True,

@@ -42,6 +42,8 @@ def cli() -> None:
     Try it without an account:    collector demo
     With your own organizations:  collector check -c collector.yaml
                                   collector collect -c collector.yaml -o usage/
+    Complete names in bash (or zsh, with zsh_source):
+      eval "$(_COLLECTOR_COMPLETE=bash_source collector)"
     """  # noqa: D301 - click's mark for text that isn't rewrapped
 
 
@@ -64,7 +66,9 @@ def run(args: Sequence[str] | None = None, *, warnings: Sequence[str] = ()) -> i
             sys.stdout.flush()
     except click.exceptions.Exit as stop:
         return stop.exit_code
-    except SystemExit:  # click raises it for a closed pipe
+    except SystemExit as stop:  # click raises it after a completion, and for a closed pipe
+        if not stop.code:
+            return ExitCode.OK
         return _explain(BrokenPipeError(errno.EPIPE, "stdout's reader went away"))
     except Exception as error:  # noqa: BLE001 - the last resort, which must not show a secret
         return _explain(error)

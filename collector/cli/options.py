@@ -16,6 +16,7 @@ import structlog
 from collector.adapters.logs import configure_logs, resolve_format
 from collector.app.command import Permits
 from collector.app.scope import Scope
+from collector.cli.completion import complete_label, complete_org
 from collector.config import LoadedConfig, find_config, load
 from collector.config.messages import WORD
 from collector.config.types import missing_unit, parse_duration
@@ -124,7 +125,16 @@ config_options = apply(
         "orgs",
         multiple=True,
         metavar="NAME",
+        shell_complete=complete_org,
         help="Only this org; a glob such as 'acme-*' for several. Repeatable.",
+    ),
+    click.option(
+        "--label",
+        "labels",
+        multiple=True,
+        metavar="KEY=VALUE",
+        shell_complete=complete_label,
+        help="Only orgs with this label; repeatable: with all of them.",
     ),
     click.option(
         "--population",
@@ -140,10 +150,11 @@ config_options = apply(
     click.option("-q", "--quiet", is_flag=True, help="Only warnings and errors: no progress, no summary."),
 )
 state_option = click.option("--state", metavar="URL", help="The ledger: sqlite:///FILE, postgresql://…, or none.")
+output_option = click.option(
+    "-o", "--output", metavar="DIR", help="A directory for sealed files, or - for stdout. Default: `output.path`."
+)
 service_options = apply(
-    click.option(
-        "-o", "--output", metavar="DIR", help="A directory for sealed files, or - for stdout. Default: `output.path`."
-    ),
+    output_option,
     click.option("-f", "--format", "format_", type=Choice(["jsonl"]), help="Format of the records."),
     state_option,
     click.option(
@@ -225,6 +236,7 @@ def open_context(
     *,
     config_path: Path | None,
     orgs: tuple[str, ...],
+    labels: tuple[str, ...],
     populations: tuple[str, ...],
     log_level: str | None,
     log_format: str | None,
@@ -237,10 +249,12 @@ def open_context(
     shard: str | None = None,
     sharded: bool = False,
     logs_warnings: bool = True,
+    sends: bool = True,
 ) -> Context:
     """Load the config, apply the options, and set up the logs. Raises ConfigError.
 
-    The warnings of the config are logged, unless the command shows them itself.
+    The warnings of the config are logged, unless the command shows them itself. A command that `sends` nothing needs
+    no secret of an org.
     A `sharded` command has `shard_option`; without that option its shard comes from the environment.
     """
     if state is not None and contains_password(state):
@@ -254,7 +268,7 @@ def open_context(
     path = find_config(config_path, os.environ)
 
     def reload() -> LoadedConfig:
-        return load(path, environ=os.environ, overrides=overrides)
+        return load(path, environ=os.environ, overrides=overrides, reads_secrets=sends)
 
     config = reload()
     format_used = resolve_format(config.settings.log.format, sys.stderr)
@@ -265,9 +279,11 @@ def open_context(
         log.warning("config.warning", message=str(warning))
     scope = Scope(
         orgs=orgs,
+        labels=labels,
         populations=tuple(Population(p) for p in populations),
         shard=read_shard(shard, os.environ) if sharded else None,
     )
+    scope.of(config.orgs)  # before anything else: it raises for a name that isn't there
     permits = Permits(elsewhere=elsewhere, adopt=adopt)
     return Context(config=config, reload=reload, scope=scope, permits=permits, quiet=quiet, log_format=format_used)
 

@@ -57,7 +57,7 @@ def plan(from_: Moment | None, to: Moment | None, last: timedelta | None, as_jso
 
     Requests and time are minimums: retries and partial answers add to them.
     """
-    context = open_context(**options, sharded=True)
+    context = open_context(**options, sharded=True, sends=False)
     previews, notes = _preview(context, read_range(from_, to, last))
     limits = limits_of(context.config.settings)
     whole = estimate(

@@ -15,11 +15,12 @@ from collector.cli.options import Context
 from collector.cli.streams import stderr_console
 from collector.cli.tables import add_name, new_table
 from collector.core.anomalies import MEANING
+from collector.core.delivered import Adopted
 from collector.core.exit_codes import ExitCode
 from collector.core.summary import Cause, OrgSummary, RunSummary
 from collector.errors import CollectorError, ReaderGoneError
 from collector.model import Population, SliceState
-from collector.run.manifest import RunResult, in_words, local_spans
+from collector.run.manifest import NOTHING_DUE, RunResult, in_words, local_spans
 
 log = structlog.get_logger("collector")
 
@@ -39,9 +40,14 @@ def show_result(result: RunResult, context: Context, *, closing: bool = True) ->
     """Print or log the summary of a run, and unless `closing` is false its exit code."""
     if context.log_format == "json":
         _log_result(result)
-    elif not context.quiet:
+    elif context.quiet:
+        pass
+    elif isinstance(result.output_error, ReaderGoneError):
+        stderr_console().print(_cut_short(result), highlight=False)
+    else:
         console = stderr_console()
-        console.print(_table(console, result))
+        if not result.had_nothing_due:
+            console.print(_table(console, result))
         for reason in _reasons(result.summary):
             console.print(reason)
         for anomaly in _anomalies(result.summary):
@@ -137,17 +143,25 @@ def _place(population: Population, cause: Cause, org: OrgSummary) -> str:
     return f"{population.value} {local_spans(cause, org)}"
 
 
-def _closing(result: RunResult) -> str:
+def _cut_short(result: RunResult) -> str:
+    """Return the one line for a run whose reader has seen enough: why the rest is missing is the same everywhere."""
+    summary = result.summary
+    return (
+        f"exit {int(result.exit_code)}: stdout's reader went away: {summary.count(SliceState.COMPLETE)} of "
+        f"{count(summary.planned, 'slice')} complete, {count(summary.records, 'record')} ({_effort(result)})"
+    )
+
+
+def _effort(result: RunResult) -> str:
     seconds = (result.ended_at - result.started_at).total_seconds()
-    requests = f"{count(result.summary.requests, 'request')} in {duration(seconds)}"
-    lines = [f"exit {int(result.exit_code)}: {result.exit_code.meaning} ({requests})"]
+    return f"{count(result.summary.requests, 'request')} in {duration(seconds)}"
+
+
+def _closing(result: RunResult) -> str:
+    meaning = NOTHING_DUE if result.had_nothing_due else result.exit_code.meaning
+    lines = [f"exit {int(result.exit_code)}: {meaning} ({_effort(result)})"]
     if adopted := result.adopted:
-        unread = f"; files of {count(len(adopted.unread), 'run')} are gone (docs/runbook.md)" if adopted.unread else ""
-        lines.append(
-            f"the ledger was behind its output directory: {count(adopted.runs, 'unknown run')}, "
-            f"{count(adopted.slices, 'slice')} of {count(adopted.files, 'sealed file')} taken over{unread}. "
-            "Windows that it didn't know are wanted again (`collector status`)"
-        )
+        lines.append(_behind(adopted))
     if result.recovered:
         lines.append(
             f"{count(len(result.recovered), 'sealed file')} of earlier runs, which no manifest named until now"
@@ -155,3 +169,15 @@ def _closing(result: RunResult) -> str:
     if result.files:
         lines.append(f"{count(len(result.files), 'sealed file')} and run-{result.run_id}.json")
     return "\n".join(lines)
+
+
+def _behind(adopted: Adopted) -> str:
+    """Return what a ledger that was restored from a backup has learned from its output directory."""
+    if adopted.only_seals:
+        return "the ledger didn't know that a file in its output directory is sealed; it knew all records in it"
+    unread = f"; files of {count(len(adopted.unread), 'run')} are gone (docs/runbook.md)" if adopted.unread else ""
+    return (
+        f"the ledger was behind its output directory: {count(adopted.runs, 'unknown run')}, "
+        f"{count(adopted.slices, 'slice')} of {count(adopted.files, 'sealed file')} taken over{unread}. "
+        "Windows that it didn't know are wanted again (`collector status`)"
+    )

@@ -25,7 +25,7 @@ from collector.app.invocation import Invocation, invocation_of
 from collector.app.outputs import directory_of
 from collector.app.prepare import refuse_overlaps
 from collector.app.wiring import open_ledger_to_read, warn_of_missing_ledger
-from collector.cli.options import config_options, open_context, shard_option, state_option
+from collector.cli.options import config_options, open_context, output_option, shard_option, state_option
 from collector.cli.streams import stdout_console
 from collector.cli.tables import add_name, new_table
 from collector.config import LoadedConfig, Settings
@@ -38,6 +38,7 @@ from collector.deliver.recovery import why_awaited
 from collector.ledger import AwaitedFile, NoLedger
 from collector.model import Window, Zone
 from collector.service.web.advice import advice
+from collector.service.web.choice import Sort, ordered
 
 _STATES = {  # the mark of a day, and its colour
     CoverageState.COMPLETE: ("█", "green"),
@@ -59,22 +60,25 @@ _COMMANDS = 10
 Examples:
   collector status -c collector.yaml      a table, and strips of what has gaps
   collector status --org acme --strips    the strips of one org
+  collector status --incomplete           only what has gaps
   collector status --json | jq '.orgs[] | select(.lacking > 0) | .org'
 """,
 )
 @config_options
+@output_option
 @state_option
 @shard_option
 @click.option(
     "--strips", is_flag=True, help="A strip per month, a mark per day, for every org: not only for those with gaps."
 )
+@click.option("--incomplete", is_flag=True, help="Only orgs with a window that is not complete, or with a refusal.")
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
-def status(strips: bool, as_json: bool, **options: Any) -> int:
+def status(strips: bool, incomplete: bool, as_json: bool, **options: Any) -> int:
     """Show coverage from the ledger, per org and population. Exits with 3 if anything is incomplete.
 
     Exits with 2 if every run refuses the config for a changed calendar: its windows are not those of the ledger.
     """
-    context = open_context(**options, sharded=True)
+    context = open_context(**options, sharded=True, sends=False)
     if not has_ledger(context.config):
         raise click.UsageError("there is no ledger: `state.url` is none")
     ledger = open_ledger_to_read(context.config)
@@ -88,6 +92,9 @@ def status(strips: bool, as_json: bool, **options: Any) -> int:
         known = None if missing else ledger.known_outputs()
     finally:
         ledger.close()
+    whole = orgs
+    if incomplete:
+        orgs = [org for org in orgs if org.incomplete or org.refused]
     if as_json:
         content = {
             "lacking": sum(org.incomplete for org in orgs),
@@ -98,6 +105,11 @@ def status(strips: bool, as_json: bool, **options: Any) -> int:
     else:
         console = stdout_console()
         _show(console, context.config, orgs, known, strips=strips)
+        if complete := len(whole) - len(orgs):
+            console.print(f"{count(complete, 'complete org')} not shown", markup=False, highlight=False)
+        for org in orgs:
+            if org.begins_later:
+                console.print(_begins_later(org, org.begins_later), markup=False, highlight=False)
         for one, is_here in awaited:
             console.print(_await(one, invocation_of(context.config, known), is_here=is_here), markup=False)
     return ExitCode.INCOMPLETE if missing or awaited or any(org.incomplete for org in orgs) else ExitCode.OK
@@ -106,7 +118,7 @@ def status(strips: bool, as_json: bool, **options: Any) -> int:
 def _show(
     console: Console, config: LoadedConfig, orgs: Sequence[OrgCoverage], known: KnownOutputs | None, *, strips: bool
 ) -> None:
-    console.print(_table(console, sorted(orgs, key=lambda org: (not org.refused, -org.incomplete))))
+    console.print(_table(console, ordered(orgs, Sort.WORST)))
     shown = [org for org in orgs if strips or org.incomplete]
     for org in shown:
         for population in org.populations:
@@ -131,19 +143,18 @@ def _show(
 
 
 def _table(console: Console, orgs: Sequence[OrgCoverage]) -> Table:
-    """Return one row per population: those of refused orgs first, with the reason, then those with most gaps."""
+    """Return one row per population with the reason for gaps: those of refused orgs first, then the other bad ones."""
     table = new_table(console)
     add_name(table, "org")
     table.add_column("population", no_wrap=True)
     table.add_column("complete", justify="right", no_wrap=True)
     table.add_column("not complete")
     table.add_column("first gap", no_wrap=True)
-    if refused := any(org.refused for org in orgs):
+    if has_reasons := any(_why(org, population) for org in orgs for population in org.populations):
         table.add_column("why")
     if wide := console.width >= _WIDE:
         table.add_column("usage since", no_wrap=True)
     for org in orgs:
-        why = Text(_why(org), style="red")
         for population in org.populations:
             gap = _date(population.first_gap, org) if population.first_gap else ""
             usage = _date(population.oldest_usage.start, org) if population.oldest_usage else ""
@@ -153,20 +164,21 @@ def _table(console: Console, orgs: Sequence[OrgCoverage]) -> Table:
                 f"{population.count(CoverageState.COMPLETE)} of {population.windows}",
                 _incomplete(population),
                 gap,
-                *[why] * refused,
+                *[_why(org, population)] * has_reasons,
                 *[usage] * wide,
             )
     return table
 
 
-def _why(org: OrgCoverage) -> str:
-    """Return why an org is refused and since when; nothing if it isn't."""
+def _why(org: OrgCoverage, population: PopulationCoverage) -> Text:
+    """Return why windows are not complete: the refusal, else the codes of the failures, but for the state itself."""
     credential = org.credential
-    if not org.refused:
-        return ""
-    since = f", since {_date(credential.since, org)}" if credential.since else ""
-    changed = "; the config has another user by now" if credential.changed else ""
-    return f"{advice(credential.reason).title}{since}{changed}"
+    if org.refused:
+        since = f", since {_date(credential.since, org)}" if credential.since else ""
+        changed = "; the config has another user by now" if credential.changed else ""
+        return Text(f"{advice(credential.reason).title}{since}{changed}", style="red")
+    reasons = sorted(population.reasons.items(), key=lambda one: -one[1])
+    return Text(", ".join(code.replace("_", " ") for code, _ in reasons if code not in _STATES), style="yellow")
 
 
 def _incomplete(population: PopulationCoverage) -> Text:
@@ -197,6 +209,19 @@ def _is_here(one: AwaitedFile, settings: Settings) -> bool:
     """Say whether a run here would find the file's directory, and finish what was left in it."""
     directory = VisibleDirectories(OsFiles(), directory_of(settings))(one.file)
     return directory is not None and os.path.isdir(directory)  # noqa: PTH112 - `Path.is_dir` raises for a broken disk
+
+
+def _begins_later(org: OrgCoverage, begins: datetime) -> str:
+    """Return why nothing is due of an org, and how far it was collected before: by another calendar, or `since`."""
+    known = [(p.population.value, p.newest_complete) for p in org.populations if p.newest_complete]
+    before = ", ".join(
+        f"{name} through {end.astimezone(Zone.parse(org.timezone).tz):%Y-%m-%d %H:%M}" for name, end in known
+    )
+    return (
+        f"{printable(org.name)}: no window is due: its windows by {org.granularity} in {org.timezone} begin at "
+        f"{begins.astimezone(Zone.parse(org.timezone).tz):%Y-%m-%d %H:%M}"
+        + (f". Complete before that, and not counted here: {before}" if before else "")
+    )
 
 
 def _await(one: AwaitedFile, invocation: Invocation, *, is_here: bool) -> str:

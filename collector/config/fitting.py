@@ -20,7 +20,7 @@ from collector.config.secrets import exposed
 from collector.config.settings import Settings
 from collector.core.windows import Calendar
 from collector.errors import Problem
-from collector.model import Credential, Granularity, Window, Zone
+from collector.model import Credential, Granularity, UnreadCredential, Window, Zone
 
 # Windows without a change of the zone's offset are at most this long.
 USUAL_LENGTH = {
@@ -128,7 +128,8 @@ def exposed_files(settings: Settings, layers: Layers) -> Iterator[Problem]:
 def same_credentials(settings: Settings, orgs: Iterable[ReadOrg]) -> Iterator[Problem]:
     """Yield a warning for every org with the credential of another: both would be one organization."""
     first: dict[tuple[str, Credential], ReadOrg] = {}
-    for read in orgs if settings.same_organization == "refuse" else ():
+    known = [read for read in orgs if not isinstance(read.credential, UnreadCredential)]
+    for read in known if settings.same_organization == "refuse" else ():
         org = read.to_org(settings)
         other = first.setdefault((org.base_url, org.credential), read)
         if other is not read:

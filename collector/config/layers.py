@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from collector.config.document import Document
-from collector.config.messages import KeyPath, dotted, nearest
+from collector.config.messages import KeyPath, dotted
 from collector.errors import Problem
 
 PREFIX = "COLLECTOR_"
@@ -116,27 +116,3 @@ def variables_tree(settings_cls: type[BaseSettings], environ: Mapping[str, str])
             at = at.setdefault(step, {})
         at[path[-1]] = None if text in ("null", "~") else text
     return tree
-
-
-def unused_variables(settings_cls: type[BaseSettings], environ: Mapping[str, str]) -> Iterator[Problem]:
-    """Yield a warning for every variable that looks like a setting but isn't one.
-
-    Only a name that begins with a section and `__` looks like one: Kubernetes injects
-    `COLLECTOR_SERVICE_HOST` and the like for a service that is called `collector`.
-    """
-    starts = tuple(variable(path) + "__" for path in section_paths(settings_cls))
-    named = sorted(name for name in environ if name.startswith(starts))
-    if not named:
-        return
-    known = {variable(path): is_list(field_info) for path, field_info in leaves(settings_cls)}
-    groups = {variable(path) for path in section_paths(settings_cls)}
-    scalars = [name for name, a_list in known.items() if not a_list]
-    for name in named:
-        if name in groups:
-            yield Problem(path=name, message="is ignored: only the keys of a section have variables")
-        elif name not in known:
-            near = nearest(name, scalars)
-            hint = f"; did you mean {near}?" if near else ""
-            yield Problem(path=name, message=f"is ignored: there is no such setting{hint}")
-        elif known[name]:
-            yield Problem(path=name, message="is ignored: a list is set in the file, not by a variable")

@@ -14,14 +14,15 @@ from pydantic import BaseModel, ValidationError
 from collector.adapters.clock import SystemClock
 from collector.config.document import Document, read_document
 from collector.config.fitting import exposed_files, misfits, same_credentials, unlikely_settings
-from collector.config.layers import Layers, section, unused_variables, variables_tree
+from collector.config.layers import Layers, section, variables_tree
 from collector.config.messages import KeyPath
 from collector.config.org_files import entries_of_config, entries_of_file, find_org_files, matching_now
-from collector.config.orgs import Entry, duplicates, read_org
+from collector.config.orgs import Entry, duplicates, read_org, variables_of
 from collector.config.problems import findings
 from collector.config.secrets import Secrets
 from collector.config.settings import Settings
 from collector.config.urls import contains_password, ledger_url_of_file
+from collector.config.variables import misspelt
 from collector.errors import ConfigError, Problem
 from collector.model import Org
 
@@ -46,10 +47,17 @@ class LoadedConfig:
     places: Mapping[str, Problem] = field(default_factory=dict)  # each org's place, for later problems
 
 
-def load(path: Path, *, environ: Mapping[str, str], overrides: Mapping[str, object] | None = None) -> LoadedConfig:
+def load(
+    path: Path,
+    *,
+    environ: Mapping[str, str],
+    overrides: Mapping[str, object] | None = None,
+    reads_secrets: bool = True,
+) -> LoadedConfig:
     """Return the config in a file, overridden by variables and options.
 
-    `overrides` is a nested mapping of options; None in it means that an option isn't given.
+    `overrides` is a nested mapping of options; None in it means that an option isn't given. Without `reads_secrets`,
+    the orgs' secrets in variables and files are not needed, and nothing can be sent.
     Raises ConfigError with all problems, in the order of files and lines.
     """
     document = read_document(path)
@@ -68,10 +76,11 @@ def load(path: Path, *, environ: Mapping[str, str], overrides: Mapping[str, obje
     if not entries and document.data.get("orgs") in (None, []) and len(problems) == before:
         problems.append(Problem(message=NO_ORGS, file=str(path)))
     settings = read_settings(layers, problems)
-    secrets = Secrets(environ)
+    secrets = Secrets(environ, reads=reads_secrets)
     warn_of_ledger_password(document, data, secrets)
     orgs = [org for entry in entries if (org := read_org(entry, secrets, problems))]
     problems += duplicates(entries)
+    problems += misspelt(Settings, environ, theirs=variables_of(entries))
     if settings:
         problems += misfits(settings, layers, orgs, last_year=SystemClock().now().year + 10)
 
@@ -82,7 +91,6 @@ def load(path: Path, *, environ: Mapping[str, str], overrides: Mapping[str, obje
         *secrets.warnings,
         *exposed_files(settings, layers),
         *same_credentials(settings, orgs),
-        *unused_variables(Settings, environ),
         *unlikely_settings(settings, layers),
     ]
     return LoadedConfig(

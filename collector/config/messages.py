@@ -94,9 +94,14 @@ def duration_text(value: timedelta) -> str:
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """Return the known name that is most like the given one, if any is."""
+    return next(iter(near_to(name, known, most=1)), None)
+
+
+def near_to(name: str, known: Iterable[str], *, most: int = 3) -> list[str]:
+    """Return the known names that are like the given one, the most similar first."""
     folded = {key.casefold().replace("-", "_"): key for key in known}
-    found = difflib.get_close_matches(name.casefold().replace("-", "_"), folded, n=1, cutoff=0.6)
-    return folded[found[0]] if found else None
+    found = difflib.get_close_matches(name.casefold().replace("-", "_"), folded, n=most, cutoff=0.6)
+    return [folded[key] for key in found]
 
 
 def unknown_key(key: str, known: Sequence[str], *, has_value: bool) -> tuple[Step, str]:

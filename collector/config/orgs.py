@@ -145,6 +145,17 @@ def read_org(entry: Entry, secrets: Secrets, problems: list[Problem]) -> ReadOrg
     return ReadOrg(entry, settings, credential)
 
 
+def variables_of(entries: Iterable[Entry]) -> set[str]:
+    """Return the names of the variables that orgs name for their secrets."""
+    return {
+        name
+        for entry in entries
+        if isinstance(entry.raw, dict)
+        for key_, name in entry.raw.items()
+        if isinstance(key_, str) and key_.endswith("_env") and isinstance(name, str)
+    }
+
+
 def duplicates(entries: Iterable[Entry]) -> Iterator[Problem]:
     """Yield a problem for every name that another org has already."""
     first: dict[str, Entry] = {}

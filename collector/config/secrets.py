@@ -17,7 +17,7 @@ from collector.adapters.paths import named
 from collector.config.document import Document
 from collector.config.messages import KeyPath
 from collector.errors import Problem
-from collector.model import BasicCredential, BearerCredential, Credential
+from collector.model import BasicCredential, BearerCredential, Credential, UnreadCredential
 
 NAMES = ("username", "access_key", "token")
 FORMS = ("", "_env", "_file")
@@ -41,9 +41,13 @@ class FlawError(Exception):
 
 @dataclass(slots=True)
 class Secrets:
-    """Finds the secrets of one load, and keeps the files that it read and its warnings."""
+    """Finds the secrets of one load, and keeps the files that it read and its warnings.
+
+    Unless it `reads`, no variable and no file with a secret is needed: only a user's name is read, if it is there.
+    """
 
     environ: Mapping[str, str] = field(repr=False)
+    reads: bool = True
     files: list[Path] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
     _read: dict[Path, str] = field(default_factory=dict, repr=False)
@@ -56,7 +60,7 @@ class Secrets:
         """Return an org's credential, or None and its problems."""
         given = {name: [name + form for form in FORMS if name + form in org] for name in NAMES}
         problems: list[Problem] = []
-        found: dict[str, str] = {}
+        found: dict[str, str | None] = {}
         for name, keys in given.items():
             filled = [key for key in keys if org[key] is not None] or keys[:1]
             for key in filled[1:]:
@@ -64,7 +68,7 @@ class Secrets:
                 problems.append(document.problem((*path, key), message))
             if len(filled) == 1 and (org[filled[0]] is None or isinstance(org[filled[0]], str)):
                 try:
-                    found[name] = self.secret(name, filled[0], org[filled[0]], document, (*path, filled[0]))
+                    found[name] = self._needed(name, filled[0], org[filled[0]], document, (*path, filled[0]))
                 except FlawError as flaw:
                     problems.append(document.problem((*path, filled[0]), str(flaw)))
         problems += [document.problem((*path, key), text) for key, text in mismatches(given)]
@@ -72,11 +76,29 @@ class Secrets:
             problems.append(document.problem(path, NO_CREDENTIAL))
         if problems:
             return None, problems
-        if "token" in found:
-            return BearerCredential(token=found["token"]), []
-        if "username" in found and "access_key" in found:
-            return BasicCredential(username=found["username"], access_key=found["access_key"]), []
-        return None, []  # a value of another type: the models report it
+        return self._credential(**found), []
+
+    def _credential(
+        self, *, username: str | None = None, access_key: str | None = None, token: str | None = None
+    ) -> Credential | None:
+        """Return the credential of what was found; None for a value of another type: the models report it."""
+        if token is not None:
+            return BearerCredential(token=token)
+        if username is not None and access_key is not None:
+            return BasicCredential(username=username, access_key=access_key)
+        return None if self.reads else UnreadCredential(username=username)
+
+    def _needed(self, name: str, key: str, value: object, document: Document, path: KeyPath) -> str | None:
+        """Return one secret; None if it is in a variable or a file and not needed. Raises FlawError."""
+        needed = self.reads or key == name or not value
+        if not needed and name != "username":
+            return None
+        try:
+            return self.secret(name, key, value, document, path)
+        except FlawError:
+            if needed:
+                raise
+            return None
 
     def secret(self, name: str, key: str, value: object, document: Document, path: KeyPath) -> str:
         """Return one secret. Raises FlawError."""

@@ -81,6 +81,7 @@ def org_coverage(
         credential=_credential(org, history),
         populations=populations,
         last_day=period.last_day,
+        begins_later=None if wanted else earliest(org, since),
         old_gaps=stranded(gaps, period.grid, period.ages, now=period.now),
     )
 
@@ -103,13 +104,14 @@ def _population(
 ) -> PopulationCoverage:
     gaps, kept = overlay.gaps, len(overlay.gaps) if period.first_day is None else GAPS_KEPT
     complete = [span for state, span in known.spans if state is CoverageState.COMPLETE and span.start < period.due]
+    newest = complete[-1].end if complete else None  # by another calendar, if none of this one is due
     usage, users = _newest(known, period)
     return PopulationCoverage(
         population=population,
         counts=dict(overlay.counts),
         first_gap=gaps[0].window.start if gaps else None,
         last_success=known.last_success,
-        newest_complete=min(complete[-1].end, period.due) if complete else None,
+        newest_complete=min(newest, period.due) if newest and overlay.counts else newest,
         newest_due=period.due if overlay.counts else None,
         oldest_usage=known.oldest_usage,
         days=overlay.days,

@@ -87,6 +87,11 @@ class Adopted:
         )
 
     @property
+    def only_seals(self) -> bool:
+        """Whether the ledger knew all that was delivered, but not that a file was sealed."""
+        return not (self.runs or self.files or self.unread or self.ranges)
+
+    @property
     def as_json(self) -> dict[str, Any]:
         """Return it for a manifest or a log."""
         ranges = [{"org": one.org, "start": one.start.isoformat(), "end": one.end.isoformat()} for one in self.ranges]

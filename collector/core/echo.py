@@ -11,6 +11,8 @@ import re
 # digits, or have none of the separators.
 _WORD = r"(?:(?:[A-Z]?[a-z]{1,15}|[A-Z]{1,8})[0-9]{0,4}|[0-9]{1,8})"
 GLOB = re.compile(rf"(?=.{{1,80}}\Z)(?=.*[*?\[])[-_.*?!\[\]]*(?:{_WORD}(?:[-_.*?!\[\]]+|\Z))*", re.ASCII)
+NAME = re.compile(rf"(?=.{{1,80}}\Z)(?:{_WORD}(?:[-_.]+|\Z))*", re.ASCII)
+LABEL = re.compile(rf"(?=.{{1,80}}\Z)(?:{_WORD}(?:[-_.=]+|\Z))*", re.ASCII)
 PATH = re.compile(rf"(?=.{{1,200}}\Z)[-_./]*(?:{_WORD}(?:[-_./]+|\Z))*", re.ASCII)
 
 

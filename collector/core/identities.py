@@ -6,13 +6,13 @@ import hashlib
 from dataclasses import dataclass, field
 
 from collector.errors import RefusalReason, Refused
-from collector.model import Answer, BasicCredential, Org
+from collector.model import Answer, BasicCredential, Org, UnreadCredential
 
 
 def user_fingerprint(org: Org) -> str | None:
     """Return a hash of the credential's user and base URL; None for a token, which has no user name."""
     match org.credential:
-        case BasicCredential(username=username):
+        case BasicCredential(username=username) | UnreadCredential(username=str() as username):
             return hashlib.sha256(f"{org.base_url}\0{username}".encode()).hexdigest()
         case _:
             return None

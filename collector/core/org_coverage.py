@@ -130,6 +130,7 @@ class OrgCoverage:
     credential: CredentialStatus
     populations: Sequence[PopulationCoverage]
     last_day: date  # on the org's calendar
+    begins_later: datetime | None = None  # the start of the first window that is wanted, if none is due yet
     old_gaps: Sequence[Window] = ()  # of any population, so old that only a backfill fills them
 
     @property

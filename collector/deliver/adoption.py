@@ -136,6 +136,14 @@ def _past(run_id: str, unsettled: Unsettled, *, read: bool, now: datetime) -> Pa
 
 
 def _log(adopted: Adopted, directory: Path, strangers: Sequence[OrgRange]) -> None:
+    if adopted.only_seals:
+        log.warning(
+            "ledger.behind",
+            directory=str(directory),
+            message="the ledger didn't know that a file in its output directory is sealed, as one that was restored "
+            "from a backup. It knows all records in the directory: nothing had to be taken over",
+        )
+        return
     message = (
         "the ledger is behind its output directory, as one that was restored from a backup is. The revisions of the "
         "sealed files are taken over. Windows that the ledger didn't know are wanted again: `collector status` shows "

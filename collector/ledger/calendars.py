@@ -88,6 +88,11 @@ class Calendars:
             results[name] = self._change(key, org_, begins, fits.get(key, Fit()))
         return results
 
+    def begins(self, key: int) -> datetime | None:
+        """Return when the present calendar of an org begins; None for its first one."""
+        since = self._current[key].since
+        return None if since == BEGINNING else instant_of(since)
+
     def cut_over(self, key: int, org_: Org, *, wanted_from: datetime, known: datetime) -> CutOver | None:
         """Return what the calendar of the config leaves out, unless it was returned before.
 

@@ -12,11 +12,20 @@ from datetime import datetime
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from collector.core.org_coverage import CoverageState
 from collector.core.org_history import History, LastFetch, PopulationHistory, Refusal
-from collector.ledger.codec import POPULATION, STATE, emission_of, instant_of, micros, state_of, tests_of
+from collector.ledger.codec import (
+    POPULATION,
+    STATE,
+    emission_of,
+    instant_of,
+    micros,
+    population_of,
+    state_of,
+    tests_of,
+)
 from collector.ledger.digest import Digest, boundary, digest, merged, window
 from collector.ledger.ranges import wanted_of
 from collector.ledger.refusals import refusals_of
@@ -44,6 +53,11 @@ _RECENT = (
         slice_.c.start >= bindparam("from"),
     )
     .order_by(slice_.c.start)
+)
+_REASONS = (  # for a look at all of an org at once
+    select(slice_.c.population, slice_.c.state, slice_.c.code, func.count().label("slices"))
+    .where(slice_.c.org == bindparam("org"), slice_.c.state != _COMPLETE)
+    .group_by(slice_.c.population, slice_.c.state, slice_.c.code)
 )
 SliceLine = Any  # a row of those columns
 
@@ -74,7 +88,11 @@ def _history(
         population: replace(known, spans=list(known.spans), tests={}, reasons=Counter())
         for population, known in old.populations.items()
     }
-    newest = _read_recent(tx, query, populations) if query.recent_from is not None else None
+    if query.recent_from is None:
+        newest = None
+        _add_reasons(tx, query.key, populations)
+    else:
+        newest = _read_recent(tx, query, populations)
     history = History(
         ranges=ranges,
         populations=populations,
@@ -82,6 +100,13 @@ def _history(
         refusal=next((refusals[name] for name in query.names if name in refusals), None),
     )
     return history, old
+
+
+def _add_reasons(tx: Connection, key: int, populations: dict[Population, PopulationHistory]) -> None:
+    """Count why slices of an org are not complete, of all time."""
+    for row in tx.execute(_REASONS, {"org": key}):
+        history = populations.setdefault(population_of(row.population), PopulationHistory())
+        history.reasons[row.code or state_of(row.state).value] += row.slices
 
 
 def _read_recent(

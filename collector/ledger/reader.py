@@ -6,6 +6,7 @@ So it works on a ledger that this user can't write, and leaves nothing that belo
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -66,11 +67,17 @@ class LedgerReader:
         return self._database.read(views.organizations)
 
     def locate(self, orgs: Sequence[Org], *, names: Collection[str]) -> Mapping[str, views.Organization]:
-        """Return what the ledger has of orgs, by name: what the next run will find; `names` are all of the config's."""
+        """Return what the ledger has of orgs, by name: what the next run will find; `names` are all of the config's.
+
+        So `calendar_since` is where the calendar begins in a run of these orgs, though no run has committed that.
+        """
 
         def look(tx: Connection) -> dict[str, views.Organization]:
             by_key = {row.key: row for row in views.organizations(tx)}
-            return {name: by_key[key] for name, key in registry.locate(tx, orgs, names).items()}
+            return {
+                name: replace(by_key[key], calendar_since=since)
+                for name, (key, since) in registry.locate(tx, orgs, names).items()
+            }
 
         return self._database.read(look)
 

@@ -71,9 +71,19 @@ def identified(tx: Connection) -> dict[str, str]:
     return {row.name: row.org_id for row in tx.execute(query)}
 
 
-def locate(tx: Connection, orgs: Sequence[Org], names: Collection[str]) -> dict[str, int]:
-    """Return the key of the row that the next run will find for each org, by name. Writes nothing."""
-    return {name: row.key for name, row in OrgRows(tx, names).find(orgs).items()}
+def locate(tx: Connection, orgs: Sequence[Org], names: Collection[str]) -> dict[str, tuple[int, datetime | None]]:
+    """Return the key of the row that the next run will find for each org, and when its calendar begins, by name.
+
+    Where a run would refuse the calendar, it is when the one of the ledger began. Writes nothing.
+    """
+    found = OrgRows(tx, names).find(orgs)
+    entries = {org_.name: (found[org_.name].key, org_) for org_ in orgs if org_.name in found}
+    calendars = Calendars(tx)
+    resolved = calendars.resolve(entries)
+    return {
+        name: (key, calendars.begins(key) if isinstance(since := resolved[name], CalendarChanged) else since)
+        for name, (key, _) in entries.items()
+    }
 
 
 def calendar_changes(

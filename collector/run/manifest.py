@@ -14,7 +14,7 @@ from collector.core.delivered import Adopted
 from collector.core.exit_codes import ExitCode
 from collector.core.summary import Cause, OrgSummary, RunSummary
 from collector.core.visible import visible
-from collector.errors import CollectorError
+from collector.errors import CollectorError, ReaderGoneError
 from collector.model import SliceState, Window
 from collector.ports import RecoveredFile, SealedFile
 
@@ -35,13 +35,23 @@ class RunResult:
     adopted: Adopted | None = None  # what the ledger learned from its output directory
     ranges: Mapping[Window, Sequence[str]] = field(default_factory=dict)  # that the command was given: orgs by range
 
+    @property
+    def had_nothing_due(self) -> bool:
+        """Whether no window needed fetching."""
+        return self.exit_code is ExitCode.OK and not self.summary.planned
+
 
 _LOGGED = 200  # causes
+NOTHING_DUE = "nothing was due: no window needs fetching now"
 
 
 def in_words(result: RunResult) -> dict[str, Any]:
-    """Return what a log line says of a run's end."""
+    """Return what a log line says of a run's end.
+
+    If stdout's reader went away, the causes are left out: it is the same one for all that was not written.
+    """
     summary = result.summary
+    logged = 0 if isinstance(result.output_error, ReaderGoneError) else _LOGGED
     incomplete: list[dict[str, Any]] = [
         {"org": org.org.name, "population": population.value, "state": cause.state.value, "slices": cause.slices}
         | {"reason": cause.code, "message": cause.message}
@@ -62,8 +72,9 @@ def in_words(result: RunResult) -> dict[str, Any]:
         "files": len(result.files),
         "adopted": result.adopted.as_json if result.adopted else None,
         "seconds": round((result.ended_at - result.started_at).total_seconds(), 3),
-        "not_complete": incomplete[:_LOGGED],
-        "not_complete_left_out": max(0, len(incomplete) - _LOGGED),
+        **({"message": NOTHING_DUE} if result.had_nothing_due else {}),
+        "not_complete": incomplete[:logged],
+        "not_complete_left_out": max(0, len(incomplete) - logged),
     }
 
 

@@ -19,12 +19,23 @@ def unhealthy(hung_s: Callable[[], dict[str, float]]) -> str | None:
     return None
 
 
+def is_starting(observed: Observed) -> bool:
+    """Say whether the ledger is being read for the first time, and nothing is wrong."""
+    return observed.snapshot_at is None and not observed.orgs and not observed.troubles
+
+
+def failed(observed: Observed) -> bool:
+    """Say whether the last run ended by an exception that is no fault of ledger or output, such as a wrong clock."""
+    kind = observed.runs[0].exception if observed.runs else None
+    return kind is not None and kind not in OUTPUT_ERRORS
+
+
 def unready(observed: Observed) -> str | None:
     """Return on one line why no run can do its work; None while one can. Page, JSON and metric say the same."""
     for part in Part:
         if (trouble := observed.troubles.get(part)) is not None:
             return " ".join(trouble.split())
-    if observed.snapshot_at is None and not observed.orgs:
+    if is_starting(observed):
         return "the ledger has not been read yet"
     last = observed.runs[0] if observed.runs else None
     if last is None or not (last.exit_code == ExitCode.OUTPUT or last.exception in OUTPUT_ERRORS):

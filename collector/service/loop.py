@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -32,6 +32,7 @@ from collector.run.manifest import RunResult, in_words
 from collector.run.progress import Progress
 from collector.run.stop import Stop
 from collector.service.config_reload import ConfigReload
+from collector.service.first_contact import first_contact
 from collector.service.host import Host
 from collector.service.quarantine import Quarantine, doubtful, entry_of, touched
 from collector.service.run_views import crashed, ended_view
@@ -114,10 +115,12 @@ class Loop:
         self._woken.set()
 
     async def run(self) -> None:
-        """Run until `stop`. Raises ConfigError or LedgerError only if the service can't start."""
-        await self._host.accept(self.config)
+        """Run until `stop`. Raises ConfigError or LedgerError only if the service can't start; waits for a server."""
+        past = await first_contact(self._open_ledger, observed=self.observed, stopped=self._woken)
+        if past is None:
+            return
         self.accepted.set()
-        self._runs.extend(await self._host.recent_runs(self.config))
+        self._runs.extend(past)
         ended = (run.started_at for run in self._runs if run.exit_code in CAME_TO_ITS_END)
         self._times.first(next(ended, None), self._clock.now(), chance=self._rng.random())
         async with asyncio.TaskGroup() as tasks:
@@ -136,6 +139,11 @@ class Loop:
                     await self._wait()
             reloading.cancel()
         self._show()
+
+    async def _open_ledger(self) -> Sequence[RunView]:
+        """Register the orgs in the ledger, and return the runs that ended before."""
+        await self._host.accept(self.config)
+        return await self._host.recent_runs(self.config)
 
     async def _wait(self) -> None:
         now, time_s = self._clock.now(), asyncio.get_running_loop().time()

@@ -27,7 +27,7 @@ from collector.app.coverage import CoverageReader
 from collector.app.outputs import check_output
 from collector.app.prepare import register
 from collector.app.scope import Scope
-from collector.app.wiring import ledger_look, new_run_id, open_ledger, run_once
+from collector.app.wiring import is_file, ledger_look, new_run_id, open_ledger, run_once
 from collector.config import LoadedConfig, files_now
 from collector.config.sections import State
 from collector.core.org_coverage import OrgCoverage
@@ -199,7 +199,9 @@ async def serve(
         stack.enter_context(hearing_hangup(loop.reload))
         service = config.settings.service
         app = make_app(site, guarding_by(lambda: loop.config))
-        port = await stack.enter_async_context(serving(app, host=service.host, port=service.port))
+        # A file that can't be used ends the service before it answers. A server may be back: the loop waits for it.
+        first = partial(host.accept, config) if is_file(config.settings.state) else None
+        port = await stack.enter_async_context(serving(app, host=service.host, port=service.port, first=first))
         log.info("service.listening", host=service.host, port=port)
         await stack.enter_async_context(
             running(viewer.run, ledger.run, output.run, metrics.loop_lag.measure, keep_giving_back)

@@ -28,23 +28,46 @@ BAD: list[tuple[list[str], str]] = [
         "error: nowhere.yaml: there is no such file",
     ),
     (["collect", "-c", "no\u202e\x9bwhere.yaml"], "error: no\\u202e\\u009bwhere.yaml: there is no such file"),
-    ([*COLLECT, "--org", "acmee"], "error: --org: there is no org 'acmee' in the config; did you mean 'acme'?"),
-    ([*COLLECT, "--org", "zzz"], "error: --org: no org in the config has that name (text of 3 characters)"),
+    ([*COLLECT, "--org", "acmee"], "error: --org: no org in the config is called 'acmee'; did you mean 'acme'?"),
+    *(
+        (
+            [command, "-c", "c.yaml", "--org", "nope", *more],
+            "error: --org: no org in the config is called 'nope'; its orgs: acme, globex",
+        )
+        for command, *more in (
+            ("collect",),
+            ("collect", "--lost", "f"),
+            ("backfill", "--last", "3d"),
+            ("serve",),
+            ("check",),
+            ("plan",),
+            ("status",),
+        )
+    ),
     (
         [*COLLECT, "--org", "ac*", "--org", "acne-*"],
         "error: --org: no org in the config matches 'acne-*'; did you mean 'acme'?",
     ),
-    ([*COLLECT, "--org", "*zzz*"], "error: --org: no org in the config matches '*zzz*'"),
-    ([*COLLECT, "--org", "Team-EU-0?-*"], "error: --org: no org in the config matches 'Team-EU-0?-*'"),
-    ([*COLLECT, "--org", "zzz\x1b[2J*"], "error: --org: no org in the config matches that glob (text of 8 characters)"),
+    ([*COLLECT, "--org", "*zzz*"], "error: --org: no org in the config matches '*zzz*'; its orgs: acme, globex"),
+    (
+        [*COLLECT, "--org", "Team-EU-0?-*"],
+        "error: --org: no org in the config matches 'Team-EU-0?-*'; its orgs: acme, globex",
+    ),
+    (
+        [*COLLECT, "--org", "zzz\x1b[2J*"],
+        "error: --org: no org in the config matches text of 8 characters; its orgs: acme, globex",
+    ),
     (
         [*COLLECT, "--org", "z-" * 60 + "*"],
-        "error: --org: no org in the config matches that glob (text of 121 characters)",
+        "error: --org: no org in the config matches text of 121 characters; its orgs: acme, globex",
     ),
-    ([*COLLECT, "--org", "kQ7vX2mN*"], "error: --org: no org in the config matches that glob (text of 9 characters)"),
+    (
+        [*COLLECT, "--org", "kQ7vX2mN*"],
+        "error: --org: no org in the config matches text of 9 characters; its orgs: acme, globex",
+    ),
     (
         [*COLLECT, "--org", "https://u:kQ7vX2mN@h?"],
-        "error: --org: no org in the config matches that glob (text of 21 characters)",
+        "error: --org: no org in the config matches text of 21 characters; its orgs: acme, globex",
     ),
     (
         [*COLLECT, "-o", "c.yaml"],
@@ -125,7 +148,7 @@ BAD: list[tuple[list[str], str]] = [
             "Give the URL without it, and the password in a file: state.password_file, or the variable "
             "COLLECTOR_STATE__PASSWORD_FILE",
         )
-        for command in ("collect", "backfill", "serve", "plan", "status")
+        for command in ("collect", "backfill", "serve", "check", "plan", "status")
         for url in (
             "postgresql://u:k-acme@h/d",
             "postgresql://u@h/d?password=k-acme",
@@ -133,7 +156,10 @@ BAD: list[tuple[list[str], str]] = [
             "postgresql://u:k/acme@h/d",
         )
     ),
-    ([*COLLECT, "--org", "kQ7vX2mN"], "error: --org: no org in the config has that name (text of 8 characters)"),
+    (
+        [*COLLECT, "--org", "kQ7vX2mN"],
+        "error: --org: no org in the config is called text of 8 characters; its orgs: acme, globex",
+    ),
     (
         [*COLLECT, "--shard", "kQ7vX2mN"],
         "Error: --shard: expected I/N, such as 0/4 (I from 0), or auto/N; got text of 8 characters",

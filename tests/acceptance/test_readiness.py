@@ -166,6 +166,21 @@ def test_a_postgresql_that_is_stopped_and_started_with_no_run_due_is_seen_everyw
         assert len(service.status["runs"]) == 1
 
 
+def test_a_postgresql_that_is_away_when_the_service_starts_is_waited_for(server: Server, tmp_path: Path) -> None:
+    url = server.fresh()
+    server.stop("fast")
+    try:
+        with simulated_api(tmp_path, orgs=1) as api, serving(api.config, tmp_path, COLLECTOR_STATE__URL=url) as service:
+            wait_until(lambda: is_ready(service) is False)
+            assert "the server doesn't answer" in service.get("/readyz")[1]
+            assert service.get("/healthz")[0] == 200
+            server.start()
+            done(service)
+            assert events(service, "ledger.down", "ledger.up") == ["ledger.down", "ledger.up"]
+    finally:
+        server.restart("fast")
+
+
 def test_a_name_server_that_is_silent_when_the_ledger_s_connections_break_is_seen_until_it_answers(
     server: Server, tmp_path: Path
 ) -> None:

@@ -10,13 +10,14 @@ import subprocess
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import markupsafe
+import pytest
 import yaml
 
 from tests.support.commands import (
@@ -245,6 +246,37 @@ def test_what_it_cannot_start_with_is_told_and_ends_with_2(tmp_path: Path) -> No
         )
         assert done.code == 2
         assert "can't be listened on" in done.stderr
+
+
+def changed_zone(directory: Path) -> str:
+    """Fill a ledger by another calendar; return what serve says of that."""
+    with simulated_api(directory, orgs=1) as api:
+        assert collector("collect", "-c", api.config, "-o", "out", cwd=directory).code == 0
+        (directory / "c.yaml").write_text(re.sub("timezone: .*", "timezone: Asia/Tokyo", api.config.read_text()))
+    return "so that the new calendar begins there"
+
+
+def damaged(directory: Path) -> str:
+    (directory / "state").mkdir()
+    (directory / "state" / "ledger.db").write_bytes(b"not a database" * 1000)
+    return "is damaged"
+
+
+def a_directory(directory: Path) -> str:
+    (directory / "state" / "ledger.db").mkdir(parents=True)
+    return "is a directory"
+
+
+@pytest.mark.parametrize(("prepare", "code"), [(damaged, 5), (a_directory, 5), (changed_zone, 2)])
+def test_a_ledger_that_no_run_can_use_ends_the_service_before_it_listens(
+    prepare: Callable[[Path], str], code: int, tmp_path: Path
+) -> None:
+    (tmp_path / "c.yaml").write_text("orgs: [{name: a, token: t}]")
+    why = prepare(tmp_path)
+    done = collector("serve", "-c", "c.yaml", cwd=tmp_path, env=AT_ONCE)
+    assert done.code == code
+    assert why in done.stderr
+    assert "service.listening" not in done.stderr
 
 
 def test_where_nobody_reads_the_log_it_collects_answers_and_ends(tmp_path: Path) -> None:

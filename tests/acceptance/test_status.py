@@ -76,6 +76,35 @@ def test_what_is_partial_or_refused_is_shown_with_strips_and_what_to_do(api: Sim
     assert re.search(r"credential refused \(401\), since 20\d\d-\d\d-\d\d", done.stdout), done.stdout
 
 
+def test_only_what_is_incomplete_is_shown_on_request_with_the_reason_beside_it(
+    api: SimulatedApi, tmp_path: Path
+) -> None:
+    api.set_faults("org-001:partial=always", "org-002:500=1")
+    soon = {"COLLECTOR_API__RETRY__BASE_DELAY": "10ms", "COLLECTOR_API__RETRY__ATTEMPTS": "2"}
+    assert collector("backfill", "-c", api.config, "--last", "9d", "-o", "out", cwd=tmp_path, env=soon).code == 3
+    done = status(api, tmp_path, "--incomplete")
+    assert done.code == 3
+    assert re.search(r"^org-002 .* \d+ failed .* http 500", done.stdout, re.MULTILINE), done.stdout
+    assert re.search(r"^org-001 .* \d+ partial", done.stdout, re.MULTILINE)
+    assert "org-003" not in done.stdout
+    assert "1 complete org not shown" in done.stdout
+    assert by_org(status(api, tmp_path, "--incomplete", "--json")).keys() == {"org-001", "org-002"}
+
+
+@pytest.mark.parametrize("command", ["status", "plan"])
+def test_what_sends_nothing_needs_no_secret(command: str, api: SimulatedApi, tmp_path: Path) -> None:
+    api.set_faults()
+    assert collector("collect", "-c", api.config, "-o", "out", cwd=tmp_path).code == 0
+    config = tmp_path / "c.yaml"
+    config.write_text(re.sub("access_key: .*", "access_key_file: gone/key", api.config.read_text()))
+    assert collector("check", "-c", config, cwd=tmp_path).code == 2
+    done = collector(command, "-c", config, "--json", cwd=tmp_path)
+    assert done.code == 0
+    assert done.stderr == ""
+    content = json.loads(done.stdout)
+    assert (content["lacking"] if command == "status" else content["slices"]) == 0
+
+
 def test_status_asks_the_api_nothing(api: SimulatedApi, tmp_path: Path) -> None:
     before = api.stats["total"]["asked"]
     status(api, tmp_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -66,6 +67,14 @@ def test_a_terminal_gets_a_bar_a_table_and_the_reasons(api: SimulatedApi, tmp_pa
     assert "exit 4: an org was refused" in done.stderr
 
 
+def test_a_run_with_nothing_due_says_so(api: SimulatedApi, tmp_path: Path) -> None:
+    first, second = (collector("collect", "-c", api.config, "-o", "out", cwd=tmp_path) for _ in range(2))
+    assert "message" not in first.event("run.finished")
+    assert second.event("run.finished")["message"] == "nothing was due: no window needs fetching now"
+    text = collector("collect", "-c", api.config, "-o", "out", "--log-format", "console", cwd=tmp_path).stderr
+    assert text.splitlines()[1].startswith("exit 0: nothing was due: no window needs fetching now (0 requests in ")
+
+
 def test_quiet_says_nothing_when_all_is_well(api: SimulatedApi, tmp_path: Path) -> None:
     assert collector("collect", "-c", api.config, "-q", "-o", "out", cwd=tmp_path).stderr == ""
 
@@ -115,6 +124,25 @@ def test_the_reader_of_stdout_goes_away_exit_5(api: SimulatedApi, tmp_path: Path
     assert "use --state none" in failed["next"]
     (finished,) = (event for event in events if event["event"] == "run.finished")
     assert finished["failed"] > 0
+    assert (finished["not_complete"], finished["not_complete_left_out"] > 0) == ([], True)
+
+
+def test_a_reader_that_goes_away_gets_one_line_of_summary(api: SimulatedApi, tmp_path: Path) -> None:
+    args = ("--last", "60d", "--state", "none", "--log-format", "console")
+    with started("collect", "-c", api.config, *args, cwd=tmp_path) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.wait(60) == 5
+        lines = process.stderr.readlines()
+    begun, summary, failed = lines
+    assert "run.started" in begun
+    assert re.fullmatch(
+        r"exit 5: stdout's reader went away: \d+ of 600 slices complete, \d+ records? \(\d+ requests? in .*\)\n",
+        summary,
+    )
+    assert "nothing is lost" in failed
 
 
 def test_stdout_that_is_full_ends_with_5(api: SimulatedApi, tmp_path: Path) -> None:

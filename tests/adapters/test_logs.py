@@ -1,4 +1,4 @@
-"""What libraries log: JSON of ours, bounded, and free of what came from outside."""
+"""What is logged: JSON, or short text for a terminal; lines of libraries are bounded and free of outside text."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import json
 import logging
 
 import pytest
+import structlog
+
+from collector.adapters.logs import configure_logs
 
 pytestmark = pytest.mark.usefixtures("json_logs")
 
@@ -38,3 +41,15 @@ def test_what_is_laid_into_a_librarys_text_and_the_texts_of_exceptions_are_not_l
     assert (event["exception"], event["message"]) == ("ValueError", "Error handling request from %s")
     assert "secret" not in text
     assert "client's" not in text
+
+
+@pytest.mark.parametrize(("length", "shown"), [(3, "[1, 1, 1]"), (2000, "2000 (whole with --log-format json)")])
+def test_a_long_list_is_a_number_on_a_terminal(length: int, shown: str, capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs(level="info", format_="console")
+    structlog.get_logger("collector").info("run.finished", causes=[1] * length)
+    assert shown in capsys.readouterr().err
+
+
+def test_a_long_list_is_whole_in_json(capsys: pytest.CaptureFixture[str]) -> None:
+    structlog.get_logger("collector").info("run.finished", causes=[1] * 2000)
+    assert json.loads(capsys.readouterr().err)["causes"] == [1] * 2000

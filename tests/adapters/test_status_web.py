@@ -21,7 +21,7 @@ from collector.core.identities import user_fingerprint
 from collector.core.ledger_entries import CredentialUse
 from collector.errors import ConfigError, Problem, RefusalReason, Refused
 from collector.model import BasicCredential
-from collector.service.view import Observed
+from collector.service.view import Observed, Part
 from collector.service.web.guard import Guarding
 from collector.service.web.server import make_app, serving
 from collector.service.web.status_document import status_schema
@@ -394,6 +394,24 @@ async def test_texts_that_steer_a_terminal_are_escaped_on_the_page_and_in_the_js
         page, document = (await get("/")).text, (await get("/api/status")).text
     assert not set(steering) & set(page + document)
     assert json.loads(document)["config"]["path"] == f"/etc/{steering}"
+
+
+async def test_a_service_that_can_not_work_never_says_that_all_is_complete(tmp_path: Path) -> None:
+    seen = observed_of(make_fleet(tmp_path, numbered(2), lambda _: HEALTHY))
+    troubles: list[tuple[Observed, str]] = [
+        (replace(seen, troubles={Part.LEDGER: "it is gone"}), "No run can do its work"),
+        (replace(seen, troubles={Part.OUTPUT: "it is gone"}, snapshot_at=None, orgs={}), "No run can do its work"),
+        (replace(seen, config_problems=[Problem(message="wrong")]), "The new config is not in force"),
+    ]
+    for trouble, headline in troubles:
+        async with running_site(trouble) as get:
+            page, document = (await get("/")).text, json.loads((await get("/api/status")).text)
+        assert document["headline"] == headline
+        assert f"<title>{headline} · usage collector</title>" in page
+        assert re.search(
+            rf'<section class="verdict bad"[^>]*>\s*<h1[^>]*><span class="mark bad".*{headline}</h1>', page
+        )
+        assert "All due windows are complete" not in page
 
 
 async def test_the_page_says_that_all_orgs_are_healthy(tmp_path: Path) -> None:

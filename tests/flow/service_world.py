@@ -11,7 +11,7 @@ from signal import SIGTERM
 
 from collector.app.command import Command
 from collector.config import LoadedConfig
-from collector.errors import ConfigError, LedgerError
+from collector.errors import ConfigError, LedgerAwayError
 from collector.events import Event
 from collector.ledger import SqlLedger
 from collector.run.manifest import RunResult
@@ -63,7 +63,7 @@ class ServiceWorld(World):
     async def accept(self, config: LoadedConfig) -> None:
         del config
         if self.away:
-            raise LedgerError(f"the ledger can't be used: {self.why_away}")
+            raise LedgerAwayError(f"the ledger can't be used: {self.why_away}")
 
     async def look(self, config: LoadedConfig) -> Fingerprint:
         del config

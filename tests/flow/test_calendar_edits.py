@@ -15,15 +15,17 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from collector.app.command import first_wanted
+from collector.app.coverage import CoverageReader
 from collector.config.sections import Schedule
 from collector.core.calendar_changes import cut_over
 from collector.core.coverage import Ages
 from collector.core.grid import Grids
 from collector.core.ledger_entries import CalendarChanged, SliceKey, Standing
+from collector.core.org_coverage import OrgCoverage
 from collector.core.wanted import CollectWanted, due_spans
 from collector.core.windows import Calendar, without
 from collector.errors import ConfigError
-from collector.ledger import SqlLedger
+from collector.ledger import SqlLedger, open_reader
 from collector.model import Granularity, Org, Population, Window, Zone
 from collector.run.session import since_of
 from tests.adapters.ledger.support import ALWAYS, commit
@@ -208,3 +210,33 @@ def test_a_range_by_days_is_wanted_by_months_too_where_nothing_is_fetched_yet() 
         ledger.now += 30 * DAY
         ledger.run(org_in("UTC", Granularity.MONTH), (True,))
         assert [one.start.date() for one in ledger.complete] == [date(2026, 6, 1)]
+
+
+def status_of(world: World, now: datetime) -> OrgCoverage:
+    ledger = open_reader(world.ledger_url)
+    assert ledger is not None
+    try:
+        return CoverageReader(world.config, days=None).read_all(ledger, now)["a"]
+    finally:
+        ledger.close()
+
+
+def test_a_since_of_tomorrow_is_shown_with_what_was_collected_before_and_counts_again_when_it_is_taken_back(
+    world: World,
+) -> None:
+    """Until the next commit, status said "0 of 0" after the `since` was removed again."""
+    world.orgs = [org_in("UTC")]
+    world.collect(BEGIN)
+    whole = status_of(world, BEGIN)
+    (before,) = whole.populations
+    assert (before.windows, before.incomplete, whole.begins_later) == (3, 0, None)
+    world.orgs = [org_in("Asia/Tokyo", since=date(2026, 7, 1))]
+    world.collect(BEGIN)  # its calendar is in the ledger, and nothing is fetched
+    later = status_of(world, BEGIN)
+    (population,) = later.populations
+    assert population.windows == 0
+    assert later.begins_later == datetime(2026, 6, 30, 15, tzinfo=UTC)
+    assert population.newest_complete == before.newest_complete
+    world.orgs = [org_in("UTC")]
+    again = status_of(world, BEGIN)
+    assert (again.populations[0].counts, again.begins_later) == (before.counts, None)

@@ -101,6 +101,28 @@ def test_a_backup_of_mid_run_takes_the_file_that_was_sealed_since_for_sealed(wor
     assert world.collect(NOON).adopted is None  # and it is known from then on
 
 
+def test_a_backup_that_lacks_only_a_seal_is_logged_as_that_and_not_with_zeros(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    intend_seal = SqlLedger.intend_seal
+
+    def backing_up_before(ledger: SqlLedger, file_id: int) -> None:
+        back_up(world)
+        intend_seal(ledger, file_id)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SqlLedger, "intend_seal", backing_up_before)
+        world.collect(NOON)
+    restore(world, world.directory / "backup.db")
+    with capture_logs() as logs:
+        again = world.collect(NOON)
+    assert again.adopted is not None
+    assert again.adopted.only_seals
+    (told,) = [log for log in logs if log["event"] == "ledger.behind"]
+    assert "nothing had to be taken over" in told["message"]
+    assert not {"runs", "files", "slices"} & told.keys()
+
+
 def test_a_backup_of_before_some_runs_goes_on_from_the_revisions_of_their_files(world: World) -> None:
     world.api = FakeApi(script=counting(10))
     world.collect(NOON)

@@ -19,6 +19,7 @@ from collector.errors import ConfigError, LedgerError, OutputError
 from collector.model import ApiRequest, BasicCredential, Org, Zone
 from collector.ports import SealedFile
 from collector.service import config_reload
+from collector.service.health import unready
 from collector.service.loop import Loop
 from collector.service.quarantine import QUARANTINE_FOR
 from tests.flow.service_world import ServiceWorld
@@ -275,6 +276,30 @@ def test_a_ledger_that_stays_away_is_tried_with_longer_and_longer_pauses_and_log
             assert "collector_config_last_reload_successful 1.0" in world.metrics.text().decode()
 
     world.serve(NOON, 10 * MINUTE, change)
+
+
+def test_a_ledger_whose_server_is_away_at_the_start_is_waited_for(world: ServiceWorld) -> None:
+    world.away = True
+
+    async def come_back(loop: Loop) -> None:
+        await asyncio.sleep(60)
+        assert unready(loop.observed) == "the ledger can't be used: the server is away"
+        assert not loop.accepted.is_set()
+        world.away = False
+        await asyncio.sleep(10)
+        assert unready(loop.observed) != "the ledger can't be used: the server is away"
+        assert loop.accepted.is_set()
+
+    with structlog.testing.capture_logs() as logs:
+        world.serve(NOON, 10 * MINUTE, come_back)
+    assert [line["event"] for line in logs if line["event"].startswith("ledger.")] == ["ledger.down", "ledger.up"]
+    assert [f"{at:%H:%M}" for at, _ in world.began] == ["12:01"]
+
+
+def test_a_service_that_waits_for_its_ledger_can_be_stopped(world: ServiceWorld) -> None:
+    world.away = True
+    world.serve(NOON, MINUTE)
+    assert not world.began
 
 
 def test_a_clock_that_is_set_back_in_mid_run_makes_no_run_wait_for_weeks(world: ServiceWorld) -> None:

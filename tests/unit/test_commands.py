@@ -22,6 +22,15 @@ def test_the_list_of_commands_says_what_the_command_itself_says(name: str) -> No
     assert command.get_short_help_str(limit=100) == SUMMARIES[name]
 
 
+@pytest.mark.parametrize("name", ["backfill", "check", "collect", "plan", "serve", "status"])
+def test_config_and_ledger_are_chosen_by_the_same_options_everywhere(name: str) -> None:
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    options = {option for param in command.params for option in param.opts}
+    assert {"--config", "--state", "--org", "--label", "--population"} <= options
+    assert ("--output" in options) == (name not in {"check", "plan"})  # those two use no output
+
+
 @pytest.mark.parametrize("args", [["--version"], ["--help"], ["no-such-command"]])
 def test_what_needs_no_command_imports_none(args: list[str]) -> None:
     program = f"""

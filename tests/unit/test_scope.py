@@ -29,12 +29,62 @@ def test_a_scope_has_the_orgs_that_its_names_and_globs_fit_each_once(given: tupl
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("glubex", "--org: there is no org 'glubex' in the config; did you mean 'globex'?"),
+        ("glubex", "--org: no org in the config is called 'glubex'; did you mean 'globex'?"),
         ("glubex*", "--org: no org in the config matches 'glubex*'; did you mean 'globex'?"),
-        ("zzz", "--org: no org in the config has that name (text of 3 characters)"),
+        ("acme", "--org: no org in the config is called 'acme'; did you mean 'acme-us' or 'acme-eu' or 'Acme-old'?"),
+        (
+            "nope",
+            "--org: no org in the config is called 'nope'; its orgs: acme-eu, acme-us, Acme-old, globex, odd*name",
+        ),
+        (
+            "kQ7vX2mN",
+            "--org: no org in the config is called text of 8 characters; its orgs: acme-eu, acme-us, Acme-old, globex, "
+            "odd*name",
+        ),
     ],
 )
 def test_a_name_or_glob_that_fits_no_org_is_refused_with_the_nearest(given: str, message: str) -> None:
     with pytest.raises(ConfigError) as error:
         Scope(orgs=("acme-*", given)).of(ORGS)
     assert str(error.value) == message
+
+
+LABELLED = [
+    make_org("a", labels={"team": "qa", "site": "eu"}),
+    make_org("b", labels={"team": "qa"}),
+    make_org("c", labels={"team": "ops", "site": "eu"}),
+    make_org("d"),
+]
+
+
+@pytest.mark.parametrize(
+    ("scope", "names"),
+    [
+        (Scope(labels=("team=qa",)), ["a", "b"]),
+        (Scope(labels=("team=qa", "site=eu")), ["a"]),
+        (Scope(labels=("site=eu",), orgs=("[bc]",)), ["c"]),
+    ],
+)
+def test_a_scope_has_the_orgs_with_all_of_its_labels(scope: Scope, names: list[str]) -> None:
+    assert [org.name for org in scope.of(LABELLED)] == names
+
+
+@pytest.mark.parametrize(
+    ("scope", "message"),
+    [
+        (Scope(labels=("team=qu",)), "no org in the config has 'team=qu'; did you mean 'team=qa' or 'team=ops'?"),
+        (
+            Scope(labels=("cost_center=x",)),
+            "no org in the config has 'cost_center=x'; labels: team=qa, site=eu, team=ops",
+        ),
+        (
+            Scope(labels=("kQ7vX2mN",)),
+            "no org in the config has text of 8 characters; labels: team=qa, site=eu, team=ops",
+        ),
+        (Scope(labels=("team=ops",), orgs=("a",)), "no chosen org has 'team=ops'"),
+    ],
+)
+def test_labels_that_no_org_has_are_refused_with_those_that_are_like_them(scope: Scope, message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        scope.of(LABELLED)
+    assert str(error.value) == f"--label: {message}"

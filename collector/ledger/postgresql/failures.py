@@ -11,7 +11,7 @@ import re
 import psycopg
 from sqlalchemy.exc import DBAPIError, PendingRollbackError
 
-from collector.errors import LedgerError, kind_of, place_of
+from collector.errors import LedgerAwayError, LedgerError, kind_of, place_of
 from collector.ledger.codec import DamagedError
 from collector.ledger.postgresql.pooler import SHARED
 
@@ -124,9 +124,8 @@ def to_ledger_error(error: Exception, where: str, schema: str) -> LedgerError:
             "and run `backfill` for the range again"
         )
     message = _message(error)
-    return LedgerError(
-        f"the ledger {where} can't be used: {_fix(error, message).format(message=message, schema=schema)}"
-    )
+    kind = LedgerAwayError if is_temporary(error) else LedgerError
+    return kind(f"the ledger {where} can't be used: {_fix(error, message).format(message=message, schema=schema)}")
 
 
 def _fix(error: Exception, message: str) -> str:

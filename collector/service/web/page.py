@@ -12,7 +12,7 @@ from datetime import datetime
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from collector.core.org_coverage import CoverageState
-from collector.service.health import unready
+from collector.service.health import is_starting, unready
 from collector.service.view import Observed
 from collector.service.web.assets import Asset
 from collector.service.web.choice import PER_PAGE, Choice, Shown, Sort, has_state, labels_of, ordered
@@ -103,7 +103,7 @@ class Page:
     def _render(self, template: str, seen: Observed, *, now: datetime, root: str, **context: object) -> bytes:
         text = self._templates.get_template(template).render(
             seen=seen,
-            unready=unready(seen),
+            unready=None if is_starting(seen) else unready(seen),
             problems=[line_text(str(problem)) for problem in seen.config_problems],
             warnings=[line_text(warning) for warning in seen.warnings],
             rendered_at=now,

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 
 import structlog
@@ -128,44 +128,66 @@ def make_app(site: Site, guarding: Guarding | Callable[[], Guarding]) -> web.App
 
 
 @asynccontextmanager
-async def serving(app: web.Application, *, host: str, port: int, most: int | None = None) -> AsyncIterator[int]:
+async def serving(
+    app: web.Application,
+    *,
+    host: str,
+    port: int,
+    most: int | None = None,
+    first: Callable[[], Awaitable[None]] | None = None,
+) -> AsyncIterator[int]:
     """Listen, and say on which port: 0 takes a free one. Raises ConfigError if that address can't be had.
 
-    There are at most `most` connections; by default as many as the limit of open files leaves room for.
+    There are at most `most` connections; by default as many as the limit of open files leaves room for. `first` is
+    called once the address is ours and before a connection is accepted. What it raises passes through.
     """
     runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=_SHUTDOWN_S)
     await runner.setup()
     try:
-        async with _listening(runner, host=host, port=port, most=most or most_connections()) as listening:
+        async with _listening(runner, host=host, port=port, most=most or most_connections(), first=first) as listening:
             yield listening
     finally:
         await runner.cleanup()
 
 
 @asynccontextmanager
-async def _listening(runner: web.AppRunner, *, host: str, port: int, most: int) -> AsyncIterator[int]:
+async def _listening(
+    runner: web.AppRunner, *, host: str, port: int, most: int, first: Callable[[], Awaitable[None]] | None
+) -> AsyncIterator[int]:
     loop = asyncio.get_running_loop()
     if runner.server is None:
         raise RuntimeError("the runner is not set up")
     connections = Connections(
         partial(Answering, runner.server, loop=loop, keepalive_timeout=IDLE_S, access_log_class=AnswerEnds), most
     )
-    try:
+    with _refused_address(host, port):
         # The loop accepts `backlog` at once, and more before the first of them is heard: they must not displace it.
-        server = await loop.create_server(connections, host, port, backlog=max(1, most // 4))
-        for listening in server.sockets:
-            with listening.dup() as same:
-                same.listen(_WAITING)
-                same.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SENT_AHEAD)  # connections inherit it
+        server = await loop.create_server(connections, host, port, backlog=max(1, most // 4), start_serving=False)
+    try:
+        if first is not None:
+            await first()
+        with _refused_address(host, port):
+            await server.start_serving()
+            for listening in server.sockets:
+                with listening.dup() as same:
+                    same.listen(_WAITING)
+                    same.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SENT_AHEAD)  # connections inherit it
+        deadlines = loop.create_task(connections.keep_deadlines())
+        try:
+            yield server.sockets[0].getsockname()[1]
+        finally:
+            deadlines.cancel()
+    finally:
+        server.close()
+
+
+@contextmanager
+def _refused_address(host: str, port: int) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise ConfigError(f"service.host and service.port: {host}:{port} can't be listened on: {reason}") from error
-    deadlines = loop.create_task(connections.keep_deadlines())
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        deadlines.cancel()
-        server.close()
 
 
 def unfailing() -> Middleware:

@@ -169,7 +169,7 @@ class StatusDocument:
     version: Annotated[str, about("Of the collector")]
     now: Annotated[datetime, about("When this was true")]
     started_at: Annotated[datetime, about("When the service started")]
-    headline: Annotated[str, about("Whether everything is complete, in words for people")]
+    headline: Annotated[str, about("Whether everything is complete and runs can do their work, in words for people")]
     stopping: Annotated[bool, about("Whether it is being stopped")]
     unready: Annotated[str | None, about("Why no run can do its work, as /readyz says; null: one can")]
     config: ConfigPart

@@ -1,13 +1,17 @@
-"""The headline: is everything complete? From all orgs of the config."""
+"""The headline: is everything complete, and can the service go on? From all orgs of the config, and its own state.
+
+It is good only if nothing on the page is bad: no trouble of ledger or output, no failed run, no refused config.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from collector.core.org_coverage import CoverageState, OrgCoverage
+from collector.service.health import failed, is_starting, unready
 from collector.service.view import Observed
 from collector.service.web.choice import BROKEN, Choice, Shown, has_state
 from collector.service.web.text import When, maybe_when, plural
@@ -20,6 +24,9 @@ class Tone(StrEnum):
     WARN = "warn"
     BAD = "bad"
     CALM = "calm"
+
+
+_WORST_FIRST = (Tone.BAD, Tone.WARN, Tone.CALM, Tone.GOOD)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,22 +70,38 @@ def verdict(seen: Observed, *, now: datetime) -> Verdict:
 
 
 def headline(seen: Observed, orgs: Sequence[OrgCoverage]) -> tuple[Tone, str]:
-    """Return whether everything is complete, as a tone and in words."""
+    """Return whether everything is complete and runs can do their work, as a tone and in words."""
+    parts = [*_of_service(seen), *_of_orgs(seen, orgs)]
+    if not parts:
+        return Tone.GOOD, "All due windows are complete"
+    text = "; ".join(text for _, text in parts)
+    return min((tone for tone, _ in parts), key=_WORST_FIRST.index), text[0].upper() + text[1:]
+
+
+def _of_service(seen: Observed) -> Iterator[tuple[Tone, str]]:
+    """Yield what is wrong with the service itself."""
+    if unready(seen) and not is_starting(seen):
+        yield Tone.BAD, "no run can do its work"
+    elif failed(seen):
+        yield Tone.BAD, "the last run failed"
+    if seen.config_problems:
+        yield Tone.BAD, "the new config is not in force"
+
+
+def _of_orgs(seen: Observed, orgs: Sequence[OrgCoverage]) -> Iterator[tuple[Tone, str]]:
+    """Yield what is not good about the orgs, as far as the ledger has been read."""
     if seen.snapshot_at is None:
-        return Tone.CALM, "The ledger is being read"
+        if not unready(seen) or is_starting(seen):
+            yield Tone.CALM, "the ledger is being read"
+        return
     if not orgs:
-        return Tone.WARN, "There are no orgs in the config"
-    incomplete = sum(org.incomplete > 0 for org in orgs)
-    refused = sum(org.refused for org in orgs)
-    said = []
-    if incomplete:
-        said.append(f"{plural(incomplete, 'org')} {'is' if incomplete == 1 else 'are'} incomplete")
-    if refused:
-        said.append(f"{plural(refused, 'credential')} refused")
-    if said:
-        bad = refused or any(org.count(*BROKEN) for org in orgs)
-        return (Tone.BAD if bad else Tone.WARN), "; ".join(said)
-    return Tone.GOOD, "All due windows are complete"
+        yield Tone.WARN, "there are no orgs in the config"
+    if incomplete := sum(org.incomplete > 0 for org in orgs):
+        broken = any(org.count(*BROKEN) for org in orgs)
+        are = "is" if incomplete == 1 else "are"
+        yield (Tone.BAD if broken else Tone.WARN), f"{plural(incomplete, 'org')} {are} incomplete"
+    if refused := sum(org.refused for org in orgs):
+        yield Tone.BAD, f"{plural(refused, 'credential')} refused"
 
 
 def tallies(orgs: Iterable[OrgCoverage], choice: Choice) -> list[Tally]:

@@ -11,6 +11,7 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 SECRET = "s3cretMARKER"  # noqa: S105, RUF100 - the secret in every bad config, so that a test finds it in messages
 ORG = "orgs:\n- {name: acme, token_env: T}\n"
@@ -35,7 +36,7 @@ class Bad:
         return self.messages.read_text(encoding="utf-8").splitlines()
 
     @property
-    def arguments(self) -> dict[str, dict[str, str]]:
+    def arguments(self) -> dict[str, Any]:
         """Return the arguments of `load`; the variable `T` is always set."""
         file = self.messages.with_suffix(".json")
         given = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}

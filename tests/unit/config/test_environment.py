@@ -66,28 +66,52 @@ def test_variables_of_other_programs_are_ignored() -> None:
         COLLECTOR_SERVICE_HOST="10.0.0.1",
         COLLECTOR_SERVICE_PORT="8080",
         COLLECTOR_API_PORT_8080_TCP="tcp://10.0.0.1:8080",
+        COLLECTOR_SERVICE_PORT_HTTP="8080",
+        COLLECTOR_PORT_8080_TCP_ADDR="10.0.0.1",
         COLLECTOR_API="x",
         COLLECTOR_ORGS="x",
-        COLLECTOR_ORG_FILES="x",
+        COLLECTOR_IMAGE="x",
+        COLLECTOR_ACME_KEY="x",
+        COLLECTOR_SHARDS="2",
         COLLECTOR_CONFIG="x",
         collector_api__concurrency="x",
         OTHER_API__CONCURENCY="x",
     )
 
 
-def test_misspelt_variable_is_warned_about() -> None:
-    assert warnings(COLLECTOR_API__CONCURENCY=SECRET, COLLECTOR_LOG__XYZ="1", COLLECTOR_STATE__URL__X="1") == [
-        ("COLLECTOR_API__CONCURENCY: is ignored: there is no such setting; did you mean COLLECTOR_API__CONCURRENCY?"),
-        "COLLECTOR_LOG__XYZ: is ignored: there is no such setting; did you mean COLLECTOR_LOG__LEVEL?",
-        "COLLECTOR_STATE__URL__X: is ignored: there is no such setting; did you mean COLLECTOR_STATE__URL?",
-    ]
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("COLLECTOR_API__CONCURENCY", "there is no such setting; did you mean COLLECTOR_API__CONCURRENCY?"),
+        ("COLLECTOR_LOG__XYZ", "there is no such setting; did you mean COLLECTOR_LOG__LEVEL?"),
+        ("COLLECTOR_STATE__URL__X", "there is no such setting; did you mean COLLECTOR_STATE__URL?"),
+        ("COLLECTOR_API__RETRY", "only the keys of a section have variables"),
+        ("COLLECTOR_DEFAULTS__POPULATIONS", "a list is set in the file, not by a variable"),
+        ("COLLECTOR_ORG_FILES", "a list is set in the file, not by a variable"),
+        (
+            "COLLECTOR_OUTPUT_PATH",
+            "is no setting: COLLECTOR_OUTPUT__PATH is meant, with two underscores after each section",
+        ),
+        (
+            "COLLECTOR_API_RETRY_ATTEMPTS",
+            "is no setting: COLLECTOR_API__RETRY__ATTEMPTS is meant, with two underscores after each section",
+        ),
+        ("COLLECTOR_OTPUT__PATH", "is no setting; did you mean COLLECTOR_OUTPUT__PATH?"),
+        ("COLLECTOR_SAME_ORGANISATON", "is no setting; did you mean COLLECTOR_SAME_ORGANIZATION?"),
+        ("COLLECTOR_SHARD", "is no setting; did you mean COLLECTOR_SHARDS?"),
+        ("COLLECTOR_CONFG", "is no setting; did you mean COLLECTOR_CONFIG?"),
+    ],
+)
+def test_a_misspelt_variable_is_refused_with_the_right_name(name: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(CONFIG, environ={"T": SECRET, name: SECRET})
+    assert [str(problem) for problem in caught.value.problems] == [f"{name}: {message}"]
 
 
-def test_variable_for_a_list_or_a_section_is_warned_about() -> None:
-    assert warnings(COLLECTOR_DEFAULTS__POPULATIONS="account-user", COLLECTOR_API__RETRY="{}") == [
-        "COLLECTOR_API__RETRY: is ignored: only the keys of a section have variables",
-        "COLLECTOR_DEFAULTS__POPULATIONS: is ignored: a list is set in the file, not by a variable",
-    ]
+@pytest.mark.parametrize("reads_secrets", [True, False])
+def test_a_variable_that_an_org_names_may_have_any_name(reads_secrets: bool) -> None:
+    write(CONFIG, "orgs: [{name: a, token_env: COLLECTOR_API__TOKEN}]")
+    load(CONFIG, environ={"COLLECTOR_API__TOKEN": SECRET}, reads_secrets=reads_secrets)
 
 
 def test_config_is_first_the_one_of_the_option() -> None:

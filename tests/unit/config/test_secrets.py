@@ -6,7 +6,7 @@ import pytest
 
 from collector.config import LoadedConfig, load, secrets
 from collector.errors import ConfigError
-from collector.model import BasicCredential, BearerCredential
+from collector.model import BasicCredential, BearerCredential, UnreadCredential
 from tests.unit.config.cases import CONFIG, ORG, SECRET, write
 
 KEY = Path("keys/acme.key")
@@ -153,3 +153,42 @@ def test_two_orgs_with_one_credential_are_warned_about() -> None:
         "and runs refuse the second"
     ]
     assert not warned(loaded(f"same_organization: allow\n{text}", T=SECRET))
+
+
+UNREADABLE = """\
+orgs:
+  - {name: a, username_env: NO_USER, access_key_env: NO_KEY}
+  - {name: b, username: u@example.test, access_key_file: none/key}
+  - {name: c, token_file: none/token}
+  - {name: d, username_env: A_USER, access_key_env: NO_KEY}
+"""
+
+
+def test_a_load_that_needs_no_secrets_works_where_they_are_missing(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(UNREADABLE)
+    with pytest.raises(ConfigError) as refused:
+        load(tmp_path / "c.yaml", environ={"A_USER": "x@example.test"})
+    assert len(refused.value.problems) == 5
+    config = load(tmp_path / "c.yaml", environ={"A_USER": "x@example.test"}, reads_secrets=False)
+    assert [org.credential for org in config.orgs] == [
+        UnreadCredential(username=user) for user in (None, "u@example.test", None, "x@example.test")
+    ]
+    assert not config.warnings
+    with pytest.raises(RuntimeError):
+        config.orgs[0].credential.authorization()
+
+
+def test_a_load_that_needs_no_secrets_opens_no_file_of_one(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("a key")
+    (tmp_path / "c.yaml").write_text("orgs: [{name: a, username: u, access_key_file: key}]")
+    config = load(tmp_path / "c.yaml", environ={}, reads_secrets=False)
+    assert tmp_path / "key" not in config.files
+
+
+@pytest.mark.parametrize(
+    "org", ["{name: a}", "{name: a, username: u}", "{name: a, token: t, token_env: T}", "{name: a, token_file: ''}"]
+)
+def test_a_load_that_needs_no_secrets_refuses_credentials_that_can_not_be_right(org: str, tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(f"orgs: [{org}]")
+    with pytest.raises(ConfigError):
+        load(tmp_path / "c.yaml", environ={}, reads_secrets=False)

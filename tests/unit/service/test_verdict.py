@@ -10,8 +10,9 @@ import pytest
 
 from collector.core.exit_codes import ExitCode
 from collector.core.org_coverage import CredentialStanding, CredentialStatus, OrgCoverage
+from collector.errors import Problem
 from collector.model import SliceState
-from collector.service.view import Observed, RunView
+from collector.service.view import Observed, Part, RunView
 from collector.service.web.choice import Choice, Shown
 from collector.service.web.runs import runs
 from collector.service.web.verdict import Tone, headline, tallies, verdict
@@ -42,6 +43,56 @@ def test_the_headline_says_how_many_are_incomplete_or_refused(orgs: list[OrgCove
     assert headline(seen(*orgs), orgs) == (tone, text)
 
 
+def run(exit_code: int | None = None, *, exception: str | None = None) -> RunView:
+    return RunView(
+        run_id="r",
+        command="serve",
+        started_at=NOW,
+        ended_at=NOW,
+        exit_code=exit_code,
+        exception=exception,
+        why="so",
+        planned=4,
+        states={SliceState.COMPLETE: 3, SliceState.PARTIAL: 1},
+    )
+
+
+@pytest.mark.parametrize(
+    ("state", "tone", "text"),
+    [
+        ({"troubles": {Part.LEDGER: "gone"}}, Tone.BAD, "No run can do its work"),
+        ({"troubles": {Part.OUTPUT: "gone"}, "snapshot_at": None}, Tone.BAD, "No run can do its work"),
+        ({"troubles": {Part.LEDGER: "gone"}, "snapshot_at": None, "orgs": {}}, Tone.BAD, "No run can do its work"),
+        ({"config_problems": [Problem(message="no")]}, Tone.BAD, "The new config is not in force"),
+        (
+            {"troubles": {Part.OUTPUT: "gone"}, "config_problems": [Problem(message="no")]},
+            Tone.BAD,
+            "No run can do its work; the new config is not in force",
+        ),
+        ({"runs": [run(5)]}, Tone.BAD, "No run can do its work"),
+        ({"runs": [run(exception="LedgerError")]}, Tone.BAD, "No run can do its work"),
+        ({"runs": [run(exception="ClockError")]}, Tone.BAD, "The last run failed"),
+        ({"runs": [run(exception="ValueError"), run(0)]}, Tone.BAD, "The last run failed"),
+        ({"runs": [run(0), run(exception="ValueError")]}, Tone.GOOD, "All due windows are complete"),
+        ({"runs": [run(5)], "back_at": NOW}, Tone.GOOD, "All due windows are complete"),
+        ({"snapshot_at": None, "orgs": {}}, Tone.CALM, "The ledger is being read"),
+    ],
+)
+def test_the_headline_is_not_good_while_something_is_wrong_with_the_service(
+    state: dict[str, Any], tone: Tone, text: str
+) -> None:
+    orgs = [org("a", complete=9)]
+    assert headline(seen(*orgs, **state), orgs) == (tone, text)
+
+
+def test_trouble_and_gaps_are_both_in_the_headline() -> None:
+    orgs = [org("a", complete=9, partial=1)]
+    assert headline(seen(*orgs, troubles={Part.LEDGER: "gone"}), orgs) == (
+        Tone.BAD,
+        "No run can do its work; 1 org is incomplete",
+    )
+
+
 def test_before_the_ledger_was_read_nothing_is_claimed() -> None:
     unread = seen(org("a", complete=9), snapshot_at=None)
     assert verdict(unread, now=NOW).headline == "The ledger is being read"
@@ -65,19 +116,6 @@ def test_filters_that_hold_nobody_are_left_out_but_for_the_one_that_is_chosen() 
     ]
     chosen = tallies(orgs, Choice(shown=Shown.FAILED, q="x"))
     assert [(tally.orgs, tally.href) for tally in chosen if tally.current] == [(0, "?q=x&state=failed")]
-
-
-def run(exit_code: int | None) -> RunView:
-    return RunView(
-        run_id="r",
-        command="serve",
-        started_at=NOW,
-        ended_at=NOW,
-        exit_code=exit_code,
-        why="so",
-        planned=4,
-        states={SliceState.COMPLETE: 3, SliceState.PARTIAL: 1},
-    )
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,37 @@
+"""What a shell completes: names and labels of the orgs in the config. It reads no secret, and never fails."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import click
+
+from collector.app.scope import labels_of
+from collector.config import find_config, load
+from collector.errors import ConfigError
+from collector.model import Org
+
+
+def complete_org(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the names of orgs that begin so."""
+    return _beginning(incomplete, (org.name for org in _orgs(ctx)))
+
+
+def complete_label(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the labels that begin so."""
+    return _beginning(incomplete, labels_of(_orgs(ctx)))
+
+
+def _beginning(incomplete: str, texts: Iterable[str]) -> list[str]:
+    return [text for text in texts if text.startswith(incomplete) and text.isprintable()]
+
+
+def _orgs(ctx: click.Context) -> tuple[Org, ...]:
+    """Return the orgs of the config of the command line so far; none if it has an error."""
+    path: Path | None = ctx.params.get("config_path")
+    try:
+        return load(find_config(path, os.environ), environ=os.environ, reads_secrets=False).orgs
+    except ConfigError:
+        return ()
