@@ -9,7 +9,7 @@ from __future__ import annotations
 from sqlalchemy import Connection, delete, select, update
 
 from collector.core.ledger_entries import CalendarChanged, Holder
-from collector.ledger import ranges
+from collector.ledger import changes, ranges
 from collector.ledger.calendars import Calendars
 from collector.ledger.holders import Liveness
 from collector.ledger.leases import acquire, release
@@ -45,9 +45,11 @@ def identify(
             release(tx, [known], me)
             return changed  # else the caller registers the org by the row: that writes its calendar
     if known is not None:
+        changes.note(tx, [known])  # before a row is deleted: the largest number stays
         _merge(tx, key, known, name)
     if known is not None or row is None or (row.org_id, row.org_name) != (org_id, org_name):
         tx.execute(update(org).where(org.c.id == target).values(org_id=org_id, org_name=org_name))
+        changes.note(tx, [target])
     return target
 
 

@@ -25,7 +25,19 @@ from collector.core.ledger_entries import (
     UnsealedFile,
 )
 from collector.errors import LedgerError
-from collector.ledger import adoption, holders, identity, leases, ranges, refusals, registry, runs, unsealed, views
+from collector.ledger import (
+    adoption,
+    changes,
+    holders,
+    identity,
+    leases,
+    ranges,
+    refusals,
+    registry,
+    runs,
+    unsealed,
+    views,
+)
 from collector.ledger import slices as _slices
 from collector.ledger.calendars import Calendars
 from collector.ledger.database import PATIENCE_S, Database
@@ -168,6 +180,8 @@ class SqlLedger(LedgerReader):
                 unsealed.commit(tx, file, self._me)
             _slices.commit(tx, commits, file_id=None if file is None else file.file_id)
             refusals.note(tx, uses)
+            changes.note(tx, (one.slice.key for one in commits))
+            changes.note_names(tx, (use.org.name for use in uses))
 
         self._database.write(work)
 

@@ -15,6 +15,8 @@ from collector.errors import Problem
 from collector.model import SliceState
 from collector.run.progress import Progress
 
+RUNS_SHOWN = 50
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunView:
@@ -26,6 +28,7 @@ class RunView:
     ended_at: datetime
     exit_code: int | None  # None: it was interrupted, or ended by an exception
     why: str  # in words, what the exit code means, or the exception's kind
+    counted: bool = True  # whether the numbers are known: the ledger has none of a run
     planned: int = 0
     states: Mapping[SliceState, int] = field(default_factory=dict)
     records: int = 0
@@ -66,12 +69,18 @@ class Observed:
     timezone: str = "UTC"
     next_run: datetime | None = None
     current: CurrentRun | None = None
-    runs: Sequence[RunView] = ()  # newest first
+    runs: Sequence[RunView] = ()  # of the service, newest first
+    beside: Sequence[RunView] = ()  # of other commands on the same ledger, newest first
     orgs: Mapping[str, OrgCoverage] = field(default_factory=dict)  # by name, in the order of the config
     snapshot_at: datetime | None = None  # None: the ledger has not been read yet
     troubles: Mapping[Part, str] = field(default_factory=dict)  # why a part can't be used now
     back_at: datetime | None = None  # when ledger or output last came back
     stopping: bool = False
+
+    @property
+    def all_runs(self) -> list[RunView]:
+        """The ended runs that are listed, newest first."""
+        return sorted((*self.runs, *self.beside), key=lambda run: run.started_at, reverse=True)[:RUNS_SHOWN]
 
     def note_trouble(self, part: Part, why: str | None) -> None:
         """Note why a part can't be used; None: it can. What was handed out before stays as it was."""
