@@ -17,7 +17,7 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -33,6 +33,7 @@ from collector.fetch import Limits, RateLimit
 from collector.ledger import SqlLedger
 from collector.model import ApiRequest, BasicCredential, Org
 from collector.service.loop import Loop
+from collector.service.view import RunView
 from collector.service.viewer import Viewer
 from tests.flow.service_world import ServiceWorld
 from tests.flow.world import NOON
@@ -105,6 +106,10 @@ class Soak(ServiceWorld):
             return reader.read(ledger, names, self.clock.now())
         finally:
             ledger.close()
+
+    async def runs_beside(self, config: LoadedConfig) -> Sequence[RunView]:
+        del config
+        return ()
 
     def soak(self, hours: int) -> None:
         async def look(loop: Loop) -> None:

@@ -56,6 +56,8 @@ class CoverageReader:
         self._read: dict[str, tuple[datetime, _Position]] = {}
         self._rows: Mapping[str, Organization] = {}
         self._in_doubt: Mapping[int, frozenset[int]] = {}
+        self._seen: int | None = None  # of the ledger's changes
+        self._changed: set[str] = set()
         self._source: Readable | None = None
         self.adopt(config)
 
@@ -82,8 +84,12 @@ class CoverageReader:
                 stale.append(org.name)
         return stale
 
+    def changed(self) -> set[str]:
+        """Return the orgs that the last reads found changed, by whichever process, and that were not read since."""
+        return self._changed & self._orgs.keys()
+
     def read(self, ledger: Readable, names: Iterable[str], now: datetime) -> dict[str, OrgCoverage]:
-        """Return the orgs of those names as the ledger has them now; without a name see which files are in doubt.
+        """Return the orgs of those names as the ledger has them now; without a name only see what changed.
 
         Raises LedgerError.
         """
@@ -91,9 +97,11 @@ class CoverageReader:
             self._source, self._located_at = ledger, None
             self._digests.clear()
             self._read.clear()
+            self._seen = None
+            self._changed.clear()
         orgs = [self._orgs[name] for name in dict.fromkeys(names) if name in self._orgs]
         periods = self._periods(orgs, now)
-        self._in_doubt = ledger.in_doubt()
+        self._look(ledger)
         rows = self._locate(ledger, orgs, now) if orgs else {}
         queries = [
             HistoryQuery(
@@ -115,7 +123,17 @@ class CoverageReader:
             period, identity = periods[_calendar(org)], (row.org_id, row.org_name) if row else (None, None)
             found[org.name] = org_coverage(org, since, history, period=period, identity=identity)
             self._read[org.name] = (now, self._position(org, periods))
+        self._changed -= found.keys()
         return found
+
+    def _look(self, ledger: Readable) -> None:
+        """See which orgs changed, and which files are in doubt, before anything is read of orgs."""
+        changes, in_doubt = ledger.changes(self._seen), ledger.in_doubt()
+        files = self._in_doubt.keys() | in_doubt.keys()
+        keys = {*changes.keys, *(key for key in files if self._in_doubt.get(key) != in_doubt.get(key))}
+        if keys:
+            self._changed |= {name for name, row in self._rows.items() if row.key in keys}
+        self._seen, self._in_doubt = changes.newest, in_doubt
 
     def read_all(self, ledger: Readable, now: datetime) -> dict[str, OrgCoverage]:
         """Return all orgs, some in each transaction. Raises LedgerError."""

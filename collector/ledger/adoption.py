@@ -16,14 +16,13 @@ from sqlalchemy import Connection, and_, bindparam, case, insert, or_, select, u
 from collector.core.delivered import DeliveredSlice, OrgRange, PastRun, Taken
 from collector.core.emission import Emission, newest_of
 from collector.core.ledger_entries import Holder
-from collector.ledger import ranges, refusals
+from collector.ledger import changes, ranges, refusals
 from collector.ledger.codec import POPULATION, STATE, emission_of, emission_text, instant_of, micros
 from collector.ledger.holders import Liveness, remove_dead_holders
-from collector.ledger.schema import BEGINNING, CONFIRMED, alias, calendar, org, run, slice_
+from collector.ledger.schema import BEGINNING, CONFIRMED, UNREAD, alias, calendar, org, run, slice_
 from collector.ledger.statements import batches, insert_into
 from collector.model import SliceState, Window
 
-_UNREAD = "unread"  # the `command` of a run that was adopted without all of its records
 _KEY = (
     slice_.c.org == bindparam("of"),
     slice_.c.population == bindparam("for"),
@@ -80,6 +79,7 @@ def adopt(tx: Connection, slices: Sequence[DeliveredSlice], *, wanted: bool) -> 
     for batch in batches(sorted({keys[one.org_id] for one in slices})):
         tx.execute(update(calendar).where(calendar.c.org.in_(batch)).values(rules=None))
     refusals.answered(tx, {one.org: one.emission.emitted_at for one in sorted(slices, key=_emitted_at)})
+    changes.note(tx, keys.values())
     if wanted:
         _want(tx, keys, slices)
     return Taken(unknown=[one for one, _ in new.values()], newer=changed)
@@ -102,7 +102,7 @@ def adopt_runs(tx: Connection, past: Sequence[PastRun]) -> None:
     rows = [
         {
             "run_id": one.run_id,
-            "command": one.command if one.read else _UNREAD,
+            "command": one.command if one.read else UNREAD,
             "started_at": micros(one.started_at),
             "ended_at": micros(one.ended_at),
             "exit_code": one.exit_code,
@@ -111,14 +111,14 @@ def adopt_runs(tx: Connection, past: Sequence[PastRun]) -> None:
     ]
     statement = insert_into(run, tx)
     new = statement.excluded
-    command = case((new.command == _UNREAD, new.command), else_=run.c.command)
+    command = case((new.command == UNREAD, new.command), else_=run.c.command)
     ends = {"command": command, "ended_at": new.ended_at, "exit_code": new.exit_code}
     tx.execute(statement.on_conflict_do_update(index_elements=[run.c.run_id], set_=ends), rows)
 
 
 def unread(tx: Connection) -> list[datetime]:
     """Return the ends of the adopted runs whose files could not be read."""
-    return [instant_of(end) for end in tx.scalars(select(run.c.ended_at).where(run.c.command == _UNREAD))]
+    return [instant_of(end) for end in tx.scalars(select(run.c.ended_at).where(run.c.command == UNREAD))]
 
 
 def _emitted_at(one: DeliveredSlice) -> datetime:

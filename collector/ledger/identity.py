@@ -10,7 +10,7 @@ from __future__ import annotations
 from sqlalchemy import Connection, delete, select, update
 
 from collector.core.ledger_entries import CalendarChanged, Holder
-from collector.ledger import ranges
+from collector.ledger import changes, ranges
 from collector.ledger.calendars import Calendars
 from collector.ledger.holders import Liveness
 from collector.ledger.leases import acquire, release
@@ -49,6 +49,7 @@ def identify(
         merge(tx, key, known, name)
     if known is not None or row is None or (row.org_id, row.org_name) != (org_id, org_name):
         tx.execute(update(org).where(org.c.id == target).values(org_id=org_id, org_name=org_name))
+        changes.note(tx, [target])
     return target
 
 
@@ -56,6 +57,7 @@ def merge(tx: Connection, fresh: int, into: int, name: str) -> None:
     """Move ranges and aliases of the fresh row to the other; its failed slices are deleted and fetched again."""
     if tx.scalar(select(slice_.c.org).where(slice_.c.org == fresh, slice_.c.emission.is_not(None)).limit(1)):
         raise ValueError(f"org {name} has emitted slices without an organization")
+    changes.note(tx, [into])  # before a row is deleted: the largest number stays
     since = tx.scalar(select(org.c.wanted_from).where(org.c.id == fresh))
     if since is not None:  # else another process has already merged it
         tx.execute(update(org).where(org.c.id == into, org.c.wanted_from > since).values(wanted_from=since))

@@ -24,6 +24,7 @@ from collector.core.ledger_entries import (
 )
 from collector.core.org_history import History
 from collector.core.outputs import KnownOutputs, Output
+from collector.ledger.changes import Changes
 from collector.ledger.digest import Digest
 from collector.ledger.history import HistoryQuery
 from collector.ledger.views import AwaitedFile, Organization
@@ -214,6 +215,10 @@ class NoLedger:
     def histories(self, queries: Sequence[HistoryQuery]) -> Sequence[tuple[History, Digest]]:
         """Return no history: no org has a row to ask about."""
         return ()
+
+    def changes(self, seen: int | None) -> Changes:
+        """Return that nothing changed."""
+        return Changes(newest=0)
 
     def in_doubt(self) -> Mapping[int, frozenset[int]]:
         """Return no file."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from sqlalchemy import Connection, delete, insert, select
 
 from collector.core.windows import merge
-from collector.ledger import schema
+from collector.ledger import changes, schema
 from collector.ledger.codec import instant_of, micros
 from collector.ledger.statements import batches
 from collector.model import Window
@@ -37,3 +37,4 @@ def want(tx: Connection, key: int, *spans: Window) -> None:
         tx.execute(delete(schema.wanted).where(schema.wanted.c.org == key))
         rows = [{"org": key, "start": micros(window.start), "end": micros(window.end)} for window in after]
         tx.execute(insert(schema.wanted), rows)
+        changes.note(tx, [key])

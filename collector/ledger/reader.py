@@ -16,7 +16,7 @@ from collector.core.coverage import Coverage
 from collector.core.ledger_entries import CalendarChanged, CutOver, DoubtfulSlice, SliceKey, SliceRow
 from collector.core.org_history import History
 from collector.core.outputs import KnownOutputs
-from collector.ledger import history, holders, outputs, ranges, registry, views
+from collector.ledger import changes, history, holders, outputs, ranges, registry, views
 from collector.ledger import slices as _slices
 from collector.ledger.database import Readable
 from collector.ledger.digest import Digest
@@ -113,6 +113,14 @@ class LedgerReader:
     def ended_runs(self, command: str, limit: int) -> Sequence[views.EndedRun]:
         """Return the runs of a command that have ended, newest first."""
         return self._database.read(lambda tx: views.ended_runs(tx, command, limit))
+
+    def ended_beside(self, command: str, limit: int) -> Sequence[views.EndedRun]:
+        """Return the runs of other commands that have ended, newest first; runs of other shards are left out."""
+        return self._database.read(lambda tx: views.ended_beside(tx, command, limit))
+
+    def changes(self, seen: int | None) -> changes.Changes:
+        """Return the orgs that changed since the look that gave a number, and the number for the next look."""
+        return self._database.read(lambda tx: changes.since(tx, seen))
 
     def _dead(self, tx: Connection) -> Collection[str]:
         """Return the dead processes whose rows nobody has deleted yet."""

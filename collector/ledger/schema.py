@@ -21,6 +21,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
+UNREAD = "unread"  # the `command` of a run that was adopted without all of its records
 BEGINNING = -62_135_596_800_000_000  # `since` of an org's first calendar: datetime.min
 
 metadata = MetaData()
@@ -47,7 +48,9 @@ org = Table(
     Column("name", Text, nullable=False),  # the one last used in the config
     Column("wanted_from", BigInteger, nullable=False),
     Column("holder", ForeignKey("holder.holder_id", name="org_holder", ondelete="SET NULL")),
+    Column("changed", BigInteger, nullable=False, server_default="0"),  # see `changes`
     UniqueConstraint("org_id", name="org_org_id"),
+    Index("org_changed", "changed"),
     sqlite_autoincrement=True,
 )
 

@@ -28,6 +28,7 @@ from collector.core.outputs import Output
 from collector.errors import LedgerError
 from collector.ledger import (
     adoption,
+    changes,
     holders,
     identity,
     leases,
@@ -185,6 +186,8 @@ class SqlLedger(LedgerReader):
                 unsealed.commit(tx, file, self._me)
             _slices.commit(tx, commits, file_id=None if file is None else file.file_id)
             refusals.note(tx, uses)
+            changes.note(tx, (one.slice.key for one in commits))
+            changes.note_names(tx, (use.org.name for use in uses))
 
         self._database.write(work)
 

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, insert, or_, sel
 
 from collector.core.ledger_entries import Holder, UnsealedFile
 from collector.errors import LedgerError
-from collector.ledger import schema
+from collector.ledger import changes, schema
 from collector.ledger.codec import STATE
 from collector.ledger.holders import Liveness, remove_dead_holders, require_registered
 from collector.ledger.schema import slice_
@@ -58,6 +58,7 @@ def sealed(tx: Connection, file_id: int) -> None:
 
 def lost(tx: Connection, file_id: int) -> int:
     """Delete the row of a lost file, and reset its slices to what sealed files hold; return how many slices."""
+    changes.note(tx, tx.scalars(select(slice_.c.org).where(slice_.c.file == file_id).distinct()).all())
     reset = tx.execute(
         update(slice_)
         .where(slice_.c.file == file_id)

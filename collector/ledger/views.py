@@ -6,12 +6,12 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, func, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
 
 from collector.core.ledger_entries import DoubtfulSlice, SliceKey, UnsealedFile
 from collector.ledger import schema
 from collector.ledger.codec import instant_of, population_of
-from collector.ledger.schema import BEGINNING, calendar, org, run, slice_
+from collector.ledger.schema import BEGINNING, UNREAD, calendar, org, run, slice_
 from collector.ledger.statements import batches
 from collector.ledger.unsealed import file_of
 from collector.model import Window
@@ -77,9 +77,19 @@ def organizations(tx: Connection) -> list[Organization]:
 
 def ended_runs(tx: Connection, command: str, limit: int) -> list[EndedRun]:
     """Return the runs of a command that have ended, newest first."""
+    return _ended(tx, run.c.command == command, limit)
+
+
+def ended_beside(tx: Connection, command: str, limit: int) -> list[EndedRun]:
+    """Return the runs of other commands that have ended, newest first, without those of other shards of a command."""
+    shards = run.c.command.startswith(f"{command.partition(' ')[0]} ", autoescape=True)
+    return _ended(tx, and_(run.c.command != command, run.c.command != UNREAD, ~shards), limit)
+
+
+def _ended(tx: Connection, which: ColumnElement[bool], limit: int) -> list[EndedRun]:
     query = (
         select(run.c.run_id, run.c.command, run.c.started_at, run.c.ended_at, run.c.exit_code)
-        .where(run.c.ended_at.is_not(None), run.c.command == command)
+        .where(run.c.ended_at.is_not(None), which)
         .order_by(run.c.started_at.desc(), run.c.run_id.desc())
         .limit(limit)
     )

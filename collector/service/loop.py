@@ -37,12 +37,11 @@ from collector.service.host import Host
 from collector.service.quarantine import Quarantine, doubtful, entry_of, touched
 from collector.service.run_views import crashed, ended_view
 from collector.service.timetable import Timetable
-from collector.service.view import CurrentRun, Observed, RunView
+from collector.service.view import RUNS_SHOWN, CurrentRun, Observed, RunView
 
 log = structlog.get_logger("collector")
 
 COMMAND = "serve"
-RUNS_SHOWN = 50
 _DOUBTFUL = "these refusals may be the fault of the host or of a gateway, not of credentials: the next run tries again"
 
 

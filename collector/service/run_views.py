@@ -22,6 +22,7 @@ def past_view(run: EndedRun, command: str) -> RunView:
         started_at=run.started_at,
         ended_at=run.ended_at,
         exit_code=run.exit_code,
+        counted=False,
         why=_INTERRUPTED if run.exit_code is None else ExitCode(run.exit_code).meaning,
     )
 

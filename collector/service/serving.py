@@ -37,12 +37,12 @@ from collector.ledger import SqlLedger
 from collector.ports import Clock
 from collector.run.manifest import RunResult
 from collector.run.stop import Stop
-from collector.service.loop import COMMAND, RUNS_SHOWN, Loop
+from collector.service.loop import COMMAND, Loop
 from collector.service.metrics import ServiceMetrics, wanted_of
 from collector.service.readiness import Readiness
 from collector.service.run_views import past_view
 from collector.service.site import ServiceSite
-from collector.service.view import Part, RunView
+from collector.service.view import RUNS_SHOWN, Part, RunView
 from collector.service.viewer import Viewer
 from collector.service.watcher import Fingerprint, fingerprint
 from collector.service.web.connections import raise_file_limit
@@ -115,6 +115,12 @@ class ServiceHost:
         ours = Command(name=COMMAND, range_=None, scope=self._scope).label
         runs = await self.read(config, lambda ledger: ledger.ended_runs(ours, RUNS_SHOWN))
         return [past_view(run, COMMAND) for run in runs]
+
+    async def runs_beside(self, config: LoadedConfig) -> Sequence[RunView]:
+        """Return the ended runs of other commands that are in the ledger, newest first. Raises LedgerError."""
+        ours = Command(name=COMMAND, range_=None, scope=self._scope).label
+        runs = await self.read(config, lambda ledger: ledger.ended_beside(ours, RUNS_SHOWN))
+        return [past_view(run, run.command) for run in runs]
 
     async def coverage(
         self, config: LoadedConfig, reader: CoverageReader, names: Iterable[str]

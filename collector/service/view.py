@@ -16,6 +16,8 @@ from collector.errors import Problem
 from collector.model import SliceState
 from collector.run.progress import Progress
 
+RUNS_SHOWN = 50
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunView:
@@ -27,6 +29,7 @@ class RunView:
     ended_at: datetime
     exit_code: int | None  # None: it was interrupted, or ended by an exception
     why: str  # in words, what the exit code means, or the exception's kind
+    counted: bool = True  # whether the numbers are known: the ledger has none of a run
     planned: int = 0
     states: Mapping[SliceState, int] = field(default_factory=dict)
     records: int = 0
@@ -69,7 +72,8 @@ class Observed:
     timezone: str = "UTC"
     next_run: datetime | None = None
     current: CurrentRun | None = None
-    runs: Sequence[RunView] = ()  # newest first
+    runs: Sequence[RunView] = ()  # of the service, newest first
+    beside: Sequence[RunView] = ()  # of other commands on the same ledger, newest first
     orgs: Mapping[str, OrgCoverage] = field(default_factory=dict)  # by name, in the order of the config
     snapshot_at: datetime | None = None  # None: the ledger has not been read yet
     troubles: Mapping[Part, str] = field(default_factory=dict)  # why a part can't be used now
@@ -80,6 +84,11 @@ class Observed:
     def invocation(self) -> Invocation:
         """What commands that are shown need, to mean this config, ledger and output."""
         return Invocation(config=self.config_path, state=self.state, output=self.output)
+
+    @property
+    def all_runs(self) -> list[RunView]:
+        """The ended runs that are listed, newest first."""
+        return sorted((*self.runs, *self.beside), key=lambda run: run.started_at, reverse=True)[:RUNS_SHOWN]
 
     def note_trouble(self, part: Part, why: str | None) -> None:
         """Note why a part can't be used; None: it can. What was handed out before stays as it was."""

@@ -1,13 +1,14 @@
 """Keeps what operators see of the orgs up to date, from the ledger, a few orgs at a time.
 
-An org is read again soon after an event names it, when a window falls due, and when other files are in doubt. The
+An org is read again soon after an event names it or another process changed it, when a window falls due, and when other
+files are in doubt. The
 ledger may fail: that is reported, what was seen before stays, and it is tried again.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -21,11 +22,12 @@ from collector.errors import CollectorError, place_of
 from collector.events import Event, LaneEnded, SliceCommitted
 from collector.ports import Clock
 from collector.service.quarantine import Quarantine
-from collector.service.view import Observed, Part
+from collector.service.view import Observed, Part, RunView
 
 log = structlog.get_logger("collector")
 
 _EVERY_S = 1.0
+_LOOK_EVERY_S = 3.0  # for what other processes commit: pages are up to 10 s old besides
 _LOOK_FOR_STALE_EVERY_S = 30.0
 _AT_ONCE = 50  # orgs in one look: a fraction of a second
 _AGAIN_AFTER_S = 5.0
@@ -39,6 +41,10 @@ class Reads(Protocol):
         self, config: LoadedConfig, reader: CoverageReader, names: Iterable[str]
     ) -> Mapping[str, OrgCoverage]:
         """Return orgs as the ledger has them now. Raises LedgerError."""
+        ...
+
+    async def runs_beside(self, config: LoadedConfig) -> Sequence[RunView]:
+        """Return the ended runs of other commands that are in the ledger, newest first. Raises LedgerError."""
         ...
 
 
@@ -78,7 +84,7 @@ class Viewer:
 
     async def run(self) -> None:
         """Look every second, until cancelled."""
-        next_stale = 0.0
+        next_stale = next_look = 0.0
         while True:
             now = asyncio.get_running_loop().time()
             if self._config_now() is not self._config:
@@ -86,8 +92,10 @@ class Viewer:
                 self._reader.adopt(self._config)
                 next_stale = now
             pause_s = _EVERY_S
-            is_time = now >= next_stale  # also where no org is stale: the reader sees which files are in doubt by now
+            is_time = now >= next_look  # also where no org is stale: the reader sees what changed
             if is_time:
+                next_look = now + _LOOK_EVERY_S
+            if now >= next_stale:
                 self._dirty |= dict.fromkeys(self._reader.stale(self._clock.now()))
                 next_stale = now + _LOOK_FOR_STALE_EVERY_S
             if (
@@ -107,6 +115,8 @@ class Viewer:
             found = await self._reads.coverage(self._config, self._reader, names)
             # Of equal values the known one stays: what was rendered of it stays valid, and memory is not churned.
             self._views |= {name: view for name, view in found.items() if self._views.get(name) != view}
+            self._dirty |= dict.fromkeys(self._reader.changed())
+            self._observed.beside = await self._reads.runs_beside(self._config)
             self._failures = 0
             self._observed.note_trouble(Part.COVERAGE, None)
         except CollectorError as error:

@@ -57,7 +57,8 @@ class Pushes:
     def fetched_days_ago(self, days: int) -> None:
         """Change the ledger as if all slices had been fetched earlier: then some of them are due for a recheck."""
         ledger = sqlite3.connect(self.directory / "state.db")
-        ledger.execute(f"UPDATE slice SET asked_at = asked_at - {days} * 86400000000, complete_at = asked_at")
+        earlier = days * 86_400_000_000
+        ledger.execute("UPDATE slice SET asked_at = asked_at - ?1, complete_at = complete_at - ?1", [earlier])
         ledger.commit()
         ledger.close()
 

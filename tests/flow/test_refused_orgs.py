@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -21,6 +21,8 @@ from collector.ledger import open_reader
 from collector.model import ApiRequest, BasicCredential, BearerCredential, Org, SliceState
 from collector.service.loop import Loop
 from collector.service.org_metrics import OrgMetrics
+from collector.service.run_views import past_view
+from collector.service.view import RunView
 from collector.service.viewer import Viewer
 from tests.flow.harness import FAST
 from tests.flow.service_world import ServiceWorld
@@ -226,6 +228,11 @@ class Reads:
         del config
         assert self._ledger is not None
         return reader.read(self._ledger, names, self._world.clock.now())
+
+    async def runs_beside(self, config: LoadedConfig) -> Sequence[RunView]:
+        del config
+        assert self._ledger is not None
+        return [past_view(run, run.command) for run in self._ledger.ended_beside("serve", 50)]
 
 
 def test_a_service_that_was_restarted_knows_refused_orgs_at_once_and_tries_them_once(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ class Ended:
     outcome: str
     started: When
     took: str
+    counted: bool
     planned: int
     complete: int
     incomplete: int
@@ -73,7 +74,7 @@ def runs(seen: Observed, *, now: datetime) -> Runs:
         next=maybe_when(seen.next_run, now=now, zone=seen.timezone),
         cron=seen.cron,
         zone=seen.timezone,
-        ended=[_ended(run, seen, now) for run in seen.runs[:_SHOWN]],
+        ended=[_ended(run, seen, now) for run in seen.all_runs[:_SHOWN]],
         stopping=seen.stopping,
     )
 
@@ -105,6 +106,7 @@ def _ended(run: RunView, seen: Observed, now: datetime) -> Ended:
         outcome=name_text(run.why),
         started=when(run.started_at, now=now, zone=seen.timezone),
         took=duration((run.ended_at - run.started_at).total_seconds()),
+        counted=run.counted,
         planned=run.planned,
         complete=complete,
         incomplete=run.planned - complete,

@@ -156,7 +156,7 @@ class RunPart:
     ended_at: Annotated[datetime, about("When it ended")]
     exit_code: Annotated[int | None, about("As of a command; null: interrupted, or a defect")]
     why: Annotated[str, about("The same in words")]
-    planned: Annotated[Count, about("Slices; 0 for runs before the service started")]
+    planned: Annotated[Count, about("Slices; 0 for runs before the service started, and of other commands")]
     states: Annotated[Mapping[str, Count], about("How they ended: slices by state")]
     records: Annotated[Count, about("Records written")]
     requests: Annotated[Count, about("Requests sent")]

@@ -77,7 +77,8 @@ def status_document(seen: Observed, choice: Choice = EVERYTHING, *, now: datetim
         schedule=_like(SchedulePart, seen),
         current_run=seen.current and _current(seen.current),
         runs=[
-            _like(RunPart, run, states={state.value: count for state, count in run.states.items()}) for run in seen.runs
+            _like(RunPart, run, states={state.value: count for state, count in run.states.items()})
+            for run in seen.all_runs
         ],
         ledger_read_at=seen.snapshot_at,
         orgs_total=len(orgs),

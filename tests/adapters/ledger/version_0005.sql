@@ -56,12 +56,12 @@ CREATE TABLE org (
 	org_name TEXT, 
 	name TEXT NOT NULL, 
 	wanted_from BIGINT NOT NULL, 
-	holder VARCHAR(64), 
+	holder VARCHAR(64), changed BIGINT DEFAULT '0' NOT NULL, 
 	CONSTRAINT org_org_id UNIQUE (org_id), 
 	CONSTRAINT org_holder FOREIGN KEY(holder) REFERENCES holder (holder_id) ON DELETE SET NULL
 );
-INSERT INTO "org" VALUES(1,'111','Acme Corp','acme',1780272000000000,'0123456789abcdef');
-INSERT INTO "org" VALUES(2,NULL,NULL,'beta',1780272000000000,NULL);
+INSERT INTO "org" VALUES(1,'111','Acme Corp','acme',1780272000000000,'0123456789abcdef',0);
+INSERT INTO "org" VALUES(2,NULL,NULL,'beta',1780272000000000,NULL,0);
 CREATE TABLE refusal (
 	name TEXT NOT NULL, 
 	reason VARCHAR(64) NOT NULL, 
@@ -131,6 +131,7 @@ CREATE TABLE wanted (
 ;
 INSERT INTO "wanted" VALUES(1,1777680000000000,1780272000000000);
 CREATE INDEX slice_in_file ON slice (file) WHERE file IS NOT NULL;
+CREATE INDEX org_changed ON org (changed);
 DELETE FROM "sqlite_sequence";
 INSERT INTO "sqlite_sequence" VALUES('org',2);
 INSERT INTO "sqlite_sequence" VALUES('file',1);

@@ -1,4 +1,4 @@
-"""The orgs that are refused: since when, why, and by which credential.
+"""The orgs that are refused: since when, why, and by which credential. And a number that shows which orgs changed.
 
 Until now only the states of slices showed it, and a complete slice that is fetched again in vain stays complete. What
 slices show is taken over: the refusals after the last answer.
@@ -17,7 +17,9 @@ _PARTIAL = 1
 
 
 def upgrade() -> None:
-    """Create the table, and fill it with what the slices show."""
+    """Create the table, and fill it with what the slices show. Add the column."""
+    op.add_column("org", sa.Column("changed", sa.BigInteger, nullable=False, server_default="0"))
+    op.create_index("org_changed", "org", ["changed"])
     name = sa.ForeignKey("alias.name", name="refusal_alias", ondelete="CASCADE")
     op.create_table(
         "refusal",
