@@ -149,13 +149,13 @@ class SimulatedApi:
 
     def get(self, path: str, **query: str | int) -> Any:
         url = f"{self.base_url}/_simulator/{path}?{urllib.parse.urlencode(query)}"
-        with _NO_PROXY.open(url, timeout=30) as response:
+        with _NO_PROXY.open(url, timeout=120) as response:
             return json.load(response)
 
     def set_faults(self, *faults: str) -> None:
         url = f"{self.base_url}/_simulator/faults"
         body = json.dumps(faults).encode()
-        with _NO_PROXY.open(urllib.request.Request(url, data=body, method="PUT"), timeout=30):
+        with _NO_PROXY.open(urllib.request.Request(url, data=body, method="PUT"), timeout=120):
             pass
 
     @property
@@ -192,7 +192,7 @@ def simulated_api(
             yield SimulatedApi(json.loads(process.stdout.readline())["base_url"], config)
         finally:
             process.stdin.close()
-            process.wait(20)
+            process.wait(120)
 
 
 def records_in(directory: Path) -> list[dict[str, Any]]:
