@@ -28,8 +28,13 @@ _APART = (
 )
 # What takes longest begins first: then no core waits for another in the end.
 _FIRST = (
-    *("flow/test_service.py::test_a_year", "acceptance/test_kill", "acceptance/test_prometheus"),
-    *("acceptance/test_rules", "acceptance/test_readiness", "acceptance/test_push_alerts", "acceptance/test_shards"),
+    *("flow/test_service_soak", "flow/test_service.py::test_a_year", "acceptance/test_kill", "acceptance/test_rules"),
+    *(
+        "acceptance/test_prometheus",
+        "acceptance/test_push_alerts",
+        "acceptance/test_readiness",
+        "acceptance/test_shards",
+    ),
     *("acceptance/test_sharing", "acceptance/test_many_orgs", "acceptance/test_package"),
 )
 
