@@ -6,9 +6,11 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadFileScheduling
 
 from tests.support.commands import Here
 from tests.support.postgresql import Server, running_server
@@ -19,13 +21,47 @@ settings.register_profile("ours", deadline=None, print_blob=True, derandomize="E
 settings.load_profile("ours")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take longest: then no core waits for another in the end."""
+# The tests of a file are run by one worker, since they share servers; these share nothing, and each may run anywhere.
+_APART = (
+    *("simulation/test_simulation", "simulation/test_mutations", "flow/test_service", "acceptance/test_readiness"),
+    *("acceptance/test_replaced_ledger", "acceptance/test_rules", "acceptance/test_shards"),
+)
+# What takes longest begins first: then no core waits for another in the end.
+_FIRST = (
+    *("flow/test_service_soak", "flow/test_service.py::test_a_year", "acceptance/test_kill", "acceptance/test_rules"),
+    *(
+        "acceptance/test_prometheus",
+        "acceptance/test_push_alerts",
+        "acceptance/test_readiness",
+        "acceptance/test_shards",
+    ),
+    *("acceptance/test_sharing", "acceptance/test_many_orgs", "acceptance/test_package"),
+)
 
-    def takes_long(item: pytest.Item) -> bool:
-        return item.get_closest_marker("scaled") is not None or "untraced" in getattr(item, "fixturenames", ())
+
+def _is_of(nodeid: str, names: tuple[str, ...]) -> bool:
+    return nodeid.removeprefix("tests/").startswith(names)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sort by how long tests take, roughly."""
+
+    def takes_long(item: pytest.Item) -> tuple[bool, bool]:
+        scaled = item.get_closest_marker("scaled") is not None or "untraced" in getattr(item, "fixturenames", ())
+        return _is_of(item.nodeid, _FIRST), scaled
 
     items.sort(key=takes_long, reverse=True)
+
+
+class _ByFile(LoadFileScheduling):
+    def _split_scope(self, nodeid: str) -> str:
+        return nodeid if _is_of(nodeid, _APART) else super()._split_scope(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
+    """Say which tests stay together."""
+    return _ByFile(config, log)
 
 
 @pytest.fixture(scope="session")

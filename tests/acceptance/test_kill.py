@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import random
+import subprocess
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from tests.support.commands import collector, environment, records_in, simulated_api
-from tests.support.forked import forks
+from tests.support.commands import COLLECTOR, collector, environment, records_in, simulated_api, unmeasured
+from tests.support.forked import Command
 from tests.support.truth import assert_equal_to_truth
 
 KILLS = int(os.environ.get("KILLS", "10"))
@@ -24,11 +26,16 @@ LOST_S = 2.0  # of work, at most, besides what is under way
 @pytest.mark.scaled
 def test_killed_at_random_instants_a_backfill_ends_with_every_record_exactly_once(tmp_path: Path) -> None:
     rng = random.Random(20261123)
-    with simulated_api(tmp_path, orgs=4, faults=FAULTS) as api, forks() as forked:
+    with simulated_api(tmp_path, orgs=4, faults=FAULTS) as api:
         backfill = ["backfill", "-c", str(api.config), "--last", f"{DAYS}d", "-o", "out"]
         for _ in range(KILLS):
             after_s = rng.uniform(0.02, 0.6)  # while it loads its config, recovers, asks, commits
-            assert forked.kill([*backfill, "-q"], cwd=tmp_path, env=environment(**SLOWLY), after_s=after_s) == -9
+            env = unmeasured(environment(**SLOWLY))
+            with Command([*COLLECTOR, *backfill, "-q"], cwd=tmp_path, env=env, stderr=subprocess.DEVNULL) as process:
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(after_s)
+                process.kill()
+            assert process.returncode == -9
         assert collector(*backfill, cwd=tmp_path).code == 0
         records = records_in(tmp_path / "out")
         assert set(Counter((r["record_id"], r["revision"]) for r in records).values()) == {1}

@@ -55,7 +55,7 @@ def test_after_a_killed_run_of_root_the_service_goes_on(api: SimulatedApi, home:
         first = wait_until(lambda: unsealed_bytes(home), "root writes records")
         wait_until(lambda: unsealed_bytes(home) > first, "the first ones are committed, and root writes more")
         root.send_signal(signal.SIGKILL)
-        root.wait(30)
+        root.wait(120)
     assert list(home.glob("state/*.holders/*.holder"))
     assert list(home.glob("state/*-wal"))
     assert owners(home) == {USER}

@@ -132,7 +132,7 @@ def test_it_runs_where_only_its_requirements_are(installed: Path, tmp_path: Path
         api.stdout.readline()
         done = succeeds(installed, "collect", "-c", config, "-o", "usage", cwd=tmp_path)  # with a ledger: migrations
         api.stdin.close()
-        api.wait(20)
+        api.wait(120)
     assert done.event("run.finished")["exit_code"] == 0
     assert list((tmp_path / "usage").glob("usage-*.jsonl"))
     assert (tmp_path / "state" / "ledger.db").exists()

@@ -215,7 +215,7 @@ def tell(service: Service, found_as: Found, process: subprocess.Popen[str]) -> S
     now.resolves("CollectorDown")
 
     process.send_signal(signal.SIGTERM)
-    story.exit_code = process.wait(20)
+    story.exit_code = process.wait(120)
     now.fires("CollectorDown")
     return story
 

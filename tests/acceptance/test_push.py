@@ -96,7 +96,7 @@ def test_a_run_that_is_stopped_by_a_signal_pushes_what_it_did(
     with subprocess.Popen(command, cwd=tmp_path, env=env, stderr=subprocess.DEVNULL) as process:
         wait_until(lambda: list(tmp_path.glob("out/.usage-*")), "the first records are written")
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 143
+        assert process.wait(120) == 143
     samples = scraped(gateway)
     assert value(samples, "last_run_exit_code", **RUN, command="backfill") == 143
     assert value(samples, "last_run_slices", **RUN, command="backfill", state="not_asked") > 0

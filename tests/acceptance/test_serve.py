@@ -23,6 +23,7 @@ import yaml
 from tests.support.commands import (
     COLLECTOR,
     SimulatedApi,
+    calm,
     collector,
     environment,
     full_pipe,
@@ -53,7 +54,7 @@ class Service:
 
     def get(self, path: str, **headers: str) -> tuple[int, str]:
         try:
-            with _OPEN(urllib.request.Request(self.url + path, headers=headers), timeout=10) as response:
+            with _OPEN(urllib.request.Request(self.url + path, headers=headers), timeout=120) as response:
                 return response.status, response.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
@@ -79,7 +80,7 @@ def serving(config: Path, directory: Path, prefix: Sequence[str] = (), **more: s
     log = directory / "serve.log"
     log.unlink(missing_ok=True)
     args = ("serve", "-c", config, "-o", "out")
-    with logging_to(log, *args, cwd=directory, prefix=prefix, **(AT_ONCE | more)) as process:
+    with logging_to(log, *args, cwd=directory, prefix=prefix, **(AT_ONCE | calm() | more)) as process:
         service = Service(process, "", directory)
         wait_until(lambda: process.poll() is not None or any(e["event"] == "service.listening" for e in service.log))
         port = next(event["port"] for event in service.log if event["event"] == "service.listening")
@@ -166,7 +167,7 @@ def test_a_bad_config_is_refused_in_full_on_the_page_and_the_old_one_stays(tmp_p
             config.write_text(api.config.read_text() + "\nscheduel: {}\n")  # at once: before anything watches it
             wait_until(lambda: "scheduel" in service.get("/")[1])
             assert service.get("/readyz")[0] == 200
-            assert "collector_config_last_reload_successful 0.0" in service.get("/metrics")[1]
+            wait_until(lambda: "collector_config_last_reload_successful 0.0" in service.get("/metrics")[1])
             config.write_text(api.config.read_text())
             service.process.send_signal(signal.SIGHUP)
             wait_until(lambda: "scheduel" not in service.get("/")[1])
@@ -180,17 +181,17 @@ def test_a_new_config_whose_ledger_is_away_says_so_everywhere_and_the_old_one_wo
             away = f"state: {{url: 'postgresql://127.0.0.1:{free_port()}/ledger'}}\n"
             config.write_text(api.config.read_text() + away)
             wait_until(lambda: "collector_config_last_reload_successful 0.0" in service.get("/metrics")[1])
-            (problem,) = service.status["config"]["problems"]
-            (line,) = [line for line in service.log if line["event"] == "config.not_loaded"]
+            (problem,) = wait_until(lambda: service.status["config"]["problems"])  # each view is as old as it is
+            (line,) = wait_until(lambda: [line for line in service.log if line["event"] == "config.not_loaded"])
             assert problem["message"] == line["message"]
             assert "ledger" in line["message"]
-            assert "The new config is not in force" in service.get("/")[1]
+            wait_until(lambda: "The new config is not in force" in service.get("/")[1])
             assert markupsafe.escape(problem["message"]) in service.get("/")[1]
             assert service.get("/readyz") == (200, "ok\n")
             assert "collector_ready 1.0" in service.get("/metrics")[1]
             config.write_text(api.config.read_text())
             wait_until(lambda: "collector_config_last_reload_successful 1.0" in service.get("/metrics")[1])
-            assert service.status["config"]["problems"] == []
+            wait_until(lambda: service.status["config"]["problems"] == [])
 
 
 def test_killed_in_mid_run_the_next_one_goes_on_and_every_record_is_there_once(tmp_path: Path) -> None:
@@ -304,9 +305,13 @@ def test_lines_of_the_log_that_a_full_disk_drops_are_counted_on_metrics(tmp_path
             service = Service(process, f"http://127.0.0.1:{port}", tmp_path)
             try:
                 wait_until(lambda: list((tmp_path / "out").glob("run-*.json")), "the run is done")
-                text = service.get("/metrics")[1]
-                (line,) = re.findall(r"^collector_log_lines_dropped_total (\S+)$", text, re.MULTILINE)
-                assert float(line) >= 1
+
+                def dropped() -> float:
+                    text = service.get("/metrics")[1]
+                    (line,) = re.findall(r"^collector_log_lines_dropped_total (\S+)$", text, re.MULTILINE)
+                    return float(line)
+
+                wait_until(lambda: dropped() >= 1, "a line that was dropped is counted")
             finally:
                 process.kill()
 

@@ -223,7 +223,7 @@ def test_a_signal_drains_what_is_under_way_and_seals_it(
     with started("backfill", "-c", api.config, "--last", "80d", "-o", "out", cwd=tmp_path) as process:
         wait_until(lambda: list((tmp_path / "out").glob(".usage-*")))
         process.send_signal(name)
-        assert process.wait(30) == code
+        assert process.wait(120) == code
     (manifest,) = (json.loads(f.read_text()) for f in (tmp_path / "out").glob("run-*.json"))
     assert manifest["exit_code"] == code
     assert manifest["slices"]["complete"] > 0

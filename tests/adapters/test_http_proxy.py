@@ -23,6 +23,7 @@ from tests.support.raw_server import (
     raw_server,
     response,
 )
+from tests.support.waiting import BOUND_S
 
 API = "https://api.invalid"
 CONNECT = "CONNECT api.invalid:443 HTTP/1.1"
@@ -151,7 +152,7 @@ async def close(peer: Peer) -> None:
 async def test_a_proxy_failure_is_retried_and_never_shows_the_proxy_credential(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, behave: Behaviour, code: str
 ) -> None:
-    async with raw_server(behave) as proxy, client_of(API, timeout_s=0.3) as client:
+    async with raw_server(behave) as proxy, client_of(API, timeout_s=0.3 if code == "timeout" else BOUND_S) as client:
         monkeypatch.setenv("HTTPS_PROXY", proxy_url(proxy, "someone:pa%20ss@"))
         result = await client.fetch()
     assert isinstance(result, Retriable)

@@ -13,6 +13,7 @@ from collector.core.response import Reply
 from collector.errors import ConfigError, Rejected, Retriable
 from tests.support.certificates import Authority
 from tests.support.raw_server import Behaviour, Peer, answering, client_of, raw_server, response
+from tests.support.waiting import BOUND_S
 
 OK = Reply(status=200, body=b"{}")
 
@@ -124,7 +125,9 @@ async def test_a_server_without_tls_is_a_typed_failure_and_gets_no_request(
 ) -> None:
     async with (
         raw_server(behave, at_once=True) as server,
-        client_of(f"https://127.0.0.1:{server.port}", timeout_s=0.3) as client,
+        client_of(
+            f"https://127.0.0.1:{server.port}", timeout_s=0.3 if failure.code == "timeout" else BOUND_S
+        ) as client,
     ):
         assert await client.fetch() == failure
         await server.until_all_ended()

@@ -30,7 +30,7 @@ def test_the_command_prints_its_address_as_json_and_stops_when_stdin_ends(tmp_pa
         facts = json.loads(process.stdout.readline())
         config = yaml.safe_load(path.read_text())
         process.stdin.close()
-        assert process.wait(5) == 0
+        assert process.wait(120) == 0
         assert process.stdout.read() == b""
         messages = process.stderr.read().decode()
     assert facts == {"base_url": config["api"]["base_url"], "orgs": 9, "seed": 1, "config": str(path)}
@@ -51,7 +51,7 @@ def test_the_command_stops_at_once_on_a_signal(number: signal.Signals, code: int
         assert process.stdout
         process.stdout.readline()
         process.send_signal(number)
-        assert process.wait(3) == code
+        assert process.wait(120) == code
 
 
 def test_a_config_that_the_simulator_did_not_write_is_never_replaced(tmp_path: Path) -> None:

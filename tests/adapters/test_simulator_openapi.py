@@ -36,13 +36,13 @@ def simulator_in_a_thread(scenario: Scenario) -> Iterator[Simulator]:
 
     thread = threading.Thread(target=asyncio.run, args=(run(),), daemon=True)
     thread.start()
-    assert ready.wait(5)
+    assert ready.wait(120)
     simulator, loop, stop = started[0]
     try:
         yield simulator
     finally:
         loop.call_soon_threadsafe(stop.set)
-        thread.join(5)
+        thread.join(120)
         assert not thread.is_alive()
 
 

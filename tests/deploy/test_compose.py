@@ -124,6 +124,6 @@ def test_simulated_profile_collects_without_an_account(tmp_path: Path) -> None:
         running.stdout.readline()
         done = collector("collect", "-c", config, "--last", "3d", "--state", "none", cwd=tmp_path)
         running.terminate()
-        running.communicate(timeout=20)
+        running.communicate(timeout=120)
     assert done.code == 0, done.stderr
     assert len({r["org"] for r in done.records}) == 20

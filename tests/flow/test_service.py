@@ -18,7 +18,7 @@ from collector.core.exit_codes import ExitCode
 from collector.errors import ConfigError, LedgerError, OutputError
 from collector.model import ApiRequest, BasicCredential, Org, Zone
 from collector.ports import SealedFile
-from collector.service import config_reload
+from collector.service import config_reload, timetable
 from collector.service.health import unready
 from collector.service.loop import Loop
 from collector.service.quarantine import QUARANTINE_FOR
@@ -384,9 +384,9 @@ def test_a_year_with_daylight_saving_restarts_and_outages_collects_each_window_o
     world: ServiceWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Twice a day on the wall, in a zone with daylight saving; down or restarted now and then; the API, too."""
-    monkeypatch.setattr(
-        config_reload, "LOOK_EVERY_S", 3600.0
-    )  # nothing changes, and a year has 6 million times five seconds
+    # No file changes and nobody sets the clock: a year has 6 million times five seconds, and half a million minutes.
+    monkeypatch.setattr(config_reload, "LOOK_EVERY_S", 3600.0)
+    monkeypatch.setattr(timetable, "_CLOCK_EVERY_S", 3600.0)
     zone = Zone.parse("Europe/Berlin")
     start, end = datetime(2026, 1, 5, 9, tzinfo=UTC), datetime(2027, 1, 5, 9, tzinfo=UTC)
     world.schedule = {"cron": "30 2,14 * * *", "timezone": zone.name, "jitter": "60s", "recheck": []}

@@ -82,7 +82,7 @@ class Container:
     process: subprocess.Popen[str] = field(repr=False)
 
     def signal(self, name: str) -> None:
-        subprocess.run([*self.runtime, "kill", self.name, name], check=True, capture_output=True, timeout=30)
+        subprocess.run([*self.runtime, "kill", self.name, name], check=True, capture_output=True, timeout=120)
 
     def exec(self, *args: str) -> Done:
         """Run a further command in it, as an engine does for its health check: as the image's user."""
@@ -106,7 +106,7 @@ class Container:
     def hears_sigterm(self) -> bool:
         """Whether its first process has a handler for SIGTERM yet."""
         command = [*self.runtime, "state", self.name]
-        state = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        state = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
         if state.returncode != 0 or json.loads(state.stdout)["status"] != "running":
             return False
         status = Path(f"/proc/{json.loads(state.stdout)['pid']}/status").read_text()
@@ -143,7 +143,7 @@ class Host:
                 yield Container(name, self.image.config["User"], runtime, process)
             finally:
                 if process.poll() is None:
-                    subprocess.run([*runtime, "delete", "--force", name], check=False, capture_output=True, timeout=30)
+                    subprocess.run([*runtime, "delete", "--force", name], check=False, capture_output=True, timeout=120)
                     process.kill()
 
     def run(self, *args: str, entrypoint: list[str] | None = None, env: Mapping[str, str] | None = None) -> Done:

@@ -117,7 +117,7 @@ def test_serve_is_healthy_ready_and_measured_and_drains_to_0(host: Host) -> None
 
 def ask(path: str) -> tuple[int, str]:
     """Ask the service, which shares this machine's network."""
-    connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=120)
     try:
         connection.request("GET", path)
         answer = connection.getresponse()

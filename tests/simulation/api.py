@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from collector.core.response import Reply
 from collector.errors import Failure, Retriable
@@ -178,8 +179,10 @@ def number_of(org: Org) -> int:
 
 def _slice(spec: OrgSpec, request: ApiRequest) -> SliceId:
     """Read a request as the documents say: wall clocks at an offset, the last second included."""
-    start, last = (
-        datetime.strptime(f"{text} {request.timezone}", f"{_WIRE} %z").astimezone(UTC)
-        for text in (request.from_, request.to)
-    )
+    start, last = (_instant(text, request.timezone) for text in (request.from_, request.to))
     return SliceId(spec.org_id, Population(request.population), start, last + timedelta(seconds=1))
+
+
+@lru_cache(10_000)
+def _instant(text: str, offset: str) -> datetime:
+    return datetime.strptime(f"{text} {offset}", f"{_WIRE} %z").astimezone(UTC)

@@ -52,6 +52,7 @@ class World:
         shutil.copyfile(template, self.ledger_path)
         self._backup: tuple[Path, dict[int, datetime], float] | None = None  # with whom it had seen, and when
         self.forgotten: set[str] = set()  # runs that the ledger's backup doesn't have, or not to their end
+        self._settings: dict[int, Settings] = {}  # by output directory: parsing them for each process takes long
         self.settings = self.config(0).settings
 
     # -- clocks
@@ -109,8 +110,15 @@ class World:
         return tuple(name for number in only if (name := self.scenario.orgs[number].name(self.step)) in there)
 
     def config(self, directory: int) -> LoadedConfig:
+        orgs = tuple(_org(spec, self.step) for spec in self.configured(self.step))
+        if directory not in self._settings:
+            self._settings[directory] = self._settings_of(directory)
+        settings = self._settings[directory]
+        return LoadedConfig(settings=settings, orgs=orgs, path=self.ledger_path, files=(), warnings=())
+
+    def _settings_of(self, directory: int) -> Settings:
         limits, scenario = self.scenario.limits, self.scenario
-        settings = Settings.model_validate(
+        return Settings.model_validate(
             {
                 "api": {
                     "timeout": scenario.timeout,
@@ -131,8 +139,6 @@ class World:
                 "schedule": scenario.schedule,
             }
         )
-        orgs = tuple(_org(spec, self.step) for spec in self.configured(self.step))
-        return LoadedConfig(settings=settings, orgs=orgs, path=self.ledger_path, files=(), warnings=())
 
     # -- what goes wrong
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import time
 import urllib.parse
 import urllib.request
@@ -18,8 +17,9 @@ from typing import IO, Any
 import pytest
 
 from collector.cli.main import run
+from tests.support import forked
 
-COLLECTOR = [sys.executable, "-m", "collector"]
+COLLECTOR = forked.COLLECTOR
 _HARDLY_LIMITED = ["--limit", "200/1s", "--limit-all", "2000/1s"]
 _NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -62,16 +62,10 @@ class Done:
 
 def collector(*args: str | Path, cwd: Path, env: Mapping[str, str] | None = None, timeout_s: float = 120) -> Done:
     """Run a command to its end."""
-    done = subprocess.run(
-        [*COLLECTOR, *map(str, args)],
-        cwd=cwd,
-        env=environment(**(env or {})),
-        capture_output=True,
-        text=True,
-        timeout=timeout_s,
-        check=False,
-    )
-    return Done(done.returncode, done.stdout, done.stderr)
+    pipe = subprocess.PIPE
+    with _command(args, cwd=cwd, stderr=pipe, env=environment(**(env or {}))) as process:
+        stdout, stderr = process.communicate(timeout=timeout_s)
+    return Done(process.returncode, stdout, stderr)
 
 
 class Here:
@@ -98,7 +92,7 @@ class Here:
 def started(*args: str | Path, cwd: Path, **more: str) -> Iterator[subprocess.Popen[str]]:
     """A command that goes on; it is ended, whatever happens."""
     env = unmeasured(environment(**more))
-    with _started(args, cwd=cwd, stderr=subprocess.PIPE, env=env) as process:
+    with _command(args, cwd=cwd, stderr=subprocess.PIPE, env=env) as process:
         yield process
 
 
@@ -113,7 +107,7 @@ def logging_to(
 ) -> Iterator[subprocess.Popen[str]]:
     """A command that goes on, and says what it has to say into a file; it is ended, whatever happens."""
     env = environment(**more)
-    with log.open("a") as file, _started(args, cwd=cwd, stderr=file, env=env, prefix=prefix) as process:
+    with log.open("a") as file, _command(args, cwd=cwd, stderr=file, env=env, prefix=prefix) as process:
         yield process
 
 
@@ -134,11 +128,11 @@ def full_pipe() -> Iterator[tuple[int, int]]:
 
 
 @contextmanager
-def _started(
+def _command(
     args: Sequence[str | Path], *, cwd: Path, stderr: int | IO[str], env: Mapping[str, str], prefix: Sequence[str] = ()
 ) -> Iterator[subprocess.Popen[str]]:
     command = [*prefix, *COLLECTOR, *map(str, args)]
-    with subprocess.Popen(command, cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=stderr, text=True) as process:
+    with forked.Command(command, cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=stderr, text=True) as process:
         try:
             yield process
         finally:
@@ -155,13 +149,13 @@ class SimulatedApi:
 
     def get(self, path: str, **query: str | int) -> Any:
         url = f"{self.base_url}/_simulator/{path}?{urllib.parse.urlencode(query)}"
-        with _NO_PROXY.open(url, timeout=30) as response:
+        with _NO_PROXY.open(url, timeout=120) as response:
             return json.load(response)
 
     def set_faults(self, *faults: str) -> None:
         url = f"{self.base_url}/_simulator/faults"
         body = json.dumps(faults).encode()
-        with _NO_PROXY.open(urllib.request.Request(url, data=body, method="PUT"), timeout=30):
+        with _NO_PROXY.open(urllib.request.Request(url, data=body, method="PUT"), timeout=120):
             pass
 
     @property
@@ -184,12 +178,13 @@ def simulated_api(
     args += [*_HARDLY_LIMITED, *options]
     for fault in faults:
         args += ["--fault", fault]
-    with subprocess.Popen(
+    with forked.Command(
         [*COLLECTOR, *args],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         env=unmeasured(environment()),
+        text=True,
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -197,7 +192,7 @@ def simulated_api(
             yield SimulatedApi(json.loads(process.stdout.readline())["base_url"], config)
         finally:
             process.stdin.close()
-            process.wait(20)
+            process.wait(120)
 
 
 def records_in(directory: Path) -> list[dict[str, Any]]:

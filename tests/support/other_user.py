@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import codecs
-import importlib
 import os
-import pkgutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
-import collector
-from collector.adapters.clock import SystemClock
-from collector.ledger import SqlLedger
 from tests.support.commands import Done, environment, unmeasured
+from tests.support.forked import import_everything
 
 USER = 65532
-_CODECS = ("ascii", "idna", "latin_1", "utf_8_sig", "unicode_escape")
-_ENV = "collector.ledger.migrations.env"  # runs within Alembic only
 
 
 def as_user(*args: str | Path, cwd: Path, **env: str) -> Done:
@@ -36,13 +28,7 @@ def as_user(*args: str | Path, cwd: Path, **env: str) -> Done:
 
 def become_user() -> None:
     """Import everything, then be that user."""
-    for module in pkgutil.walk_packages(collector.__path__, "collector."):
-        if module.name not in {_ENV, "collector.__main__"}:
-            importlib.import_module(module.name)
-    for codec in _CODECS:
-        codecs.lookup(codec)
-    with tempfile.TemporaryDirectory() as directory:  # making a ledger loads the rest
-        SqlLedger.open(f"sqlite:///{directory}/ledger.db", command="", now=SystemClock().now).close()
+    import_everything()
     os.setgroups([])
     os.setgid(USER)
     os.setuid(USER)

@@ -39,7 +39,7 @@ def pooled(server: Server, *, mode: str, sessions: int = 5, more: str = "") -> I
             yield url
         finally:
             process.terminate()
-            process.wait(20)
+            process.wait(120)
 
 
 def _answers(url: str) -> bool:

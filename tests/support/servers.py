@@ -23,7 +23,7 @@ def get(url: str, **query: str) -> bytes:
     """The body of an answer. Raises OSError for anything but a 200."""
     if query:
         url = f"{url}?{urllib.parse.urlencode(query)}"
-    with _DIRECT.open(url, timeout=10) as response:
+    with _DIRECT.open(url, timeout=120) as response:
         body: bytes = response.read()
         return body
 
@@ -37,7 +37,7 @@ def server(*command: str | Path, ready: str) -> Iterator[subprocess.Popen[bytes]
         yield process
     finally:
         process.kill()
-        process.communicate(timeout=10)
+        process.communicate(timeout=120)
 
 
 def _answers(url: str, process: subprocess.Popen[bytes]) -> bool:
@@ -64,7 +64,7 @@ class Pushgateway:
     def delete(self, command: str) -> None:
         """Forget the group of a command, as a gateway without persistence does when it restarts."""
         request = urllib.request.Request(f"{self.url}/metrics/job/collector/command/{command}", method="DELETE")
-        _DIRECT.open(request, timeout=10).close()
+        _DIRECT.open(request, timeout=120).close()
 
     @property
     def groups(self) -> list[dict[str, str]]:

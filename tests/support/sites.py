@@ -109,9 +109,9 @@ def served(site: FakeSite, guarding: Guarding | Callable[[], Guarding] | None = 
 
     thread = threading.Thread(target=main)
     thread.start()
-    assert started.wait(10)
+    assert started.wait(120)
     try:
         yield addresses[0]
     finally:
         loop.call_soon_threadsafe(ended.set)
-        thread.join(10)
+        thread.join(120)

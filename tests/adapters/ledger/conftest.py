@@ -92,7 +92,7 @@ class Worker:
     def kill(self) -> None:
         """End it with SIGKILL; return when the server has noticed it too."""
         self.process.kill()
-        self.process.wait(20)
+        self.process.wait(120)
         if self._url.startswith("postgresql:"):
             wait_until(lambda: not self._has_sessions())
 
@@ -109,7 +109,7 @@ class Worker:
             if stream is not None:
                 stream.close()
         try:
-            self.process.wait(20)
+            self.process.wait(120)
         finally:
             self.process.kill()
 
