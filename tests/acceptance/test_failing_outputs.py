@@ -39,7 +39,7 @@ def test_after_a_full_disk_the_next_call_completes_it_without_a_duplicate(tmp_pa
         windows = assert_equal_to_truth(api, records)
         assert len(windows) == 6
         assert all(len(spans) >= 59 for spans in windows.values())
-        assert not list(out.glob(".*"))
+        assert not list(out.glob(".*.unsealed"))
 
 
 def test_what_is_booked_was_written_though_the_reader_of_stdout_went_away(tmp_path: Path) -> None:

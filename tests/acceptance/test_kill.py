@@ -42,7 +42,7 @@ def test_killed_at_random_instants_a_backfill_ends_with_every_record_exactly_onc
         windows = assert_equal_to_truth(api, records)
         assert len(windows) == 8
         assert all(len(spans) >= DAYS - 1 for spans in windows.values())
-        assert not list((tmp_path / "out").glob(".*"))
+        assert not list((tmp_path / "out").glob(".*.unsealed"))
         slices = len({(r["org"], r["population"], r["window_start"]) for r in records})
         retries = sum(n for status, n in api.stats["total"]["by_status"].items() if status != "200") + slices
         again = api.stats["total"]["asked"] - slices - retries

@@ -274,7 +274,7 @@ def test_a_ledger_that_no_run_can_use_ends_the_service_before_it_listens(
 ) -> None:
     (tmp_path / "c.yaml").write_text("orgs: [{name: a, token: t}]")
     why = prepare(tmp_path)
-    done = collector("serve", "-c", "c.yaml", cwd=tmp_path, env=AT_ONCE)
+    done = collector("serve", "-c", "c.yaml", "-o", "out", cwd=tmp_path, env=AT_ONCE)
     assert done.code == code
     assert why in done.stderr
     assert "service.listening" not in done.stderr

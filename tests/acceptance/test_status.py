@@ -65,7 +65,8 @@ def test_what_is_partial_or_refused_is_shown_with_strips_and_what_to_do(api: Sim
     assert done.code == 3
     assert "▒▒▒▒" in done.stdout
     assert "····" in done.stdout
-    assert f"collector backfill -c {api.config} --org org-002 --from " in done.stdout
+    where = f"--state sqlite:///{tmp_path}/state/ledger.db -o {tmp_path}/out"
+    assert f"collector backfill -c {api.config} {where} --org org-002 --from " in done.stdout
     assert "org-003 account-user" not in done.stdout  # no strip for an org that lacks nothing
     shown = by_org(status(api, tmp_path, "--json"))
     assert (shown["org-003"]["lacking"], shown["org-003"]["credential"]["standing"]) == (0, "accepted")

@@ -14,6 +14,7 @@ from unittest.mock import patch
 import pytest
 from structlog.testing import capture_logs
 
+from collector.app.command import Permits
 from collector.app.leftovers import finish_leftovers
 from collector.app.wiring import finish_left_files
 from collector.core.exit_codes import ExitCode
@@ -37,6 +38,8 @@ class Killed(BaseException):
 @dataclass
 class Machine(World):
     """A machine with an output directory of its own, beside others that share the ledger."""
+
+    permits: Permits = Permits(elsewhere=True)
 
     @property
     def ledger_url(self) -> str:
@@ -142,7 +145,7 @@ def test_the_command_shows_what_is_in_doubt(machine: Machine, here: Here, tmp_pa
     config.write_text(f"state: {{url: '{machine.ledger_url}'}}\napi: {{base_url: 'http://127.0.0.1:9'}}\norgs:\n{orgs}")
     config.chmod(0o600)
     range_ = ("--from", NEW[0], "--to", NEW[1])
-    done = here("backfill", "-c", config, "-o", tmp_path / "out", "--log-format", "console", *range_)
+    done = here("backfill", "-c", config, "-o", tmp_path / "out", "--elsewhere", "--log-format", "console", *range_)
     assert done.code == ExitCode.INCOMPLETE
     table, reasons = done.stderr.split("in doubt: an earlier run fetched these slices", 1)
     assert re.search(r"planned.*complete.*in doubt.*records", table)
