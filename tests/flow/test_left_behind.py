@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ class Killed(BaseException):
 class Machine(World):
     """A machine with an output directory of its own, beside others that share the ledger."""
 
-    permits: Permits = Permits(elsewhere=True)
+    permits: Permits = field(default_factory=lambda: Permits(elsewhere=True))
 
     @property
     def ledger_url(self) -> str:
