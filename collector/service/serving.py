@@ -76,6 +76,7 @@ class ServiceHost:
         self._reader = reader
         self._ledger: SqlLedger | None = None
         self._state: State | None = None  # with which the ledger was opened
+        self._output: tuple[State, str] | None = None  # the ledger and its output that were accepted last
 
     async def load(self) -> LoadedConfig:
         """Read the config again. Raises ConfigError with all problems."""
@@ -84,16 +85,20 @@ class ServiceHost:
         return config
 
     async def accept(self, config: LoadedConfig) -> None:
-        """Register a config's orgs in the ledger, if it fits ledger and output.
+        """Register a config's orgs in the ledger, if its output is the ledger's: that is checked where it is new.
 
-        Raises ConfigError for overlapping calendars and an output that isn't the ledger's, OutputError and LedgerError.
+        An output that is replaced later is no fault of the config: the run fails. Raises ConfigError for overlapping
+        calendars and an output that isn't the ledger's, OutputError and LedgerError.
         """
-        orgs = self._scope.of(config.orgs)
+        settings, orgs = config.settings, self._scope.of(config.orgs)
+        output = settings.state, settings.output.path
 
         def work(ledger: SqlLedger) -> None:
-            command = Command(name=COMMAND, range_=None, scope=self._scope, permits=self._permits)
-            check_output(ledger, config.settings, command, OsFiles())
+            if output != self._output:
+                command = Command(name=COMMAND, range_=None, scope=self._scope, permits=self._permits)
+                check_output(ledger, settings, command, OsFiles())
             register(ledger, config, orgs, self._clock.now())
+            self._output = output
 
         await self.read(config, work)
 

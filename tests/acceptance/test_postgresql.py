@@ -43,7 +43,17 @@ def test_a_server_that_is_killed_and_restarted_in_mid_run_costs_no_record_and_br
     with simulated_api(tmp_path, orgs=9, faults=["*:latency=10ms", "org-002:partial=once"]) as api, ExitStack() as all_:
 
         def shard(index: int) -> subprocess.Popen[str]:
-            words: list[str | Path] = ["backfill", "--last", DAYS, "-c", api.config, "-o", f"out-{index}", "-q"]
+            words: list[str | Path] = [
+                "backfill",
+                "--last",
+                DAYS,
+                "-c",
+                api.config,
+                "-o",
+                f"out-{index}",
+                "--elsewhere",
+                "-q",
+            ]
             return all_.enter_context(started(*words, "--shard", f"{index}/3", cwd=tmp_path, **env, **SLOWLY))
 
         shards = [shard(index) for index in range(3)]

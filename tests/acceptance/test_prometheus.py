@@ -200,7 +200,8 @@ def tell(service: Service, found_as: Found, process: subprocess.Popen[str]) -> S
     service.output.write_text("a file where a directory would have to be")
     service.take_on(1)
     now.fires("CollectorOutputFailing")
-    service.output.unlink()  # and tried again ten seconds later
+    service.output.unlink()
+    (service.directory / "moved").rename(service.output)  # and tried again ten seconds later
 
     process.send_signal(signal.SIGSTOP)
     now.fires("CollectorDown")

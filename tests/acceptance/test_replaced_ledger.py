@@ -54,6 +54,10 @@ def test_a_ledger_that_is_replaced_under_a_backfill_ends_it_and_the_next_one_com
         assert "restore" in said
         assert {file.name for file in out.glob("usage-*")} <= known
         assert ledger.exists() == (what == "replaced")
+        if what == "removed":
+            begun = collector("backfill", *args, "--last", "60d", cwd=tmp_path)
+            assert (begun.code, "belongs to another ledger" in begun.stderr) == (5, True)
+            args.append("--adopt")
         again = collector("backfill", *args, "--last", "60d", cwd=tmp_path)
         assert again.code == 0, again.stderr
         records = records_in(out)

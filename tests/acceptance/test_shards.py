@@ -42,7 +42,7 @@ def test_eight_shards_of_which_two_are_killed_complete_all_and_never_ask_one_org
     ):
 
         def shard(index: int) -> subprocess.Popen[str]:
-            words: list[str | Path] = ["collect", "-c", api.config, "-o", f"out-{index}", "-q"]
+            words: list[str | Path] = ["collect", "-c", api.config, "-o", f"out-{index}", "--elsewhere", "-q"]
             words += ["--shard", f"{index}/{SHARDS}"]
             return all_.enter_context(started(*words, cwd=tmp_path, **env))
 
@@ -56,7 +56,7 @@ def test_eight_shards_of_which_two_are_killed_complete_all_and_never_ask_one_org
             wait_until(lambda: not any(api.stats["orgs"][org]["in_flight"] for org in mine))  # noqa: B023
             shards[index] = shard(index)
         # One that wants everybody's orgs, beside them.
-        words: list[str | Path] = ["collect", "-c", api.config, "-o", "out-all", "-q"]
+        words: list[str | Path] = ["collect", "-c", api.config, "-o", "out-all", "--elsewhere", "-q"]
         shards.append(all_.enter_context(started(*words, cwd=tmp_path, **env)))
         assert [process.wait(120) for process in shards] == [0] * (SHARDS + 1)
 
@@ -168,7 +168,7 @@ class Pods:
     def killed(self, disk: str) -> str:
         """The name of the file that a killed run left on a disk, with records booked in it."""
         slowly = {"COLLECTOR_API__RATE_LIMIT__REQUESTS": "20"}
-        words: list[str | Path] = ["backfill", "--last", DAYS, "-c", self.api.config, "-o", disk, "-q"]
+        words: list[str | Path] = ["backfill", "--last", DAYS, "-c", self.api.config, "-o", disk, "--elsewhere", "-q"]
         with started(*words, cwd=self.directory, **self.env, **slowly) as process:
             unsealed = self.directory / disk
             wait_until(lambda: any(path.stat().st_size for path in unsealed.glob(".usage-*.unsealed")))
@@ -179,10 +179,10 @@ class Pods:
         return path.name.removeprefix(".").removesuffix(".unsealed")
 
     def collect(self, disk: str, *more: str | Path) -> Done:
-        return self("collect", "-o", disk, *more)
+        return self("collect", "-o", disk, "--elsewhere", *more)
 
     def backfill(self, disk: str) -> Done:
-        return self("backfill", "--last", DAYS, "-o", disk)
+        return self("backfill", "--last", DAYS, "-o", disk, "--elsewhere")
 
     def status(self) -> tuple[int, dict[str, Any]]:
         done = self("status", "--json")

@@ -68,7 +68,7 @@ def replaced(where: str, now: object | None) -> LedgerError:
         return LedgerError(
             f"the ledger {where} was removed while this process used it. Nothing is committed since then. Put it back, "
             "or restore a backup (docs/runbook.md), then run again: the run takes over what the output directory has. "
-            "Without a backup, the next command begins a new ledger; restart the service for that"
+            "Without a backup, the next command with `--adopt` begins a new ledger; restart the service for that"
         )
     return LedgerError(
         f"the ledger {where} was replaced by another file while this process used it, as by a restored backup. Nothing "

@@ -13,7 +13,7 @@ from tests.simulation.mutations.mutation import Mutation, Patch
 
 
 def _does_not_look() -> Sequence[Patch]:
-    return [patch.object(prepare, "look", lambda *_: unsettled.Unsettled())]
+    return [patch.object(prepare, "look", lambda *_, **__: unsettled.Unsettled())]
 
 
 def _takes_sealed_for_lost() -> Sequence[Patch]:
@@ -24,8 +24,8 @@ def _adopted_without_the_newest() -> Sequence[Patch]:
     """Only runs that the ledger doesn't know at all are looked at: not one that went on after the backup."""
     look = unsettled.look
 
-    def mutated(*args: Any) -> unsettled.Unsettled:
-        found = look(*args)
+    def mutated(*args: Any, **options: Any) -> unsettled.Unsettled:
+        found = look(*args, **options)
         return replace(found, begun={run_id: begun for run_id, begun in found.begun.items() if not begun})
 
     return [patch.object(prepare, "look", mutated)]
