@@ -251,6 +251,7 @@ class Record:
     product: str
     granularity: Granularity
     timezone: str
+    window_date: date
     window_start: datetime
     window_end: datetime
     total_tests: int | None

@@ -71,6 +71,7 @@ def normalise(
 def _record(slice_: Slice, finding: Finding, product: str, *, emission: Emission, run_id: str) -> Record:
     emitted = emission.products[product]
     org, usage = slice_.org, emitted.usage
+    start = slice_.window.start.astimezone(org.zone.tz)
     return Record(
         record_id=record_id(finding.org_id, slice_, product),
         revision=emitted.revision,
@@ -82,7 +83,8 @@ def _record(slice_: Slice, finding: Finding, product: str, *, emission: Emission
         product=product,
         granularity=org.granularity,
         timezone=org.zone.name,
-        window_start=slice_.window.start.astimezone(org.zone.tz),
+        window_date=start.date(),
+        window_start=start,
         window_end=slice_.window.end.astimezone(org.zone.tz),
         total_tests=usage.total_tests,
         total_duration=usage.total_duration,

@@ -26,6 +26,7 @@ _DESCRIPTIONS = {
     "product": "The product's key; new ones may come",
     "granularity": "The length of the window",
     "timezone": "The zone of the org's calendar: an IANA name or a fixed offset",
+    "window_date": "The local date on which the window begins: sum months by it, not by an instant in UTC",
     "window_start": "The first instant of the window, with the zone's offset",
     "window_end": "The first instant after the window, with the zone's offset",
     "total_tests": "Tests; null if the product has none or they are unavailable",

@@ -43,6 +43,7 @@ def records(n: int, day: int = 0) -> list[Record]:
             product=f"product-{i}",
             granularity=Granularity.DAY,
             timezone="UTC",
+            window_date=start.date(),
             window_start=start,
             window_end=start + timedelta(days=1),
             total_tests=i,

@@ -32,6 +32,7 @@ EXAMPLE: dict[str, Any] = {
     "product": "automation",
     "granularity": "day",
     "timezone": "America/New_York",
+    "window_date": "2026-06-23",
     "window_start": "2026-06-23T00:00:00-04:00",
     "window_end": "2026-06-24T00:00:00-04:00",
     "total_tests": 8450,
@@ -54,7 +55,7 @@ def _is_date_time(value: object) -> bool:
 
 
 # jsonschema looks at date-time only with another package beside it; this is its rule.
-FORMATS = jsonschema.FormatChecker(["uuid"])
+FORMATS = jsonschema.FormatChecker(["uuid", "date"])
 FORMATS.checkers["date-time"] = (_is_date_time, ValueError)
 VALIDATOR = jsonschema.Draft202012Validator(record_schema(), format_checker=FORMATS)
 
@@ -124,6 +125,7 @@ def test_every_line_that_is_written_is_valid(answer: Answer, zone: str, at: date
         assert line["product"] == record.product
         assert line["quality"] in set(Quality)
         assert datetime.fromisoformat(line["window_start"]) == record.window_start
+        assert line["window_date"] == line["window_start"][:10]
         assert datetime.fromisoformat(line["collected_at"]) == record.collected_at
         assert line.get("extra") == record.extra
         assert ("extra" in line) is bool(record.extra)
@@ -157,6 +159,8 @@ def test_an_unknown_field_is_rejected(name: str) -> None:
         ("labels", []),
         ("population", "robots"),
         ("granularity", "year"),
+        ("window_date", "2026-06-23T00:00:00-04:00"),
+        ("window_date", None),
         ("window_start", "2026-06-23"),
         ("window_start", "2026-06-23T00:00:00"),
         ("window_end", "2026-06-31T00:00:00Z"),

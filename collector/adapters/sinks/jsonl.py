@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date
 from typing import Any
 
 import orjson
@@ -32,6 +32,6 @@ def as_json(record: Record) -> dict[str, Any]:
 
 
 def _iso(value: object) -> str:
-    if isinstance(value, datetime):
+    if isinstance(value, date):
         return value.isoformat()
     raise TypeError(f"a record contains a {type(value).__name__}, which has no JSON form")
