@@ -17,6 +17,8 @@ from pathlib import Path
 import pytest
 
 from collector.adapters.sinks import DirectorySink
+from collector.adapters.sinks.directory import JOURNAL
+from collector.adapters.sinks.directory_id import ID_FILE, ensure_id
 from collector.adapters.sinks.files import OsFiles
 from collector.adapters.sinks.jsonl import to_lines
 from collector.errors import OutputError
@@ -114,6 +116,36 @@ def test_a_missing_directory_is_created_with_its_parents(tmp_path: Path) -> None
     sink.seal()
     sink.finish(b"{}")
     assert names(tmp_path / "a" / "b") == [f"run-{RUN_ID}.json", f"usage-{RUN_ID}-0001.jsonl"]
+
+
+@pytest.mark.parametrize(("mask", "directory", "file"), [(0, 0o750, 0o640), (0o077, 0o700, 0o600)])
+def test_what_is_created_is_for_the_user_and_at_most_readable_for_the_group(
+    tmp_path: Path, mask: int, directory: int, file: int
+) -> None:
+    """The records have the names of customers. A umask may take more away."""
+    before = os.umask(mask)
+    try:
+        sink = DirectorySink.open(tmp_path / "a" / "b", run_id=RUN_ID, seal_at=1, ledger_id="5" * 32)
+        ensure_id(OsFiles(), sink.directory)
+        output = Output(sink)
+        sink.append(records(1))
+        hidden = stat.S_IMODE((sink.directory / f".usage-{RUN_ID}-0001.jsonl.unsealed").stat().st_mode)
+        output.seal()
+        output.finish(b"{}")
+    finally:
+        os.umask(before)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.rglob("*")}
+    assert {modes.pop("a"), modes.pop("b")} == {directory}
+    assert modes.keys() == {JOURNAL, ID_FILE, f"run-{RUN_ID}.json", f"usage-{RUN_ID}-0001.jsonl"}
+    assert {hidden, *modes.values()} == {file}
+
+
+def test_a_directory_that_is_there_keeps_its_mode(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    out.chmod(0o2775)
+    open_sink(out).write(records(1))
+    assert stat.S_IMODE(out.stat().st_mode) == 0o2775
 
 
 def test_files_are_sealed_at_the_set_size_and_match_their_description(tmp_path: Path) -> None:
