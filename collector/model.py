@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from enum import StrEnum
@@ -259,6 +259,7 @@ class Record:
     total_screenshots: int | None
     org_users: int | None
     quality: Quality
+    anomalies: Sequence[str]  # `core.anomalies`
     collected_at: datetime
     run_id: str
     extra: Mapping[str, object] | None = None

@@ -36,6 +36,7 @@ _DESCRIPTIONS = {
     "records, so don't sum them; null in a partial answer",
     "quality": "measured; unavailable (could not be fetched: totals are null); unverified (an old all-zero answer: the "
     "API may have deleted the usage); inferred (proven zero by an enclosing window)",
+    "anomalies": "What looked wrong about the answer when the record was emitted; new kinds may come",
     "collected_at": "When it was collected, in UTC; the newest wins",
     "run_id": "The run that collected it",
     "extra": "Metrics that the API added later, by their own names",

@@ -53,6 +53,7 @@ def records(n: int, day: int = 0) -> list[Record]:
             total_screenshots=None,
             org_users=3,
             quality=Quality.MEASURED,
+            anomalies=[],
             collected_at=start + timedelta(days=1, hours=10),
             run_id=RUN_ID,
         )
@@ -138,6 +139,29 @@ def test_what_is_created_is_for_the_user_and_at_most_readable_for_the_group(
     assert {modes.pop("a"), modes.pop("b")} == {directory}
     assert modes.keys() == {JOURNAL, ID_FILE, f"run-{RUN_ID}.json", f"usage-{RUN_ID}-0001.jsonl"}
     assert {hidden, *modes.values()} == {file}
+
+
+def test_lines_about_windows_are_sealed_like_a_manifest(tmp_path: Path) -> None:
+    sink = DirectorySink.open(tmp_path, run_id=RUN_ID, seal_at=10**9)
+    assert sink.seal_coverage() is None
+    sink.append_coverage(b"1\n2\n", 2)
+    sink.append_coverage(b"3\n", 1)
+    assert names(tmp_path) == [f".coverage-{RUN_ID}.jsonl.unsealed"]
+    file = sink.seal_coverage()
+    assert file is not None
+    assert (file.name, file.records, file.bytes) == (f"coverage-{RUN_ID}.jsonl", 3, 6)
+    assert file.sha256 == hashlib.sha256((tmp_path / file.name).read_bytes()).hexdigest()
+    assert names(tmp_path) == [file.name]
+
+
+def test_lines_about_windows_that_a_killed_run_left_are_removed_by_the_next_one(tmp_path: Path) -> None:
+    sink = DirectorySink.open(tmp_path, run_id=RUN_ID, seal_at=10**9)
+    sink.append_coverage(b"1\n", 1)
+    DirectorySink.open(tmp_path, run_id="beside", seal_at=10**9)
+    assert names(tmp_path) == [f".coverage-{RUN_ID}.jsonl.unsealed"]  # it is being written
+    sink.close()
+    DirectorySink.open(tmp_path, run_id="next", seal_at=10**9)
+    assert names(tmp_path) == []
 
 
 def test_a_directory_that_is_there_keeps_its_mode(tmp_path: Path) -> None:

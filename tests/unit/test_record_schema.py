@@ -40,6 +40,7 @@ EXAMPLE: dict[str, Any] = {
     "total_screenshots": None,
     "org_users": 12,
     "quality": "measured",
+    "anomalies": [],
     "collected_at": "2026-06-24T10:20:03.123456Z",
     "run_id": "20260624T102003Z-5f3a",
 }
@@ -172,6 +173,9 @@ def test_an_unknown_field_is_rejected(name: str) -> None:
         ("total_duration", 2**63),
         ("org_users", -1),
         ("quality", "guessed"),
+        ("anomalies", None),
+        ("anomalies", "shrunk"),
+        ("anomalies", {}),
         ("collected_at", "yesterday"),
         ("extra", None),
         ("extra", [1]),

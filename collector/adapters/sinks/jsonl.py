@@ -26,6 +26,7 @@ def as_json(record: Record) -> dict[str, Any]:
     values["collected_at"] = record.collected_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     values["run_id"] = values.pop("run_id")
     values["labels"] = dict(record.labels)
+    values["anomalies"] = list(record.anomalies)
     if record.extra is not None:
         values["extra"] = dict(record.extra)
     return values
