@@ -13,7 +13,7 @@ from collector.app.command import ages_of, first_wanted
 from collector.app.scope import EVERYTHING, Scope
 from collector.config import LoadedConfig
 from collector.config.sections import Schedule
-from collector.core.coverage_lines import CoverageLine, Untold, lines_of
+from collector.core.coverage_lines import CoverageLine, Unfetched, lines_of
 from collector.core.coverage_summary import Period, org_coverage
 from collector.core.grid import Grid
 from collector.core.org_coverage import OrgCoverage
@@ -141,7 +141,7 @@ class CoverageReader:
                 grid.windows(span),
                 ledger.accounts(row.key, span) if row else {},
                 in_doubt=self._in_doubt.get(row.key, _NO_FILES) if row else _NO_FILES,
-                untold=Untold(reason=f"refused_{org.credential.reason}" if org.credential.reason else None),
+                unfetched=Unfetched(reason=f"refused_{org.credential.reason}" if org.credential.reason else None),
             )
 
     def _look(self, ledger: Readable) -> None:

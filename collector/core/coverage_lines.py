@@ -38,7 +38,7 @@ Accounts = Mapping[tuple[Population, datetime], SliceAccount]  # by population a
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Untold:
+class Unfetched:
     """What is said of windows that the ledger has no state of."""
 
     state: CoverageState = CoverageState.MISSING
@@ -91,11 +91,11 @@ def lines_of(
     accounts: Accounts,
     *,
     in_doubt: Collection[int] = (),
-    untold: Untold = Untold(),
+    unfetched: Unfetched = Unfetched(),
     run_id: str | None = None,
-    tells: Callable[[Window, SliceAccount | None], bool] = lambda _window, _account: True,
+    includes: Callable[[Window, SliceAccount | None], bool] = lambda _window, _account: True,
 ) -> Iterator[CoverageLine]:
-    """Yield a line for each population of each window that `tells` chooses, oldest first.
+    """Yield a line for each population of each window that `includes` chooses, oldest first.
 
     `in_doubt` are the unsealed files of dead processes.
     """
@@ -103,9 +103,9 @@ def lines_of(
         start = window.start.astimezone(org.zone.tz)
         for population in org.populations:
             account = accounts.get((population, window.start))
-            if not tells(window, account):
+            if not includes(window, account):
                 continue
-            state, reason = _state(account, in_doubt, untold)
+            state, reason = _state(account, in_doubt, unfetched)
             yield CoverageLine(
                 org=org.name,
                 org_id=org_id,
@@ -146,9 +146,11 @@ def coverage_schema() -> dict[str, Any]:
     }
 
 
-def _state(account: SliceAccount | None, in_doubt: Collection[int], untold: Untold) -> tuple[CoverageState, str | None]:
+def _state(
+    account: SliceAccount | None, in_doubt: Collection[int], unfetched: Unfetched
+) -> tuple[CoverageState, str | None]:
     if account is None or account.known.state is SliceState.NOT_ASKED:
-        return untold.state, untold.reason
+        return unfetched.state, unfetched.reason
     if account.file in in_doubt:
         return CoverageState.IN_DOUBT, None
     return CoverageState(account.known.state.value), account.code

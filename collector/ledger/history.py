@@ -169,7 +169,7 @@ def _read_anomalies(history: PopulationHistory, rows: Sequence[Any], in_doubt: f
     history.anomalies += [
         (window(row.start, row.end), anomalies_of(row.anomalies))
         for row in rows
-        if row.anomalies is not None and row.file not in in_doubt
+        if row[-1] is not None and row.file not in in_doubt
     ]
 
 

@@ -13,7 +13,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from collector.core.coverage_lines import CoverageLine, SliceAccount, Untold, lines_of, to_json_lines
+from collector.core.coverage_lines import CoverageLine, SliceAccount, Unfetched, lines_of, to_json_lines
 from collector.core.grid import Grids
 from collector.core.org_coverage import CoverageState
 from collector.core.summary import RunSummary
@@ -90,7 +90,7 @@ class CoverageWriting:
         org, awaited = task.org, self.session.awaited
         needs = needs_at(self.session.wanted, self.clock.now())
 
-        def tells(window: Window, account: SliceAccount | None) -> bool:
+        def includes(window: Window, account: SliceAccount | None) -> bool:
             if account is not None and (account.asked_at >= self.since or account.file in awaited):
                 return True
             return needs(org, window, account.known if account else None)
@@ -102,16 +102,16 @@ class CoverageWriting:
                 grids.of(org).windows(span),
                 self.session.ledger.accounts(task.key, span),
                 in_doubt=awaited,
-                untold=self._untold(task),
+                unfetched=self._unfetched(task),
                 run_id=self.run_id,
-                tells=tells,
+                includes=includes,
             )
         )
 
-    def _untold(self, task: OrgTask) -> Untold:
+    def _unfetched(self, task: OrgTask) -> Unfetched:
         """Return what the run says of windows that it didn't request, and no earlier one did."""
         end = task.lane.end
         if end is None:
-            return Untold(reason=(RELOADED if self.stop.is_reload else STOPPED).code if self._hurry else None)
+            return Unfetched(reason=(RELOADED if self.stop.is_reload else STOPPED).code if self._hurry else None)
         state = CoverageState(end.state.value) if end.state is not SliceState.NOT_ASKED else CoverageState.MISSING
-        return Untold(state=state, reason=end.failure.code)
+        return Unfetched(state=state, reason=end.failure.code)
