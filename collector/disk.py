@@ -115,7 +115,7 @@ def create_file(path: Path, flags: int, mode: int) -> int:
     return descriptor
 
 
-def make_directories(path: Path, mode: int = 0o777, *, like: Path | None = None) -> list[Path]:
+def make_directories(path: Path, mode: int, *, like: Path | None = None) -> list[Path]:
     """Create a directory and its parents; return those that were missing, the outermost first. Raises OSError.
 
     The last one gets the owner of `like`, if given.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from collector.core.anomalies import Anomaly
+from collector.core.anomalies import Anomalies
 from collector.core.finding import Finding
 from collector.core.ledger_entries import Holder
 from collector.core.retry import PartialAnswer
@@ -59,7 +59,7 @@ class SliceCommitted:
     records: int
     restated: int = 0  # of the records
     qualities: Mapping[Quality, int] = field(default_factory=dict)  # of the records
-    flags: Mapping[Anomaly, Sequence[str]] = field(default_factory=dict)  # with the products of each, if any
+    flags: Anomalies = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from enum import StrEnum
@@ -251,6 +251,7 @@ class Record:
     product: str
     granularity: Granularity
     timezone: str
+    window_date: date
     window_start: datetime
     window_end: datetime
     total_tests: int | None
@@ -258,6 +259,7 @@ class Record:
     total_screenshots: int | None
     org_users: int | None
     quality: Quality
+    anomalies: Sequence[str]  # `core.anomalies`
     collected_at: datetime
     run_id: str
     extra: Mapping[str, object] | None = None

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Protocol, TypeVar
 
 from collector.core.coverage import Coverage
+from collector.core.coverage_lines import Accounts
 from collector.core.delivered import DeliveredSlice, OrgRange, PastRun, Taken
 from collector.core.ledger_entries import (
     CalendarChanged,
@@ -115,6 +116,14 @@ class Sink(Protocol):
         """Give an ended file its name, durably. Raises NotRenamedError if it is known not to have got it."""
         ...
 
+    def append_coverage(self, lines: bytes, count: int) -> None:
+        """Write lines about the run's windows, where the output keeps them. Called after all files are sealed."""
+        ...
+
+    def seal_coverage(self) -> SealedFile | None:
+        """Publish the lines about the run's windows; return None if there are none."""
+        ...
+
     def write_manifest(self, manifest: bytes) -> None:
         """Publish the run's manifest, where the output keeps one: the last thing that is sealed."""
         ...
@@ -212,6 +221,10 @@ class Ledger(Protocol):
 
     def coverage(self, key: int, span: Window) -> Coverage:
         """Return what is known of all slices of an org that start within a span."""
+        ...
+
+    def accounts(self, key: int, span: Window) -> Accounts:
+        """Return what is known of all slices of an org that start within a span, without their numbers."""
         ...
 
     def rows(self, slices: Sequence[SliceKey]) -> Mapping[SliceKey, SliceRow]:

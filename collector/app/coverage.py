@@ -6,18 +6,19 @@ may take. What is old and doesn't change is kept between two reads, so that a se
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from datetime import date, datetime, timedelta
 
 from collector.app.command import ages_of, first_wanted
 from collector.app.scope import EVERYTHING, Scope
 from collector.config import LoadedConfig
 from collector.config.sections import Schedule
+from collector.core.coverage_lines import CoverageLine, Unfetched, lines_of
 from collector.core.coverage_summary import Period, org_coverage
 from collector.core.grid import Grid
 from collector.core.org_coverage import OrgCoverage
 from collector.core.org_history import History
-from collector.core.wanted import Since, on_boundaries, wanted_since
+from collector.core.wanted import Since, due_spans, on_boundaries, wanted_since
 from collector.core.windows import Calendar
 from collector.ledger import Organization, Readable
 from collector.ledger.digest import Digest
@@ -125,6 +126,23 @@ class CoverageReader:
             self._read[org.name] = (now, self._position(org, periods))
         self._changed -= found.keys()
         return found
+
+    def windows(self, ledger: Readable, org: OrgCoverage, now: datetime) -> Iterator[CoverageLine]:
+        """Yield each wanted, due window of an org that was read before. Raises LedgerError."""
+        entry, row = self._orgs[org.name], self._rows.get(org.name)
+        ranges = ledger.wanted(row.key) if row else ()
+        since = since_of(entry, row, ranges, schedule=self._schedule, now=now)
+        spans = due_spans(entry, since, settle=ages_of(self._schedule).settle, now=now)
+        grid = self._grids[_calendar(entry)]
+        for span in spans:
+            yield from lines_of(
+                entry,
+                org.org_id,
+                grid.windows(span),
+                ledger.accounts(row.key, span) if row else {},
+                in_doubt=self._in_doubt.get(row.key, _NO_FILES) if row else _NO_FILES,
+                unfetched=Unfetched(reason=f"refused_{org.credential.reason}" if org.credential.reason else None),
+            )
 
     def _look(self, ledger: Readable) -> None:
         """See which orgs changed, and which files are in doubt, before anything is read of orgs."""

@@ -1,4 +1,4 @@
-"""`collector schema`: the JSON Schemas of the config, the records and the status."""
+"""`collector schema`: the JSON Schemas of the config, the records, the coverage and the status."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import click
 import orjson
 
 from collector.config import config_schema
+from collector.core.coverage_lines import coverage_schema
 from collector.core.record_schema import record_schema
 from collector.service.web.status_document import status_schema
 
@@ -16,11 +17,14 @@ from collector.service.web.status_document import status_schema
 Examples:
   collector schema config > collector.schema.json   for your editor
   collector schema record   for programs that read records
+  collector schema coverage for programs that read coverage-*.jsonl, or status --json --all
   collector schema status   for programs that request /api/status of a service
 """,
 )
-@click.argument("what", type=click.Choice(["record", "config", "status"]))
+@click.argument("what", type=click.Choice(["record", "coverage", "config", "status"]))
 def schema(what: str) -> None:
-    """Print the JSON Schema of a record, of the config or of a service's status."""
-    make = {"record": record_schema, "config": config_schema, "status": status_schema}[what]
+    """Print the JSON Schema of a record, of a window's coverage, of the config or of a service's status."""
+    make = {"record": record_schema, "coverage": coverage_schema, "config": config_schema, "status": status_schema}[
+        what
+    ]
     click.echo(orjson.dumps(make(), option=orjson.OPT_INDENT_2))

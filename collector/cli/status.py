@@ -29,6 +29,7 @@ from collector.cli.options import config_options, open_context, output_option, s
 from collector.cli.streams import stdout_console
 from collector.cli.tables import add_name, new_table
 from collector.config import LoadedConfig, Settings
+from collector.core.coverage_lines import to_json_lines
 from collector.core.exit_codes import ExitCode
 from collector.core.org_coverage import INCOMPLETE, CoverageState, OrgCoverage, PopulationCoverage
 from collector.core.outputs import KnownOutputs
@@ -61,6 +62,7 @@ Examples:
   collector status -c collector.yaml      a table, and strips of what has gaps
   collector status --org acme --strips    the strips of one org
   collector status --incomplete           only what has gaps
+  collector status --json --all           every window, a line of JSON each
   collector status --json | jq '.orgs[] | select(.lacking > 0) | .org'
 """,
 )
@@ -73,11 +75,14 @@ Examples:
 )
 @click.option("--incomplete", is_flag=True, help="Only orgs with a window that is not complete, or with a refusal.")
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
-def status(strips: bool, incomplete: bool, as_json: bool, **options: Any) -> int:
+@click.option("--all", "every", is_flag=True, help="With --json: a line for every window that is wanted and due.")
+def status(strips: bool, incomplete: bool, as_json: bool, every: bool, **options: Any) -> int:
     """Show coverage from the ledger, per org and population. Exits with 3 if anything is incomplete.
 
     Exits with 2 if every run refuses the config for a changed calendar: its windows are not those of the ledger.
     """
+    if every and not as_json:
+        raise click.UsageError("--all shows every window as a line of JSON: add --json")
     context = open_context(**options, sharded=True, sends=False)
     if not has_ledger(context.config):
         raise click.UsageError("there is no ledger: `state.url` is none")
@@ -86,33 +91,48 @@ def status(strips: bool, incomplete: bool, as_json: bool, **options: Any) -> int
         warn_of_missing_ledger(context.config, "all windows are missing")
     try:
         refuse_overlaps(ledger, context.config, context.scope.of(context.config.orgs))
-        reader = CoverageReader(context.config, context.scope, days=None)
-        orgs = list(reader.read_all(ledger, SystemClock().now()).values())
+        reader, now = CoverageReader(context.config, context.scope, days=None), SystemClock().now()
+        orgs = list(reader.read_all(ledger, now).values())
+        shown = [org for org in orgs if org.incomplete or org.refused] if incomplete else orgs
         awaited = [(one, _is_here(one, context.config.settings)) for one in ledger.awaited()]
         known = None if missing else ledger.known_outputs()
+        for org in shown if every else ():
+            click.echo(to_json_lines(reader.windows(ledger, org, now)), nl=False)
     finally:
         ledger.close()
-    whole = orgs
-    if incomplete:
-        orgs = [org for org in orgs if org.incomplete or org.refused]
-    if as_json:
-        content = {
-            "lacking": sum(org.incomplete for org in orgs),
-            "orgs": [_as_json(org) for org in orgs],
-            "awaited": [_awaited(one, is_here=is_here) for one, is_here in awaited],
-        }
-        click.echo(visible(orjson.dumps(content, option=orjson.OPT_INDENT_2)))
-    else:
+    if not as_json:
         console = stdout_console()
-        _show(console, context.config, orgs, known, strips=strips)
-        if complete := len(whole) - len(orgs):
-            console.print(f"{count(complete, 'complete org')} not shown", markup=False, highlight=False)
-        for org in orgs:
-            if org.begins_later:
-                console.print(_begins_later(org, org.begins_later), markup=False, highlight=False)
-        for one, is_here in awaited:
-            console.print(_await(one, invocation_of(context.config, known), is_here=is_here), markup=False)
+        _show(console, context.config, shown, known, strips=strips)
+        _show_notes(console, shown, awaited, invocation_of(context.config, known), left_out=len(orgs) - len(shown))
+    elif not every:
+        click.echo(visible(orjson.dumps(_document(shown, awaited), option=orjson.OPT_INDENT_2)))
     return ExitCode.INCOMPLETE if missing or awaited or any(org.incomplete for org in orgs) else ExitCode.OK
+
+
+def _document(orgs: Sequence[OrgCoverage], awaited: Sequence[tuple[AwaitedFile, bool]]) -> dict[str, Any]:
+    return {
+        "lacking": sum(org.incomplete for org in orgs),
+        "orgs": [_as_json(org) for org in orgs],
+        "awaited": [_awaited(one, is_here=is_here) for one, is_here in awaited],
+    }
+
+
+def _show_notes(
+    console: Console,
+    orgs: Sequence[OrgCoverage],
+    awaited: Sequence[tuple[AwaitedFile, bool]],
+    invocation: Invocation,
+    *,
+    left_out: int,
+) -> None:
+    """Show what the table doesn't: orgs that are left out or begin later, and files of dead processes."""
+    if left_out:
+        console.print(f"{count(left_out, 'complete org')} not shown", markup=False, highlight=False)
+    for org in orgs:
+        if org.begins_later:
+            console.print(_begins_later(org, org.begins_later), markup=False, highlight=False)
+    for one, is_here in awaited:
+        console.print(_await(one, invocation, is_here=is_here), markup=False)
 
 
 def _show(
@@ -267,6 +287,10 @@ def _as_json(org: OrgCoverage) -> dict[str, Any]:
                 "windows": population.windows,
                 **{state.value: population.count(state) for state in _STATES},
                 "gaps": [span(gap) for gap in merge(gap.window for gap in population.gaps)],
+                "anomalies": [
+                    {"anomaly": one.anomaly.value, "products": list(one.products), **span(one.window)}
+                    for one in population.anomalies
+                ],
                 "oldest_usage": span(population.oldest_usage) if population.oldest_usage else None,
             }
             for population in org.populations

@@ -1,4 +1,4 @@
-"""Finds answers that look wrong. They are kept as they are; each anomaly is logged and counted.
+"""Finds answers that look wrong. They are kept as they are; each anomaly is logged, counted and on the records.
 
 No document says whether counts are per population, which usage is deleted after a time, or
 whether units can change. So an answer is compared with the other population's answer for the
@@ -24,13 +24,16 @@ _ENOUGH_TESTS = 10  # with fewer, a mean is not reliable
 
 
 class Anomaly(StrEnum):
-    """The kinds of anomalies, by their names in logs, manifests and metrics."""
+    """The kinds of anomalies, by their names in records, ledgers, logs, manifests and metrics."""
 
     SAME_TOTALS = "same_totals"
     SUDDENLY_ZERO = "suddenly_zero"
     UNIT_CHANGED = "unit_changed"
     SHRUNK = "shrunk"
     PRODUCT_MISSING = "product_missing"
+
+
+Anomalies = Mapping[Anomaly, Sequence[str]]  # of an answer, with the products of each; none: it is about all of it
 
 
 MEANING = {
@@ -61,21 +64,23 @@ def past_of(window: Window, emission: Emission) -> Past:
     )
 
 
-def anomalies(window: Window, finding: Finding, *, past: Sequence[Past], twin: Emission | None) -> tuple[Anomaly, ...]:
+def anomalies(window: Window, finding: Finding, *, past: Sequence[Past], twin: Emission | None) -> Anomalies:
     """Return the anomalies of a complete answer.
 
     `past` has earlier slices of the population, in any order; `twin` is the emission of the other
     population in the same window, if that is complete.
     """
     if not finding.complete:
-        return ()
+        return {}
     recent = [one for one in past if window.start - LOOK_BACK < one.window.end <= window.start]
-    found = {
-        Anomaly.SAME_TOTALS: twin is not None and _same_totals(finding, twin),
-        Anomaly.SUDDENLY_ZERO: finding.is_zero and _never_zero(recent),
-        Anomaly.UNIT_CHANGED: any(_leapt(name, usage, recent) for name, usage in finding.products.items() if usage),
-    }
-    return tuple(anomaly for anomaly, is_there in found.items() if is_there)
+    found: dict[Anomaly, Sequence[str]] = {}
+    if twin is not None and _same_totals(finding, twin):
+        found[Anomaly.SAME_TOTALS] = ()
+    if finding.is_zero and _never_zero(recent):
+        found[Anomaly.SUDDENLY_ZERO] = ()
+    if leapt := [name for name, usage in finding.products.items() if usage and _leapt(name, usage, recent)]:
+        found[Anomaly.UNIT_CHANGED] = leapt
+    return found
 
 
 def forget_before(past: Iterable[Past], instant: datetime) -> list[Past]:

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Self
 
+from collector.core.anomalies import Anomaly
 from collector.core.coverage import Ages
 from collector.core.coverage_spans import Overlay, stranded
 from collector.core.grid import Grid
 from collector.core.identities import user_fingerprint
 from collector.core.org_coverage import (
+    AnomalySpan,
     CoverageState,
     CredentialStanding,
     CredentialStatus,
@@ -102,7 +104,8 @@ def _blank_days(org: Org, since: Since, wanted: Sequence[Window], period: Period
 def _population(
     population: Population, overlay: Overlay, known: PopulationHistory, period: Period
 ) -> PopulationCoverage:
-    gaps, kept = overlay.gaps, len(overlay.gaps) if period.first_day is None else GAPS_KEPT
+    gaps, anomalies = overlay.gaps, _anomaly_spans(known)
+    kept = max(len(gaps), len(anomalies)) if period.first_day is None else GAPS_KEPT
     complete = [span for state, span in known.spans if state is CoverageState.COMPLETE and span.start < period.due]
     newest = complete[-1].end if complete else None  # by another calendar, if none of this one is due
     usage, users = _newest(known, period)
@@ -119,9 +122,28 @@ def _population(
         gaps=gaps[-kept:],
         gaps_left_out=max(0, len(gaps) - kept),
         reasons=dict(known.reasons),
+        anomalies=anomalies[-kept:],
+        anomalies_left_out=max(0, len(anomalies) - kept),
         newest_usage=usage,
         newest_users=users,
     )
+
+
+def _anomaly_spans(known: PopulationHistory) -> list[AnomalySpan]:
+    """Return the anomalies as few spans, oldest first."""
+    open_: dict[Anomaly, AnomalySpan] = {}
+    found = []
+    for window, anomalies in known.anomalies:
+        for anomaly, products in anomalies.items():
+            last = open_.get(anomaly)
+            if last is not None and last.window.end == window.start:
+                about = tuple(dict.fromkeys([*last.products, *products]))
+                open_[anomaly] = AnomalySpan(anomaly, Window(last.window.start, window.end), about)
+                continue
+            if last is not None:
+                found.append(last)
+            open_[anomaly] = AnomalySpan(anomaly, window, tuple(products))
+    return sorted([*found, *open_.values()], key=lambda one: (one.window.end, one.window.start))
 
 
 def _tests(known: PopulationHistory, overlay: Overlay, grid: Grid) -> Sequence[int | None]:

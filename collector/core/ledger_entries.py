@@ -6,9 +6,10 @@ Instants are aware datetimes in UTC. Never reads or writes anything. `docs/ledge
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
+from collector.core.anomalies import Anomalies
 from collector.core.coverage import Known
 from collector.core.emission import Emission
 from collector.errors import Refused
@@ -80,6 +81,7 @@ class SliceRow:
     end: datetime
     known: Known
     emission: Emission | None
+    anomalies: Anomalies = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +95,7 @@ class SliceCommit:
     asked_at: datetime
     complete_at: datetime | None
     emission: Emission | None
+    anomalies: Anomalies = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

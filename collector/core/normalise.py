@@ -9,11 +9,13 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 
 import orjson
 
+from collector.core.anomalies import Anomalies, Anomaly
 from collector.core.emission import Change, Emission, change
-from collector.core.finding import Finding
+from collector.core.finding import Finding, missing_products
 from collector.model import Quality, Record, Slice
 
 _NAMESPACE = uuid.UUID("6f1f4f0e-7f0a-5c57-9b0e-5d1c0f6f8f11")  # of record ids: never change it
@@ -28,10 +30,11 @@ def record_id(org_id: str, slice_: Slice, product: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Normalised:
-    """The records to emit for a finding, and the state of the slice's emission after that."""
+    """The records to emit for a finding, its anomalies, and the state of the slice's emission after that."""
 
     records: list[Record]
     change: Change
+    anomalies: Anomalies
 
 
 def normalise(
@@ -44,11 +47,12 @@ def normalise(
     previous: Emission | None = None,
     restate_for: timedelta | None = None,
     unread: Sequence[datetime] = (),
+    anomalies: Anomalies = MappingProxyType({}),
 ) -> Normalised:
     """Return a record for each product that differs from what was emitted before, in the order of the answer.
 
     Smaller totals are restated only for windows that are not older than `restate_for`. `unread` are the ends of runs
-    that a restored ledger doesn't know the records of.
+    that a restored ledger doesn't know the records of. `anomalies` are those that comparing with other answers shows.
     """
     known_at = (
         collected_at if previous is None else max(collected_at, previous.emitted_at)
@@ -62,15 +66,21 @@ def normalise(
         emit_shrunk=restate_for is None or age <= restate_for,
         unread=[end for end in unread if end > slice_.window.start],
     )
+    by_product = {Anomaly.SHRUNK: changed.shrunk, Anomaly.PRODUCT_MISSING: missing_products(finding)}
+    found = {**anomalies, **{anomaly: products for anomaly, products in by_product.items() if products}}
     records = [
-        _record(slice_, finding, product, emission=changed.emission, run_id=run_id) for product in changed.emitted
+        _record(slice_, finding, product, emission=changed.emission, anomalies=found, run_id=run_id)
+        for product in changed.emitted
     ]
-    return Normalised(records=records, change=changed)
+    return Normalised(records=records, change=changed, anomalies=found)
 
 
-def _record(slice_: Slice, finding: Finding, product: str, *, emission: Emission, run_id: str) -> Record:
+def _record(
+    slice_: Slice, finding: Finding, product: str, *, emission: Emission, anomalies: Anomalies, run_id: str
+) -> Record:
     emitted = emission.products[product]
     org, usage = slice_.org, emitted.usage
+    start = slice_.window.start.astimezone(org.zone.tz)
     return Record(
         record_id=record_id(finding.org_id, slice_, product),
         revision=emitted.revision,
@@ -82,13 +92,15 @@ def _record(slice_: Slice, finding: Finding, product: str, *, emission: Emission
         product=product,
         granularity=org.granularity,
         timezone=org.zone.name,
-        window_start=slice_.window.start.astimezone(org.zone.tz),
+        window_date=start.date(),
+        window_start=start,
         window_end=slice_.window.end.astimezone(org.zone.tz),
         total_tests=usage.total_tests,
         total_duration=usage.total_duration,
         total_screenshots=usage.total_screenshots,
         org_users=emission.users,
         quality=emitted.quality,
+        anomalies=[anomaly.value for anomaly, products in anomalies.items() if not products or product in products],
         collected_at=emission.emitted_at,
         run_id=run_id,
         extra=usage.extra or None,

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
 
+from collector.core.anomalies import Anomaly
 from collector.errors import RefusalReason
 from collector.model import Granularity, Population, ProductUsage, Window
 
@@ -72,6 +73,15 @@ class Gap:
     window: Window
 
 
+@dataclass(frozen=True, slots=True)
+class AnomalySpan:
+    """Windows that follow each other whose answers look wrong in one way, and the products that it is about, if any."""
+
+    anomaly: Anomaly
+    window: Window
+    products: Sequence[str] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PopulationCoverage:
     """One population of one org. `days` and `tests` are of the same dates, oldest first, and end with `last_day`.
@@ -91,6 +101,8 @@ class PopulationCoverage:
     gaps: Sequence[Gap] = ()  # the newest, oldest first
     gaps_left_out: int = 0
     reasons: Mapping[str, int] = field(default_factory=dict)  # why windows of these days are not complete, by code
+    anomalies: Sequence[AnomalySpan] = ()  # of these days: the newest, oldest first
+    anomalies_left_out: int = 0
     newest_usage: Mapping[str, ProductUsage] = field(default_factory=dict)  # by product, of the newest due window
     newest_users: int | None = None
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from collector.core.anomalies import Anomalies
 from collector.core.emission import Emission
 from collector.core.org_coverage import CoverageState
 from collector.errors import RefusalReason
@@ -46,6 +47,7 @@ class PopulationHistory:
     spans: list[Piece] = field(default_factory=list)
     tests: dict[datetime, int | None] = field(default_factory=dict)  # of recent, complete windows, by their start
     reasons: Counter[str] = field(default_factory=Counter)  # why recent slices are not complete
+    anomalies: list[tuple[Window, Anomalies]] = field(default_factory=list)  # recent slices, oldest first
     last_answer: datetime | None = None  # when a complete answer last came
     last_success: datetime | None = None  # the same, without answers in doubt
     oldest_usage: Window | None = None

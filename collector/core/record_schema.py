@@ -26,6 +26,7 @@ _DESCRIPTIONS = {
     "product": "The product's key; new ones may come",
     "granularity": "The length of the window",
     "timezone": "The zone of the org's calendar: an IANA name or a fixed offset",
+    "window_date": "The local date on which the window begins: sum months by it, not by an instant in UTC",
     "window_start": "The first instant of the window, with the zone's offset",
     "window_end": "The first instant after the window, with the zone's offset",
     "total_tests": "Tests; null if the product has none or they are unavailable",
@@ -35,6 +36,7 @@ _DESCRIPTIONS = {
     "records, so don't sum them; null in a partial answer",
     "quality": "measured; unavailable (could not be fetched: totals are null); unverified (an old all-zero answer: the "
     "API may have deleted the usage); inferred (proven zero by an enclosing window)",
+    "anomalies": "What looked wrong about the answer when the record was emitted; new kinds may come",
     "collected_at": "When it was collected, in UTC; the newest wins",
     "run_id": "The run that collected it",
     "extra": "Metrics that the API added later, by their own names",

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from collector.core.anomalies import Anomaly
+from collector.core.anomalies import Anomalies, Anomaly
 from collector.core.exit_codes import ExitCode
 from collector.core.org_coverage import CoverageState
 from collector.core.plan import SPANS_KEPT
@@ -18,19 +18,17 @@ from collector.core.windows import merge
 from collector.errors import REFUSED_CODES
 from collector.model import Org, Population, Slice, SliceState, Window
 
+_PRODUCTS_KEPT = 40
 _IN_DOUBT = (
     "in doubt: an earlier run fetched these slices, and its process died before it sealed the file {}, which is in a "
     "directory that this run doesn't see or can't write to. `collector status` says what to do"
 )
 
 
-@dataclass(slots=True)
-class Cause:
-    """Why slices of one population are not complete."""
+@dataclass(slots=True, kw_only=True)
+class Extent:
+    """How many slices of one population, and where in time."""
 
-    state: SliceState | CoverageState  # of the latter, only that slices are in doubt
-    code: str
-    message: str
     slices: int = 0
     spans: list[Window] = field(default_factory=list)
     more_spans: bool = False
@@ -43,6 +41,22 @@ class Cause:
         self.spans = spans[:SPANS_KEPT]
 
 
+@dataclass(slots=True)
+class Cause(Extent):
+    """Why slices of one population are not complete."""
+
+    state: SliceState | CoverageState  # of the latter, only that slices are in doubt
+    code: str
+    message: str
+
+
+@dataclass(slots=True)
+class AnomalyExtent(Extent):
+    """The slices of one population that look wrong in one way, and the products that it is about, if any."""
+
+    products: tuple[str, ...] = ()
+
+
 @dataclass(slots=True, kw_only=True)
 class Tally:
     """How slices of one population ended, and what was written of them."""
@@ -51,7 +65,7 @@ class Tally:
     records: int = 0
     restated: int = 0  # of the records
     causes: dict[tuple[SliceState, str], Cause] = field(default_factory=dict)
-    flags: Counter[Anomaly] = field(default_factory=Counter)  # slices
+    anomalies: dict[Anomaly, AnomalyExtent] = field(default_factory=dict)
 
     def copy(self) -> Tally:
         """Return a tally that counts on by itself."""
@@ -59,7 +73,7 @@ class Tally:
             self,
             states=Counter(self.states),
             causes={key: replace(cause) for key, cause in self.causes.items()},
-            flags=Counter(self.flags),
+            anomalies={anomaly: replace(extent) for anomaly, extent in self.anomalies.items()},
         )
 
 
@@ -80,10 +94,18 @@ class PopulationSummary:
         if why is not None:
             self._add(state, why, [window], 1)
 
-    def flag(self, flags: Iterable[Anomaly], *, restated: int) -> None:
+    def flag(self, window: Window, anomalies: Anomalies, *, restated: int) -> None:
         """Count what was restated, and the anomalies of a slice."""
         self.tally.restated += restated
-        self.tally.flags.update(list(flags))  # a mapping would be taken for counts
+        for anomaly, products in anomalies.items():
+            extent = self.tally.anomalies.setdefault(anomaly, AnomalyExtent())
+            extent.add(window)
+            extent.products = tuple(dict.fromkeys([*extent.products, *products]))[:_PRODUCTS_KEPT]
+
+    @property
+    def flags(self) -> Counter[Anomaly]:
+        """How many slices are suspicious, by what about them is."""
+        return Counter({anomaly: extent.slices for anomaly, extent in self.tally.anomalies.items()})
 
     def doubt(self, window: Window, file: str) -> None:
         """Count a slice that an earlier run fetched into an unsealed file, which this run could not seal."""
@@ -144,7 +166,7 @@ class OrgSummary:
     @property
     def flags(self) -> Counter[Anomaly]:
         """How many slices are suspicious, by what about them is."""
-        return sum((population.tally.flags for population in self.populations.values()), Counter[Anomaly]())
+        return sum((population.flags for population in self.populations.values()), Counter[Anomaly]())
 
     @property
     def causes(self) -> list[tuple[Population, Cause]]:

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from collector.core.anomalies import Anomaly, Past, anomalies, forget_before, past_of
+from collector.core.anomalies import Anomalies, Past, anomalies, forget_before, past_of
 from collector.core.emission import Emission
 from collector.core.finding import Finding
 from collector.core.ledger_entries import SliceKey
@@ -38,9 +38,9 @@ class Baseline:
         self._recent: OrderedDict[tuple[str, Population], _Recent] = OrderedDict()
         self._seen: OrderedDict[tuple[str, Population, datetime], Emission] = OrderedDict()
 
-    def flags(
+    def anomalies(
         self, slice_: Slice, key: SliceKey, finding: Finding, *, twins: dict[Population, Emission]
-    ) -> tuple[Anomaly, ...]:
+    ) -> Anomalies:
         """Return the anomalies of an answer; `twins` are other populations' complete emissions, as committed."""
         recent = self._past(slice_, key)
         start = slice_.window.start

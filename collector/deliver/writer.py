@@ -16,10 +16,9 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from collector.core.anomalies import Anomaly
+from collector.core.anomalies import Anomalies
 from collector.core.emission import Emission
 from collector.core.exit_codes import ExitCode
-from collector.core.finding import missing_products
 from collector.core.ledger_entries import CredentialUse, SliceCommit, SliceKey, SliceRow, UnsealedFile
 from collector.core.normalise import Normalised, normalise
 from collector.deliver.baseline import Baseline
@@ -56,14 +55,16 @@ class Writer:
         self._file: UnsealedFile | None = None
         self._refused: set[str] = set()  # orgs, in this run
         self.sealed: list[SealedFile] = []
+        self.since = clock.now()  # no slice of the run was committed at an earlier time, whatever the clock does
         self._last_at: datetime | None = None
         self._newest: datetime | None = None  # `collected_at` of a record that was written
 
     def write(self, outcomes: Sequence[SliceOutcome]) -> list[SliceCommitted]:
         """Write and commit the ends of slices. Raises OutputError or LedgerError; then none of them is committed."""
+        outcomes = sorted(outcomes, key=lambda one: one.slice.window.start)  # each is compared with earlier windows
         keys = [self._slice_key(outcome) for outcome in outcomes]
         rows = self._ledger.rows(_with_twins(outcomes, keys))
-        found = [self._normalise(outcome, rows.get(key)) for outcome, key in zip(outcomes, keys, strict=True)]
+        found = [self._normalise(outcome, key, rows) for outcome, key in zip(outcomes, keys, strict=True)]
         if records := [record for one in found if one for record in one.records]:
             self._append(records)
         commits = [
@@ -71,9 +72,7 @@ class Writer:
             for outcome, key, one in zip(outcomes, keys, found, strict=True)
         ]
         self._ledger.commit(commits, self._position(), self._uses(outcomes))
-        return [
-            self._committed(outcome, key, one, rows) for outcome, key, one in zip(outcomes, keys, found, strict=True)
-        ]
+        return [_committed(outcome, one) for outcome, one in zip(outcomes, found, strict=True)]
 
     @property
     def full(self) -> bool:
@@ -136,10 +135,11 @@ class Writer:
         if self._ledger.remembers:  # what is committed has to last; without a ledger, sealing makes it durable
             self._sink.sync()
 
-    def _normalise(self, outcome: SliceOutcome, row: SliceRow | None) -> Normalised | None:
+    def _normalise(self, outcome: SliceOutcome, key: SliceKey, rows: Mapping[SliceKey, SliceRow]) -> Normalised | None:
         if outcome.finding is None:
             return None
-        return normalise(
+        row, twins = rows.get(key), _twins(outcome, key, rows)
+        found = normalise(
             outcome.slice,
             outcome.finding,
             collected_at=self._rising_now(),
@@ -148,12 +148,17 @@ class Writer:
             previous=row.emission if row else None,
             restate_for=self._rules.restate_for,
             unread=self._rules.unread,
+            anomalies=self._baseline.anomalies(outcome.slice, key, outcome.finding, twins=twins),
         )
+        if outcome.finding.complete:
+            self._baseline.note(outcome.slice, found.change.emission)
+        return found
 
     def _commit(
         self, outcome: SliceOutcome, key: SliceKey, found: Normalised | None, row: SliceRow | None
     ) -> SliceCommit:
         now = self._clock.now()
+        self.since = min(self.since, now)
         before = row.known if row else None
         state, code = outcome.state, outcome.failure.code if outcome.failure else None
         if state is SliceState.COMPLETE:
@@ -173,6 +178,7 @@ class Writer:
             asked_at=now,
             complete_at=complete_at,
             emission=emission,
+            anomalies=_standing_anomalies(found, row),
         )
 
     def _uses(self, outcomes: Sequence[SliceOutcome]) -> list[CredentialUse]:
@@ -191,24 +197,6 @@ class Writer:
             elif outcome.finding is not None and org.name not in self._refused:
                 answered[org.name] = CredentialUse(org=org, at=now)
         return [*answered.values(), *refused.values()]
-
-    def _committed(
-        self, outcome: SliceOutcome, key: SliceKey, found: Normalised | None, rows: Mapping[SliceKey, SliceRow]
-    ) -> SliceCommitted:
-        finding = outcome.finding
-        if found is None or finding is None:
-            return SliceCommitted(outcome=outcome, records=0)
-        about = {Anomaly.SHRUNK: found.change.shrunk, Anomaly.PRODUCT_MISSING: missing_products(finding)}
-        flags = self._baseline.flags(outcome.slice, key, finding, twins=_twins(outcome, key, rows))
-        if finding.complete:
-            self._baseline.note(outcome.slice, found.change.emission)
-        return SliceCommitted(
-            outcome=outcome,
-            records=len(found.records),
-            restated=found.change.restated,
-            qualities=Counter(record.quality for record in found.records),
-            flags=dict.fromkeys(flags, ()) | {flag: products for flag, products in about.items() if products},
-        )
 
     def _position(self) -> UnsealedFile | None:
         if self._file is None:
@@ -235,6 +223,26 @@ class Writer:
             now = self._last_at + _TICK
         self._last_at = now
         return now
+
+
+def _committed(outcome: SliceOutcome, found: Normalised | None) -> SliceCommitted:
+    if found is None:
+        return SliceCommitted(outcome=outcome, records=0)
+    return SliceCommitted(
+        outcome=outcome,
+        records=len(found.records),
+        restated=found.change.restated,
+        qualities=Counter(record.quality for record in found.records),
+        flags=found.anomalies,
+    )
+
+
+def _standing_anomalies(found: Normalised | None, row: SliceRow | None) -> Anomalies:
+    """Return the anomalies of what was emitted: an answer that emits nothing takes none of them away."""
+    before = row.anomalies if row else {}
+    if found is None:
+        return before
+    return found.anomalies if found.records else {**before, **found.anomalies}
 
 
 def _with_twins(outcomes: Sequence[SliceOutcome], keys: Sequence[SliceKey]) -> list[SliceKey]:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import orjson
 
+from collector.core.anomalies import Anomalies, Anomaly
 from collector.core.emission import Emission, Emitted
 from collector.model import Population, ProductUsage, Quality, SliceState
 
@@ -108,6 +109,25 @@ def tests_of(text: str) -> tuple[int | None, bool]:
     except (ValueError, TypeError, AttributeError) as error:
         raise DamagedError(
             f"an emission doesn't have the format that a collector writes: {type(error).__name__}"
+        ) from error
+
+
+def anomalies_text(anomalies: Anomalies) -> str | None:
+    """Return anomalies with their products as JSON; None if there are none."""
+    if not anomalies:
+        return None
+    return orjson.dumps({kind.value: list(products) for kind, products in anomalies.items()}).decode()
+
+
+def anomalies_of(text: str | None) -> dict[Anomaly, list[str]]:
+    """Return the anomalies of a text that `anomalies_text` made. Raises DamagedError for any other text."""
+    if text is None:
+        return {}
+    try:
+        return {Anomaly(kind): [str(product) for product in products] for kind, products in orjson.loads(text).items()}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise DamagedError(
+            f"anomalies don't have the format that a collector writes: {type(error).__name__}"
         ) from error
 
 

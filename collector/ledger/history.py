@@ -19,6 +19,7 @@ from collector.core.org_history import History, LastFetch, PopulationHistory, Re
 from collector.ledger.codec import (
     POPULATION,
     STATE,
+    anomalies_of,
     emission_of,
     instant_of,
     micros,
@@ -42,6 +43,7 @@ _READ = (
     slice_.c.asked_at,
     slice_.c.complete_at,
     slice_.c.emission,
+    slice_.c.anomalies,
 )
 
 # Made once: for thousands of orgs, making a statement costs as much as executing it.
@@ -58,6 +60,11 @@ _REASONS = (  # for a look at all of an org at once
     select(slice_.c.population, slice_.c.state, slice_.c.code, func.count().label("slices"))
     .where(slice_.c.org == bindparam("org"), slice_.c.state != _COMPLETE)
     .group_by(slice_.c.population, slice_.c.state, slice_.c.code)
+)
+_ANOMALIES = (
+    select(slice_.c.population, slice_.c.start, slice_.c.end, slice_.c.file, slice_.c.anomalies)
+    .where(slice_.c.org == bindparam("org"), slice_.c.anomalies.is_not(None))
+    .order_by(slice_.c.start)
 )
 SliceLine = Any  # a row of those columns
 
@@ -85,12 +92,12 @@ def _history(
 ) -> tuple[History, Digest]:
     old = digest(tx, query.key, query.recent_from, query.in_doubt, query.digest)
     populations = {
-        population: replace(known, spans=list(known.spans), tests={}, reasons=Counter())
+        population: replace(known, spans=list(known.spans), tests={}, reasons=Counter(), anomalies=[])
         for population, known in old.populations.items()
     }
     if query.recent_from is None:
         newest = None
-        _add_reasons(tx, query.key, populations)
+        _add_all(tx, query, populations)
     else:
         newest = _read_recent(tx, query, populations)
     history = History(
@@ -102,11 +109,15 @@ def _history(
     return history, old
 
 
-def _add_reasons(tx: Connection, key: int, populations: dict[Population, PopulationHistory]) -> None:
-    """Count why slices of an org are not complete, of all time."""
-    for row in tx.execute(_REASONS, {"org": key}):
+def _add_all(tx: Connection, query: HistoryQuery, populations: dict[Population, PopulationHistory]) -> None:
+    """Count why slices of an org are not complete, and add those that look wrong, of all time."""
+    for row in tx.execute(_REASONS, {"org": query.key}):
         history = populations.setdefault(population_of(row.population), PopulationHistory())
         history.reasons[row.code or state_of(row.state).value] += row.slices
+    for row in tx.execute(_ANOMALIES, {"org": query.key}):
+        _read_anomalies(
+            populations.setdefault(population_of(row.population), PopulationHistory()), [row], query.in_doubt
+        )
 
 
 def _read_recent(
@@ -119,7 +130,9 @@ def _read_recent(
         values = {"org": query.key, "population": code, "from": micros(query.recent_from)}
         rows = tx.execute(_RECENT, values).all()
         if rows:
-            _read(populations.setdefault(population, PopulationHistory()), rows, query.in_doubt)
+            history = populations.setdefault(population, PopulationHistory())
+            _read(history, rows, query.in_doubt)
+            _read_anomalies(history, rows, query.in_doubt)
             last = max((*rows, last) if last is not None else rows, key=attrgetter("asked_at"))
     return last
 
@@ -127,7 +140,7 @@ def _read_recent(
 def _read(history: PopulationHistory, rows: Sequence[Any], in_doubt: frozenset[int]) -> None:
     """Add what a population's slices say, oldest first. The hot loop: it only looks up and compares."""
     answers, successes, newest = [], [], None
-    for start, end, state, file, code, _, complete_at, emission in rows:
+    for start, end, state, file, code, _, complete_at, emission, _ in rows:
         if complete_at is not None:
             answers.append(complete_at)
         if file in in_doubt:
@@ -149,6 +162,15 @@ def _read(history: PopulationHistory, rows: Sequence[Any], in_doubt: frozenset[i
     history.last_success = _latest(history.last_success, successes)
     if newest is not None:
         history.newest = (window(*newest[:2]), emission_of(newest[2]))
+
+
+def _read_anomalies(history: PopulationHistory, rows: Sequence[Any], in_doubt: frozenset[int]) -> None:
+    """Add what looks wrong of a population's slices, oldest first."""
+    history.anomalies += [
+        (window(row.start, row.end), anomalies_of(row.anomalies))
+        for row in rows
+        if row[-1] is not None and row.file not in in_doubt
+    ]
 
 
 def _latest(before: datetime | None, instants: Sequence[int]) -> datetime | None:

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from collector.core.coverage import Coverage
+from collector.core.coverage_lines import Accounts
 from collector.core.delivered import DeliveredSlice, OrgRange, PastRun, Taken
 from collector.core.ledger_entries import (
     CalendarChanged,
@@ -88,6 +89,10 @@ class NoLedger:
         return key
 
     def coverage(self, key: int, span: Window) -> Coverage:
+        """Return that nothing was fetched before."""
+        return {}
+
+    def accounts(self, key: int, span: Window) -> Accounts:
         """Return that nothing was fetched before."""
         return {}
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from collector.core.coverage import Coverage
+from collector.core.coverage_lines import Accounts
 from collector.core.ledger_entries import CalendarChanged, CutOver, DoubtfulSlice, SliceKey, SliceRow
 from collector.core.org_history import History
 from collector.core.outputs import KnownOutputs
@@ -45,6 +46,10 @@ class LedgerReader:
     def coverage(self, key: int, span: Window) -> Coverage:
         """Return the state of all slices of an org that start within a span."""
         return self._database.read(lambda tx: _slices.coverage(tx, key, span))
+
+    def accounts(self, key: int, span: Window) -> Accounts:
+        """Return what is known of all slices of an org that start within a span, without their numbers."""
+        return self._database.read(lambda tx: _slices.accounts(tx, key, span))
 
     def rows(self, slices: Sequence[SliceKey]) -> Mapping[SliceKey, SliceRow]:
         """Return the rows of slices; slices without a row are left out."""

@@ -166,6 +166,7 @@ slice_ = Table(
     Column("emission", Text),
     Column("file", ForeignKey("file.id", name="slice_file")),
     Column("prior", Text),
+    Column("anomalies", Text),  # of what was emitted; null: none
     sqlite_with_rowid=False,
 )
 IN_FILE = Index(

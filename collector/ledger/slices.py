@@ -10,10 +10,13 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, case, func, or_, select, union_all
 
 from collector.core.coverage import Known
+from collector.core.coverage_lines import SliceAccount
 from collector.core.ledger_entries import SliceCommit, SliceKey, SliceRow
 from collector.ledger.codec import (
     POPULATION,
     STATE,
+    anomalies_of,
+    anomalies_text,
     emission_of,
     emission_text,
     instant_of,
@@ -34,11 +37,27 @@ _COLUMNS = (
     slice_.c.state,
     slice_.c.complete_at,
     slice_.c.emission,
+    slice_.c.anomalies,
 )
 
 
 # Built once: building a statement costs as much as executing it.
 _COVERAGE = select(slice_.c.population, slice_.c.start, slice_.c.state, slice_.c.complete_at).where(
+    slice_.c.org == bindparam("org"),
+    slice_.c.population.in_(POPULATION.values()),
+    slice_.c.start >= bindparam("first"),
+    slice_.c.start < bindparam("before"),
+)
+_ACCOUNTS = select(
+    slice_.c.population,
+    slice_.c.start,
+    slice_.c.state,
+    slice_.c.complete_at,
+    slice_.c.code,
+    slice_.c.asked_at,
+    slice_.c.file,
+    slice_.c.anomalies,
+).where(
     slice_.c.org == bindparam("org"),
     slice_.c.population.in_(POPULATION.values()),
     slice_.c.start >= bindparam("first"),
@@ -63,6 +82,24 @@ def coverage(tx: Connection, key: int, span: Window) -> dict[tuple[Population, d
         (population_of(population), instant_of(start)): _known(state, complete_at)
         for population, start, state, complete_at in tx.execute(_COVERAGE, within)
     }
+
+
+def accounts(tx: Connection, key: int, span: Window) -> dict[tuple[Population, datetime], SliceAccount]:
+    """Return what is known of the slices that start within a span, without their numbers."""
+    within = {"org": key, "first": micros(span.start), "before": micros(span.end)}
+    found = {}
+    for row in tx.execute(_ACCOUNTS, within):
+        one = SliceAccount(
+            population=population_of(row.population),
+            start=instant_of(row.start),
+            known=_known(row.state, row.complete_at),
+            code=row.code,
+            asked_at=instant_of(row.asked_at),
+            file=row.file,
+            anomalies=anomalies_of(row.anomalies),
+        )
+        found[one.population, one.start] = one
+    return found
 
 
 def rows(tx: Connection, slices: Sequence[SliceKey]) -> dict[SliceKey, SliceRow]:
@@ -122,7 +159,7 @@ def _upsert(dialect: str) -> Insert:
         (slice_.c.file == new.file, slice_.c.prior),
         else_=slice_.c.emission,
     )
-    kept = {name: new[name] for name in ("end", "state", "code", "asked_at", "complete_at")}
+    kept = {name: new[name] for name in ("end", "state", "code", "asked_at", "complete_at", "anomalies")}
     return statement.on_conflict_do_update(
         index_elements=[slice_.c.org, slice_.c.population, slice_.c.start],
         set_=kept
@@ -147,11 +184,12 @@ def _values(commit: SliceCommit, file_id: int | None) -> dict[str, object]:
         "complete_at": None if commit.complete_at is None else micros(commit.complete_at),
         "emission": emission,
         "file": None if emission is None else file_id,
+        "anomalies": anomalies_text(commit.anomalies),
     }
 
 
 def _slice_row(row: Sequence[Any]) -> tuple[SliceKey, SliceRow]:
-    key, population, start, end, state, complete_at, emission = row
+    key, population, start, end, state, complete_at, emission, anomalies = row
     return (
         SliceKey(key=key, population=population_of(population), start=instant_of(start)),
         SliceRow(
@@ -159,6 +197,7 @@ def _slice_row(row: Sequence[Any]) -> tuple[SliceKey, SliceRow]:
             end=instant_of(end),
             known=_known(state, complete_at),
             emission=None if emission is None else emission_of(emission),
+            anomalies=anomalies_of(anomalies),
         ),
     )
 

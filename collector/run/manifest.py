@@ -10,13 +10,15 @@ from typing import Any
 import orjson
 
 from collector import __version__
+from collector.core.anomalies import MEANING
 from collector.core.delivered import Adopted
 from collector.core.exit_codes import ExitCode
-from collector.core.summary import Cause, OrgSummary, RunSummary
+from collector.core.summary import Cause, Extent, OrgSummary, RunSummary
 from collector.core.visible import visible
 from collector.errors import CollectorError, ReaderGoneError
 from collector.model import SliceState, Window
 from collector.ports import RecoveredFile, SealedFile
+from collector.run.coverage_file import Coverage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +36,7 @@ class RunResult:
     recovered: tuple[RecoveredFile, ...] = ()  # sealed files of earlier runs that no manifest names yet
     adopted: Adopted | None = None  # what the ledger learned from its output directory
     ranges: Mapping[Window, Sequence[str]] = field(default_factory=dict)  # that the command was given: orgs by range
+    coverage: Coverage | None = None  # the file that says what each window is
 
     @property
     def had_nothing_due(self) -> bool:
@@ -110,6 +113,7 @@ def manifest(result: RunResult) -> bytes:
         "requests": summary.requests,
         "suspicious": {flag.value: slices for flag, slices in summary.flags.items()},
         "files": [asdict(file) for file in result.files],
+        "coverage": result.coverage.as_json if result.coverage else None,
         "recovered": [asdict(file) for file in result.recovered],
         "adopted": result.adopted.as_json if result.adopted else None,
         "ranges": [
@@ -117,6 +121,7 @@ def manifest(result: RunResult) -> bytes:
             for span, orgs in result.ranges.items()
         ],
         "not_complete": [entry for org in summary.worst_first for entry in _entries(org)],
+        "anomalies": [entry for org in summary.orgs.values() for entry in _anomalies(org)],
     }
     return visible(orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
 
@@ -130,19 +135,39 @@ def _entries(org: OrgSummary) -> list[dict[str, Any]]:
             "slices": cause.slices,
             "reason": cause.code,
             "message": cause.message,
-            "windows": _spans(cause, org),
-            "more_windows": cause.more_spans,
+            **_windows(cause, org),
         }
         for population, cause in org.causes
     ]
 
 
-def _spans(cause: Cause, org: OrgSummary) -> list[dict[str, str]]:
+def _anomalies(org: OrgSummary) -> list[dict[str, Any]]:
+    return [
+        {
+            "org": org.org.name,
+            "org_id": org.org_id,
+            "population": name.value,
+            "anomaly": anomaly.value,
+            "message": MEANING[anomaly],
+            "slices": extent.slices,
+            "products": list(extent.products),
+            **_windows(extent, org),
+        }
+        for name, population in org.populations.items()
+        for anomaly, extent in population.tally.anomalies.items()
+    ]
+
+
+def _windows(extent: Extent, org: OrgSummary) -> dict[str, Any]:
+    return {"windows": _spans(extent, org), "more_windows": extent.more_spans}
+
+
+def _spans(extent: Extent, org: OrgSummary) -> list[dict[str, str]]:
     def local(window: Window) -> dict[str, str]:
         zone = org.org.zone.tz
         return {"start": window.start.astimezone(zone).isoformat(), "end": window.end.astimezone(zone).isoformat()}
 
-    return [local(window) for window in cause.spans]
+    return [local(window) for window in extent.spans]
 
 
 def _utc(instant: datetime) -> str:

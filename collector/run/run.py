@@ -25,6 +25,7 @@ from collector.events import Event
 from collector.fetch import CLOCK, RELOADED, STOPPED, Batches, Dispatcher, Limits, lanes_of
 from collector.model import SliceState
 from collector.ports import Clock, Offload, Sink, Transport
+from collector.run.coverage_file import Coverage, CoverageWriting
 from collector.run.identity import IdentityCheck
 from collector.run.leasing import Leasing
 from collector.run.manifest import RunResult, manifest
@@ -86,7 +87,10 @@ class Run:
             for watch in watches:
                 watch.cancel()
         await self._close_summary(failure)
-        return await self._finish(self._result(started_at, failure))
+        coverage = None
+        if failure is None:
+            coverage, failure = await self._write_coverage()
+        return await self._finish(self._result(started_at, failure, coverage))
 
     async def _fetch_and_write(self) -> CollectorError | None:
         """Run the three tasks to their ends, and seal what they wrote; return what made the output fail, if it did."""
@@ -237,7 +241,24 @@ class Run:
                 else:
                     population.close(SliceState.NOT_ASKED, why.code, why.message, windows)
 
-    def _result(self, started_at: datetime, failure: CollectorError | None) -> RunResult:
+    async def _write_coverage(self) -> tuple[Coverage | None, CollectorError | None]:
+        """Write what the run's windows are; return also what made it fail, if it did."""
+        writing = CoverageWriting(
+            session=self.session,
+            run_id=self.config.run_id,
+            since=self._writer.since,
+            summary=self._summary,
+            sink=self.sink,
+            offload=self.offload,
+            clock=self.clock,
+            stop=self.stop,
+        )
+        try:
+            return await writing.write(list(self._tasks.values())), None
+        except CollectorError as error:
+            return None, error
+
+    def _result(self, started_at: datetime, failure: CollectorError | None, coverage: Coverage | None) -> RunResult:
         code = self._summary.exit_code
         if self._abandoned:
             failure = None  # the output was given up because the run had to end
@@ -260,6 +281,7 @@ class Run:
             recovered=tuple(self.session.recovered),
             adopted=self.session.adopted,
             ranges=self.session.ranges,
+            coverage=coverage,
         )
 
     def _clock_error(self) -> ClockError | None:

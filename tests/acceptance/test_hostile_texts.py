@@ -84,6 +84,8 @@ def test_a_name_that_is_a_path_is_in_no_name_of_a_file(here: Here, tmp_path: Pat
         state = f"sqlite:///{tmp_path}/state/ledger.db"
         assert here("collect", "-c", "c.yaml", "--last", "1d", "-o", "out", "--state", state).code == 0
     files = [file.relative_to(tmp_path).as_posix() for file in tmp_path.rglob("*") if file.is_file()]
-    ours = re.compile(r"c\.yaml|state/ledger\.db.*|out/((usage|run)-\w+(-\w+)*\.jsonl?|\.collector-(output-id|runs))")
+    ours = re.compile(
+        r"c\.yaml|state/ledger\.db.*|out/((usage|run|coverage)-\w+(-\w+)*\.jsonl?|\.collector-(output-id|runs))"
+    )
     assert not [file for file in files if not ours.fullmatch(file)]
     assert {record["org"] for record in records_in(tmp_path / "out")} == set(names)

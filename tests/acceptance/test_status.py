@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
+import yaml
 
+from collector.core.coverage_lines import coverage_schema
 from tests.support.commands import Done, SimulatedApi, collector, simulated_api
 
 
@@ -90,6 +94,38 @@ def test_only_what_is_incomplete_is_shown_on_request_with_the_reason_beside_it(
     assert "org-003" not in done.stdout
     assert "1 complete org not shown" in done.stdout
     assert by_org(status(api, tmp_path, "--incomplete", "--json")).keys() == {"org-001", "org-002"}
+
+
+def test_every_window_is_a_line_of_json_on_request_as_the_table_counts_them_and_without_a_secret(
+    api: SimulatedApi, tmp_path: Path
+) -> None:
+    api.set_faults("org-001:partial=always", "org-002:refused")
+    soon = {"COLLECTOR_API__RETRY__BASE_DELAY": "10ms"}
+    assert collector("backfill", "-c", api.config, "--last", "9d", "-o", "out", cwd=tmp_path, env=soon).code == 4
+    done = status(api, tmp_path, "--json", "--all")
+    assert done.code == 3
+    validator = jsonschema.Draft202012Validator(coverage_schema())
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    for line in lines:
+        validator.validate(line)
+        assert line["run_id"] is None
+    counted = Counter((line["org"], line["population"], line["state"]) for line in lines)
+    for org in by_org(status(api, tmp_path, "--json")).values():
+        for population in org["populations"]:
+            for state in ("complete", "partial", "failed", "refused", "missing", "in_doubt"):
+                assert counted[org["org"], population["population"], state] == population[state]
+    assert counted["org-003", "account-user", "complete"] >= 8
+    assert {line["reason"] for line in lines if line["org"] == "org-002"} == {"refused_credential"}
+    for entry in yaml.safe_load(api.config.read_text())["orgs"]:
+        assert entry["access_key"] not in done.stdout
+        assert entry["username"] not in done.stdout
+    (sealed,) = (tmp_path / "out").glob("coverage-*.jsonl")
+    shown = {(line["org"], line["population"], line["window_start"]): line for line in lines}
+    for line in map(json.loads, sealed.read_text().splitlines()):
+        now = shown[line["org"], line["population"], line["window_start"]]
+        assert (line["reason"], line["fetched_at"]) == (now["reason"], now["fetched_at"])
+        assert now["state"] in {line["state"], "missing"}  # of a refused org, the run knows of windows that it left
+    assert status(api, tmp_path, "--all").code == 2
 
 
 @pytest.mark.parametrize("command", ["status", "plan"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable
@@ -136,10 +137,24 @@ def test_one_directory_has_the_files_of_its_id_and_those_that_it_contains(tmp_pa
     assert within(file_in(elsewhere, None)) == within(file_in(elsewhere, "another")) == tmp_path
 
 
-def test_an_id_is_readable_for_every_user(tmp_path: Path) -> None:
-    before = os.umask(0o022)
+class _Unreadable(OsFiles):
+    """What another user sees of files for the owner's group: their names."""
+
+    def read(self, path: Path) -> bytes | None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+
+def test_an_id_that_this_user_may_not_read_is_not_replaced(tmp_path: Path) -> None:
+    id_ = ensure_id(FILES, tmp_path)
+    with pytest.raises(OutputError, match=r"can't be written: Permission denied: .*\.collector-output-id \("):
+        ensure_id(_Unreadable(), tmp_path)
+    assert ensure_id(FILES, tmp_path) == id_
+
+
+def test_an_id_is_readable_for_the_group_like_the_records(tmp_path: Path) -> None:
+    before = os.umask(0)
     try:
         ensure_id(FILES, tmp_path)
     finally:
         os.umask(before)
-    assert stat.S_IMODE((tmp_path / ID_FILE).stat().st_mode) == 0o644
+    assert stat.S_IMODE((tmp_path / ID_FILE).stat().st_mode) == 0o640

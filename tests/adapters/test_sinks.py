@@ -17,6 +17,8 @@ from pathlib import Path
 import pytest
 
 from collector.adapters.sinks import DirectorySink
+from collector.adapters.sinks.directory import JOURNAL
+from collector.adapters.sinks.directory_id import ID_FILE, ensure_id
 from collector.adapters.sinks.files import OsFiles
 from collector.adapters.sinks.jsonl import to_lines
 from collector.errors import OutputError
@@ -43,6 +45,7 @@ def records(n: int, day: int = 0) -> list[Record]:
             product=f"product-{i}",
             granularity=Granularity.DAY,
             timezone="UTC",
+            window_date=start.date(),
             window_start=start,
             window_end=start + timedelta(days=1),
             total_tests=i,
@@ -50,6 +53,7 @@ def records(n: int, day: int = 0) -> list[Record]:
             total_screenshots=None,
             org_users=3,
             quality=Quality.MEASURED,
+            anomalies=[],
             collected_at=start + timedelta(days=1, hours=10),
             run_id=RUN_ID,
         )
@@ -113,6 +117,59 @@ def test_a_missing_directory_is_created_with_its_parents(tmp_path: Path) -> None
     sink.seal()
     sink.finish(b"{}")
     assert names(tmp_path / "a" / "b") == [f"run-{RUN_ID}.json", f"usage-{RUN_ID}-0001.jsonl"]
+
+
+@pytest.mark.parametrize(("mask", "directory", "file"), [(0, 0o750, 0o640), (0o077, 0o700, 0o600)])
+def test_what_is_created_is_for_the_user_and_at_most_readable_for_the_group(
+    tmp_path: Path, mask: int, directory: int, file: int
+) -> None:
+    """The records have the names of customers. A umask may take more away."""
+    before = os.umask(mask)
+    try:
+        sink = DirectorySink.open(tmp_path / "a" / "b", run_id=RUN_ID, seal_at=1, ledger_id="5" * 32)
+        ensure_id(OsFiles(), sink.directory)
+        output = Output(sink)
+        sink.append(records(1))
+        hidden = stat.S_IMODE((sink.directory / f".usage-{RUN_ID}-0001.jsonl.unsealed").stat().st_mode)
+        output.seal()
+        output.finish(b"{}")
+    finally:
+        os.umask(before)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.rglob("*")}
+    assert {modes.pop("a"), modes.pop("b")} == {directory}
+    assert modes.keys() == {JOURNAL, ID_FILE, f"run-{RUN_ID}.json", f"usage-{RUN_ID}-0001.jsonl"}
+    assert {hidden, *modes.values()} == {file}
+
+
+def test_lines_about_windows_are_sealed_like_a_manifest(tmp_path: Path) -> None:
+    sink = DirectorySink.open(tmp_path, run_id=RUN_ID, seal_at=10**9)
+    assert sink.seal_coverage() is None
+    sink.append_coverage(b"1\n2\n", 2)
+    sink.append_coverage(b"3\n", 1)
+    assert names(tmp_path) == [f".coverage-{RUN_ID}.jsonl.unsealed"]
+    file = sink.seal_coverage()
+    assert file is not None
+    assert (file.name, file.records, file.bytes) == (f"coverage-{RUN_ID}.jsonl", 3, 6)
+    assert file.sha256 == hashlib.sha256((tmp_path / file.name).read_bytes()).hexdigest()
+    assert names(tmp_path) == [file.name]
+
+
+def test_lines_about_windows_that_a_killed_run_left_are_removed_by_the_next_one(tmp_path: Path) -> None:
+    sink = DirectorySink.open(tmp_path, run_id=RUN_ID, seal_at=10**9)
+    sink.append_coverage(b"1\n", 1)
+    DirectorySink.open(tmp_path, run_id="beside", seal_at=10**9)
+    assert names(tmp_path) == [f".coverage-{RUN_ID}.jsonl.unsealed"]  # it is being written
+    sink.close()
+    DirectorySink.open(tmp_path, run_id="next", seal_at=10**9)
+    assert names(tmp_path) == []
+
+
+def test_a_directory_that_is_there_keeps_its_mode(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    out.chmod(0o2775)
+    open_sink(out).write(records(1))
+    assert stat.S_IMODE(out.stat().st_mode) == 0o2775
 
 
 def test_files_are_sealed_at_the_set_size_and_match_their_description(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -18,10 +18,12 @@ import aiohttp
 import jsonschema
 import pytest
 
+from collector.core.anomalies import MEANING, Anomaly
 from collector.core.identities import user_fingerprint
 from collector.core.ledger_entries import CredentialUse
+from collector.core.org_coverage import AnomalySpan
 from collector.errors import ConfigError, Problem, RefusalReason, Refused
-from collector.model import BasicCredential
+from collector.model import BasicCredential, Window
 from collector.service.view import Observed, Part
 from collector.service.web.guard import Guarding
 from collector.service.web.server import make_app, serving
@@ -140,6 +142,29 @@ async def test_a_refused_org_is_shown_since_when_and_why_on_both_pages_and_in_th
         "changed": True,
         "tried_again_at": None,
     }
+
+
+async def test_answers_that_look_wrong_are_on_the_page_of_the_org_and_in_the_json(seen: Observed) -> None:
+    """By population, window, anomaly and product; the names of products come from the API."""
+    org = seen.orgs["org-0001"]
+    span = Window(NOW - timedelta(days=9), NOW - timedelta(days=7))
+    shrunk = AnomalySpan(Anomaly.SHRUNK, span, ("<b>automation</b>",))
+    first, *others = org.populations
+    populations = [replace(first, anomalies=[shrunk], anomalies_left_out=3), *others]
+    seen = replace(seen, orgs={org.name: replace(org, populations=populations)})
+    async with running_site(seen) as get:
+        page = (await get("/orgs/org-0001")).text
+        document = json.loads((await get("/api/status")).body)
+    assert page.count("Answers that look wrong") == 1
+    assert "<code>shrunk</code>" in page
+    assert f"{MEANING[Anomaly.SHRUNK]} (&lt;b&gt;automation&lt;/b&gt;)" in page
+    assert "and 3 older spans" in page
+    jsonschema.Draft202012Validator(status_schema()).validate(document)
+    shown, *rest = document["orgs"][0]["populations"]
+    (part,) = shown["anomalies"]
+    assert (part["anomaly"], part["products"], shown["anomalies_left_out"]) == ("shrunk", ["<b>automation</b>"], 3)
+    assert datetime.fromisoformat(part["start"]) == span.start
+    assert [one["anomalies"] for one in rest] == [[]] * len(rest)
 
 
 async def test_the_schema_knows_every_key_and_every_state(seen: Observed) -> None:

@@ -52,6 +52,7 @@ class MemorySink:
     sealed: list[Record] = field(default_factory=list)
     files: list[SealedFile] = field(default_factory=list)
     manifests: list[dict[str, Any]] = field(default_factory=list)
+    coverage: list[dict[str, Any]] = field(default_factory=list)
 
     async def offload(self, work: Callable[[], T], /) -> T:
         """Stand in for the writer's thread."""
@@ -98,6 +99,17 @@ class MemorySink:
         self.sealed += self.ended
         self.ended = []
         self.files.append(file)
+
+    def append_coverage(self, lines: bytes, count: int) -> None:
+        self._call("append_coverage")
+        self.coverage += [json.loads(line) for line in lines.splitlines()]
+        assert count <= len(self.coverage)
+
+    def seal_coverage(self) -> SealedFile | None:
+        if not self.coverage:
+            return None
+        self._call("seal_coverage")
+        return SealedFile(name="coverage", records=len(self.coverage), bytes=0, sha256="")
 
     def write_manifest(self, manifest: bytes) -> None:
         self._call("write_manifest")

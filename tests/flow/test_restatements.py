@@ -129,6 +129,17 @@ def test_an_answer_that_is_suspicious_is_kept_as_it_is_counted_and_told(world: W
     zero, leapt = world.records_of_run(result)
     assert (zero["quality"], zero["total_tests"]) == ("measured", 0)
     assert leapt["total_duration"] == 500_000
+    assert (zero["anomalies"], leapt["anomalies"]) == (["suddenly_zero"], ["unit_changed"])
+    assert {r["org"] for r in world.records if r["anomalies"]} == {"a"}
+    assert sum(len(r["anomalies"]) for r in world.records) == 2
+    found = {one["anomaly"]: one for one in world.manifest(result)["anomalies"]}
+    assert found.pop("product_missing")["slices"] == 2  # of which no record can say so
+    assert {kind: one["windows"][0]["start"] for kind, one in found.items()} == {
+        "suddenly_zero": "2026-06-21T00:00:00+00:00",
+        "unit_changed": "2026-06-22T00:00:00+00:00",
+    }
+    assert found["unit_changed"]["products"] == ["automation"]
+    assert {(one["org"], one["population"], one["slices"]) for one in found.values()} == {("a", "account-user", 1)}
     told = [event.flags for event in world.events if isinstance(event, SliceCommitted)]
     assert Anomaly.SUDDENLY_ZERO in told[-2]
     assert Anomaly.UNIT_CHANGED in told[-1]
@@ -142,6 +153,20 @@ def test_the_same_totals_of_both_populations_are_told_also_if_the_other_one_came
     world.orgs = [make_org("a")]
     result = world.backfill(NOON, "2026-06-01", "2026-06-05")
     assert result.summary.flags[Anomaly.SAME_TOTALS] == 5
+    assert {(r["population"], *r["anomalies"]) for r in world.records} == {
+        ("account-user",),  # emitted first, when there was nothing to compare it with
+        ("service-user", "same_totals"),
+    }
+
+
+def test_of_two_populations_in_one_commit_the_second_one_is_compared_with_the_first(world: World) -> None:
+    world.orgs = [make_org("a")]
+    world.backfill(NOON, "2026-06-01", "2026-06-05")
+    by_day: dict[str, set[tuple[str, ...]]] = {}
+    for r in world.records:
+        by_day.setdefault(r["window_date"], set()).add(tuple(r["anomalies"]))
+    assert len(by_day) == 5
+    assert all(found == {(), ("same_totals",)} for found in by_day.values())
 
 
 def test_totals_that_shrank_are_counted_also_where_nothing_is_emitted(world: World) -> None:
@@ -152,6 +177,37 @@ def test_totals_that_shrank_are_counted_also_where_nothing_is_emitted(world: Wor
     result = world.backfill(NOON, "2026-06-01", "2026-06-03", force=True)
     assert result.summary.flags[Anomaly.SHRUNK] == 3 * 2 * 2
     assert result.summary.records == 0
+    shrunk = [one for one in world.manifest(result)["anomalies"] if one["anomaly"] == "shrunk"]
+    assert {(one["org"], one["population"]): (one["slices"], one["products"]) for one in shrunk} == {
+        (org, population): (3, ["automation"]) for org in ("a", "b") for population in ("account-user", "service-user")
+    }
+
+
+def test_only_the_products_that_shrank_are_flagged_and_an_equal_answer_keeps_the_anomaly(world: World) -> None:
+    def script(tests: int) -> FakeApi:
+        products = {
+            name: {"totalTests": n, "totalDuration": n * 9} for name, n in (("automation", tests), ("hyp", tests))
+        }
+        products["realtime"] = (
+            {"totalTests": 7 + tests, "totalDuration": 9} if tests > 40 else {"totalTests": 700, "totalDuration": 9}
+        )
+        return FakeApi(script=lambda org, request, _n: answer(org, request, products=products))
+
+    world.orgs = [make_org("a", populations=(Population.ACCOUNT_USER,))]
+    world.api = script(50)
+    world.backfill(NOON, "2026-06-22", "2026-06-22")
+    world.api = script(40)
+    second = world.backfill(NOON, "2026-06-22", "2026-06-22", force=True)
+    assert {r["product"]: "shrunk" in r["anomalies"] for r in world.records_of_run(second)} == {
+        "automation": True,
+        "hyp": True,
+        "realtime": False,
+    }
+    third = world.backfill(NOON, "2026-06-22", "2026-06-22", force=True)
+    assert world.records_of_run(third) == []
+    (coverage,) = world.page(NOON).values()
+    (population,) = coverage.populations
+    assert {one.anomaly: one.products for one in population.anomalies}[Anomaly.SHRUNK] == ("automation", "hyp")
 
 
 def test_a_partial_answer_after_a_complete_one_only_adds_what_was_unknown(world: World) -> None:

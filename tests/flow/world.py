@@ -19,10 +19,12 @@ from typing import Any, TypeVar
 from collector.adapters.sinks import DirectorySink
 from collector.adapters.sinks.files import OsFiles
 from collector.app.command import NOTHING, Command, Permits
+from collector.app.coverage import CoverageReader
 from collector.app.outputs import check_output
 from collector.app.prepare import prepare
 from collector.app.wiring import run_config
 from collector.config import LoadedConfig, Settings
+from collector.core.org_coverage import OrgCoverage
 from collector.core.ranges import Between, Last, Moment, Range
 from collector.events import Event
 from collector.fetch import Limits
@@ -99,6 +101,18 @@ class World:
 
     def records_of_run(self, result: RunResult) -> list[dict[str, Any]]:
         return [record for record in self.records if record["run_id"] == result.run_id]
+
+    def manifest(self, result: RunResult) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.directory / "out" / f"run-{result.run_id}.json").read_bytes())
+        return found
+
+    def page(self, now: datetime) -> dict[str, OrgCoverage]:
+        """What the page shows of the orgs."""
+        ledger = SqlLedger.open(self.ledger_url, command="status", now=lambda: now, durable=False)
+        try:
+            return CoverageReader(self.config).read_all(ledger, now)
+        finally:
+            ledger.close()
 
     def _run(self, command: Command, now: datetime) -> RunResult:
         self.runs += 1

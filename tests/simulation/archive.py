@@ -65,7 +65,7 @@ class Archive:
             raise Broken("sealed", f"{path.name} is gone")
         for path in sorted(files.keys() - self._read):
             self._read.add(path)
-            if path.suffix == ".jsonl":
+            if path.name.startswith("usage-"):
                 self._take(path, files[path])
 
     def _take(self, path: Path, content: bytes) -> None:

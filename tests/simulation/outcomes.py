@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -82,8 +83,27 @@ def _manifest(world: World, process: Process, result: RunResult) -> None:
         there = by_name.get(file["name"], b"")
         if hashlib.sha256(there).hexdigest() != file["sha256"] or there.count(b"\n") != file["records"]:
             raise Broken("manifest", f"{file['name']} is not as {process.run_id} tells")
+    if told["coverage"] is not None:
+        _coverage(process, told["coverage"], by_name.get(told["coverage"]["name"], b""))
     if sum(file["records"] for file in told["files"]) != told["records"]:
         raise Broken("manifest", f"{process.run_id} tells of {told['records']} records, not those of its files")
+
+
+def _coverage(process: Process, told: Mapping[str, Any], content: bytes) -> None:
+    """Each window that was fetched has a line, and is complete if it was answered so."""
+    lines = [orjson.loads(line) for line in content.splitlines()]
+    if hashlib.sha256(content).hexdigest() != told["sha256"] or len(lines) != told["windows"]:
+        raise Broken("coverage", f"{told['name']} is not as {process.run_id} tells")
+    states = {(line["org"], line["population"], datetime.fromisoformat(line["window_start"])): line for line in lines}
+    if len(states) != len(lines):
+        raise Broken("coverage", f"{told['name']} tells of a window twice")
+    for outcome in process.outcomes:
+        slice_ = outcome.slice
+        line = states.get((slice_.org.name, slice_.population.value, slice_.window.start))
+        if line is None and not told["orgs_left_out"]:
+            raise Broken("coverage", f"{told['name']} has no line for {slice_}")
+        if line is not None and outcome.state is SliceState.COMPLETE and line["state"] != "complete":
+            raise Broken("coverage", f"{told['name']} says that {slice_} is {line['state']}")
 
 
 def unlisted(sealed: Mapping[Path, bytes]) -> set[str]:

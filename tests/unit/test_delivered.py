@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from collector.core.delivered import manifest_of, slices_of
+from collector.core.delivered import Listing, manifest_of, slices_of
 from collector.core.response import Reply, clock_skew
 
 MANIFEST: dict[str, Any] = {
@@ -52,6 +52,12 @@ def test_a_foreign_line_is_no_record(changed: dict[str, Any]) -> None:
     assert len(slices_of(json.dumps(RECORD).encode())) == 1
     with pytest.raises(ValueError, match="a line is no record"):
         slices_of(json.dumps(RECORD | changed).encode())
+
+
+def test_lines_about_windows_are_no_records_of_a_run() -> None:
+    """A ledger that is behind its directory adopts records alone."""
+    names = ["coverage-20260624T102000Z-4be1f0.jsonl", ".coverage-20260624T102000Z-4be1f0.jsonl.unsealed"]
+    assert Listing.of(names) == Listing(files={}, manifests=frozenset(), unsealed=[])
 
 
 def test_a_date_at_the_end_of_time_says_nothing_about_a_clock() -> None:

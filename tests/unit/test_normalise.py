@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from collector.core.answer import DOCUMENTED_PRODUCTS
 from collector.core.finding import Finding, absorb, missing_products
 from collector.core.normalise import normalise, record_id
-from collector.core.windows import Calendar
+from collector.core.windows import Calendar, start_of_date
 from collector.model import Answer, Granularity, Population, ProductUsage, Quality, Record, Slice, Window, Zone
 from tests.support.orgs import make_org
 
@@ -215,6 +215,48 @@ def test_windows_are_told_in_the_offsets_of_the_zone(zone: str, noon: str, start
     record = records(absorbed([made({"realtime": SOME})]), slice_=slice_)["realtime"]
     assert (record.window_start.isoformat(), record.window_end.isoformat()) == (start, end)
     assert Window(record.window_start.astimezone(UTC), record.window_end.astimezone(UTC)) == slice_.window
+
+
+@pytest.mark.parametrize(
+    ("zone", "granularity", "at", "local"),
+    [
+        ("Asia/Kolkata", Granularity.MONTH, "2026-06-15T00:00", "2026-06-01"),  # begins in May, in UTC
+        ("America/New_York", Granularity.MONTH, "2026-07-01T03:59", "2026-06-01"),
+        ("America/New_York", Granularity.WEEK, "2026-06-24T12:00", "2026-06-22"),  # a Monday
+        ("Pacific/Kiritimati", Granularity.DAY, "2026-06-23T10:00", "2026-06-24"),
+        ("Pacific/Pago_Pago", Granularity.DAY, "2026-06-23T10:59", "2026-06-22"),
+        ("America/Havana", Granularity.DAY, "2026-03-08T16:00", "2026-03-08"),  # has no midnight
+        ("Pacific/Apia", Granularity.DAY, "2011-12-30T12:00", "2011-12-31"),  # the 30th was skipped
+        ("America/St_Johns", Granularity.DAY, "2010-11-07T03:00", "2010-11-07"),  # though the clock shows the 6th again
+        ("America/St_Johns", Granularity.HOUR, "2010-11-07T03:00", "2010-11-07"),
+        ("America/New_York", Granularity.HOUR, "2026-11-01T05:30", "2026-11-01"),  # 01:30, before the shift
+        ("America/New_York", Granularity.HOUR, "2026-11-01T06:30", "2026-11-01"),  # and after it
+        ("America/New_York", Granularity.HOUR, "2026-11-01T03:30", "2026-10-31"),
+        ("Asia/Kathmandu", Granularity.HOUR, "2026-06-23T18:20", "2026-06-24"),
+    ],
+)
+def test_a_record_has_the_local_date_on_which_its_window_begins(
+    zone: str, granularity: Granularity, at: str, local: str
+) -> None:
+    org = make_org(zone=Zone.parse(zone), granularity=granularity)
+    calendar = Calendar(org.zone, granularity)
+    moment = datetime.fromisoformat(at).replace(tzinfo=UTC)
+    slice_ = Slice(org, Population.ACCOUNT_USER, Window(calendar.floor(moment), calendar.after(moment)))
+    record = records(absorbed([made({"realtime": SOME})]), slice_=slice_)["realtime"]
+    assert record.window_date.isoformat() == local
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Australia/Lord_Howe", "Pacific/Kiritimati", "-11:00"])
+def test_the_dates_of_a_year_of_days_are_all_days_of_the_year(zone: str) -> None:
+    org = make_org(zone=Zone.parse(zone))
+    days = [datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=n) for n in range(365)]
+    span = Window(*(start_of_date(date(year, 1, 1), org.zone) for year in (2026, 2027)))
+    answer = absorbed([made({"realtime": SOME})])
+    found = [
+        records(answer, slice_=Slice(org, Population.ACCOUNT_USER, window))["realtime"].window_date
+        for window in Calendar(org.zone, Granularity.DAY).split(span)
+    ]
+    assert found == [day.date() for day in days]
 
 
 def test_record_ids_are_the_same_for_ever() -> None:

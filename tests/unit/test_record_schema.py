@@ -32,6 +32,7 @@ EXAMPLE: dict[str, Any] = {
     "product": "automation",
     "granularity": "day",
     "timezone": "America/New_York",
+    "window_date": "2026-06-23",
     "window_start": "2026-06-23T00:00:00-04:00",
     "window_end": "2026-06-24T00:00:00-04:00",
     "total_tests": 8450,
@@ -39,6 +40,7 @@ EXAMPLE: dict[str, Any] = {
     "total_screenshots": None,
     "org_users": 12,
     "quality": "measured",
+    "anomalies": [],
     "collected_at": "2026-06-24T10:20:03.123456Z",
     "run_id": "20260624T102003Z-5f3a",
 }
@@ -54,7 +56,7 @@ def _is_date_time(value: object) -> bool:
 
 
 # jsonschema looks at date-time only with another package beside it; this is its rule.
-FORMATS = jsonschema.FormatChecker(["uuid"])
+FORMATS = jsonschema.FormatChecker(["uuid", "date"])
 FORMATS.checkers["date-time"] = (_is_date_time, ValueError)
 VALIDATOR = jsonschema.Draft202012Validator(record_schema(), format_checker=FORMATS)
 
@@ -124,6 +126,7 @@ def test_every_line_that_is_written_is_valid(answer: Answer, zone: str, at: date
         assert line["product"] == record.product
         assert line["quality"] in set(Quality)
         assert datetime.fromisoformat(line["window_start"]) == record.window_start
+        assert line["window_date"] == line["window_start"][:10]
         assert datetime.fromisoformat(line["collected_at"]) == record.collected_at
         assert line.get("extra") == record.extra
         assert ("extra" in line) is bool(record.extra)
@@ -157,6 +160,8 @@ def test_an_unknown_field_is_rejected(name: str) -> None:
         ("labels", []),
         ("population", "robots"),
         ("granularity", "year"),
+        ("window_date", "2026-06-23T00:00:00-04:00"),
+        ("window_date", None),
         ("window_start", "2026-06-23"),
         ("window_start", "2026-06-23T00:00:00"),
         ("window_end", "2026-06-31T00:00:00Z"),
@@ -168,6 +173,9 @@ def test_an_unknown_field_is_rejected(name: str) -> None:
         ("total_duration", 2**63),
         ("org_users", -1),
         ("quality", "guessed"),
+        ("anomalies", None),
+        ("anomalies", "shrunk"),
+        ("anomalies", {}),
         ("collected_at", "yesterday"),
         ("extra", None),
         ("extra", [1]),

@@ -22,8 +22,28 @@ from collector.model import Record
 from collector.ports import SealedFile
 
 JOURNAL = ".collector-runs"  # of a directory (`core.outputs.Journal`)
-# What `hidden` makes of the names of a manifest, of the new id of a directory, and of the two in `_try_files`.
-_SCRATCH = re.compile(r"\.(?:run|collector-output-id|probed?)-[A-Za-z0-9.-]+\.unsealed")
+# What `hidden` makes of the names of a manifest, of the lines about windows, of the new id of a directory, and of the
+# two in `_try_files`.
+_SCRATCH = re.compile(r"\.(?:run|coverage|collector-output-id|probed?)-[A-Za-z0-9.-]+\.unsealed")
+
+
+class _Content:
+    """What was written to a file."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self.lines = 0
+        self._digest = hashlib.sha256()
+
+    def add(self, lines: bytes, count: int) -> None:
+        """Note that lines were written."""
+        self.bytes += len(lines)
+        self.lines += count
+        self._digest.update(lines)
+
+    def file(self, name: str) -> SealedFile:
+        """Return the file with that content."""
+        return SealedFile(name=name, records=self.lines, bytes=self.bytes, sha256=self._digest.hexdigest())
 
 
 class DirectorySink:
@@ -36,9 +56,8 @@ class DirectorySink:
         self._seal_at = seal_at
         self._files = files
         self._number = 1
-        self._bytes = 0
-        self._records = 0
-        self._digest = hashlib.sha256()
+        self._content = _Content()
+        self._coverage = _Content()
 
     @classmethod
     def open(
@@ -62,27 +81,25 @@ class DirectorySink:
     @property
     def written(self) -> tuple[int, int]:
         """The bytes and records in the unsealed file."""
-        return self._bytes, self._records
+        return self._content.bytes, self._content.lines
 
     @property
     def full(self) -> bool:
         """Whether the unsealed file has reached the size at which it is sealed."""
-        return self._bytes >= self._seal_at
+        return self._content.bytes >= self._seal_at
 
     def next_name(self) -> str | None:
         """Return the name of the file that the next `append` begins; None while one is open."""
-        return None if self._records else self._name
+        return None if self._content.lines else self._name
 
     def append(self, records: Sequence[Record]) -> None:
         """Write whole lines to the hidden file."""
         lines = to_lines(records)
         with self._as_output_error():
-            if self._ledger_id and self._number == 1 and not self._records:
+            if self._ledger_id and self._number == 1 and not self._content.lines:
                 note(self._files, self.directory, self._run_id, self._ledger_id)
             self._files.append(hidden(self.directory, self._name), lines)
-        self._digest.update(lines)
-        self._bytes += len(lines)
-        self._records += len(records)
+        self._content.add(lines, len(records))
 
     def sync(self) -> None:
         """Make the appended lines durable."""
@@ -91,12 +108,12 @@ class DirectorySink:
 
     def close_file(self) -> SealedFile | None:
         """End the hidden file, durably; return None if it has no records."""
-        if not self._records:
+        if not self._content.lines:
             return None
         self.sync()
-        file = SealedFile(name=self._name, records=self._records, bytes=self._bytes, sha256=self._digest.hexdigest())
+        file = self._content.file(self._name)
         self._number += 1
-        self._reset()
+        self._content = _Content()
         return file
 
     def publish(self, file: SealedFile) -> None:
@@ -112,24 +129,48 @@ class DirectorySink:
                     raise (NotRenamedError if kept else OutputGoneError)(str(error)) from error
             raise
 
+    def append_coverage(self, lines: bytes, count: int) -> None:
+        """Write lines about the run's windows to their hidden file."""
+        with self._scratch(self._coverage_name) as path:
+            self._files.append(path, lines)
+        self._coverage.add(lines, count)
+
+    def seal_coverage(self) -> SealedFile | None:
+        """Seal the lines about the run's windows; return None if there are none."""
+        if not self._coverage.lines:
+            return None
+        self._seal_scratch(self._coverage_name)
+        return self._coverage.file(self._coverage_name)
+
     def write_manifest(self, manifest: bytes) -> None:
         """Seal the manifest: the last file of the run."""
         name = f"run-{self._run_id}.json"
+        with self._scratch(name) as path:
+            self._files.append(path, manifest)
+        self._seal_scratch(name)
+
+    def _seal_scratch(self, name: str) -> None:
+        with self._scratch(name) as path:
+            self._files.sync(path)
+            self._files.rename(path, self.directory / name)
+
+    @contextmanager
+    def _scratch(self, name: str) -> Iterator[Path]:
+        """Yield the hidden path of a file that no recovery seals; after a failure it is removed."""
+        path = hidden(self.directory, name)
         with self._as_output_error():
             try:
-                self._files.append(hidden(self.directory, name), manifest)
-                self._files.sync(hidden(self.directory, name))
-                self._files.rename(hidden(self.directory, name), self.directory / name)
+                yield path
             except OSError:
                 with suppress(OSError):  # the first error is raised
-                    self._files.remove(hidden(self.directory, name))
+                    self._files.remove(path)
                 raise
 
     def discard(self) -> None:
         """Remove the unsealed file, and reset its size and records."""
         with self._as_output_error():
             self._files.remove(hidden(self.directory, self._name))
-        self._reset()
+        self._content = _Content()
 
     def abandon(self) -> None:
         """Do nothing: a write to a disk doesn't wait for a reader."""
@@ -159,13 +200,13 @@ class DirectorySink:
             raise
         self._files.remove(renamed)
 
-    def _reset(self) -> None:
-        self._bytes = self._records = 0
-        self._digest = hashlib.sha256()
-
     @property
     def _name(self) -> str:
         return f"usage-{self._run_id}-{self._number:04}.jsonl"
+
+    @property
+    def _coverage_name(self) -> str:
+        return f"coverage-{self._run_id}.jsonl"
 
     @contextmanager
     def _as_output_error(self) -> Iterator[None]:

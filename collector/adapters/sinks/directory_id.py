@@ -25,10 +25,14 @@ _ID = re.compile(rb"[0-9a-f]{32}")
 
 def id_of(files: Files, directory: Path) -> str | None:
     """Return the id of a directory; None if it has no readable id."""
-    try:
-        content = (files.read(directory / ID_FILE) or b"").strip()
-    except OSError:
-        return None
+    with suppress(OSError):
+        return _read(files, directory)
+    return None
+
+
+def _read(files: Files, directory: Path) -> str | None:
+    """Return the id of a directory; None if it has none. Raises OSError."""
+    content = (files.read(directory / ID_FILE) or b"").strip()
     return content.decode("ascii") if _ID.fullmatch(content) else None
 
 
@@ -37,11 +41,11 @@ def ensure_id(files: Files, directory: Path) -> str:
     path = directory / ID_FILE
     try:
         files.make_directory(directory)
-        if (given := id_of(files, directory)) is None:
+        if (given := _read(files, directory)) is None:
             if files.size(path) is not None:  # what it contains is no id
                 files.remove(path)
             files.create_once(path, secrets.token_hex(16).encode() + b"\n")
-            given = id_of(files, directory)
+            given = _read(files, directory)
     except OSError as error:
         raise output_error(directory, error) from error
     if given is None:

@@ -12,6 +12,8 @@ from typing import Protocol
 
 from collector import disk
 
+_DIRECTORY, _FILE = 0o750, 0o640  # the records name customers; a umask may take more away
+
 
 class Files(Protocol):
     """File operations by path. Every method raises OSError, unless it says otherwise."""
@@ -78,7 +80,7 @@ class OsFiles:
 
     def make_directory(self, path: Path) -> None:
         """Create a directory and its parents, durably: a file is lost with a directory that isn't durable."""
-        for made in disk.make_directories(path):
+        for made in disk.make_directories(path, _DIRECTORY):
             disk.sync_directory(made.parent)
 
     def append(self, path: Path, content: bytes) -> None:
@@ -93,7 +95,7 @@ class OsFiles:
         """Create a file under a hidden name, then link it: a link never replaces what is there."""
         name = f".{path.name.removeprefix('.')}-{secrets.token_hex(4)}.unsealed"
         temporary = path.with_name(name)
-        with os.fdopen(disk.create_file(temporary, os.O_WRONLY, 0o644), "wb") as file:
+        with os.fdopen(disk.create_file(temporary, os.O_WRONLY, _FILE), "wb") as file:
             with suppress(OSError):  # the lock keeps other runs from removing it as abandoned
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             file.write(content)
@@ -188,7 +190,7 @@ class OsFiles:
 
     def _open_locked(self, path: Path) -> int:
         # Never through a link: another user may have put one there, to a file that only this user can write.
-        descriptor = disk.open_file(path, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW, 0o644)
+        descriptor = disk.open_file(path, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW, _FILE)
         self._open = (path, descriptor)
         # The lock shows other processes that the file is being written. Some file systems have no locks.
         with suppress(OSError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date
 from typing import Any
 
 import orjson
@@ -26,12 +26,13 @@ def as_json(record: Record) -> dict[str, Any]:
     values["collected_at"] = record.collected_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     values["run_id"] = values.pop("run_id")
     values["labels"] = dict(record.labels)
+    values["anomalies"] = list(record.anomalies)
     if record.extra is not None:
         values["extra"] = dict(record.extra)
     return values
 
 
 def _iso(value: object) -> str:
-    if isinstance(value, datetime):
+    if isinstance(value, date):
         return value.isoformat()
     raise TypeError(f"a record contains a {type(value).__name__}, which has no JSON form")

@@ -62,6 +62,14 @@ class StdoutSink:
         """Do nothing: there are no files."""
         del file
 
+    def append_coverage(self, lines: bytes, count: int) -> None:
+        """Do nothing: stdout is for records only."""
+        del lines, count
+
+    def seal_coverage(self) -> SealedFile | None:
+        """Return None: there are no files."""
+        return None
+
     def write_manifest(self, manifest: bytes) -> None:
         """Do nothing: stdout is for records only."""
         del manifest

@@ -6,7 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from collector.core.org_coverage import COUNTED, CoverageState, CredentialStanding, OrgCoverage, PopulationCoverage
+from collector.core import anomalies
+from collector.core.org_coverage import (
+    COUNTED,
+    AnomalySpan,
+    CoverageState,
+    CredentialStanding,
+    OrgCoverage,
+    PopulationCoverage,
+)
 from collector.model import Population, ProductUsage
 from collector.service.view import Observed
 from collector.service.web.choice import Choice
@@ -60,6 +68,8 @@ class PopulationDetail:
     chart: Spark
     gaps: Sequence[tuple[CoverageState, str]]
     gaps_left_out: int
+    anomalies: Sequence[tuple[str, str, str]]  # the anomaly, its meaning with the products, and when
+    anomalies_left_out: int
     reasons: Sequence[tuple[str, int]]
     usage: Sequence[tuple[str, ProductUsage]]
     users: int | None
@@ -119,6 +129,11 @@ def _population(org: OrgCoverage, population: PopulationCoverage, now: datetime)
         chart=spark(population.tests, org.last_day, height=_CHART_HEIGHT),
         gaps=[(gap.state, window_text(gap.window, org.timezone, org.granularity)) for gap in reversed(population.gaps)],
         gaps_left_out=population.gaps_left_out,
+        anomalies=[
+            (one.anomaly.value, _meaning(one), window_text(one.window, org.timezone, org.granularity))
+            for one in reversed(population.anomalies)
+        ],
+        anomalies_left_out=population.anomalies_left_out,
         reasons=sorted(_codes(population).items(), key=lambda item: (-item[1], item[0])),
         usage=[(name_text(product), usage) for product, usage in sorted(population.newest_usage.items())],
         users=population.newest_users,
@@ -128,6 +143,11 @@ def _population(org: OrgCoverage, population: PopulationCoverage, now: datetime)
             if state is not CoverageState.NOT_WANTED
         ],
     )
+
+
+def _meaning(one: AnomalySpan) -> str:
+    products = ", ".join(name_text(product) for product in one.products)
+    return anomalies.MEANING[one.anomaly] + (f" ({products})" if products else "")
 
 
 def _codes(population: PopulationCoverage) -> dict[str, int]:

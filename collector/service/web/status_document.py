@@ -44,6 +44,14 @@ class GapPart(SpanPart):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AnomalyPart(SpanPart):
+    """Windows that follow each other whose answers look wrong in one way."""
+
+    anomaly: Annotated[str, about("As in the records")]
+    products: Annotated[Sequence[str], about("That it is about; empty: all of the answer")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DaysPart:
     """The last 90 days, each as the worst of its windows."""
 
@@ -81,6 +89,8 @@ class PopulationPart:
     gaps: Annotated[Sequence[GapPart], about("What is not complete: the newest gaps, oldest first")]
     gaps_left_out: Annotated[Count, about("Older ones that are not listed")]
     reasons: Annotated[Mapping[str, Count], about("Why windows of the last 90 days are not complete: windows by code")]
+    anomalies: Annotated[Sequence[AnomalyPart], about("What looks wrong in the last 90 days: the newest, oldest first")]
+    anomalies_left_out: Annotated[Count, about("Older ones that are not listed")]
     days: DaysPart
     tests: Annotated[Sequence[Count | None], about("All products' tests of the same days; null: unknown")]
     newest_usage: Annotated[

@@ -17,6 +17,7 @@ from collector.service.health import unready
 from collector.service.view import CurrentRun, Observed
 from collector.service.web.choice import Choice, has_state
 from collector.service.web.status_document import (
+    AnomalyPart,
     ConfigPart,
     CurrentRunPart,
     DaysPart,
@@ -109,6 +110,10 @@ def _population(org: OrgCoverage, population: PopulationCoverage) -> PopulationP
         lacking=population.incomplete,
         oldest_usage=population.oldest_usage and population.oldest_usage.start,
         gaps=[_like(GapPart, _span(gap.window, org.timezone), state=gap.state) for gap in population.gaps],
+        anomalies=[
+            _like(AnomalyPart, _span(one.window, org.timezone), anomaly=one.anomaly.value, products=one.products)
+            for one in population.anomalies
+        ],
         days=DaysPart(
             first=org.last_day - timedelta(days=len(days) - 1),
             runs=[(state, sum(1 for _ in run)) for state, run in groupby(days)],

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from collector.core.anomalies import Anomaly
 from collector.core.emission import Emission, Emitted
 from collector.ledger import codec
 from collector.model import Population, ProductUsage, Quality, SliceState
@@ -49,6 +50,19 @@ def test_an_emission_survives_a_round_trip_and_its_text_is_stable(emission: Emis
     assert codec.emission_of(text) == emission
     assert list(codec.emission_of(text).products) == list(emission.products)
     assert codec.emission_text(codec.emission_of(text)) == text
+
+
+@given(st.dictionaries(st.sampled_from(Anomaly), st.lists(TEXTS, max_size=3)))
+def test_anomalies_survive_a_round_trip(anomalies: dict[Anomaly, list[str]]) -> None:
+    text = codec.anomalies_text(anomalies)
+    assert (text is None) is (not anomalies)
+    assert codec.anomalies_of(text) == anomalies
+
+
+@pytest.mark.parametrize("text", ["", "[]", "7", '{"guessed": []}', '{"shrunk": 7}'])
+def test_other_texts_are_no_anomalies(text: str) -> None:
+    with pytest.raises(codec.DamagedError):
+        codec.anomalies_of(text)
 
 
 @given(INSTANTS)

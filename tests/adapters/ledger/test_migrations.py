@@ -14,6 +14,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
+from collector.core.anomalies import Anomaly
 from collector.errors import LedgerError, RefusalReason
 from collector.ledger import SqlLedger, versions
 from collector.ledger.codec import micros
@@ -26,7 +27,7 @@ from tests.support.orgs import make_org
 
 HERE = Path(__file__).parent
 STORED = {
-    version: HERE / f"version_{version}.sql" for version in ("0001", "0002", "0003", "0004", "0005", "0006")
+    version: HERE / f"version_{version}.sql" for version in ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 }  # a ledger as a collector of that version wrote it
 SCRIPTS = Path(versions.__file__).parent / "migrations"
 
@@ -34,7 +35,7 @@ NEXT_VERSION = """
 import sqlalchemy as sa
 from alembic import op
 revision = "9999"
-down_revision = "0006"
+down_revision = "0007"
 def upgrade():
     op.add_column("run", sa.Column("note", sa.Text))
     op.execute("UPDATE run SET note = 'migrated'")
@@ -104,7 +105,9 @@ def test_a_stored_ledger_of_every_version_can_be_used(opened: Open, path: Path, 
     ledger = opened()
     acme, beta = registered(ledger, make_org("acme"), make_org("beta"))
     assert (acme.key, acme.org_id, beta.org_id) == (1, "111", None)
-    assert ledger.rows([slice_at(acme.key, 0)])[slice_at(acme.key, 0)].emission == emission()
+    row = ledger.rows([slice_at(acme.key, 0)])[slice_at(acme.key, 0)]
+    assert row.emission == emission()
+    assert row.anomalies == ({Anomaly.SHRUNK: ["automation"]} if version >= "0007" else {})
     assert {start: known.state for (_, start), known in ledger.coverage(acme.key, ALWAYS).items()} == {
         day(0): SliceState.COMPLETE,
         day(1): SliceState.FAILED,
