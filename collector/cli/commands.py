@@ -14,6 +14,7 @@ SUMMARIES: Mapping[str, str] = {
     "collect": "Collect what every org needs now.",
     "demo": "Try it without an account.",
     "healthcheck": "Test whether `serve` is alive.",
+    "ledger": "Look at the ledger, check it, back it up.",
     "plan": "Show what would be fetched.",
     "schema": "Print a JSON Schema.",
     "serve": "Run as a service, with a status page.",

@@ -45,6 +45,7 @@ from collector.ledger.calendars import Calendars
 from collector.ledger.database import PATIENCE_S, Database
 from collector.ledger.opening import open_database
 from collector.ledger.reader import LedgerReader
+from collector.ledger.versions import Migration
 from collector.model import Org, Window
 
 
@@ -95,6 +96,11 @@ class SqlLedger(LedgerReader):
             database.close()
             raise
         return cls(database, me)
+
+    @property
+    def migrated(self) -> Migration | None:
+        """That the ledger was migrated when this process opened it."""
+        return self._database.migrated
 
     @property
     def holder(self) -> Holder:

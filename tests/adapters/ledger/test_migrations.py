@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,17 @@ def query(path: Path, sql: str) -> list[tuple[object, ...]]:
     connection = sqlite3.connect(path)
     try:
         return connection.execute(sql).fetchall()
+    finally:
+        connection.close()
+
+
+KEPT = {"ledger.db.holders", "ledger.db.v0003"}
+
+
+def dump(path: Path) -> list[str]:
+    connection = sqlite3.connect(path)
+    try:
+        return list(connection.iterdump())
     finally:
         connection.close()
 
@@ -156,6 +168,28 @@ def test_an_older_ledger_is_migrated_when_it_is_opened(opened: Open, path: Path,
     opened()
     assert query(path, "SELECT version_num FROM alembic_version") == [("9999",)]
     assert query(path, "SELECT note FROM run") == [("migrated",)]
+
+
+def test_an_older_ledger_is_kept_as_it_was_beside_the_migrated_one(opened: Open, path: Path) -> None:
+    restore(STORED["0003"], path)
+    before = "\n".join(dump(path))
+    ledger = opened()
+    copy = path.with_name("ledger.db.v0003")
+    assert ledger.migrated == versions.Migration(where=str(path), from_="0003", to=versions.KNOWN[-1], copy=copy)
+    assert "\n".join(dump(copy)) == before
+    assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+    assert {one.name for one in path.parent.iterdir()} == {"ledger.db", "ledger.db-shm", "ledger.db-wal", *KEPT}
+    assert opened().migrated is None
+
+
+def test_a_ledger_that_cannot_be_kept_is_not_migrated(opened: Open, path: Path) -> None:
+    restore(STORED["0003"], path)
+    path.with_name("ledger.db.v0003").mkdir()
+    with pytest.raises(
+        LedgerError, match=r"the copy .*/ledger.db.v0003 of the ledger can't be written: Is a directory"
+    ):
+        opened()
+    assert query(path, "SELECT version_num FROM alembic_version") == [("0003",)]
 
 
 def test_a_migration_that_fails_leaves_the_ledger_as_it_was(opened: Open, path: Path, next_version: Path) -> None:
