@@ -13,6 +13,7 @@ SUMMARIES: Mapping[str, str] = {
     "check": "Test the config and each credential.",
     "collect": "Collect what every org needs now.",
     "demo": "Try it without an account.",
+    "forget": "Say that orgs are meant to be gone.",
     "healthcheck": "Test whether `serve` is alive.",
     "ledger": "Look at the ledger, check it, back it up.",
     "plan": "Show what would be fetched.",

@@ -17,7 +17,7 @@ from rich.text import Text
 from collector.adapters.clock import SystemClock
 from collector.adapters.sinks.directory_id import VisibleDirectories
 from collector.adapters.sinks.files import OsFiles
-from collector.adapters.text import count, printable, some
+from collector.adapters.text import count, printable, shell_word, some
 from collector.app.backfills import backfill_commands, zoned
 from collector.app.command import has_ledger
 from collector.app.coverage import CoverageReader
@@ -30,6 +30,7 @@ from collector.cli.streams import stdout_console
 from collector.cli.tables import add_name, new_table
 from collector.config import LoadedConfig, Settings
 from collector.core.exit_codes import ExitCode
+from collector.core.ledger_entries import RemovedOrg
 from collector.core.org_coverage import INCOMPLETE, CoverageState, OrgCoverage, PopulationCoverage
 from collector.core.outputs import KnownOutputs
 from collector.core.visible import visible
@@ -89,6 +90,7 @@ def status(strips: bool, incomplete: bool, as_json: bool, **options: Any) -> int
         reader = CoverageReader(context.config, context.scope, days=None)
         orgs = list(reader.read_all(ledger, SystemClock().now()).values())
         awaited = [(one, _is_here(one, context.config.settings)) for one in ledger.awaited()]
+        removed = ledger.removed([org.name for org in context.config.orgs])
         known = None if missing else ledger.known_outputs()
     finally:
         ledger.close()
@@ -99,6 +101,7 @@ def status(strips: bool, incomplete: bool, as_json: bool, **options: Any) -> int
         content = {
             "lacking": sum(org.incomplete for org in orgs),
             "orgs": [_as_json(org) for org in orgs],
+            "removed": [_removed(one) for one in removed],
             "awaited": [_awaited(one, is_here=is_here) for one, is_here in awaited],
         }
         click.echo(visible(orjson.dumps(content, option=orjson.OPT_INDENT_2)))
@@ -110,6 +113,8 @@ def status(strips: bool, incomplete: bool, as_json: bool, **options: Any) -> int
         for org in orgs:
             if org.begins_later:
                 console.print(_begins_later(org, org.begins_later), markup=False, highlight=False)
+        if removed:
+            _show_removed(console, removed, invocation_of(context.config, known))
         for one, is_here in awaited:
             console.print(_await(one, invocation_of(context.config, known), is_here=is_here), markup=False)
     return ExitCode.INCOMPLETE if missing or awaited or any(org.incomplete for org in orgs) else ExitCode.OK
@@ -140,6 +145,18 @@ def _show(
             console.print(f"  {command}", markup=False, highlight=False, soft_wrap=True)
         if len(commands) > _COMMANDS:
             console.print(f"  and {len(commands) - _COMMANDS} more: they are shown when these are done", markup=False)
+
+
+def _show_removed(console: Console, removed: Sequence[RemovedOrg], invocation: Invocation) -> None:
+    """Print the orgs that the config no longer has, and what a person runs who means it."""
+    names = [f"{printable(one.name)} (since {one.since:%Y-%m-%d %H:%M} UTC)" for one in removed]
+    console.print(
+        f"no longer in the config, so nothing is fetched of them: {some(names, _COMMANDS)}. If that is meant:",
+        markup=False,
+        highlight=False,
+    )
+    words = " ".join(shell_word(one.name) for one in removed[:_COMMANDS])
+    console.print(f"  {invocation.forget} {words}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _table(console: Console, orgs: Sequence[OrgCoverage]) -> Table:
@@ -232,6 +249,10 @@ def _await(one: AwaitedFile, invocation: Invocation, *, is_here: bool) -> str:
     if is_here:
         return f"unsealed{since}: {where}: its process ended before it was sealed; the next run here seals it"
     return f"awaited{since}: {where}. {why_awaited(printable(file.name), invocation.collect)}"
+
+
+def _removed(one: RemovedOrg) -> dict[str, Any]:
+    return {"org": one.name, "org_id": one.org_id, "org_name": one.org_name, "since": one.since.isoformat()}
 
 
 def _awaited(one: AwaitedFile, *, is_here: bool) -> dict[str, Any]:

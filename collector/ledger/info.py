@@ -80,5 +80,7 @@ def _size(tx: Connection) -> int:
         pages, size = (tx.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in ("page_count", "page_size"))
         return int(pages * size)
     names = [*schema.metadata.tables, versions.version_table(tx)]
-    query = text("SELECT coalesce(sum(pg_total_relation_size(to_regclass(name))), 0) FROM unnest(:names) AS name")
+    query = text(
+        "SELECT coalesce(sum(pg_total_relation_size(to_regclass(name))), 0) FROM unnest(CAST(:names AS text[])) AS name"
+    )
     return int(tx.execute(query, {"names": names}).scalar_one())

@@ -13,10 +13,10 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from collector.core.coverage import Coverage
-from collector.core.ledger_entries import CalendarChanged, CutOver, DoubtfulSlice, SliceKey, SliceRow
+from collector.core.ledger_entries import CalendarChanged, CutOver, DoubtfulSlice, RemovedOrg, SliceKey, SliceRow
 from collector.core.org_history import History
 from collector.core.outputs import KnownOutputs
-from collector.ledger import changes, history, holders, outputs, ranges, registry, views
+from collector.ledger import changes, history, holders, outputs, ranges, registry, removed, views
 from collector.ledger import slices as _slices
 from collector.ledger.damage import find_damage
 from collector.ledger.database import Readable
@@ -77,6 +77,10 @@ class LedgerReader:
     def organizations(self) -> Sequence[views.Organization]:
         """Return all orgs that the ledger knows, by name."""
         return self._database.read(views.organizations)
+
+    def removed(self, names: Collection[str]) -> Sequence[RemovedOrg]:
+        """Return the orgs that the last run of a config found gone from it; `names` are all of the config's."""
+        return self._database.read(lambda tx: removed.removed(tx, names))
 
     def locate(self, orgs: Sequence[Org], *, names: Collection[str]) -> Mapping[str, views.Organization]:
         """Return what the ledger has of orgs, by name: what the next run will find; `names` are all of the config's.

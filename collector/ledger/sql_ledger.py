@@ -20,6 +20,7 @@ from collector.core.ledger_entries import (
     CalendarChanged,
     CredentialUse,
     Holder,
+    RemovedOrg,
     SliceCommit,
     Standing,
     UnsealedFile,
@@ -36,6 +37,7 @@ from collector.ledger import (
     ranges,
     refusals,
     registry,
+    removed,
     runs,
     unsealed,
     views,
@@ -130,6 +132,14 @@ class SqlLedger(LedgerReader):
         return self._database.write(
             lambda tx: registry.register(tx, orgs, wanted_from=wanted_from, names=names, me=self._me)
         )
+
+    def note_config(self, orgs: Sequence[Org], now: datetime) -> Sequence[RemovedOrg]:
+        """Note which orgs a config has, all of it; return those that it no longer has."""
+        return self._database.write(lambda tx: removed.note(tx, orgs, now))
+
+    def forget(self, orgs: Collection[RemovedOrg], now: datetime) -> None:
+        """Note that orgs are meant to be removed. All that is known of them stays."""
+        self._database.write(lambda tx: removed.forget(tx, [one.key for one in orgs], now))
 
     def acquire(
         self, keys: Sequence[int], calendars: Mapping[int, tuple[Org, datetime | None]] | None = None

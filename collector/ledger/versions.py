@@ -9,7 +9,15 @@ from sqlalchemy import Connection, column, inspect, select, table
 
 from collector.errors import LedgerError, OlderLedgerError
 
-KNOWN = ("0001", "0002", "0003", "0004", "0005", "0006")  # oldest first; the last is what this collector works with
+KNOWN = (
+    "0001",
+    "0002",
+    "0003",
+    "0004",
+    "0005",
+    "0006",
+    "0008",
+)  # oldest first; the last is what this collector works with
 SCRIPTS = "collector.ledger:migrations"
 # Another application may use the same PostgreSQL schema, with its own alembic_version.
 _TABLES = {"sqlite": "alembic_version", "postgresql": "ledger_version"}

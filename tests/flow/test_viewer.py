@@ -12,6 +12,7 @@ import pytest
 from collector.adapters import heap
 from collector.app.coverage import CoverageReader
 from collector.config import LoadedConfig, Settings
+from collector.core.ledger_entries import RemovedOrg
 from collector.core.org_coverage import OrgCoverage
 from collector.errors import LedgerError, Rejected
 from collector.events import LaneEnded
@@ -39,6 +40,7 @@ class Reads:
     error: Exception | None = None
     asked: list[list[str]] = field(default_factory=list)
     beside: Sequence[RunView] = ()
+    gone: Sequence[RemovedOrg] = ()
 
     async def coverage(
         self, config: LoadedConfig, reader: CoverageReader, names: Iterable[str]
@@ -54,6 +56,10 @@ class Reads:
         if self.error is not None:
             raise self.error
         return self.beside
+
+    async def removed(self, config: LoadedConfig) -> Sequence[RemovedOrg]:
+        del config
+        return self.gone
 
 
 def view(during: Callable[[Viewer, Reads, Observed], Awaitable[None]]) -> None:
