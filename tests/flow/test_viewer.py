@@ -103,6 +103,20 @@ def test_where_nothing_happens_it_looks_for_files_in_doubt_and_reads_no_org(monk
     view(during)
 
 
+def test_orgs_that_a_run_finds_removed_or_a_person_forgets_are_shown_so_within_seconds() -> None:
+    async def during(viewer: Viewer, reads: Reads, seen: Observed) -> None:
+        del viewer
+        assert not seen.removed
+        reads.gone = [RemovedOrg(key=1, name="gone", org_id=None, org_name=None, since=NOW)]
+        await asyncio.sleep(5)
+        assert [one.name for one in seen.removed] == ["gone"]
+        reads.gone = []
+        await asyncio.sleep(5)
+        assert not seen.removed
+
+    view(during)
+
+
 @pytest.mark.parametrize(
     ("error", "trouble"),
     [

@@ -12,10 +12,12 @@ import secrets
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from glob import escape
 from pathlib import Path
 
 from collector import disk
 from collector.errors import LedgerError
+from collector.ledger.sqlite.failures import to_ledger_error
 
 Progress = Callable[[int, int], None]  # pages that are copied, and pages in all
 _PAGES = 4096  # in one step
@@ -35,6 +37,12 @@ def make_copy(target: Path, fill: Callable[[Path], None]) -> None:
         raise LedgerError(f"the copy {target} of the ledger can't be written: {disk.reason_of(error)}") from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def remove_leftovers(target: Path) -> None:
+    """Remove what killed processes left of a copy. The caller makes sure that nobody else makes it now."""
+    for leftover in target.parent.glob(f".{escape(target.name)}.*"):
+        leftover.unlink()
 
 
 def copy_pages(part: Path, source: sqlite3.Connection, *, progress: Progress | None = None) -> None:
@@ -60,8 +68,11 @@ def copy_pages(part: Path, source: sqlite3.Connection, *, progress: Progress | N
 
 
 def _check(part: Path) -> None:
-    with closing(sqlite3.connect(f"{part.as_uri()}?mode=ro&immutable=1", uri=True)) as copy:
-        (found,) = copy.execute("PRAGMA quick_check(1)").fetchone()
+    try:
+        with closing(sqlite3.connect(f"{part.as_uri()}?mode=ro&immutable=1", uri=True)) as copy:
+            (found,) = copy.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.Error as error:
+        raise to_ledger_error(error, str(part)) from error
     if found != "ok":
         raise LedgerError(
             f"a copy of the ledger in {part.parent} is damaged ({' '.join(str(found).split())}), and was removed: "

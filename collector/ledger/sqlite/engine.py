@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, pool
 
 from collector.ledger import versions
 from collector.ledger.database import PATIENCE_S
-from collector.ledger.sqlite.copying import copy_pages, make_copy
+from collector.ledger.sqlite.copying import copy_pages, make_copy, remove_leftovers
 from collector.ledger.sqlite.database_file import DatabaseFile
 from collector.ledger.sqlite.failures import FAILURES, damaged, replaced, to_ledger_error
 from collector.ledger.sqlite.locks import FileLocks
@@ -108,6 +108,7 @@ class SqliteDatabase:
         """Migrate the ledger, and keep it as it was in a copy beside it: no other process writes in between."""
         path = self._file.path
         copy = path.with_name(f"{path.name}.v{version}")
+        remove_leftovers(copy)
         # A connection of its own: SQLite doesn't copy out of one that is about to write.
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as source:
             make_copy(copy, lambda part: copy_pages(part, source))

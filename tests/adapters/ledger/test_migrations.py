@@ -173,6 +173,7 @@ def test_an_older_ledger_is_migrated_when_it_is_opened(opened: Open, path: Path,
 def test_an_older_ledger_is_kept_as_it_was_beside_the_migrated_one(opened: Open, path: Path) -> None:
     restore(STORED["0003"], path)
     before = "\n".join(dump(path))
+    path.with_name(".ledger.db.v0003.0123abcd").write_text("what a killed process left")
     ledger = opened()
     copy = path.with_name("ledger.db.v0003")
     assert ledger.migrated == versions.Migration(where=str(path), from_="0003", to=versions.KNOWN[-1], copy=copy)
