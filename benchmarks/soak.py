@@ -25,6 +25,7 @@ from pathlib import Path
 from collector.adapters.heap import keep_giving_back
 from collector.app.coverage import CoverageReader
 from collector.config import LoadedConfig
+from collector.core.ledger_entries import RemovedOrg
 from collector.core.org_coverage import OrgCoverage
 from collector.core.response import Reply
 from collector.errors import Failure
@@ -108,6 +109,10 @@ class Soak(ServiceWorld):
             ledger.close()
 
     async def runs_beside(self, config: LoadedConfig) -> Sequence[RunView]:
+        del config
+        return ()
+
+    async def removed(self, config: LoadedConfig) -> Sequence[RemovedOrg]:
         del config
         return ()
 

@@ -60,6 +60,10 @@ class LedgerError(CollectorError):
     """The ledger can't be read or written: damaged, newer than we are, on a full disk. Exit 5."""
 
 
+class OlderLedgerError(LedgerError):
+    """The ledger has an older version, and the command migrates nothing. Exit 5."""
+
+
 class LedgerAwayError(LedgerError):
     """The server of the ledger doesn't answer now; it may be back soon. Exit 5; `serve` waits for it."""
 

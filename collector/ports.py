@@ -20,6 +20,7 @@ from collector.core.ledger_entries import (
     CutOver,
     DoubtfulSlice,
     Holder,
+    RemovedOrg,
     SliceCommit,
     SliceKey,
     SliceRow,
@@ -180,6 +181,10 @@ class Ledger(Protocol):
         name is none of the given orgs' (it was renamed). A changed calendar without a `since` at or after the
         end of what is covered is returned as such; then nothing is returned or written of any other.
         """
+        ...
+
+    def note_config(self, orgs: Sequence[Org], now: datetime) -> Sequence[RemovedOrg]:
+        """Note which orgs a config has, all of it; return those that it no longer has, and nobody has forgotten."""
         ...
 
     def identified(self) -> Mapping[str, str]:

@@ -36,6 +36,11 @@ class Invocation:
         return f"collector status {self._ledger}"
 
     @property
+    def forget(self) -> str:
+        """The beginning of `collector forget`."""
+        return f"collector forget {self._ledger}"
+
+    @property
     def collect(self) -> str:
         """The beginning of `collector collect`."""
         return f"collector collect {self._run}"

@@ -17,6 +17,7 @@ import structlog
 from collector.adapters.sinks.directory import hidden, journal_of
 from collector.adapters.sinks.directory_id import VisibleDirectories
 from collector.adapters.sinks.files import Files, OsFiles
+from collector.adapters.text import count
 from collector.app.backfills import log_backfills, old_gaps, older_than_catch_up
 from collector.app.command import Command, ages_of, first_wanted
 from collector.app.invocation import invocation_of
@@ -26,7 +27,7 @@ from collector.config import LoadedConfig, Settings
 from collector.core.calendar_changes import calendars_overlap, cut_over
 from collector.core.delivered import Listing, has_no_ledger
 from collector.core.identities import Identities
-from collector.core.ledger_entries import CalendarChanged, CutOver, Standing
+from collector.core.ledger_entries import CalendarChanged, CutOver, RemovedOrg, Standing
 from collector.core.ranges import Last
 from collector.core.wanted import BackfillWanted, CollectWanted, Wanted
 from collector.deliver.adoption import adopt
@@ -41,6 +42,7 @@ from collector.run.session import LedgerSession, since_of
 
 log = structlog.get_logger("collector")
 
+_NAMED = 20  # orgs, in a log line
 _INTERRUPTED = (
     "the ledger has no end of run {}: it was killed, or it could not commit its end. The next `collect` fetches the "
     "windows that it did not complete. Those that are too old for that need a `backfill`: `ledger.backfill_needed` "
@@ -120,10 +122,25 @@ def register(ledger: Ledger, config: LoadedConfig, orgs: Sequence[Org], now: dat
     names = [org.name for org in config.orgs]
     standings = ledger.register(orgs, wanted_from=wanted_from, now=now, names=names)
     _refuse(config, orgs, {name: one for name, one in standings.items() if isinstance(one, CalendarChanged)})
+    log_removed(ledger.note_config(config.orgs, now))
     for org in orgs:
         if isinstance(one := standings[org.name], Standing) and one.cut_over:
             warn_of_cut_over(org, one.cut_over)
     return {name: standing for name, standing in standings.items() if isinstance(standing, Standing)}
+
+
+def log_removed(removed: Sequence[RemovedOrg]) -> None:
+    """Warn of the orgs that the config no longer has."""
+    if removed:
+        names = [one.name for one in removed]
+        log.warning(
+            "orgs.removed",
+            orgs=names[:_NAMED],
+            orgs_left_out=max(0, len(names) - _NAMED),
+            message=f"{count(len(names), 'org')} that earlier runs had {'is' if len(names) == 1 else 'are'} no longer "
+            "in the config, and nothing is fetched of them. If that is meant: `collector forget NAME`, which keeps the "
+            "history. An org that was renamed is recognised by its first answer",
+        )
 
 
 def wanted(

@@ -175,13 +175,28 @@ def ledger_of_run(config: LoadedConfig, command: str, clock: Clock, *, create: b
 def open_ledger(settings: Settings, command: str, clock: Clock, *, create: bool = True) -> SqlLedger:
     """Return the ledger of the config. Raises LedgerError that says what to do."""
     state = settings.state
-    return SqlLedger.open(
+    ledger = SqlLedger.open(
         state.url.get_secret_value(),
         command=f"collector {command}",
         now=clock.now,
         password_file=state.password_file,
         create=create,
     )
+    if (done := ledger.migrated) is not None:
+        kept = (
+            f"It is kept as it was in {done.copy}: remove that when no older collector needs it"
+            if done.copy
+            else ("Its older versions are in your backups only")
+        )
+        log.warning(
+            "ledger.migrated",
+            ledger=done.where,
+            from_version=done.from_,
+            to_version=done.to,
+            copy=str(done.copy) if done.copy else None,
+            message=f"the ledger was migrated: collectors of before can't use it any more. {kept}",
+        )
+    return ledger
 
 
 def is_file(state: State) -> bool:
@@ -197,7 +212,7 @@ def ledger_look(state: State) -> Look:
 def open_ledger_to_read(config: LoadedConfig) -> Readable:
     """Return the ledger of the config to read from, or one that remembers nothing if there is none: none is created.
 
-    Raises LedgerError that says what to do.
+    Raises LedgerError that says what to do, also for a ledger of an older version: it isn't migrated.
     """
     if not has_ledger(config):
         return NoLedger()

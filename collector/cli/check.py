@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 import orjson
+import structlog
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -22,7 +23,10 @@ from collector.cli.tables import add_name, new_table
 from collector.core.checks import Additivity
 from collector.core.exit_codes import ExitCode
 from collector.core.visible import visible
+from collector.errors import OlderLedgerError
 from collector.events import all_of
+
+log = structlog.get_logger("collector")
 
 
 @click.command(
@@ -69,8 +73,12 @@ def check(deep: bool, as_json: bool, **options: Any) -> int:
 
 
 def _refuse_overlaps(context: Context) -> None:
-    """Raise ConfigError if a run would refuse the config because of the ledger."""
-    ledger = open_ledger_to_read(context.config)
+    """Raise ConfigError if a run would refuse the config because of the ledger. An older ledger is left unread."""
+    try:
+        ledger = open_ledger_to_read(context.config)
+    except OlderLedgerError as error:
+        log.warning("ledger.older", message=f"calendars are not compared with the ledger: {error}")
+        return
     try:
         refuse_overlaps(ledger, context.config, context.scope.of(context.config.orgs))
     finally:

@@ -112,14 +112,22 @@ def apply(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
     return decorate
 
 
-config_options = apply(
+_config_option = click.option(
+    "-c",
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path),
+    help="The config file. Default: $COLLECTOR_CONFIG, config/collector.yaml, /etc/collector/collector.yaml.",
+)
+_log_options = apply(
     click.option(
-        "-c",
-        "--config",
-        "config_path",
-        type=click.Path(path_type=Path),
-        help="The config file. Default: $COLLECTOR_CONFIG, config/collector.yaml, /etc/collector/collector.yaml.",
+        "--log-level", type=Choice(["debug", "info", "warning", "error"]), help="Lowest level that is logged."
     ),
+    click.option("--log-format", type=Choice(["auto", "console", "json"]), help="Format of the logs."),
+    click.option("-q", "--quiet", is_flag=True, help="Only warnings and errors: no progress, no summary."),
+)
+config_options = apply(
+    _config_option,
     click.option(
         "--org",
         "orgs",
@@ -143,13 +151,10 @@ config_options = apply(
         type=Choice([p.value for p in Population]),
         help="Only this population; repeatable.",
     ),
-    click.option(
-        "--log-level", type=Choice(["debug", "info", "warning", "error"]), help="Lowest level that is logged."
-    ),
-    click.option("--log-format", type=Choice(["auto", "console", "json"]), help="Format of the logs."),
-    click.option("-q", "--quiet", is_flag=True, help="Only warnings and errors: no progress, no summary."),
+    _log_options,
 )
 state_option = click.option("--state", metavar="URL", help="The ledger: sqlite:///FILE, postgresql://…, or none.")
+ledger_options = apply(_config_option, state_option, _log_options)  # of a command about the ledger alone
 output_option = click.option(
     "-o", "--output", metavar="DIR", help="A directory for sealed files, or - for stdout. Default: `output.path`."
 )
@@ -235,9 +240,9 @@ class Context:
 def open_context(
     *,
     config_path: Path | None,
-    orgs: tuple[str, ...],
-    labels: tuple[str, ...],
-    populations: tuple[str, ...],
+    orgs: tuple[str, ...] = (),
+    labels: tuple[str, ...] = (),
+    populations: tuple[str, ...] = (),
     log_level: str | None,
     log_format: str | None,
     quiet: bool,

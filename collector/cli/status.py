@@ -17,7 +17,7 @@ from rich.text import Text
 from collector.adapters.clock import SystemClock
 from collector.adapters.sinks.directory_id import VisibleDirectories
 from collector.adapters.sinks.files import OsFiles
-from collector.adapters.text import count, printable, some
+from collector.adapters.text import count, printable, shell_word, some
 from collector.app.backfills import backfill_commands, zoned
 from collector.app.command import has_ledger
 from collector.app.coverage import CoverageReader
@@ -31,6 +31,7 @@ from collector.cli.tables import add_name, new_table
 from collector.config import LoadedConfig, Settings
 from collector.core.coverage_lines import to_json_lines
 from collector.core.exit_codes import ExitCode
+from collector.core.ledger_entries import RemovedOrg
 from collector.core.org_coverage import INCOMPLETE, CoverageState, OrgCoverage, PopulationCoverage
 from collector.core.outputs import KnownOutputs
 from collector.core.visible import visible
@@ -95,24 +96,30 @@ def status(strips: bool, incomplete: bool, as_json: bool, every: bool, **options
         orgs = list(reader.read_all(ledger, now).values())
         shown = [org for org in orgs if org.incomplete or org.refused] if incomplete else orgs
         awaited = [(one, _is_here(one, context.config.settings)) for one in ledger.awaited()]
+        removed = ledger.removed([org.name for org in context.config.orgs])
         known = None if missing else ledger.known_outputs()
         for org in shown if every else ():
             click.echo(to_json_lines(reader.windows(ledger, org, now)), nl=False)
     finally:
         ledger.close()
     if not as_json:
-        console = stdout_console()
+        console, invocation = stdout_console(), invocation_of(context.config, known)
         _show(console, context.config, shown, known, strips=strips)
-        _show_notes(console, shown, awaited, invocation_of(context.config, known), left_out=len(orgs) - len(shown))
+        _show_notes(console, shown, awaited, invocation, left_out=len(orgs) - len(shown))
+        if removed:
+            _show_removed(console, removed, invocation)
     elif not every:
-        click.echo(visible(orjson.dumps(_document(shown, awaited), option=orjson.OPT_INDENT_2)))
+        click.echo(visible(orjson.dumps(_document(shown, removed, awaited), option=orjson.OPT_INDENT_2)))
     return ExitCode.INCOMPLETE if missing or awaited or any(org.incomplete for org in orgs) else ExitCode.OK
 
 
-def _document(orgs: Sequence[OrgCoverage], awaited: Sequence[tuple[AwaitedFile, bool]]) -> dict[str, Any]:
+def _document(
+    orgs: Sequence[OrgCoverage], removed: Sequence[RemovedOrg], awaited: Sequence[tuple[AwaitedFile, bool]]
+) -> dict[str, Any]:
     return {
         "lacking": sum(org.incomplete for org in orgs),
         "orgs": [_as_json(org) for org in orgs],
+        "removed": [_removed(one) for one in removed],
         "awaited": [_awaited(one, is_here=is_here) for one, is_here in awaited],
     }
 
@@ -160,6 +167,18 @@ def _show(
             console.print(f"  {command}", markup=False, highlight=False, soft_wrap=True)
         if len(commands) > _COMMANDS:
             console.print(f"  and {len(commands) - _COMMANDS} more: they are shown when these are done", markup=False)
+
+
+def _show_removed(console: Console, removed: Sequence[RemovedOrg], invocation: Invocation) -> None:
+    """Print the orgs that the config no longer has, and what a person runs who means it."""
+    names = [f"{printable(one.name)} (since {one.since:%Y-%m-%d %H:%M} UTC)" for one in removed]
+    console.print(
+        f"no longer in the config, so nothing is fetched of them: {some(names, _COMMANDS)}. If that is meant:",
+        markup=False,
+        highlight=False,
+    )
+    words = " ".join(shell_word(one.name) for one in removed[:_COMMANDS])
+    console.print(f"  {invocation.forget} {words}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _table(console: Console, orgs: Sequence[OrgCoverage]) -> Table:
@@ -252,6 +271,10 @@ def _await(one: AwaitedFile, invocation: Invocation, *, is_here: bool) -> str:
     if is_here:
         return f"unsealed{since}: {where}: its process ended before it was sealed; the next run here seals it"
     return f"awaited{since}: {where}. {why_awaited(printable(file.name), invocation.collect)}"
+
+
+def _removed(one: RemovedOrg) -> dict[str, Any]:
+    return {"org": one.name, "org_id": one.org_id, "org_name": one.org_name, "since": one.since.isoformat()}
 
 
 def _awaited(one: AwaitedFile, *, is_here: bool) -> dict[str, Any]:

@@ -49,6 +49,17 @@ class CutOver:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RemovedOrg:
+    """An org that the config no longer has, and that nobody has forgotten."""
+
+    key: int
+    name: str  # the one last used
+    org_id: str | None
+    org_name: str | None
+    since: datetime  # when a run first found it gone
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Holder:
     """A process that works on orgs."""
 

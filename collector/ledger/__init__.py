@@ -4,8 +4,9 @@ docs/ledger.md describes the theory of operation.
 """
 
 from collector.ledger.database import Look
+from collector.ledger.info import LedgerInfo
 from collector.ledger.no_ledger import NoLedger
-from collector.ledger.opening import name_of, open_look
+from collector.ledger.opening import back_up, name_of, open_look
 from collector.ledger.reader import LedgerReader, open_reader
 from collector.ledger.sql_ledger import SqlLedger
 from collector.ledger.views import AwaitedFile, EndedRun, Organization
@@ -15,12 +16,14 @@ Readable = LedgerReader | NoLedger  # a ledger, or none
 __all__ = [
     "AwaitedFile",
     "EndedRun",
+    "LedgerInfo",
     "LedgerReader",
     "Look",
     "NoLedger",
     "Organization",
     "Readable",
     "SqlLedger",
+    "back_up",
     "name_of",
     "open_look",
     "open_reader",

@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 from sqlalchemy import Connection
 
 from collector.ledger.holders import Liveness
+from collector.ledger.versions import Migration
 
 T = TypeVar("T")
 PATIENCE_S = 30.0
@@ -48,6 +49,7 @@ class Database(Readable, Protocol):
     """One open ledger."""
 
     across_machines: bool  # whether processes that share it may see different file systems
+    migrated: Migration | None  # when it was opened
 
     def write(self, work: Callable[[Connection], T], *, patient: bool = True) -> T:
         """Run `work` in the only transaction that writes at that time, and commit all of it or nothing.

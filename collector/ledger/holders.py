@@ -104,6 +104,11 @@ def dead(tx: Connection, liveness: Liveness) -> list[str]:
     return liveness.dead(tx, _others(tx, ""))
 
 
+def registered(tx: Connection) -> list[Holder]:
+    """Return all holders that have a row, the first one first."""
+    return [holder_of(row) for row in tx.execute(select(schema.holder).order_by(_ROW.since, _ROW.holder_id))]
+
+
 def _others(tx: Connection, me: str) -> list[HolderRow]:
     return [
         HolderRow(holder_id=holder_id, server=server, missed_since=since)

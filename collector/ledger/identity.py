@@ -64,6 +64,6 @@ def merge(tx: Connection, fresh: int, into: int, name: str) -> None:
     for span in ranges.wanted(tx, fresh):
         ranges.want(tx, into, span)
     tx.execute(update(alias).where(alias.c.org == fresh).values(org=into))
-    tx.execute(update(org).where(org.c.id == into).values(name=name))
+    tx.execute(update(org).where(org.c.id == into).values(name=name, removed_at=None, forgotten_at=None))
     tx.execute(delete(slice_).where(slice_.c.org == fresh))
     tx.execute(delete(org).where(org.c.id == fresh))

@@ -17,6 +17,7 @@ from collector.core.ledger_entries import (
     CutOver,
     DoubtfulSlice,
     Holder,
+    RemovedOrg,
     SliceCommit,
     SliceKey,
     SliceRow,
@@ -58,6 +59,14 @@ class NoLedger:
             org.name: Standing(key=key, org_id=None, wanted_from=wanted_from[org.name], calendar_since=None)
             for key, org in enumerate(orgs)
         }
+
+    def note_config(self, orgs: Sequence[Org], now: datetime) -> Sequence[RemovedOrg]:
+        """Return no org: nothing is remembered of configs."""
+        return ()
+
+    def removed(self, names: Collection[str]) -> Sequence[RemovedOrg]:
+        """Return no org: nothing is remembered of configs."""
+        return ()
 
     def identified(self) -> Mapping[str, str]:
         """Return no organization."""

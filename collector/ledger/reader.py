@@ -14,13 +14,15 @@ from sqlalchemy import Connection
 
 from collector.core.coverage import Coverage
 from collector.core.coverage_lines import Accounts
-from collector.core.ledger_entries import CalendarChanged, CutOver, DoubtfulSlice, SliceKey, SliceRow
+from collector.core.ledger_entries import CalendarChanged, CutOver, DoubtfulSlice, RemovedOrg, SliceKey, SliceRow
 from collector.core.org_history import History
 from collector.core.outputs import KnownOutputs
-from collector.ledger import changes, history, holders, outputs, ranges, registry, views
+from collector.ledger import changes, history, holders, outputs, ranges, registry, removed, views
 from collector.ledger import slices as _slices
+from collector.ledger.damage import find_damage
 from collector.ledger.database import Readable
 from collector.ledger.digest import Digest
+from collector.ledger.info import LedgerInfo, read_info
 from collector.ledger.opening import open_readable
 from collector.model import Org, Population, Window
 
@@ -34,6 +36,16 @@ class LedgerReader:
     def close(self) -> None:
         """Close the ledger."""
         self._database.close()
+
+    def info(self) -> LedgerInfo:
+        """Return what the whole ledger is."""
+        return self._database.read(
+            lambda tx: read_info(tx, where=self._database.where, liveness=self._database.liveness)
+        )
+
+    def damage(self, *, limit: int) -> Sequence[str]:
+        """Return the first things that are wrong with it. It reads all of it."""
+        return self._database.read(lambda tx: find_damage(tx, limit=limit))
 
     def known_outputs(self) -> KnownOutputs:
         """Return the ledger's id, and where its records went, the latest first."""
@@ -70,6 +82,10 @@ class LedgerReader:
     def organizations(self) -> Sequence[views.Organization]:
         """Return all orgs that the ledger knows, by name."""
         return self._database.read(views.organizations)
+
+    def removed(self, names: Collection[str]) -> Sequence[RemovedOrg]:
+        """Return the orgs that the last run of a config found gone from it; `names` are all of the config's."""
+        return self._database.read(lambda tx: removed.removed(tx, names))
 
     def locate(self, orgs: Sequence[Org], *, names: Collection[str]) -> Mapping[str, views.Organization]:
         """Return what the ledger has of orgs, by name: what the next run will find; `names` are all of the config's.
@@ -132,10 +148,11 @@ class LedgerReader:
         return holders.dead(tx, self._database.liveness)
 
 
-def open_reader(url: str, *, password_file: Path | None = None) -> LedgerReader | None:
-    """Return a reader of the ledger of a URL; None if there is no ledger. An older ledger is migrated.
+def open_reader(url: str, *, password_file: Path | None = None, older: bool = False) -> LedgerReader | None:
+    """Return a reader of the ledger of a URL; None if there is no ledger. Migrates nothing.
 
+    With `older` it may have an older version: then only `info` and `damage` can be read.
     Raises LedgerError that says what to do.
     """
-    database = open_readable(url, password_file=password_file)
+    database = open_readable(url, password_file=password_file, older=older)
     return None if database is None else LedgerReader(database)

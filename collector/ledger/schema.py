@@ -49,6 +49,9 @@ org = Table(
     Column("wanted_from", BigInteger, nullable=False),
     Column("holder", ForeignKey("holder.holder_id", name="org_holder", ondelete="SET NULL")),
     Column("changed", BigInteger, nullable=False, server_default="0"),  # see `changes`
+    Column("config", String(32)),  # which config had it last (see `removed`); null: none since this is noted
+    Column("removed_at", BigInteger),  # when a run of that config first found it gone
+    Column("forgotten_at", BigInteger),  # when a person said that it is meant
     UniqueConstraint("org_id", name="org_org_id"),
     Index("org_changed", "changed"),
     sqlite_autoincrement=True,

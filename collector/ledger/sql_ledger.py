@@ -20,6 +20,7 @@ from collector.core.ledger_entries import (
     CalendarChanged,
     CredentialUse,
     Holder,
+    RemovedOrg,
     SliceCommit,
     Standing,
     UnsealedFile,
@@ -36,6 +37,7 @@ from collector.ledger import (
     ranges,
     refusals,
     registry,
+    removed,
     runs,
     unsealed,
     views,
@@ -45,6 +47,7 @@ from collector.ledger.calendars import Calendars
 from collector.ledger.database import PATIENCE_S, Database
 from collector.ledger.opening import open_database
 from collector.ledger.reader import LedgerReader
+from collector.ledger.versions import Migration
 from collector.model import Org, Window
 
 
@@ -97,6 +100,11 @@ class SqlLedger(LedgerReader):
         return cls(database, me)
 
     @property
+    def migrated(self) -> Migration | None:
+        """That the ledger was migrated when this process opened it."""
+        return self._database.migrated
+
+    @property
     def holder(self) -> Holder:
         """The row of this process, as other processes see it."""
         return self._me
@@ -124,6 +132,14 @@ class SqlLedger(LedgerReader):
         return self._database.write(
             lambda tx: registry.register(tx, orgs, wanted_from=wanted_from, names=names, me=self._me)
         )
+
+    def note_config(self, orgs: Sequence[Org], now: datetime) -> Sequence[RemovedOrg]:
+        """Note which orgs a config has, all of it; return those that it no longer has."""
+        return self._database.write(lambda tx: removed.note(tx, orgs, now))
+
+    def forget(self, orgs: Collection[RemovedOrg], now: datetime) -> None:
+        """Note that orgs are meant to be removed. All that is known of them stays."""
+        self._database.write(lambda tx: removed.forget(tx, [one.key for one in orgs], now))
 
     def acquire(
         self, keys: Sequence[int], calendars: Mapping[int, tuple[Org, datetime | None]] | None = None

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
+
 from sqlalchemy import Connection, column, inspect, select, table
 
-from collector.errors import LedgerError
+from collector.errors import LedgerError, OlderLedgerError
 
 KNOWN = (
     "0001",
@@ -14,10 +17,21 @@ KNOWN = (
     "0005",
     "0006",
     "0007",
+    "0008",
 )  # oldest first; the last is what this collector works with
 SCRIPTS = "collector.ledger:migrations"
 # Another application may use the same PostgreSQL schema, with its own alembic_version.
 _TABLES = {"sqlite": "alembic_version", "postgresql": "ledger_version"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Migration:
+    """That a ledger was migrated when it was opened."""
+
+    where: str
+    from_: str
+    to: str
+    copy: Path | None  # of the ledger as it was before
 
 
 def version_table(tx: Connection) -> str:
@@ -44,6 +58,16 @@ def is_older(version: str | None, where: str) -> bool:
             "upgrade the collector"
         )
     return version != KNOWN[-1]
+
+
+def require_current(version: str | None, where: str) -> None:
+    """Raise LedgerError if a ledger doesn't have our version: one who reads migrates nothing."""
+    if is_older(version, where):
+        raise OlderLedgerError(
+            f"the ledger {where} has version {version}, and this collector works with version {KNOWN[-1]}. Commands "
+            "that only read don't migrate it; the next `collect`, `backfill` or `serve` does: run one of them first. "
+            "`collector ledger info` shows the ledger as it is"
+        )
 
 
 def migrate(tx: Connection) -> None:

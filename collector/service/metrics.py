@@ -20,6 +20,7 @@ from collector.events import Event
 from collector.model import Zone
 from collector.service.health import unready
 from collector.service.loop import COMMAND
+from collector.service.org_metrics import removed_metric
 from collector.service.org_text import OrgText, Wanted
 from collector.service.view import Observed, RunView
 
@@ -89,6 +90,7 @@ class _Now(Collector):
         if observed.config_refused_at is not None:
             yield _moment("config_last_reload_failure", "When the config was refused", observed.config_refused_at)
         if observed.snapshot_at is not None:
+            yield removed_metric(len(observed.removed))
             yield _moment("snapshot", "When the ledger was read for what is shown of orgs", observed.snapshot_at)
 
     def _interval_s(self, observed: Observed) -> float:

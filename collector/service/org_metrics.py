@@ -35,12 +35,15 @@ class OrgMetrics(Collector):
     orgs: Mapping[str, OrgCoverage] = field(default_factory=dict)
     per_org: bool = True
     usage: bool = False
+    removed: int | None = None  # orgs that the config no longer has; None: another collector has the gauge
     products: Bounded = field(default_factory=lambda: Bounded.of(PRODUCTS, _DOCUMENTED))
 
     def collect(self) -> Iterator[Metric]:
         """Yield all families; those that are switched off are left out."""
         orgs = self.orgs.values()
         yield from self.fleet(orgs)
+        if self.removed is not None:
+            yield removed_metric(self.removed)
         if self.per_org:
             yield from self.each(orgs, usage=self.usage)
 
@@ -53,6 +56,11 @@ class OrgMetrics(Collector):
         yield from _each(orgs)
         if usage:
             yield from _usage(orgs, self.products)
+
+
+def removed_metric(orgs: int) -> GaugeMetricFamily:
+    """Return the gauge of the orgs that the config no longer has."""
+    return _value("orgs_removed", "Orgs that the config no longer has, and that nobody has forgotten", orgs)
 
 
 def _fleet(orgs: Collection[OrgCoverage]) -> Iterator[Metric]:

@@ -102,9 +102,10 @@ def _read(config: LoadedConfig, scope: Scope, clock: Clock) -> OrgMetrics:
     ledger = open_ledger(config.settings, "push", clock)
     try:
         orgs = CoverageReader(config, scope).read_all(ledger, clock.now())
+        removed = ledger.removed([org.name for org in config.orgs])
     finally:
         ledger.close()
-    return OrgMetrics(orgs=orgs, per_org=service.org_metrics, usage=service.usage_metrics)
+    return OrgMetrics(orgs=orgs, per_org=service.org_metrics, usage=service.usage_metrics, removed=len(removed))
 
 
 def _send(config: LoadedConfig, command: Command, registry: CollectorRegistry, orgs: OrgMetrics | None) -> None:

@@ -30,6 +30,7 @@ from collector.app.scope import Scope
 from collector.app.wiring import is_file, ledger_look, new_run_id, open_ledger, run_once
 from collector.config import LoadedConfig, files_now
 from collector.config.sections import State
+from collector.core.ledger_entries import RemovedOrg
 from collector.core.org_coverage import OrgCoverage
 from collector.errors import ConfigError, LedgerError, place_of
 from collector.events import Listener, all_of
@@ -126,6 +127,11 @@ class ServiceHost:
         ours = Command(name=COMMAND, range_=None, scope=self._scope).label
         runs = await self.read(config, lambda ledger: ledger.ended_beside(ours, RUNS_SHOWN))
         return [past_view(run, run.command) for run in runs]
+
+    async def removed(self, config: LoadedConfig) -> Sequence[RemovedOrg]:
+        """Return the orgs that the config no longer has, by name. Raises LedgerError."""
+        names = [org.name for org in config.orgs]
+        return await self.read(config, lambda ledger: ledger.removed(names))
 
     async def coverage(
         self, config: LoadedConfig, reader: CoverageReader, names: Iterable[str]

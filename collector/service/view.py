@@ -11,6 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from collector.app.invocation import Invocation
+from collector.core.ledger_entries import RemovedOrg
 from collector.core.org_coverage import OrgCoverage
 from collector.errors import Problem
 from collector.model import SliceState
@@ -75,6 +76,7 @@ class Observed:
     runs: Sequence[RunView] = ()  # of the service, newest first
     beside: Sequence[RunView] = ()  # of other commands on the same ledger, newest first
     orgs: Mapping[str, OrgCoverage] = field(default_factory=dict)  # by name, in the order of the config
+    removed: Sequence[RemovedOrg] = ()  # that the config no longer has, by name
     snapshot_at: datetime | None = None  # None: the ledger has not been read yet
     troubles: Mapping[Part, str] = field(default_factory=dict)  # why a part can't be used now
     back_at: datetime | None = None  # when ledger or output last came back

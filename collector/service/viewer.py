@@ -17,6 +17,7 @@ import structlog
 from collector.app.coverage import CoverageReader
 from collector.app.scope import EVERYTHING, Scope
 from collector.config import LoadedConfig
+from collector.core.ledger_entries import RemovedOrg
 from collector.core.org_coverage import OrgCoverage
 from collector.errors import CollectorError, place_of
 from collector.events import Event, LaneEnded, SliceCommitted
@@ -45,6 +46,10 @@ class Reads(Protocol):
 
     async def runs_beside(self, config: LoadedConfig) -> Sequence[RunView]:
         """Return the ended runs of other commands that are in the ledger, newest first. Raises LedgerError."""
+        ...
+
+    async def removed(self, config: LoadedConfig) -> Sequence[RemovedOrg]:
+        """Return the orgs that the config no longer has, by name. Raises LedgerError."""
         ...
 
 
@@ -117,6 +122,7 @@ class Viewer:
             self._views |= {name: view for name, view in found.items() if self._views.get(name) != view}
             self._dirty |= dict.fromkeys(self._reader.changed())
             self._observed.beside = await self._reads.runs_beside(self._config)
+            self._observed.removed = await self._reads.removed(self._config)
             self._failures = 0
             self._observed.note_trouble(Part.COVERAGE, None)
         except CollectorError as error:

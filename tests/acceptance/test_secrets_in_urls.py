@@ -44,7 +44,10 @@ COMMANDS = {
     "check": ["check"],
     "plan": ["plan", "--last", "1d"],
     "status": ["status"],
+    "forget": ["forget", "beta"],
     "healthcheck": ["healthcheck"],
+    "ledger backup": ["ledger", "backup", "copy.db"],
+    "ledger info": ["ledger", "info"],
 }
 
 

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from collector.app.coverage import CoverageReader
 from collector.config import LoadedConfig
 from collector.core.exit_codes import ExitCode
+from collector.core.ledger_entries import RemovedOrg
 from collector.core.org_coverage import CoverageState, CredentialStanding, CredentialStatus, OrgCoverage
 from collector.errors import RefusalReason
 from collector.events import SliceCommitted
@@ -233,6 +234,10 @@ class Reads:
         del config
         assert self._ledger is not None
         return [past_view(run, run.command) for run in self._ledger.ended_beside("serve", 50)]
+
+    async def removed(self, config: LoadedConfig) -> Sequence[RemovedOrg]:
+        assert self._ledger is not None
+        return self._ledger.removed([org.name for org in config.orgs])
 
 
 def test_a_service_that_was_restarted_knows_refused_orgs_at_once_and_tries_them_once(tmp_path: Path) -> None:

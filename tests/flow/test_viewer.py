@@ -12,6 +12,7 @@ import pytest
 from collector.adapters import heap
 from collector.app.coverage import CoverageReader
 from collector.config import LoadedConfig, Settings
+from collector.core.ledger_entries import RemovedOrg
 from collector.core.org_coverage import OrgCoverage
 from collector.errors import LedgerError, Rejected
 from collector.events import LaneEnded
@@ -39,6 +40,7 @@ class Reads:
     error: Exception | None = None
     asked: list[list[str]] = field(default_factory=list)
     beside: Sequence[RunView] = ()
+    gone: Sequence[RemovedOrg] = ()
 
     async def coverage(
         self, config: LoadedConfig, reader: CoverageReader, names: Iterable[str]
@@ -54,6 +56,10 @@ class Reads:
         if self.error is not None:
             raise self.error
         return self.beside
+
+    async def removed(self, config: LoadedConfig) -> Sequence[RemovedOrg]:
+        del config
+        return self.gone
 
 
 def view(during: Callable[[Viewer, Reads, Observed], Awaitable[None]]) -> None:
@@ -93,6 +99,20 @@ def test_where_nothing_happens_it_looks_for_files_in_doubt_and_reads_no_org(monk
         await asyncio.sleep(60)
         assert reads.asked.count([]) == len(reads.asked) == 20
         assert (seen.orgs is before, seen.snapshot_at) == (True, read_at)
+
+    view(during)
+
+
+def test_orgs_that_a_run_finds_removed_or_a_person_forgets_are_shown_so_within_seconds() -> None:
+    async def during(viewer: Viewer, reads: Reads, seen: Observed) -> None:
+        del viewer
+        assert not seen.removed
+        reads.gone = [RemovedOrg(key=1, name="gone", org_id=None, org_name=None, since=NOW)]
+        await asyncio.sleep(5)
+        assert [one.name for one in seen.removed] == ["gone"]
+        reads.gone = []
+        await asyncio.sleep(5)
+        assert not seen.removed
 
     view(during)
 

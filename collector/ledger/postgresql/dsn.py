@@ -9,13 +9,14 @@ from __future__ import annotations
 import difflib
 import hashlib
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, unquote
 
 from psycopg import ProgrammingError, pq
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from collector.core.urls import UnclearUrlError, Url
 from collector.errors import LedgerError
@@ -89,6 +90,18 @@ class Dsn:
         at = ",".join(f"{host}:{port}" if port else host for host, port in zip(hosts, ports, strict=False))
         schema = "" if self.schema == SCHEMA else f"?schema={self.schema}"
         return f"postgresql://{at}/{self.params['dbname']}{schema}"
+
+    def dump_command(self, target: Path) -> str:
+        """Return the command that backs up the schema to a file. It has no secret: `pg_dump` asks for the password."""
+        secrets = {option.keyword.decode() for option in pq.Conninfo.get_defaults() if option.dispchar == b"*"}
+        params = {name: value for name, value in self.params.items() if name not in secrets}
+        words = [
+            f"--dbname={make_conninfo(**params)}",
+            f"--schema={self.schema}",
+            "--format=custom",
+            f"--file={target}",
+        ]
+        return shlex.join(["pg_dump", *words])
 
     def lock_key(self, name: str) -> int:
         """Return the key of an advisory lock. It differs between ledgers that share a database."""

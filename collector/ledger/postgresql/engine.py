@@ -54,6 +54,7 @@ class PostgresDatabase:
         self._write = _WRITE.format(key=dsn.lock_key("write"))
         self._begin = ""
         self._gave_up = False
+        self.migrated: versions.Migration | None = None
         # Statement parameters must not appear in logs.
         self._engine = create_engine(
             "postgresql+psycopg://",
@@ -75,7 +76,7 @@ class PostgresDatabase:
             if version is None and not create:
                 raise gone(database.where)
             if version is None or versions.is_older(version, database.where):
-                database.write(database._create_or_migrate)
+                database.migrated = database.write(database._create_or_migrate)
         except BaseException:
             database.liveness.end()
             database.close()
@@ -83,15 +84,15 @@ class PostgresDatabase:
         return database
 
     @classmethod
-    def open_to_read(cls, dsn: Dsn) -> PostgresDatabase | None:
-        """Open the ledger if it exists; migrate it if it is older. Raises LedgerError."""
+    def open_to_read(cls, dsn: Dsn, *, older: bool = False) -> PostgresDatabase | None:
+        """Open the ledger if it exists; one of an older version only if `older` is set. Raises LedgerError."""
         database = cls(dsn, durable=True, patience_s=PATIENCE_S)
         try:
             database._connect_first()
             version = database.read(versions.version_of)
             if version is not None:
-                if versions.is_older(version, database.where):
-                    database.write(database._create_or_migrate)
+                if not (versions.is_older(version, database.where) and older):
+                    versions.require_current(version, database.where)
                 return database
         except BaseException:
             database.close()
@@ -160,7 +161,7 @@ class PostgresDatabase:
                 driver.rollback()
             raise
 
-    def _create_or_migrate(self, tx: Connection) -> None:
+    def _create_or_migrate(self, tx: Connection) -> versions.Migration | None:
         """Create the tables, or migrate them to our version. Another process may already have done so."""
         schema = self._dsn.schema
         tx.execute(text("SET LOCAL statement_timeout = 0"))
@@ -175,8 +176,12 @@ class PostgresDatabase:
                     f"the schema {schema!r} of {self.where} has a table {min(foreign)!r} of another "
                     "application: name another schema with ?schema=… in state.url"
                 )
-        if version is None or versions.is_older(version, self.where):
-            versions.migrate(tx)
+        if version is not None and not versions.is_older(version, self.where):
+            return None
+        versions.migrate(tx)
+        if version is None:
+            return None
+        return versions.Migration(where=self.where, from_=version, to=versions.KNOWN[-1], copy=None)
 
     def _close_session(self) -> None:
         """Close the session, in whatever state it is."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,6 +15,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, pool
 
 from collector.ledger import versions
 from collector.ledger.database import PATIENCE_S
+from collector.ledger.sqlite.copying import copy_pages, make_copy, remove_leftovers
 from collector.ledger.sqlite.database_file import DatabaseFile
 from collector.ledger.sqlite.failures import FAILURES, damaged, replaced, to_ledger_error
 from collector.ledger.sqlite.locks import FileLocks
@@ -32,6 +34,7 @@ class SqliteDatabase:
         self.where = str(file.path)
         self.liveness = liveness
         self._file = file
+        self.migrated: versions.Migration | None = None
         self._begin = "BEGIN"
         event.listen(engine, "begin", self._on_begin)
         self._opened = file.identity()
@@ -97,8 +100,20 @@ class SqliteDatabase:
         connection.exec_driver_sql(self._begin)
 
     def _check(self, size: int) -> None:
-        if versions.is_older(self.read(lambda tx: version_of(tx, self.where, size)), self.where):
-            self.write(versions.migrate)
+        version = self.read(lambda tx: version_of(tx, self.where, size))
+        if versions.is_older(version, self.where):
+            self.migrated = self.write(lambda tx: self._migrate(tx, str(version)))
+
+    def _migrate(self, tx: Connection, version: str) -> versions.Migration:
+        """Migrate the ledger, and keep it as it was in a copy beside it: no other process writes in between."""
+        path = self._file.path
+        copy = path.with_name(f"{path.name}.v{version}")
+        remove_leftovers(copy)
+        # A connection of its own: SQLite doesn't copy out of one that is about to write.
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as source:
+            make_copy(copy, lambda part: copy_pages(part, source))
+        versions.migrate(tx)
+        return versions.Migration(where=self.where, from_=version, to=versions.KNOWN[-1], copy=copy)
 
 
 def version_of(tx: Connection, where: str, size: int) -> str | None:

@@ -23,7 +23,7 @@ from collector.errors import LedgerError
 from collector.ledger import versions
 from collector.ledger.database import PATIENCE_S
 from collector.ledger.sqlite.database_file import DatabaseFile
-from collector.ledger.sqlite.engine import SqliteDatabase, version_of
+from collector.ledger.sqlite.engine import version_of
 from collector.ledger.sqlite.failures import FAILURES, to_ledger_error
 from collector.ledger.sqlite.locks import FileLocks
 
@@ -45,8 +45,8 @@ class SqliteReader:
         event.listen(self._engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
 
     @classmethod
-    def open(cls, file: DatabaseFile) -> SqliteReader | None:
-        """Open the ledger if it exists; migrate it if it is older. Raises LedgerError."""
+    def open(cls, file: DatabaseFile, *, older: bool = False) -> SqliteReader | None:
+        """Open the ledger if it exists; one of an older version only if `older` is set. Raises LedgerError."""
         try:
             if not file.exists():
                 return None
@@ -54,8 +54,9 @@ class SqliteReader:
         except OSError as error:
             raise to_ledger_error(error, str(file.path)) from error
         reader = cls(file)
-        if versions.is_older(reader.read(lambda tx: version_of(tx, reader.where, size)), reader.where):
-            SqliteDatabase.open(file, durable=True).close()
+        version = reader.read(lambda tx: version_of(tx, reader.where, size))
+        if not (versions.is_older(version, reader.where) and older):
+            versions.require_current(version, reader.where)
         return reader
 
     def read(self, work: Callable[[Connection], T]) -> T:

@@ -17,6 +17,7 @@ from collector.service.view import Observed
 from collector.service.web.assets import Asset
 from collector.service.web.choice import PER_PAGE, Choice, Shown, Sort, has_state, labels_of, ordered
 from collector.service.web.detail import detail
+from collector.service.web.removed import removed
 from collector.service.web.rows import in_doubt_command, row
 from collector.service.web.runs import runs
 from collector.service.web.strip import MEANING, axis, shape
@@ -78,6 +79,7 @@ class Page:
             now=now,
             root="",
             verdict=verdict(seen, now=now),
+            removed=removed(seen, now=now),
             in_doubt=in_doubt_command(all_orgs, seen.invocation),
             runs=runs(seen, now=now),
             choice=choice,

@@ -120,6 +120,16 @@ class OrgPart:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RemovedPart:
+    """An org that the config no longer has. It is listed until `collector forget`."""
+
+    org: Annotated[str, about("The name that it had in the config")]
+    org_id: Annotated[str | None, about("The organization's id, as the API said it; null: no answer came")]
+    org_name: Annotated[str | None, about("The organization's name, as the API said it")]
+    since: Annotated[datetime, about("When a run first found it gone")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigPart:
     """The config file."""
 
@@ -190,6 +200,7 @@ class StatusDocument:
     orgs_total: Annotated[Count, about("Orgs of the config")]
     orgs_lacking: Annotated[Count, about("Of them with a window that is not complete")]
     credentials_refused: Annotated[Count, about("Of them with a refused credential")]
+    orgs_removed: Annotated[Sequence[RemovedPart], about("Orgs that earlier runs had and the config no longer has")]
     orgs: Annotated[
         Sequence[OrgPart], about("In the order of the config: those that `?q=`, `?state=`, `?label=` choose, else all")
     ]

@@ -24,6 +24,7 @@ from collector.service.web.status_document import (
     GapPart,
     OrgPart,
     PopulationPart,
+    RemovedPart,
     RunPart,
     SchedulePart,
     SpanPart,
@@ -85,6 +86,7 @@ def status_document(seen: Observed, choice: Choice = EVERYTHING, *, now: datetim
         orgs_total=len(orgs),
         orgs_lacking=sum(org.incomplete > 0 for org in orgs),
         credentials_refused=sum(org.refused for org in orgs),
+        orgs_removed=[_like(RemovedPart, one, org=one.name) for one in seen.removed],
         orgs=[_org(org) for org in orgs if choice.matches(org) and has_state(org, choice.shown)],
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ from tests.support.orgs import make_org
 
 HERE = Path(__file__).parent
 STORED = {
-    version: HERE / f"version_{version}.sql" for version in ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
+    version: HERE / f"version_{version}.sql"
+    for version in ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
 }  # a ledger as a collector of that version wrote it
 SCRIPTS = Path(versions.__file__).parent / "migrations"
 
@@ -35,7 +37,7 @@ NEXT_VERSION = """
 import sqlalchemy as sa
 from alembic import op
 revision = "9999"
-down_revision = "0007"
+down_revision = "0008"
 def upgrade():
     op.add_column("run", sa.Column("note", sa.Text))
     op.execute("UPDATE run SET note = 'migrated'")
@@ -60,6 +62,17 @@ def query(path: Path, sql: str) -> list[tuple[object, ...]]:
     connection = sqlite3.connect(path)
     try:
         return connection.execute(sql).fetchall()
+    finally:
+        connection.close()
+
+
+KEPT = {"ledger.db.holders", "ledger.db.v0003"}
+
+
+def dump(path: Path) -> list[str]:
+    connection = sqlite3.connect(path)
+    try:
+        return list(connection.iterdump())
     finally:
         connection.close()
 
@@ -159,6 +172,29 @@ def test_an_older_ledger_is_migrated_when_it_is_opened(opened: Open, path: Path,
     opened()
     assert query(path, "SELECT version_num FROM alembic_version") == [("9999",)]
     assert query(path, "SELECT note FROM run") == [("migrated",)]
+
+
+def test_an_older_ledger_is_kept_as_it_was_beside_the_migrated_one(opened: Open, path: Path) -> None:
+    restore(STORED["0003"], path)
+    before = "\n".join(dump(path))
+    path.with_name(".ledger.db.v0003.0123abcd").write_text("what a killed process left")
+    ledger = opened()
+    copy = path.with_name("ledger.db.v0003")
+    assert ledger.migrated == versions.Migration(where=str(path), from_="0003", to=versions.KNOWN[-1], copy=copy)
+    assert "\n".join(dump(copy)) == before
+    assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+    assert {one.name for one in path.parent.iterdir()} == {"ledger.db", "ledger.db-shm", "ledger.db-wal", *KEPT}
+    assert opened().migrated is None
+
+
+def test_a_ledger_that_cannot_be_kept_is_not_migrated(opened: Open, path: Path) -> None:
+    restore(STORED["0003"], path)
+    path.with_name("ledger.db.v0003").mkdir()
+    with pytest.raises(
+        LedgerError, match=r"the copy .*/ledger.db.v0003 of the ledger can't be written: Is a directory"
+    ):
+        opened()
+    assert query(path, "SELECT version_num FROM alembic_version") == [("0003",)]
 
 
 def test_a_migration_that_fails_leaves_the_ledger_as_it_was(opened: Open, path: Path, next_version: Path) -> None:

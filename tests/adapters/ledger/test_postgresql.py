@@ -95,6 +95,12 @@ def test_an_older_ledger_is_migrated_when_it_is_opened(
         patched.setattr(versions, "migrate", to_first)
         PostgresDatabase.open(Dsn.of(url), durable=False).close()
     schema = schema_of(url)
+    with pytest.raises(LedgerError, match=r"has version 0001, and this collector works with version"):
+        open_reader(url)
+    older = open_reader(url, older=True)
+    assert older is not None
+    assert (older.info().version, older.info().current, older.damage(limit=9)) == ("0001", None, [])
+    older.close()
     server.sql(
         f"""
         INSERT INTO {schema}.org (id, name, wanted_from) VALUES (7, 'acme', 0);
@@ -108,9 +114,35 @@ def test_an_older_ledger_is_migrated_when_it_is_opened(
     )
     ledger = opened()
     assert ledger._database.read(versions.version_of) == versions.KNOWN[-1] != "0001"
+    assert ledger.migrated is not None
+    assert (ledger.migrated.from_, ledger.migrated.copy) == ("0001", None)
     assert ledger.acquire([registered(ledger, make_org())[0].key]) == {}
     found = server.sql(f"SELECT name, reason, message, first_at, last_at FROM {schema}.refusal", DATABASE)
     assert found == [("acme", "credential", None, 6, 8)]
+
+
+def test_a_ledger_shows_what_it_holds_and_what_is_damaged(server: Server, opened: Open, url: str) -> None:
+    ledger = opened()
+    (standing,) = registered(ledger, make_org())
+    ledger.commit([commit(standing.key, n) for n in range(3)], None)
+    reader = open_reader(url)
+    assert reader is not None
+    info = reader.info()
+    assert (info.orgs, info.slices, info.runs, info.unsealed) == (1, 3, 0, 0)
+    assert info.size > 100_000
+    assert info.current is not None
+    assert info.current.processes == [ledger.holder]
+    assert reader.damage(limit=9) == []
+    schema = schema_of(url)
+    server.sql(
+        f"""SET session_replication_role = replica; DELETE FROM {schema}.org; UPDATE {schema}.slice SET emission = 'x'
+        WHERE start = (SELECT max(start) FROM {schema}.slice)""",
+        DATABASE,
+    )
+    found = reader.damage(limit=9)
+    assert "slice.org: 3 rows name a row of org that doesn't exist" in found
+    assert found[-1].startswith(f"slice of org {standing.key}, population 0, start ")
+    reader.close()
 
 
 def test_a_newer_ledger_is_refused_and_not_changed(server: Server, opened: Open, url: str) -> None:

@@ -140,9 +140,17 @@ def test_a_database_of_another_program_is_refused_and_not_changed(path: Path) ->
     assert path.read_bytes() == before
 
 
-def test_an_older_ledger_is_migrated_by_whoever_opens_it_first(path: Path) -> None:
+def test_an_older_ledger_is_not_migrated_by_one_who_reads(path: Path) -> None:
     path.parent.mkdir()
     connection = sqlite3.connect(path)
     connection.executescript((Path(__file__).parent / "version_0001.sql").read_text())
     connection.close()
-    assert reader_of(path).organizations()
+    before = tree(path.parent)
+    with pytest.raises(LedgerError, match=r"has version 0001, and this collector works with version .* does: run one"):
+        open_reader(url_of(path))
+    reader = open_reader(url_of(path), older=True)
+    assert reader is not None
+    info = reader.info()
+    assert (info.version, info.orgs, info.slices, info.runs, info.unsealed, info.current) == ("0001", 2, 3, 1, 1, None)
+    assert reader.damage(limit=9) == []
+    assert tree(path.parent) == before
