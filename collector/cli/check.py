@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from collector.adapters.text import count, printable, some
+from collector.app.calendars import refused_calendars
 from collector.app.check import OrgCheck
-from collector.app.prepare import refuse_overlaps
 from collector.app.wiring import check_orgs, open_ledger_to_read
 from collector.cli.options import Context, config_options, open_context, state_option
 from collector.cli.progress import shown_progress
@@ -22,6 +22,7 @@ from collector.cli.tables import add_name, new_table
 from collector.core.checks import Additivity
 from collector.core.exit_codes import ExitCode
 from collector.core.visible import visible
+from collector.errors import Refused
 from collector.events import all_of
 
 
@@ -45,9 +46,12 @@ Examples:
 def check(deep: bool, as_json: bool, **options: Any) -> int:
     """Validate the config, and send one request per org: show whether it is accepted, or why not."""
     context = open_context(**options, logs_warnings=False)
-    _refuse_overlaps(context)
+    refused = _refused_calendars(context)
     with shown_progress(mode="auto", quiet=context.quiet, watch=all_of()) as watch:
         checks = asyncio.run(check_orgs(context.config, context.scope, deep=deep, watch=watch))
+    for one in checks:
+        if not one.refused:
+            one.failure = refused.get(one.org.name, one.failure)
     code = _exit_code(checks)
     if as_json:
         content = {
@@ -68,11 +72,11 @@ def check(deep: bool, as_json: bool, **options: Any) -> int:
     return int(code)
 
 
-def _refuse_overlaps(context: Context) -> None:
-    """Raise ConfigError if a run would refuse the config because of the ledger."""
+def _refused_calendars(context: Context) -> dict[str, Refused]:
+    """Return the orgs that a run refuses because of the ledger, by name."""
     ledger = open_ledger_to_read(context.config)
     try:
-        refuse_overlaps(ledger, context.config, context.scope.of(context.config.orgs))
+        return refused_calendars(ledger, context.config, context.scope.of(context.config.orgs))
     finally:
         ledger.close()
 
@@ -97,7 +101,7 @@ def _table(console: Console, checks: list[OrgCheck], *, deep: bool) -> Table:
         row = [Text(printable(one.org.name)), Text(*state), Text(_identity(one))]
         if deep:
             row.append(Text(one.additivity.value if one.additivity else ""))
-        row.append(Text(printable(one.failure.message, 400) if one.failure else ""))
+        row.append(Text(printable(one.failure.message, 1000) if one.failure else ""))
         table.add_row(*row)
     return table
 

@@ -12,6 +12,7 @@ from rich.text import Text
 from collector.adapters.text import count, duration, printable, some
 from collector.app.command import has_ledger
 from collector.cli.options import Context
+from collector.cli.retries import Retries
 from collector.cli.streams import stderr_console
 from collector.cli.tables import add_name, new_table
 from collector.core.anomalies import MEANING
@@ -26,6 +27,7 @@ log = structlog.get_logger("collector")
 
 _WIDE = 110  # columns
 _ROWS = 20
+_LONGEST = 1000  # of a message
 _ROWS_INCOMPLETE = 40
 _STATES = {
     SliceState.COMPLETE: "green",
@@ -36,7 +38,7 @@ _STATES = {
 }
 
 
-def show_result(result: RunResult, context: Context, *, closing: bool = True) -> None:
+def show_result(result: RunResult, context: Context, *, closing: bool = True, retries: Retries | None = None) -> None:
     """Print or log the summary of a run, and unless `closing` is false its exit code."""
     if context.log_format == "json":
         _log_result(result)
@@ -48,6 +50,8 @@ def show_result(result: RunResult, context: Context, *, closing: bool = True) ->
         console = stderr_console()
         if not result.had_nothing_due:
             console.print(_table(console, result))
+        for retried in retries.lines() if retries else ():
+            console.print(retried)
         for reason in _reasons(result.summary):
             console.print(reason)
         for anomaly in _anomalies(result.summary):
@@ -126,7 +130,7 @@ def _reasons(summary: RunSummary) -> Iterator[Text]:
         places = list(filter(None, dict.fromkeys(orgs[names[0]]))) if len(names) == 1 else []
         where = f" [{'; '.join(places)}]" if places else ""
         who = names[0] if len(names) == 1 else f"{len(names)} orgs ({some(names)})"
-        yield Text.assemble((who, "bold"), ": ", printable(message, 400), (where, "dim"))
+        yield Text.assemble((who, "bold"), ": ", printable(message, _LONGEST), (where, "dim"))
 
 
 def _anomalies(summary: RunSummary) -> Iterator[Text]:

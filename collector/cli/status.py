@@ -19,11 +19,11 @@ from collector.adapters.sinks.directory_id import VisibleDirectories
 from collector.adapters.sinks.files import OsFiles
 from collector.adapters.text import count, printable, some
 from collector.app.backfills import backfill_commands, zoned
+from collector.app.calendars import refused_calendars
 from collector.app.command import has_ledger
 from collector.app.coverage import CoverageReader
 from collector.app.invocation import Invocation, invocation_of
 from collector.app.outputs import directory_of
-from collector.app.prepare import refuse_overlaps
 from collector.app.wiring import open_ledger_to_read, warn_of_missing_ledger
 from collector.cli.options import config_options, open_context, output_option, shard_option, state_option
 from collector.cli.streams import stdout_console
@@ -35,6 +35,7 @@ from collector.core.outputs import KnownOutputs
 from collector.core.visible import visible
 from collector.core.windows import merge
 from collector.deliver.recovery import why_awaited
+from collector.errors import RefusalReason
 from collector.ledger import AwaitedFile, NoLedger
 from collector.model import Window, Zone
 from collector.service.web.advice import advice
@@ -52,6 +53,7 @@ _BLANK = (" ", "")
 _STRIPS = 12  # months, the newest
 _WIDE = 100  # columns
 _COMMANDS = 10
+_LONGEST = 1000  # of a message
 
 
 @click.command(
@@ -76,7 +78,7 @@ Examples:
 def status(strips: bool, incomplete: bool, as_json: bool, **options: Any) -> int:
     """Show coverage from the ledger, per org and population. Exits with 3 if anything is incomplete.
 
-    Exits with 2 if every run refuses the config for a changed calendar: its windows are not those of the ledger.
+    An org that every run refuses for its changed calendar is shown by the calendar of its windows in the ledger.
     """
     context = open_context(**options, sharded=True, sends=False)
     if not has_ledger(context.config):
@@ -85,7 +87,7 @@ def status(strips: bool, incomplete: bool, as_json: bool, **options: Any) -> int
     if missing := isinstance(ledger, NoLedger):
         warn_of_missing_ledger(context.config, "all windows are missing")
     try:
-        refuse_overlaps(ledger, context.config, context.scope.of(context.config.orgs))
+        refused_calendars(ledger, context.config, context.scope.of(context.config.orgs))  # warns of time left out
         reader = CoverageReader(context.config, context.scope, days=None)
         orgs = list(reader.read_all(ledger, SystemClock().now()).values())
         awaited = [(one, _is_here(one, context.config.settings)) for one in ledger.awaited()]
@@ -108,6 +110,9 @@ def status(strips: bool, incomplete: bool, as_json: bool, **options: Any) -> int
         if complete := len(whole) - len(orgs):
             console.print(f"{count(complete, 'complete org')} not shown", markup=False, highlight=False)
         for org in orgs:
+            if org.credential.reason is RefusalReason.CALENDAR:
+                why = printable(f"{org.name}: {org.credential.message}", _LONGEST)
+                console.print(why, markup=False, highlight=False, soft_wrap=True)
             if org.begins_later:
                 console.print(_begins_later(org, org.begins_later), markup=False, highlight=False)
         for one, is_here in awaited:

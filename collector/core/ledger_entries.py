@@ -6,7 +6,7 @@ Instants are aware datetimes in UTC. Never reads or writes anything. `docs/ledge
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from collector.core.coverage import Known
@@ -34,6 +34,7 @@ class CalendarChanged:
     granularity: str
     rules: str | None  # of the zone; None if they were never noted
     covered_until: datetime  # the end of the newest covered window that the config's calendar doesn't have
+    standing: Standing | None = field(default=None, compare=False)  # of the org's row, as `register` found it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

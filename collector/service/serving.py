@@ -86,7 +86,7 @@ class ServiceHost:
     async def accept(self, config: LoadedConfig) -> None:
         """Register a config's orgs in the ledger, if it fits ledger and output.
 
-        Raises ConfigError for overlapping calendars and an output that isn't the ledger's, OutputError and LedgerError.
+        Raises ConfigError for an output that isn't the ledger's, OutputError and LedgerError.
         """
         orgs = self._scope.of(config.orgs)
 
