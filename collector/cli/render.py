@@ -45,22 +45,25 @@ def show_result(result: RunResult, context: Context, *, closing: bool = True, re
     elif context.quiet:
         pass
     elif isinstance(result.output_error, ReaderGoneError):
-        stderr_console().print(_cut_short(result), highlight=False)
+        stderr_console().print(_cut_short(result, "stdout's reader went away"), highlight=False, soft_wrap=True)
+    elif result.exit_code is ExitCode.INTERRUPTED:
+        stderr_console().print(_cut_short(result, result.exit_code.meaning), highlight=False, soft_wrap=True)
     else:
         console = stderr_console()
-        if not result.had_nothing_due:
-            console.print(_table(console, result))
-        for retried in retries.lines() if retries else ():
-            console.print(retried)
-        for reason in _reasons(result.summary):
-            console.print(reason)
-        for anomaly in _anomalies(result.summary):
-            console.print(anomaly)
+        _print_whole(console, result, retries or Retries())
         if closing:
             console.print(_closing(result), highlight=False)
     if result.output_error is not None:
         next_ = _after(result.output_error, remembers=has_ledger(context.config))
         log.error("output.failed", message=str(result.output_error), next=next_)
+
+
+def _print_whole(console: Console, result: RunResult, retries: Retries) -> None:
+    """Print what every org came to, what was retried, and why slices are not complete."""
+    if not result.had_nothing_due:
+        console.print(_table(console, result))
+    for line in (*retries.lines(), *_reasons(result.summary), *_anomalies(result.summary)):
+        console.print(line)
 
 
 def _after(error: CollectorError, *, remembers: bool) -> str:
@@ -147,11 +150,11 @@ def _place(population: Population, cause: Cause, org: OrgSummary) -> str:
     return f"{population.value} {local_spans(cause, org)}"
 
 
-def _cut_short(result: RunResult) -> str:
-    """Return the one line for a run whose reader has seen enough: why the rest is missing is the same everywhere."""
+def _cut_short(result: RunResult, why: str) -> str:
+    """Return the one line for a run that a person ended: why the rest is missing is the same everywhere."""
     summary = result.summary
     return (
-        f"exit {int(result.exit_code)}: stdout's reader went away: {summary.count(SliceState.COMPLETE)} of "
+        f"exit {int(result.exit_code)}: {why}: {summary.count(SliceState.COMPLETE)} of "
         f"{count(summary.planned, 'slice')} complete, {count(summary.records, 'record')} ({_effort(result)})"
     )
 

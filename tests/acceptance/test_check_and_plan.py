@@ -167,7 +167,8 @@ def test_a_changed_calendar_is_told_with_its_place_by(
     config.chmod(0o600)
     assert here("collect", "-c", config, "-o", "out").code == 0
     config.write_text(config.read_text().replace("timezone: UTC", "timezone: Asia/Tokyo"))
-    done = here(command, "-c", config, env={"COLUMNS": "2000"})
+    output = ["-o", "out"] if command == "collect" else []
+    done = here(command, "-c", config, *output, env={"COLUMNS": "2000"})
     assert done.code == code
     line = next(n for n, text in enumerate(config.read_text().splitlines(), 1) if "Asia/Tokyo" in text)
     said = done.stdout + done.stderr
@@ -242,7 +243,7 @@ def test_help_of_every_command_has_an_example_and_fits_80_columns(here: Here) ->
 
 def test_no_command_shows_a_secret(here: Here, api: SimulatedApi) -> None:
     keys = [org["access_key"] for org in yaml.safe_load(api.config.read_text())["orgs"]]
-    for args in (["check", "--deep"], ["plan"], ["collect"], ["backfill", "--last", "2d", "-o", "out"]):
+    for args in (["check", "--deep"], ["plan"], ["collect", "-o", "out"], ["backfill", "--last", "2d", "-o", "out"]):
         done = here(*args, "-c", api.config, "--log-level", "debug")
         assert done.code == 0
         assert not any(key in done.stdout + done.stderr for key in keys)

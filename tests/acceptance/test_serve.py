@@ -283,7 +283,7 @@ def test_a_config_with_a_changed_zone_is_accepted_and_only_its_org_is_refused_un
             wait_until(lambda: service.lacking("org-001") == service.lacking("org-002") == 0, "both are collected")
             config.write_text(config.read_text().replace("timezone: UTC", "timezone: Asia/Tokyo", 1))
             wait_until(lambda: service.standing("org-001") == "refused", "the org is refused")
-            assert service.status["problems"] == []
+            assert service.status["config"]["problems"] == []
             org = next(org for org in service.status["orgs"] if org["org"] == "org-001")
             assert org["credential"]["reason"] == "calendar"
             (since,) = re.findall(r"set `since: (\S+)`", org["credential"]["message"])
