@@ -287,7 +287,7 @@ def test_a_config_with_a_changed_zone_is_accepted_and_only_its_org_is_refused_un
             org = next(org for org in service.status["orgs"] if org["org"] == "org-001")
             assert org["credential"]["reason"] == "calendar"
             (since,) = re.findall(r"set `since: (\S+)`", org["credential"]["message"])
-            assert "so that the new calendar begins there" in service.get("/orgs/org-001")[1]
+            wait_until(lambda: "so that the new calendar begins there" in service.get("/orgs/org-001")[1])
             assert service.standing("org-002") == "accepted"
             text = config.read_text()
             config.write_text(text.replace("timezone: Asia/Tokyo", f"timezone: Asia/Tokyo\n    since: {since}"))
