@@ -91,6 +91,7 @@ def org_coverage(
         credential=_credential(org, history, identified=identity[0] is not None, refused=refused),
         populations=populations,
         last_day=period.last_day,
+        wanted=wanted,
         begins_later=None if wanted else earliest(org, since),
         old_gaps=stranded(gaps, period.grid, period.ages, now=period.now),
     )

@@ -9,7 +9,7 @@ import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -21,7 +21,7 @@ import pytest
 from collector.core.identities import user_fingerprint
 from collector.core.ledger_entries import CredentialUse
 from collector.errors import ConfigError, Problem, RefusalReason, Refused
-from collector.model import BasicCredential
+from collector.model import BasicCredential, Window
 from collector.service.view import Observed, Part
 from collector.service.web.guard import Guarding
 from collector.service.web.server import make_app, serving
@@ -140,6 +140,22 @@ async def test_a_refused_org_is_shown_since_when_and_why_on_both_pages_and_in_th
         "changed": True,
         "tried_again_at": None,
     }
+
+
+async def test_ranges_that_are_wanted_are_on_the_page_and_in_the_json_with_the_holes_between(tmp_path: Path) -> None:
+    fleet = make_fleet(tmp_path, numbered(1), lambda _: HEALTHY)
+    seen = observed_of(fleet)
+    (org,) = seen.orgs.values()
+    (newest,) = org.wanted
+    year = Window(datetime(2024, 1, 1, tzinfo=UTC), datetime(2025, 1, 1, tzinfo=UTC))
+    seen.orgs = {org.name: replace(org, wanted=[year, newest])}
+    async with running_site(seen) as get:
+        text = " ".join(re.sub("<[^>]*>", "", (await get("/orgs/org-0001")).text).split())
+        (shown,) = json.loads((await get("/api/status")).body)["orgs"]
+    first, last = newest.start.date(), (newest.end - timedelta(days=1)).date()
+    before = first - timedelta(days=1)
+    assert f"Wanted and due2024-01-01 to 12-31, {first} to {last:%m-%d} never wanted: 2025-01-01 to {before}" in text
+    assert [span["start"][:10] for span in shown["wanted"]] == ["2024-01-01", f"{first}"]
 
 
 async def test_the_schema_knows_every_key_and_every_state(seen: Observed) -> None:
