@@ -16,7 +16,7 @@ from collector.adapters.text import printable
 from collector.core.visible import visible
 
 Format = Literal["auto", "console", "json"]
-_SAME = ("event", "org", "population", "reason", "flag", "message", "library")
+_OF_THE_SLICE = frozenset({"window", "asked"})  # fields that don't make a warning another one
 _LONGEST_LIST = 300  # characters of a list or mapping, on a terminal
 _CALLBACK = re.compile(r"(?<=^Exception in callback )([\w.]*).*")  # asyncio appends its arguments
 
@@ -114,7 +114,7 @@ class _Once:
         del logger
         if method != "warning":
             return event
-        repeated = self._repeats.due(tuple(str(event.get(name)) for name in _SAME))
+        repeated = self._repeats.due(str({name: value for name, value in event.items() if name not in _OF_THE_SLICE}))
         if repeated is None:
             raise structlog.DropEvent
         return {**event, "repeated": repeated} if repeated else event
