@@ -90,7 +90,7 @@ class RefusalReason(StrEnum):
     PERMISSION = "permission"  # 403, the role lacks analytics:admin
     FORBIDDEN = "forbidden"  # any other 401 or 403, again and again
     IDENTITY = "identity"  # another organization answers than the config says
-    CALENDAR = "calendar"  # the organization was collected by another calendar, under another name
+    CALENDAR = "calendar"  # it was collected by another calendar: days would count twice
     DUPLICATE = "duplicate"  # the organization is collected by another org of the config
 
 

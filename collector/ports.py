@@ -179,7 +179,7 @@ class Ledger(Protocol):
 
         A row is found by the pinned `org_id`, else by the name, else by the credential's user if the row's own
         name is none of the given orgs' (it was renamed). A changed calendar without a `since` at or after the
-        end of what is covered is returned as such; then nothing is returned or written of any other.
+        end of what is covered is returned as such, with what the row holds: nothing is written of that org.
         """
         ...
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 import structlog
 
+from collector.adapters.repeats import Repeats
 from collector.adapters.text import count, duration, some
 from collector.core.anomalies import MEANING
 from collector.errors import Rejected
@@ -27,20 +29,41 @@ from collector.model import Slice, SliceState
 
 log = structlog.get_logger("collector")
 
+_RETRIES_EVERY_S = 60.0
+_RETRY_KINDS = 50_000  # orgs and reasons
 
-def log_event(event: Event) -> None:
-    """Log one event of a run."""
+
+class EventLog:
+    """Logs the events of runs. `retries`: at most one line per org, reason and minute at level info; else at debug."""
+
+    def __init__(self, *, retries: bool = True, time_s: Callable[[], float] = time.monotonic) -> None:
+        self._retries = retries
+        self._repeats = Repeats(_RETRIES_EVERY_S, kinds=_RETRY_KINDS, time_s=time_s)
+
+    def __call__(self, event: Event) -> None:
+        """Log one event."""
+        if isinstance(event, RetryScheduled):
+            self._log_retry(event)
+        else:
+            _log(event)
+
+    def _log_retry(self, retry: RetryScheduled) -> None:
+        reason = retry.reason.code
+        repeated = self._repeats.due((retry.slice.org.name, reason)) if self._retries else None
+        (log.debug if repeated is None else log.info)(
+            "slice.retry_scheduled",
+            reason=reason,
+            asked=retry.requests,
+            delay_s=round(retry.delay_s, 2),
+            **({"repeated": repeated} if repeated else {}),
+            **_names(retry.slice),
+        )
+
+
+def _log(event: Event) -> None:
     match event:
         case RequestEnded():
             log.debug("request.ended", result=event.result, latency_s=round(event.latency_s, 3), **_names(event.slice))
-        case RetryScheduled():
-            log.info(
-                "slice.retry_scheduled",
-                reason=event.reason.code,
-                asked=event.requests,
-                delay_s=round(event.delay_s, 2),
-                **_names(event.slice),
-            )
         case SliceOutcome():
             _log_outcome(event)
         case SliceCommitted():
@@ -55,6 +78,8 @@ def log_event(event: Event) -> None:
             _log_wait(event)
         case OrgPlanned():
             log.debug("org.planned", org=event.org.name, slices=event.slices)
+        case RetryScheduled():
+            pass  # `EventLog` counts them
 
 
 def _log_host(event: ApiDown | ApiUp) -> None:

@@ -16,6 +16,7 @@ from collector.adapters.text import printable
 from collector.core.visible import visible
 
 Format = Literal["auto", "console", "json"]
+_OF_THE_SLICE = frozenset({"window", "asked"})  # fields that don't make a warning another one
 _LONGEST_LIST = 300  # characters of a list or mapping, on a terminal
 _CALLBACK = re.compile(r"(?<=^Exception in callback )([\w.]*).*")  # asyncio appends its arguments
 
@@ -37,8 +38,11 @@ def resolve_format(format_: Format, stream: TextIO) -> Literal["console", "json"
     return format_
 
 
-def configure_logs(*, level: str, format_: Literal["console", "json"]) -> None:
-    """Send all logs of at least that level to stderr, and warnings of libraries with them."""
+def configure_logs(*, level: str, format_: Literal["console", "json"], once: bool = False) -> None:
+    """Send all logs of at least that level to stderr, and warnings of libraries with them.
+
+    With `once`, a warning that repeats is logged once an hour.
+    """
     renderer: Any = (
         structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0, pad_level=False)
         if format_ == "console"
@@ -48,6 +52,7 @@ def configure_logs(*, level: str, format_: Literal["console", "json"]) -> None:
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
+            *([_Once()] if once else []),
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             *([_make_visible] if renderer else []),
             renderer or structlog.processors.JSONRenderer(_to_json),
@@ -97,6 +102,22 @@ class LibraryLogs(logging.Handler):
         structlog.get_logger("collector").log(
             record.levelno, "library.warning", library=record.name, message=message, **more
         )
+
+
+class _Once:
+    """Drops warnings that were logged within the last hour: what is the same but for its window is one."""
+
+    def __init__(self) -> None:
+        self._repeats = Repeats(3600.0, kinds=50_000)
+
+    def __call__(self, logger: object, method: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
+        del logger
+        if method != "warning":
+            return event
+        repeated = self._repeats.due(str({name: value for name, value in event.items() if name not in _OF_THE_SLICE}))
+        if repeated is None:
+            raise structlog.DropEvent
+        return {**event, "repeated": repeated} if repeated else event
 
 
 def _to_json(event: structlog.types.EventDict, **options: Any) -> str:

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from datetime import date, datetime, timedelta
 
+from collector.app.calendars import refused_calendar
 from collector.app.command import ages_of, first_wanted
 from collector.app.scope import EVERYTHING, Scope
 from collector.config import LoadedConfig
 from collector.config.sections import Schedule
+from collector.core.calendar_changes import by_the_ledger
 from collector.core.coverage_lines import CoverageLine, Unfetched, lines_of
 from collector.core.coverage_summary import Period, org_coverage
 from collector.core.grid import Grid
@@ -20,6 +22,7 @@ from collector.core.org_coverage import OrgCoverage
 from collector.core.org_history import History
 from collector.core.wanted import Since, due_spans, on_boundaries, wanted_since
 from collector.core.windows import Calendar
+from collector.errors import Refused
 from collector.ledger import Organization, Readable
 from collector.ledger.digest import Digest
 from collector.ledger.history import HistoryQuery
@@ -64,6 +67,7 @@ class CoverageReader:
 
     def adopt(self, config: LoadedConfig) -> None:
         """Go on with another config: everything is to be read again."""
+        self._config = config
         self._schedule = config.settings.schedule
         self._orgs = {org.name: org for org in self._scope.of(config.orgs)}
         self._names = {org.name for org in config.orgs}  # of other shards too: a renamed org is recognised
@@ -77,9 +81,10 @@ class CoverageReader:
 
     def stale(self, now: datetime) -> list[str]:
         """Return the orgs to read: never read, read long ago, other windows due, or other files in doubt by now."""
-        periods = self._periods(self._orgs.values(), now)
+        orgs = [self._shown(org) for org in self._orgs.values()]
+        periods = self._periods(orgs, now)
         stale = []
-        for org in self._orgs.values():
+        for org in orgs:
             read = self._read.get(org.name)
             if read is None or now - read[0] >= READ_AGAIN or read[1] != self._position(org, periods):
                 stale.append(org.name)
@@ -100,14 +105,15 @@ class CoverageReader:
             self._read.clear()
             self._seen = None
             self._changed.clear()
-        orgs = [self._orgs[name] for name in dict.fromkeys(names) if name in self._orgs]
-        periods = self._periods(orgs, now)
+        chosen = [self._orgs[name] for name in dict.fromkeys(names) if name in self._orgs]
         self._look(ledger)
-        rows = self._locate(ledger, orgs, now) if orgs else {}
+        rows = self._locate(ledger, chosen, now) if chosen else {}
+        orgs = {org.name: self._shown(org) for org in chosen}
+        periods = self._periods(orgs.values(), now)
         queries = [
             HistoryQuery(
                 key=row.key,
-                recent_from=periods[_calendar(self._orgs[name])].recent_from,
+                recent_from=periods[_calendar(orgs[name])].recent_from,
                 in_doubt=self._in_doubt.get(row.key, _NO_FILES),
                 digest=self._digests.get(row.key),
                 names=(name,) if row.name in self._names else (name, row.name),
@@ -118,11 +124,12 @@ class CoverageReader:
         if self._days is not None:  # else a digest is of all slices, and there is no next read
             self._digests |= {rows[name].key: digest for name, (_, digest) in histories.items()}
         found = {}
-        for org in orgs:
+        for org in orgs.values():
             row, (history, _) = rows.get(org.name), histories.get(org.name, _NOTHING)
             since = since_of(org, row, history.ranges, schedule=self._schedule, now=now)
             period, identity = periods[_calendar(org)], (row.org_id, row.org_name) if row else (None, None)
-            found[org.name] = org_coverage(org, since, history, period=period, identity=identity)
+            refused = self._refused(org.name)
+            found[org.name] = org_coverage(org, since, history, period=period, identity=identity, refused=refused)
             self._read[org.name] = (now, self._position(org, periods))
         self._changed -= found.keys()
         return found
@@ -169,6 +176,20 @@ class CoverageReader:
             self._rows = ledger.locate(list(self._orgs.values()), names=self._names)
             self._located_at = now
         return {org.name: self._rows[org.name] for org in orgs if org.name in self._rows}
+
+    def _shown(self, org: Org) -> Org:
+        """Return an org by the calendar of its windows in the ledger, where the one of the config is refused."""
+        row = self._rows.get(org.name)
+        return org if row is None or row.changed is None else by_the_ledger(org, row.changed)
+
+    def _refused(self, name: str) -> Refused | None:
+        """Return why the next run refuses the calendar of an org, if it will."""
+        row = self._rows.get(name)
+        return (
+            None
+            if row is None or row.changed is None
+            else refused_calendar(self._config, self._orgs[name], row.changed)
+        )
 
     def _periods(self, orgs: Iterable[Org], now: datetime) -> dict[_Calendar, Period]:
         """Return what is looked at of each calendar: many orgs share one."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -19,23 +18,24 @@ from collector.adapters.sinks.directory_id import VisibleDirectories
 from collector.adapters.sinks.files import Files, OsFiles
 from collector.adapters.text import count
 from collector.app.backfills import log_backfills, old_gaps, older_than_catch_up
+from collector.app.calendars import refused_calendar, warn_of_cut_over, warn_of_older_calendar
 from collector.app.command import Command, ages_of, first_wanted
 from collector.app.invocation import invocation_of
 from collector.app.leftovers import warn_of_strangers
 from collector.app.outputs import claim_output, directory_of
 from collector.config import LoadedConfig, Settings
-from collector.core.calendar_changes import calendars_overlap, cut_over
+from collector.core.calendar_changes import standing_apart
 from collector.core.delivered import Listing, has_no_ledger
 from collector.core.identities import Identities
-from collector.core.ledger_entries import CalendarChanged, CutOver, RemovedOrg, Standing
+from collector.core.ledger_entries import CalendarChanged, RemovedOrg, Standing
 from collector.core.ranges import Last
 from collector.core.wanted import BackfillWanted, CollectWanted, Wanted
 from collector.deliver.adoption import adopt
 from collector.deliver.recovery import Recovered, log_awaited, recover
 from collector.deliver.unlisted import unlisted
 from collector.deliver.unsettled import Unsettled, look, unknown_files, unreadable
-from collector.errors import ConfigError, Problem
-from collector.ledger import NoLedger, Readable, SqlLedger
+from collector.errors import ConfigError, Refused
+from collector.ledger import NoLedger, SqlLedger
 from collector.model import Org, Window
 from collector.ports import Clock, Ledger
 from collector.run.session import LedgerSession, since_of
@@ -61,7 +61,7 @@ def prepare(
 ) -> LedgerSession:
     """Recover, register, and find what is wanted: everything about a run that comes before the first request.
 
-    Raises ConfigError for calendars that would overlap, OutputError and LedgerError.
+    Raises OutputError and LedgerError.
     """
     settings, now = config.settings, clock.now()
     files = files or OsFiles()
@@ -75,7 +75,7 @@ def prepare(
         unsettled = look(ledger, files, directory, noted=journal_of(files, directory).run_ids)
     recovered = recover_files(ledger, settings, files, delivered=unsettled.delivered)
     log_awaited(recovered.awaited, invocation_of(config, ledger.known_outputs()).collect)
-    standings = register(ledger, config, orgs, now)  # a run that is refused for a calendar hasn't begun
+    standings, refused = register(ledger, config, orgs, now)
     unknown = unknown_files(ledger, files, directory or Path(), unsettled)
     adopted = adopt(ledger, files, directory or Path(), unsettled, unknown, ahead=bool(recovered.ahead), now=now)
     if directory and ledger.remembers:
@@ -83,7 +83,7 @@ def prepare(
     interrupted = ledger.begin_run(run_id, command.label, now)
     for one in interrupted:
         log.warning("run.interrupted", run_id=one, message=_INTERRUPTED.format(one))
-    wanted_ = wanted(ledger, settings, command, orgs=orgs, standings=standings, now=now)
+    wanted_ = wanted(ledger, settings, command, orgs=orgs, standings=standings, refused=refused, now=now)
     needed = older_than_catch_up(config, adopted.ranges if adopted else (), now)
     if interrupted or recovered.lost:
         needed += old_gaps(config, ledger, now)
@@ -94,12 +94,13 @@ def prepare(
         standings=standings,
         wanted=wanted_,
         identities=_identities(ledger, config, standings),
+        refused=refused,
         wait_s=command.wait.total_seconds(),
         directory=str(directory or ""),
         directory_id=output.directory_id,
         unread=ledger.unread(),
         adopted=adopted,
-        ranges=_ranges(wanted_, orgs),
+        ranges=_ranges(wanted_, [org for org in orgs if org.name not in refused]),
         awaited=[file.file_id for file in recovered.awaited],
         recovered=unlisted(ledger, files, directory, unsettled.listing, recovered.sealed) if directory else (),
     )
@@ -116,17 +117,28 @@ def recover_files(
     return recover(ledger, files, hidden, VisibleDirectories(files, own), own=own, delivered=delivered)
 
 
-def register(ledger: Ledger, config: LoadedConfig, orgs: Sequence[Org], now: datetime) -> dict[str, Standing]:
-    """Find or make each org's row, and return what it holds. Raises ConfigError for calendars that would overlap."""
+def register(
+    ledger: Ledger, config: LoadedConfig, orgs: Sequence[Org], now: datetime
+) -> tuple[dict[str, Standing], dict[str, Refused]]:
+    """Find or make each org's row; return what it holds, and the orgs whose calendars would overlap, by name.
+
+    Nothing is written of the latter.
+    """
     wanted_from = {org.name: first_wanted(org, config.settings.schedule, now=now) for org in orgs}
     names = [org.name for org in config.orgs]
-    standings = ledger.register(orgs, wanted_from=wanted_from, now=now, names=names)
-    _refuse(config, orgs, {name: one for name, one in standings.items() if isinstance(one, CalendarChanged)})
+    found = ledger.register(orgs, wanted_from=wanted_from, now=now, names=names)
     log_removed(ledger.note_config(config.orgs, now))
+    standings, refused = {}, {}
     for org in orgs:
-        if isinstance(one := standings[org.name], Standing) and one.cut_over:
-            warn_of_cut_over(org, one.cut_over)
-    return {name: standing for name, standing in standings.items() if isinstance(standing, Standing)}
+        match found[org.name]:
+            case Standing() as standing:
+                standings[org.name] = standing
+                if standing.cut_over:
+                    warn_of_cut_over(org, standing.cut_over)
+            case CalendarChanged() as changed:
+                standings[org.name] = standing_apart(org, changed)
+                refused[org.name] = refused_calendar(config, org, changed)
+    return standings, refused
 
 
 def log_removed(removed: Sequence[RemovedOrg]) -> None:
@@ -150,9 +162,13 @@ def wanted(
     *,
     orgs: Sequence[Org],
     standings: Mapping[str, Standing],
+    refused: Collection[str],
     now: datetime,
 ) -> Wanted:
-    """Return what a command wants of the orgs. The range of a backfill is wanted from then on: it is repaired too."""
+    """Return what a command wants of the orgs. The range of a backfill is wanted from then on: it is repaired too.
+
+    Not of refused orgs: nothing is written of them.
+    """
     schedule = settings.schedule
     ranges = ledger.wanted_of([standings[org.name].key for org in orgs])
     since = {org.name: since_of(org, standings[org.name], ranges.get(standings[org.name].key, ())) for org in orgs}
@@ -161,6 +177,8 @@ def wanted(
         return CollectWanted(now=now, ages=ages_of(schedule), since=since)
     backfill = BackfillWanted(now=now, settle=schedule.settle, range_=range_, since=since, force=command.force)
     for org in orgs:
+        if org.name in refused:
+            continue
         key = standings[org.name].key
         warn_of_older_calendar(ledger, org, key, backfill)
         if span := backfill.span(org):
@@ -191,12 +209,6 @@ def _refuse_directory_of_a_ledger(directory: Path, files: Files) -> None:
         )
 
 
-def warn_of_older_calendar(ledger: Ledger | Readable, org: Org, key: int, backfill: BackfillWanted) -> None:
-    """Warn of what a backfill doesn't fetch of its range, as it is older than the org's calendar."""
-    if (older := backfill.before_calendar(org)) and (left := ledger.left_out(key, org, older)):
-        warn_of_cut_over(org, left)
-
-
 def _identities(ledger: Ledger, config: LoadedConfig, standings: Mapping[str, Standing]) -> Identities:
     """Return which organizations are known: also those of other shards, so that a duplicate of theirs is refused."""
     identities = Identities(allow_same=config.settings.same_organization == "allow")
@@ -221,28 +233,3 @@ def refuse_file_as_output(settings: Settings) -> None:
         raise ConfigError(
             f"output: {path} can't be a directory, as {there} is a file: name a directory, such as usage/"
         )
-
-
-def refuse_overlaps(ledger: Readable, config: LoadedConfig, orgs: Sequence[Org]) -> None:
-    """Raise ConfigError for calendars that would overlap, and warn of time left out, as a run would; write nothing."""
-    changes = ledger.calendar_changes(orgs, names=[org.name for org in config.orgs])
-    _refuse(config, orgs, {name: one for name, one in changes.items() if isinstance(one, CalendarChanged)})
-    for org in orgs:
-        if isinstance(one := changes.get(org.name), CutOver):
-            warn_of_cut_over(org, one)
-
-
-def warn_of_cut_over(org: Org, new: CutOver) -> None:
-    """Warn that a new calendar leaves out time that was wanted."""
-    log.warning("calendar.cut_over", org=org.name, message=cut_over(org, new))
-
-
-def _refuse(config: LoadedConfig, orgs: Sequence[Org], overlapping: Mapping[str, CalendarChanged]) -> None:
-    problems = []
-    for org in orgs:
-        if changed := overlapping.get(org.name):
-            message = calendars_overlap(org, changed)
-            place = config.places.get(org.name, Problem(message=message))
-            problems.append(replace(place, message=message))
-    if problems:
-        raise ConfigError(problems)

@@ -6,42 +6,44 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from collector.app.calendars import refused_calendars, warn_of_older_calendar
 from collector.app.command import ages_of
 from collector.app.coverage import since_of
-from collector.app.prepare import refuse_overlaps, warn_of_older_calendar
 from collector.config import LoadedConfig
 from collector.core.grid import Grids
 from collector.core.plan import needed
 from collector.core.ranges import Range
 from collector.core.wanted import BackfillWanted, CollectWanted, Wanted
+from collector.errors import Refused
 from collector.ledger import Organization, Readable
 from collector.model import Org
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrgPreview:
-    """What would be fetched of one org: so many slices, in windows between two instants."""
+    """What would be fetched of one org: so many slices, in windows between two instants; nothing if it is refused."""
 
     org: Org
     windows: int
     slices: int
     first: datetime | None = None
     end: datetime | None = None
+    refused: Refused | None = None
 
 
 def preview(
     ledger: Readable, config: LoadedConfig, orgs: Sequence[Org], *, range_: Range | None, now: datetime
 ) -> list[OrgPreview]:
-    """Return what `collect` fetches by itself, or `backfill` of a range.
-
-    Raises LedgerError, and ConfigError for calendars that would overlap.
-    """
-    refuse_overlaps(ledger, config, orgs)
+    """Return what `collect` fetches by itself, or `backfill` of a range. Raises LedgerError."""
+    refused = refused_calendars(ledger, config, orgs)
     rows = ledger.locate(orgs, names=[org.name for org in config.orgs])
     wanted = _wanted(ledger, rows, config, orgs, range_=range_, now=now)
     grids = Grids()
     previews = []
     for org in orgs:
+        if org.name in refused:
+            previews.append(OrgPreview(org=org, windows=0, slices=0, refused=refused[org.name]))
+            continue
         span, row = wanted.span(org), rows.get(org.name)
         if row and isinstance(wanted, BackfillWanted):
             warn_of_older_calendar(ledger, org, row.key, wanted)

@@ -13,8 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from collector.adapters.text import count, printable, some
+from collector.app.calendars import refused_calendars
 from collector.app.check import OrgCheck
-from collector.app.prepare import refuse_overlaps
 from collector.app.wiring import check_orgs, open_ledger_to_read
 from collector.cli.options import Context, config_options, open_context, state_option
 from collector.cli.progress import shown_progress
@@ -23,7 +23,7 @@ from collector.cli.tables import add_name, new_table
 from collector.core.checks import Additivity
 from collector.core.exit_codes import ExitCode
 from collector.core.visible import visible
-from collector.errors import OlderLedgerError
+from collector.errors import OlderLedgerError, Refused
 from collector.events import all_of
 
 log = structlog.get_logger("collector")
@@ -49,9 +49,12 @@ Examples:
 def check(deep: bool, as_json: bool, **options: Any) -> int:
     """Validate the config, and send one request per org: show whether it is accepted, or why not."""
     context = open_context(**options, logs_warnings=False)
-    _refuse_overlaps(context)
+    refused = _refused_calendars(context)
     with shown_progress(mode="auto", quiet=context.quiet, watch=all_of()) as watch:
         checks = asyncio.run(check_orgs(context.config, context.scope, deep=deep, watch=watch))
+    for one in checks:
+        if not one.refused:
+            one.failure = refused.get(one.org.name, one.failure)
     code = _exit_code(checks)
     if as_json:
         content = {
@@ -72,15 +75,15 @@ def check(deep: bool, as_json: bool, **options: Any) -> int:
     return int(code)
 
 
-def _refuse_overlaps(context: Context) -> None:
-    """Raise ConfigError if a run would refuse the config because of the ledger. An older ledger is left unread."""
+def _refused_calendars(context: Context) -> dict[str, Refused]:
+    """Return the orgs that a run refuses because of the ledger, by name. An older ledger is left unread."""
     try:
         ledger = open_ledger_to_read(context.config)
     except OlderLedgerError as error:
         log.warning("ledger.older", message=f"calendars are not compared with the ledger: {error}")
-        return
+        return {}
     try:
-        refuse_overlaps(ledger, context.config, context.scope.of(context.config.orgs))
+        return refused_calendars(ledger, context.config, context.scope.of(context.config.orgs))
     finally:
         ledger.close()
 
@@ -105,7 +108,7 @@ def _table(console: Console, checks: list[OrgCheck], *, deep: bool) -> Table:
         row = [Text(printable(one.org.name)), Text(*state), Text(_identity(one))]
         if deep:
             row.append(Text(one.additivity.value if one.additivity else ""))
-        row.append(Text(printable(one.failure.message, 400) if one.failure else ""))
+        row.append(Text(printable(one.failure.message, 1000) if one.failure else ""))
         table.add_row(*row)
     return table
 

@@ -11,7 +11,7 @@ import click
 import structlog
 
 from collector.adapters.clock import SystemClock
-from collector.adapters.event_log import log_event
+from collector.adapters.event_log import EventLog
 from collector.app.command import Command, has_ledger
 from collector.app.prepare import refuse_file_as_output
 from collector.app.range_notes import range_notes
@@ -28,6 +28,7 @@ from collector.cli.options import (
 )
 from collector.cli.progress import shown_progress
 from collector.cli.render import show_result
+from collector.cli.retries import Retries
 from collector.core.exit_codes import ExitCode
 from collector.core.ranges import Moment
 from collector.events import all_of
@@ -108,10 +109,10 @@ def run_and_show(context: Context, command: Command, *, progress: str) -> int:
     if command.range_:
         for note in range_notes(context.config, orgs, command.range_, now=SystemClock().now()):
             (log.warning if note.warns else log.info)("range.note", message=note.text)
-    with (
-        leaving_metrics(context.config, command) as leaving,
-        shown_progress(mode=progress, quiet=context.quiet, watch=all_of(log_event, leaving.note)) as watch,
-    ):
-        leaving.result = result = asyncio.run(run_command(context.config, command, watch=watch))
-    show_result(result, context)
+    retries, is_json = Retries(), context.log_format == "json"
+    with leaving_metrics(context.config, command) as leaving:
+        listener = all_of(EventLog(retries=is_json), retries.note, leaving.note)
+        with shown_progress(mode=progress, quiet=context.quiet, watch=listener) as watch:
+            leaving.result = result = asyncio.run(run_command(context.config, command, watch=watch))
+    show_result(result, context, retries=retries)
     return int(result.exit_code)

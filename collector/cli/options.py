@@ -124,7 +124,12 @@ _log_options = apply(
         "--log-level", type=Choice(["debug", "info", "warning", "error"]), help="Lowest level that is logged."
     ),
     click.option("--log-format", type=Choice(["auto", "console", "json"]), help="Format of the logs."),
-    click.option("-q", "--quiet", is_flag=True, help="Only warnings and errors: no progress, no summary."),
+    click.option(
+        "-q",
+        "--quiet",
+        is_flag=True,
+        help="Only warnings and errors, each warning once an hour: no progress, no summary.",
+    ),
 )
 config_options = apply(
     _config_option,
@@ -277,7 +282,7 @@ def open_context(
 
     config = reload()
     format_used = resolve_format(config.settings.log.format, sys.stderr)
-    configure_logs(level=config.settings.log.level, format_=format_used)
+    configure_logs(level=config.settings.log.level, format_=format_used, once=quiet)
     for message in click.get_current_context().obj or ():
         log.warning("process.warning", message=message)
     for warning in config.warnings if logs_warnings else ():

@@ -70,6 +70,9 @@ def plan(from_: Moment | None, to: Moment | None, last: timedelta | None, as_jso
         return
     console = stdout_console()
     console.print(_table(console, previews, whole))
+    for one in previews:
+        if one.refused:
+            console.print(Text(f"refused: {one.org.name}: {printable(one.refused.message, 1000)}", style="red"))
     for note in notes:
         console.print(Text(f"{'warning' if note.warns else 'note'}: {printable(note.text, 400)}"))
 
@@ -90,7 +93,8 @@ def _preview(context: Context, range_: Range | None) -> tuple[list[OrgPreview], 
         ledger.close()
     if range_:
         whole = preview(NoLedger(), config, orgs, range_=range_, now=now)
-        if known := sum(one.slices for one in whole) - sum(one.slices for one in previews):
+        pairs = zip(whole, previews, strict=True)
+        if known := sum(all_.slices - one.slices for all_, one in pairs if not one.refused):
             notes.append(RangeNote(f"{known} slice{'s are' if known != 1 else ' is'} complete already, by the ledger"))
     return previews, notes
 
@@ -108,6 +112,7 @@ def _as_json(previews: Sequence[OrgPreview], notes: Sequence[RangeNote], whole: 
             "slices": one.slices,
             "requests": one.slices,
             "seconds": round(seconds, 1),
+            "refused": one.refused and one.refused.message,
         }
         for one, seconds in zip(previews, whole.org_seconds, strict=True)
     ]

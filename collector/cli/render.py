@@ -12,6 +12,7 @@ from rich.text import Text
 from collector.adapters.text import count, duration, printable, some
 from collector.app.command import has_ledger
 from collector.cli.options import Context
+from collector.cli.retries import Retries
 from collector.cli.streams import stderr_console
 from collector.cli.tables import add_name, new_table
 from collector.core.anomalies import MEANING
@@ -26,6 +27,7 @@ log = structlog.get_logger("collector")
 
 _WIDE = 110  # columns
 _ROWS = 20
+_LONGEST = 1000  # of a message
 _ROWS_INCOMPLETE = 40
 _STATES = {
     SliceState.COMPLETE: "green",
@@ -36,27 +38,32 @@ _STATES = {
 }
 
 
-def show_result(result: RunResult, context: Context, *, closing: bool = True) -> None:
+def show_result(result: RunResult, context: Context, *, closing: bool = True, retries: Retries | None = None) -> None:
     """Print or log the summary of a run, and unless `closing` is false its exit code."""
     if context.log_format == "json":
         _log_result(result)
     elif context.quiet:
         pass
     elif isinstance(result.output_error, ReaderGoneError):
-        stderr_console().print(_cut_short(result), highlight=False)
+        stderr_console().print(_cut_short(result, "stdout's reader went away"), highlight=False, soft_wrap=True)
+    elif result.exit_code is ExitCode.INTERRUPTED:
+        stderr_console().print(_cut_short(result, result.exit_code.meaning), highlight=False, soft_wrap=True)
     else:
         console = stderr_console()
-        if not result.had_nothing_due:
-            console.print(_table(console, result))
-        for reason in _reasons(result.summary):
-            console.print(reason)
-        for anomaly in _anomalies(result.summary):
-            console.print(anomaly)
+        _print_whole(console, result, retries or Retries())
         if closing:
             console.print(_closing(result), highlight=False)
     if result.output_error is not None:
         next_ = _after(result.output_error, remembers=has_ledger(context.config))
         log.error("output.failed", message=str(result.output_error), next=next_)
+
+
+def _print_whole(console: Console, result: RunResult, retries: Retries) -> None:
+    """Print what every org came to, what was retried, and why slices are not complete."""
+    if not result.had_nothing_due:
+        console.print(_table(console, result))
+    for line in (*retries.lines(), *_reasons(result.summary), *_anomalies(result.summary)):
+        console.print(line)
 
 
 def _after(error: CollectorError, *, remembers: bool) -> str:
@@ -126,7 +133,7 @@ def _reasons(summary: RunSummary) -> Iterator[Text]:
         places = list(filter(None, dict.fromkeys(orgs[names[0]]))) if len(names) == 1 else []
         where = f" [{'; '.join(places)}]" if places else ""
         who = names[0] if len(names) == 1 else f"{len(names)} orgs ({some(names)})"
-        yield Text.assemble((who, "bold"), ": ", printable(message, 400), (where, "dim"))
+        yield Text.assemble((who, "bold"), ": ", printable(message, _LONGEST), (where, "dim"))
 
 
 def _anomalies(summary: RunSummary) -> Iterator[Text]:
@@ -143,11 +150,11 @@ def _place(population: Population, cause: Cause, org: OrgSummary) -> str:
     return f"{population.value} {local_spans(cause, org)}"
 
 
-def _cut_short(result: RunResult) -> str:
-    """Return the one line for a run whose reader has seen enough: why the rest is missing is the same everywhere."""
+def _cut_short(result: RunResult, why: str) -> str:
+    """Return the one line for a run that a person ended: why the rest is missing is the same everywhere."""
     summary = result.summary
     return (
-        f"exit {int(result.exit_code)}: stdout's reader went away: {summary.count(SliceState.COMPLETE)} of "
+        f"exit {int(result.exit_code)}: {why}: {summary.count(SliceState.COMPLETE)} of "
         f"{count(summary.planned, 'slice')} complete, {count(summary.records, 'record')} ({_effort(result)})"
     )
 

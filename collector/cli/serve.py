@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from collector.adapters.event_log import log_event
+from collector.adapters.event_log import EventLog
 from collector.app.prepare import refuse_file_as_output
 from collector.cli.options import config_options, open_context, service_options, shard_option
 from collector.cli.streams import never_wait_for_stderr
@@ -37,7 +37,7 @@ def serve(**options: Any) -> int:
     refuse_file_as_output(context.config.settings)
     asyncio.run(
         serving.serve(
-            context.config, load=context.reload, scope=context.scope, permits=context.permits, watch=log_event
+            context.config, load=context.reload, scope=context.scope, permits=context.permits, watch=EventLog()
         )
     )
     return ExitCode.OK

@@ -17,15 +17,16 @@ from rich.text import Text
 from collector.adapters.clock import SystemClock
 from collector.adapters.sinks.directory_id import VisibleDirectories
 from collector.adapters.sinks.files import OsFiles
-from collector.adapters.text import count, printable, shell_word, some
+from collector.adapters.text import count, duration, printable, shell_word, some
 from collector.app.backfills import backfill_commands, zoned
+from collector.app.calendars import refused_calendars
 from collector.app.command import has_ledger
 from collector.app.coverage import CoverageReader
 from collector.app.invocation import Invocation, invocation_of
 from collector.app.outputs import directory_of
-from collector.app.prepare import refuse_overlaps
 from collector.app.wiring import open_ledger_to_read, warn_of_missing_ledger
 from collector.cli.options import config_options, open_context, output_option, shard_option, state_option
+from collector.cli.status_notes import notes
 from collector.cli.streams import stdout_console
 from collector.cli.tables import add_name, new_table
 from collector.config import LoadedConfig, Settings
@@ -53,6 +54,7 @@ _STATES = {  # the mark of a day, and its colour
 _BLANK = (" ", "")
 _STRIPS = 12  # months, the newest
 _WIDE = 100  # columns
+_WIDER = 140
 _COMMANDS = 10
 
 
@@ -80,7 +82,7 @@ Examples:
 def status(strips: bool, incomplete: bool, as_json: bool, every: bool, **options: Any) -> int:
     """Show coverage from the ledger, per org and population. Exits with 3 if anything is incomplete.
 
-    Exits with 2 if every run refuses the config for a changed calendar: its windows are not those of the ledger.
+    An org that every run refuses for its changed calendar is shown by the calendar of its windows in the ledger.
     """
     if every and not as_json:
         raise click.UsageError("--all shows every window as a line of JSON: add --json")
@@ -91,7 +93,7 @@ def status(strips: bool, incomplete: bool, as_json: bool, every: bool, **options
     if missing := isinstance(ledger, NoLedger):
         warn_of_missing_ledger(context.config, "all windows are missing")
     try:
-        refuse_overlaps(ledger, context.config, context.scope.of(context.config.orgs))
+        refused_calendars(ledger, context.config, context.scope.of(context.config.orgs))  # warns of time left out
         reader, now = CoverageReader(context.config, context.scope, days=None), SystemClock().now()
         orgs = list(reader.read_all(ledger, now).values())
         shown = [org for org in orgs if org.incomplete or org.refused] if incomplete else orgs
@@ -135,9 +137,8 @@ def _show_notes(
     """Show what the table doesn't: orgs that are left out or begin later, and files of dead processes."""
     if left_out:
         console.print(f"{count(left_out, 'complete org')} not shown", markup=False, highlight=False)
-    for org in orgs:
-        if org.begins_later:
-            console.print(_begins_later(org, org.begins_later), markup=False, highlight=False)
+    for note in notes(orgs):
+        console.print(note, markup=False, highlight=False)
     for one, is_here in awaited:
         console.print(_await(one, invocation, is_here=is_here), markup=False)
 
@@ -193,6 +194,9 @@ def _table(console: Console, orgs: Sequence[OrgCoverage]) -> Table:
         table.add_column("why")
     if wide := console.width >= _WIDE:
         table.add_column("usage since", no_wrap=True)
+    if wider := console.width >= _WIDER:
+        for name in ("wanted from", "lag", "last success"):
+            table.add_column(name, no_wrap=True)
     for org in orgs:
         for population in org.populations:
             gap = _date(population.first_gap, org) if population.first_gap else ""
@@ -205,8 +209,19 @@ def _table(console: Console, orgs: Sequence[OrgCoverage]) -> Table:
                 gap,
                 *[_why(org, population)] * has_reasons,
                 *[usage] * wide,
+                *(_times(org, population) if wider else ()),
             )
     return table
+
+
+def _times(org: OrgCoverage, population: PopulationCoverage) -> tuple[str, str, str]:
+    """Return from when windows are wanted, the lag, and when a complete answer last came."""
+    success = population.last_success
+    return (
+        _date(org.wanted[0].start, org) if org.wanted else "",
+        duration(population.lag_s) if population.lag_s else "none",
+        f"{success.astimezone(Zone.parse(org.timezone).tz):%Y-%m-%d %H:%M}" if success else "never",
+    )
 
 
 def _why(org: OrgCoverage, population: PopulationCoverage) -> Text:
@@ -250,19 +265,6 @@ def _is_here(one: AwaitedFile, settings: Settings) -> bool:
     return directory is not None and os.path.isdir(directory)  # noqa: PTH112 - `Path.is_dir` raises for a broken disk
 
 
-def _begins_later(org: OrgCoverage, begins: datetime) -> str:
-    """Return why nothing is due of an org, and how far it was collected before: by another calendar, or `since`."""
-    known = [(p.population.value, p.newest_complete) for p in org.populations if p.newest_complete]
-    before = ", ".join(
-        f"{name} through {end.astimezone(Zone.parse(org.timezone).tz):%Y-%m-%d %H:%M}" for name, end in known
-    )
-    return (
-        f"{printable(org.name)}: no window is due: its windows by {org.granularity} in {org.timezone} begin at "
-        f"{begins.astimezone(Zone.parse(org.timezone).tz):%Y-%m-%d %H:%M}"
-        + (f". Complete before that, and not counted here: {before}" if before else "")
-    )
-
-
 def _await(one: AwaitedFile, invocation: Invocation, *, is_here: bool) -> str:
     file = one.file
     host = f" on {printable(file.host)}" if file.host else ""
@@ -302,13 +304,18 @@ def _as_json(org: OrgCoverage) -> dict[str, Any]:
         "org": org.name,
         "org_id": org.org_id,
         "org_name": org.org_name,
+        "wanted": [span(window) for window in org.wanted],
         "lacking": org.incomplete,
+        "lag_s": org.lag_s,
+        "last_success": org.last_success and org.last_success.isoformat(),
         "credential": org.credential,
         "populations": [
             {
                 "population": population.population.value,
                 "windows": population.windows,
                 **{state.value: population.count(state) for state in _STATES},
+                "lag_s": population.lag_s,
+                "last_success": population.last_success and population.last_success.isoformat(),
                 "gaps": [span(gap) for gap in merge(gap.window for gap in population.gaps)],
                 "anomalies": [
                     {"anomaly": one.anomaly.value, "products": list(one.products), **span(one.window)}

@@ -1,4 +1,4 @@
-"""What is said of an org whose calendar of the config is another than the ledger's: refused, or begun later.
+"""An org whose calendar of the config is another than the ledger's: it is refused, or its calendar begins later.
 
 Instants are shown in the org's zone: a person reads them there, and sets `since` there.
 """
@@ -6,13 +6,41 @@ Instants are shown in the org's zone: a person reads them there, and sets `since
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
-from collector.core.ledger_entries import CalendarChanged, CutOver
+from collector.core.ledger_entries import CalendarChanged, CutOver, Standing
 from collector.core.windows import Calendar, start_of_date
-from collector.model import Org, Window
+from collector.errors import Problem, RefusalReason, Refused
+from collector.model import Granularity, Org, Window, Zone
 
 _HOUR = timedelta(hours=1)
+
+
+def refusal(org: Org, changed: CalendarChanged, place: Problem | None = None) -> Refused:
+    """Return the refusal of an org that was collected by another calendar; with its place in the config, if known."""
+    message = calendars_overlap(org, changed)
+    text = message if place is None else str(replace(place, message=message))
+    return Refused(reason=RefusalReason.CALENDAR, message=text)
+
+
+def standing_apart(org: Org, changed: CalendarChanged) -> Standing:
+    """Return what the ledger holds of a refused org, as if it had the `since` that its message names.
+
+    So the windows from there on are counted as not requested.
+    """
+    begins = start_of_date(first_free_date(org, changed.covered_until), org.zone)
+    if changed.standing is None:
+        raise ValueError("only `register` returns what the row holds")
+    return replace(changed.standing, calendar_since=begins)
+
+
+def by_the_ledger(org: Org, changed: CalendarChanged) -> Org:
+    """Return a refused org with the zone and the granularity by which it was collected; as it is, if none is known."""
+    try:
+        return replace(org, zone=Zone.parse(changed.zone), granularity=Granularity(changed.granularity))
+    except ValueError:
+        return org
 
 
 def calendars_overlap(org: Org, changed: CalendarChanged) -> str:
@@ -22,7 +50,8 @@ def calendars_overlap(org: Org, changed: CalendarChanged) -> str:
     begins = start_of_date(since, org.zone)
     left_out = ""
     if covered_until < begins:
-        left_out = f"; neither calendar has windows for {_spans([Window(covered_until, begins)], org)}"
+        spans = _spans([Window(covered_until, begins)], org)
+        left_out = f"; neither calendar has windows for {spans}: docs/ledger.md says how to keep them"
     until = _local(covered_until, org)
     if (changed.zone, changed.granularity) == (org.zone.name, org.granularity):
         theirs = f"the rules of {_database(changed.rules)}" if changed.rules else "other rules of this zone"

@@ -23,6 +23,7 @@ from collector.core.org_coverage import (
 from collector.core.org_history import History, LastFetch, PopulationHistory
 from collector.core.wanted import Since, due_spans, earliest
 from collector.core.windows import start_of_date
+from collector.errors import RefusalReason, Refused
 from collector.model import Granularity, Org, Population, ProductUsage, Quality, SliceState, Window
 
 GAPS_KEPT = 40
@@ -61,9 +62,18 @@ class Period:
 
 
 def org_coverage(
-    org: Org, since: Since, history: History, *, period: Period, identity: tuple[str | None, str | None]
+    org: Org,
+    since: Since,
+    history: History,
+    *,
+    period: Period,
+    identity: tuple[str | None, str | None],
+    refused: Refused | None = None,
 ) -> OrgCoverage:
-    """Return the coverage of an org; `identity` is the id and the name of the organization that answered."""
+    """Return the coverage of an org; `identity` is the id and the name of the organization that answered.
+
+    `refused` is why the next run refuses its calendar, if it will.
+    """
     wanted = due_spans(org, since, settle=period.ages.settle, now=period.now)
     blank = _blank_days(org, since, wanted, period)
     populations, gaps = [], []
@@ -80,9 +90,10 @@ def org_coverage(
         labels=org.labels,
         timezone=org.zone.name,
         granularity=org.granularity,
-        credential=_credential(org, history),
+        credential=_credential(org, history, identified=identity[0] is not None, refused=refused),
         populations=populations,
         last_day=period.last_day,
+        wanted=wanted,
         begins_later=None if wanted else earliest(org, since),
         old_gaps=stranded(gaps, period.grid, period.ages, now=period.now),
     )
@@ -172,9 +183,23 @@ def _newest(known: PopulationHistory, period: Period) -> tuple[Mapping[str, Prod
     return {name: one.usage for name, one in products if one.quality is not Quality.UNAVAILABLE}, emission.users
 
 
-def _credential(org: Org, history: History) -> CredentialStatus:
-    """Return what the ledger knows of an org's credential."""
-    if (refusal := history.refusal) is not None:
+def _credential(org: Org, history: History, *, identified: bool, refused: Refused | None) -> CredentialStatus:
+    """Return what the ledger knows of an org's credential.
+
+    A refused calendar is known from the config and the ledger alone, once the organization is: then the ledger's
+    refusal only says since when, and it is over as soon as the calendar fits.
+    """
+    refusal = history.refusal
+    by_calendar = refusal is not None and refusal.reason is RefusalReason.CALENDAR
+    if refused is not None:
+        return CredentialStatus(
+            standing=CredentialStanding.REFUSED,
+            reason=refused.reason,
+            message=refused.message,
+            since=refusal.first_at if refusal and by_calendar else None,
+            last_at=refusal.last_at if refusal and by_calendar else None,
+        )
+    if refusal is not None and not (by_calendar and identified):
         then, now = refusal.fingerprint, user_fingerprint(org)
         return CredentialStatus(
             standing=CredentialStanding.REFUSED,

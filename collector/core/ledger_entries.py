@@ -35,6 +35,7 @@ class CalendarChanged:
     granularity: str
     rules: str | None  # of the zone; None if they were never noted
     covered_until: datetime  # the end of the newest covered window that the config's calendar doesn't have
+    standing: Standing | None = field(default=None, compare=False)  # of the org's row, as `register` found it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

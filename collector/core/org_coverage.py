@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
+from itertools import pairwise
 
 from collector.core.anomalies import Anomaly
 from collector.errors import RefusalReason
@@ -142,8 +143,14 @@ class OrgCoverage:
     credential: CredentialStatus
     populations: Sequence[PopulationCoverage]
     last_day: date  # on the org's calendar
+    wanted: Sequence[Window] = ()  # whole windows that are wanted and due, as spans, oldest first
     begins_later: datetime | None = None  # the start of the first window that is wanted, if none is due yet
     old_gaps: Sequence[Window] = ()  # of any population, so old that only a backfill fills them
+
+    @property
+    def never_wanted(self) -> Sequence[Window]:
+        """The holes between the spans that are wanted: no run fetches them, and they count nowhere."""
+        return [Window(one.end, other.start) for one, other in pairwise(self.wanted)]
 
     @property
     def stranded(self) -> Window | None:

@@ -130,6 +130,10 @@ class PopulationSummary:
             self.tally.states[state] += rest
             self._add(state, (code, message), windows, rest)
 
+    def refuse(self, state: SliceState, code: str, message: str) -> None:
+        """Note that the org is refused, though no slice of it was planned."""
+        self._add(state, (code, message), (), 0)
+
     def _add(self, state: SliceState, why: tuple[str, str], windows: Iterable[Window], slices: int) -> None:
         code, message = why
         self.tally.causes.setdefault((state, code), Cause(state, code, message)).add(*windows, slices=slices)

@@ -96,8 +96,8 @@ class LedgerReader:
         def look(tx: Connection) -> dict[str, views.Organization]:
             by_key = {row.key: row for row in views.organizations(tx)}
             return {
-                name: replace(by_key[key], calendar_since=since)
-                for name, (key, since) in registry.locate(tx, orgs, names).items()
+                name: replace(by_key[key], calendar_since=since, changed=changed)
+                for name, (key, since, changed) in registry.locate(tx, orgs, names).items()
             }
 
         return self._database.read(look)
@@ -107,7 +107,7 @@ class LedgerReader:
     ) -> Mapping[str, CalendarChanged | CutOver]:
         """Return the orgs whose calendar the next run will refuse, by name; `names` are all of the config's.
 
-        If it will refuse none, return those whose new calendar leaves out time that was wanted.
+        Also those whose new calendar leaves out time that was wanted.
         """
         return self._database.read(lambda tx: registry.calendar_changes(tx, orgs, names))
 

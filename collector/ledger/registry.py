@@ -6,6 +6,7 @@ After a rename in the config, no slice is fetched again.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, insert, select, update
@@ -37,11 +38,11 @@ def register(
     found = rows.find(orgs)
     entries = {org_.name: (found[org_.name].key, org_) for org_ in orgs if org_.name in found}
     calendars_since = calendars.resolve(entries)
-    if refused := _refused(calendars_since):
-        return dict(refused)  # nothing is written: the whole config is refused, and the last one still fits
-    cuts = _cuts(calendars, entries, found, wanted_from)
+    refused = _refused(calendars_since)  # nothing is written of these
+    cuts = _cuts(calendars, _without(entries, refused), found, wanted_from)
     for second, (into, name) in rows.merged.items():
-        merge(tx, second, into, name)
+        if name not in refused:
+            merge(tx, second, into, name)
     new = [org_ for org_ in orgs if org_.name not in found]
     created = _insert(tx, new, wanted_from)
     calendars.add_first({created[org_.name].key: org_ for org_ in reversed(new)})
@@ -51,15 +52,21 @@ def register(
     for org_ in orgs:
         row = created.get(org_.name) or found[org_.name]
         since = calendars_since.get(org_.name)
-        matched.append((org_, row))
-        standings[org_.name] = Standing(
+        changed = since if isinstance(since, CalendarChanged) else None
+        standing = Standing(
             key=row.key,
             org_id=row.org_id if row.confirmed else None,
             wanted_from=wanted_since(org_, instant_of(row.wanted_from), first=wanted_from.get(org_.name)),
             calendar_since=None if isinstance(since, CalendarChanged) else since,
             cut_over=cuts.get(org_.name),
         )
-    _write_names(tx, rows, matched, whole=names is not None)
+        if changed is None:
+            matched.append((org_, row))
+            standings[org_.name] = standing
+        else:
+            standings[org_.name] = replace(changed, standing=standing)
+    keys = {name: row.key for name, row in {**found, **created}.items()}
+    _write_names(tx, rows, matched, keys, whole=names is not None)
     _write_pins(tx, rows, matched)
     _write_wanted_from(tx, [(row, standings[org_.name]) for org_, row in matched])
     return standings
@@ -71,30 +78,37 @@ def identified(tx: Connection) -> dict[str, str]:
     return {row.name: row.org_id for row in tx.execute(query)}
 
 
-def locate(tx: Connection, orgs: Sequence[Org], names: Collection[str]) -> dict[str, tuple[int, datetime | None]]:
+def locate(
+    tx: Connection, orgs: Sequence[Org], names: Collection[str]
+) -> dict[str, tuple[int, datetime | None, CalendarChanged | None]]:
     """Return the key of the row that the next run will find for each org, and when its calendar begins, by name.
 
-    Where a run would refuse the calendar, it is when the one of the ledger began. Writes nothing.
+    Where a run will refuse the calendar, it is when the one of the ledger began; then why is returned, too. Writes
+    nothing.
     """
     found = OrgRows(tx, names).find(orgs)
     entries = {org_.name: (found[org_.name].key, org_) for org_ in orgs if org_.name in found}
     calendars = Calendars(tx)
     resolved = calendars.resolve(entries)
-    return {
-        name: (key, calendars.begins(key) if isinstance(since := resolved[name], CalendarChanged) else since)
-        for name, (key, _) in entries.items()
-    }
+    located: dict[str, tuple[int, datetime | None, CalendarChanged | None]] = {}
+    for name, (key, _) in entries.items():
+        since = resolved[name]
+        if isinstance(since, CalendarChanged):
+            located[name] = (key, calendars.begins(key), since)
+        else:
+            located[name] = (key, since, None)
+    return located
 
 
 def calendar_changes(
     tx: Connection, orgs: Sequence[Org], names: Collection[str]
 ) -> dict[str, CalendarChanged | CutOver]:
-    """Return the orgs whose calendar `register` would refuse, else those with a new one that leaves time out."""
+    """Return the orgs whose calendar `register` will refuse, and those with a new one that leaves time out."""
     found = OrgRows(tx, names).find(orgs)
     entries = {org_.name: (found[org_.name].key, org_) for org_ in orgs if org_.name in found}
     calendars = Calendars(tx)
     refused = _refused(calendars.resolve(entries))
-    return dict(refused) if refused else dict(_cuts(calendars, entries, found, {}))
+    return {**refused, **_cuts(calendars, _without(entries, refused), found, {})}
 
 
 def left_out(tx: Connection, key: int, org_: Org, span: Window) -> CutOver | None:
@@ -117,6 +131,10 @@ def _cuts(
     return cuts
 
 
+def _without(entries: Mapping[str, tuple[int, Org]], refused: Collection[str]) -> dict[str, tuple[int, Org]]:
+    return {name: entry for name, entry in entries.items() if name not in refused}
+
+
 def _refused(resolved: Mapping[str, datetime | CalendarChanged | None]) -> dict[str, CalendarChanged]:
     return {name: changed for name, changed in resolved.items() if isinstance(changed, CalendarChanged)}
 
@@ -133,14 +151,16 @@ def _write_pins(tx: Connection, rows: OrgRows, matched: Sequence[tuple[Org, Row]
         tx.execute(changed, [{"key": key, "pin": pin} for key, pin in pins.items()])
 
 
-def _write_names(tx: Connection, rows: OrgRows, matched: Sequence[tuple[Org, Row]], *, whole: bool) -> None:
+def _write_names(
+    tx: Connection, rows: OrgRows, matched: Sequence[tuple[Org, Row]], keys: Mapping[str, int], *, whole: bool
+) -> None:
     """Write the current name of each row, and the aliases. A refusal goes with its org, not with the name.
 
-    `whole`: the names of the whole config are known. Then any other is an old one.
+    `keys` are those of all orgs, by name. `whole`: the names of the whole config are known. Then any other is an old
+    one.
     """
     names, renamed, given_away = [], [], []
     moved: dict[str, str] = {}
-    keys = {org_.name: row.key for org_, row in matched}
     for org_, row in matched:
         now_known = Alias(row.key, user_fingerprint(org_))
         before = rows.aliases.get(org_.name)

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
 
-from collector.core.ledger_entries import DoubtfulSlice, SliceKey, UnsealedFile
+from collector.core.ledger_entries import CalendarChanged, DoubtfulSlice, SliceKey, UnsealedFile
 from collector.ledger import schema
 from collector.ledger.codec import instant_of, population_of
 from collector.ledger.schema import BEGINNING, UNREAD, calendar, org, run, slice_
@@ -29,6 +29,7 @@ class Organization:
     zone: str
     granularity: str
     calendar_since: datetime | None
+    changed: CalendarChanged | None = None  # why the next run refuses the calendar of the config
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

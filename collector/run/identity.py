@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from collector.core.calendar_changes import calendars_overlap
+from collector.core.calendar_changes import refusal
 from collector.core.ledger_entries import CalendarChanged, Holder, Standing
 from collector.errors import Failure, LedgerError, Postponed, RefusalReason, Refused, Rejected, Retriable
 from collector.model import Answer, Org
@@ -49,7 +49,7 @@ class IdentityCheck:
             case Holder():
                 return Retriable(code="busy", message=busy_message(found), retry_after_s=BUSY_PAUSE_S)
             case CalendarChanged():
-                return Refused(reason=RefusalReason.CALENDAR, message=calendars_overlap(org, found))
+                return refusal(org, found)
             case int():
                 return self._bind(task, found)
 

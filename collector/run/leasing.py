@@ -16,10 +16,10 @@ from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 
-from collector.core.calendar_changes import calendars_overlap
+from collector.core.calendar_changes import refusal
 from collector.core.ledger_entries import CalendarChanged, CredentialUse, Holder
 from collector.core.plan import Abandoned, Batch
-from collector.errors import Failure, RefusalReason, Refused, Rejected, RowsMergedError
+from collector.errors import Failure, Refused, Rejected, RowsMergedError
 from collector.events import Event
 from collector.fetch import Batches
 from collector.ports import Clock, Offload
@@ -56,7 +56,7 @@ class Leasing:
         self._wanted = session.wanted
         self._waiting = Waiting(session.wait_s, emit=emit)
         self._tasks = {task.org.name: task for task in tasks}
-        self._queue = deque(self._tasks.values())
+        self._queue = deque(task for name, task in self._tasks.items() if name not in session.refused)
         self._leased: list[OrgTask] = []
         self._not_before: dict[int, float] = {}  # until then an org is left free, or not tried again; by key
         self._batches = batches
@@ -90,6 +90,7 @@ class Leasing:
 
     async def run(self) -> None:
         """Acquire, plan and release until nothing is left or `stop` is called. Raises LedgerError."""
+        await self._refuse(self._session.refused)
         while self._open:
             self._woken.clear()
             if self._winding_up:
@@ -157,9 +158,9 @@ class Leasing:
             self._begin(task, batch, now)
         changed = {key: why for key, why in why_not.items() if isinstance(why, CalendarChanged)}
         busy = {key: why for key, why in why_not.items() if isinstance(why, Holder)}
-        for task in tasks:
-            if task.key in changed:
-                await self._refuse(task, changed[task.key])
+        await self._refuse(
+            {task.org.name: refusal(task.org, changed[task.key]) for task in tasks if task.key in changed}
+        )
         await self._wait(tasks, busy, now)
 
     async def _look_up(self, tasks: Sequence[OrgTask]) -> None:
@@ -167,7 +168,7 @@ class Leasing:
         standings = await self._offload(lambda: [self._session.look_up(task.org) for task in tasks])
         for task, standing in zip(tasks, standings, strict=True):
             if isinstance(standing, CalendarChanged):
-                await self._refuse(task, standing)
+                await self._refuse({task.org.name: refusal(task.org, standing)})
             else:
                 task.key, task.identified = standing.key, standing.org_id is not None
                 self._enqueue(task)
@@ -246,12 +247,15 @@ class Leasing:
         task.stage = Stage.ENDED
         self._batches.put_nowait(Abandoned(org=task.org, failure=failure))
 
-    async def _refuse(self, task: OrgTask, changed: CalendarChanged) -> None:
-        """End an org of which another process has covered windows that overlap with those of this run."""
-        refused = Refused(reason=RefusalReason.CALENDAR, message=calendars_overlap(task.org, changed))
-        use = CredentialUse(org=task.org, at=self._clock.now(), refused=refused)
-        await self._offload(lambda: self._ledger.commit((), None, [use]))
-        self._abandon(task, refused)
+    async def _refuse(self, refused: Mapping[str, Refused]) -> None:
+        """End orgs whose windows would overlap with covered ones."""
+        if not refused:
+            return
+        now, tasks = self._clock.now(), {name: self._tasks[name] for name in refused}
+        uses = [CredentialUse(org=task.org, at=now, refused=refused[name]) for name, task in tasks.items()]
+        await self._offload(lambda: self._ledger.commit((), None, uses))
+        for name, task in tasks.items():
+            self._abandon(task, refused[name])
 
     def _enqueue(self, task: OrgTask) -> None:
         task.stage = Stage.QUEUED

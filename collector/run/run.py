@@ -229,8 +229,9 @@ class Run:
             await self._planning.count_in_doubt(self._tasks.values(), self.session.awaited)
         why = RELOADED if self.stop.is_reload else STOPPED
         for lane in self._fetching.lanes:
-            unissued = lane.plan.unissued
-            for name, population in self._summary.org(lane.org).populations.items():
+            unissued, org = lane.plan.unissued, self._summary.org(lane.org)
+            nothing_planned = not org.planned
+            for name, population in org.populations.items():
                 population.requests += lane.postponed[name]
                 windows = unissued.spans.get(name, ())
                 if failure is not None:
@@ -238,6 +239,8 @@ class Run:
                     population.close(SliceState.NOT_ASKED, "output", _NOT_REQUESTED, windows)
                 elif lane.end is not None:
                     population.close(lane.end.state, lane.end.failure.code, lane.end.failure.message, windows)
+                    if nothing_planned and lane.end.refused:
+                        population.refuse(lane.end.state, lane.end.failure.code, lane.end.failure.message)
                 else:
                     population.close(SliceState.NOT_ASKED, why.code, why.message, windows)
 

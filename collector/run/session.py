@@ -13,6 +13,7 @@ from collector.core.delivered import Adopted
 from collector.core.identities import Identities
 from collector.core.ledger_entries import CalendarChanged, Standing
 from collector.core.wanted import Since, Wanted, on_boundaries
+from collector.errors import Refused
 from collector.model import Org, Window
 from collector.ports import Ledger, RecoveredFile
 
@@ -29,6 +30,7 @@ class LedgerSession:
     wanted: Wanted
     identities: Identities
     wait_s: float  # for an org whose lease another process has
+    refused: Mapping[str, Refused] = field(default_factory=dict)  # orgs of which nothing is fetched, by name
     directory: str = ""  # the output's, where it has files
     directory_id: str | None = None  # where a path doesn't identify the directory
     unread: Sequence[datetime] = ()  # the ends of runs that a restored ledger doesn't know the records of

@@ -22,7 +22,7 @@ class Host(Protocol):
         ...
 
     async def accept(self, config: LoadedConfig) -> None:
-        """Register a config's orgs in the ledger. Raises ConfigError for overlapping calendars, and LedgerError."""
+        """Register a config's orgs in the ledger. Raises ConfigError if it doesn't fit the ledger, and LedgerError."""
         ...
 
     async def look(self, config: LoadedConfig) -> Fingerprint:

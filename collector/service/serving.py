@@ -88,8 +88,8 @@ class ServiceHost:
     async def accept(self, config: LoadedConfig) -> None:
         """Register a config's orgs in the ledger, if its output is the ledger's: that is checked where it is new.
 
-        An output that is replaced later is no fault of the config: the run fails. Raises ConfigError for overlapping
-        calendars and an output that isn't the ledger's, OutputError and LedgerError.
+        An output that is replaced later is no fault of the config: the run fails. Raises ConfigError for an output that
+        isn't the ledger's, OutputError and LedgerError.
         """
         settings, orgs = config.settings, self._scope.of(config.orgs)
         output = settings.state, settings.output.path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 import yaml
 
 from tests.support.commands import environment, records_in, simulated_api
+from tests.support.needs import need
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 DOCS = Path(__file__).parents[2] / "docs"
@@ -50,6 +52,19 @@ def test_a_new_user_gets_to_their_own_first_records(tmp_path: Path) -> None:
     assert {r["timezone"] for r in records} == {"America/New_York"}
     assert len({r["window_start"] for r in records}) >= 6
     assert '"record_id"' in done.stdout
+
+
+@pytest.mark.slow  # needs jq
+def test_a_mapping_of_ones_own_is_joined_as_it_is_documented(tmp_path: Path) -> None:
+    need("jq", package="jq")
+    text = (DOCS / "records.md").read_text().partition("## Join your own names and labels")[2].partition("\n## ")[0]
+    (command,), (mapping,) = re.findall(r"```sh\n(.*?)```", text, re.DOTALL), re.findall(r"such as `(.*?)`", text)
+    (tmp_path / "mapping.json").write_text(mapping)
+    (tmp_path / "usage").mkdir()
+    lines = [json.dumps({"org_id": org_id, "total_tests": 1}) for org_id in ("12345", "6")]
+    (tmp_path / "usage" / "usage-1-0001.jsonl").write_text("\n".join(lines))
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert [json.loads(line)["mapped"] for line in done.stdout.splitlines()] == [{"cost_center": "qa-platform"}, None]
 
 
 @pytest.mark.parametrize(

@@ -249,14 +249,6 @@ def test_what_it_cannot_start_with_is_told_and_ends_with_2(tmp_path: Path) -> No
         assert "can't be listened on" in done.stderr
 
 
-def changed_zone(directory: Path) -> str:
-    """Fill a ledger by another calendar; return what serve says of that."""
-    with simulated_api(directory, orgs=1) as api:
-        assert collector("collect", "-c", api.config, "-o", "out", cwd=directory).code == 0
-        (directory / "c.yaml").write_text(re.sub("timezone: .*", "timezone: Asia/Tokyo", api.config.read_text()))
-    return "so that the new calendar begins there"
-
-
 def damaged(directory: Path) -> str:
     (directory / "state").mkdir()
     (directory / "state" / "ledger.db").write_bytes(b"not a database" * 1000)
@@ -268,7 +260,7 @@ def a_directory(directory: Path) -> str:
     return "is a directory"
 
 
-@pytest.mark.parametrize(("prepare", "code"), [(damaged, 5), (a_directory, 5), (changed_zone, 2)])
+@pytest.mark.parametrize(("prepare", "code"), [(damaged, 5), (a_directory, 5)])
 def test_a_ledger_that_no_run_can_use_ends_the_service_before_it_listens(
     prepare: Callable[[Path], str], code: int, tmp_path: Path
 ) -> None:
@@ -278,6 +270,28 @@ def test_a_ledger_that_no_run_can_use_ends_the_service_before_it_listens(
     assert done.code == code
     assert why in done.stderr
     assert "service.listening" not in done.stderr
+
+
+def test_a_config_with_a_changed_zone_is_accepted_and_only_its_org_is_refused_until_it_has_a_since(
+    tmp_path: Path,
+) -> None:
+    with simulated_api(tmp_path, orgs=2) as api:
+        config = tmp_path / "c.yaml"
+        config.write_text(re.sub("timezone: .*", "timezone: UTC", api.config.read_text()))
+        config.chmod(0o600)
+        with serving(config, tmp_path) as service:
+            wait_until(lambda: service.lacking("org-001") == service.lacking("org-002") == 0, "both are collected")
+            config.write_text(config.read_text().replace("timezone: UTC", "timezone: Asia/Tokyo", 1))
+            wait_until(lambda: service.standing("org-001") == "refused", "the org is refused")
+            assert service.status["config"]["problems"] == []
+            org = next(org for org in service.status["orgs"] if org["org"] == "org-001")
+            assert org["credential"]["reason"] == "calendar"
+            (since,) = re.findall(r"set `since: (\S+)`", org["credential"]["message"])
+            wait_until(lambda: "so that the new calendar begins there" in service.get("/orgs/org-001")[1])
+            assert service.standing("org-002") == "accepted"
+            text = config.read_text()
+            config.write_text(text.replace("timezone: Asia/Tokyo", f"timezone: Asia/Tokyo\n    since: {since}"))
+            wait_until(lambda: service.standing("org-001") != "refused", "its calendar fits")
 
 
 def test_where_nobody_reads_the_log_it_collects_answers_and_ends(tmp_path: Path) -> None:

@@ -142,6 +142,25 @@ def test_what_sends_nothing_needs_no_secret(command: str, api: SimulatedApi, tmp
     assert (content["lacking"] if command == "status" else content["slices"]) == 0
 
 
+def test_two_separate_ranges_are_shown_with_the_hole_that_was_never_wanted(api: SimulatedApi, tmp_path: Path) -> None:
+    """What was never wanted is no gap: without a word, a reader of "all complete" would take it for collected."""
+    api.set_faults()
+    soon = {"COLLECTOR_SCHEDULE__LOOKBACK": "1h"}
+    for first, last in (("2026-01-01", "2026-01-03"), ("2026-03-01", "2026-03-02")):
+        args = ("--from", first, "--to", last, "--org", "org-001", "-o", "out")
+        assert collector("backfill", "-c", api.config, *args, cwd=tmp_path, env=soon).code == 0
+    done = collector("status", "-c", api.config, "--org", "org-001", cwd=tmp_path, env=soon)
+    assert "org-001: never wanted, so neither fetched nor counted: 2026-01-04 to 02-28" in done.stdout
+    assert "wanted and due: 2026-01-01 to " in done.stdout
+    assert re.search(r"wanted from +lag +last success", done.stdout)
+    shown = collector("status", "-c", api.config, "--org", "org-001", "--json", cwd=tmp_path, env=soon)
+    org = by_org(shown)["org-001"]
+    spans = [(span["start"][:10], span["end"][:10]) for span in org["wanted"]]
+    assert spans[:2] == [("2026-01-01", "2026-01-04"), ("2026-03-01", "2026-03-03")]
+    assert org["last_success"] == max(one["last_success"] for one in org["populations"])
+    assert org["lag_s"] == max(one["lag_s"] for one in org["populations"]) >= 0
+
+
 def test_status_asks_the_api_nothing(api: SimulatedApi, tmp_path: Path) -> None:
     before = api.stats["total"]["asked"]
     status(api, tmp_path)

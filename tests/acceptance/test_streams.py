@@ -145,6 +145,21 @@ def test_a_reader_that_goes_away_gets_one_line_of_summary(api: SimulatedApi, tmp
     assert "nothing is lost" in failed
 
 
+def test_ctrl_c_gives_one_line_of_summary(api: SimulatedApi, tmp_path: Path) -> None:
+    api.set_faults("*:latency=300ms")
+    args = ("--last", "60d", "-o", "out", "--log-format", "console")
+    with started("collect", "-c", api.config, *args, cwd=tmp_path) as process:
+        wait_until(lambda: list((tmp_path / "out").glob(".usage-*")))
+        process.send_signal(signal.SIGINT)
+        assert process.wait(120) == 130
+        assert process.stderr is not None
+        begun, summary = (line for line in process.stderr.readlines() if "range.note" not in line)
+    assert "run.started" in begun
+    assert re.fullmatch(
+        r"exit 130: stopped by SIGINT, after draining: run again to continue: \d+ of 600 slices complete, .*\n", summary
+    )
+
+
 def test_stdout_that_is_full_ends_with_5(api: SimulatedApi, tmp_path: Path) -> None:
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(

@@ -9,7 +9,7 @@ import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -165,6 +165,22 @@ async def test_answers_that_look_wrong_are_on_the_page_of_the_org_and_in_the_jso
     assert (part["anomaly"], part["products"], shown["anomalies_left_out"]) == ("shrunk", ["<b>automation</b>"], 3)
     assert datetime.fromisoformat(part["start"]) == span.start
     assert [one["anomalies"] for one in rest] == [[]] * len(rest)
+
+
+async def test_ranges_that_are_wanted_are_on_the_page_and_in_the_json_with_the_holes_between(tmp_path: Path) -> None:
+    fleet = make_fleet(tmp_path, numbered(1), lambda _: HEALTHY)
+    seen = observed_of(fleet)
+    (org,) = seen.orgs.values()
+    (newest,) = org.wanted
+    year = Window(datetime(2024, 1, 1, tzinfo=UTC), datetime(2025, 1, 1, tzinfo=UTC))
+    seen.orgs = {org.name: replace(org, wanted=[year, newest])}
+    async with running_site(seen) as get:
+        text = " ".join(re.sub("<[^>]*>", "", (await get("/orgs/org-0001")).text).split())
+        (shown,) = json.loads((await get("/api/status")).body)["orgs"]
+    first, last = newest.start.date(), (newest.end - timedelta(days=1)).date()
+    before = first - timedelta(days=1)
+    assert f"Wanted and due2024-01-01 to 12-31, {first} to {last:%m-%d} never wanted: 2025-01-01 to {before}" in text
+    assert [span["start"][:10] for span in shown["wanted"]] == ["2024-01-01", f"{first}"]
 
 
 async def test_the_schema_knows_every_key_and_every_state(seen: Observed) -> None:

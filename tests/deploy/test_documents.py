@@ -1,7 +1,11 @@
-"""docs/deploy.md: each of its commands is run here, or what it names is looked up where it has to be."""
+"""docs/deploy.md: each of its commands is run here, or what it names is looked up where it has to be.
+
+So is what the other documents say about the cluster.
+"""
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
@@ -18,7 +22,8 @@ from tests.deploy.support import DEPLOY, assert_taken
 from tests.support.needs import need
 
 ROOT = DEPLOY.parent
-TEXT = (ROOT / "docs" / "deploy.md").read_text()
+DOCS = ROOT / "docs"
+TEXT = (DOCS / "deploy.md").read_text()
 BLOCKS = re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)
 COMMANDS = [line for block in BLOCKS for line in block.replace("\\\n", " ").splitlines()]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
@@ -37,6 +42,7 @@ def of(*start: str) -> list[list[str]]:
 
 def test_every_command_is_of_a_kind_that_is_looked_at_below() -> None:
     known = {"docker", "kubectl", "install", "systemctl", "systemd-sysusers", "python3", "/opt/collector/bin/pip"}
+    known |= {"collector-run", "mkdir"}
     programs = {next(word for word in words(command) if "=" not in word) for command in COMMANDS}
     assert programs == known
 
@@ -66,11 +72,59 @@ def test_kubectl_is_pointed_at_overlays_and_objects_that_there_are() -> None:
     assert overlays <= set(OVERLAYS)
     for name in re.findall(r"`((?:service|backfill)-sharded)`", TEXT):
         assert name in OVERLAYS
-    kinds = {"job": "backfill", "service": "service"}
-    for command in of("kubectl", "-n", "usage-collector"):
-        for word in command:
-            if found := re.fullmatch(r"(job|service)/(\S+)", word):
-                Built.of(DEPLOY / "kubernetes" / "overlays" / kinds[found[1]]).named(found[1].capitalize(), found[2])
+    for command in of("kubectl", "apply", "-f"):
+        assert (ROOT / command[3]).is_file()
+
+
+KINDS = {
+    "cronjob": ("CronJob", "cronjob"),
+    "deploy": ("Deployment", "service"),
+    "job": ("Job", "backfill"),
+    "service": ("Service", "service"),
+    "statefulset": ("StatefulSet", "service-sharded"),
+}
+
+
+@pytest.mark.parametrize("document", ["README.md", "SECURITY.md", *(f"docs/{path.name}" for path in DOCS.glob("*.md"))])
+def test_objects_that_documents_name_are_in_the_manifests(document: str) -> None:
+    text = (ROOT / document).read_text()
+    for command in re.findall(r"kubectl [^`|\n]*", text):
+        assert "-n usage-collector " in command or command.startswith(("kubectl apply -k", "kubectl apply -f"))
+    for kind, name in re.findall(r"\b(cronjob|deploy|job|service|statefulset)/([a-z]+-[a-z-]+)", text):
+        known, overlay = KINDS[kind]
+        if name != "by-hand":  # the runbook makes it
+            Built.of(DEPLOY / "kubernetes" / "overlays" / overlay).named(known, name)
+
+
+@pytest.mark.slow  # needs jq
+def test_a_job_by_hand_has_a_command_of_the_program() -> None:
+    """The runbook's way where there is only a CronJob: the filter, on the job of the CronJob."""
+    text = (DOCS / "runbook.md").read_text()
+    (changed,) = re.findall(r"jq '(.*?)'", text)
+    need("jq", package="jq")
+    job = {"spec": Built.of(DEPLOY / "kubernetes" / "overlays" / "cronjob").job}
+    done = subprocess.run(["jq", changed], input=json.dumps(job), check=True, capture_output=True, text=True)
+    (container,) = json.loads(done.stdout)["spec"]["template"]["spec"]["containers"]
+    assert container["name"] == "collector"
+    assert_taken(container["args"])
+    (others,) = re.findall(r"such as `(\[.*?\])`", text)
+    assert_taken(json.loads(others))
+
+
+def test_namespace_and_secret_are_there_before_a_pod_is() -> None:
+    """Word for word: a Secret needs its namespace, a pod its Secret."""
+    (block,) = [block for block in BLOCKS if "create secret" in block]
+    namespace, secret, apply, *_ = block.splitlines()
+    assert yaml.safe_load((ROOT / words(namespace)[-1]).read_text())["metadata"]["name"] == words(secret)[2]
+    assert words(apply)[:3] == ["kubectl", "apply", "-k"]
+
+
+def test_commands_by_hand_are_taken_and_go_where_the_units_do() -> None:
+    commands = of("collector-run")
+    assert {command[1] for command in commands} == {"check", "status", "backfill"}
+    for command in commands:
+        assert_taken(command[1:])
+        assert command[1] != "backfill" or command[-2:] == ["-o", "usage"]
 
 
 def test_secret_has_an_entry_for_each_file_that_the_orgs_name(tmp_path: Path) -> None:

@@ -143,6 +143,45 @@ def test_timer_starts_the_run_every_hour_and_makes_up_for_what_was_missed() -> N
     assert section("collector-collect.service")["RuntimeMaxSec"] == ["55min"]
 
 
+def run_by_hand(tmp_path: Path, *args: str) -> list[str]:
+    """The arguments that `collector-run` gives systemd-run."""
+    fake = tmp_path / "bin" / "systemd-run"
+    fake.parent.mkdir(exist_ok=True)
+    fake.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    fake.chmod(0o755)
+    env = {"PATH": f"{fake.parent}:/usr/bin:/bin"}
+    done = subprocess.run([UNITS / "collector-run", *args], env=env, capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
+
+
+def test_a_command_by_hand_runs_as_the_units_run_it(tmp_path: Path) -> None:
+    given = run_by_hand(tmp_path, "status", "--org", "a b", "--json")
+    properties: dict[str, list[str]] = defaultdict(list)
+    for word in given:
+        if word.startswith("--property="):
+            key, _, value = word.removeprefix("--property=").partition("=")
+            properties[key].append(value.replace("/var/lib", "%S"))
+    assert len(properties) > 10
+    unit = section("collector.service")
+    assert {key: unit[key] for key in properties} == properties
+    assert properties.keys() >= {"LoadCredential", "User", "StateDirectory", "UMask", "WorkingDirectory"}
+    assert given[-5:] == ["collector", "status", "--org", "a b", "--json"]
+    shell = given[given.index("/bin/sh") : given.index("/bin/sh") + 3]
+    assert shell[1] == "-c"
+    assert f'COLLECTOR_CONFIG=${{CREDENTIALS_DIRECTORY}}/collector.yaml exec {BINARY} "$@"' == shell[2]
+
+
+def test_a_command_that_is_shown_can_be_pasted_behind_it(tmp_path: Path) -> None:
+    copied = "-c", "/run/credentials/collector.service/collector.yaml"
+    ours = ["--state", "sqlite:////var/lib/collector/state/ledger.db", "-o", "/var/lib/collector/usage"]
+    given = run_by_hand(tmp_path, "collector", "backfill", *copied, *ours, "--from", "2026-01-01")
+    args = given[given.index("collector") + 1 :]
+    assert args == ["backfill", *ours, "--from", "2026-01-01"]
+    assert_taken(args)
+    own = ["status", "-c", "/etc/elsewhere.yaml"]
+    assert run_by_hand(tmp_path, *own)[-3:] == own
+
+
 def test_user_is_made_by_what_is_shipped() -> None:
     (line,) = [line for line in (UNITS / "collector.sysusers").read_text().splitlines() if not line.startswith("#")]
     assert line.split()[:2] == ["u", "collector"]

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from structlog.testing import capture_logs
 
-from collector.adapters.event_log import log_event
+from collector.adapters.event_log import EventLog
 from collector.app.command import Command
 from collector.core.exit_codes import ExitCode
 from collector.events import Event, LeaseAwaited, LeaseWaitEnded
@@ -30,7 +30,7 @@ def test_waiting_for_busy_orgs_is_logged_once_at_its_begin_and_its_end(wait: tim
     try:
         assert other.acquire([row.key for row in other.organizations() if row.name != "f"]) == {}
         with capture_logs() as logs:
-            run = world.run(command, run_id="9", clock=FakeClock(NOON + DAY), stop=Stop(), emit=log_event)
+            run = world.run(command, run_id="9", clock=FakeClock(NOON + DAY), stop=Stop(), emit=EventLog())
             assert run_virtual(run).exit_code == ExitCode.BUSY
     finally:
         other.close()

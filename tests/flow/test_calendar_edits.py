@@ -9,7 +9,6 @@ from datetime import UTC, date, datetime
 from itertools import pairwise
 from tempfile import TemporaryDirectory
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
@@ -19,12 +18,12 @@ from collector.app.coverage import CoverageReader
 from collector.config.sections import Schedule
 from collector.core.calendar_changes import cut_over
 from collector.core.coverage import Ages
+from collector.core.exit_codes import ExitCode
 from collector.core.grid import Grids
 from collector.core.ledger_entries import CalendarChanged, SliceKey, Standing
 from collector.core.org_coverage import OrgCoverage
 from collector.core.wanted import CollectWanted, due_spans
 from collector.core.windows import Calendar, without
-from collector.errors import ConfigError
 from collector.ledger import SqlLedger, open_reader
 from collector.model import Granularity, Org, Population, Window, Zone
 from collector.run.session import since_of
@@ -158,10 +157,11 @@ def test_a_zone_that_is_changed_twice_with_nothing_fetched_in_between_is_refused
         "earlier `since`, where a window can begin"
     ]
     world.orgs = [org_in("Asia/Tokyo")]
-    with pytest.raises(ConfigError) as refused:
-        world.collect(BEGIN)
-    assert "set `since: 2026-06-21` for it, so that the new calendar begins there" in str(refused.value)
-    assert "for 18 hours from 2026-06-20T06:00:00+09:00 to 2026-06-21T00:00:00+09:00" in str(refused.value)
+    result = world.collect(BEGIN)
+    assert result.exit_code == ExitCode.REFUSED
+    ((_, cause),) = result.summary.orgs["a"].causes
+    assert "set `since: 2026-06-21` for it, so that the new calendar begins there" in cause.message
+    assert "for 18 hours from 2026-06-20T06:00:00+09:00 to 2026-06-21T00:00:00+09:00" in cause.message
 
 
 def test_a_since_that_was_too_late_can_be_moved_back_while_nothing_is_fetched_by_it(world: World) -> None:

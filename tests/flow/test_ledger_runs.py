@@ -23,7 +23,6 @@ from collector.core.ranges import Between, Last, Moment
 from collector.core.retry import RetryPolicy
 from collector.core.shards import Shard
 from collector.core.summary import Cause
-from collector.errors import ConfigError
 from collector.events import LaneEnded
 from collector.fetch import Limits, RateLimit
 from collector.ledger import SqlLedger
@@ -126,16 +125,15 @@ def test_what_failed_of_a_range_that_a_collect_was_given_is_repaired_by_later_on
     assert again.exit_code == ExitCode.OK
 
 
-def test_a_run_that_is_refused_for_its_calendar_leaves_no_run_that_looks_interrupted(world: World) -> None:
+def test_a_run_of_orgs_that_are_all_refused_for_their_calendars_ends_as_any_other(world: World) -> None:
     world.orgs = [make_org("a")]
     world.backfill(NOON, "2026-06-01", "2026-06-10")
     world.orgs = [make_org("a", zone=Zone.parse("Asia/Tokyo"))]
-    with pytest.raises(ConfigError):
-        world.backfill(NOON, "2026-06-01", "2026-06-15")
+    assert world.backfill(NOON, "2026-06-01", "2026-06-15").exit_code == ExitCode.REFUSED
     ledger = SqlLedger.open(world.ledger_url, command="collector status", now=lambda: NOON, durable=False)
     try:
         assert ledger.begin_run("next", "collect", NOON) == []
-        assert len(ledger.ended_runs("backfill", 10)) == 1
+        assert [run.exit_code for run in ledger.ended_runs("backfill", 10)] == [4, 0]
     finally:
         ledger.close()
 

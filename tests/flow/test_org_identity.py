@@ -10,7 +10,7 @@ import pytest
 
 from collector.core.exit_codes import ExitCode
 from collector.core.retry import RetryPolicy
-from collector.errors import ConfigError, LedgerError
+from collector.errors import LedgerError
 from collector.fetch import Limits
 from collector.ledger import SqlLedger
 from collector.model import Granularity, SliceState, Zone
@@ -89,20 +89,17 @@ def test_two_names_of_one_organization_are_collected_once_where_that_is_allowed(
     assert set(ids.values()) == {1}
 
 
-def test_a_config_that_is_refused_for_one_org_changes_nothing_of_another(world: World) -> None:
+def test_an_org_that_is_refused_for_its_calendar_stops_no_other_org_of_the_config(world: World) -> None:
     world.backfill(NOON, "2026-06-01", "2026-06-10")
-    before = world.orgs
     tokyo = Zone.parse("Asia/Tokyo")
     world.orgs = [make_org("a", zone=tokyo, since=date(2026, 6, 20)), make_org("b", zone=tokyo), make_org("new")]
-    with pytest.raises(ConfigError) as refused:
-        world.collect(NOON)
-    assert "'b'" in str(refused.value)
-    assert "'a'" not in str(refused.value)
-    world.orgs = before
-    assert world.collect(NOON).exit_code == ExitCode.OK
+    result = world.collect(NOON)
+    assert result.exit_code == ExitCode.REFUSED
+    assert {name for name, org in result.summary.orgs.items() if org.refused} == {"b"}
+    assert {r["org"] for r in world.records_of_run(result)} == {"a", "new"}
     ledger = SqlLedger.open(world.ledger_url, command="collector status", now=lambda: NOON, durable=False)
     try:
-        assert {row.name for row in ledger.organizations()} == {"a", "b"}
+        assert {row.name: row.zone for row in ledger.organizations()} == {"a": "Asia/Tokyo", "b": "UTC", "new": "UTC"}
     finally:
         ledger.close()
 
@@ -128,10 +125,12 @@ def test_a_changed_calendar_is_refused_with_the_since_to_set_and_then_begins_wit
     world.backfill(NOON, "2026-06-01", "2026-06-10")
     covered = max(r["window_end"] for r in world.records)
     world.orgs = [make_org("a", **change)]
-    with pytest.raises(ConfigError, match=r"set `since: (2026-06-1[12])`") as refused:
-        world.backfill(NOON, "2026-06-01", "2026-06-15")
-    since = str(refused.value).partition("set `since: ")[2][:10]
-    assert ("neither calendar has windows" in str(refused.value)) == ("zone" in change)  # Tokyo's day is another
+    refused = world.backfill(NOON, "2026-06-01", "2026-06-15")
+    assert refused.exit_code == ExitCode.REFUSED
+    message = refused.summary.orgs["a"].causes[0][1].message
+    since = message.partition("set `since: ")[2][:10]
+    assert since in ("2026-06-11", "2026-06-12")
+    assert ("neither calendar has windows" in message) == ("zone" in change)  # Tokyo's day is another
     world.orgs = [make_org("a", since=date.fromisoformat(since), **change)]
     result = world.backfill(NOON, "2026-06-01", "2026-06-15")
     starts = [datetime.fromisoformat(r["window_start"]) for r in world.records_of_run(result)]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -19,7 +21,7 @@ from collector.core.org_coverage import CoverageState, CredentialStanding, Crede
 from collector.errors import RefusalReason
 from collector.events import SliceCommitted
 from collector.ledger import open_reader
-from collector.model import ApiRequest, BasicCredential, BearerCredential, Org, SliceState
+from collector.model import ApiRequest, BasicCredential, BearerCredential, Org, SliceState, Zone
 from collector.service.loop import Loop
 from collector.service.org_metrics import OrgMetrics
 from collector.service.run_views import past_view
@@ -95,6 +97,58 @@ def test_an_org_that_is_refused_for_eight_days_is_shown_so_each_day_and_no_more_
     world.collect(mended)
     assert credential(world, mended + HOUR) == CredentialStatus(standing=CredentialStanding.ACCEPTED)
     assert (gauge(world, mended, "a"), gauge(world, mended, "b")) == (0, 0)
+
+
+def test_a_changed_zone_refuses_its_org_alone_and_shows_it_as_the_ledger_has_it_until_there_is_a_since(
+    world: World,
+) -> None:
+    for day in range(4):
+        assert world.collect(NOON + day * DAY).exit_code is ExitCode.OK
+    before = look(world, NOON + 3 * DAY)["a"]
+    tokyo = replace(world.orgs[0], zone=Zone.parse("Asia/Tokyo"))
+    world.orgs[0] = tokyo
+    edited = look(world, NOON + 3 * DAY)["a"]  # before any run
+    assert (edited.credential.reason, edited.credential.since) == (RefusalReason.CALENDAR, None)
+    first = NOON + 4 * DAY
+    for day in range(3):
+        now, asked = first + day * DAY, len(world.api.asked)
+        result = world.collect(now)
+        assert result.exit_code is ExitCode.REFUSED
+        assert {name for _, name in world.api.asked[asked:]} == {"b"}
+        assert result.summary.orgs["b"].count(SliceState.COMPLETE) == result.summary.orgs["b"].planned > 0
+        seen = look(world, now + HOUR)["a"]
+        assert (seen.timezone, seen.count(CoverageState.COMPLETE)) == ("UTC", before.count(CoverageState.COMPLETE))
+        assert seen.count(CoverageState.MISSING) == 2 * (day + 1)  # the days since then, of both populations
+        assert (seen.credential.standing, seen.credential.reason) == (
+            CredentialStanding.REFUSED,
+            RefusalReason.CALENDAR,
+        )
+        assert seen.credential.since is not None
+        assert seen.credential.since - first < HOUR
+        assert (gauge(world, now, "a"), gauge(world, now, "b")) == (1, 0)
+        manifest = json.loads((world.directory / "out" / f"run-{result.run_id}.json").read_bytes())
+        assert {(one["org"], one["reason"], one["message"]) for one in manifest["not_complete"]} == {
+            ("a", "refused_calendar", seen.credential.message)
+        }
+    (since,) = re.findall(r"set `since: (\S+)`", str(seen.credential.message))
+    world.orgs[0] = replace(tokyo, since=date.fromisoformat(since))
+    now = first + 3 * DAY
+    assert credential(world, now).standing is CredentialStanding.ACCEPTED  # also before the next run
+    assert world.collect(now).exit_code is ExitCode.OK
+    assert look(world, now)["a"].timezone == "Asia/Tokyo"
+    assert {r["org"] for r in world.records if r["timezone"] == "Asia/Tokyo"} == {"a"}
+
+
+def test_a_backfill_of_a_refused_org_is_not_wanted_of_it(world: World) -> None:
+    world.backfill(NOON, "2026-06-01", "2026-06-10")
+    world.orgs[0] = replace(world.orgs[0], zone=Zone.parse("Asia/Tokyo"))
+    result = world.backfill(NOON, "2026-06-12", "2026-06-14")
+    assert result.exit_code is ExitCode.REFUSED
+    assert (result.summary.orgs["a"].planned, result.summary.orgs["b"].count(SliceState.COMPLETE)) == (6, 6)
+    assert [list(names) for names in result.ranges.values()] == [["b"]]
+    world.orgs[0] = make_org("a")
+    assert look(world, NOON)["a"].count(CoverageState.COMPLETE) == 20
+    assert look(world, NOON)["b"].count(CoverageState.COMPLETE) == 26
 
 
 def test_a_refused_recheck_of_a_complete_window_shows_the_refusal(world: World) -> None:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
-from collector.app.prepare import refuse_overlaps
+from collector.app.calendars import refused_calendars
 from collector.app.preview import preview
 from collector.core.exit_codes import ExitCode
 from collector.core.ledger_entries import SliceKey, Standing
 from collector.core.retry import RetryPolicy
-from collector.errors import ConfigError
 from collector.fetch import Limits
 from collector.ledger import SqlLedger
-from collector.model import ApiRequest, Org, Population, SliceState, Window, Zone
+from collector.model import ApiRequest, Granularity, Org, Population, SliceState, Window, Zone
+from collector.run.manifest import RunResult
 from tests.adapters.ledger.support import commit
 from tests.flow.harness import FAST
 from tests.flow.world import DAY, World
@@ -77,15 +78,14 @@ def test_an_update_that_moves_covered_days_is_refused_and_then_cut_over(old: Wor
     assert hours(old) == 26 * 24 + 1  # 1 November has 25 hours
     asked = len(old.api.asked)
     old.orgs = [org_by(NEW_RULES)]
-    with pytest.raises(ConfigError) as refused:
-        old.collect(NOV_20 + DAY)
-    (problem,) = refused.value.problems
-    assert problem.message == (
+    refused = old.collect(NOV_20 + DAY)
+    assert refused.exit_code == ExitCode.REFUSED
+    assert message_of(refused) == (
         "org 'a' is collected by day in America/Vancouver through 2026-11-20T01:00:00-07:00 with the rules of tzdata "
         "2025b; with those of tzdata 2026f its windows would overlap with that and count twice: install the same "
         "tzdata for all processes that share the ledger, or set `since: 2026-11-21` for it, so that windows by the new "
         "rules begin there; neither calendar has windows for 23 hours from 2026-11-20T01:00:00-07:00 to "
-        "2026-11-21T00:00:00-07:00"
+        "2026-11-21T00:00:00-07:00: docs/ledger.md says how to keep them"
     )
     assert len(old.api.asked) == asked
     old.orgs = [org_by(NEW_RULES, date(2026, 11, 21))]
@@ -97,12 +97,30 @@ def test_an_update_that_moves_covered_days_is_refused_and_then_cut_over(old: Wor
     assert hours(old) == 30 * 24 + 1
 
 
-def refusal(run: Callable[[], object]) -> str | None:
-    try:
-        run()
-    except ConfigError as error:
-        return str(error)
-    return None
+def test_hours_that_neither_calendar_has_are_kept_by_fetching_them_by_hour_in_the_old_zone(world: World) -> None:
+    """As docs/ledger.md says it: with a copy of the config, while the org is refused by the real one."""
+    world.api = FakeApi(script=an_hour_is_a_test)
+    world.orgs = [org_by(Zone.parse("UTC"))]
+    world.backfill(NOV_20, "2026-11-10", "2026-11-13")
+    tokyo = Zone.parse("Asia/Tokyo")
+    world.orgs = [org_by(tokyo)]
+    message = message_of(world.collect(NOV_20))
+    assert message is not None
+    assert "15 hours from 2026-11-14T09:00:00+09:00 to 2026-11-15T00:00:00+09:00" in message
+    world.orgs = [replace(org_by(Zone.parse("UTC"), date(2026, 11, 14)), granularity=Granularity.HOUR)]
+    kept = world.backfill(NOV_20, "2026-11-14T00:00", "2026-11-14T15:00")
+    assert kept.exit_code == ExitCode.OK
+    assert [record["total_tests"] for record in world.records_of_run(kept)] == [1] * 15
+    world.orgs = [org_by(tokyo, date(2026, 11, 15))]
+    with capture_logs() as logs:
+        assert world.backfill(NOV_20, "2026-11-15", "2026-11-19").exit_code == ExitCode.OK
+    assert [log for log in logs if log["event"] == "calendar.cut_over"] == []
+    assert hours(world) == 4 * 24 + 15 + 5 * 24
+
+
+def message_of(result: RunResult) -> str | None:
+    """Why the org's calendar is refused in a run, if it is."""
+    return next((one.message for _, one in result.summary.orgs["a"].causes if one.code == "refused_calendar"), None)
 
 
 @pytest.mark.parametrize(
@@ -114,10 +132,11 @@ def test_check_and_plan_refuse_what_a_run_refuses(old: World, zone: Zone, refuse
     old.backfill(NOV_20, "2026-11-01", "2026-11-10")
     old.orgs = [org_by(zone)]
     ledger = SqlLedger.open(old.ledger_url, command="check", now=lambda: NOV_20, durable=False)
-    checked = refusal(lambda: refuse_overlaps(ledger, old.config, old.orgs))
-    planned = refusal(lambda: preview(ledger, old.config, old.orgs, range_=None, now=NOV_20))
+    checked = refused_calendars(ledger, old.config, old.orgs).get("a")
+    (planned,) = preview(ledger, old.config, old.orgs, range_=None, now=NOV_20)
     ledger.close()
-    assert checked == planned == refusal(lambda: old.collect(NOV_20))
+    assert checked == planned.refused
+    assert (checked and checked.message) == message_of(old.collect(NOV_20))
     assert (checked is not None) == refused
 
 

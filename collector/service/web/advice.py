@@ -40,7 +40,7 @@ _ADVICE = {
     ),
     RefusalReason.CALENDAR: Advice(
         "collected by another calendar",
-        "under another name it was collected in another zone or granularity: days would count twice",
+        "it was collected in another zone or granularity: days would count twice",
         "set a `since` at which the new calendar begins",
     ),
     RefusalReason.DUPLICATE: Advice(

@@ -84,6 +84,8 @@ class Detail:
     standing: CredentialStanding
     timezone: str
     granularity: str
+    wanted: Sequence[str]
+    never_wanted: Sequence[str]  # what lies between
     axis: Sequence[tuple[float, str]]
     populations: Sequence[PopulationDetail]
     in_doubt: str | None  # the command that names the files
@@ -96,6 +98,8 @@ def detail(org: OrgCoverage, seen: Observed, *, root: str, now: datetime) -> Det
         standing=org.credential.standing,
         timezone=org.timezone,
         granularity=org.granularity.value,
+        wanted=[window_text(span, org.timezone, org.granularity) for span in org.wanted],
+        never_wanted=[window_text(span, org.timezone, org.granularity) for span in org.never_wanted],
         axis=axis(org.last_day),
         populations=[_population(org, population, now) for population in org.populations],
         in_doubt=in_doubt_command([org], seen.invocation),

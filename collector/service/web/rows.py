@@ -15,7 +15,7 @@ from collector.service.web.advice import TELLING, Advice, advice
 from collector.service.web.choice import BROKEN, Choice
 from collector.service.web.spark import Spark, spark
 from collector.service.web.strip import Strip, strip
-from collector.service.web.text import When, lag, local_dates, maybe_when, name_text
+from collector.service.web.text import When, lag, line_text, local_dates, maybe_when, name_text
 from collector.service.web.verdict import Tone
 
 PEOPLE = {Population.ACCOUNT_USER: "human accounts", Population.SERVICE_USER: "service accounts"}
@@ -112,7 +112,7 @@ def trouble(org: OrgCoverage, invocation: Invocation, *, now: datetime) -> Troub
         return None
     return Trouble(
         advice=advice(credential.reason),
-        message=name_text(credential.message) if credential.message and credential.reason in TELLING else None,
+        message=line_text(credential.message) if credential.message and credential.reason in TELLING else None,
         since=maybe_when(credential.since, now=now, zone=org.timezone),
         last=maybe_when(credential.last_at, now=now, zone=org.timezone),
         changed=credential.changed,

@@ -112,6 +112,7 @@ class OrgPart:
     credential: Annotated[
         CredentialStatus, about("Its standing; if it is refused: why, since when, which user, until when")
     ]
+    wanted: Annotated[Sequence[SpanPart], about("What is wanted and due, as spans; what lies between was never wanted")]
     lacking: Annotated[Count, about("Windows that are not complete")]
     lag_s: Annotated[Seconds, about("The largest lag of its populations")]
     last_success: Annotated[datetime | None, about("When a complete answer last came")]

@@ -97,6 +97,7 @@ def _org(org: OrgCoverage) -> OrgPart:
         org,
         org=org.name,
         labels=dict(org.labels),
+        wanted=[_span(span, org.timezone) for span in org.wanted],
         lacking=org.incomplete,
         beyond_catch_up=org.stranded and _span(org.stranded, org.timezone),
         populations=[_population(org, population) for population in org.populations],

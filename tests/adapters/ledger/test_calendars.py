@@ -59,14 +59,34 @@ def test_nothing_is_written_for_an_org_whose_calendar_changed(ledger: SqlLedger,
     assert isinstance(register(ledger, ACME), Standing)
 
 
-def test_nothing_is_written_for_other_orgs_in_the_same_call(ledger: SqlLedger, covered: int) -> None:
+def test_other_orgs_in_the_same_call_are_registered(ledger: SqlLedger, covered: int) -> None:
     other = make_org("other")
     found = ledger.register([moved(), other], wanted_from={"other": T0}, now=T0)
-    assert found == {"acme": CalendarChanged(zone="UTC", granularity="day", rules="", covered_until=day(3))}
-    assert [org.name for org in ledger.organizations()] == ["acme"]
-    assert ledger.register([other], wanted_from={"other": T0}, now=T0) == {
-        "other": Standing(key=covered + 1, org_id=None, wanted_from=T0, calendar_since=None)
+    assert found == {
+        "acme": CalendarChanged(zone="UTC", granularity="day", rules="", covered_until=day(3)),
+        "other": Standing(key=covered + 1, org_id=None, wanted_from=T0, calendar_since=None),
     }
+    changed = found["acme"]
+    assert isinstance(changed, CalendarChanged)
+    assert changed.standing == Standing(key=covered, org_id=None, wanted_from=T0, calendar_since=None)
+    assert [(org.name, org.zone) for org in ledger.organizations()] == [("acme", "UTC"), ("other", "UTC")]
+
+
+def test_a_refused_org_keeps_its_row_its_name_and_its_second_row(ledger: SqlLedger, covered: int) -> None:
+    """It was registered a second time by another name, and is pinned now; another org has its name."""
+    ledger.identify(covered, name="acme", org_id="id-a", org_name="Acme")
+    ledger.release([covered])
+    second = registered(ledger, make_org("second"))[0].key
+    pinned = moved(name="second", org_id="id-a")
+    found = ledger.register([pinned, make_org("other")], wanted_from={"other": T0}, now=T0, names=["second", "other"])
+    assert isinstance(found["second"], CalendarChanged)
+    rows = {org.key: (org.name, org.zone) for org in ledger.organizations()}
+    assert rows.items() >= {(covered, ("acme", "UTC")), (second, ("second", "UTC"))}
+    since = replace(pinned, since=date(2026, 6, 4))
+    (fits,) = ledger.register([since], wanted_from={}, now=T0, names=["second", "other"]).values()
+    assert isinstance(fits, Standing)
+    assert fits.key == covered
+    assert second not in {org.key for org in ledger.organizations()}
 
 
 # Coverage ends with 3 June in UTC, which is 20:00 on 3 June in New York.
@@ -164,6 +184,8 @@ def test_many_calendars_can_change_at_once(ledger: SqlLedger) -> None:
     standings = registered(ledger, *orgs)
     ledger.commit([commit(standing.key, 0) for standing in standings[::2]], None)
     found = ledger.register([replace(org, zone=NEW_YORK) for org in orgs], wanted_from={}, now=T0)
-    assert found.keys() == {org.name for org in orgs[::2]}
-    assert all(isinstance(standing, CalendarChanged) for standing in found.values())
-    assert {org.zone for org in ledger.organizations()} == {"UTC"}
+    changed = {name for name, standing in found.items() if isinstance(standing, CalendarChanged)}
+    assert changed == {org.name for org in orgs[::2]}
+    zones = {org.name: org.zone for org in ledger.organizations()}
+    assert {name for name, zone in zones.items() if zone == "UTC"} == changed
+    assert len(zones) == len(orgs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ from tests.support.orgs import make_org
 from tests.support.postgresql import DATABASE, PASSWORD, USER, Server
 
 pytestmark = pytest.mark.slow  # needs PostgreSQL
+DOCS = Path(__file__).parents[3] / "docs"
 
 
 @pytest.fixture
@@ -202,6 +204,20 @@ def test_a_user_without_permission_to_create_a_schema_is_reported(server: Server
     message = refusal(url.replace(f"//{USER}:", "//guest:"))
     assert f"permission denied for database {DATABASE}" in message
     assert f"CREATE SCHEMA {schema_of(url)} AUTHORIZATION" in message
+
+
+def test_the_documented_role_and_database_are_all_that_a_ledger_needs(server: Server, opened: Open) -> None:
+    """docs/ledger.md, word for word but for the names: the server of the tests has other databases."""
+    (statements,) = re.findall(r"```sql\n(.*?)```", (DOCS / "ledger.md").read_text(), re.DOTALL)
+    text = statements.replace("ROLE collector", "ROLE documented").replace("OWNER collector", "OWNER documented")
+    text = text.replace("DATABASE usage", "DATABASE documented").replace("a long one", PASSWORD)
+    try:
+        for statement in text.splitlines():
+            server.sql(statement)
+        opened(server.url(database="documented").replace(f"//{USER}:", "//documented:")).close()
+    finally:
+        server.sql("DROP DATABASE IF EXISTS documented WITH (FORCE)")
+        server.sql("DROP ROLE IF EXISTS documented")
 
 
 @pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
