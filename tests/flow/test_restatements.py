@@ -167,6 +167,11 @@ def test_of_two_populations_in_one_commit_the_second_one_is_compared_with_the_fi
         by_day.setdefault(r["window_date"], set()).add(tuple(r["anomalies"]))
     assert len(by_day) == 5
     assert all(found == {(), ("same_totals",)} for found in by_day.values())
+    (coverage,) = world.page(NOON).values()
+    for population in coverage.populations:
+        (missing,) = [one for one in population.anomalies if one.anomaly is Anomaly.PRODUCT_MISSING]
+        assert (missing.window.start.day, missing.window.end.day) == (1, 6)  # five windows, one span
+        assert "realtime" in missing.products
 
 
 def test_totals_that_shrank_are_counted_also_where_nothing_is_emitted(world: World) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from collector import __version__
 from collector.adapters.sinks.jsonl import to_lines
+from collector.core.answer import DOCUMENTED_PRODUCTS
 from collector.core.exit_codes import ExitCode
 from collector.ledger import NoLedger, SqlLedger
 from collector.model import Population, Record, SliceState
@@ -202,10 +203,24 @@ def test_the_manifest_of_a_healthy_run_word_for_word() -> None:
         "restated": 0,
         "requests": 20,
         "suspicious": {"product_missing": 20},
+        "coverage": None,  # without a ledger nothing is known at the end
         "recovered": [],
         "adopted": None,
         "ranges": [],
         "not_complete": [],
+        "anomalies": [
+            {
+                "org": "acme",
+                "org_id": ran.sink.sealed[0].org_id,
+                "population": "account-user",
+                "anomaly": "product_missing",
+                "message": "a documented product is not in the answer",
+                "slices": 20,
+                "products": [name for name in DOCUMENTED_PRODUCTS if name not in {r.product for r in ran.sink.sealed}],
+                "windows": [{"start": "2026-06-01T00:00:00+00:00", "end": "2026-06-21T00:00:00+00:00"}],
+                "more_windows": False,
+            }
+        ],
     }
     assert [file["records"] for file in files] == [30, 10]
     for file, lines in zip(files, (to_lines(ran.sink.sealed[:30]), to_lines(ran.sink.sealed[30:])), strict=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from collector.core.anomalies import Anomaly
 from collector.core.emission import Emission
 from collector.core.org_coverage import CoverageState
 from collector.core.org_history import History, PopulationHistory
@@ -45,6 +46,19 @@ def look(ledger: SqlLedger, key: int, *, recent_from: int | None, last: Look | N
     )
     (found,) = ledger.histories([query])
     return Look(*found)
+
+
+def test_anomalies_are_read_of_recent_slices_or_of_all(ledger: SqlLedger, key: int) -> None:
+    shrunk, same = {Anomaly.SHRUNK: ["automation"]}, {Anomaly.SAME_TOTALS: list[str]()}
+    ledger.commit([commit(key, 1, anomalies=shrunk), commit(key, 2), commit(key, 3, anomalies=same)], None)
+    found = [(days(1, 2), shrunk), (days(3, 4), same)]
+    assert look(ledger, key, recent_from=None).account.anomalies == found
+    assert look(ledger, key, recent_from=0).account.anomalies == found
+    assert look(ledger, key, recent_from=2).account.anomalies == found[1:]
+    ledger.commit([commit(key, 3, SliceState.FAILED, anomalies=same)], None)
+    assert look(ledger, key, recent_from=0).account.anomalies == found
+    ledger.commit([commit(key, 3)], None)
+    assert look(ledger, key, recent_from=0).account.anomalies == found[:1]
 
 
 def test_old_and_recent_slices_are_one_history(ledger: SqlLedger, key: int) -> None:
