@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+<<<<<<< HEAD
 import re
+=======
+import os
+import shlex
+>>>>>>> h-led
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,13 +23,14 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 
-from collector.errors import LedgerError
-from collector.ledger import SqlLedger, open_reader, versions
+from collector.errors import ConfigError, LedgerError
+from collector.ledger import SqlLedger, back_up, open_reader, versions
 from collector.ledger.postgresql import Dsn, PostgresDatabase
 from collector.ledger.schema import BEGINNING, metadata
 from tests.adapters.ledger.conftest import Open
-from tests.adapters.ledger.support import ALWAYS, commit, refusal, registered, schema_of
+from tests.adapters.ledger.support import ACCOUNT, ALWAYS, commit, day, refusal, registered, schema_of
 from tests.support.disks import small_disk_at
+from tests.support.needs import need
 from tests.support.orgs import make_org
 from tests.support.postgresql import DATABASE, PASSWORD, USER, Server
 
@@ -145,6 +151,27 @@ def test_a_ledger_shows_what_it_holds_and_what_is_damaged(server: Server, opened
     assert "slice.org: 3 rows name a row of org that doesn't exist" in found
     assert found[-1].startswith(f"slice of org {standing.key}, population 0, start ")
     reader.close()
+
+
+def test_the_command_that_is_shown_for_a_backup_backs_the_ledger_up(
+    server: Server, opened: Open, url: str, tmp_path: Path
+) -> None:
+    need("pg_dump", "pg_restore", package="postgresql-client")
+    ledger = opened()
+    (standing,) = registered(ledger, make_org())
+    ledger.commit([commit(standing.key, n) for n in range(3)], None)
+    with pytest.raises(ConfigError) as caught:
+        back_up(url, tmp_path / "ledger.dump", password_file=None, replace=False)
+    _, command, _ = str(caught.value).split("`", 2)
+    env = os.environ | {"PGPASSWORD": PASSWORD}
+    subprocess.run(shlex.split(command), env=env, check=True, timeout=120)
+    ledger.close()
+    server.sql(f"DROP SCHEMA {schema_of(url)} CASCADE", DATABASE)
+    restore = ["pg_restore", "--no-owner", "--dbname", url.partition("?")[0], str(tmp_path / "ledger.dump")]
+    subprocess.run(restore, env=env, check=True, timeout=120)
+    restored = opened()
+    assert restored.migrated is None
+    assert restored.coverage(standing.key, ALWAYS).keys() == {(ACCOUNT, day(n)) for n in range(3)}
 
 
 def test_a_newer_ledger_is_refused_and_not_changed(server: Server, opened: Open, url: str) -> None:
