@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-<<<<<<< HEAD
-import re
-=======
 import os
+import re
 import shlex
->>>>>>> h-led
 import subprocess
 import sys
 from collections.abc import Iterator
