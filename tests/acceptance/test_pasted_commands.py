@@ -105,7 +105,8 @@ def test_another_directory_is_refused_until_a_person_says_that_it_is_meant(api: 
 
 
 def test_a_service_with_another_output_does_not_start(api: SimulatedApi, directory: Path) -> None:
-    done = run(api, directory, "serve", "-o", "other")
+    port = {"COLLECTOR_SERVICE__PORT": "0"}
+    done = collector("serve", "-c", api.config, "-o", "other", cwd=directory, env=SOON | port)
     assert done.code == 2
     assert "would be missing there" in done.stderr
 
