@@ -31,6 +31,7 @@ from collector.app.scope import Scope
 from collector.config import LoadedConfig, Settings
 from collector.config.sections import State
 from collector.core.delivered import WITHOUT_LEDGER
+from collector.core.identities import Identities
 from collector.core.request import RangeEnd
 from collector.core.retry import RetryPolicy
 from collector.errors import CollectorError, OutputError
@@ -216,16 +217,19 @@ def warn_of_missing_ledger(config: LoadedConfig, meaning: str) -> None:
 
 
 async def check_orgs(
-    config: LoadedConfig, scope: Scope, *, deep: bool, watch: Callable[[Event], None]
+    config: LoadedConfig, scope: Scope, *, identities: Identities, deep: bool, watch: Callable[[Event], None]
 ) -> list[OrgCheck]:
-    """Send one request for every org in scope, or a few more with `deep`; retry only a little."""
+    """Send one request for every org in scope, or a few more with `deep`; retry only a little.
+
+    `identities` are those by which a run would judge the answers.
+    """
     limits = limits_of(config.settings)
     checker = Checker(
         clock=SystemClock(),
         limits=replace(limits, retry=_brief(limits.retry)),
         settle=config.settings.schedule.settle,
         transport=(transport := open_transport(config.settings)),
-        allow_same=config.settings.same_organization == "allow",
+        identities=identities,
         emit=watch,
     )
     orgs = [org for org in scope.of(config.orgs) if org.populations]

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from collector.adapters.text import count, printable, some
 from collector.app.check import OrgCheck
-from collector.app.prepare import refuse_overlaps
+from collector.app.prepare import expected_identities, refuse_overlaps
 from collector.app.wiring import check_orgs, open_ledger_to_read
 from collector.cli.options import Context, config_options, open_context, state_option
 from collector.cli.progress import shown_progress
@@ -21,6 +21,7 @@ from collector.cli.streams import stdout_console
 from collector.cli.tables import add_name, new_table
 from collector.core.checks import Additivity
 from collector.core.exit_codes import ExitCode
+from collector.core.identities import Identities
 from collector.core.visible import visible
 from collector.events import all_of
 
@@ -43,11 +44,14 @@ Examples:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def check(deep: bool, as_json: bool, **options: Any) -> int:
-    """Validate the config, and send one request per org: show whether it is accepted, or why not."""
+    """Validate the config, and send one request per org: show whether it is accepted, or why not.
+
+    An org is refused as a run would refuse it: also if another organization answers than the ledger knows for it.
+    """
     context = open_context(**options, logs_warnings=False)
-    _refuse_overlaps(context)
+    identities = _look_into_ledger(context)
     with shown_progress(mode="auto", quiet=context.quiet, watch=all_of()) as watch:
-        checks = asyncio.run(check_orgs(context.config, context.scope, deep=deep, watch=watch))
+        checks = asyncio.run(check_orgs(context.config, context.scope, identities=identities, deep=deep, watch=watch))
     code = _exit_code(checks)
     if as_json:
         content = {
@@ -68,11 +72,13 @@ def check(deep: bool, as_json: bool, **options: Any) -> int:
     return int(code)
 
 
-def _refuse_overlaps(context: Context) -> None:
-    """Raise ConfigError if a run would refuse the config because of the ledger."""
+def _look_into_ledger(context: Context) -> Identities:
+    """Return the organizations that the ledger knows. Raises ConfigError if a run would refuse the config by it."""
     ledger = open_ledger_to_read(context.config)
     try:
-        refuse_overlaps(ledger, context.config, context.scope.of(context.config.orgs))
+        orgs = context.scope.of(context.config.orgs)
+        refuse_overlaps(ledger, context.config, orgs)
+        return expected_identities(ledger, context.config, orgs)
     finally:
         ledger.close()
 
