@@ -97,7 +97,8 @@ def _instant(_: click.Context, __: click.Parameter, text: str | None) -> datetim
     "--now",
     metavar="INSTANT",
     callback=_instant,
-    help="Stop the simulator's clock at this time, such as 2026-06-23T12:00:00Z.",
+    help="Stop the simulator's clock at this time, such as 2026-06-23T12:00:00Z. There is no usage after it: "
+    "windows after it are answered with zeros.",
 )
 @click.option(
     "--config-out",
