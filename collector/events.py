@@ -60,6 +60,7 @@ class SliceCommitted:
     restated: int = 0  # of the records
     qualities: Mapping[Quality, int] = field(default_factory=dict)  # of the records
     flags: Anomalies = field(default_factory=dict)
+    kept: Sequence[str] = ()  # products whose earlier, larger numbers stay
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ import structlog
 
 from collector.adapters.repeats import Repeats
 from collector.adapters.text import count, duration, some
-from collector.core.anomalies import MEANING
+from collector.core.anomalies import LARGER_STAY, MEANING, Anomaly
 from collector.errors import Rejected
 from collector.events import (
     ApiDown,
@@ -135,9 +135,11 @@ def _log_outcome(outcome: SliceOutcome) -> None:
 def _log_anomalies(committed: SliceCommitted) -> None:
     for flag, products in committed.flags.items():
         about = {"products": list(products)} if products else {}
-        log.warning(
-            "answer.suspicious", flag=flag.value, message=MEANING[flag], **about, **_names(committed.outcome.slice)
-        )
+        message = MEANING[flag]
+        if flag is Anomaly.SHRUNK and committed.kept:
+            about["kept"] = list(committed.kept)
+            message = f"totals of {some(products)} are smaller than before. {LARGER_STAY}"
+        log.warning("answer.suspicious", flag=flag.value, message=message, **about, **_names(committed.outcome.slice))
 
 
 def _log_end(ended: LaneEnded) -> None:

@@ -62,7 +62,7 @@ class Checker:
     clock: Clock
     limits: Limits
     settle: timedelta
-    allow_same: bool
+    identities: Identities  # the organizations that the ledger knows
     emit: Callable[[Event], None]
     rng: random.Random = field(default_factory=random.SystemRandom)
 
@@ -118,10 +118,8 @@ class Checker:
         async def keep(outcome: SliceOutcome) -> None:
             outcomes.append(outcome)
 
-        identities = Identities(allow_same=self.allow_same)
-
         async def verify(org: Org, answer: Answer) -> Failure | None:
-            return identities.check(org, answer)
+            return self.identities.check(org, answer)
 
         limits, batches = limits or self.limits, asyncio.Queue[Batch | Abandoned]()
         for slices in lists:

@@ -5,6 +5,8 @@ Without them its records may go to a terminal, while the ledger calls their wind
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,6 +62,16 @@ class Invocation:
         return self._ledger + ("" if self.output is None else f" -o {shell_word(self.output)}")
 
 
+def plain_path(path: Path) -> str:
+    """Return an absolute path without `..`, links unresolved. It keeps a `..` that leads elsewhere, behind a link."""
+    absolute = path.absolute()
+    plain = Path(os.path.normpath(absolute))
+    with suppress(OSError):
+        if plain.samefile(absolute):
+            return str(plain)
+    return str(absolute)
+
+
 def invocation_of(config: LoadedConfig, known: KnownOutputs | None = None) -> Invocation:
     """Return what commands need; `known` says where the records are if the config has no directory for them."""
     url = config.settings.state.url.get_secret_value()
@@ -67,7 +79,7 @@ def invocation_of(config: LoadedConfig, known: KnownOutputs | None = None) -> In
     if directory is None and known is not None and known.directories:
         directory = Path(known.directories[0].path)
     return Invocation(
-        config=str(config.path.absolute()),
+        config=plain_path(config.path),
         state=f"{_SQLITE}{Path(name_of(url)).absolute()}" if url.startswith(_SQLITE) else None,
         output=None if directory is None else str(directory),
     )

@@ -13,7 +13,7 @@ from collector.adapters.sinks.directory import journal_of, note, output_error
 from collector.adapters.sinks.directory_id import ensure_id, id_of
 from collector.adapters.sinks.files import Files
 from collector.adapters.text import shell_word
-from collector.app.command import Command
+from collector.app.command import Command, Permits
 from collector.config import Settings
 from collector.core.outputs import STDOUT, Fit, KnownOutputs, Output, fit_of
 from collector.errors import ConfigError, OutputError
@@ -40,7 +40,14 @@ def check_output(ledger: Ledger, settings: Settings, command: Command, files: Fi
         raise OutputError(_replaced(here, known))
     owner = journal_of(files, directory).ledger_id if directory else None
     if owner not in {None, known.ledger_id} and not command.permits.adopt:
-        raise OutputError(_of_another_ledger(here))
+        raise OutputError(_of_another_ledger(here.path))
+
+
+def refuse_new_ledger(settings: Settings, permits: Permits, files: Files) -> None:
+    """Raise OutputError if the output belongs to a ledger, so that a ledger created now would be another one."""
+    directory = directory_of(settings)
+    if directory and not permits.adopt and journal_of(files, directory).ledger_id is not None:
+        raise OutputError(_of_another_ledger(str(directory)))
 
 
 def claim_output(ledger: Ledger, settings: Settings, command: Command, files: Files) -> Output:
@@ -98,9 +105,9 @@ def _replaced(here: Output, known: KnownOutputs) -> str:
     )
 
 
-def _of_another_ledger(here: Output) -> str:
+def _of_another_ledger(path: str) -> str:
     return (
-        f"the output directory {here.path} belongs to another ledger: this one doesn't know what was delivered there. "
+        f"the output directory {path} belongs to another ledger: this one doesn't know what was delivered there. "
         "Name the right ledger (`--state`, and the directory that a relative path begins in), or restore a backup of "
         "it. If it is lost for good, run once with `--adopt`: this ledger takes over what the files there say, and "
         "fetches their windows again"

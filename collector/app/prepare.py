@@ -35,7 +35,7 @@ from collector.deliver.recovery import Recovered, log_awaited, recover
 from collector.deliver.unlisted import unlisted
 from collector.deliver.unsettled import Unsettled, look, unknown_files, unreadable
 from collector.errors import ConfigError, Refused
-from collector.ledger import NoLedger, SqlLedger
+from collector.ledger import NoLedger, Readable, SqlLedger
 from collector.model import Org, Window
 from collector.ports import Clock, Ledger
 from collector.run.session import LedgerSession, since_of
@@ -93,7 +93,7 @@ def prepare(
         orgs=orgs,
         standings=standings,
         wanted=wanted_,
-        identities=_identities(ledger, config, standings),
+        identities=identities_of(ledger, config, {name: one.org_id for name, one in standings.items()}),
         refused=refused,
         wait_s=command.wait.total_seconds(),
         directory=str(directory or ""),
@@ -209,18 +209,29 @@ def _refuse_directory_of_a_ledger(directory: Path, files: Files) -> None:
         )
 
 
-def _identities(ledger: Ledger, config: LoadedConfig, standings: Mapping[str, Standing]) -> Identities:
-    """Return which organizations are known: also those of other shards, so that a duplicate of theirs is refused."""
+def identities_of(
+    ledger: Ledger | Readable, config: LoadedConfig, organizations: Mapping[str, str | None]
+) -> Identities:
+    """Return which organizations are known: also those of other shards, so that a duplicate of theirs is refused.
+
+    `organizations` has those of the orgs in scope, by name; None is one that no answer has confirmed.
+    """
     identities = Identities(allow_same=config.settings.same_organization == "allow")
     known = ledger.identified()
-    ours = [org for org in config.orgs if org.name in standings]
-    for org in ours:
-        if org_id := standings[org.name].org_id:
+    for org in config.orgs:
+        if org_id := organizations.get(org.name):
             identities.add(org, org_id)
     for org in config.orgs:
-        if org.name not in standings and org.name in known:
+        if org.name not in organizations and org.name in known:
             identities.add(org, known[org.name])
     return identities
+
+
+def expected_identities(ledger: Readable, config: LoadedConfig, orgs: Sequence[Org]) -> Identities:
+    """Return the identities by which the next run of these orgs will judge their answers; write nothing."""
+    rows = ledger.locate(orgs, names=[org.name for org in config.orgs])
+    confirmed = {name: row.org_id if row.org_name is not None else None for name, row in rows.items()}
+    return identities_of(ledger, config, {org.name: confirmed.get(org.name) for org in orgs})
 
 
 def refuse_file_as_output(settings: Settings) -> None:

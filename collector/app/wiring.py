@@ -6,6 +6,7 @@ how slices are fetched.
 
 from __future__ import annotations
 
+import os
 import secrets
 import sys
 from collections.abc import Callable, Sequence
@@ -23,14 +24,15 @@ from collector.adapters.sinks.files import OsFiles
 from collector.adapters.thread import WorkerThread
 from collector.app.backfills import log_backfills, old_gaps
 from collector.app.check import Checker, OrgCheck
-from collector.app.command import Command, has_ledger
+from collector.app.command import Command, Permits, has_ledger
 from collector.app.leftovers import finish_leftovers
-from collector.app.outputs import check_output, directory_of
+from collector.app.outputs import check_output, directory_of, refuse_new_ledger
 from collector.app.prepare import prepare, recover_files
 from collector.app.scope import Scope
 from collector.config import LoadedConfig, Settings
 from collector.config.sections import State
 from collector.core.delivered import WITHOUT_LEDGER
+from collector.core.identities import Identities
 from collector.core.request import RangeEnd
 from collector.core.retry import RetryPolicy
 from collector.errors import CollectorError, OutputError
@@ -115,7 +117,7 @@ async def run_once(
     """
     settings, clock = config.settings, SystemClock()
     async with AsyncExitStack() as stack:
-        ledger = await offload(lambda: ledger_of_run(config, command.name, clock, create=create))
+        ledger = await offload(lambda: ledger_of_run(config, command, clock, create=create))
         stack.push_async_callback(offload, ledger.close)
         await offload(lambda: check_output(ledger, settings, command, OsFiles()))
         sink = await offload(lambda: open_sink(settings, run_id, ledger.known_outputs().ledger_id))
@@ -167,9 +169,22 @@ def finish_left_files(config: LoadedConfig, *, directories: Sequence[Path], lost
         ledger.close()
 
 
-def ledger_of_run(config: LoadedConfig, command: str, clock: Clock, *, create: bool = True) -> SqlLedger | NoLedger:
-    """Return the ledger of the config, or one that remembers nothing (`state: none`). Raises LedgerError."""
-    return open_ledger(config.settings, command, clock, create=create) if has_ledger(config) else NoLedger()
+def ledger_of_run(config: LoadedConfig, command: Command, clock: Clock, *, create: bool = True) -> SqlLedger | NoLedger:
+    """Return the ledger of the config, or one that remembers nothing (`state: none`).
+
+    Raises LedgerError, and OutputError if the ledger is not there and the output belongs to one.
+    """
+    if not has_ledger(config):
+        return NoLedger()
+    if create:
+        create_no_second_ledger(config.settings, command.permits)
+    return open_ledger(config.settings, command.name, clock, create=create)
+
+
+def create_no_second_ledger(settings: Settings, permits: Permits) -> None:
+    """Raise OutputError if the ledger's file is not there and the output belongs to a ledger. Creates nothing."""
+    if is_file(settings.state) and not os.path.lexists(name_of(settings.state.url.get_secret_value())):
+        refuse_new_ledger(settings, permits, OsFiles())
 
 
 def open_ledger(settings: Settings, command: str, clock: Clock, *, create: bool = True) -> SqlLedger:
@@ -231,16 +246,19 @@ def warn_of_missing_ledger(config: LoadedConfig, meaning: str) -> None:
 
 
 async def check_orgs(
-    config: LoadedConfig, scope: Scope, *, deep: bool, watch: Callable[[Event], None]
+    config: LoadedConfig, scope: Scope, *, identities: Identities, deep: bool, watch: Callable[[Event], None]
 ) -> list[OrgCheck]:
-    """Send one request for every org in scope, or a few more with `deep`; retry only a little."""
+    """Send one request for every org in scope, or a few more with `deep`; retry only a little.
+
+    `identities` are those by which a run would judge the answers.
+    """
     limits = limits_of(config.settings)
     checker = Checker(
         clock=SystemClock(),
         limits=replace(limits, retry=_brief(limits.retry)),
         settle=config.settings.schedule.settle,
         transport=(transport := open_transport(config.settings)),
-        allow_same=config.settings.same_organization == "allow",
+        identities=identities,
         emit=watch,
     )
     orgs = [org for org in scope.of(config.orgs) if org.populations]

@@ -15,6 +15,7 @@ from rich.text import Text
 from collector.adapters.text import count, printable, some
 from collector.app.calendars import refused_calendars
 from collector.app.check import OrgCheck
+from collector.app.prepare import expected_identities
 from collector.app.wiring import check_orgs, open_ledger_to_read
 from collector.cli.options import Context, config_options, open_context, state_option
 from collector.cli.progress import shown_progress
@@ -22,9 +23,11 @@ from collector.cli.streams import stdout_console
 from collector.cli.tables import add_name, new_table
 from collector.core.checks import Additivity
 from collector.core.exit_codes import ExitCode
+from collector.core.identities import Identities
 from collector.core.visible import visible
 from collector.errors import OlderLedgerError, Refused
 from collector.events import all_of
+from collector.ledger import NoLedger
 
 log = structlog.get_logger("collector")
 
@@ -47,11 +50,14 @@ Examples:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def check(deep: bool, as_json: bool, **options: Any) -> int:
-    """Validate the config, and send one request per org: show whether it is accepted, or why not."""
+    """Validate the config, and send one request per org: show whether it is accepted, or why not.
+
+    An org is refused as a run would refuse it: also if another organization answers than the ledger knows for it.
+    """
     context = open_context(**options, logs_warnings=False)
-    refused = _refused_calendars(context)
+    refused, identities = _look_into_ledger(context)
     with shown_progress(mode="auto", quiet=context.quiet, watch=all_of()) as watch:
-        checks = asyncio.run(check_orgs(context.config, context.scope, deep=deep, watch=watch))
+        checks = asyncio.run(check_orgs(context.config, context.scope, identities=identities, deep=deep, watch=watch))
     for one in checks:
         if not one.refused:
             one.failure = refused.get(one.org.name, one.failure)
@@ -75,15 +81,19 @@ def check(deep: bool, as_json: bool, **options: Any) -> int:
     return int(code)
 
 
-def _refused_calendars(context: Context) -> dict[str, Refused]:
-    """Return the orgs that a run refuses because of the ledger, by name. An older ledger is left unread."""
+def _look_into_ledger(context: Context) -> tuple[dict[str, Refused], Identities]:
+    """Return the orgs that a run refuses because of their calendar, by name, and the organizations that are known.
+
+    An older ledger is left unread.
+    """
     try:
         ledger = open_ledger_to_read(context.config)
     except OlderLedgerError as error:
-        log.warning("ledger.older", message=f"calendars are not compared with the ledger: {error}")
-        return {}
+        log.warning("ledger.older", message=f"calendars and organizations are not compared with the ledger: {error}")
+        return {}, expected_identities(NoLedger(), context.config, ())
     try:
-        return refused_calendars(ledger, context.config, context.scope.of(context.config.orgs))
+        orgs = context.scope.of(context.config.orgs)
+        return refused_calendars(ledger, context.config, orgs), expected_identities(ledger, context.config, orgs)
     finally:
         ledger.close()
 

@@ -97,7 +97,8 @@ def _instant(_: click.Context, __: click.Parameter, text: str | None) -> datetim
     "--now",
     metavar="INSTANT",
     callback=_instant,
-    help="Stop the simulator's clock at this time, such as 2026-06-23T12:00:00Z.",
+    help="Stop the simulator's clock at this time, such as 2026-06-23T12:00:00Z. There is no usage after it: "
+    "windows after it are answered with zeros.",
 )
 @click.option(
     "--config-out",
@@ -158,8 +159,8 @@ def _announce(simulator: Simulator, config: Path | None) -> None:
         click.echo("To get a config for it, add --config-out FILE.", err=True)
     else:
         click.echo(f"Config written to {config}. Next, try:", err=True)
-        for command in ("check", "collect"):
-            click.echo(f"  collector {command} -c {config}", err=True)
+        for command, output in (("check", ""), ("collect", " -o usage/")):
+            click.echo(f"  collector {command} -c {config}{output}", err=True)
     click.echo(
         f"Overview: {simulator.base_url}/  Counters of requests: {simulator.base_url}/_simulator/stats", err=True
     )

@@ -15,6 +15,8 @@ from collector.config.layers import PREFIX, is_list, leaves, section_paths, vari
 from collector.config.messages import nearest
 from collector.errors import Problem
 
+_ORGS = f"{PREFIX}ORGS"
+_MEANT = {f"{PREFIX}STATE": f"{PREFIX}STATE__URL", f"{PREFIX}OUTPUT": f"{PREFIX}OUTPUT__PATH"}  # instead of a section
 OTHERS = ("COLLECTOR_CONFIG", "COLLECTOR_SHARDS")  # read by commands
 _SERVICE = re.compile(
     rf"{PREFIX}(?:[A-Z0-9_]+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?"
@@ -36,9 +38,9 @@ def misspelt(
     for name in sorted(name for name in environ if name.startswith(PREFIX)):
         if name in scalars or name in OTHERS or name in theirs:
             continue
-        if name in known:
+        if name == _ORGS or name in known:
             yield Problem(path=name, message="a list is set in the file, not by a variable")
-        elif name.startswith(tuple(f"{one}__" for one in sections)):
+        elif name in sections or name.startswith(tuple(f"{one}__" for one in sections)):
             yield Problem(path=name, message=_unknown(name, scalars, sections))
         elif _SERVICE.fullmatch(name):
             continue
@@ -52,8 +54,11 @@ def misspelt(
 
 def _unknown(name: str, scalars: Collection[str], sections: Collection[str]) -> str:
     """Return the message for a variable that begins with a section."""
+    if name in _MEANT:
+        return f"is no setting: {_MEANT[name]} is meant"
     if name in sections:
-        return "only the keys of a section have variables"
+        first = next((one for one in scalars if one.startswith(f"{name}__")), None)
+        return f"only the keys of a section have variables{f', such as {first}' if first else ''}"
     near = nearest(name, scalars)
     return f"there is no such setting{f'; did you mean {near}?' if near else ''}"
 

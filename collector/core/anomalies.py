@@ -1,4 +1,6 @@
-"""Finds answers that look wrong. They are kept as they are; each anomaly is logged, counted and on the records.
+"""Finds answers that look wrong. Each anomaly is logged, counted and on the records that the answer emits.
+
+It changes no number. Which numbers stay where an answer has smaller ones, `emission` decides.
 
 No document says whether counts are per population, which usage is deleted after a time, or
 whether units can change. So an answer is compared with the other population's answer for the
@@ -33,6 +35,12 @@ class Anomaly(StrEnum):
     PRODUCT_MISSING = "product_missing"
 
 
+LARGER_STAY = (
+    "The answer is not emitted for these products: the earlier, larger numbers stay, as the window is older than "
+    "schedule.restate_for, or the new numbers are unverified zeros. If the smaller numbers are right, set "
+    "schedule.restate_for higher than the window's age and run `backfill --force` for it (docs/runbook.md)"
+)
+
 Anomalies = Mapping[Anomaly, Sequence[str]]  # of an answer, with the products of each; none: it is about all of it
 
 
@@ -40,7 +48,8 @@ MEANING = {
     Anomaly.SAME_TOTALS: "both populations have the same totals: the counts may cover all users, so don't add them up",
     Anomaly.SUDDENLY_ZERO: "all totals are zero, as in no window of the last four weeks",
     Anomaly.UNIT_CHANGED: "the mean duration of a test changed by a factor of 300 or more: its unit may have changed",
-    Anomaly.SHRUNK: "totals are smaller than before: retention, or a correction",
+    Anomaly.SHRUNK: "totals are smaller than before: retention, or a correction. The larger ones stay if the window is "
+    "older than schedule.restate_for",
     Anomaly.PRODUCT_MISSING: "a documented product is not in the answer",
 }
 

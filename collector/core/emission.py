@@ -46,6 +46,7 @@ class Change:
     emission: Emission
     emitted: Mapping[str, Emitted] = field(default_factory=dict)
     shrunk: tuple[str, ...] = ()  # products whose totals are smaller than before: retention, or a correction
+    kept: tuple[str, ...] = ()  # of those: whose earlier, larger numbers stay
     restated: int = 0  # how many of the emitted records are not a first revision
 
 
@@ -72,7 +73,7 @@ def change(
     before = previous.products if previous else {}
     products = dict(before)
     emitted: dict[str, Emitted] = {}
-    shrunk = []
+    shrunk, kept = [], []
     held_back = False
     for product, usage in finding.products.items():
         old = before.get(product)
@@ -85,6 +86,7 @@ def change(
                 shrunk.append(product)
             if _RANK[new[0]] > _RANK[old.quality] or (smaller and not emit_shrunk):
                 held_back = True
+                kept += [product] if smaller else []
                 continue
         if old is None or overtaken or new != (old.quality, old.usage):
             emitted[product] = Emitted(revision=step + (old.revision if old else 0), quality=new[0], usage=new[1])
@@ -106,6 +108,7 @@ def change(
         ),
         emitted=emitted,
         shrunk=tuple(shrunk),
+        kept=tuple(kept),
         restated=sum(product in before for product in emitted),
     )
 

@@ -35,8 +35,12 @@ class KnownOutputs:
 
     @property
     def directories(self) -> tuple[Output, ...]:
-        """Those that are directories."""
-        return tuple(one for one in self.outputs if one.path != STDOUT)
+        """Those that are directories; one that was moved is there once, where it was last."""
+        found: dict[str, Output] = {}
+        for one in self.outputs:
+            if one.path != STDOUT:
+                found.setdefault(one.directory_id or one.path, one)
+        return tuple(found.values())
 
 
 class Fit(Enum):

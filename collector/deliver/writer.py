@@ -234,6 +234,7 @@ def _committed(outcome: SliceOutcome, found: Normalised | None) -> SliceCommitte
         restated=found.change.restated,
         qualities=Counter(record.quality for record in found.records),
         flags=found.anomalies,
+        kept=found.change.kept,
     )
 
 

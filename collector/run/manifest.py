@@ -45,16 +45,22 @@ class RunResult:
 
 
 _LOGGED = 200  # causes
+_READER_GONE = (
+    "stdout's reader went away before all records were written. That is the reason for all that is not complete, so "
+    "`not_complete` leaves it out. The next run fetches it again"
+)
 NOTHING_DUE = "nothing was due: no window needs fetching now"
 
 
 def in_words(result: RunResult) -> dict[str, Any]:
     """Return what a log line says of a run's end.
 
-    If stdout's reader went away, the causes are left out: it is the same one for all that was not written.
+    If stdout's reader went away, the causes are left out: it is the same one for all that was not written. The message
+    says so.
     """
     summary = result.summary
-    logged = 0 if isinstance(result.output_error, ReaderGoneError) else _LOGGED
+    reader_gone = isinstance(result.output_error, ReaderGoneError)
+    logged = 0 if reader_gone else _LOGGED
     incomplete: list[dict[str, Any]] = [
         {"org": org.org.name, "population": population.value, "state": cause.state.value, "slices": cause.slices}
         | {"reason": cause.code, "message": cause.message}
@@ -75,7 +81,7 @@ def in_words(result: RunResult) -> dict[str, Any]:
         "files": len(result.files),
         "adopted": result.adopted.as_json if result.adopted else None,
         "seconds": round((result.ended_at - result.started_at).total_seconds(), 3),
-        **({"message": NOTHING_DUE} if result.had_nothing_due else {}),
+        **({"message": NOTHING_DUE} if result.had_nothing_due else {"message": _READER_GONE} if reader_gone else {}),
         "not_complete": incomplete[:logged],
         "not_complete_left_out": max(0, len(incomplete) - logged),
     }

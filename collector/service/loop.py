@@ -20,6 +20,7 @@ import structlog
 
 from collector import __version__
 from collector.app.command import Command
+from collector.app.invocation import plain_path
 from collector.app.scope import EVERYTHING, Scope
 from collector.config import LoadedConfig
 from collector.core.exit_codes import CAME_TO_ITS_END, ExitCode
@@ -63,7 +64,7 @@ class Loop:
         self.observed = Observed(
             version=__version__,
             started_at=now,
-            config_path=str(config.path),
+            config_path=plain_path(config.path),
             config_loaded_at=now,
             shards=scope.shard.of if scope.shard else 1,
         )

@@ -27,7 +27,7 @@ from collector.app.coverage import CoverageReader
 from collector.app.outputs import check_output
 from collector.app.prepare import register
 from collector.app.scope import Scope
-from collector.app.wiring import is_file, ledger_look, new_run_id, open_ledger, run_once
+from collector.app.wiring import create_no_second_ledger, is_file, ledger_look, new_run_id, open_ledger, run_once
 from collector.config import LoadedConfig, files_now
 from collector.config.sections import State
 from collector.core.ledger_entries import RemovedOrg
@@ -160,7 +160,10 @@ class ServiceHost:
         state = config.settings.state
         if self._ledger is None or self._state != state:
             # First: the one in use stays if this fails. One that was in use and is gone is not created anew.
-            opened = open_ledger(config.settings, COMMAND, self._clock, create=self._state != state)
+            is_new = self._state != state
+            if is_new:
+                create_no_second_ledger(config.settings, self._permits)
+            opened = open_ledger(config.settings, COMMAND, self._clock, create=is_new)
             self._forget()
             self._ledger, self._state = opened, state
         return self._ledger

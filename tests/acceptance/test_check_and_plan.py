@@ -55,6 +55,40 @@ def test_check_tells_the_refusals_apart(here: Here, api: SimulatedApi) -> None:
     )
 
 
+def test_check_refuses_a_credential_of_another_organization_as_a_run_does(here: Here, api: SimulatedApi) -> None:
+    assert here("collect", "-c", api.config, "-o", "out").code == 0
+    api.set_faults("org-001:same-as=org-002")
+    code, orgs = check(here, api)
+    assert code == 4
+    assert {name: org["reason"] for name, org in orgs.items() if not org["accepted"]} == {"org-001": "refused_identity"}
+    assert check(here, api, "--org", "org-001")[1]["org-001"]["message"] == orgs["org-001"]["message"]
+    done = here("backfill", "-c", api.config, "-o", "out", "--last", "7d", "--force")
+    assert done.code == 4
+    refused = done.event("run.finished")["not_complete"]
+    assert {(one["org"], one["message"]) for one in refused} == {("org-001", orgs["org-001"]["message"])}
+    assert check(here, api, "--state", "none")[1]["org-001"]["reason"] in (None, "refused_duplicate")
+
+
+def test_check_refuses_exchanged_credentials_also_of_an_org_that_was_renamed(
+    here: Here, api: SimulatedApi, tmp_path: Path
+) -> None:
+    assert here("collect", "-c", api.config, "-o", "out").code == 0
+    content = yaml.safe_load(api.config.read_text())
+    first, second, third = content["orgs"][:3]
+    for key in ("username", "access_key"):
+        first[key], second[key] = second[key], first[key]
+    third["name"] = "renamed"
+    (tmp_path / "exchanged.yaml").write_text(yaml.safe_dump(content))
+    (tmp_path / "exchanged.yaml").chmod(0o600)
+    done = here("check", "-c", "exchanged.yaml", "--json")
+    orgs = {org["org"]: org for org in json.loads(done.stdout)["orgs"]}
+    assert done.code == 4
+    assert {name: org["reason"] for name, org in orgs.items() if not org["accepted"]} == {
+        "org-001": "refused_identity",
+        "org-002": "refused_identity",
+    }
+
+
 def test_check_shows_a_table_with_what_to_do(here: Here, api: SimulatedApi) -> None:
     api.set_faults("org-003:no-permission")
     done = here("check", "-c", api.config, env={"COLUMNS": "200"})

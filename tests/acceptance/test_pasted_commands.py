@@ -16,7 +16,7 @@ from tests.acceptance.test_serve import serving
 from tests.support.commands import Done, SimulatedApi, collector, records_in, simulated_api
 from tests.support.waiting import wait_until
 
-SOON = {"COLLECTOR_API__RETRY__BASE_DELAY": "10ms"}
+SOON = {"COLLECTOR_API__RETRY__BASE_DELAY": "10ms", "COLLECTOR_SERVICE__PORT": "0"}
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +125,8 @@ def test_a_ledger_of_another_directory_finds_the_output_taken(api: SimulatedApi,
     refused = run(api, elsewhere, "collect", "-o", out)
     assert refused.code == 5
     assert "belongs to another ledger" in refused.stderr
+    assert "belongs to another ledger" in run(api, elsewhere, "serve", "-o", out).stderr
+    assert list(elsewhere.iterdir()) == []  # no ledger that the next command would find there
     assert run(api, elsewhere, "collect", "-o", out, "--adopt").code == 0
     assert run(api, directory, "collect", "-o", "out").code == 5
     ids = [(record["record_id"], record["revision"]) for record in records_in(directory / "out")]

@@ -57,6 +57,7 @@ def test_a_ledger_that_is_replaced_under_a_backfill_ends_it_and_the_next_one_com
         if what == "removed":
             begun = collector("backfill", *args, "--last", "60d", cwd=tmp_path)
             assert (begun.code, "belongs to another ledger" in begun.stderr) == (5, True)
+            assert not ledger.exists()
             args.append("--adopt")
         again = collector("backfill", *args, "--last", "60d", cwd=tmp_path)
         assert again.code == 0, again.stderr

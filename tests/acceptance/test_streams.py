@@ -125,6 +125,7 @@ def test_the_reader_of_stdout_goes_away_exit_5(api: SimulatedApi, tmp_path: Path
     (finished,) = (event for event in events if event["event"] == "run.finished")
     assert finished["failed"] > 0
     assert (finished["not_complete"], finished["not_complete_left_out"] > 0) == ([], True)
+    assert "stdout's reader went away" in finished["message"]
 
 
 def test_a_reader_that_goes_away_gets_one_line_of_summary(api: SimulatedApi, tmp_path: Path) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from datetime import timedelta
 
+from structlog.testing import capture_logs
+
+from collector.adapters.event_log import EventLog
 from collector.core.anomalies import Anomaly
 from collector.core.exit_codes import ExitCode
 from collector.core.retry import RetryPolicy
@@ -186,6 +189,35 @@ def test_totals_that_shrank_are_counted_also_where_nothing_is_emitted(world: Wor
     assert {(one["org"], one["population"]): (one["slices"], one["products"]) for one in shrunk} == {
         (org, population): (3, ["automation"]) for org in ("a", "b") for population in ("account-user", "service-user")
     }
+
+
+def test_the_log_says_which_number_stays_and_its_advice_corrects_it(world: World) -> None:
+    world.orgs = [make_org("a", populations=(Population.ACCOUNT_USER,))]
+    world.schedule = {"restate_for": "10d"}
+    days = (NOON, "2026-06-01", "2026-06-01")
+    world.api = FakeApi(script=counting(50))
+    world.backfill(*days)
+    world.api = FakeApi(script=counting(40))
+    with capture_logs() as logs:
+        world.backfill(*days, force=True)
+        for event in world.events:
+            EventLog()(event)
+    (told,) = [one for one in logs if one.get("flag") == "shrunk"]
+    assert told["kept"] == ["automation"]
+    assert "the earlier, larger numbers stay" in told["message"]
+    assert "set schedule.restate_for higher" in told["message"]
+    assert "`backfill --force`" in told["message"]
+    assert [r["total_tests"] for r in world.records] == [50]
+
+    world.schedule = {"restate_for": "100d"}
+    world.events.clear()
+    with capture_logs() as logs:
+        world.backfill(*days, force=True)
+        for event in world.events:
+            EventLog()(event)
+    (told,) = [one for one in logs if one.get("flag") == "shrunk"]
+    assert "kept" not in told
+    assert [(r["revision"], r["total_tests"]) for r in world.records] == [(1, 50), (2, 40)]
 
 
 def test_only_the_products_that_shrank_are_flagged_and_an_equal_answer_keeps_the_anomaly(world: World) -> None:

@@ -81,3 +81,8 @@ def test_a_journal_names_all_runs_and_belongs_to_the_ledger_of_its_last_line() -
 @pytest.mark.parametrize("content", [None, b"", b"\0" * 40, b"r-1", b"r-1 " + LEDGER.encode()[:20], b"\xff\xfe\n"])
 def test_what_is_no_line_of_a_journal_says_nothing(content: bytes | None) -> None:
     assert Journal.of(content) == Journal(run_ids=frozenset())
+
+
+def test_a_directory_that_was_moved_is_named_where_it_was_last() -> None:
+    outputs = known(at("/moved", ONE), at("/two", TWO), at("/out", ONE), at("/old"), at("/old", host="m1"))
+    assert [one.path for one in outputs.directories] == ["/moved", "/two", "/old"]

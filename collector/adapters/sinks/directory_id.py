@@ -42,7 +42,7 @@ def ensure_id(files: Files, directory: Path) -> str:
     try:
         files.make_directory(directory)
         if (given := _read(files, directory)) is None:
-            if files.size(path) is not None:  # what it contains is no id
+            if files.size(path) is not None and _read(files, directory) is None:  # what it contains is no id
                 files.remove(path)
             files.create_once(path, secrets.token_hex(16).encode() + b"\n")
             given = _read(files, directory)

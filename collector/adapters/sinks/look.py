@@ -15,7 +15,7 @@ STDOUT = "-"
 
 
 class OutputLook:
-    """Looks at one output, again and again. A directory that was there has to stay; one that never was is created."""
+    """Looks at one output, again and again. A directory that was there must stay. A run creates one that never was."""
 
     def __init__(self, output: str) -> None:
         self._output = output
@@ -42,7 +42,10 @@ class OutputLook:
                 )
             self._id = given
         elif self._seen:
-            raise OutputError(f"the output directory {self._output} is gone: move it back. The next run creates it")
+            raise OutputError(
+                f"the output directory {self._output} is gone: move it back, or mount its disk. "
+                "Until then a run is refused (exit code 5)"
+            )
         if not is_directory or not os.access(there, os.W_OK | os.X_OK):
             number = errno.EACCES if is_directory else errno.ENOTDIR
             raise OutputError(f"the output directory {self._output} can't be written: {os.strerror(number)}: {there}")

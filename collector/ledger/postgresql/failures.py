@@ -121,7 +121,8 @@ def to_ledger_error(error: Exception, where: str, schema: str) -> LedgerError:
     if isinstance(error, DamagedError):
         return LedgerError(
             f"the ledger {where} is damaged ({error}): restore a backup of it; or set another schema in state.url, "
-            "and run `backfill` for the range again"
+            "and run `backfill --adopt` for the range: the new ledger takes over the output directory, with the "
+            "revisions of the files in it"
         )
     message = _message(error)
     kind = LedgerAwayError if is_temporary(error) else LedgerError

@@ -58,7 +58,8 @@ def damaged(where: str, reason: str) -> LedgerError:
     """Return the error for a damaged ledger. The collector never replaces a damaged ledger by itself."""
     return LedgerError(
         f"the ledger {where} is damaged ({reason}): restore a backup of it; or move it away, "
-        "with the -wal and -shm beside it, and run `backfill` for the range again"
+        "with the -wal and -shm beside it, and run `backfill --adopt` for the range: the new ledger takes over the "
+        "output directory, with the revisions of the files in it"
     )
 
 

@@ -29,7 +29,7 @@ from tests.adapters.ledger.support import (
 from tests.support.commands import unmeasured
 from tests.support.orgs import make_org
 
-ADVICE = "restore a backup of it; or move it away, with the -wal and -shm beside it, and run `backfill`"
+ADVICE = "restore a backup of it; or move it away, with the -wal and -shm beside it, and run `backfill --adopt`"
 
 
 @pytest.fixture

@@ -360,7 +360,9 @@ def test_a_row_with_an_invalid_value_is_reported_as_damage(
     (standing,) = registered(ledger, make_org())
     ledger.commit([commit(standing.key, 0)], None)
     server.sql(f"UPDATE {schema_of(url)}.slice SET {change}", DATABASE)
-    with pytest.raises(LedgerError, match=rf"is damaged \({damaged}.*restore a backup of it; or set another schema"):
+    with pytest.raises(
+        LedgerError, match=rf"is damaged \({damaged}.*restore a backup of it; or set another schema.*`backfill --adopt`"
+    ):
         ledger.rows([commit(standing.key, 0).slice])
 
 
