@@ -37,6 +37,7 @@ class Time:
 @pytest.fixture(autouse=True)
 def _restored() -> Iterator[None]:
     before = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(0))  # also what is logged at debug
     yield
     structlog.configure(**before)
 
