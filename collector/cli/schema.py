@@ -17,7 +17,7 @@ from collector.service.web.status_document import status_schema
 Examples:
   collector schema config > collector.schema.json   for your editor
   collector schema record   for programs that read records
-  collector schema coverage for programs that read coverage-*.jsonl, or status --json --all
+  collector schema coverage for programs that read coverage-*.jsonl
   collector schema status   for programs that request /api/status of a service
 """,
 )
