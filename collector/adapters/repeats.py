@@ -13,11 +13,11 @@ class Repeats:
     """Counts what happens again and again, by its kind: up to so many `kinds`."""
 
     def __init__(
-        self, every_s: float = _EVERY_S, *, kinds: int = _KINDS, time_s: Callable[[], float] = time.monotonic
+        self, every_s: float = _EVERY_S, *, kinds: int = _KINDS, time_s: Callable[[], float] | None = None
     ) -> None:
         self._every_s = every_s
         self._kinds = kinds
-        self._time_s = time_s
+        self._time_s = time_s or (lambda: time.monotonic())
         self._logged: dict[Hashable, tuple[float, int]] = {}  # when, and how often since then
 
     def due(self, kind: Hashable) -> int | None:
