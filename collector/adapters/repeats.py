@@ -17,7 +17,7 @@ class Repeats:
     ) -> None:
         self._every_s = every_s
         self._kinds = kinds
-        self._time_s = time_s or (lambda: time.monotonic())
+        self._time_s = time_s or _now_s
         self._logged: dict[Hashable, tuple[float, int]] = {}  # when, and how often since then
 
     def due(self, kind: Hashable) -> int | None:
@@ -31,3 +31,7 @@ class Repeats:
             self._logged.clear()
         self._logged[kind] = now, 0
         return repeated
+
+
+def _now_s() -> float:
+    return time.monotonic()
