@@ -68,7 +68,8 @@ def gateway(answer: Answer, heads: list[bytes] | None = None) -> Iterator[str]:
 
 @pytest.mark.parametrize("answer", [silent, dripping])
 def test_a_push_to_a_gateway_that_never_finishes_times_out(answer: Answer) -> None:
-    with gateway(answer) as url, pytest.raises(PushError, match="no answer within"):  # the gateway itself would go on
+    # The gateway itself would go on. Two clocks run, that of the push and that of its socket: either may be the first.
+    with gateway(answer) as url, pytest.raises(PushError, match=r"no answer (within|in time)"):
         push(url, new_registry(), grouping={"command": "collect"}, timeout_s=0.3)
 
 
