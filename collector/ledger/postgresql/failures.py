@@ -59,6 +59,7 @@ _FIXES_BY_MESSAGE = (
     ("statement pooling", SHARED),
     ("session is read-only", _FIXES["25006"]),
 )  # fmt: skip
+_NO_TABLES = {"42P01", "3F000"}  # no such table, no such schema
 # libpq quotes what is wrong in the URL, which may be a secret in the wrong place.
 _VALUE = re.compile(
     r'(invalid (?:"[a-z_]+" )?[a-z_ -]*?(?:value|number|range|argument for server process))(?:: [^"]+|:? "[^"]*")'
@@ -118,6 +119,8 @@ def is_starting(error: Exception) -> bool:
 
 def to_ledger_error(error: Exception, where: str, schema: str) -> LedgerError:
     """Return the failure as an error that says what to do. `where` and `schema` name the ledger."""
+    if _state(error) in _NO_TABLES:
+        return gone(where)
     if isinstance(error, DamagedError):
         return LedgerError(
             f"the ledger {where} is damaged ({error}): restore a backup of it; or set another schema in state.url, "

@@ -27,7 +27,7 @@ def _book_before_the_records() -> Sequence[Patch]:
             append(self, records)
         else:
             held[id(self)].extend(records)
-            self._records += 1  # the file counts as begun
+            self._content.lines += 1  # the file counts as begun
 
     def mutated(self: Writer, outcomes: Sequence[Any]) -> Any:
         sink = self._sink
@@ -38,7 +38,7 @@ def _book_before_the_records() -> Sequence[Patch]:
         finally:
             records = held.pop(id(sink))
         if records:
-            sink._records -= 1
+            sink._content.lines -= 1
             append(sink, records)
         return written
 
