@@ -22,8 +22,8 @@ from pathlib import Path
 from collector.adapters.sinks import StdoutSink
 from collector.simulator.usage import Usage
 from tests.adapters.ledger.support import T0, open_ledger
-from tests.adapters.test_sinks import records
 from tests.support.orgs import make_org
+from tests.support.outputs import records
 
 DAY_S = 86_400
 MONDAY = int(datetime(2026, 6, 22, tzinfo=UTC).timestamp())

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
 import stat
-import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -21,79 +16,7 @@ from collector.adapters.sinks.directory import JOURNAL
 from collector.adapters.sinks.directory_id import ID_FILE, ensure_id
 from collector.adapters.sinks.files import OsFiles
 from collector.adapters.sinks.jsonl import to_lines
-from collector.errors import OutputError
-from collector.model import Granularity, Population, Quality, Record
-from collector.ports import SealedFile
-from tests.support.commands import unmeasured
-from tests.support.disks import small_disk_at
-
-RUN_ID = "20260624T102000Z-abc123"
-LINE = 500  # bytes that a record takes, roughly
-
-
-def records(n: int, day: int = 0) -> list[Record]:
-    start = datetime(2026, 6, 1, tzinfo=UTC) + timedelta(days=day)
-    return [
-        Record(
-            record_id=f"{day}-{i}",
-            revision=1,
-            org="acme",
-            org_id="12345",
-            org_name="Acme — ünïcode",
-            labels={"cost_center": "qa-platform", "team": "a team with quite a long name"},
-            population=Population.ACCOUNT_USER,
-            product=f"product-{i}",
-            granularity=Granularity.DAY,
-            timezone="UTC",
-            window_date=start.date(),
-            window_start=start,
-            window_end=start + timedelta(days=1),
-            total_tests=i,
-            total_duration=1000 * i,
-            total_screenshots=None,
-            org_users=3,
-            quality=Quality.MEASURED,
-            anomalies=[],
-            collected_at=start + timedelta(days=1, hours=10),
-            run_id=RUN_ID,
-        )
-        for i in range(n)
-    ]
-
-
-@dataclass
-class Output:
-    """Drives a sink as the writer does: it seals the file whenever it is full."""
-
-    sink: DirectorySink
-    sealed: list[SealedFile] = field(default_factory=list)
-
-    def write(self, batch: list[Record]) -> None:
-        self.sink.append(batch)
-        if self.sink.full:
-            self.seal()
-
-    def seal(self) -> tuple[SealedFile, ...]:
-        """Seal the open file, and return all files that this run sealed."""
-        if (file := self.sink.close_file()) is not None:
-            self.sink.publish(file)
-            self.sealed.append(file)
-        return tuple(self.sealed)
-
-    def discard(self) -> None:
-        self.sink.discard()
-
-    def finish(self, manifest: bytes) -> None:
-        self.sink.write_manifest(manifest)
-
-
-def open_sink(directory: Path, *, run_id: str = RUN_ID, seal_at: int = 10**9) -> Output:
-    return Output(DirectorySink.open(directory, run_id=run_id, seal_at=seal_at))
-
-
-def names(directory: Path) -> list[str]:
-    return sorted(path.name for path in directory.iterdir())
-
+from tests.support.outputs import LINE, RUN_ID, Output, names, open_sink, records
 
 # --- what a reader sees ---------------------------------------------------------------------
 
@@ -327,114 +250,3 @@ def test_the_first_sync_of_a_file_syncs_its_directory_too(tmp_path: Path, steps:
 def test_a_new_directory_is_synced_in_its_parent(tmp_path: Path, steps: list[str]) -> None:
     open_sink(tmp_path / "a" / "b")
     assert {"fsync directory a", f"fsync directory {tmp_path.name}"} <= set(steps)
-
-
-# --- disk errors ----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("below", "message"), [(".", "is a file: name a directory"), ("deeper/still", "can't be written: Not a directory")]
-)
-def test_a_path_that_is_a_file_is_an_error_when_the_sink_is_opened(tmp_path: Path, below: str, message: str) -> None:
-    (tmp_path / "file").write_text("")
-    directory = tmp_path / "file" / below
-    with pytest.raises(OutputError, match=message):
-        open_sink(directory)
-
-
-def test_a_read_only_directory_is_an_error_when_the_sink_is_opened(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*_: object) -> None:
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-
-    monkeypatch.setattr(os, "open", refuse)  # tests may run as root, who may write everywhere
-    with pytest.raises(OutputError) as caught:
-        open_sink(tmp_path)
-    assert str(caught.value) == f"the output directory {tmp_path} can't be written: Permission denied"
-    assert names(tmp_path) == []
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A real file system of 64 KiB."""
-    with small_disk_at(tmp_path / "disk", "64k") as disk:
-        yield disk
-
-
-def fill(sink: Output) -> None:
-    for day in range(1000):
-        sink.write(records(10, day))
-
-
-def test_a_full_disk_is_reported_and_sealed_files_stay(small_disk: Path) -> None:
-    sink = open_sink(small_disk, seal_at=16_000)
-    with pytest.raises(OutputError) as caught:
-        fill(sink)
-    assert str(caught.value) == f"the output directory {small_disk} can't be written: No space left on device"
-    sink.discard()
-    sealed = sink.seal()
-    assert len(sealed) >= 2
-    assert names(small_disk) == [file.name for file in sealed]
-    for file in sealed:
-        assert hashlib.sha256((small_disk / file.name).read_bytes()).hexdigest() == file.sha256
-    sink.finish(b"{}")
-    assert names(small_disk) == [f"run-{RUN_ID}.json", *(file.name for file in sealed)]
-
-
-def test_a_manifest_that_does_not_fit_on_the_disk_leaves_no_file(small_disk: Path) -> None:
-    sink = open_sink(small_disk)
-    sink.write(records(10))
-    (sealed,) = sink.seal()
-    with pytest.raises(OutputError, match="No space left on device"):
-        sink.finish(bytes(128 * 1024))
-    sink.discard()
-    assert names(small_disk) == [sealed.name]
-
-
-@pytest.mark.parametrize("step", ["fsync", "rename"])
-def test_a_seal_that_fails_publishes_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
-    sink = open_sink(tmp_path, seal_at=5 * LINE)
-    sink.write(records(10, 0))
-    sink.write(records(1, 1))
-
-    def refuse(*_: object) -> None:
-        raise OSError(errno.EIO, os.strerror(errno.EIO))
-
-    with monkeypatch.context() as broken:
-        broken.setattr(os, step, refuse)
-        with pytest.raises(OutputError, match="Input/output error"):
-            sink.seal()
-    sink.discard()
-    visible = [name for name in names(tmp_path) if not name.startswith(".")]
-    assert visible == [file.name for file in sink.seal()] == [f"usage-{RUN_ID}-0001.jsonl"]
-
-
-FILE_SIZE_LIMIT = """
-import resource, sys
-from pathlib import Path
-from tests.adapters.test_sinks import fill, names, open_sink
-from collector.errors import OutputError
-
-sink = open_sink(Path(sys.argv[1]), seal_at=10**9)
-resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
-try:
-    fill(sink)
-except OutputError as error:
-    print(error)
-sink.discard()
-print(names(Path(sys.argv[1])), sink.seal())
-"""
-
-
-def test_a_limit_on_file_size_is_reported_like_a_full_disk(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", FILE_SIZE_LIMIT, str(tmp_path)],
-        env=unmeasured(),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"the output directory {tmp_path} can't be written: File too large\n[] ()\n"

@@ -18,7 +18,7 @@ import pytest
 from collector.adapters.sinks import StdoutSink
 from collector.adapters.sinks.jsonl import to_lines
 from collector.errors import OutputError
-from tests.adapters.test_sinks import records
+from tests.support.outputs import records
 from tests.support.waiting import BOUND_S, wait_until_async
 
 WENT_AWAY = "stdout's reader went away"
