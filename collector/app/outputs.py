@@ -7,6 +7,7 @@ place. And a ledger that isn't the directory's would emit again what is there (d
 from __future__ import annotations
 
 import socket
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from collector.adapters.sinks.directory import journal_of, note, output_error
@@ -15,32 +16,42 @@ from collector.adapters.sinks.files import Files
 from collector.adapters.text import shell_word
 from collector.app.command import Command, Permits
 from collector.config import Settings
-from collector.core.outputs import STDOUT, Fit, KnownOutputs, Output, fit_of
+from collector.core.outputs import STDOUT, Fit, Journal, KnownOutputs, Output, fit_of
 from collector.errors import ConfigError, OutputError
 from collector.ports import Ledger
 
 _NAMED = 3  # directories, in a message
 
 
-def check_output(ledger: Ledger, settings: Settings, command: Command, files: Files) -> None:
-    """Return if a run may deliver to its output. Creates nothing.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnOutput:
+    """The output of a run, and what is known of it: by the ledger, and by the journal of its directory."""
+
+    output: Output
+    directory: Path | None
+    known: KnownOutputs
+    journal: Journal
+
+
+def check_output(ledger: Ledger, settings: Settings, command: Command, files: Files) -> OwnOutput:
+    """Return the output of a run if it may deliver there. Creates nothing.
 
     Raises ConfigError for an output that isn't the ledger's, and OutputError for a directory that isn't the one that
     was at its path, or that belongs to another ledger.
     """
+    directory, known = directory_of(settings), ledger.known_outputs()
     if not ledger.remembers:
-        return
-    known = ledger.known_outputs()
-    directory = directory_of(settings)
+        return OwnOutput(output=_output(command, directory), directory=directory, known=known, journal=Journal())
     here = _output(command, directory, id_of(files, directory) if directory else None)
     fit = fit_of(here, known, across_machines=ledger.across_machines)
     if fit is Fit.ELSEWHERE and not command.permits.elsewhere:
         raise ConfigError(_elsewhere(here, known))
     if fit is Fit.REPLACED and not command.permits.elsewhere:
         raise OutputError(_replaced(here, known))
-    owner = journal_of(files, directory).ledger_id if directory else None
-    if owner not in {None, known.ledger_id} and not command.permits.adopt:
+    journal = journal_of(files, directory) if directory else Journal()
+    if journal.ledger_id not in {None, known.ledger_id} and not command.permits.adopt:
         raise OutputError(_of_another_ledger(here.path))
+    return OwnOutput(output=here, directory=directory, known=known, journal=journal)
 
 
 def refuse_new_ledger(settings: Settings, permits: Permits, files: Files) -> None:
@@ -50,22 +61,21 @@ def refuse_new_ledger(settings: Settings, permits: Permits, files: Files) -> Non
         raise OutputError(_of_another_ledger(str(directory)))
 
 
-def claim_output(ledger: Ledger, settings: Settings, command: Command, files: Files) -> Output:
+def claim_output(ledger: Ledger, settings: Settings, command: Command, files: Files) -> OwnOutput:
     """Note in ledger and directory that they belong together; return the output. Raises what `check_output` does."""
-    check_output(ledger, settings, command, files)
-    directory = directory_of(settings)
+    own = check_output(ledger, settings, command, files)
     if not ledger.remembers:
-        return _output(command, directory, None)
-    known = ledger.known_outputs()
-    here = _output(command, directory, ensure_id(files, directory) if directory else None)
-    if directory and command.permits.adopt and journal_of(files, directory).ledger_id not in {None, known.ledger_id}:
-        try:
-            note(files, directory, None, known.ledger_id)
-        except OSError as error:
-            raise output_error(directory, error) from error
-    if directory or not known.directories:  # else it is meant for this time
-        ledger.deliver_to(here)
-    return here
+        return own
+    if (directory := own.directory) is not None:
+        own = replace(own, output=_output(command, directory, ensure_id(files, directory)))
+        if own.journal.ledger_id not in {None, own.known.ledger_id}:
+            try:
+                note(files, directory, None, own.known.ledger_id)
+            except OSError as error:
+                raise output_error(directory, error) from error
+    if directory is not None or not own.known.directories:  # else it is meant for this time
+        ledger.deliver_to(own.output)
+    return own
 
 
 def directory_of(settings: Settings) -> Path | None:
@@ -73,7 +83,7 @@ def directory_of(settings: Settings) -> Path | None:
     return None if settings.output.path == STDOUT else Path(settings.output.path).resolve()
 
 
-def _output(command: Command, directory: Path | None, directory_id: str | None) -> Output:
+def _output(command: Command, directory: Path | None, directory_id: str | None = None) -> Output:
     shard = str(command.scope.shard) if command.scope.shard else ""
     return Output(path=str(directory or STDOUT), directory_id=directory_id, host=socket.gethostname(), shard=shard)
 

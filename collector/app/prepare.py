@@ -65,16 +65,16 @@ def prepare(
     """
     settings, now = config.settings, clock.now()
     files = files or OsFiles()
-    if not ledger.remembers and (own := directory_of(settings)):
-        _refuse_directory_of_a_ledger(own, files)
-    output = claim_output(ledger, settings, command, files)
-    directory = directory_of(settings)
+    if not ledger.remembers and (taken := directory_of(settings)):
+        _refuse_directory_of_a_ledger(taken, files)
+    own = claim_output(ledger, settings, command, files)
+    directory = own.directory
     orgs = command.scope.of(config.orgs)
     unsettled = Unsettled()
     if directory and ledger.remembers:
-        unsettled = look(ledger, files, directory, noted=journal_of(files, directory).run_ids)
+        unsettled = look(ledger, files, directory, noted=own.journal.run_ids)
     recovered = recover_files(ledger, settings, files, delivered=unsettled.delivered)
-    log_awaited(recovered.awaited, invocation_of(config, ledger.known_outputs()).collect)
+    log_awaited(recovered.awaited, invocation_of(config, own.known).collect)
     standings, refused = register(ledger, config, orgs, now)
     unknown = unknown_files(ledger, files, directory or Path(), unsettled)
     adopted = adopt(ledger, files, directory or Path(), unsettled, unknown, ahead=bool(recovered.ahead), now=now)
@@ -97,7 +97,7 @@ def prepare(
         refused=refused,
         wait_s=command.wait.total_seconds(),
         directory=str(directory or ""),
-        directory_id=output.directory_id,
+        directory_id=own.output.directory_id,
         unread=ledger.unread(),
         adopted=adopted,
         ranges=_ranges(wanted_, [org for org in orgs if org.name not in refused]),

@@ -119,8 +119,8 @@ async def run_once(
     async with AsyncExitStack() as stack:
         ledger = await offload(lambda: ledger_of_run(config, command, clock, create=create))
         stack.push_async_callback(offload, ledger.close)
-        await offload(lambda: check_output(ledger, settings, command, OsFiles()))
-        sink = await offload(lambda: open_sink(settings, run_id, ledger.known_outputs().ledger_id))
+        own = await offload(lambda: check_output(ledger, settings, command, OsFiles()))
+        sink = await offload(lambda: open_sink(settings, run_id, own.known.ledger_id))
         stack.push_async_callback(offload, sink.close)
         session = await offload(lambda: prepare(ledger, config, command, run_id, clock))
         transport = await stack.enter_async_context(open_transport(settings))

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
-from itertools import groupby
+from collections.abc import Sequence
 from typing import Any
 
 import click
 import orjson
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from collector.adapters.clock import SystemClock
 from collector.adapters.sinks.directory_id import VisibleDirectories
 from collector.adapters.sinks.files import OsFiles
-from collector.adapters.text import count, duration, printable, shell_word, some
+from collector.adapters.text import count, printable, shell_word, some
 from collector.app.backfills import backfill_commands, zoned
 from collector.app.calendars import refused_calendars
 from collector.app.command import has_ledger
@@ -27,34 +24,21 @@ from collector.app.outputs import directory_of
 from collector.app.wiring import open_ledger_to_read, warn_of_missing_ledger
 from collector.cli.options import config_options, open_context, output_option, shard_option, state_option
 from collector.cli.status_notes import notes
+from collector.cli.status_table import STATES, coverage_table, day_strips, state_word
 from collector.cli.streams import stdout_console
-from collector.cli.tables import add_name, new_table
 from collector.config import LoadedConfig, Settings
 from collector.core.coverage_lines import to_json_lines
 from collector.core.exit_codes import ExitCode
 from collector.core.ledger_entries import RemovedOrg
-from collector.core.org_coverage import INCOMPLETE, CoverageState, OrgCoverage, PopulationCoverage
+from collector.core.org_coverage import OrgCoverage
 from collector.core.outputs import KnownOutputs
 from collector.core.visible import visible
 from collector.core.windows import merge
 from collector.deliver.recovery import why_awaited
 from collector.ledger import AwaitedFile, NoLedger
 from collector.model import Window, Zone
-from collector.service.web.advice import advice
 from collector.service.web.choice import Sort, ordered
 
-_STATES = {  # the mark of a day, and its colour
-    CoverageState.COMPLETE: ("█", "green"),
-    CoverageState.IN_DOUBT: ("?", "yellow"),
-    CoverageState.PARTIAL: ("▒", "yellow"),
-    CoverageState.FAILED: ("x", "red"),
-    CoverageState.REFUSED: ("!", "red"),
-    CoverageState.MISSING: ("·", "red"),
-}
-_BLANK = (" ", "")
-_STRIPS = 12  # months, the newest
-_WIDE = 100  # columns
-_WIDER = 140
 _COMMANDS = 10
 
 
@@ -146,15 +130,15 @@ def _show_notes(
 def _show(
     console: Console, config: LoadedConfig, orgs: Sequence[OrgCoverage], known: KnownOutputs | None, *, strips: bool
 ) -> None:
-    console.print(_table(console, ordered(orgs, Sort.WORST)))
+    console.print(coverage_table(console, ordered(orgs, Sort.WORST)))
     shown = [org for org in orgs if strips or org.incomplete]
     for org in shown:
         for population in org.populations:
             console.print(Text.assemble((printable(org.name), "bold"), f" {population.population.value}"))
-            for line in _strips(org, population):
+            for line in day_strips(org, population):
                 console.print(line)
     if shown:
-        legend = [(f"{mark} {_word(state)}  ", colour) for state, (mark, colour) in _STATES.items()]
+        legend = [(f"{mark} {state_word(state)}  ", colour) for state, (mark, colour) in STATES.items()]
         console.print(Text.assemble(*legend))
     old = [zoned(org, gap) for org in orgs for gap in org.old_gaps]
     if old:
@@ -180,83 +164,6 @@ def _show_removed(console: Console, removed: Sequence[RemovedOrg], invocation: I
     )
     words = " ".join(shell_word(one.name) for one in removed[:_COMMANDS])
     console.print(f"  {invocation.forget} {words}", markup=False, highlight=False, soft_wrap=True)
-
-
-def _table(console: Console, orgs: Sequence[OrgCoverage]) -> Table:
-    """Return one row per population with the reason for gaps: those of refused orgs first, then the other bad ones."""
-    table = new_table(console)
-    add_name(table, "org")
-    table.add_column("population", no_wrap=True)
-    table.add_column("complete", justify="right", no_wrap=True)
-    table.add_column("not complete")
-    table.add_column("first gap", no_wrap=True)
-    if has_reasons := any(_why(org, population) for org in orgs for population in org.populations):
-        table.add_column("why")
-    if wide := console.width >= _WIDE:
-        table.add_column("usage since", no_wrap=True)
-    if wider := console.width >= _WIDER:
-        for name in ("wanted from", "lag", "last success"):
-            table.add_column(name, no_wrap=True)
-    for org in orgs:
-        for population in org.populations:
-            gap = _date(population.first_gap, org) if population.first_gap else ""
-            usage = _date(population.oldest_usage.start, org) if population.oldest_usage else ""
-            table.add_row(
-                Text(printable(org.name)),
-                Text(population.population.value),
-                f"{population.count(CoverageState.COMPLETE)} of {population.windows}",
-                _incomplete(population),
-                gap,
-                *[_why(org, population)] * has_reasons,
-                *[usage] * wide,
-                *(_times(org, population) if wider else ()),
-            )
-    return table
-
-
-def _times(org: OrgCoverage, population: PopulationCoverage) -> tuple[str, str, str]:
-    """Return from when windows are wanted, the lag, and when a complete answer last came."""
-    success = population.last_success
-    return (
-        _date(org.wanted[0].start, org) if org.wanted else "",
-        duration(population.lag_s) if population.lag_s else "none",
-        f"{success.astimezone(Zone.parse(org.timezone).tz):%Y-%m-%d %H:%M}" if success else "never",
-    )
-
-
-def _why(org: OrgCoverage, population: PopulationCoverage) -> Text:
-    """Return why windows are not complete: the refusal, else the codes of the failures, but for the state itself."""
-    credential = org.credential
-    if org.refused:
-        since = f", since {_date(credential.since, org)}" if credential.since else ""
-        changed = "; the config has another user by now" if credential.changed else ""
-        return Text(f"{advice(credential.reason).title}{since}{changed}", style="red")
-    reasons = sorted(population.reasons.items(), key=lambda one: -one[1])
-    return Text(", ".join(code.replace("_", " ") for code, _ in reasons if code not in _STATES), style="yellow")
-
-
-def _incomplete(population: PopulationCoverage) -> Text:
-    """Return how many windows are in each state but complete, in the colours of the strips."""
-    counts = [(f"{n} {_word(state)}", _STATES[state][1]) for state in INCOMPLETE if (n := population.count(state))]
-    return Text(", ").join(Text(text, style=colour) for text, colour in counts)
-
-
-def _strips(org: OrgCoverage, population: PopulationCoverage) -> Iterator[Text]:
-    """Yield a line for each of the newest months with a due window, a mark per day; other days are blank."""
-    days = population.days
-    first = org.last_day - timedelta(days=len(days) - 1)
-    dated = [(first + timedelta(days=n), _STATES.get(state, _BLANK)) for n, state in enumerate(days)]
-    months = [list(month) for _, month in groupby(dated, key=lambda item: (item[0].year, item[0].month))]
-    for month in [month for month in months if any(mark is not _BLANK for _, mark in month)][-_STRIPS:]:
-        day = month[0][0]
-        line = Text(f"  {day:%Y-%m} " + " " * (day.day - 1))
-        for _, (mark, colour) in month:
-            line.append(mark, style=colour)
-        yield line
-
-
-def _word(state: CoverageState) -> str:
-    return state.value.replace("_", " ")
 
 
 def _is_here(one: AwaitedFile, settings: Settings) -> bool:
@@ -290,10 +197,6 @@ def _awaited(one: AwaitedFile, *, is_here: bool) -> dict[str, Any]:
     }
 
 
-def _date(instant: datetime, org: OrgCoverage) -> str:
-    return f"{instant.astimezone(Zone.parse(org.timezone).tz):%Y-%m-%d}"
-
-
 def _as_json(org: OrgCoverage) -> dict[str, Any]:
     zone = Zone.parse(org.timezone).tz
 
@@ -313,7 +216,7 @@ def _as_json(org: OrgCoverage) -> dict[str, Any]:
             {
                 "population": population.population.value,
                 "windows": population.windows,
-                **{state.value: population.count(state) for state in _STATES},
+                **{state.value: population.count(state) for state in STATES},
                 "lag_s": population.lag_s,
                 "last_success": population.last_success and population.last_success.isoformat(),
                 "gaps": [span(gap) for gap in merge(gap.window for gap in population.gaps)],

@@ -11,8 +11,6 @@ from collector.model import Granularity, Population, Quality, Record
 from collector.ports import SealedFile
 
 RUN_ID = "20260624T102000Z-abc123"
-
-
 LINE = 500  # bytes that a record takes, roughly
 
 
