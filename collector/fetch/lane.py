@@ -105,6 +105,7 @@ class Lane:
         self.mood = Mood.NEW
         self.end: LaneEnded | None = None
         self.leased = False  # whether this process may work on the org now
+        self.expecting = False  # whether its next batch is on its way
         self.postponed = Counter[Population]()  # requests for slices that were planned again
         self._pace = pace
         self._policy = policy
@@ -132,13 +133,13 @@ class Lane:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing of it is under way and no new slice can begin."""
-        return not self._pace.in_flight and (self.mood is Mood.ENDED or not self.plan.remaining)
+        """Whether nothing of it is under way and no new slice can begin, not even of a batch that is on its way."""
+        return not self._pace.in_flight and (self.mood is Mood.ENDED or not (self.plan.remaining or self.expecting))
 
     @property
     def stalled(self) -> bool:
-        """Whether it is leased, only retries of its batch are left, and another batch may follow."""
-        return self.leased and self.idle and bool(self._retries) and self.plan.more
+        """Whether it is leased, only retries of its batch are left, and slices of another batch may begin beside."""
+        return self.leased and self.idle and bool(self._retries) and self.plan.more and self.mood is Mood.STEADY
 
     @property
     def trusted(self) -> bool:
@@ -169,8 +170,13 @@ class Lane:
 
     # -- the lease
 
+    def expect(self) -> None:
+        """Note that a batch is on its way: until it begins no other may be planned, nor the lease released."""
+        self.expecting = True
+
     def begin(self, batch: Batch, *, now: float) -> None:
         """Go on with a batch: this process has the org's lease."""
+        self.expecting = False
         self.plan.begin(batch)
         self.leased = True
         self._able_since = now

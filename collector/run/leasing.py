@@ -239,6 +239,7 @@ class Leasing:
         if task.lane.done:
             self.wake()
         else:
+            task.lane.expect()
             self._batches.put_nowait(batch)
             self._planning.note(task, batch)
 
