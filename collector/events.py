@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from collector.core.anomalies import Anomalies
 from collector.core.finding import Finding
 from collector.core.ledger_entries import Holder
+from collector.core.naming import Named
 from collector.core.retry import PartialAnswer
 from collector.errors import Failure, Refused
 from collector.model import Org, Quality, Slice, SliceState
@@ -15,13 +16,14 @@ from collector.model import Org, Quality, Slice, SliceState
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SliceOutcome:
-    """The end of a slice in this run. Partial and complete ones have a finding."""
+    """The end of a slice in this run. Partial and complete ones have a finding, or restate what was emitted before."""
 
     slice: Slice
     state: SliceState
     finding: Finding | None
     failure: Failure | None
     requests: int
+    restates: Named | None = None  # the records stay as they are, but for names and labels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

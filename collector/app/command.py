@@ -9,6 +9,7 @@ from collector.app.scope import EVERYTHING, Scope
 from collector.config import LoadedConfig
 from collector.config.sections import Schedule
 from collector.core.coverage import Ages
+from collector.core.ledger_entries import RELABEL
 from collector.core.ranges import Range
 from collector.core.windows import Calendar, start_of_date
 from collector.model import Org
@@ -35,6 +36,11 @@ class Command:
     force: bool = False
     permits: Permits = NOTHING
     wait: timedelta = timedelta(minutes=5)
+
+    @property
+    def restates(self) -> bool:
+        """Whether it fetches nothing, and emits what the ledger has once more."""
+        return self.name == RELABEL
 
     @property
     def label(self) -> str:

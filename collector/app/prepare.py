@@ -28,8 +28,9 @@ from collector.core.calendar_changes import standing_apart
 from collector.core.delivered import Listing, has_no_ledger
 from collector.core.identities import Identities
 from collector.core.ledger_entries import CalendarChanged, RemovedOrg, Standing
+from collector.core.naming import naming
 from collector.core.ranges import Last
-from collector.core.wanted import BackfillWanted, CollectWanted, Wanted
+from collector.core.wanted import BackfillWanted, CollectWanted, RelabelWanted, Wanted
 from collector.deliver.adoption import adopt
 from collector.deliver.recovery import Recovered, log_awaited, recover
 from collector.deliver.unlisted import unlisted
@@ -175,6 +176,10 @@ def wanted(
     range_ = command.range_ or (None if ledger.remembers else Last(schedule.lookback))
     if range_ is None:
         return CollectWanted(now=now, ages=ages_of(schedule), since=since)
+    if command.restates:
+        return RelabelWanted(
+            now=now, settle=schedule.settle, range_=range_, since=since, namings=_namings(orgs, standings)
+        )
     backfill = BackfillWanted(now=now, settle=schedule.settle, range_=range_, since=since, force=command.force)
     for org in orgs:
         if org.name in refused:
@@ -184,6 +189,18 @@ def wanted(
         if span := backfill.span(org):
             ledger.want(key, span)
     return backfill
+
+
+def _namings(orgs: Sequence[Org], standings: Mapping[str, Standing]) -> dict[str, int]:
+    """Return how records name each org now. Of two orgs that are one organization, the first one counts."""
+    first: dict[int, str] = {}
+    for org in orgs:
+        first.setdefault(standings[org.name].key, org.name)
+    return {
+        org.name: naming(org, standing.org_name)
+        for org in orgs
+        if (standing := standings[org.name]).org_name is not None and first[standing.key] == org.name
+    }
 
 
 def _ranges(wanted_: Wanted, orgs: Sequence[Org]) -> dict[Window, list[str]]:

@@ -123,7 +123,7 @@ async def run_once(
         sink = await offload(lambda: open_sink(settings, run_id, own.known.ledger_id))
         stack.push_async_callback(offload, sink.close)
         session = await offload(lambda: prepare(ledger, config, command, run_id, clock))
-        transport = await stack.enter_async_context(open_transport(settings))
+        transport = None if command.restates else await stack.enter_async_context(open_transport(settings))
         shard = {"shard": str(command.scope.shard)} if command.scope.shard else {}
         log.info("run.started", command=command.name, run_id=run_id, orgs=len(session.orgs), tzdata=VERSION, **shard)
         result = await Run(

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
-from collector.adapters.text import count, duration, printable
-from collector.core.org_coverage import OrgCoverage
+from collector.adapters.text import count, duration, printable, some
+from collector.core.org_coverage import CoverageState, OrgCoverage
 from collector.errors import RefusalReason
 from collector.model import Window, Zone
 from collector.service.web.text import local_dates, window_text
 
 _HOLED = 10  # orgs
+_NAMED = 5
 _LONGEST = 1000  # of a message
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
@@ -19,6 +20,7 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 def notes(orgs: Sequence[OrgCoverage]) -> Iterator[str]:
     """Yield the lines."""
     yield from _wanted(orgs)
+    yield from _unverified(orgs)
     for org in orgs:
         if org.credential.reason is RefusalReason.CALENDAR:
             yield printable(f"{org.name}: {org.credential.message}", _LONGEST)
@@ -45,6 +47,16 @@ def _wanted(orgs: Sequence[OrgCoverage]) -> Iterator[str]:
         yield f"{printable(org.name)}: never wanted, so neither fetched nor counted: {holes}"
     if len(holed) > _HOLED:
         yield f"and {count(len(holed) - _HOLED, 'more org')} with time that was never wanted: see --json"
+
+
+def _unverified(orgs: Sequence[OrgCoverage]) -> Iterator[str]:
+    """Yield how many zeros may be deleted data, and of which orgs."""
+    windows = {printable(org.name): found for org in orgs if (found := org.count(CoverageState.UNVERIFIED))}
+    if windows:
+        yield (
+            f"{count(sum(windows.values()), 'window')} of {some(list(windows), _NAMED)} unverified: the API answered "
+            "zero, so long after them that it may have deleted the data (trust_zero_for). Don't rely on these zeros"
+        )
 
 
 def _begins_later(org: OrgCoverage, begins: datetime) -> str:

@@ -12,12 +12,13 @@ from rich.text import Text
 
 from collector.adapters.text import duration, printable
 from collector.cli.tables import add_name, new_table
-from collector.core.org_coverage import INCOMPLETE, CoverageState, OrgCoverage, PopulationCoverage
+from collector.core.org_coverage import CoverageState, OrgCoverage, PopulationCoverage
 from collector.model import Zone
 from collector.service.web.advice import advice
 
 STATES = {  # the mark of a day, and its colour
     CoverageState.COMPLETE: ("█", "green"),
+    CoverageState.UNVERIFIED: ("▁", "cyan"),
     CoverageState.IN_DOUBT: ("?", "yellow"),
     CoverageState.PARTIAL: ("▒", "yellow"),
     CoverageState.FAILED: ("x", "red"),
@@ -85,7 +86,8 @@ def _why(org: OrgCoverage, population: PopulationCoverage) -> Text:
 
 def _incomplete(population: PopulationCoverage) -> Text:
     """Return how many windows are in each state but complete, in the colours of the strips."""
-    counts = [(f"{n} {state_word(state)}", STATES[state][1]) for state in INCOMPLETE if (n := population.count(state))]
+    states = [state for state in STATES if state is not CoverageState.COMPLETE]
+    counts = [(f"{n} {state_word(state)}", STATES[state][1]) for state in states if (n := population.count(state))]
     return Text(", ").join(Text(text, style=colour) for text, colour in counts)
 
 

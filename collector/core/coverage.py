@@ -9,7 +9,7 @@ bounds what is due.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from collector.model import Population, SliceState, Window
@@ -23,6 +23,8 @@ class Known:
 
     state: SliceState
     complete_at: datetime | None  # when its last complete answer came
+    emitted: bool = field(default=False, compare=False)  # whether it has records
+    naming: int | None = field(default=None, compare=False)  # of all of them (`core.naming`); None: unknown, or several
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +70,11 @@ def by_wrong_clock(known: Known, *, now: datetime) -> bool:
 
 def _recheck_due(window: Window, complete_at: datetime, ages: Ages, *, now: datetime) -> bool:
     return any(complete_at < window.end + age <= now for age in ages.recheck)
+
+
+def to_relabel(known: Known | None, naming: int) -> bool:
+    """Return whether a `relabel` restates a window's records: they have, or may have, other names and labels."""
+    return known is not None and known.emitted and known.naming != naming
 
 
 def to_backfill(known: Known | None, *, force: bool, now: datetime) -> bool:

@@ -32,6 +32,7 @@ class SliceAccount:
     asked_at: datetime
     file: int | None  # the unsealed file that its latest records are in
     anomalies: Anomalies = field(default_factory=dict)
+    unverified: bool = False  # complete, but its zeros may be deleted data
 
 
 Accounts = Mapping[tuple[Population, datetime], SliceAccount]  # by population and start
@@ -75,8 +76,8 @@ _DESCRIPTIONS = {
     "window_date": "The local date on which the window begins",
     "window_start": "The first instant of the window, with the zone's offset",
     "window_end": "The first instant after the window, with the zone's offset",
-    "state": "Only the numbers of a complete window are whole. in_doubt: fetched, but its records may be lost; "
-    "missing: never fetched",
+    "state": "Only the numbers of a complete window are whole. unverified: zero throughout, and so old that the API "
+    "may have deleted the data; in_doubt: fetched, but its records may be lost; missing: never fetched",
     "reason": "Why it isn't complete, as a code; null if it is, or if nothing more is known",
     "anomalies": "What looks wrong about the answer; new kinds may come",
     "fetched_at": "When it was requested last, in UTC; null: never",
@@ -153,6 +154,8 @@ def _state(
         return unfetched.state, unfetched.reason
     if account.file in in_doubt:
         return CoverageState.IN_DOUBT, None
+    if account.unverified and account.known.state is SliceState.COMPLETE:
+        return CoverageState.UNVERIFIED, None
     return CoverageState(account.known.state.value), account.code
 
 

@@ -14,7 +14,7 @@ from typing import Self
 
 from collector.core.coverage import Ages
 from collector.core.grid import Grid
-from collector.core.org_coverage import COUNTED, CoverageState, Gap
+from collector.core.org_coverage import COUNTED, FETCHED, CoverageState, Gap
 from collector.core.org_history import Piece
 from collector.core.windows import merge
 from collector.model import Window
@@ -39,7 +39,7 @@ class Overlay:
                 windows, filled = found
                 self.counts[state] += windows
                 self._paint(state, filled, grid.calendar.zone.tz)
-                if state is not CoverageState.COMPLETE:
+                if state not in FETCHED:
                     self._add_gap(state, filled)
         return self
 

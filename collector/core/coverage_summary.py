@@ -13,6 +13,7 @@ from collector.core.coverage_spans import Overlay, stranded
 from collector.core.grid import Grid
 from collector.core.identities import user_fingerprint
 from collector.core.org_coverage import (
+    FETCHED,
     AnomalySpan,
     CoverageState,
     CredentialStanding,
@@ -117,7 +118,7 @@ def _population(
 ) -> PopulationCoverage:
     gaps, anomalies = overlay.gaps, _anomaly_spans(known)
     kept = max(len(gaps), len(anomalies)) if period.first_day is None else GAPS_KEPT
-    complete = [span for state, span in known.spans if state is CoverageState.COMPLETE and span.start < period.due]
+    complete = [span for state, span in known.spans if state in FETCHED and span.start < period.due]
     newest = complete[-1].end if complete else None  # by another calendar, if none of this one is due
     usage, users = _newest(known, period)
     return PopulationCoverage(

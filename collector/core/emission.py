@@ -38,6 +38,11 @@ class Emission:
     users: int | None
     products: Mapping[str, Emitted]
 
+    @property
+    def unverified(self) -> bool:
+        """Whether it has records, and each is an unverified zero."""
+        return bool(self.products) and all(one.quality is Quality.UNVERIFIED for one in self.products.values())
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
@@ -100,17 +105,31 @@ def change(
         for product, old in before.items():
             emitted.setdefault(product, Emitted(revision=old.revision + step, quality=old.quality, usage=old.usage))
     products |= emitted
-    earlier = [*unread, *([previous.emitted_at] if previous else ())]
-    at = max([now, *(instant + _TICK for instant in earlier)])
+    at = _behind(previous, unread, now=now) if emitted or previous is None else previous.emitted_at
     return Change(
-        emission=Emission(
-            emitted_at=at if emitted or previous is None else previous.emitted_at, users=users, products=products
-        ),
+        emission=Emission(emitted_at=at, users=users, products=products),
         emitted=emitted,
         shrunk=tuple(shrunk),
         kept=tuple(kept),
         restated=sum(product in before for product in emitted),
     )
+
+
+def again(previous: Emission, *, now: datetime, unread: Sequence[datetime] = ()) -> Change:
+    """Return the effect of emitting all of a slice's records once more with the numbers that they have."""
+    emitted = {
+        product: Emitted(revision=old.revision + 1 + len(unread), quality=old.quality, usage=old.usage)
+        for product, old in previous.products.items()
+    }
+    at = _behind(previous, unread, now=now)
+    emission = Emission(emitted_at=at, users=previous.users, products=emitted)
+    return Change(emission=emission, emitted=emitted, restated=len(emitted))
+
+
+def _behind(previous: Emission | None, unread: Sequence[datetime], *, now: datetime) -> datetime:
+    """Return the time of an emission: always behind all earlier ones, whatever the clock does."""
+    earlier: list[datetime] = [*unread, *([previous.emitted_at] if previous else [])]
+    return max([now, *[instant + _TICK for instant in earlier]])
 
 
 def newest_of(one: Emission, other: Emission) -> Emission:

@@ -15,6 +15,8 @@ from collector.core.emission import Emission
 from collector.errors import Refused
 from collector.model import Org, Population, SliceState, Window
 
+RELABEL = "relabel"  # the command whose runs fetch nothing: they emit what the ledger has once more
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
@@ -25,6 +27,7 @@ class Standing:
     wanted_from: datetime  # the start of what is wanted without end
     calendar_since: datetime | None  # where the present calendar began, if another came before
     cut_over: CutOver | None = None  # if it begins by this call, and leaves time out
+    org_name: str | None = None  # the organization's, by its last answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +95,10 @@ class SliceRow:
     start: datetime
     end: datetime
     known: Known
+    code: str | None  # why it isn't complete
+    asked_at: datetime
     emission: Emission | None
+    naming: int | None = None  # see `Known`
     anomalies: Anomalies = field(default_factory=dict)
 
 
@@ -107,6 +113,7 @@ class SliceCommit:
     asked_at: datetime
     complete_at: datetime | None
     emission: Emission | None
+    naming: int | None = None  # see `Known`
     anomalies: Anomalies = field(default_factory=dict)
 
 

@@ -14,8 +14,9 @@ from types import MappingProxyType
 import orjson
 
 from collector.core.anomalies import Anomalies, Anomaly
-from collector.core.emission import Change, Emission, change
+from collector.core.emission import Change, Emission, again, change
 from collector.core.finding import Finding, missing_products
+from collector.core.naming import Named
 from collector.model import Quality, Record, Slice
 
 _NAMESPACE = uuid.UUID("6f1f4f0e-7f0a-5c57-9b0e-5d1c0f6f8f11")  # of record ids: never change it
@@ -75,18 +76,37 @@ def normalise(
     return Normalised(records=records, change=changed, anomalies=found)
 
 
+def renamed(
+    slice_: Slice,
+    previous: Emission,
+    organization: Named,
+    *,
+    collected_at: datetime,
+    run_id: str,
+    unread: Sequence[datetime] = (),
+    anomalies: Anomalies = MappingProxyType({}),
+) -> Normalised:
+    """Return all records of a slice with the numbers that they have, and the present names and labels."""
+    changed = again(previous, now=collected_at, unread=[end for end in unread if end > slice_.window.start])
+    records = [
+        _record(slice_, organization, product, emission=changed.emission, anomalies=anomalies, run_id=run_id)
+        for product in changed.emitted
+    ]
+    return Normalised(records=records, change=changed, anomalies=anomalies)
+
+
 def _record(
-    slice_: Slice, finding: Finding, product: str, *, emission: Emission, anomalies: Anomalies, run_id: str
+    slice_: Slice, of: Finding | Named, product: str, *, emission: Emission, anomalies: Anomalies, run_id: str
 ) -> Record:
     emitted = emission.products[product]
     org, usage = slice_.org, emitted.usage
     start = slice_.window.start.astimezone(org.zone.tz)
     return Record(
-        record_id=record_id(finding.org_id, slice_, product),
+        record_id=record_id(of.org_id, slice_, product),
         revision=emitted.revision,
         org=org.name,
-        org_id=finding.org_id,
-        org_name=finding.org_name,
+        org_id=of.org_id,
+        org_name=of.org_name,
         labels=org.labels,
         population=slice_.population,
         product=product,

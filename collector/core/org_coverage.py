@@ -8,6 +8,9 @@ A window is *in doubt* while its last records are in a file that a dead process 
 fetched, but not complete: the file may be lost. Until it is sealed the window counts for nothing: not for
 `newest_complete`, `lag_s` or `last_success`, and neither its tests nor its usage are shown. Only the credential is
 judged by its answer as well: that came.
+
+A window is *unverified* where the API answered zero throughout, so long after it that the API may have deleted the data
+(`trust_zero_for`). It is no gap, since no run can do better, but nobody should take it for a measured zero.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ class CoverageState(StrEnum):
     """The state of a wanted, due window, from the best to the worst; and of a day: the worst of its windows."""
 
     COMPLETE = "complete"
+    UNVERIFIED = "unverified"
     IN_DOUBT = "in_doubt"
     PARTIAL = "partial"
     FAILED = "failed"
@@ -36,8 +40,9 @@ class CoverageState(StrEnum):
     NOT_WANTED = "not_wanted"
 
 
-COUNTED = tuple(CoverageState)[:6]  # of windows
-INCOMPLETE = COUNTED[1:]
+COUNTED = tuple(CoverageState)[:7]  # of windows
+FETCHED = (CoverageState.COMPLETE, CoverageState.UNVERIFIED)  # there is nothing left to fetch
+INCOMPLETE = COUNTED[len(FETCHED) :]
 
 
 class CredentialStanding(StrEnum):
@@ -68,7 +73,7 @@ class CredentialStatus:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Wanted, due windows that follow each other and are in one state other than complete."""
+    """Wanted, due windows that follow each other, are in one state, and are not complete."""
 
     state: CoverageState
     window: Window
@@ -119,7 +124,7 @@ class PopulationCoverage:
     @property
     def incomplete(self) -> int:
         """How many wanted, due windows are not complete."""
-        return self.windows - self.count(CoverageState.COMPLETE)
+        return sum(self.count(state) for state in INCOMPLETE)
 
     @property
     def lag_s(self) -> float:

@@ -6,11 +6,11 @@ its range. Whether a window needs fetching follows from its coverage (`coverage`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from collector.core.coverage import Ages, Known, to_backfill, to_collect
+from collector.core.coverage import Ages, Known, to_backfill, to_collect, to_relabel
 from collector.core.plan import Needs
 from collector.core.ranges import Range, select
 from collector.core.windows import Calendar, merge, start_of_date
@@ -84,7 +84,28 @@ class BackfillWanted:
         return to_backfill(known, force=self.force, now=self.now)
 
 
-Wanted = CollectWanted | BackfillWanted
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelabelWanted:
+    """What a `relabel` restates: windows of its range that have records with other names or labels."""
+
+    now: datetime
+    settle: timedelta
+    range_: Range
+    since: dict[str, Since]
+    namings: Mapping[str, int]  # the present ones, by org name; orgs that never answered have none
+
+    def span(self, org: Org) -> Window | None:
+        """Return the span of whole windows that the command considers; None if there is none."""
+        calendar = Calendar(org.zone, org.granularity)
+        return select(self.range_, calendar, now=self.now, settle=self.settle, since=None).span
+
+    def needs(self, org: Org, window: Window, known: Known | None) -> bool:
+        """Return whether a window's records are restated, given what the ledger has of them."""
+        del window
+        return org.name in self.namings and to_relabel(known, self.namings[org.name])
+
+
+Wanted = CollectWanted | BackfillWanted | RelabelWanted
 
 
 def needs_at(wanted: Wanted, now: datetime) -> Needs:

@@ -140,9 +140,9 @@ class WriteQueue:
 
     def _count(self, commit: SliceCommitted) -> None:
         outcome = commit.outcome
-        if outcome.finding is not None:
+        if (organization := outcome.finding or outcome.restates) is not None:
             org = self._summary.org(outcome.slice.org)
-            org.org_id, org.org_name = outcome.finding.org_id, outcome.finding.org_name
+            org.org_id, org.org_name = organization.org_id, organization.org_name
         why = None
         if outcome.state is not SliceState.COMPLETE:
             why = (outcome.failure.code, outcome.failure.message) if outcome.failure is not None else PARTIAL

@@ -20,7 +20,8 @@ from collector.core.anomalies import Anomalies
 from collector.core.emission import Emission
 from collector.core.exit_codes import ExitCode
 from collector.core.ledger_entries import CredentialUse, SliceCommit, SliceKey, SliceRow, UnsealedFile
-from collector.core.normalise import Normalised, normalise
+from collector.core.naming import Named, naming
+from collector.core.normalise import Normalised, normalise, renamed
 from collector.deliver.baseline import Baseline
 from collector.errors import CollectorError, LedgerError, NotRenamedError, OutputError, OutputGoneError, Refused
 from collector.events import SliceCommitted, SliceOutcome
@@ -68,7 +69,9 @@ class Writer:
         if records := [record for one in found if one for record in one.records]:
             self._append(records)
         commits = [
-            self._commit(outcome, key, one, rows.get(key))
+            _as_before(outcome, key, one, rows[key])
+            if outcome.restates
+            else self._commit(outcome, key, one, rows.get(key))
             for outcome, key, one in zip(outcomes, keys, found, strict=True)
         ]
         self._ledger.commit(commits, self._position(), self._uses(outcomes))
@@ -136,6 +139,8 @@ class Writer:
             self._sink.sync()
 
     def _normalise(self, outcome: SliceOutcome, key: SliceKey, rows: Mapping[SliceKey, SliceRow]) -> Normalised | None:
+        if outcome.restates is not None:
+            return self._renamed(outcome, outcome.restates, rows[key])
         if outcome.finding is None:
             return None
         row, twins = rows.get(key), _twins(outcome, key, rows)
@@ -153,6 +158,19 @@ class Writer:
         if outcome.finding.complete:
             self._baseline.note(outcome.slice, found.change.emission)
         return found
+
+    def _renamed(self, outcome: SliceOutcome, organization: Named, row: SliceRow) -> Normalised | None:
+        if row.emission is None:
+            return None
+        return renamed(
+            outcome.slice,
+            row.emission,
+            organization,
+            collected_at=self._rising_now(),
+            run_id=self._rules.run_id,
+            unread=self._rules.unread,
+            anomalies=row.anomalies,
+        )
 
     def _commit(
         self, outcome: SliceOutcome, key: SliceKey, found: Normalised | None, row: SliceRow | None
@@ -178,6 +196,7 @@ class Writer:
             asked_at=now,
             complete_at=complete_at,
             emission=emission,
+            naming=_naming(outcome, found, row),
             anomalies=_standing_anomalies(found, row),
         )
 
@@ -236,6 +255,31 @@ def _committed(outcome: SliceOutcome, found: Normalised | None) -> SliceCommitte
         flags=found.anomalies,
         kept=found.change.kept,
     )
+
+
+def _as_before(outcome: SliceOutcome, key: SliceKey, found: Normalised | None, row: SliceRow) -> SliceCommit:
+    """Return what is committed of a slice of which only the names and labels of its records change."""
+    renamed_to = naming(outcome.slice.org, outcome.restates.org_name) if found and outcome.restates else row.naming
+    return SliceCommit(
+        slice=key,
+        end=row.end,
+        state=row.known.state,
+        code=row.code,
+        asked_at=row.asked_at,
+        complete_at=row.known.complete_at,
+        emission=found.change.emission if found else row.emission,
+        naming=renamed_to,
+        anomalies=row.anomalies,
+    )
+
+
+def _naming(outcome: SliceOutcome, found: Normalised | None, row: SliceRow | None) -> int | None:
+    """Return the naming of all records of a slice; None if those that were not emitted now may have another."""
+    before = row.naming if row else None
+    if found is None or outcome.finding is None or not found.records:
+        return before
+    now = naming(outcome.slice.org, outcome.finding.org_name)
+    return now if len(found.records) == len(found.change.emission.products) else before if before == now else None
 
 
 def _standing_anomalies(found: Normalised | None, row: SliceRow | None) -> Anomalies:

@@ -73,7 +73,7 @@ def adopt(tx: Connection, slices: Sequence[DeliveredSlice], *, wanted: bool) -> 
     if new:
         tx.execute(insert(slice_), [row for _, row in new.values()])
     if newer:
-        columns: dict[str, Any] = {"emission": bindparam("newest"), "prior": bindparam("delivered")}
+        columns: dict[str, Any] = {"emission": bindparam("newest"), "prior": bindparam("delivered"), "naming": None}
         tx.execute(update(slice_).where(*_KEY).values(columns), newer)
     # They may be of another calendar than the present one: it is compared before the next lease.
     for batch in batches(sorted({keys[one.org_id] for one in slices})):

@@ -12,7 +12,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, or_, select
+from sqlalchemy import Connection, and_, bindparam, case, func, or_, select
 
 from collector.core.org_coverage import CoverageState
 from collector.core.org_history import Piece, PopulationHistory
@@ -21,10 +21,13 @@ from collector.ledger.schema import slice_
 from collector.model import Population, SliceState, Window
 
 IN_DOUBT = -1  # beside the codes of states
+_UNVERIFIED = -2
 ALWAYS = 2**63 - 1  # behind every start
 boundary = lru_cache(maxsize=65_536)(instant_of)  # the same few thousand for all orgs
 window = lru_cache(maxsize=65_536)(lambda start, end: Window(boundary(start), boundary(end)))
 _NEVER_FETCHED = STATE[SliceState.NOT_ASKED]
+_IS_UNVERIFIED = and_(slice_.c.state == STATE[SliceState.COMPLETE], slice_.c.unverified)
+STANDING = case((_IS_UNVERIFIED, _UNVERIFIED), else_=slice_.c.state).label("standing")  # a code of `coverage_state`
 
 # Made once: for thousands of orgs, making a statement costs as much as executing it.
 _OLD = (slice_.c.org == bindparam("org"), slice_.c.start < bindparam("before"))
@@ -40,9 +43,7 @@ _MARKS = (
     .where(*_OLD)
     .group_by(slice_.c.population)
 )
-_SPANS = (
-    select(slice_.c.start, slice_.c.end, slice_.c.state, slice_.c.file).where(*_OF_POPULATION).order_by(slice_.c.start)
-)
+_SPANS = select(slice_.c.start, slice_.c.end, STANDING, slice_.c.file).where(*_OF_POPULATION).order_by(slice_.c.start)
 _EMISSIONS = (
     select(slice_.c.start, slice_.c.end, slice_.c.file, slice_.c.emission)
     .where(*_OF_POPULATION, slice_.c.emission.is_not(None))
@@ -90,7 +91,7 @@ def digest(tx: Connection, key: int, before: datetime | None, in_doubt: frozense
 
 
 def merged(slices: Iterable[Sequence[Any]], in_doubt: frozenset[int]) -> list[Piece]:
-    """Merge slices of one population that follow each other in one state, oldest first: start, end, state and file."""
+    """Merge slices of one population that follow each other in one state, oldest first: start, end, standing, file."""
     spans: list[Piece] = []
     state, since, until = IN_DOUBT, 0, 0  # of no slice yet
     for start, end, code, file in slices:
@@ -110,6 +111,8 @@ def coverage_state(code: int) -> CoverageState:
     """Return the state of slices with a code. One that no request was sent for is as good as none."""
     if code == IN_DOUBT:
         return CoverageState.IN_DOUBT
+    if code == _UNVERIFIED:
+        return CoverageState.UNVERIFIED
     return CoverageState.MISSING if code == _NEVER_FETCHED else CoverageState(state_of(code).value)
 
 

@@ -27,7 +27,7 @@ from collector.ledger.codec import (
     state_of,
     tests_of,
 )
-from collector.ledger.digest import Digest, boundary, digest, merged, window
+from collector.ledger.digest import STANDING, Digest, boundary, digest, merged, window
 from collector.ledger.ranges import wanted_of
 from collector.ledger.refusals import refusals_of
 from collector.ledger.schema import slice_
@@ -37,8 +37,9 @@ _COMPLETE = STATE[SliceState.COMPLETE]
 _READ = (
     slice_.c.start,
     slice_.c.end,
-    slice_.c.state,
+    STANDING,
     slice_.c.file,
+    slice_.c.state,
     slice_.c.code,
     slice_.c.asked_at,
     slice_.c.complete_at,
@@ -140,7 +141,7 @@ def _read_recent(
 def _read(history: PopulationHistory, rows: Sequence[Any], in_doubt: frozenset[int]) -> None:
     """Add what a population's slices say, oldest first. The hot loop: it only looks up and compares."""
     answers, successes, newest = [], [], None
-    for start, end, state, file, code, _, complete_at, emission, _ in rows:
+    for start, end, _, file, state, code, _, complete_at, emission, _ in rows:
         if complete_at is not None:
             answers.append(complete_at)
         if file in in_doubt:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection, select
 
 from collector.core.identities import user_fingerprint
-from collector.ledger.schema import CONFIRMED, alias, org
+from collector.ledger.schema import alias, org
 from collector.model import Org
 
 
@@ -26,8 +26,13 @@ class Row:
     org_id: str | None  # the organization, or the one that is expected: see `confirmed`
     name: str
     wanted_from: int
-    confirmed: bool = False
+    org_name: str | None = None  # by the organization's last answer
     leased: bool = False
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether an answer, or a sealed file of one, has shown that the organization is the one of `org_id`."""
+        return self.org_name is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +48,7 @@ class OrgRows:
 
     def __init__(self, tx: Connection, names: Collection[str]) -> None:
         self.names = frozenset(names)  # of the config, as far as they are known
-        columns = (org.c.id, org.c.org_id, org.c.name, org.c.wanted_from, CONFIRMED, org.c.holder.is_not(None))
+        columns = (org.c.id, org.c.org_id, org.c.name, org.c.wanted_from, org.c.org_name, org.c.holder.is_not(None))
         self._rows = {row.id: Row(*row) for row in tx.execute(select(*columns))}
         self._by_org_id = {row.org_id: row for row in self._rows.values() if row.org_id is not None}
         self.aliases = {row.name: Alias(row.org, row.fingerprint) for row in tx.execute(select(alias))}

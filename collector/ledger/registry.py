@@ -59,6 +59,7 @@ def register(
             wanted_from=wanted_since(org_, instant_of(row.wanted_from), first=wanted_from.get(org_.name)),
             calendar_since=None if isinstance(since, CalendarChanged) else since,
             cut_over=cuts.get(org_.name),
+            org_name=row.org_name,
         )
         if changed is None:
             matched.append((org_, row))

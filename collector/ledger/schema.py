@@ -19,6 +19,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 UNREAD = "unread"  # the `command` of a run that was adopted without all of its records
@@ -170,6 +171,9 @@ slice_ = Table(
     Column("file", ForeignKey("file.id", name="slice_file")),
     Column("prior", Text),
     Column("anomalies", Text),  # of what was emitted; null: none
+    # Whether all that was emitted is an unverified zero: follows from `emission`, which is costly to read.
+    Column("unverified", Boolean, nullable=False, server_default=false()),
+    Column("naming", BigInteger),  # of all its records (`core.naming`); null: not known, or they differ
     sqlite_with_rowid=False,
 )
 IN_FILE = Index(

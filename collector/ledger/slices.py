@@ -36,13 +36,23 @@ _COLUMNS = (
     slice_.c.end,
     slice_.c.state,
     slice_.c.complete_at,
+    slice_.c.code,
+    slice_.c.asked_at,
     slice_.c.emission,
+    slice_.c.naming,
     slice_.c.anomalies,
 )
 
 
 # Built once: building a statement costs as much as executing it.
-_COVERAGE = select(slice_.c.population, slice_.c.start, slice_.c.state, slice_.c.complete_at).where(
+_COVERAGE = select(
+    slice_.c.population,
+    slice_.c.start,
+    slice_.c.state,
+    slice_.c.complete_at,
+    slice_.c.emission.is_not(None),
+    slice_.c.naming,
+).where(
     slice_.c.org == bindparam("org"),
     slice_.c.population.in_(POPULATION.values()),
     slice_.c.start >= bindparam("first"),
@@ -57,6 +67,7 @@ _ACCOUNTS = select(
     slice_.c.asked_at,
     slice_.c.file,
     slice_.c.anomalies,
+    slice_.c.unverified,
 ).where(
     slice_.c.org == bindparam("org"),
     slice_.c.population.in_(POPULATION.values()),
@@ -79,8 +90,8 @@ def coverage(tx: Connection, key: int, span: Window) -> dict[tuple[Population, d
     """Return the state of the slices that start within a span."""
     within = {"org": key, "first": micros(span.start), "before": micros(span.end)}
     return {
-        (population_of(population), instant_of(start)): _known(state, complete_at)
-        for population, start, state, complete_at in tx.execute(_COVERAGE, within)
+        (population_of(population), instant_of(start)): _known(state, complete_at, emitted=emitted, naming=naming)
+        for population, start, state, complete_at, emitted, naming in tx.execute(_COVERAGE, within)
     }
 
 
@@ -97,6 +108,7 @@ def accounts(tx: Connection, key: int, span: Window) -> dict[tuple[Population, d
             asked_at=instant_of(row.asked_at),
             file=row.file,
             anomalies=anomalies_of(row.anomalies),
+            unverified=row.unverified,
         )
         found[one.population, one.start] = one
     return found
@@ -159,7 +171,10 @@ def _upsert(dialect: str) -> Insert:
         (slice_.c.file == new.file, slice_.c.prior),
         else_=slice_.c.emission,
     )
-    kept = {name: new[name] for name in ("end", "state", "code", "asked_at", "complete_at", "anomalies")}
+    kept = {
+        name: new[name]
+        for name in ("end", "state", "code", "asked_at", "complete_at", "anomalies", "unverified", "naming")
+    }
     return statement.on_conflict_do_update(
         index_elements=[slice_.c.org, slice_.c.population, slice_.c.start],
         set_=kept
@@ -185,22 +200,32 @@ def _values(commit: SliceCommit, file_id: int | None) -> dict[str, object]:
         "emission": emission,
         "file": None if emission is None else file_id,
         "anomalies": anomalies_text(commit.anomalies),
+        "naming": commit.naming,
+        "unverified": commit.emission is not None and commit.emission.unverified,
     }
 
 
 def _slice_row(row: Sequence[Any]) -> tuple[SliceKey, SliceRow]:
-    key, population, start, end, state, complete_at, emission, anomalies = row
+    key, population, start, end, state, complete_at, code, asked_at, emission, naming, anomalies = row
     return (
         SliceKey(key=key, population=population_of(population), start=instant_of(start)),
         SliceRow(
             start=instant_of(start),
             end=instant_of(end),
             known=_known(state, complete_at),
+            code=code,
+            asked_at=instant_of(asked_at),
+            naming=naming,
             emission=None if emission is None else emission_of(emission),
             anomalies=anomalies_of(anomalies),
         ),
     )
 
 
-def _known(state: int, complete_at: int | None) -> Known:
-    return Known(state=state_of(state), complete_at=None if complete_at is None else instant_of(complete_at))
+def _known(state: int, complete_at: int | None, *, emitted: bool = False, naming: int | None = None) -> Known:
+    return Known(
+        state=state_of(state),
+        complete_at=None if complete_at is None else instant_of(complete_at),
+        emitted=bool(emitted),
+        naming=naming,
+    )

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, insert, or_, select, update
 
-from collector.core.ledger_entries import Holder, UnsealedFile
+from collector.core.ledger_entries import RELABEL, Holder, UnsealedFile
 from collector.errors import LedgerError
 from collector.ledger import changes, schema
 from collector.ledger.codec import STATE
@@ -57,22 +57,24 @@ def sealed(tx: Connection, file_id: int) -> None:
 
 
 def lost(tx: Connection, file_id: int) -> int:
-    """Delete the row of a lost file, and reset its slices to what sealed files hold; return how many slices."""
+    """Delete the row of a lost file, and reset its slices to what sealed files hold; return how many slices.
+
+    They are to be fetched again, unless the file only restated their names and labels.
+    """
     changes.note(tx, tx.scalars(select(slice_.c.org).where(slice_.c.file == file_id).distinct()).all())
-    reset = tx.execute(
-        update(slice_)
-        .where(slice_.c.file == file_id)
-        .values(
-            state=STATE[SliceState.FAILED],
-            code="lost",
-            complete_at=None,
-            emission=slice_.c.prior,
-            file=None,
-            prior=None,
-        )
-    )
+    values: dict[str, Any] = {"emission": slice_.c.prior, "file": None, "prior": None, "naming": None}
+    if not _restates(tx, file_id):
+        values |= {"state": STATE[SliceState.FAILED], "code": "lost", "complete_at": None}
+    reset = tx.execute(update(slice_).where(slice_.c.file == file_id).values(values))
     tx.execute(delete(schema.file).where(_FILE.id == file_id))
     return reset.rowcount
+
+
+def _restates(tx: Connection, file_id: int) -> bool:
+    """Return whether a file holds records that were emitted before with the same numbers: then nothing is lost."""
+    of_file = select(schema.run.c.command).join(schema.file, _FILE.run_id == schema.run.c.run_id)
+    command: str | None = tx.scalar(of_file.where(_FILE.id == file_id))
+    return command is not None and command.partition(" ")[0] == RELABEL
 
 
 def left_behind(tx: Connection, me: Holder, liveness: Liveness) -> list[UnsealedFile]:

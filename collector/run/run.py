@@ -31,6 +31,7 @@ from collector.run.leasing import Leasing
 from collector.run.manifest import RunResult, manifest
 from collector.run.org_task import OrgTask
 from collector.run.planning import Planning
+from collector.run.restating import Restating
 from collector.run.session import LedgerSession
 from collector.run.stop import Stop
 
@@ -58,7 +59,7 @@ class Run:
 
     config: RunConfig
     session: LedgerSession
-    transport: Transport
+    transport: Transport | None  # None: nothing is fetched, and what the ledger has is restated
     sink: Sink
     offload: Offload
     clock: Clock
@@ -71,7 +72,7 @@ class Run:
     _tasks: dict[str, OrgTask] = field(init=False)
     _planning: Planning = field(init=False)
     _leasing: Leasing = field(init=False)
-    _fetching: Dispatcher = field(init=False)
+    _fetching: Dispatcher | Restating = field(init=False)
     _abandoned: bool = field(init=False, default=False)
 
     async def execute(self) -> RunResult:
@@ -88,7 +89,7 @@ class Run:
                 watch.cancel()
         await self._close_summary(failure)
         coverage = None
-        if failure is None:
+        if failure is None and self.transport is not None:
             coverage, failure = await self._write_coverage()
         return await self._finish(self._result(started_at, failure, coverage))
 
@@ -153,9 +154,20 @@ class Run:
         )
 
     def _wire_fetching(self, tasks: Mapping[str, OrgTask], batches: Batches) -> None:
+        lanes = [task.lane for task in tasks.values()]
+        if self.transport is None:
+            self._fetching = Restating(
+                lanes,
+                batches,
+                organizations=self.session.organizations,
+                deliver=self._writing.put,
+                on_idle=self._leasing.wake,
+                emit=self.emit,
+            )
+            return
         identity = IdentityCheck(self.session, tasks, offload=self.offload, fail=self._writing.fail)
         self._fetching = Dispatcher(
-            [task.lane for task in tasks.values()],
+            lanes,
             batches,
             limits=self.config.limits,
             transport=self.transport,

@@ -12,6 +12,7 @@ from collector.core.calendar_changes import cut_over
 from collector.core.delivered import Adopted
 from collector.core.identities import Identities
 from collector.core.ledger_entries import CalendarChanged, Standing
+from collector.core.naming import Named
 from collector.core.wanted import Since, Wanted, on_boundaries
 from collector.errors import Refused
 from collector.model import Org, Window
@@ -38,6 +39,15 @@ class LedgerSession:
     ranges: Mapping[Window, Sequence[str]] = field(default_factory=dict)  # that the command was given: orgs by range
     awaited: Collection[int] = ()  # the ids of files of dead processes that this run could not seal
     recovered: Sequence[RecoveredFile] = ()  # sealed files of earlier runs that no manifest names yet
+
+    @property
+    def organizations(self) -> dict[str, Named]:
+        """The organizations that have answered, by org name."""
+        return {
+            name: Named(org_id=standing.org_id, org_name=standing.org_name)
+            for name, standing in self.standings.items()
+            if standing.org_id is not None and standing.org_name is not None
+        }
 
     def look_up(self, org: Org) -> Standing | CalendarChanged:
         """Find the row of an org again after it was merged into another, and from when the org is wanted there."""

@@ -14,7 +14,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from collector.adapters.metrics import Bounded
-from collector.core.org_coverage import INCOMPLETE, OrgCoverage, PopulationCoverage
+from collector.core.org_coverage import INCOMPLETE, CoverageState, OrgCoverage, PopulationCoverage
 from collector.errors import RefusalReason
 from collector.model import ProductUsage
 
@@ -78,6 +78,9 @@ def _fleet(orgs: Collection[OrgCoverage]) -> Iterator[Metric]:
     yield _by("orgs_lacking", text, "state", INCOMPLETE, orgs_lacking)
     lacking_windows = {state.value: sum(counts) for state, counts in windows.items()}
     yield _by("lacking_windows", "Wanted, due windows that are not complete", "state", INCOMPLETE, lacking_windows)
+    unverified = sum(org.count(CoverageState.UNVERIFIED) for org in orgs)
+    text = "Wanted, due windows that are zero throughout, and so old that the API may have deleted the data"
+    yield _value("unverified_windows", text, unverified)
     beyond = sum(org.stranded is not None for org in orgs)
     yield _value("orgs_beyond_catch_up", "Orgs with gaps so old that only a backfill fills them", beyond)
     if successes:

@@ -45,6 +45,7 @@ COMMANDS = {
     "plan": ["plan", "--last", "1d"],
     "status": ["status"],
     "forget": ["forget", "beta"],
+    "relabel": ["relabel", "--last", "1d"],
     "healthcheck": ["healthcheck"],
     "ledger backup": ["ledger", "backup", "copy.db"],
     "ledger info": ["ledger", "info"],

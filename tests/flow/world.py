@@ -70,6 +70,9 @@ class World:
         range_ = Between(Moment.parse(first), Moment.parse(last))
         return self._run(Command(name="backfill", range_=range_, force=force), now)
 
+    def relabel(self, now: datetime, first: str, last: str) -> RunResult:
+        return self._run(Command(name="relabel", range_=Between(Moment.parse(first), Moment.parse(last))), now)
+
     def backfill_last(self, now: datetime, days: int) -> RunResult:
         return self._run(Command(name="backfill", range_=Last(days * DAY)), now)
 
@@ -141,7 +144,7 @@ class World:
             return await Run(
                 config=replace(run_config(config.settings, command, run_id), limits=self.limits),
                 session=session,
-                transport=self.api,
+                transport=None if command.restates else self.api,
                 sink=sink,
                 offload=inline,
                 clock=clock,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from collector.core.coverage import Ages
 from collector.core.coverage_spans import Overlay, stranded
 from collector.core.grid import Grid
-from collector.core.org_coverage import COUNTED, CoverageState, Gap
+from collector.core.org_coverage import COUNTED, FETCHED, CoverageState, Gap
 from collector.core.windows import Calendar, merge
 from collector.model import Granularity, Window, Zone
 
@@ -64,7 +64,7 @@ def test_every_wanted_window_is_counted_once_in_its_own_state(days: list[Coverag
     assert all(found.counts[state] == days.count(state) for state in STATES)
     assert found.counts[MISSING] == days.count(None)
     incomplete = sum((gap.window.end - gap.window.start) // DAY for gap in found.gaps)
-    assert incomplete == len(days) - days.count(CoverageState.COMPLETE)
+    assert incomplete == sum(state not in FETCHED for state in days)
 
 
 def naive(
@@ -101,7 +101,7 @@ def test_spans_come_to_the_same_as_looking_at_every_window(
     windows = naive(grid, wanted, known)
     assert found.counts == Counter(state for _, state in windows)
     assert [(gap.state, window) for gap in found.gaps for window in grid.calendar.split(gap.window)] == [
-        (state, window) for window, state in windows if state is not CoverageState.COMPLETE
+        (state, window) for window, state in windows if state not in FETCHED
     ]
     worst: dict[int, CoverageState] = {}
     for window, state in windows:

@@ -29,6 +29,7 @@ class Shown(StrEnum):
     MISSING = "missing"
     PARTIAL = "partial"
     IN_DOUBT = "in_doubt"
+    UNVERIFIED = "unverified"
     COMPLETE = "complete"
 
 

@@ -56,6 +56,7 @@ class PopulationDetail:
     counts: Sequence[tuple[CoverageState, int]]
     windows: int
     incomplete: int
+    unverified: int
     lag: str
     last_success: When | None
     newest_complete: When | None
@@ -121,6 +122,7 @@ def _population(org: OrgCoverage, population: PopulationCoverage, now: datetime)
         counts=[(state, count) for state, count in counts if count],
         windows=population.windows,
         incomplete=population.incomplete,
+        unverified=population.count(CoverageState.UNVERIFIED),
         lag=lag(population.lag_s),
         last_success=at(population.last_success),
         newest_complete=at(population.newest_complete),

@@ -41,6 +41,7 @@ _SHOWN = {
     Shown.MISSING: "missing",
     Shown.PARTIAL: "partial",
     Shown.IN_DOUBT: "in doubt",
+    Shown.UNVERIFIED: "unverified",
     Shown.COMPLETE: "complete",
 }
 

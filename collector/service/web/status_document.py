@@ -75,6 +75,9 @@ class PopulationPart:
     population: Annotated[Population, about("Whose usage")]
     windows: Annotated[Count, about("Windows that are wanted and due, of all time")]
     complete: Annotated[Count, about("Of them complete")]
+    unverified: Annotated[
+        Count, about("Of them zero throughout, and so old that the API may have deleted the data: not lacking")
+    ]
     in_doubt: Annotated[Count, about("Of them fetched, with records in an unsealed file of a dead process")]
     partial: Annotated[Count, about("Of them partial")]
     failed: Annotated[Count, about("Of them failed")]

@@ -1,8 +1,8 @@
 """Days as a strip: a few paths of one colour and one shape each, and the same in words.
 
-Each state has a shape as well as a colour: complete fills the height, in doubt its upper half, partial its lower half;
-failed is broken in two, refused a band, missing hollow, not due a line. Days in a row with one state are one piece of a
-path, so that a healthy quarter is a hundred bytes.
+Each state has a shape as well as a colour: complete fills the height, unverified its lowest quarter, in doubt its
+upper half, partial its lower half; failed is broken in two, refused a band, missing hollow, not due a line. Days in a
+row with one state are one piece of a path, so that a healthy quarter is a hundred bytes.
 """
 
 from __future__ import annotations
@@ -48,6 +48,8 @@ def shape(state: CoverageState, at: int, length: int, *, edge: float = 0.3) -> s
     match state:
         case CoverageState.COMPLETE:
             return _box(at, 0, length, HEIGHT)
+        case CoverageState.UNVERIFIED:
+            return _box(at, 9, length, 3)
         case CoverageState.IN_DOUBT:
             return _box(at, 0, length, 6)
         case CoverageState.PARTIAL:

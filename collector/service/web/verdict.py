@@ -38,6 +38,7 @@ class Verdict:
     orgs: int
     wanted: int  # windows that are wanted and due
     complete: int  # of them
+    unverified: int
     newest_due: When | None
     read: When | None
 
@@ -64,6 +65,7 @@ def verdict(seen: Observed, *, now: datetime) -> Verdict:
         orgs=len(orgs),
         wanted=sum(p.windows for p in populations),
         complete=sum(p.count(CoverageState.COMPLETE) for p in populations),
+        unverified=sum(p.count(CoverageState.UNVERIFIED) for p in populations),
         newest_due=maybe_when(newest, now=now, zone=seen.timezone),
         read=maybe_when(seen.snapshot_at, now=now, zone=seen.timezone),
     )
@@ -73,7 +75,8 @@ def headline(seen: Observed, orgs: Sequence[OrgCoverage]) -> tuple[Tone, str]:
     """Return whether everything is complete and runs can do their work, as a tone and in words."""
     parts = [*_of_service(seen), *_of_orgs(seen, orgs)]
     if not parts:
-        return Tone.GOOD, "All due windows are complete"
+        unverified = any(org.count(CoverageState.UNVERIFIED) for org in orgs)
+        return Tone.GOOD, "All due windows are complete" + (", but some zeros are unverified" if unverified else "")
     text = "; ".join(text for _, text in parts)
     return min((tone for tone, _ in parts), key=_WORST_FIRST.index), text[0].upper() + text[1:]
 

@@ -16,6 +16,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
 from collector.core.anomalies import Anomaly
+from collector.core.org_coverage import CoverageState
 from collector.errors import LedgerError, RefusalReason
 from collector.ledger import SqlLedger, versions
 from collector.ledger.codec import micros
@@ -23,13 +24,13 @@ from collector.ledger.history import HistoryQuery
 from collector.ledger.schema import metadata
 from collector.model import SliceState
 from tests.adapters.ledger.conftest import Open
-from tests.adapters.ledger.support import ACCOUNT, ALWAYS, commit, day, emission, registered, slice_at, url_of
+from tests.adapters.ledger.support import ACCOUNT, ALWAYS, commit, day, days, emission, registered, slice_at, url_of
 from tests.support.orgs import make_org
 
 HERE = Path(__file__).parent
 STORED = {
     version: HERE / f"version_{version}.sql"
-    for version in ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
+    for version in ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")
 }  # a ledger as a collector of that version wrote it
 SCRIPTS = Path(versions.__file__).parent / "migrations"
 
@@ -37,7 +38,7 @@ NEXT_VERSION = """
 import sqlalchemy as sa
 from alembic import op
 revision = "9999"
-down_revision = "0008"
+down_revision = "0009"
 def upgrade():
     op.add_column("run", sa.Column("note", sa.Text))
     op.execute("UPDATE run SET note = 'migrated'")
@@ -164,6 +165,40 @@ def test_an_older_ledger_shows_since_when_an_org_is_refused(
     if found is not None:
         assert (found.reason, found.message, found.last_at) == (RefusalReason.CREDENTIAL, None, day(7))
     assert query(path, "SELECT name FROM refusal") == ([("beta",)] if refused_at else [])
+
+
+def test_an_older_ledger_shows_which_zeros_are_unverified(opened: Open, path: Path) -> None:
+    restore(STORED["0008"], path)
+    connection = sqlite3.connect(path)
+    emissions = {
+        3: '[1780272000000000,0,{"automation":[1,2,0,0],"visual":[1,2]}]',
+        4: '[1780272000000000,0,{"automation":[1,2,0,0],"visual":[1,0,2,0]}]',
+        5: '[1780272000000000,2,{"automation":[2,0,0,0]}]',
+    }
+    for n, text in emissions.items():
+        row = (
+            1,
+            0,
+            micros(day(n)),
+            micros(day(n + 1)),
+            0,
+            None,
+            micros(day(9)),
+            micros(day(9)),
+            text,
+            None,
+            None,
+            None,
+        )
+        connection.execute("INSERT INTO slice VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+    connection.commit()
+    connection.close()
+    acme = registered(ledger := opened(), make_org("acme"))[0]
+    accounts = ledger.accounts(acme.key, ALWAYS)
+    assert [start for (_, start), account in accounts.items() if account.unverified] == [day(3)]
+    ((history, _),) = ledger.histories([HistoryQuery(key=acme.key, recent_from=None)])
+    assert (CoverageState.UNVERIFIED, days(3, 4)) in history.populations[ACCOUNT].spans
+    assert ledger.coverage(acme.key, ALWAYS)[ACCOUNT, day(3)].naming is None
 
 
 def test_an_older_ledger_is_migrated_when_it_is_opened(opened: Open, path: Path, next_version: Path) -> None:

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -38,7 +39,9 @@ class Expected:
     """A slice in the model: its state, and its emission with and without the unsealed file."""
 
     known: Known
+    asked_at: datetime
     emission: Emission | None
+    code: str | None = None
     sealed: Emission | None = None
     file_id: int | None = None
 
@@ -83,7 +86,7 @@ class LedgerBesideModel(RuleBasedStateMachine):
         last = before.emission if before else None
         now = None if tests is None else self.emission(last, tests)
         known = Known(state=state, complete_at=at if state is SliceState.COMPLETE else None)
-        after = Expected(known=known, emission=last if now is None else now)
+        after = Expected(known=known, asked_at=at, emission=last if now is None else now)
         if now is None or now == last:
             after.sealed, after.file_id = (before.sealed, before.file_id) if before else (None, None)
         elif file is not None:
@@ -126,7 +129,7 @@ class LedgerBesideModel(RuleBasedStateMachine):
         lost = [expected for expected in self.expected.values() if expected.file_id == self.file.file_id]
         assert self.ledger.lost(self.file.file_id) in {len(lost), self.lost_again}
         for expected in lost:
-            expected.known = Known(state=SliceState.FAILED, complete_at=None)
+            expected.known, expected.code = Known(state=SliceState.FAILED, complete_at=None), "lost"
             expected.emission, expected.sealed, expected.file_id = expected.sealed, None, None
         self.file = None
 
@@ -158,7 +161,12 @@ class LedgerBesideModel(RuleBasedStateMachine):
         everything = [SliceKey(key=key, population=population, start=day(n)) for key, population, n in positions]
         assert self.ledger.rows(everything) == {
             slice_: SliceRow(
-                start=slice_.start, end=slice_.start + DAY, known=expected.known, emission=expected.emission
+                start=slice_.start,
+                end=slice_.start + DAY,
+                known=expected.known,
+                code=expected.code,
+                asked_at=expected.asked_at,
+                emission=expected.emission,
             )
             for slice_, expected in self.expected.items()
         }

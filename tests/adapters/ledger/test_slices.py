@@ -44,7 +44,9 @@ def test_a_slice_is_read_as_it_was_committed(ledger: SqlLedger, key: int) -> Non
     known = Known(state=SliceState.COMPLETE, complete_at=day(2))
     assert ledger.coverage(key, ALWAYS) == {(ACCOUNT, day(0)): known}
     assert ledger.rows([slice_at(key, 0), slice_at(key, 1)]) == {
-        slice_at(key, 0): SliceRow(start=day(0), end=day(1), known=known, emission=emission())
+        slice_at(key, 0): SliceRow(
+            start=day(0), end=day(1), known=known, code=None, asked_at=day(2), emission=emission()
+        )
     }
 
 

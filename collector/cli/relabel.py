@@ -1,0 +1,58 @@
+"""`collector relabel`: records with corrected names and labels, from the ledger alone."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import click
+
+from collector.app.command import Command, has_ledger
+from collector.cli.collect import run_and_show
+from collector.cli.options import (
+    config_options,
+    open_context,
+    output_options,
+    range_options,
+    read_range,
+    shard_option,
+    wait_option,
+)
+from collector.core.ledger_entries import RELABEL
+from collector.core.ranges import Moment
+
+
+@click.command(
+    short_help="Restate records with new names and labels.",
+    epilog="""\b
+Examples:
+  collector relabel --org acme --from 2026-01-01 -o usage/
+  collector relabel --label team=qa --last 90d -o usage/
+""",
+)
+@config_options
+@output_options
+@range_options
+@wait_option
+@shard_option
+def relabel(
+    from_: Moment | None,
+    to: Moment | None,
+    last: timedelta | None,
+    progress: str,
+    wait: timedelta,
+    **options: Any,
+) -> int:
+    """Emit records again whose names or labels are not those of the config any more, as the next revision.
+
+    The numbers stay. They come from the ledger: nothing is requested, so it also works for time that the API has
+    deleted. Records of a collector that did not note their labels yet are all emitted again, once.
+    """
+    context = open_context(**options, sharded=True, sends=False)
+    if not has_ledger(context.config):
+        raise click.UsageError("relabel restates what a ledger holds: `state.url` is none")
+    range_ = read_range(from_, to, last)
+    if range_ is None:
+        raise click.UsageError("a relabel needs a range: --from 2026-01-01 --to 2026-03-31, or --last 90d")
+    command = Command(name=RELABEL, range_=range_, scope=context.scope, wait=wait, permits=context.permits)
+    return run_and_show(context, command, progress=progress)
