@@ -97,16 +97,15 @@ class Soak(ServiceWorld):
 
     held: list[Held] = field(default_factory=list)
     listeners: Listeners = field(default_factory=Listeners)
+    reading: SqlLedger | None = None
 
     async def coverage(
         self, config: LoadedConfig, reader: CoverageReader, names: Iterable[str]
     ) -> Mapping[str, OrgCoverage]:
         del config
-        ledger = SqlLedger.open(self.ledger_url, command="serve", now=self.clock.now, durable=False)
-        try:
-            return reader.read(ledger, names, self.clock.now())
-        finally:
-            ledger.close()
+        if self.reading is None:  # it stays open, as in the service
+            self.reading = SqlLedger.open(self.ledger_url, command="serve", now=self.clock.now, durable=False)
+        return reader.read(self.reading, names, self.clock.now())
 
     async def runs_beside(self, config: LoadedConfig) -> Sequence[RunView]:
         del config
@@ -134,6 +133,8 @@ class Soak(ServiceWorld):
                 task.cancel()
 
         self.serve(NOON, timedelta(hours=hours, minutes=1), look)
+        if self.reading is not None:
+            self.reading.close()
 
     async def _scrape(self) -> None:
         while True:

@@ -7,11 +7,17 @@ from pathlib import Path
 import pytest
 
 from benchmarks.soak import ALLOWED, soak
+from collector.service import config_reload, viewer
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("untraced")
-def test_two_days_of_a_service_leave_no_task_no_file_and_no_memory_behind(tmp_path: Path) -> None:
+def test_two_days_of_a_service_leave_no_task_no_file_and_no_memory_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Nobody edits a file, and no other process commits: two days have 60,000 times three seconds.
+    monkeypatch.setattr(viewer, "_LOOK_EVERY_S", 60.0)
+    monkeypatch.setattr(config_reload, "LOOK_EVERY_S", 60.0)
     world = soak(tmp_path, orgs=40, hours=48)
     first, last = world.held
     assert (first.tasks, first.handles) == (last.tasks, last.handles)
