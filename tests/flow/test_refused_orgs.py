@@ -22,6 +22,7 @@ from collector.errors import RefusalReason
 from collector.events import SliceCommitted
 from collector.ledger import open_reader
 from collector.model import ApiRequest, BasicCredential, BearerCredential, Org, SliceState, Zone
+from collector.service import viewer
 from collector.service.loop import Loop
 from collector.service.org_metrics import OrgMetrics
 from collector.service.run_views import past_view
@@ -294,7 +295,10 @@ class Reads:
         return self._ledger.removed([org.name for org in config.orgs])
 
 
-def test_a_service_that_was_restarted_knows_refused_orgs_at_once_and_tries_them_once(tmp_path: Path) -> None:
+def test_a_service_that_was_restarted_knows_refused_orgs_at_once_and_tries_them_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(viewer, "_LOOK_EVERY_S", 600.0)  # no other process commits, and a day has 29,000 times three s
     world = ServiceWorld(tmp_path, schedule={"cron": "0 12 * * *", "jitter": "0"}, api=Refusing())
     refuse(world, a=UNAUTHORIZED)
     world.serve(NOON, HOUR)
@@ -303,14 +307,14 @@ def test_a_service_that_was_restarted_knows_refused_orgs_at_once_and_tries_them_
 
     async def watch(loop: Loop) -> None:
         config = loop.config
-        viewer = Viewer(
+        shown = Viewer(
             Reads(world),
             config=lambda: config,
             observed=loop.observed,
             quarantine=loop.quarantine,
             clock=world.clock,
         )
-        task = asyncio.create_task(viewer.run())
+        task = asyncio.create_task(shown.run())
         for pause_s in (5, 22 * 3600):
             await asyncio.sleep(pause_s)
             seen.append(loop.observed.orgs["a"].credential)
