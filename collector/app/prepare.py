@@ -222,7 +222,7 @@ def _refuse_directory_of_a_ledger(directory: Path, files: Files) -> None:
         raise ConfigError(
             f"output: {directory} has files of runs with a ledger. A run without one would emit their records again, "
             "with revision 1, and readers would take the wrong ones for the newest. Name another directory with "
-            "--output, or run with the ledger"
+            "--output (`-o -` is stdout), or run with the ledger"
         )
 
 

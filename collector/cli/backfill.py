@@ -26,8 +26,8 @@ from collector.core.ranges import Moment
     epilog="""\b
 Examples:
   collector backfill --from 2026-01-01 --to 2026-03-31 -o usage/
-  collector backfill --org acme --from 2026-06-01 -o usage/   until now
-  collector plan --from 2026-01-01 --to 2026-03-31            how long?
+  collector backfill --org acme --from 2026-06-01 -o usage/  # until now
+  collector plan --from 2026-01-01 --to 2026-03-31           # how long?
 """,
 )
 @config_options

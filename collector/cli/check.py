@@ -36,8 +36,8 @@ log = structlog.get_logger("collector")
     short_help="Test the config and each credential.",
     epilog="""\b
 Examples:
-  collector check -c collector.yaml     one request per org
-  collector check --org acme --deep     do the hours of a day add up to it?
+  collector check -c collector.yaml  # one request per org
+  collector check --org acme --deep  # do the hours of a day add up to it?
   collector check --json | jq '.orgs[] | select(.accepted | not)'
 """,
 )

@@ -50,7 +50,7 @@ _ENDS_WITHIN_S = 10.0
     short_help="Try it without an account.",
     epilog="""\b
 Examples:
-  collector demo                      40 orgs, their last 14 days
+  collector demo  # 40 orgs, their last 14 days
   collector demo --orgs 60 --days 30 --output demo
 """,
 )

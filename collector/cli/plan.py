@@ -42,9 +42,9 @@ _WIDE = 90  # columns
     short_help="Show what would be fetched.",
     epilog="""\b
 Examples:
-  collector plan -c collector.yaml                        the next collect
-  collector plan --from 2026-01-01 --to 2026-03-31        a backfill
-  collector plan --from 2026-01-01 --json | jq .seconds   for scripts
+  collector plan -c collector.yaml                       # the next collect
+  collector plan --from 2026-01-01 --to 2026-03-31       # a backfill
+  collector plan --from 2026-01-01 --json | jq .seconds  # for scripts
 """,
 )
 @config_options

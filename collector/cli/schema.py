@@ -15,10 +15,10 @@ from collector.service.web.status_document import status_schema
     short_help="Print a JSON Schema.",
     epilog="""\b
 Examples:
-  collector schema config > collector.schema.json   for your editor
-  collector schema record   for programs that read records
-  collector schema coverage for programs that read coverage-*.jsonl
-  collector schema status   for programs that request /api/status of a service
+  collector schema config > collector.schema.json  # for your editor
+  collector schema record                          # of a record
+  collector schema coverage                        # of a line in coverage-*.jsonl
+  collector schema status                          # of /api/status of a service
 """,
 )
 @click.argument("what", type=click.Choice(["record", "coverage", "config", "status"]))

@@ -19,7 +19,7 @@ from collector.service import serving
     short_help="Run as a service, with a status page.",
     epilog="""\b
 Examples:
-  collector serve -c collector.yaml -o usage/   status page: 127.0.0.1:8080
+  collector serve -c collector.yaml -o usage/  # status page: 127.0.0.1:8080
   kill -HUP PID                                 reload; try refused orgs again
 """,
 )

@@ -46,10 +46,10 @@ _COMMANDS = 10
     short_help="Show what is complete and what is not.",
     epilog="""\b
 Examples:
-  collector status -c collector.yaml      a table, and strips of what has gaps
-  collector status --org acme --strips    the strips of one org
-  collector status --incomplete           only what has gaps
-  collector status --json --all           every window, a line of JSON each
+  collector status -c collector.yaml    # a table, and strips of what has gaps
+  collector status --org acme --strips  # the strips of one org
+  collector status --incomplete         # only what has gaps
+  collector status --json --all         # every window, a line of JSON each
   collector status --json | jq '.orgs[] | select(.lacking > 0) | .org'
 """,
 )
