@@ -35,7 +35,7 @@ _FIRST = (
         "acceptance/test_readiness",
         "acceptance/test_shards",
     ),
-    *("acceptance/test_sharing", "acceptance/test_many_orgs", "acceptance/test_package"),
+    *("acceptance/test_sharing", "acceptance/test_many_orgs", "acceptance/test_package", "acceptance/test_readme"),
 )
 
 

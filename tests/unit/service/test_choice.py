@@ -68,17 +68,18 @@ def test_labels_are_matched_whole_and_together() -> None:
 
 def test_each_state_finds_the_orgs_that_have_it() -> None:
     orgs = [org("a", complete=3), org("b", complete=1, partial=1), org("c", failed=1), org("d", missing=2)]
-    orgs += [org("e", credential=REFUSED, complete=3), org("f", in_doubt=1)]
+    orgs += [org("e", credential=REFUSED, complete=3), org("f", in_doubt=1), org("g", unverified=1)]
     found = {shown: "".join(one.name for one in orgs if has_state(one, shown)) for shown in Shown}
     assert found == {
-        Shown.ALL: "abcdef",
+        Shown.ALL: "abcdefg",
         Shown.INCOMPLETE: "bcdf",
         Shown.REFUSED: "e",
         Shown.FAILED: "c",
         Shown.MISSING: "d",
         Shown.PARTIAL: "b",
         Shown.IN_DOUBT: "f",
-        Shown.COMPLETE: "a",
+        Shown.UNVERIFIED: "g",
+        Shown.COMPLETE: "ag",
     }
 
 
