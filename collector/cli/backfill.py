@@ -9,33 +9,10 @@ import click
 
 from collector.app.command import Command
 from collector.cli.collect import run_and_show
-from collector.cli.options import (
-    config_options,
-    open_context,
-    output_options,
-    range_options,
-    read_range,
-    shard_option,
-    wait_option,
-)
+from collector.cli.context import open_context, read_range
 from collector.core.ranges import Moment
 
 
-@click.command(
-    short_help="Collect a past range.",
-    epilog="""\b
-Examples:
-  collector backfill --from 2026-01-01 --to 2026-03-31 -o usage/
-  collector backfill --org acme --from 2026-06-01 -o usage/  # until now
-  collector plan --from 2026-01-01 --to 2026-03-31           # how long?
-""",
-)
-@config_options
-@output_options
-@range_options
-@wait_option
-@shard_option
-@click.option("--force", is_flag=True, help="Fetch complete windows again, too.")
 def backfill(
     from_: Moment | None,
     to: Moment | None,

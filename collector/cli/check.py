@@ -17,9 +17,9 @@ from collector.app.calendars import refused_calendars
 from collector.app.check import OrgCheck
 from collector.app.prepare import expected_identities
 from collector.app.wiring import check_orgs, open_ledger_to_read
-from collector.cli.options import Context, config_options, open_context, state_option
+from collector.cli.consoles import stdout_console
+from collector.cli.context import Context, open_context
 from collector.cli.progress import shown_progress
-from collector.cli.streams import stdout_console
 from collector.cli.tables import add_name, new_table
 from collector.core.checks import Additivity
 from collector.core.exit_codes import ExitCode
@@ -32,23 +32,6 @@ from collector.ledger import NoLedger
 log = structlog.get_logger("collector")
 
 
-@click.command(
-    short_help="Test the config and each credential.",
-    epilog="""\b
-Examples:
-  collector check -c collector.yaml  # one request per org
-  collector check --org acme --deep  # do the hours of a day add up to it?
-  collector check --json | jq '.orgs[] | select(.accepted | not)'
-""",
-)
-@config_options
-@state_option
-@click.option(
-    "--deep",
-    is_flag=True,
-    help="Also test, on a past day, what the API's documents don't specify: about 30 requests per org.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def check(deep: bool, as_json: bool, **options: Any) -> int:
     """Validate the config, and send one request per org: show whether it is accepted, or why not.
 

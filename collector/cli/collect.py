@@ -16,16 +16,7 @@ from collector.app.command import Command, has_ledger
 from collector.app.prepare import refuse_file_as_output
 from collector.app.range_notes import range_notes
 from collector.app.wiring import finish_left_files, run_command
-from collector.cli.options import (
-    Context,
-    config_options,
-    open_context,
-    output_options,
-    range_options,
-    read_range,
-    shard_option,
-    wait_option,
-)
+from collector.cli.context import Context, open_context, read_range
 from collector.cli.progress import shown_progress
 from collector.cli.render import show_result
 from collector.cli.retries import Retries
@@ -37,37 +28,6 @@ from collector.service.push import leaving_metrics
 log = structlog.get_logger("collector")
 
 
-@click.command(
-    short_help="Collect what every org needs now.",
-    epilog="""\b
-Examples:
-  collector collect -c collector.yaml -o usage/         # files and a manifest
-  collector collect --shard 0/4 -o usage/               # one of four processes
-  collector collect --last 7d --state none -o - | jq .  # records on stdout
-
-Use `--state none` with a pipe: records that a reader leaves in it are complete
-in a ledger, and don't come again.
-""",
-)
-@config_options
-@output_options
-@range_options
-@wait_option
-@shard_option
-@click.option(
-    "--recover",
-    "directories",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Seal the files that a dead process left in DIR, such as another machine's directory, and end; repeatable.",
-)
-@click.option(
-    "--lost",
-    multiple=True,
-    metavar="FILE",
-    help="Give up a file that `status` shows as awaited: its slices are to be fetched again. Then end; repeatable.",
-)
 def collect(
     from_: Moment | None,
     to: Moment | None,

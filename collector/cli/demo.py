@@ -13,18 +13,17 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
-import click
 from rich.text import Text
 
 from collector.adapters.logs import configure_logs
 from collector.adapters.text import count, duration
 from collector.app.command import Command
 from collector.app.wiring import run_command
-from collector.cli.options import Context
+from collector.cli.consoles import stdout_console
+from collector.cli.context import Context
 from collector.cli.picture import usage_table
 from collector.cli.progress import shown_progress
 from collector.cli.render import show_result
-from collector.cli.streams import stdout_console
 from collector.config import LoadedConfig, load
 from collector.core.exit_codes import ExitCode
 from collector.core.ranges import Last
@@ -46,25 +45,6 @@ _FAULTS = (
 _ENDS_WITHIN_S = 10.0
 
 
-@click.command(
-    short_help="Try it without an account.",
-    epilog="""\b
-Examples:
-  collector demo  # 40 orgs, their last 14 days
-  collector demo --orgs 60 --days 30 --output demo
-""",
-)
-@click.option("--orgs", type=click.IntRange(16, 500), default=40, show_default=True, help="Simulated organizations.")
-@click.option("--days", type=click.IntRange(1, 90), default=14, show_default=True, help="Days to collect.")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("demo"),
-    show_default=True,
-    metavar="DIR",
-    help="Directory for the records.",
-)
 def demo(orgs: int, days: int, output: Path) -> int:
     """Collect dozens of simulated organizations over real HTTP, and show the result.
 

@@ -9,19 +9,9 @@ import click
 from collector.adapters.clock import SystemClock
 from collector.adapters.text import printable
 from collector.app.forget import forget_orgs
-from collector.cli.options import ledger_options, open_context
+from collector.cli.context import open_context
 
 
-@click.command(
-    short_help="Say that orgs are meant to be gone.",
-    epilog="""\b
-Examples:
-  collector forget -c collector.yaml acme
-  collector forget acme beta
-""",
-)
-@ledger_options
-@click.argument("names", metavar="ORG...", nargs=-1, required=True)
 def forget(names: tuple[str, ...], **options: Any) -> None:
     """Report orgs no longer that were removed from the config.
 

@@ -18,15 +18,6 @@ from collector.errors import kind_of
 TIMEOUT_S = 3.0
 
 
-@click.command(
-    short_help="Test whether `serve` is alive.",
-    epilog="""\b
-Examples:
-  collector healthcheck -c /etc/collector/collector.yaml && echo alive
-  HEALTHCHECK CMD ["collector", "healthcheck"]   in a Dockerfile
-""",
-)
-@click.option("-c", "--config", "config_path", type=click.Path(path_type=Path), help="The config file.")
 def healthcheck(config_path: Path | None) -> int:
     """Request /healthz of the `serve` that runs here with this config: exit 0 if it is alive, else 1."""
     host, port = service_address(find_config(config_path, os.environ), os.environ)

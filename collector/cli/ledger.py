@@ -13,8 +13,8 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from collector.adapters.text import count, printable
 from collector.app.command import has_ledger
-from collector.cli.options import Context, ledger_options, open_context
-from collector.cli.streams import stderr_console
+from collector.cli.consoles import stderr_console
+from collector.cli.context import Context, open_context
 from collector.config import LoadedConfig
 from collector.core.exit_codes import ExitCode
 from collector.core.visible import visible
@@ -25,23 +25,6 @@ _SHOWN = 20  # things that are wrong
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 
-@click.group(
-    short_help="Look at the ledger, check it, back it up.",
-    epilog="""\b
-Examples:
-  collector ledger info -c collector.yaml
-  collector ledger backup /backup/ledger.db
-  collector ledger check && echo sound
-""",
-)
-def ledger() -> None:
-    """Look at the ledger, check it, or back it up, while other processes use it. Migrates nothing."""
-
-
-@ledger.command(short_help="Copy the ledger to a file.")
-@ledger_options
-@click.option("--force", is_flag=True, help="Replace FILE if it exists.")
-@click.argument("target", metavar="FILE", type=click.Path(path_type=Path))
 def backup(target: Path, force: bool, **options: Any) -> None:
     """Copy a ledger in SQLite to FILE, as it is at one moment. Processes go on to use it.
 
@@ -60,8 +43,6 @@ def backup(target: Path, force: bool, **options: Any) -> None:
     click.echo(f"{printable(str(target), 4000)}: {_summary(made)}")
 
 
-@ledger.command(short_help="Look for damage in the whole ledger.")
-@ledger_options
 def check(**options: Any) -> int:
     """Read all of the ledger: its pages, its references, its values. Exits with 5 if anything is wrong."""
     with _opened(_context(options).config) as reader:
@@ -77,9 +58,6 @@ def check(**options: Any) -> int:
     return ExitCode.OK
 
 
-@ledger.command(short_help="Show what the ledger is and holds.")
-@ledger_options
-@click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
 def info(as_json: bool, **options: Any) -> None:
     """Show where the ledger is, its version and size, what it holds, where its records go, and who uses it."""
     with _opened(_context(options).config) as reader:

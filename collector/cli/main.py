@@ -17,7 +17,6 @@ from collector.cli.commands import Commands
 from collector.cli.streams import drain_stderr, forget_stdout, guard_streams
 from collector.core.exit_codes import ExitCode
 from collector.errors import CollectorError, ConfigError, LedgerError, OutputError
-from collector.zone_rules import VERSION
 
 _LONGEST_LINE = 4000
 _EXIT_CODES = "\b\nExit codes:\n" + "\n".join(
@@ -25,13 +24,26 @@ _EXIT_CODES = "\b\nExit codes:\n" + "\n".join(
 )
 
 
+def _show_version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
+    if asked and not ctx.resilient_parsing:
+        from collector.zone_rules import VERSION  # noqa: PLC0415 - nothing else here needs it
+
+        click.echo(f"collector, version {__version__} (time zones: tzdata {VERSION})")
+        ctx.exit()
+
+
 @click.group(
     cls=Commands,
     epilog=_EXIT_CODES,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.version_option(
-    __version__, prog_name="collector", message=f"%(prog)s, version %(version)s (time zones: tzdata {VERSION})"
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version and exit.",
 )
 def cli() -> None:
     """Collect the usage of many TestMu AI (formerly LambdaTest) organizations.

@@ -18,16 +18,8 @@ from collector.app.command import has_ledger
 from collector.app.preview import OrgPreview, preview
 from collector.app.range_notes import RangeNote, range_notes
 from collector.app.wiring import limits_of, open_ledger_to_read, warn_of_missing_ledger
-from collector.cli.options import (
-    Context,
-    config_options,
-    open_context,
-    range_options,
-    read_range,
-    shard_option,
-    state_option,
-)
-from collector.cli.streams import stdout_console
+from collector.cli.consoles import stdout_console
+from collector.cli.context import Context, open_context, read_range
 from collector.cli.tables import add_name, new_table
 from collector.core.estimate import Estimate, estimate
 from collector.core.ranges import Last, Moment, Range
@@ -38,20 +30,6 @@ _ROWS = 60
 _WIDE = 90  # columns
 
 
-@click.command(
-    short_help="Show what would be fetched.",
-    epilog="""\b
-Examples:
-  collector plan -c collector.yaml                       # the next collect
-  collector plan --from 2026-01-01 --to 2026-03-31       # a backfill
-  collector plan --from 2026-01-01 --json | jq .seconds  # for scripts
-""",
-)
-@config_options
-@state_option
-@range_options
-@shard_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def plan(from_: Moment | None, to: Moment | None, last: timedelta | None, as_json: bool, **options: Any) -> None:
     """Show what `collect`, or `backfill` with a range, would fetch: slices, requests, time. Sends nothing.
 

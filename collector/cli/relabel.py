@@ -9,32 +9,11 @@ import click
 
 from collector.app.command import Command, has_ledger
 from collector.cli.collect import run_and_show
-from collector.cli.options import (
-    config_options,
-    open_context,
-    output_options,
-    range_options,
-    read_range,
-    shard_option,
-    wait_option,
-)
+from collector.cli.context import open_context, read_range
 from collector.core.ledger_entries import RELABEL
 from collector.core.ranges import Moment
 
 
-@click.command(
-    short_help="Restate records with new names and labels.",
-    epilog="""\b
-Examples:
-  collector relabel --org acme --from 2026-01-01 -o usage/
-  collector relabel --label team=qa --last 90d -o usage/
-""",
-)
-@config_options
-@output_options
-@range_options
-@wait_option
-@shard_option
 def relabel(
     from_: Moment | None,
     to: Moment | None,

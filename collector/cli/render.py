@@ -11,9 +11,9 @@ from rich.text import Text
 
 from collector.adapters.text import count, duration, printable, some
 from collector.app.command import has_ledger
-from collector.cli.options import Context
+from collector.cli.consoles import stderr_console
+from collector.cli.context import Context
 from collector.cli.retries import Retries
-from collector.cli.streams import stderr_console
 from collector.cli.tables import add_name, new_table
 from collector.core.anomalies import MEANING
 from collector.core.delivered import Adopted

@@ -11,17 +11,6 @@ from collector.core.record_schema import record_schema
 from collector.service.web.status_document import status_schema
 
 
-@click.command(
-    short_help="Print a JSON Schema.",
-    epilog="""\b
-Examples:
-  collector schema config > collector.schema.json  # for your editor
-  collector schema record                          # of a record
-  collector schema coverage                        # of a line in coverage-*.jsonl
-  collector schema status                          # of /api/status of a service
-""",
-)
-@click.argument("what", type=click.Choice(["record", "coverage", "config", "status"]))
 def schema(what: str) -> None:
     """Print the JSON Schema of a record, of a window's coverage, of the config or of a service's status."""
     make = {"record": record_schema, "coverage": coverage_schema, "config": config_schema, "status": status_schema}[

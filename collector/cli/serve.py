@@ -5,27 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import click
-
 from collector.adapters.event_log import EventLog
 from collector.app.prepare import refuse_file_as_output
-from collector.cli.options import config_options, open_context, service_options, shard_option
+from collector.cli.context import open_context
 from collector.cli.streams import never_wait_for_stderr
 from collector.core.exit_codes import ExitCode
 from collector.service import serving
 
 
-@click.command(
-    short_help="Run as a service, with a status page.",
-    epilog="""\b
-Examples:
-  collector serve -c collector.yaml -o usage/  # status page: 127.0.0.1:8080
-  kill -HUP PID                                 reload; try refused orgs again
-""",
-)
-@config_options
-@service_options
-@shard_option
 def serve(**options: Any) -> int:
     """Run as a service: collect on `schedule.cron`; serve health, metrics and the status page.
 

@@ -22,10 +22,10 @@ from collector.app.coverage import CoverageReader
 from collector.app.invocation import Invocation, invocation_of
 from collector.app.outputs import directory_of
 from collector.app.wiring import open_ledger_to_read, warn_of_missing_ledger
-from collector.cli.options import config_options, open_context, output_option, shard_option, state_option
+from collector.cli.consoles import stdout_console
+from collector.cli.context import open_context
 from collector.cli.status_notes import notes
 from collector.cli.status_table import STATES, coverage_table, day_strips, state_word
-from collector.cli.streams import stdout_console
 from collector.config import LoadedConfig, Settings
 from collector.core.coverage_lines import to_json_lines
 from collector.core.exit_codes import ExitCode
@@ -42,27 +42,6 @@ from collector.service.web.choice import Sort, ordered
 _COMMANDS = 10
 
 
-@click.command(
-    short_help="Show what is complete and what is not.",
-    epilog="""\b
-Examples:
-  collector status -c collector.yaml    # a table, and strips of what has gaps
-  collector status --org acme --strips  # the strips of one org
-  collector status --incomplete         # only what has gaps
-  collector status --json --all         # every window, a line of JSON each
-  collector status --json | jq '.orgs[] | select(.lacking > 0) | .org'
-""",
-)
-@config_options
-@output_option
-@state_option
-@shard_option
-@click.option(
-    "--strips", is_flag=True, help="A strip per month, a mark per day, for every org: not only for those with gaps."
-)
-@click.option("--incomplete", is_flag=True, help="Only orgs with a window that is not complete, or with a refusal.")
-@click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
-@click.option("--all", "every", is_flag=True, help="With --json: a line for every window that is wanted and due.")
 def status(strips: bool, incomplete: bool, as_json: bool, every: bool, **options: Any) -> int:
     """Show coverage from the ledger, per org and population. Exits with 3 if anything is incomplete.
 

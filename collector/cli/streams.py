@@ -7,17 +7,13 @@ file that is opened would get that number, and records or logs would go into it.
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 from contextlib import suppress
 from pathlib import Path
 
-from rich.console import Console
-
 from collector.adapters.queued_stream import QueuedStream
 
-_UNLIMITED = 100_000  # columns; tables only take what they need
 _STDERR = 2
 
 
@@ -53,22 +49,6 @@ def forget_stdout() -> None:
     """Keep the interpreter from flushing into a broken stdout again when it ends."""
     with suppress(OSError, ValueError, AttributeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-class _Console(Console):
-    def on_broken_pipe(self) -> None:
-        """Raise BrokenPipeError, so that the caller decides; rich would exit with 1."""
-        raise BrokenPipeError(errno.EPIPE, "stdout's reader went away")
-
-
-def stdout_console() -> Console:
-    """Return the console for a command's own output: as wide as the terminal, else without a limit."""
-    return _Console(width=None if sys.stdout is not None and sys.stdout.isatty() else _UNLIMITED)
-
-
-def stderr_console() -> Console:
-    """Return the console for summaries, which go beside the data."""
-    return _Console(stderr=True, width=None if sys.stderr.isatty() else _UNLIMITED)
 
 
 def _occupy(number: int) -> None:

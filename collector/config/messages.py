@@ -36,7 +36,6 @@ SECRET_KEY = re.compile("username|access_key|token")
 NUMBER = re.compile(r"[+-]?[0-9]{1,7}(?:[.,][0-9]{0,6})?")
 AMOUNT = re.compile(r"[+-]?[0-9]{1,6}(?:[.,][0-9]{1,6})?(?: ?[A-Za-z]{1,8})?")
 DAY = re.compile(r"[0-9]{1,4}(?:[./ -][0-9]{1,4}){2}")
-WORD = re.compile(r"[A-Za-z]{1,12}(?:[_-][A-Za-z]{1,12})?")
 ZONE = re.compile(
     r"(?=.{1,32}\Z)(?:[A-Za-z]{1,14}(?:[_/ -][A-Za-z]{1,14}){0,3}(?:[+-][0-9]{1,2})?|(?:UTC|GMT)?[+-]?[0-9:]{1,5})",
     re.IGNORECASE,

@@ -12,8 +12,9 @@ from typing import get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from collector.config.messages import ERROR_TYPE, NUMBER, WORD, KeyPath, expected, nearest, shown, unknown_key
+from collector.config.messages import ERROR_TYPE, NUMBER, KeyPath, expected, nearest, shown, unknown_key
 from collector.config.secrets import KEYS
+from collector.core.echo import WORD
 
 HIDDEN = KEYS | {"url"}
 WANTED = {

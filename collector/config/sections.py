@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from collector.config.messages import CONTROL, WORD, duration_text, invalid, shown
+from collector.config.messages import CONTROL, duration_text, invalid, shown
 from collector.config.types import (
     Cron,
     Date,
@@ -26,6 +26,7 @@ from collector.config.types import (
     at_most,
 )
 from collector.config.urls import ApiUrl, HttpUrl, LedgerUrl
+from collector.core.echo import WORD
 from collector.core.request import RangeEnd
 from collector.model import Granularity, Population
 

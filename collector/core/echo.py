@@ -10,6 +10,7 @@ import re
 # Short words and numbers between separators, as in globs of org names and in paths. Keys and tokens mix letters and
 # digits, or have none of the separators.
 _WORD = r"(?:(?:[A-Z]?[a-z]{1,15}|[A-Z]{1,8})[0-9]{0,4}|[0-9]{1,8})"
+WORD = re.compile(r"[A-Za-z]{1,12}(?:[_-][A-Za-z]{1,12})?")  # one of those that an option or a key has
 GLOB = re.compile(rf"(?=.{{1,80}}\Z)(?=.*[*?\[])[-_.*?!\[\]]*(?:{_WORD}(?:[-_.*?!\[\]]+|\Z))*", re.ASCII)
 NAME = re.compile(rf"(?=.{{1,80}}\Z)(?:{_WORD}(?:[-_.]+|\Z))*", re.ASCII)
 LABEL = re.compile(rf"(?=.{{1,80}}\Z)(?:{_WORD}(?:[-_.=]+|\Z))*", re.ASCII)

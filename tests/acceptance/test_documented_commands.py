@@ -42,7 +42,7 @@ def examples_of(command: click.Command) -> list[str]:
 
 def from_help() -> Iterator[str]:
     for name in SUMMARIES:
-        command: click.Command = getattr(import_module(f"collector.cli.{name}"), name)
+        command: click.Command = getattr(import_module(f"collector.cli.commands.{name}"), name)
         for line in examples_of(command):
             yield line.partition("  #")[0].strip()
 
@@ -149,7 +149,7 @@ def test_one_that_is_named_in_a_sentence_is_a_command(line: str) -> None:
     _, words = words_of(line.replace("…", "x").replace("[", "").replace("]", ""))
     name, *args = words
     assert name in SUMMARIES, line
-    command: click.Command = getattr(import_module(f"collector.cli.{name}"), name)
+    command: click.Command = getattr(import_module(f"collector.cli.commands.{name}"), name)
     context = click.Context(command)
     while isinstance(command, click.Group) and args:
         sub = command.get_command(context, args.pop(0))

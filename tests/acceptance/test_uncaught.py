@@ -15,7 +15,7 @@ BROKEN = """
 import asyncio, gc, logging, sys, threading, warnings
 import collector.cli.main as command
 from collector.adapters.logs import configure_logs
-from collector.cli.schema import schema
+from collector.cli.commands.schema import schema
 
 SECRET = "s3cr3t-" + "of-a-library"
 

@@ -14,10 +14,10 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from collector.cli.simulate import simulate
+from collector.cli.commands.simulate import simulate
 from collector.simulator.server import running_simulator
 
-COMMAND = [sys.executable, "-c", "from collector.cli.simulate import simulate; simulate()", "--port", "0"]
+COMMAND = [sys.executable, "-c", "from collector.cli.commands.simulate import simulate; simulate()", "--port", "0"]
 
 
 def test_the_command_prints_its_address_as_json_and_stops_when_stdin_ends(tmp_path: Path) -> None:

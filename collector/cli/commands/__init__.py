@@ -37,7 +37,7 @@ class Commands(click.Group):
         del ctx
         if cmd_name not in self.commands:
             return None
-        command: click.Command = getattr(import_module(f"collector.cli.{cmd_name}"), cmd_name)
+        command: click.Command = getattr(import_module(f"collector.cli.commands.{cmd_name}"), cmd_name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -1,44 +1,49 @@
-"""The options that commands share, and the values made from them: a loaded config, a range, a scope."""
+"""The options that commands share.
+
+A command line with a mistake in it, or with `--help`, waits for no other import than click's: types that need more
+import it when they convert a value.
+"""
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-import structlog
 
-from collector.adapters.logs import configure_logs, resolve_format
-from collector.app.command import Permits
-from collector.app.scope import Scope
-from collector.cli.completion import complete_label, complete_org
-from collector.config import LoadedConfig, find_config, load
-from collector.config.messages import WORD
-from collector.config.types import missing_unit, parse_duration
-from collector.config.urls import contains_password
-from collector.core.echo import echo
-from collector.core.ranges import Between, Last, Moment, Range
-from collector.core.shards import Shard
-from collector.errors import ConfigError
-from collector.model import Population
+from collector.core.echo import WORD
 
-log = structlog.get_logger("collector")
+if TYPE_CHECKING:
+    from collector.core.ranges import Moment
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-class MomentType(click.ParamType[Moment]):
+def complete_org(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the names of orgs that begin so."""
+    from collector.cli import completion  # noqa: PLC0415 - see above
+
+    return completion.complete_org(ctx, param, incomplete)
+
+
+def complete_label(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the labels that begin so."""
+    from collector.cli import completion  # noqa: PLC0415 - see above
+
+    return completion.complete_label(ctx, param, incomplete)
+
+
+class MomentType(click.ParamType["Moment"]):
     """A date or a time of day."""
 
     name = "date"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Moment:
         """Return the moment, or fail with a message that shows the right format."""
+        from collector.core.ranges import Moment  # noqa: PLC0415 - see above
+
         if isinstance(value, Moment):
             return value
         try:
@@ -67,6 +72,8 @@ class DurationType(click.ParamType[timedelta]):
         """Return the duration, or fail with a message that shows the right format."""
         if isinstance(value, timedelta):
             return value
+        from collector.config.types import missing_unit, parse_duration  # noqa: PLC0415 - see above
+
         try:
             duration = parse_duration(value)
         except ValueError as error:
@@ -76,29 +83,6 @@ class DurationType(click.ParamType[timedelta]):
         if not duration and not self._or_zero:
             self.fail("must be longer than 0", param, ctx)
         return duration
-
-
-NOT_IN_OPTION = (
-    "--state: others on this machine can read a password on the command line, in the list of processes. Give the URL "
-    "without it, and the password in a file: state.password_file, or the variable "
-    "COLLECTOR_STATE__PASSWORD_FILE"
-)
-SHARDS = "COLLECTOR_SHARDS"
-
-
-def read_shard(text: str | None, environ: Mapping[str, str]) -> Shard | None:
-    """Return the shard of the option, else of COLLECTOR_SHARDS=N, else None: all orgs. Raises UsageError."""
-    shards = environ.get(SHARDS)
-    try:
-        if text is not None:
-            return Shard.parse(text, environ)
-        if not shards:
-            return None
-        if not (shards.isascii() and shards.isdigit()):
-            raise ValueError(f"expected the number of shards, got {echo(shards, None)}")
-        return Shard.parse(f"auto/{shards}", environ)
-    except ValueError as error:
-        raise click.UsageError(f"{SHARDS if text is None else '--shard'}: {error}") from None
 
 
 def apply(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
@@ -153,7 +137,7 @@ config_options = apply(
         "--population",
         "populations",
         multiple=True,
-        type=Choice([p.value for p in Population]),
+        type=Choice(["account-user", "service-user"]),
         help="Only this population; repeatable.",
     ),
     _log_options,
@@ -228,84 +212,3 @@ shard_option = click.option(
     metavar="I/N",
     help="Only the orgs of shard I (from 0) of N; auto/N takes I from Kubernetes, as COLLECTOR_SHARDS=N does.",
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Context:
-    """The values of the shared options. `reload` loads the config again, with the same options applied."""
-
-    config: LoadedConfig
-    reload: Callable[[], LoadedConfig]
-    scope: Scope
-    permits: Permits
-    quiet: bool
-    log_format: Literal["console", "json"]
-
-
-def open_context(
-    *,
-    config_path: Path | None,
-    orgs: tuple[str, ...] = (),
-    labels: tuple[str, ...] = (),
-    populations: tuple[str, ...] = (),
-    log_level: str | None,
-    log_format: str | None,
-    quiet: bool,
-    output: str | None = None,
-    format_: str | None = None,
-    state: str | None = None,
-    elsewhere: bool = False,
-    adopt: bool = False,
-    shard: str | None = None,
-    sharded: bool = False,
-    logs_warnings: bool = True,
-    sends: bool = True,
-) -> Context:
-    """Load the config, apply the options, and set up the logs. Raises ConfigError.
-
-    The warnings of the config are logged, unless the command shows them itself. A command that `sends` nothing needs
-    no secret of an org.
-    A `sharded` command has `shard_option`; without that option its shard comes from the environment.
-    """
-    if state is not None and contains_password(state):
-        raise ConfigError(NOT_IN_OPTION)
-    level = log_level or ("warning" if quiet else None)
-    overrides = {
-        "output": {"path": output, "format": format_},
-        "state": {"url": state},
-        "log": {"level": level, "format": log_format},
-    }
-    path = find_config(config_path, os.environ)
-
-    def reload() -> LoadedConfig:
-        return load(path, environ=os.environ, overrides=overrides, reads_secrets=sends)
-
-    config = reload()
-    format_used = resolve_format(config.settings.log.format, sys.stderr)
-    configure_logs(level=config.settings.log.level, format_=format_used, once=quiet)
-    for message in click.get_current_context().obj or ():
-        log.warning("process.warning", message=message)
-    for warning in config.warnings if logs_warnings else ():
-        log.warning("config.warning", message=str(warning))
-    scope = Scope(
-        orgs=orgs,
-        labels=labels,
-        populations=tuple(Population(p) for p in populations),
-        shard=read_shard(shard, os.environ) if sharded else None,
-    )
-    scope.of(config.orgs)  # before anything else: it raises for a name that isn't there
-    permits = Permits(elsewhere=elsewhere, adopt=adopt)
-    return Context(config=config, reload=reload, scope=scope, permits=permits, quiet=quiet, log_format=format_used)
-
-
-def read_range(from_: Moment | None, to: Moment | None, last: timedelta | None) -> Range | None:
-    """Return the range of the options, None if none is given. Raises ConfigError for options that contradict."""
-    if last is not None:
-        if from_ is not None or to is not None:
-            raise ConfigError("give either --last, or --from and --to: not both")
-        return Last(last)
-    if from_ is None:
-        if to is not None:
-            raise ConfigError("--to needs --from: give the start of the range, too")
-        return None
-    return Between(from_, to)
