@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from collector.adapters.text import some
 from collector.app.command import has_ledger
-from collector.app.wiring import open_ledger, open_ledger_to_read
+from collector.app.ledgers import open_ledger, open_ledger_to_read
 from collector.config import LoadedConfig
 from collector.config.messages import near_to
 from collector.core.echo import NAME, echo

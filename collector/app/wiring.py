@@ -6,7 +6,6 @@ how slices are fetched.
 
 from __future__ import annotations
 
-import os
 import secrets
 import sys
 from collections.abc import Callable, Sequence
@@ -24,13 +23,13 @@ from collector.adapters.sinks.files import OsFiles
 from collector.adapters.thread import WorkerThread
 from collector.app.backfills import log_backfills, old_gaps
 from collector.app.check import Checker, OrgCheck
-from collector.app.command import Command, Permits, has_ledger
+from collector.app.command import Command, has_ledger
+from collector.app.ledgers import ledger_of_run, open_ledger
 from collector.app.leftovers import finish_leftovers
-from collector.app.outputs import check_output, directory_of, refuse_new_ledger
+from collector.app.outputs import check_output, directory_of
 from collector.app.prepare import prepare, recover_files
 from collector.app.scope import Scope
 from collector.config import LoadedConfig, Settings
-from collector.config.sections import State
 from collector.core.delivered import WITHOUT_LEDGER
 from collector.core.identities import Identities
 from collector.core.request import RangeEnd
@@ -38,7 +37,6 @@ from collector.core.retry import RetryPolicy
 from collector.errors import CollectorError, OutputError
 from collector.events import Event
 from collector.fetch import Limits, RateLimit
-from collector.ledger import Look, NoLedger, Readable, SqlLedger, name_of, open_look, open_reader
 from collector.ports import Clock, Offload, Sink
 from collector.run.manifest import RunResult
 from collector.run.run import Run, RunConfig
@@ -167,82 +165,6 @@ def finish_left_files(config: LoadedConfig, *, directories: Sequence[Path], lost
         return done
     finally:
         ledger.close()
-
-
-def ledger_of_run(config: LoadedConfig, command: Command, clock: Clock, *, create: bool = True) -> SqlLedger | NoLedger:
-    """Return the ledger of the config, or one that remembers nothing (`state: none`).
-
-    Raises LedgerError, and OutputError if the ledger is not there and the output belongs to one.
-    """
-    if not has_ledger(config):
-        return NoLedger()
-    if create:
-        create_no_second_ledger(config.settings, command.permits)
-    return open_ledger(config.settings, command.name, clock, create=create)
-
-
-def create_no_second_ledger(settings: Settings, permits: Permits) -> None:
-    """Raise OutputError if the ledger's file is not there and the output belongs to a ledger. Creates nothing."""
-    if is_file(settings.state) and not os.path.lexists(name_of(settings.state.url.get_secret_value())):
-        refuse_new_ledger(settings, permits, OsFiles())
-
-
-def open_ledger(settings: Settings, command: str, clock: Clock, *, create: bool = True) -> SqlLedger:
-    """Return the ledger of the config. Raises LedgerError that says what to do."""
-    state = settings.state
-    ledger = SqlLedger.open(
-        state.url.get_secret_value(),
-        command=f"collector {command}",
-        now=clock.now,
-        password_file=state.password_file,
-        create=create,
-    )
-    if (done := ledger.migrated) is not None:
-        kept = (
-            f"It is kept as it was in {done.copy}: remove that when no older collector needs it"
-            if done.copy
-            else ("Its older versions are in your backups only")
-        )
-        log.warning(
-            "ledger.migrated",
-            ledger=done.where,
-            from_version=done.from_,
-            to_version=done.to,
-            copy=str(done.copy) if done.copy else None,
-            message=f"the ledger was migrated: collectors of before can't use it any more. {kept}",
-        )
-    return ledger
-
-
-def is_file(state: State) -> bool:
-    """Say whether the ledger is a file of this machine, not a server's database."""
-    return state.url.get_secret_value().startswith("sqlite://")
-
-
-def ledger_look(state: State) -> Look:
-    """Return the look at a ledger; it opens nothing yet. Raises LedgerError for a URL that can't be used."""
-    return open_look(state.url.get_secret_value(), password_file=state.password_file)
-
-
-def open_ledger_to_read(config: LoadedConfig) -> Readable:
-    """Return the ledger of the config to read from, or one that remembers nothing if there is none: none is created.
-
-    Raises LedgerError that says what to do, also for a ledger of an older version: it isn't migrated.
-    """
-    if not has_ledger(config):
-        return NoLedger()
-    state = config.settings.state
-    return open_reader(state.url.get_secret_value(), password_file=state.password_file) or NoLedger()
-
-
-def warn_of_missing_ledger(config: LoadedConfig, meaning: str) -> None:
-    """Log that the config's ledger doesn't exist, and what that means for the command: the path may be mistyped."""
-    log.warning(
-        "ledger.not_found",
-        ledger=name_of(config.settings.state.url.get_secret_value()),
-        message=f"there is no ledger, so {meaning}; the first `collect` or `backfill` creates it. If there should be "
-        "one, check state.url or --state, and the directory that a relative path begins in",
-    )
 
 
 async def check_orgs(

@@ -15,8 +15,9 @@ from rich.text import Text
 from collector.adapters.text import count, printable, some
 from collector.app.calendars import refused_calendars
 from collector.app.check import OrgCheck
+from collector.app.ledgers import open_ledger_to_read
 from collector.app.prepare import expected_identities
-from collector.app.wiring import check_orgs, open_ledger_to_read
+from collector.app.wiring import check_orgs
 from collector.cli.consoles import stdout_console
 from collector.cli.context import Context, open_context
 from collector.cli.progress import shown_progress

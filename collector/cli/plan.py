@@ -15,9 +15,10 @@ from rich.text import Text
 from collector.adapters.clock import SystemClock
 from collector.adapters.text import count, duration, printable
 from collector.app.command import has_ledger
+from collector.app.ledgers import open_ledger_to_read, warn_of_missing_ledger
 from collector.app.preview import OrgPreview, preview
 from collector.app.range_notes import RangeNote, range_notes
-from collector.app.wiring import limits_of, open_ledger_to_read, warn_of_missing_ledger
+from collector.app.wiring import limits_of
 from collector.cli.consoles import stdout_console
 from collector.cli.context import Context, open_context, read_range
 from collector.cli.tables import add_name, new_table

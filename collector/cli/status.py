@@ -20,8 +20,8 @@ from collector.app.calendars import refused_calendars
 from collector.app.command import has_ledger
 from collector.app.coverage import CoverageReader
 from collector.app.invocation import Invocation, invocation_of
+from collector.app.ledgers import open_ledger_to_read, warn_of_missing_ledger
 from collector.app.outputs import directory_of
-from collector.app.wiring import open_ledger_to_read, warn_of_missing_ledger
 from collector.cli.consoles import stdout_console
 from collector.cli.context import open_context
 from collector.cli.status_notes import notes

@@ -21,8 +21,8 @@ from collector.adapters.clock import SystemClock
 from collector.adapters.metrics import EndedRun, RunMetrics, new_registry, push, write_textfile
 from collector.app.command import Command, has_ledger
 from collector.app.coverage import CoverageReader
+from collector.app.ledgers import open_ledger
 from collector.app.scope import Scope
-from collector.app.wiring import open_ledger
 from collector.config import LoadedConfig
 from collector.core.shards import Shard
 from collector.errors import CollectorError, ConfigError, kind_of, place_of

@@ -24,10 +24,11 @@ from collector.adapters.thread import WorkerThread
 from collector.adapters.token_file import TokenFile, read_token
 from collector.app.command import Command, Permits, has_ledger
 from collector.app.coverage import CoverageReader
+from collector.app.ledgers import create_no_second_ledger, is_file, ledger_look, open_ledger
 from collector.app.outputs import check_output
 from collector.app.prepare import register
 from collector.app.scope import Scope
-from collector.app.wiring import create_no_second_ledger, is_file, ledger_look, new_run_id, open_ledger, run_once
+from collector.app.wiring import new_run_id, run_once
 from collector.config import LoadedConfig, files_now
 from collector.config.sections import State
 from collector.core.ledger_entries import RemovedOrg

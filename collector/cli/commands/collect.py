@@ -14,9 +14,9 @@ from collector.cli.commands.options import config_options, output_options, range
     short_help="Collect what every org needs now.",
     epilog="""\b
 Examples:
-  collector collect -c collector.yaml -o usage/         # files and a manifest
-  collector collect --shard 0/4 -o usage/               # one of four processes
-  collector collect --last 7d --state none -o - | jq .  # records on stdout
+  collector collect -c collector.yaml -o usage/         # files, a manifest
+  collector collect --shard 0/4 -o usage/               # one of four
+  collector collect --last 7d --state none -o - | jq .  # on stdout
 
 Use `--state none` with a pipe: records that a reader leaves in it are complete
 in a ledger, and don't come again.
