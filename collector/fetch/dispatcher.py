@@ -173,7 +173,7 @@ class Dispatcher:
         self._untrusted_in_flight += untrusted
         probe = self._hosts.begin(lane)
         fetch = lane.take(now)
-        permit = self._limiter.take()
+        permit = self._limiter.take(now)
         self._board.put(lane, now)
         return self._fetch(lane, fetch, permit, probe=probe, untrusted=untrusted)
 

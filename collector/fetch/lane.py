@@ -197,7 +197,7 @@ class Lane:
             fetch = SliceFetch(next(self.plan), since_s=self.outage.uptime(now))
         fetch.waited_s = max(0.0, now - able_since)
         fetch.last_chance = self._refused_by is not None
-        fetch.permit = self._pace.take()
+        fetch.permit = self._pace.take(now)
         fetch.sent_at = self._able_since = self.requested_at = now
         return fetch
 

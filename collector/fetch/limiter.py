@@ -1,8 +1,9 @@
-"""A rate limit that is exact, first come first served, and costs no polling.
+"""A rate limit that is exact, first come first served, even, and costs no polling.
 
 It owns an asyncio-throttle `Throttler`, whose sliding log of requests is the truth. The throttler's own
 waiting is not used: it polls every 10 ms per waiter and isn't first come, first served (docs/adr/0002).
-The log itself shows when the next permit is free.
+The log itself shows when the next permit is free. After a first burst, permits are free at even intervals,
+as in GCRA: a burst that came again in each period would come to the other side closer together than it left.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from asyncio_throttle.throttler import Throttler
 # Requests that leave evenly arrive with jitter, so the period is kept a little longer than
 # configured: whoever counts on the other side, even over slightly shorter windows, counts
 # no more than the limit.
-_MARGIN_RATIO = 0.05
-_MARGIN_S = 0.02
+_MARGIN_RATIO = 0.015
+_MARGIN_S = 0.01
+_LONGEST_MARGIN_S = 0.25
 
 
 @dataclass(slots=True, eq=False)
@@ -41,10 +43,17 @@ class Permit:
 
 
 class Limiter:
-    """At most `requests` in any window of `period_s` seconds (and a margin), by the loop's clock."""
+    """At most `requests` in any window of `period_s` seconds (and a margin), by the loop's clock.
+
+    Those of a first burst leave at once. From then on, as long as the limit delays any, they leave evenly: so nothing
+    is lost by it, and where little is asked nothing waits.
+    """
 
     def __init__(self, requests: int, period_s: float) -> None:
-        self._throttler = Throttler(rate_limit=requests, period=period_s * (1 + _MARGIN_RATIO) + _MARGIN_S)
+        margin_s = min(period_s * _MARGIN_RATIO + _MARGIN_S, _LONGEST_MARGIN_S)
+        self._throttler = Throttler(rate_limit=requests, period=period_s + margin_s)
+        self._even_until = float("-inf")
+        self._due_at = float("-inf")  # when the next one leaves, if they leave evenly
         self.unsent = 0  # permits of requests that have not left yet
         self.stretch = 1.0  # of the period, while the API says that it is too short
 
@@ -53,22 +62,39 @@ class Limiter:
 
         None while that depends on requests that have not left: all of them may leave at once.
         """
-        log, period = self._log, self._throttler.period * self.stretch
-        while log and log[0] <= now - period:
-            log.popleft()
-        over = len(log) + self.unsent - self._throttler.rate_limit
-        if over < 0:
-            return now
-        return log[over] + period if over < len(log) else None
+        self._forget(now)
+        over = len(self._log) + self.unsent - self._throttler.rate_limit
+        if over >= len(self._log):
+            return None
+        free_at = now if over < 0 else self._log[over] + self._period
+        return max(free_at, self._due_at) if now < self._even_until else free_at
 
-    def take(self) -> Permit:
+    def take(self, now: float) -> Permit:
         """Take a permit, whether or not one is free."""
         self.unsent += 1
+        self._forget(now)
+        interval = self._period / self._throttler.rate_limit
+        exhausted = len(self._log) + self.unsent >= self._throttler.rate_limit
+        is_dense = now < self._even_until and now < self._due_at + interval
+        if exhausted or is_dense:
+            self._even_until = now + 2 * self._period
+        is_late = now - interval < self._due_at < now  # as timers are: that costs no throughput
+        self._due_at = (self._due_at if is_late else max(self._due_at, now)) + interval
         return Permit(self)
 
     def count(self, now: float) -> None:
         """Count a request that leaves now."""
         insort(self._log, now)
+
+    def _forget(self, now: float) -> None:
+        """Drop the requests that have left the window."""
+        while self._log and self._log[0] <= now - self._period:
+            self._log.popleft()
+
+    @property
+    def _period(self) -> float:
+        period_s: float = self._throttler.period
+        return period_s * self.stretch
 
     @property
     def _log(self) -> deque[float]:

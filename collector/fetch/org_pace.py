@@ -26,10 +26,10 @@ class OrgPace:
         free_at = self._limiter.ready_at(now)
         return None if free_at is None else max(free_at, self.paused_until)
 
-    def take(self) -> Permit:
+    def take(self, now: float) -> Permit:
         """Take the permit of a request."""
         self.in_flight += 1
-        return self._limiter.take()
+        return self._limiter.take(now)
 
     def end(self, permit: Permit, now: float) -> None:
         """Note that a request is over."""

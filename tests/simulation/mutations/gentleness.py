@@ -28,8 +28,8 @@ def _no_margin() -> Sequence[Patch]:
 def _permit_runs_out() -> Sequence[Patch]:
     take = limiter.Limiter.take
 
-    def mutated(self: limiter.Limiter) -> limiter.Permit:
-        permit = take(self)
+    def mutated(self: limiter.Limiter, now: float) -> limiter.Permit:
+        permit = take(self, now)
         permit.sent(asyncio.get_running_loop().time())
         return permit
 

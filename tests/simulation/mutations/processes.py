@@ -42,19 +42,9 @@ def _released_while_retries_wait() -> Sequence[Patch]:
     return [patch.object(Lane, "waiting", False)]
 
 
-def _planned_twice() -> Sequence[Patch]:
-    """Also for failing lanes, whose next batch is planned more often in the same instant."""
-
-    def stalled(self: Lane) -> bool:
-        return self.leased and self.idle and self.waiting and self.plan.more
-
-    return [patch.object(Lane, "expect", lambda _self: None), patch.object(Lane, "stalled", property(stalled))]
-
-
 MUTATIONS = (
     Mutation("released before it is booked", {"again"}, _released_before_it_is_committed),
     Mutation("an org is left to nobody who waits", {"waits"}, _left_to_nobody),
     Mutation("released while slices wait for retries", {"again"}, _released_while_retries_wait),
-    Mutation("a batch is planned again while it is on its way", {"pace", "again"}, _planned_twice),
     Mutation("the lease is ignored", {"lease"}, _lease_ignored),
 )
