@@ -7,6 +7,7 @@ may take. What is old and doesn't change is kept between two reads, so that a se
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 from collector.app.calendars import refused_calendar
@@ -18,6 +19,7 @@ from collector.core.calendar_changes import by_the_ledger
 from collector.core.coverage_lines import CoverageLine, Unfetched, lines_of
 from collector.core.coverage_summary import Period, org_coverage
 from collector.core.grid import Grid
+from collector.core.ledger_entries import CutOver
 from collector.core.org_coverage import OrgCoverage
 from collector.core.org_history import History
 from collector.core.wanted import Since, due_spans, on_boundaries, wanted_since
@@ -26,7 +28,7 @@ from collector.errors import Refused
 from collector.ledger import Organization, Readable
 from collector.ledger.digest import Digest
 from collector.ledger.history import HistoryQuery
-from collector.model import Granularity, Org, Window
+from collector.model import Granularity, Org, Window, Zone
 
 DAYS = 90
 READ_AGAIN = timedelta(hours=1)  # whatever happens: other processes may write to the same ledger
@@ -35,6 +37,7 @@ LOCATE_UNKNOWN_AGAIN = timedelta(seconds=1)
 _AT_ONCE = 100  # orgs in one transaction: other processes wait for it
 _NO_FILES: frozenset[int] = frozenset()
 _NOTHING = (History(), None)
+_NO_MORE = "calendar_changed"  # why a window of an earlier calendar is missing: no run fetches it any more
 _Calendar = tuple[str, Granularity]
 _Position = tuple[datetime, date, frozenset[int]]  # what is due, the day, and the files in doubt
 
@@ -47,6 +50,17 @@ def since_of(
         return Since(wanted_from=first_wanted(org, schedule, now=now))
     since = Since(wanted_from=wanted_since(org, row.wanted_from), ranges=ranges, calendar_since=row.calendar_since)
     return on_boundaries(org, since)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What is wanted of an org by one calendar, and until when that one held."""
+
+    org: Org
+    row: Organization | None
+    since: Since
+    until: datetime | None
+    unfetched: Unfetched
 
 
 class CoverageReader:
@@ -135,21 +149,50 @@ class CoverageReader:
         return found
 
     def windows(self, ledger: Readable, org: OrgCoverage, now: datetime) -> Iterator[CoverageLine]:
-        """Yield each wanted, due window of an org that was read before. Raises LedgerError."""
-        entry, row = self._orgs[org.name], self._rows.get(org.name)
+        """Yield each wanted, due window of an org that was read before: also those of its earlier calendars.
+
+        Raises LedgerError.
+        """
+        entry, row = self._shown(self._orgs[org.name]), self._rows.get(org.name)
         ranges = ledger.wanted(row.key) if row else ()
         since = since_of(entry, row, ranges, schedule=self._schedule, now=now)
-        spans = due_spans(entry, since, settle=ages_of(self._schedule).settle, now=now)
-        grid = self._grids[_calendar(entry)]
-        for span in spans:
-            yield from lines_of(
-                entry,
-                org.org_id,
-                grid.windows(span),
-                ledger.accounts(row.key, span) if row else {},
-                in_doubt=self._in_doubt.get(row.key, _NO_FILES) if row else _NO_FILES,
-                unfetched=Unfetched(reason=f"refused_{org.credential.reason}" if org.credential.reason else None),
+        for earlier in ledger.earlier_calendars(row.key) if row and row.calendar_since else ():
+            assert row is not None  # noqa: S101 - for the types
+            old = replace(
+                entry, zone=Zone.parse(earlier.zone), granularity=Granularity(earlier.granularity), since=None
             )
+            then = Since(wanted_from=row.wanted_from, ranges=ranges, calendar_since=earlier.since)
+            wanted_then = on_boundaries(old, then)
+            part = _Part(old, row, wanted_then, earlier.until, Unfetched(reason=_NO_MORE))
+            yield from self._lines(ledger, org.org_id, part, now)
+        unfetched = Unfetched(reason=f"refused_{org.credential.reason}" if org.credential.reason else None)
+        yield from self._lines(ledger, org.org_id, _Part(entry, row, since, None, unfetched), now)
+
+    def left_out(self, ledger: Readable, org: OrgCoverage, now: datetime) -> CutOver | None:
+        """Return what isn't complete of an org, and is older than its present calendar. Raises LedgerError."""
+        entry, row = self._shown(self._orgs[org.name]), self._rows.get(org.name)
+        if row is None or row.calendar_since is None:
+            return None
+        since = since_of(entry, row, ledger.wanted(row.key), schedule=self._schedule, now=now)
+        first = min([since.wanted_from, *(span.start for span in since.ranges)])
+        whole = Window(first, row.calendar_since)
+        return ledger.left_out(row.key, entry, whole) if first < row.calendar_since else None
+
+    def _lines(self, ledger: Readable, org_id: str | None, part: _Part, now: datetime) -> Iterator[CoverageLine]:
+        """Yield the windows of an org by one calendar."""
+        org, row = part.org, part.row
+        grid = self._grids.setdefault(_calendar(org), Grid(Calendar(org.zone, org.granularity)))
+        for due in due_spans(org, part.since, settle=ages_of(self._schedule).settle, now=now):
+            span = due if part.until is None else Window(due.start, min(due.end, grid.calendar.floor(part.until)))
+            if span.start < span.end:
+                yield from lines_of(
+                    org,
+                    org_id,
+                    grid.windows(span),
+                    ledger.accounts(row.key, span) if row else {},
+                    in_doubt=self._in_doubt.get(row.key, _NO_FILES) if row else _NO_FILES,
+                    unfetched=part.unfetched,
+                )
 
     def _look(self, ledger: Readable) -> None:
         """See which orgs changed, and which files are in doubt, before anything is read of orgs."""

@@ -10,6 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from collector.adapters.sinks.directory_id import id_of
+from collector.adapters.sinks.files import OsFiles
 from collector.adapters.text import shell_word
 from collector.app.outputs import directory_of
 from collector.config import LoadedConfig
@@ -72,12 +74,20 @@ def plain_path(path: Path) -> str:
     return str(absolute)
 
 
+def _where_it_is(known: KnownOutputs) -> Path | None:
+    """Return the directory of the ledger's records: where it is now, else where it was last; None if there is none."""
+    for one in known.outputs:
+        if one.directory_id is not None and id_of(OsFiles(), Path(one.path)) == one.directory_id:
+            return Path(one.path)
+    return Path(known.directories[0].path) if known.directories else None
+
+
 def invocation_of(config: LoadedConfig, known: KnownOutputs | None = None) -> Invocation:
     """Return what commands need; `known` says where the records are if the config has no directory for them."""
     url = config.settings.state.url.get_secret_value()
     directory = directory_of(config.settings)
-    if directory is None and known is not None and known.directories:
-        directory = Path(known.directories[0].path)
+    if directory is None and known is not None:
+        directory = _where_it_is(known)
     return Invocation(
         config=plain_path(config.path),
         state=f"{_SQLITE}{Path(name_of(url)).absolute()}" if url.startswith(_SQLITE) else None,

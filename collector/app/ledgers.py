@@ -38,6 +38,7 @@ def create_no_second_ledger(settings: Settings, permits: Permits) -> None:
 def open_ledger(settings: Settings, command: str, clock: Clock, *, create: bool = True) -> SqlLedger:
     """Return the ledger of the config. Raises LedgerError that says what to do."""
     state = settings.state
+    is_new = is_file(state) and not os.path.lexists(name_of(state.url.get_secret_value()))
     ledger = SqlLedger.open(
         state.url.get_secret_value(),
         command=f"collector {command}",
@@ -45,6 +46,9 @@ def open_ledger(settings: Settings, command: str, clock: Clock, *, create: bool 
         password_file=state.password_file,
         create=create,
     )
+    if is_new:
+        where = os.path.abspath(name_of(state.url.get_secret_value()))  # noqa: PTH100 - links stay as they are
+        log.info("ledger.created", ledger=where, message="a new ledger: nothing is known as collected")
     if (done := ledger.migrated) is not None:
         kept = (
             f"It is kept as it was in {done.copy}: remove that when no older collector needs it"

@@ -105,7 +105,7 @@ def _elsewhere(here: Output, known: KnownOutputs) -> str:
 
 
 def _replaced(here: Output, known: KnownOutputs) -> str:
-    what = "has another id" if here.directory_id else "has no id"
+    what = "has another id" if here.directory_id else "has no id" if Path(here.path).is_dir() else "isn't there"
     others = [one.path for one in known.directories if one.path != here.path]
     also = f" Its records are also in {' and '.join(others[:_NAMED])}." if others else ""
     return (

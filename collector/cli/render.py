@@ -21,7 +21,7 @@ from collector.core.exit_codes import ExitCode
 from collector.core.summary import Cause, OrgSummary, RunSummary
 from collector.errors import CollectorError, ReaderGoneError
 from collector.model import Population, SliceState
-from collector.run.manifest import NOTHING_DUE, RunResult, in_words, local_spans
+from collector.run.manifest import RunResult, in_words, local_spans
 
 log = structlog.get_logger("collector")
 
@@ -165,7 +165,7 @@ def _effort(result: RunResult) -> str:
 
 
 def _closing(result: RunResult) -> str:
-    meaning = NOTHING_DUE if result.had_nothing_due else result.exit_code.meaning
+    meaning = result.why_idle if result.had_nothing_due else result.exit_code.meaning
     lines = [f"exit {int(result.exit_code)}: {meaning} ({_effort(result)})"]
     if adopted := result.adopted:
         lines.append(_behind(adopted))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -22,15 +22,17 @@ from collector.app.coverage import CoverageReader
 from collector.app.invocation import Invocation, invocation_of
 from collector.app.ledgers import open_ledger_to_read, warn_of_missing_ledger
 from collector.app.outputs import directory_of
+from collector.app.scope import EVERYTHING
 from collector.cli.consoles import stdout_console
 from collector.cli.context import open_context
 from collector.cli.status_notes import notes
 from collector.cli.status_table import STATES, coverage_table, day_strips, state_word
 from collector.config import LoadedConfig, Settings
+from collector.core.calendar_changes import hours_of
 from collector.core.coverage_lines import to_json_lines
 from collector.core.exit_codes import ExitCode
-from collector.core.ledger_entries import RemovedOrg
-from collector.core.org_coverage import OrgCoverage
+from collector.core.ledger_entries import CutOver, RemovedOrg
+from collector.core.org_coverage import CoverageState, OrgCoverage
 from collector.core.outputs import KnownOutputs
 from collector.core.visible import visible
 from collector.core.windows import merge
@@ -60,7 +62,10 @@ def status(strips: bool, incomplete: bool, as_json: bool, every: bool, **options
         reader, now = CoverageReader(context.config, context.scope, days=None), SystemClock().now()
         orgs = list(reader.read_all(ledger, now).values())
         shown = [org for org in orgs if org.incomplete or org.refused] if incomplete else orgs
-        awaited = [(one, _is_here(one, context.config.settings)) for one in ledger.awaited()]
+        in_doubt = context.scope == EVERYTHING or any(org.count(CoverageState.IN_DOUBT) for org in orgs)
+        files = ledger.awaited() if in_doubt else ()  # else they are of other orgs
+        awaited = [(one, _is_here(one, context.config.settings)) for one in files]
+        left_out = {org.name: cut for org in orgs if (cut := reader.left_out(ledger, org, now)) is not None}
         removed = ledger.removed([org.name for org in context.config.orgs])
         known = None if missing else ledger.known_outputs()
         for org in shown if every else ():
@@ -69,21 +74,28 @@ def status(strips: bool, incomplete: bool, as_json: bool, every: bool, **options
         ledger.close()
     if not as_json:
         console, invocation = stdout_console(), invocation_of(context.config, known)
-        _show(console, context.config, shown, known, strips=strips)
+        _show(console, shown, strips=strips)
+        if not missing:  # it may be elsewhere
+            _show_backfills(console, context.config, shown, known)
+        for name, cut in left_out.items():
+            _show_left_out(console, name, cut)
         _show_notes(console, shown, awaited, invocation, left_out=len(orgs) - len(shown))
         if removed:
             _show_removed(console, removed, invocation)
     elif not every:
-        click.echo(visible(orjson.dumps(_document(shown, removed, awaited), option=orjson.OPT_INDENT_2)))
+        click.echo(visible(orjson.dumps(_document(shown, removed, awaited, left_out), option=orjson.OPT_INDENT_2)))
     return ExitCode.INCOMPLETE if missing or awaited or any(org.incomplete for org in orgs) else ExitCode.OK
 
 
 def _document(
-    orgs: Sequence[OrgCoverage], removed: Sequence[RemovedOrg], awaited: Sequence[tuple[AwaitedFile, bool]]
+    orgs: Sequence[OrgCoverage],
+    removed: Sequence[RemovedOrg],
+    awaited: Sequence[tuple[AwaitedFile, bool]],
+    left_out: Mapping[str, CutOver],
 ) -> dict[str, Any]:
     return {
         "lacking": sum(org.incomplete for org in orgs),
-        "orgs": [_as_json(org) for org in orgs],
+        "orgs": [_as_json(org, left_out.get(org.name)) for org in orgs],
         "removed": [_removed(one) for one in removed],
         "awaited": [_awaited(one, is_here=is_here) for one, is_here in awaited],
     }
@@ -106,9 +118,7 @@ def _show_notes(
         console.print(_await(one, invocation, is_here=is_here), markup=False)
 
 
-def _show(
-    console: Console, config: LoadedConfig, orgs: Sequence[OrgCoverage], known: KnownOutputs | None, *, strips: bool
-) -> None:
+def _show(console: Console, orgs: Sequence[OrgCoverage], *, strips: bool) -> None:
     console.print(coverage_table(console, ordered(orgs, Sort.WORST)))
     shown = [org for org in orgs if strips or org.incomplete]
     for org in shown:
@@ -119,18 +129,34 @@ def _show(
     if shown:
         legend = [(f"{mark} {state_word(state)}  ", colour) for state, (mark, colour) in STATES.items()]
         console.print(Text.assemble(*legend))
+
+
+def _show_backfills(
+    console: Console, config: LoadedConfig, orgs: Sequence[OrgCoverage], known: KnownOutputs | None
+) -> None:
     old = [zoned(org, gap) for org in orgs for gap in org.old_gaps]
     if old:
         names = list(dict.fromkeys(printable(one.org) for one in old))
         commands = backfill_commands(config, old, known)
         console.print(
-            f"{some(names, 5)}: some gaps are older than schedule.catch_up, so no collect fills them. Run:",
+            f"{some(names, 5)}: some gaps are too old for a collect (schedule.catch_up, repair_for). Run:",
             markup=False,
         )
         for command in commands[:_COMMANDS]:
             console.print(f"  {command}", markup=False, highlight=False, soft_wrap=True)
         if len(commands) > _COMMANDS:
             console.print(f"  and {len(commands) - _COMMANDS} more: they are shown when these are done", markup=False)
+
+
+def _show_left_out(console: Console, name: str, cut: CutOver) -> None:
+    """Print what isn't complete because the org's calendar was changed: no run fetches it any more."""
+    console.print(
+        f"{printable(name)}: its calendar changed ({printable(cut.zone)} by {printable(cut.granularity)} before): "
+        f"{hours_of(cut.left_out)} before {cut.begins:%Y-%m-%d %H:%M} UTC are not complete, and no run fetches them "
+        "any more. `--json --all` lists the windows",
+        markup=False,
+        highlight=False,
+    )
 
 
 def _show_removed(console: Console, removed: Sequence[RemovedOrg], invocation: Invocation) -> None:
@@ -176,7 +202,7 @@ def _awaited(one: AwaitedFile, *, is_here: bool) -> dict[str, Any]:
     }
 
 
-def _as_json(org: OrgCoverage) -> dict[str, Any]:
+def _as_json(org: OrgCoverage, cut: CutOver | None) -> dict[str, Any]:
     zone = Zone.parse(org.timezone).tz
 
     def span(window: Window) -> dict[str, str]:
@@ -188,6 +214,7 @@ def _as_json(org: OrgCoverage) -> dict[str, Any]:
         "org_name": org.org_name,
         "wanted": [span(window) for window in org.wanted],
         "lacking": org.incomplete,
+        "left_out": [span(window) for window in cut.left_out] if cut else [],
         "lag_s": org.lag_s,
         "last_success": org.last_success and org.last_success.isoformat(),
         "credential": org.credential,

@@ -92,11 +92,16 @@ def first_free_date(org: Org, covered_until: datetime) -> date:
 
 def _spans(spans: Sequence[Window], org: Org) -> str:
     """Return how many hours spans have, and their ends; of many, the first and the last."""
-    hours = sum((span.end.astimezone(UTC) - span.start.astimezone(UTC) for span in spans), timedelta()) / _HOUR
-    amount = f"{hours:.2f}".rstrip("0").rstrip(".")
     within = "" if len(spans) == 1 else f" in {len(spans)} parts"
     first, end = _local(spans[0].start, org), _local(spans[-1].end, org)
-    return f"{amount} hour{'s' * (amount != '1')}{within} from {first} to {end}"
+    return f"{hours_of(spans)}{within} from {first} to {end}"
+
+
+def hours_of(spans: Sequence[Window]) -> str:
+    """Return how many hours spans have, in words."""
+    hours = sum((span.end.astimezone(UTC) - span.start.astimezone(UTC) for span in spans), timedelta()) / _HOUR
+    amount = f"{hours:.2f}".rstrip("0").rstrip(".")
+    return f"{amount} hour{'s' * (amount != '1')}"
 
 
 def _local(instant: datetime, org: Org) -> str:

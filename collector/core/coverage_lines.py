@@ -156,7 +156,8 @@ def _state(
         return CoverageState.IN_DOUBT, None
     if account.unverified and account.known.state is SliceState.COMPLETE:
         return CoverageState.UNVERIFIED, None
-    return CoverageState(account.known.state.value), account.code
+    partly = "partial" if account.known.state is SliceState.PARTIAL else None
+    return CoverageState(account.known.state.value), account.code or partly
 
 
 def _as_json(line: CoverageLine) -> dict[str, Any]:

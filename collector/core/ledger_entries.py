@@ -53,6 +53,16 @@ class CutOver:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EarlierCalendar:
+    """A calendar that an org had before its present one: no run fetches its windows any more."""
+
+    zone: str
+    granularity: str
+    since: datetime | None  # None: it was the first one
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RemovedOrg:
     """An org that the config no longer has, and that nobody has forgotten."""
 

@@ -12,10 +12,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import pairwise
 
 from sqlalchemy import BigInteger, Connection, bindparam, delete, insert, select
 
-from collector.core.ledger_entries import CalendarChanged, CutOver, Holder
+from collector.core.ledger_entries import CalendarChanged, CutOver, EarlierCalendar, Holder
 from collector.core.windows import Calendar, start_of_date
 from collector.ledger import ranges
 from collector.ledger.codec import instant_of, micros
@@ -92,6 +93,19 @@ class Calendars:
         """Return when the present calendar of an org begins; None for its first one."""
         since = self._current[key].since
         return None if since == BEGINNING else instant_of(since)
+
+    def earlier(self, key: int) -> list[EarlierCalendar]:
+        """Return the calendars that an org had before its present one, oldest first."""
+        rows = self._rows[key]
+        return [
+            EarlierCalendar(
+                zone=row.zone,
+                granularity=row.granularity,
+                since=None if row.since == BEGINNING else instant_of(row.since),
+                until=instant_of(following.since),
+            )
+            for row, following in pairwise(rows)
+        ]
 
     def cut_over(self, key: int, org_: Org, *, wanted_from: datetime, known: datetime) -> CutOver | None:
         """Return what the calendar of the config leaves out, unless it was returned before.

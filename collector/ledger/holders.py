@@ -99,9 +99,9 @@ def remove_dead_holders(tx: Connection, me: Holder, liveness: Liveness) -> None:
         tx.execute(delete(schema.holder).where(_ROW.holder_id.in_(found)))
 
 
-def dead(tx: Connection, liveness: Liveness) -> list[str]:
-    """Return the holders that are dead and still have a row: for one who reads, and is no holder."""
-    return liveness.dead(tx, _others(tx, ""))
+def dead(tx: Connection, liveness: Liveness, me: str = "") -> list[str]:
+    """Return the holders that are dead and still have a row. Who only reads is no holder, and has no id."""
+    return liveness.dead(tx, _others(tx, me))
 
 
 def registered(tx: Connection) -> list[Holder]:

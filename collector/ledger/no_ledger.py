@@ -16,6 +16,7 @@ from collector.core.ledger_entries import (
     CredentialUse,
     CutOver,
     DoubtfulSlice,
+    EarlierCalendar,
     Holder,
     RemovedOrg,
     SliceCommit,
@@ -225,6 +226,10 @@ class NoLedger:
     def left_out(self, key: int, org: Org, span: Window) -> CutOver | None:
         """Return nothing: no calendar came before the present one."""
         return None
+
+    def earlier_calendars(self, key: int) -> Sequence[EarlierCalendar]:
+        """Return none."""
+        return ()
 
     def histories(self, queries: Sequence[HistoryQuery]) -> Sequence[tuple[History, Digest]]:
         """Return no history: no org has a row to ask about."""

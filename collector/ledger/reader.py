@@ -14,7 +14,15 @@ from sqlalchemy import Connection
 
 from collector.core.coverage import Coverage
 from collector.core.coverage_lines import Accounts
-from collector.core.ledger_entries import CalendarChanged, CutOver, DoubtfulSlice, RemovedOrg, SliceKey, SliceRow
+from collector.core.ledger_entries import (
+    CalendarChanged,
+    CutOver,
+    DoubtfulSlice,
+    EarlierCalendar,
+    RemovedOrg,
+    SliceKey,
+    SliceRow,
+)
 from collector.core.org_history import History
 from collector.core.outputs import KnownOutputs
 from collector.ledger import changes, history, holders, outputs, ranges, registry, removed, views
@@ -114,6 +122,10 @@ class LedgerReader:
     def left_out(self, key: int, org: Org, span: Window) -> CutOver | None:
         """Return what isn't complete of a span because it is older than the org's present calendar."""
         return self._database.read(lambda tx: registry.left_out(tx, key, org, span))
+
+    def earlier_calendars(self, key: int) -> Sequence[EarlierCalendar]:
+        """Return the calendars that an org had before its present one, oldest first."""
+        return self._database.read(lambda tx: registry.earlier_calendars(tx, key))
 
     def histories(self, queries: Sequence[history.HistoryQuery]) -> Sequence[tuple[History, Digest]]:
         """Return what is known of the slices of orgs in one look, each with the digest for the next one."""

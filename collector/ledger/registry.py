@@ -12,7 +12,7 @@ from datetime import datetime
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from collector.core.identities import user_fingerprint
-from collector.core.ledger_entries import CalendarChanged, CutOver, Holder, Standing
+from collector.core.ledger_entries import CalendarChanged, CutOver, EarlierCalendar, Holder, Standing
 from collector.core.wanted import wanted_since
 from collector.ledger import refusals
 from collector.ledger.calendars import Calendars
@@ -110,6 +110,11 @@ def calendar_changes(
     calendars = Calendars(tx)
     refused = _refused(calendars.resolve(entries))
     return {**refused, **_cuts(calendars, _without(entries, refused), found, {})}
+
+
+def earlier_calendars(tx: Connection, key: int) -> list[EarlierCalendar]:
+    """Return the calendars that an org had before its present one, oldest first."""
+    return Calendars(tx, [key]).earlier(key)
 
 
 def left_out(tx: Connection, key: int, org_: Org, span: Window) -> CutOver | None:

@@ -290,9 +290,8 @@ class SqlLedger(LedgerReader):
         return self._database.read(lambda tx: views.has_run(tx, run_id))
 
     def _dead(self, tx: Connection) -> Collection[str]:
-        """Return nobody: the transactions that write delete the rows of dead processes."""
-        del tx
-        return ()
+        """Return the dead processes whose rows nobody has deleted yet: this one may not write for a day."""
+        return holders.dead(tx, self._database.liveness, self._me.holder_id)
 
     def close(self) -> None:
         """Release all leases and close the ledger. Never fails because the ledger can't be written."""

@@ -13,6 +13,7 @@ from collector import __version__
 from collector.core.anomalies import MEANING
 from collector.core.delivered import Adopted
 from collector.core.exit_codes import ExitCode
+from collector.core.ledger_entries import RELABEL
 from collector.core.summary import Cause, Extent, OrgSummary, RunSummary
 from collector.core.visible import visible
 from collector.errors import CollectorError, ReaderGoneError
@@ -43,13 +44,19 @@ class RunResult:
         """Whether no window needed fetching."""
         return self.exit_code is ExitCode.OK and not self.summary.planned
 
+    @property
+    def why_idle(self) -> str:
+        """Why nothing was due, in words."""
+        return _ALL_RELABELLED if self.command == RELABEL else _NOTHING_DUE
+
 
 _LOGGED = 200  # causes
 _READER_GONE = (
     "stdout's reader went away before all records were written. That is the reason for all that is not complete, so "
     "`not_complete` leaves it out. The next run fetches it again"
 )
-NOTHING_DUE = "nothing was due: no window needs fetching now"
+_NOTHING_DUE = "nothing was due: no window needs fetching now"
+_ALL_RELABELLED = "nothing was restated: all records of the range have the present names and labels"
 
 
 def in_words(result: RunResult) -> dict[str, Any]:
@@ -61,6 +68,7 @@ def in_words(result: RunResult) -> dict[str, Any]:
     summary = result.summary
     reader_gone = isinstance(result.output_error, ReaderGoneError)
     logged = 0 if reader_gone else _LOGGED
+    message = result.why_idle if result.had_nothing_due else _READER_GONE if reader_gone else None
     incomplete: list[dict[str, Any]] = [
         {"org": org.org.name, "population": population.value, "state": cause.state.value, "slices": cause.slices}
         | {"reason": cause.code, "message": cause.message}
@@ -81,7 +89,7 @@ def in_words(result: RunResult) -> dict[str, Any]:
         "files": len(result.files),
         "adopted": result.adopted.as_json if result.adopted else None,
         "seconds": round((result.ended_at - result.started_at).total_seconds(), 3),
-        **({"message": NOTHING_DUE} if result.had_nothing_due else {"message": _READER_GONE} if reader_gone else {}),
+        **({"message": message} if message else {}),
         "not_complete": incomplete[:logged],
         "not_complete_left_out": max(0, len(incomplete) - logged),
     }

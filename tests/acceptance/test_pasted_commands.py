@@ -131,3 +131,16 @@ def test_a_ledger_of_another_directory_finds_the_output_taken(api: SimulatedApi,
     assert run(api, directory, "collect", "-o", "out").code == 5
     ids = [(record["record_id"], record["revision"]) for record in records_in(directory / "out")]
     assert len(ids) == len(set(ids))
+
+
+def test_a_run_that_creates_a_ledger_says_where(api: SimulatedApi, tmp_path: Path) -> None:
+    """A relative path begins in another directory than the person meant: they see it at once."""
+    first, second = (run(api, tmp_path, "collect", "--last", "1d", "-o", "out") for _ in range(2))
+    assert first.event("ledger.created")["ledger"].startswith(str(tmp_path))
+    assert [event for event in second.events if event["event"] == "ledger.created"] == []
+
+
+def test_without_a_ledger_status_proposes_no_backfill(api: SimulatedApi, directory: Path) -> None:
+    shown = run(api, directory, "status", "--state", "sqlite:///another/ledger.db")
+    assert (shown.code, "collector backfill" in shown.stdout) == (3, False)
+    assert shown.event("ledger.not_found")

@@ -58,13 +58,21 @@ def test_a_new_user_gets_to_their_own_first_records(tmp_path: Path) -> None:
 def test_a_mapping_of_ones_own_is_joined_as_it_is_documented(tmp_path: Path) -> None:
     need("jq", package="jq")
     text = (DOCS / "records.md").read_text().partition("## Join your own names and labels")[2].partition("\n## ")[0]
-    (command,), (mapping,) = re.findall(r"```sh\n(.*?)```", text, re.DOTALL), re.findall(r"such as `(.*?)`", text)
+    (_relabel, command), (mapping,) = (
+        re.findall(r"```sh\n(.*?)```", text, re.DOTALL),
+        re.findall(r"such as `(.*?)`", text),
+    )
     (tmp_path / "mapping.json").write_text(mapping)
     (tmp_path / "usage").mkdir()
-    lines = [json.dumps({"org_id": org_id, "total_tests": 1}) for org_id in ("12345", "6")]
+    records = [("1", "12345", "a"), ("2", "6", "a"), ("2", "6", "b")]  # the last one has a newer revision
+    lines = [json.dumps({"record_id": id_, "org_id": org_id, "collected_at": at}) for id_, org_id, at in records]
     (tmp_path / "usage" / "usage-1-0001.jsonl").write_text("\n".join(lines))
     done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert [json.loads(line)["mapped"] for line in done.stdout.splitlines()] == [{"cost_center": "qa-platform"}, None]
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(one["collected_at"], one["mapped"]) for one in found] == [
+        ("a", {"cost_center": "qa-platform"}),
+        ("b", None),
+    ]
 
 
 @pytest.mark.parametrize(

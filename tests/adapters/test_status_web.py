@@ -331,4 +331,4 @@ async def test_the_page_says_that_all_orgs_are_healthy(tmp_path: Path) -> None:
         assert "All due windows are complete" in (await get("/")).text
     refused = make_fleet(tmp_path / "other", numbered(1), lambda _: REFUSED_NOW)
     async with running_site(observed_of(refused)) as get:
-        assert "1 org is incomplete; 1 credential refused" in (await get("/")).text
+        assert "1 org is incomplete; 1 org is refused" in (await get("/")).text

@@ -86,7 +86,7 @@ def test_the_page_of_the_service_shows_what_status_says_and_the_failing_orgs(
             page.reload()
             return page.locator("h1").text_content()
 
-        wait_until(lambda: reloaded() == "3 orgs are incomplete; 1 credential refused", "the page shows the run's end")
+        wait_until(lambda: reloaded() == "3 orgs are incomplete; 1 org is refused", "the page shows the run's end")
         assert page.locator(".orgs-table .name").first.inner_text() == "org-002"
         assert "an org was refused: a person is needed" in page.locator("#runs").inner_text()
         assert violations(page) == []

@@ -135,7 +135,7 @@ def test_on_2000_orgs_headline_and_filters_count_what_status_counts(
         ledger.close()
     incomplete = [org.name for org in orgs if org.incomplete]
     page = visit(large[0])
-    assert page.locator("h1").inner_text() == f"{len(incomplete)} orgs are incomplete; 2 credentials refused"
+    assert page.locator("h1").inner_text() == f"{len(incomplete)} orgs are incomplete; 2 orgs are refused"
     assert page.title().startswith(f"{len(incomplete)} orgs are incomplete")
     complete = sum(org.count(CoverageState.COMPLETE) for org in orgs)
     wanted = complete + sum(org.incomplete for org in orgs)

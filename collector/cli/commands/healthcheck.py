@@ -13,7 +13,8 @@ import click
     epilog="""\b
 Examples:
   collector healthcheck -c /etc/collector/collector.yaml && echo alive
-  HEALTHCHECK CMD ["collector", "healthcheck"]   in a Dockerfile
+
+In a Dockerfile: HEALTHCHECK CMD ["collector", "healthcheck"]
 """,
 )
 @click.option("-c", "--config", "config_path", type=click.Path(path_type=Path), help="The config file.")

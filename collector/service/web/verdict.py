@@ -104,7 +104,7 @@ def _of_orgs(seen: Observed, orgs: Sequence[OrgCoverage]) -> Iterator[tuple[Tone
         are = "is" if incomplete == 1 else "are"
         yield (Tone.BAD if broken else Tone.WARN), f"{plural(incomplete, 'org')} {are} incomplete"
     if refused := sum(org.refused for org in orgs):
-        yield Tone.BAD, f"{plural(refused, 'credential')} refused"
+        yield Tone.BAD, f"{plural(refused, 'org')} {'is' if refused == 1 else 'are'} refused"
     if removed := len(seen.removed):
         yield Tone.WARN, f"{plural(removed, 'org')} {'is' if removed == 1 else 'are'} no longer in the config"
 

@@ -109,6 +109,20 @@ def test_what_a_killed_process_left_is_in_doubt_for_a_reader_though_nobody_has_n
     reader.close()
 
 
+def test_what_a_killed_process_left_is_in_doubt_for_a_process_that_has_nothing_to_write(
+    opened: Open, worker: Callable[[], Worker]
+) -> None:
+    """A service that waits for its next run showed these windows as complete."""
+    (standing,) = registered(ledger := opened(), make_org())
+    process = worker()
+    process.send(f"commit {standing.key}")
+    assert [process.receive(), process.receive()] == ["begun", "0"]
+    assert ledger.in_doubt() == {}
+    process.kill()
+    (left,) = ledger.awaited()
+    assert ledger.in_doubt() == {standing.key: frozenset({left.file.file_id})}
+
+
 def test_the_wal_of_a_killed_process_is_read(path: Path, tmp_path: Path) -> None:
     """The backup of a ledger at work: the file, its -wal and its -shm."""
     ledger = open_ledger(path)

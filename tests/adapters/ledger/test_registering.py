@@ -57,7 +57,9 @@ def test_registering_no_orgs_returns_nothing(ledger: SqlLedger) -> None:
 def test_a_renamed_org_is_found_by_the_organization_that_it_pins(ledger: SqlLedger, org: Org) -> None:
     key = identified(ledger, org, "111")
     renamed = make_org("new", org_id="111")
-    assert registered(ledger, renamed)[0] == Standing(key=key, org_id="111", wanted_from=T0, calendar_since=None)
+    assert registered(ledger, renamed)[0] == Standing(
+        key=key, org_id="111", wanted_from=T0, calendar_since=None, org_name="Acme"
+    )
 
 
 def test_a_renamed_org_is_found_by_its_credential_s_user(ledger: SqlLedger) -> None:

@@ -34,8 +34,8 @@ def seen(*orgs: OrgCoverage, **more: Any) -> Observed:
         ([org("a", complete=9, partial=1)], Tone.WARN, "1 org is incomplete"),
         ([org("a", complete=9, in_doubt=1)], Tone.WARN, "1 org is incomplete"),
         ([org("a", missing=1), org("b", failed=2)], Tone.BAD, "2 orgs are incomplete"),
-        ([org("a", complete=9, credential=REFUSED)], Tone.BAD, "1 credential refused"),
-        ([org("a", missing=3, credential=REFUSED), org("b")], Tone.BAD, "1 org is incomplete; 1 credential refused"),
+        ([org("a", complete=9, credential=REFUSED)], Tone.BAD, "1 org is refused"),
+        ([org("a", missing=3, credential=REFUSED), org("b")], Tone.BAD, "1 org is incomplete; 1 org is refused"),
         ([], Tone.WARN, "There are no orgs in the config"),
     ],
 )
