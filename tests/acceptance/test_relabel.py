@@ -111,17 +111,18 @@ def test_what_it_needs_is_said(desk: Desk, args: list[str], why: str) -> None:
 
 
 def test_killed_again_and_again_it_restates_each_record_once(desk: Desk) -> None:
-    desk.edit({"team": "qa"})
     rng, killed = random.Random(20261126), 0
     relabel = ["relabel", "-c", str(desk.config), "--last", f"{DAYS}d", "-o", "usage"]
-    for _ in range(KILLS):
+    for n in range(KILLS):
+        desk.edit({"team": f"team-{n}"})
         env = unmeasured(environment(COLLECTOR_OUTPUT__SEAL_AT="1MB"))
         with Command([*COLLECTOR, *relabel, "-q"], cwd=desk.directory, env=env, stderr=subprocess.DEVNULL) as process:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(rng.uniform(0.02, 0.4))
             process.kill()
         killed += process.returncode == -9
-    assert killed >= KILLS / 3
+    assert killed
+    desk.edit({"team": "qa"})
     assert collector(*relabel, cwd=desk.directory).code == 0
     assert set(Counter((r["record_id"], r["revision"]) for r in desk.records).values()) == {1}
     assert all(r["labels"] == {"team": "qa"} for r in desk.newest if r["org"] == "org-001")

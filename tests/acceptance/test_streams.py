@@ -51,7 +51,7 @@ def test_records_and_only_records_go_to_stdout(api: SimulatedApi, tmp_path: Path
 
 def test_logs_are_json_where_stderr_is_no_terminal(api: SimulatedApi, tmp_path: Path) -> None:
     done = collector("collect", "-c", api.config, cwd=tmp_path)
-    assert next(json.loads(line)["event"] for line in done.stderr.splitlines()) == "run.started"
+    assert [json.loads(line)["event"] for line in done.stderr.splitlines()][:2] == ["ledger.created", "run.started"]
 
 
 def test_a_terminal_gets_a_bar_a_table_and_the_reasons(api: SimulatedApi, tmp_path: Path) -> None:
@@ -154,7 +154,8 @@ def test_ctrl_c_gives_one_line_of_summary(api: SimulatedApi, tmp_path: Path) -> 
         process.send_signal(signal.SIGINT)
         assert process.wait(120) == 130
         assert process.stderr is not None
-        begun, summary = (line for line in process.stderr.readlines() if "range.note" not in line)
+        created, begun, summary = (line for line in process.stderr.readlines() if "range.note" not in line)
+    assert "ledger.created" in created
     assert "run.started" in begun
     assert re.fullmatch(
         r"exit 130: stopped by SIGINT, after draining: run again to continue: \d+ of 600 slices complete, .*\n", summary

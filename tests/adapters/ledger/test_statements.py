@@ -61,7 +61,7 @@ def test_slices_are_found_by_their_key_in_sqlite(ledger: SqlLedger, executed: li
         return [row.detail for sql, values in found for row in tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", values)]
 
     plans = ledger._database.read(explain)
-    assert len(found) == 21
+    assert len(found) == 22
     assert not [plan for plan in plans if plan.startswith("SCAN slice")]
     assert any("slice_in_file" in plan for plan in plans)
 
