@@ -12,9 +12,9 @@ import click
     epilog="""\b
 Examples:
   collector schema config > collector.schema.json  # for your editor
-  collector schema record                          # of a record
-  collector schema coverage                        # of a line in coverage-*.jsonl
-  collector schema status                          # of /api/status of a service
+  collector schema record    # of a record
+  collector schema coverage  # of a line in coverage-*.jsonl
+  collector schema status    # of /api/status of a service
 """,
 )
 @click.argument("what", type=click.Choice(["record", "coverage", "config", "status"]))

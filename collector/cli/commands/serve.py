@@ -14,7 +14,7 @@ from collector.cli.commands.options import config_options, service_options, shar
     epilog="""\b
 Examples:
   collector serve -c collector.yaml -o usage/  # status page: 127.0.0.1:8080
-  kill -HUP PID                                # reload; try refused orgs again
+  kill -HUP PID                                # reload, retry refused orgs
 """,
 )
 @config_options
