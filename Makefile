@@ -32,8 +32,9 @@ test: .venv/ready ## most tests, in two or three minutes; they need nothing but 
 test-all: .venv/ready ## all tests, with branch coverage: needs a database, a browser and more (see .ci/run)
 	$(if $(TESTED),,$(MAKE) test COVERAGE=1)
 	KILLS=$(or $(KILLS),200) SEEDS=$(or $(SEEDS),500) $(MAKE) test-slow JOBS=$$(($(JOBS) + 1))
-	$(if $(PYTHON313),$(MAKE) test-313,@echo "no python3.13 on the PATH, nor in PYTHON313: its tests are left out")
-	$(if $(ROOT),$(MAKE) image,@echo "no root or no apt-get: the image is not built, and its tests are left out")
+	$(if $(PYTHON313),,@echo "no python3.13 on the PATH, nor in PYTHON313: its tests are left out")
+	$(if $(ROOT),,@echo "no root or no apt-get: the image is not built, and its tests are left out")
+	$(if $(PYTHON313)$(ROOT),$(MAKE) -j2 --output-sync=target $(if $(PYTHON313),test-313) $(if $(ROOT),image))
 
 test-slow: .venv/ready
 	$(DEV) $(PYTEST) -m "slow or scaled"

@@ -23,8 +23,13 @@ settings.load_profile("ours")
 
 # The tests of a file are run by one worker, since they share servers; these share nothing, and each may run anywhere.
 _APART = (
-    *("simulation/test_simulation", "simulation/test_mutations", "flow/test_service", "acceptance/test_readiness"),
-    *("acceptance/test_replaced_ledger", "acceptance/test_rules", "acceptance/test_shards"),
+    *("simulation/test_simulation", "simulation/test_mutations", "flow/test_service", "flow/test_sharing"),
+    *(
+        "acceptance/test_readiness",
+        "acceptance/test_replaced_ledger",
+        "acceptance/test_rules",
+        "acceptance/test_shards",
+    ),
 )
 # What takes longest begins first: then no core waits for another in the end.
 _FIRST = (

@@ -127,6 +127,7 @@ def test_lanes_take_turns() -> None:
         assert len({name for _, name in api.asked[begin : begin + 10]}) >= 8
 
 
+@pytest.mark.usefixtures("untraced")
 def test_a_run_holds_a_bounded_number_of_slices() -> None:
     ended, most, issued = 0, 0, 0
     lanes: list[Lane] = []

@@ -26,6 +26,7 @@ from tests.support.fake_api import RESET, FakeApi, FakeClock, Step
 from tests.support.orgs import make_org
 from tests.support.virtual_time import run_virtual
 
+pytestmark = pytest.mark.usefixtures("untraced")
 SLOWLY = replace(FAST, org_rate=RateLimit(50, 1.0))
 DAYS = 500
 LAST = NOON - 60 * DAY

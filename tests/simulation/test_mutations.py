@@ -67,11 +67,8 @@ def test_the_simulation_finds_that(mutation: Mutation) -> None:
 
 
 def test_there_are_guards_of_every_kind() -> None:
+    """With all of them in place the same seeds find nothing: they are among the 500 of test_simulation.py."""
     assert len(MUTATIONS) >= 33
+    assert max(FOUND_BY.values()) <= 500
     assert set(FOUND_BY) == {mutation.name for mutation in MUTATIONS}
     assert len({name for mutation in MUTATIONS for name in mutation.breaks}) >= 12
-
-
-def test_with_all_guards_in_place_the_same_seeds_find_nothing() -> None:
-    for seed in sorted(set(FOUND_BY.values())):
-        assert run_seed(seed).broken is None
