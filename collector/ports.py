@@ -324,8 +324,8 @@ class Ledger(Protocol):
         """Return the ends of the adopted runs whose files could not be read."""
         ...
 
-    def without_manifest(self, run_ids: Collection[str], *, newest: str) -> Sequence[str]:
-        """Return those of the ended runs that may have written no manifest and ended after the run `newest` began."""
+    def without_manifest(self, run_ids: Collection[str], *, manifests: Collection[str], now: datetime) -> Sequence[str]:
+        """Return those of the ended runs that no manifest of these runs may name."""
         ...
 
     def has_file(self, name: str) -> bool:

@@ -103,7 +103,7 @@ def prepare(
         adopted=adopted,
         ranges=_ranges(wanted_, [org for org in orgs if org.name not in refused]),
         awaited=[file.file_id for file in recovered.awaited],
-        recovered=unlisted(ledger, files, directory, unsettled.listing, recovered.sealed) if directory else (),
+        recovered=unlisted(ledger, files, directory, unsettled.listing, recovered.sealed, now=now) if directory else (),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 
 from collector.core.delivered import Listing, manifest_of
@@ -13,7 +14,13 @@ from collector.ports import Ledger, RecoveredFile
 
 
 def unlisted(
-    ledger: Ledger, files: Files, directory: Path, listing: Listing, recovered: Sequence[UnsealedFile]
+    ledger: Ledger,
+    files: Files,
+    directory: Path,
+    listing: Listing,
+    recovered: Sequence[UnsealedFile],
+    *,
+    now: datetime,
 ) -> list[RecoveredFile]:
     """Return the files that recovery has just sealed, and those of runs that failed or were killed before.
 
@@ -21,7 +28,7 @@ def unlisted(
     """
     try:
         sealed = {file.name: _recovered(files, directory, file) for file in recovered if file.records}
-        runs = ledger.without_manifest(listing.files.keys(), newest=max(listing.manifests, default=""))
+        runs = ledger.without_manifest(listing.files.keys(), manifests=listing.manifests, now=now)
         for one in _earlier(files, directory, listing, runs):
             sealed.setdefault(one.name, one)
     except OSError as error:

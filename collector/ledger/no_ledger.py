@@ -194,7 +194,7 @@ class NoLedger:
         """Return no run."""
         return ()
 
-    def without_manifest(self, run_ids: Collection[str], *, newest: str) -> Sequence[str]:
+    def without_manifest(self, run_ids: Collection[str], *, manifests: Collection[str], now: datetime) -> Sequence[str]:
         """Return no run."""
         return ()
 

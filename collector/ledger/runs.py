@@ -36,13 +36,17 @@ def end_run(tx: Connection, run_id: str, exit_code: int | None, now: datetime) -
     tx.execute(update(run).where(run.c.run_id == run_id).values(ended_at=micros(now), exit_code=exit_code))
 
 
-def without_manifest(tx: Connection, run_ids: Collection[str], *, newest: str) -> list[str]:
-    """Return those of the ended runs whose manifest may be missing and that ended after the run `newest` began.
+def without_manifest(
+    tx: Connection, run_ids: Collection[str], *, manifests: Collection[str], now: datetime
+) -> list[str]:
+    """Return those of the ended runs whose manifest may be missing, and that ended after the newest manifest's began.
 
-    Those that had ended before are in the manifest of `newest`. Runs that ended by themselves wrote their own, unless
-    the output failed.
+    Those that had ended before are in the newest manifest. Runs that ended by themselves wrote their own, unless the
+    output failed. A run that began later than now isn't the newest: the clock was set back since.
     """
-    begun = tx.scalar(select(run.c.started_at).where(run.c.run_id == newest))
+    known = select(run.c.run_id, run.c.started_at).where(run.c.started_at <= micros(now))
+    newest_first = tx.execute(known.order_by(run.c.started_at.desc()))
+    begun = next((row.started_at for row in newest_first if row.run_id in manifests), None)
     failed = or_(run.c.exit_code.is_(None), run.c.exit_code == ExitCode.OUTPUT)
     query = select(run.c.run_id).where(failed, run.c.ended_at > (BEGINNING if begun is None else begun))
     return [run_id for run_id in tx.scalars(query.order_by(run.c.run_id)) if run_id in run_ids]

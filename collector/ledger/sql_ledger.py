@@ -267,9 +267,9 @@ class SqlLedger(LedgerReader):
         """Return the ends of the adopted runs whose files could not be read."""
         return self._database.read(adoption.unread)
 
-    def without_manifest(self, run_ids: Collection[str], *, newest: str) -> Sequence[str]:
-        """Return those of the ended runs that may have written no manifest and ended after the run `newest` began."""
-        return self._database.read(lambda tx: runs.without_manifest(tx, run_ids, newest=newest))
+    def without_manifest(self, run_ids: Collection[str], *, manifests: Collection[str], now: datetime) -> Sequence[str]:
+        """Return those of the ended runs that no manifest of these runs may name."""
+        return self._database.read(lambda tx: runs.without_manifest(tx, run_ids, manifests=manifests, now=now))
 
     def begin_run(self, run_id: str, command: str, now: datetime) -> Sequence[str]:
         """Commit the start of a run. End earlier runs of dead processes, and return their ids."""

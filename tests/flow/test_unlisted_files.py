@@ -68,6 +68,16 @@ def test_files_recovered_by_a_run_that_was_killed_too_are_in_the_next_manifest(w
     assert recovered(world) == []
 
 
+def test_files_of_killed_runs_are_in_the_next_manifest_also_after_the_clock_was_set_back(world: World) -> None:
+    """The newest manifest was of a run that began later, by the clock of before."""
+    assert world.backfill(NOON + 6 * HOUR, "2026-06-01", "2026-06-02").exit_code == ExitCode.OK
+    killed(world, NOON, "2026-06-01", "2026-06-04")
+    killed(world, NOON + HOUR, "2026-06-01", "2026-06-05")
+    assert world.backfill(NOON + 2 * HOUR, "2026-06-01", "2026-06-06").exit_code == ExitCode.OK
+    out = world.directory / "out"
+    assert recovered(world) == [as_it_is(out / f"usage-{n:04}-0001.jsonl") for n in (2, 3)]
+
+
 def test_files_of_a_run_that_could_not_write_its_manifest_are_in_the_next_one(world: World) -> None:
     with patch.object(DirectorySink, "write_manifest", side_effect=OutputError("the disk is full")):
         assert world.backfill(NOON, "2026-06-01", "2026-06-03").exit_code == ExitCode.OUTPUT

@@ -36,6 +36,7 @@ class Row:
     quality: str
     collected_at: datetime
     run_id: str
+    names: tuple[object, ...]  # of the org, and its labels
 
     @property
     def content(self) -> tuple[object, ...]:
@@ -52,6 +53,7 @@ class Archive:
     """The sealed files so far; each is read once and then only held against its digest."""
 
     rows: dict[str, dict[int, Row]] = field(default_factory=lambda: defaultdict(dict))
+    relabels: set[str] = field(default_factory=set)  # runs that only restate names and labels
     _digests: dict[Path, str] = field(default_factory=dict)
     _read: set[Path] = field(default_factory=set)
 
@@ -88,7 +90,7 @@ class Archive:
             if [row.revision for row in history] != list(range(1, len(history) + 1)):
                 raise Broken("revisions", f"{_name(history[-1])} has only the revisions {sorted(revisions)}")
             for old, new in pairwise(history):
-                _compare(old, new)
+                _compare(old, new, relabelled=new.run_id in self.relabels)
             yield history
 
     def newest(self) -> dict[SliceId, dict[str, Row]]:
@@ -100,10 +102,12 @@ class Archive:
         return newest
 
 
-def _compare(old: Row, new: Row) -> None:
+def _compare(old: Row, new: Row, *, relabelled: bool) -> None:
     if new.collected_at <= old.collected_at:
         raise Broken("collected_at", f"{_name(new)}: {new.collected_at} is not after {old.collected_at}")
-    if new.content == old.content:
+    if relabelled and new.content != old.content:
+        raise Broken("relabel", f"{_name(new)} has other numbers: {new.content} instead of {old.content}")
+    if new.content == old.content and not relabelled:
         raise Broken("equal", f"{_name(new)} says the same again: {new.content}")
     if _BEST_FIRST.index(new.quality) > _BEST_FIRST.index(old.quality):
         raise Broken("worse", f"{_name(new)}: {new.quality} replaces {old.quality}")
@@ -129,6 +133,7 @@ def _row(line: dict[str, Any]) -> Row:
         quality=line["quality"],
         collected_at=datetime.fromisoformat(line["collected_at"]),
         run_id=line["run_id"],
+        names=(line["org"], line["org_name"], tuple(sorted(line["labels"].items()))),
     )
 
 

@@ -147,6 +147,20 @@ def _waiting(scenario: Scenario, rng: random.Random) -> Scenario:
     return replace(scenario, orgs=orgs, limits=limits, episodes=(), machine=(), steps=steps)
 
 
+def _relabelled(scenario: Scenario, rng: random.Random) -> Scenario:
+    """Labels change before each step, and earlier records are restated while others collect; processes are killed."""
+    steps = []
+    for step in scenario.steps:
+        killed = tuple(
+            Ending(operation=rng.randint(20, 90), power=rng.random() < 0.3, tampered=rng.random() < 0.6)
+            for _ in range(rng.randint(0, 3))
+        )
+        first = _backfill(scenario, step, days=8)
+        relabel = replace(first, command="relabel", delay=rng.choice((0.0, 2.0, 8.0)), endings=killed)
+        steps.append(replace(step, launches=(*step.launches, relabel)))
+    return replace(scenario, steps=tuple(steps), relabels=True)
+
+
 def _backfill(scenario: Scenario, step: Step, *, days: int, force: bool = False) -> Launch:
     today = (scenario.start + timedelta(seconds=step.begins)).date()
     return Launch(command="backfill", first_day=today - days * _DAY, last_day=today, force=force)
@@ -167,6 +181,7 @@ _FLAVOURS: Mapping[int, Callable[[Scenario, random.Random], Scenario]] = {
     6: _crowded,
     9: _stalled,
     12: _powerless,
+    15: _relabelled,
     21: _restored,
     24: _waiting,
 }

@@ -163,7 +163,7 @@ class Process:
             return await Run(
                 config=replace(run_config(config.settings, command, self.run_id), grace_s=GRACE_S),
                 session=session,
-                transport=ApiTransport(self.world.api, self.run_id, self.alive),
+                transport=None if command.restates else ApiTransport(self.world.api, self.run_id, self.alive),
                 sink=sink,
                 offload=self.offload,
                 clock=self,

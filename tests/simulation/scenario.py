@@ -177,6 +177,7 @@ class Scenario:
     machine: tuple[MachineEpisode, ...] = ()
     steps: tuple[Step, ...] = field(default_factory=tuple)
     restore: Restore | None = None
+    relabels: bool = False  # labels change from step to step
 
     @property
     def quiet_from(self) -> float:

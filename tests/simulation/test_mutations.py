@@ -31,6 +31,8 @@ FOUND_BY = {
     "collected_at follows the clock": 3,
     "old windows that shrank are restated": 3,
     "an equal record is emitted again": 1,
+    "the names of a lost file count as delivered": 115,
+    "one restated record names all of its slice": 40,
     "a partial answer's zero is measured": 27,
     "a partial answer completes a slice": 27,
     "coverage is a cursor": 2,

@@ -53,6 +53,11 @@ class Watch:
         self._look(lambda: coverage.check_nothing_left(self.world, last))
         self._look(self._records)
 
+    def relabelled(self) -> None:
+        """Everything was restated with the present names and labels."""
+        self.quiet()
+        self._look(self._names)
+
     def first_day(self) -> date:
         """Return from when on anything is wanted without end."""
         world = self.world
@@ -75,6 +80,15 @@ class Watch:
             raise Broken("sealed", f"{unsealed} were never sealed")
         answers.check(self.world, histories)
         answers.check_truth(self.world, self.archive.newest())
+
+    def _names(self) -> None:
+        list(self.archive.histories())
+        right = {org.name: tuple(sorted(org.labels.items())) for org in self.world.config(0).orgs}
+        for rows in self.archive.newest().values():
+            for row in rows.values():
+                name, _, labels = row.names
+                if right.get(str(name), labels) != labels:
+                    raise Broken("relabel", f"{row} has the labels {labels} of before")
 
     def _look(self, check: object) -> None:
         try:

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from collector.config import LoadedConfig, Settings
+from collector.core.ledger_entries import RELABEL
 from collector.ledger import SqlLedger
 from collector.model import BasicCredential, Org, Zone
 from tests.simulation import coverage
@@ -110,7 +111,7 @@ class World:
         return tuple(name for number in only if (name := self.scenario.orgs[number].name(self.step)) in there)
 
     def config(self, directory: int) -> LoadedConfig:
-        orgs = tuple(_org(spec, self.step) for spec in self.configured(self.step))
+        orgs = tuple(_org(spec, self.step, relabels=self.scenario.relabels) for spec in self.configured(self.step))
         if directory not in self._settings:
             self._settings[directory] = self._settings_of(directory)
         settings = self._settings[directory]
@@ -240,6 +241,10 @@ class World:
         self.final_runs.add((await self.run(week)).run_id)
         nothing = await self.run(replace(collect, directory=1))
         self.watch.settled(nothing)
+        if self.scenario.relabels:
+            long_ago = self.scenario.start.date() - timedelta(days=40)  # before all that any step asked for
+            await self.run(replace(everything, command=RELABEL, first_day=long_ago))
+            self.watch.relabelled()
         self._raise()
 
     def _raise(self) -> None:
@@ -258,6 +263,8 @@ class World:
             rng=random.Random(f"process {self.scenario.seed} {number}"),
         )
         self.processes.append(process)
+        if launch.command == RELABEL:
+            self.watch.archive.relabels.add(process.run_id)
         running = [p for p in self.processes if p.ended is None]
         for one in running:
             one.neighbours.update(p.run_id for p in running)
@@ -311,7 +318,7 @@ class World:
                 self.broken(broken.invariant, str(broken))
 
 
-def _org(spec: OrgSpec, step: int) -> Org:
+def _org(spec: OrgSpec, step: int, *, relabels: bool) -> Org:
     return Org(
         name=spec.name(step),
         base_url="http://127.0.0.1:9",
@@ -321,5 +328,5 @@ def _org(spec: OrgSpec, step: int) -> Org:
         populations=spec.populations,
         since=spec.since,
         org_id=spec.org_id if spec.pinned else None,
-        labels={"n": str(spec.number)},
+        labels={"n": str(spec.number)} | ({"step": str(step)} if relabels else {}),
     )

@@ -5,7 +5,7 @@ A mutation says which invariant it must break. One module has those of one subje
 
 from __future__ import annotations
 
-from tests.simulation.mutations import asked, crash, durable, emitted, gentleness, processes, restored, told
+from tests.simulation.mutations import asked, crash, durable, emitted, gentleness, processes, relabelled, restored, told
 from tests.simulation.mutations.mutation import Mutation
 
 __all__ = ["MUTATIONS", "Mutation"]
@@ -19,4 +19,5 @@ MUTATIONS = (
     *asked.MUTATIONS,
     *gentleness.MUTATIONS,
     *told.MUTATIONS,
+    *relabelled.MUTATIONS,
 )
