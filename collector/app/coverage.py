@@ -19,7 +19,7 @@ from collector.core.calendar_changes import by_the_ledger
 from collector.core.coverage_lines import CoverageLine, Unfetched, lines_of
 from collector.core.coverage_summary import Period, org_coverage
 from collector.core.grid import Grid
-from collector.core.ledger_entries import CutOver
+from collector.core.ledger_entries import CutOver, EarlierCalendar
 from collector.core.org_coverage import OrgCoverage
 from collector.core.org_history import History
 from collector.core.wanted import Since, due_spans, on_boundaries, wanted_since
@@ -156,15 +156,9 @@ class CoverageReader:
         entry, row = self._shown(self._orgs[org.name]), self._rows.get(org.name)
         ranges = ledger.wanted(row.key) if row else ()
         since = since_of(entry, row, ranges, schedule=self._schedule, now=now)
-        for earlier in ledger.earlier_calendars(row.key) if row and row.calendar_since else ():
-            assert row is not None  # noqa: S101 - for the types
-            old = replace(
-                entry, zone=Zone.parse(earlier.zone), granularity=Granularity(earlier.granularity), since=None
-            )
-            then = Since(wanted_from=row.wanted_from, ranges=ranges, calendar_since=earlier.since)
-            wanted_then = on_boundaries(old, then)
-            part = _Part(old, row, wanted_then, earlier.until, Unfetched(reason=_NO_MORE))
-            yield from self._lines(ledger, org.org_id, part, now)
+        if row is not None and row.calendar_since is not None:
+            for part in _earlier_parts(entry, row, ranges, ledger.earlier_calendars(row.key)):
+                yield from self._lines(ledger, org.org_id, part, now)
         unfetched = Unfetched(reason=f"refused_{org.credential.reason}" if org.credential.reason else None)
         yield from self._lines(ledger, org.org_id, _Part(entry, row, since, None, unfetched), now)
 
@@ -246,6 +240,16 @@ class CoverageReader:
     def _position(self, org: Org, periods: Mapping[_Calendar, Period]) -> _Position:
         period, row = periods[_calendar(org)], self._rows.get(org.name)
         return period.due, period.last_day, self._in_doubt.get(row.key, _NO_FILES) if row else _NO_FILES
+
+
+def _earlier_parts(
+    org: Org, row: Organization, ranges: Sequence[Window], calendars: Sequence[EarlierCalendar]
+) -> Iterator[_Part]:
+    """Yield what was wanted of an org by each calendar before its present one, oldest first."""
+    for one in calendars:
+        old = replace(org, zone=Zone.parse(one.zone), granularity=Granularity(one.granularity), since=None)
+        since = Since(wanted_from=row.wanted_from, ranges=ranges, calendar_since=one.since)
+        yield _Part(old, row, on_boundaries(old, since), one.until, Unfetched(reason=_NO_MORE))
 
 
 def _calendar(org: Org) -> _Calendar:

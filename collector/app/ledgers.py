@@ -31,14 +31,14 @@ def ledger_of_run(config: LoadedConfig, command: Command, clock: Clock, *, creat
 
 def create_no_second_ledger(settings: Settings, permits: Permits) -> None:
     """Raise OutputError if the ledger's file is not there and the output belongs to a ledger. Creates nothing."""
-    if is_file(settings.state) and not os.path.lexists(name_of(settings.state.url.get_secret_value())):
+    if _is_absent(settings.state):
         refuse_new_ledger(settings, permits, OsFiles())
 
 
 def open_ledger(settings: Settings, command: str, clock: Clock, *, create: bool = True) -> SqlLedger:
     """Return the ledger of the config. Raises LedgerError that says what to do."""
     state = settings.state
-    is_new = is_file(state) and not os.path.lexists(name_of(state.url.get_secret_value()))
+    is_new = _is_absent(state)
     ledger = SqlLedger.open(
         state.url.get_secret_value(),
         command=f"collector {command}",
@@ -69,6 +69,11 @@ def open_ledger(settings: Settings, command: str, clock: Clock, *, create: bool 
 def is_file(state: State) -> bool:
     """Say whether the ledger is a file of this machine, not a server's database."""
     return state.url.get_secret_value().startswith("sqlite://")
+
+
+def _is_absent(state: State) -> bool:
+    """Say whether the ledger is a file that doesn't exist."""
+    return is_file(state) and not os.path.lexists(name_of(state.url.get_secret_value()))
 
 
 def ledger_look(state: State) -> Look:

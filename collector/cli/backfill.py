@@ -22,10 +22,7 @@ def backfill(
     force: bool,
     **options: Any,
 ) -> int:
-    """Collect a past range from every org, oldest first. A second call continues where the first stopped.
-
-    A range is widened to whole windows, and cut to the windows that are due.
-    """
+    """Do what `collector backfill` is called for; return the exit code."""
     context = open_context(**options, sharded=True)
     range_ = read_range(from_, to, last)
     if range_ is None:

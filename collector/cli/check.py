@@ -34,10 +34,7 @@ log = structlog.get_logger("collector")
 
 
 def check(deep: bool, as_json: bool, **options: Any) -> int:
-    """Validate the config, and send one request per org: show whether it is accepted, or why not.
-
-    An org is refused as a run would refuse it: also if another organization answers than the ledger knows for it.
-    """
+    """Do what `collector check` is called for; return the exit code."""
     context = open_context(**options, logs_warnings=False)
     refused, identities = _look_into_ledger(context)
     with shown_progress(mode="auto", quiet=context.quiet, watch=all_of()) as watch:

@@ -38,10 +38,7 @@ def collect(
     lost: tuple[str, ...],
     **options: Any,
 ) -> int:
-    """Collect what every org needs now: new windows, gaps, repairs, rechecks. Run it as a CronJob.
-
-    Without a ledger (`--state none`) it collects the windows of `schedule.lookback`; with a range, that range.
-    """
+    """Do what `collector collect` is called for; return the exit code."""
     context = open_context(**options, sharded=True)
     if directories or lost:
         return _recover(context, directories, lost)

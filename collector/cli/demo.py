@@ -46,11 +46,7 @@ _ENDS_WITHIN_S = 10.0
 
 
 def demo(orgs: int, days: int, output: Path) -> int:
-    """Collect dozens of simulated organizations over real HTTP, and show the result.
-
-    Starts the simulated API on loopback and stops it at the end. One org is refused, some fail
-    now and then, and one gives only partial answers.
-    """
+    """Do what `collector demo` is called for; return the exit code."""
     console = stdout_console()
     console.print(
         Text(f"Collecting the last {count(days, 'day')} of {orgs} simulated organizations, some with faults …")

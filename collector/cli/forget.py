@@ -13,10 +13,7 @@ from collector.cli.context import open_context
 
 
 def forget(names: tuple[str, ...], **options: Any) -> None:
-    """Report orgs no longer that were removed from the config.
-
-    Their history stays in the ledger. An org that comes back into the config goes on where it stopped.
-    """
+    """Do what `collector forget` is called for."""
     context = open_context(**options, sends=False)
     for one in forget_orgs(context.config, names, SystemClock()):
         click.echo(f"{printable(one.name)}: it is not reported any more; its history stays in the ledger")

@@ -19,7 +19,7 @@ TIMEOUT_S = 3.0
 
 
 def healthcheck(config_path: Path | None) -> int:
-    """Request /healthz of the `serve` that runs here with this config: exit 0 if it is alive, else 1."""
+    """Do what `collector healthcheck` is called for; return the exit code."""
     host, port = service_address(find_config(config_path, os.environ), os.environ)
     connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
     try:

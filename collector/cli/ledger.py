@@ -26,10 +26,7 @@ _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 
 def backup(target: Path, force: bool, **options: Any) -> None:
-    """Copy a ledger in SQLite to FILE, as it is at one moment. Processes go on to use it.
-
-    FILE is checked, and is readable for you alone. For PostgreSQL, the pg_dump command is shown.
-    """
+    """Do what `collector ledger backup` is called for."""
     context = _context(options)
     state = context.config.settings.state
     with _progress(quiet=context.quiet) as progress:
@@ -44,7 +41,7 @@ def backup(target: Path, force: bool, **options: Any) -> None:
 
 
 def check(**options: Any) -> int:
-    """Read all of the ledger: its pages, its references, its values. Exits with 5 if anything is wrong."""
+    """Do what `collector ledger check` is called for; return the exit code."""
     with _opened(_context(options).config) as reader:
         info = reader.info()
         found = reader.damage(limit=_SHOWN + 1)
@@ -59,7 +56,7 @@ def check(**options: Any) -> int:
 
 
 def info(as_json: bool, **options: Any) -> None:
-    """Show where the ledger is, its version and size, what it holds, where its records go, and who uses it."""
+    """Do what `collector ledger info` is called for."""
     with _opened(_context(options).config) as reader:
         found = reader.info()
     if as_json:

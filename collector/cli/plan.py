@@ -32,10 +32,7 @@ _WIDE = 90  # columns
 
 
 def plan(from_: Moment | None, to: Moment | None, last: timedelta | None, as_json: bool, **options: Any) -> None:
-    """Show what `collect`, or `backfill` with a range, would fetch: slices, requests, time. Sends nothing.
-
-    Requests and time are minimums: retries and partial answers add to them.
-    """
+    """Do what `collector plan` is called for."""
     context = open_context(**options, sharded=True, sends=False)
     previews, notes = _preview(context, read_range(from_, to, last))
     limits = limits_of(context.config.settings)

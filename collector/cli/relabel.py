@@ -22,11 +22,7 @@ def relabel(
     wait: timedelta,
     **options: Any,
 ) -> int:
-    """Emit records again whose names or labels are not those of the config any more, as the next revision.
-
-    The numbers stay. They come from the ledger: nothing is requested, so it also works for time that the API has
-    deleted. Records of a collector that did not note their labels yet are all emitted again, once.
-    """
+    """Do what `collector relabel` is called for; return the exit code."""
     context = open_context(**options, sharded=True, sends=False)
     if not has_ledger(context.config):
         raise click.UsageError("relabel restates what a ledger holds: `state.url` is none")

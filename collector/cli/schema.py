@@ -12,7 +12,7 @@ from collector.service.web.status_document import status_schema
 
 
 def schema(what: str) -> None:
-    """Print the JSON Schema of a record, of a window's coverage, of the config or of a service's status."""
+    """Do what `collector schema` is called for."""
     make = {"record": record_schema, "coverage": coverage_schema, "config": config_schema, "status": status_schema}[
         what
     ]

@@ -14,11 +14,7 @@ from collector.service import serving
 
 
 def serve(**options: Any) -> int:
-    """Run as a service: collect on `schedule.cron`; serve health, metrics and the status page.
-
-    It reloads a changed config, file of orgs or secret. If the new config has an error, it keeps
-    the one before. SIGTERM drains the run under way, and ends the service with exit code 0.
-    """
+    """Do what `collector serve` is called for; return the exit code."""
     never_wait_for_stderr()
     context = open_context(**options, sharded=True)
     refuse_file_as_output(context.config.settings)

@@ -33,7 +33,7 @@ def simulate(
     config_out: Path | None,
     until_eof: bool,
 ) -> None:
-    """Serve a simulated API."""
+    """Do what `collector simulate` is called for."""
     try:
         scenario = Scenario(
             orgs=orgs,

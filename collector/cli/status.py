@@ -45,10 +45,7 @@ _COMMANDS = 10
 
 
 def status(strips: bool, incomplete: bool, as_json: bool, every: bool, **options: Any) -> int:
-    """Show coverage from the ledger, per org and population. Exits with 3 if anything is incomplete.
-
-    An org that every run refuses for its changed calendar is shown by the calendar of its windows in the ledger.
-    """
+    """Do what `collector status` is called for; return the exit code."""
     if every and not as_json:
         raise click.UsageError("--all shows every window as a line of JSON: add --json")
     context = open_context(**options, sharded=True, sends=False)

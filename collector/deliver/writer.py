@@ -279,7 +279,8 @@ def _naming(outcome: SliceOutcome, found: Normalised | None, row: SliceRow | Non
     if found is None or outcome.finding is None or not found.records:
         return before
     now = naming(outcome.slice.org, outcome.finding.org_name)
-    return now if len(found.records) == len(found.change.emission.products) else before if before == now else None
+    all_emitted = len(found.records) == len(found.change.emission.products)
+    return now if all_emitted or before == now else None
 
 
 def _standing_anomalies(found: Normalised | None, row: SliceRow | None) -> Anomalies:

@@ -9,7 +9,9 @@ import click
 import pytest
 
 from collector.cli.commands import SUMMARIES
+from collector.cli.commands.collect import collect
 from collector.cli.main import cli
+from collector.model import Population
 
 HEAVY = {"aiohttp", "alembic", "jinja2", "orjson", "prometheus_client", "pydantic", "rich.table", "sqlalchemy", "yaml"}
 
@@ -31,8 +33,11 @@ def test_config_and_ledger_are_chosen_by_the_same_options_everywhere(name: str) 
     assert ("--output" in options) == (name not in {"check", "plan"})  # those two use no output
 
 
-@pytest.mark.parametrize("args", [["--version"], ["--help"], ["no-such-command"]])
-def test_what_needs_no_command_imports_none(args: list[str]) -> None:
+@pytest.mark.parametrize(
+    "args",
+    [["--version"], ["--help"], ["no-such-command"], ["collect", "--bogus"], ["check", "--help"], ["status", "--help"]],
+)
+def test_help_and_usage_errors_import_nothing_heavy(args: list[str]) -> None:
     program = f"""
 import sys
 from collector.cli.main import run
@@ -41,3 +46,10 @@ print(*({HEAVY} & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == ""
+
+
+def test_the_populations_of_the_option_are_those_of_the_model() -> None:
+    """The option doesn't import them, so that a usage error is shown at once."""
+    (option,) = (one for one in collect.params if one.name == "populations")
+    assert isinstance(option.type, click.Choice)
+    assert list(option.type.choices) == [population.value for population in Population]
