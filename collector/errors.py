@@ -7,10 +7,12 @@ failure must not hurt another's). No message here ever holds a secret or a body.
 
 from __future__ import annotations
 
+import os
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import ClassVar
 
 
@@ -148,6 +150,9 @@ class Postponed:
     code: ClassVar[str] = "busy"
 
 
+_PACKAGE = f"{Path(__file__).parent}{os.sep}"  # whatever the folder is called that this was cloned into
+
+
 def kind_of(error: BaseException) -> str:
     """Return the kind of an exception, or of the first one in a group."""
     while isinstance(error, BaseExceptionGroup) and error.exceptions:
@@ -160,12 +165,11 @@ def place_of(error: BaseException) -> str:
     while isinstance(error, BaseExceptionGroup) and error.exceptions:
         error = error.exceptions[0]
     frames = traceback.extract_tb(error.__traceback__)
-    ours = [frame for frame in frames if "collector" in frame.filename] or list(frames)
+    ours = [frame for frame in frames if frame.filename.startswith(_PACKAGE)] or list(frames)
     if not ours:
         return "nowhere"
     last = ours[-1]
-    module = last.filename.rpartition("collector/")[2] if "collector/" in last.filename else last.filename
-    return f"{module}:{last.lineno} in {last.name}"
+    return f"{last.filename.removeprefix(_PACKAGE)}:{last.lineno} in {last.name}"
 
 
 def defect(error: BaseException) -> Rejected:
