@@ -25,6 +25,6 @@ def test_a_library_in_a_folder_that_is_called_like_us_is_no_place_of_ours() -> N
 
 
 def test_it_is_the_innermost_one() -> None:
-    with pytest.raises(ValueError, match="no date") as caught:
+    with pytest.raises(ValueError, match="not a date") as caught:
         Moment.parse("no date")
     assert place_of(caught.value).startswith("core/ranges.py:")
