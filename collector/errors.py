@@ -7,12 +7,10 @@ failure must not hurt another's). No message here ever holds a secret or a body.
 
 from __future__ import annotations
 
-import os
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import ClassVar
 
 
@@ -150,7 +148,7 @@ class Postponed:
     code: ClassVar[str] = "busy"
 
 
-_PACKAGE = f"{Path(__file__).parent}{os.sep}"  # whatever the folder is called that this was cloned into
+_PACKAGE = __file__.removesuffix("errors.py")  # whatever the folder is called that this was cloned into
 
 
 def kind_of(error: BaseException) -> str:
