@@ -9,7 +9,7 @@ same window, and with the same population's answers of the last four weeks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -73,28 +73,61 @@ def past_of(window: Window, emission: Emission) -> Past:
     )
 
 
-def anomalies(window: Window, finding: Finding, *, past: Sequence[Past], twin: Emission | None) -> Anomalies:
+class History:
+    """Complete slices of one population, and between which bounds the means of each product have been."""
+
+    def __init__(self, slices: Iterable[Past] = ()) -> None:
+        self._slices: dict[datetime, Past] = {}
+        self._bounds: dict[str, tuple[float, float]] = {}
+        for one in slices:
+            self.add(one)
+
+    def __len__(self) -> int:
+        return len(self._slices)
+
+    def __iter__(self) -> Iterator[Past]:
+        return iter(self._slices.values())
+
+    def add(self, one: Past) -> None:
+        """Add a slice, or replace the one of its window."""
+        self._slices[one.window.start] = one
+        for product, mean in one.means.items():
+            low, high = self._bounds.get(product, (mean, mean))
+            self._bounds[product] = (min(low, mean), max(high, mean))
+
+    def since(self, instant: datetime) -> History:
+        """Return the slices that are still needed for windows that start at an instant or later."""
+        return History(one for one in self if one.window.end > instant - LOOK_BACK)
+
+    def before(self, window: Window) -> list[Past]:
+        """Return the slices of the four weeks before a window."""
+        return [one for one in self if window.start - LOOK_BACK < one.window.end <= window.start]
+
+    def may_leap(self, product: str, usage: ProductUsage | None) -> bool:
+        """Return whether a mean is so far from any earlier one that it may be far from their median, too."""
+        bounds, mean = self._bounds.get(product), _mean(usage) if usage else None
+        return bounds is not None and mean is not None and not bounds[1] / _LEAP < mean < bounds[0] * _LEAP
+
+
+def anomalies(window: Window, finding: Finding, *, past: History, twin: Emission | None) -> Anomalies:
     """Return the anomalies of a complete answer.
 
-    `past` has earlier slices of the population, in any order; `twin` is the emission of the other
-    population in the same window, if that is complete.
+    `past` has other slices of the population; `twin` is the emission of the other population in the same window, if
+    that is complete.
     """
     if not finding.complete:
         return {}
-    recent = [one for one in past if window.start - LOOK_BACK < one.window.end <= window.start]
     found: dict[Anomaly, Sequence[str]] = {}
     if twin is not None and _same_totals(finding, twin):
         found[Anomaly.SAME_TOTALS] = ()
-    if finding.is_zero and _never_zero(recent):
+    far = {name: usage for name, usage in finding.products.items() if usage and past.may_leap(name, usage)}
+    zero = not far and finding.is_zero
+    recent = past.before(window) if far or zero else []
+    if zero and _never_zero(recent):
         found[Anomaly.SUDDENLY_ZERO] = ()
-    if leapt := [name for name, usage in finding.products.items() if usage and _leapt(name, usage, recent)]:
+    if leapt := [name for name, usage in far.items() if _leapt(name, usage, recent)]:
         found[Anomaly.UNIT_CHANGED] = leapt
     return found
-
-
-def forget_before(past: Iterable[Past], instant: datetime) -> list[Past]:
-    """Return the slices that are still needed for windows that start at an instant or later."""
-    return [one for one in past if one.window.end > instant - LOOK_BACK]
 
 
 def _same_totals(finding: Finding, twin: Emission) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from collector.core.finding import Finding
 from collector.model import ProductUsage, Quality
@@ -21,8 +22,7 @@ _UNKNOWN = frozenset({Quality.UNAVAILABLE, Quality.UNVERIFIED})  # a partial ans
 _TICK = timedelta(microseconds=1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Emitted:
+class Emitted(NamedTuple):
     """One product's record as it was last emitted."""
 
     revision: int

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from collector.core.anomalies import Anomalies
 from collector.core.coverage import Known
@@ -89,9 +90,8 @@ class Holder:
         return f"`{self.command}`, pid {self.pid} on {self.host}, running since {self.since:%Y-%m-%d %H:%M} UTC"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SliceKey:
-    """Where a slice stands in the ledger."""
+class SliceKey(NamedTuple):
+    """Where a slice stands in the ledger. It is looked up several times for each slice, and a tuple is hashed fast."""
 
     key: int
     population: Population

@@ -5,10 +5,12 @@ A total that could not be fetched is null in a record, never 0 (contract.md, "Re
 
 from __future__ import annotations
 
+import hashlib
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache, partial
 from types import MappingProxyType
 
 import orjson
@@ -24,9 +26,7 @@ _NAMESPACE = uuid.UUID("6f1f4f0e-7f0a-5c57-9b0e-5d1c0f6f8f11")  # of record ids:
 
 def record_id(org_id: str, slice_: Slice, product: str) -> str:
     """Return the id of a record: always the same, whatever the org's name in the config is."""
-    window = slice_.window
-    key = [org_id, slice_.population.value, product, _utc_text(window.start), _utc_text(window.end)]
-    return str(uuid.uuid5(_NAMESPACE, orjson.dumps(key).decode()))
+    return _ids_of(org_id, slice_)(product)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,10 +69,7 @@ def normalise(
     )
     by_product = {Anomaly.SHRUNK: changed.shrunk, Anomaly.PRODUCT_MISSING: missing_products(finding)}
     found = {**anomalies, **{anomaly: products for anomaly, products in by_product.items() if products}}
-    records = [
-        _record(slice_, finding, product, emission=changed.emission, anomalies=found, run_id=run_id)
-        for product in changed.emitted
-    ]
+    records = _records(slice_, finding, changed, found, run_id)
     return Normalised(records=records, change=changed, anomalies=found)
 
 
@@ -88,44 +85,71 @@ def renamed(
 ) -> Normalised:
     """Return all records of a slice with the numbers that they have, and the present names and labels."""
     changed = again(previous, now=collected_at, unread=[end for end in unread if end > slice_.window.start])
-    records = [
-        _record(slice_, organization, product, emission=changed.emission, anomalies=anomalies, run_id=run_id)
-        for product in changed.emitted
-    ]
+    records = _records(slice_, organization, changed, anomalies, run_id)
     return Normalised(records=records, change=changed, anomalies=anomalies)
 
 
-def _record(
-    slice_: Slice, of: Finding | Named, product: str, *, emission: Emission, anomalies: Anomalies, run_id: str
-) -> Record:
-    emitted = emission.products[product]
-    org, usage = slice_.org, emitted.usage
-    start = slice_.window.start.astimezone(org.zone.tz)
-    return Record(
-        record_id=record_id(of.org_id, slice_, product),
-        revision=emitted.revision,
+def _records(slice_: Slice, of: Finding | Named, changed: Change, anomalies: Anomalies, run_id: str) -> list[Record]:
+    """Return the records to emit of a slice. What they have in common is computed once."""
+    org, window, emission = slice_.org, slice_.window, changed.emission
+    start, end = window.start.astimezone(org.zone.tz), window.end.astimezone(org.zone.tz)
+    id_of = _ids_of(of.org_id, slice_)
+    of_slice = partial(
+        Record,
         org=org.name,
         org_id=of.org_id,
         org_name=of.org_name,
         labels=org.labels,
         population=slice_.population,
-        product=product,
         granularity=org.granularity,
         timezone=org.zone.name,
         window_date=start.date(),
         window_start=start,
-        window_end=slice_.window.end.astimezone(org.zone.tz),
-        total_tests=usage.total_tests,
-        total_duration=usage.total_duration,
-        total_screenshots=usage.total_screenshots,
+        window_end=end,
         org_users=emission.users,
-        quality=emitted.quality,
-        anomalies=[anomaly.value for anomaly, products in anomalies.items() if not products or product in products],
         collected_at=emission.emitted_at,
         run_id=run_id,
-        extra=usage.extra or None,
     )
+    records = []
+    for product in changed.emitted:
+        emitted = emission.products[product]
+        usage = emitted.usage
+        record = of_slice(
+            record_id=id_of(product),
+            revision=emitted.revision,
+            product=product,
+            total_tests=usage.total_tests,
+            total_duration=usage.total_duration,
+            total_screenshots=usage.total_screenshots,
+            quality=emitted.quality,
+            anomalies=[anomaly.value for anomaly, products in anomalies.items() if not products or product in products],
+            extra=usage.extra or None,
+        )
+        records.append(record)
+    return records
+
+
+def _ids_of(org_id: str, slice_: Slice) -> Callable[[str], str]:
+    """Return the function that gives a product's record its id: the UUID (version 5) of a JSON list of its key."""
+    begun = _begun(org_id, slice_.population.value)
+    ends = f',"{_utc_text(slice_.window.start)}","{_utc_text(slice_.window.end)}"]'.encode()
+
+    def id_of(product: str) -> str:
+        digest = begun.copy()
+        digest.update(orjson.dumps(product) + ends)
+        hexed = digest.hexdigest()
+        variant = "89ab"[int(hexed[16], 16) & 3]  # the bits 10 in front, as RFC 9562 says; the version is 5
+        return f"{hexed[:8]}-{hexed[8:12]}-5{hexed[13:16]}-{variant}{hexed[17:20]}-{hexed[20:32]}"
+
+    return id_of
+
+
+@lru_cache(maxsize=256)
+def _begun(org_id: str, population: str) -> hashlib._Hash:
+    """Return the digest of what the keys of all records of an organization's population begin with."""
+    begin = orjson.dumps([org_id, population]).removesuffix(b"]") + b","
+    return hashlib.sha1(_NAMESPACE.bytes + begin, usedforsecurity=False)
 
 
 def _utc_text(instant: datetime) -> str:
-    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return instant.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING, Field, fields
 from typing import Any, get_type_hints
 
 from pydantic import TypeAdapter
@@ -51,15 +50,15 @@ def record_schema() -> dict[str, Any]:
         "title": "Usage record",
         "description": "One product's totals for one population of one organization in one window.",
         "type": "object",
-        "properties": {field.name: _property(field, types[field.name]) for field in fields(Record)},
-        "required": [field.name for field in fields(Record) if field.default is MISSING],
+        "properties": {name: _property(name, types[name]) for name in Record._fields},
+        "required": [name for name in Record._fields if name not in Record._field_defaults],
         "additionalProperties": False,
     }
 
 
-def _property(field: Field[Any], type_: Any) -> dict[str, Any]:
+def _property(name: str, type_: Any) -> dict[str, Any]:
     schema = TypeAdapter(type_).json_schema()
-    if field.default is None:
+    if name in Record._field_defaults:
         schema = schema["anyOf"][0]  # a line leaves the field out instead of null
     schema.pop("title", None)
-    return schema | {"description": _DESCRIPTIONS[field.name]} | _NARROWER.get(field.name, {})
+    return schema | {"description": _DESCRIPTIONS[name]} | _NARROWER.get(name, {})

@@ -7,10 +7,10 @@ the range. Decides nothing: `core.anomalies` does.
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
-from collector.core.anomalies import Anomalies, Past, anomalies, forget_before, past_of
+from collector.core.anomalies import Anomalies, History, anomalies, past_of
 from collector.core.emission import Emission
 from collector.core.finding import Finding
 from collector.core.ledger_entries import SliceKey
@@ -27,7 +27,7 @@ class _Recent:
     """The past of one population: all that is complete from four weeks before `since` on."""
 
     since: datetime
-    past: dict[datetime, Past] = field(default_factory=dict)
+    past: History
 
 
 class Baseline:
@@ -53,7 +53,7 @@ class Baseline:
             ),
             None,
         )
-        return anomalies(slice_.window, finding, past=list(recent.past.values()), twin=twin)
+        return anomalies(slice_.window, finding, past=recent.past, twin=twin)
 
     def note(self, slice_: Slice, emission: Emission) -> None:
         """Remember a complete slice as it now stands."""
@@ -63,31 +63,31 @@ class Baseline:
             self._seen.popitem(last=False)
         recent = self._recent.get((name, slice_.population))
         if recent is not None:
-            recent.past[start] = past_of(slice_.window, emission)
+            recent.past.add(past_of(slice_.window, emission))
             if len(recent.past) > 3 * _IN_FOUR_WEEKS[slice_.org.granularity]:
-                kept = forget_before(recent.past.values(), start)
                 recent.since = max(recent.since, start)
-                recent.past = {one.window.start: one for one in kept}
+                recent.past = recent.past.since(start)
 
     def _past(self, slice_: Slice, key: SliceKey) -> _Recent:
         name = (slice_.org.name, slice_.population)
         start = slice_.window.start
         recent = self._recent.get(name)
         if recent is None or start < recent.since:
-            loaded = self._load(slice_, key)
-            recent = _Recent(since=start, past=loaded | (recent.past if recent else {}))
-            self._recent[name] = recent
+            past = self._load(slice_, key)
+            for one in recent.past if recent else ():
+                past.add(one)
+            recent = self._recent[name] = _Recent(since=start, past=past)
         self._recent.move_to_end(name)
         while len(self._recent) > _REMEMBERED:
             self._recent.popitem(last=False)
         return recent
 
-    def _load(self, slice_: Slice, key: SliceKey) -> dict[datetime, Past]:
+    def _load(self, slice_: Slice, key: SliceKey) -> History:
         rows = self._ledger.recent(
             key.key, key.population, before=slice_.window.start, limit=_IN_FOUR_WEEKS[slice_.org.granularity]
         )
-        return {
-            row.start: past_of(Window(row.start, row.end), row.emission)
+        return History(
+            past_of(Window(row.start, row.end), row.emission)
             for row in rows
             if row.emission is not None and row.known.state is SliceState.COMPLETE
-        }
+        )

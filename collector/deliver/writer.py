@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from collector.core.anomalies import Anomalies
@@ -296,14 +296,14 @@ def _with_twins(outcomes: Sequence[SliceOutcome], keys: Sequence[SliceKey]) -> l
     both = dict.fromkeys(keys)
     for outcome, key in zip(outcomes, keys, strict=True):
         for population in outcome.slice.org.populations:
-            both.setdefault(replace(key, population=population))
+            both.setdefault(key._replace(population=population))
     return list(both)
 
 
 def _twins(outcome: SliceOutcome, key: SliceKey, rows: Mapping[SliceKey, SliceRow]) -> dict[Population, Emission]:
     """Return what was emitted of the org's other populations in the same window, where that is complete."""
     found = {
-        population: rows.get(replace(key, population=population))
+        population: rows.get(key._replace(population=population))
         for population in outcome.slice.org.populations
         if population is not outcome.slice.population
     }

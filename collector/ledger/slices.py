@@ -25,7 +25,7 @@ from collector.ledger.codec import (
     state_of,
 )
 from collector.ledger.schema import slice_
-from collector.ledger.statements import Insert, batches, insert_for
+from collector.ledger.statements import Insert, batches, execute_many, execute_plain, insert_for
 from collector.model import Population, Window
 
 _KEYS_PER_STATEMENT = 64  # PostgreSQL plans a UNION of many parts slowly; SQLite allows 500 parts
@@ -124,7 +124,7 @@ def rows(tx: Connection, slices: Sequence[SliceKey]) -> dict[SliceKey, SliceRow]
         for n in range(size):
             one = batch[min(n, len(batch) - 1)]
             values |= {f"org{n}": one.key, f"population{n}": POPULATION[one.population], f"start{n}": micros(one.start)}
-        found.update(map(_slice_row, tx.execute(_select_rows(size), values)))
+        found.update(map(_slice_row, execute_plain(tx, _select_rows(size), values)))
     return found
 
 
@@ -150,7 +150,7 @@ def recent(tx: Connection, key: int, population: Population, before: datetime, l
 def commit(tx: Connection, commits: Sequence[SliceCommit], *, file_id: int | None) -> None:
     """Write slices. If there is a file, slices with a new emission refer to it until it is sealed."""
     if commits:
-        tx.execute(_upsert(tx.dialect.name), [_values(commit, file_id) for commit in commits])
+        execute_many(tx, _upsert(tx.dialect.name), [_values(commit, file_id) for commit in commits])
 
 
 @cache

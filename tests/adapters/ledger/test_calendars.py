@@ -135,7 +135,7 @@ def test_a_calendar_keeps_its_start_when_it_is_registered_again(ledger: SqlLedge
 def test_going_back_to_the_old_calendar_is_refused_where_the_new_one_covers(ledger: SqlLedger, covered: int) -> None:
     register(ledger, moved(date(2026, 6, 4)))
     start = slice_at(covered, 0).start.replace(day=4, hour=4)
-    ledger.commit([commit(covered, 3, slice=replace(slice_at(covered, 3), start=start), end=day(4))], None)
+    ledger.commit([commit(covered, 3, slice=slice_at(covered, 3)._replace(start=start), end=day(4))], None)
     back = register(ledger, ACME)
     assert back == CalendarChanged(
         zone="America/New_York", granularity="day", rules=NEW_YORK.rules, covered_until=day(4)

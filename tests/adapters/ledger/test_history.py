@@ -155,7 +155,7 @@ def test_a_reset_slice_is_noticed_although_it_was_not_fetched(ledger: SqlLedger,
 def test_users_and_unknown_metrics_count_as_usage(ledger: SqlLedger, key: int) -> None:
     nothing = Emission(emitted_at=day(1), users=0, products=emission(0).products)
     new = emission(0).products["automation"]
-    minutes = replace(new, usage=replace(new.usage, extra={"totalMinutes": 3}))
+    minutes = new._replace(usage=replace(new.usage, extra={"totalMinutes": 3}))
     ledger.commit([commit(key, n, emission=nothing) for n in range(3)], None)
     assert look(ledger, key, recent_from=0).account.oldest_usage is None
     ledger.commit([commit(key, 2, emission=replace(nothing, products={"automation": minutes}))], None)
