@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 
@@ -38,14 +39,18 @@ class EventLog:
 
     def __init__(self, *, retries: bool = True, time_s: Callable[[], float] = time.monotonic) -> None:
         self._retries = retries
+        self._debugs = log.is_enabled_for(logging.DEBUG)
         self._repeats = Repeats(_RETRIES_EVERY_S, kinds=_RETRY_KINDS, time_s=time_s)
 
     def __call__(self, event: Event) -> None:
         """Log one event."""
-        if isinstance(event, RetryScheduled):
-            self._log_retry(event)
-        else:
-            _log(event)
+        match event:
+            case RetryScheduled():
+                self._log_retry(event)
+            case RequestEnded() | SliceOutcome(state=SliceState.COMPLETE) | OrgPlanned() if not self._debugs:
+                pass  # most events of a run: nobody reads their lines, so they are not even begun
+            case _:
+                _log(event)
 
     def _log_retry(self, retry: RetryScheduled) -> None:
         reason = retry.reason.code

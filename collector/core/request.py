@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 from enum import StrEnum
+from functools import cache
 
 from collector.model import ApiRequest, Slice
 
 PATH = "/insights/api/v3/public/usage-report/summary"
 MAX_SPAN = timedelta(days=90)  # of elapsed time; the OpenAPI document's limit, the guide's is 92
-_WIRE = "%Y-%m-%d %H:%M:%S"
 
 
 class RangeEnd(StrEnum):
@@ -42,9 +42,10 @@ def build_request(slice_: Slice, *, range_end: RangeEnd, max_span: timedelta = M
 
 
 def _wall_clock(instant: datetime, offset: timedelta) -> str:
-    return instant.astimezone(timezone(offset)).strftime(_WIRE)
+    return instant.astimezone(timezone(offset)).replace(tzinfo=None).isoformat(sep=" ", timespec="seconds")
 
 
+@cache
 def _offset_text(offset: timedelta) -> str:
     minutes, seconds = divmod(int(offset.total_seconds()), 60)
     if seconds:

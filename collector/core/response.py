@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 
 from collector.core.answer import answer_of
 from collector.core.statuses import failure_of
@@ -44,11 +45,16 @@ def clock_skew(reply: Reply, *, now: datetime) -> timedelta | None:
     Negative if ours is behind; None if the header is missing or invalid. A cache adds the `Age` of its answer.
     """
     try:
-        date = parsedate_to_datetime(reply.headers.get("date", ""))
         age = timedelta(seconds=int(reply.headers.get("age", "0")))
-        return now - (date.replace(tzinfo=date.tzinfo or UTC) + age)
+        return now - (_date(reply.headers.get("date", "")) + age)
     except (ValueError, IndexError, OverflowError):
         return None
+
+
+@lru_cache(maxsize=16)  # many answers have the same second
+def _date(header: str) -> datetime:
+    date = parsedate_to_datetime(header)
+    return date.replace(tzinfo=date.tzinfo or UTC)
 
 
 def parse_retry_after(value: str | None, *, now: datetime) -> float | None:

@@ -73,23 +73,26 @@ class Dispatcher:
         self._rng = rng
         self._in_flight = 0
         self._untrusted_in_flight = 0
-        self._timeouts: dict[asyncio.Timeout, bool] = {}  # of the requests under way, and whether each has left
+        self._requests: dict[asyncio.Task[None], bool] = {}  # under way, and whether each has left
+        self._cut_off: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
         self.stopping = False  # nothing more is sent
 
     def stop(self) -> None:
         """Send nothing more; requests under way go on, except those that have not left: they may never do."""
         self.stopping = True
-        self._end([timeout for timeout, has_left in self._timeouts.items() if not has_left])
+        self._end([task for task, has_left in self._requests.items() if not has_left])
         self._changed.set()
 
     def cut(self) -> None:
         """End the requests that are under way."""
-        self._end(list(self._timeouts))
+        self._end(list(self._requests))
 
-    def _end(self, timeouts: Iterable[asyncio.Timeout]) -> None:
-        for timeout in timeouts:
-            timeout.reschedule(asyncio.get_running_loop().time())
+    def _end(self, tasks: Iterable[asyncio.Task[None]]) -> None:
+        for task in tasks:
+            if task not in self._cut_off:
+                self._cut_off.add(task)
+                task.cancel()
 
     def wind_up(self) -> None:
         """Begin no new slice: what was begun goes on to its end, retries included."""
@@ -226,23 +229,26 @@ class Dispatcher:
     async def _send(self, lane: Lane, fetch: SliceFetch, request: ApiRequest, permit: Permit) -> Answer | Failure:
         if self.stopping:
             return STOPPED
-        loop = asyncio.get_running_loop()
+        loop, task = asyncio.get_running_loop(), _this_task()
 
         def sent() -> None:
-            self._timeouts[timeout] = True
+            self._requests[task] = True
             lane.sent(fetch, loop.time())
             permit.sent(loop.time())
             self._board.put(lane, loop.time())  # when the next may leave is known now
             self._changed.set()
 
+        self._requests[task] = False
         try:
-            async with asyncio.timeout(None) as timeout:
-                self._timeouts[timeout] = False
-                reply = await self._transport.fetch(lane.org, request, on_sent=sent)
-        except TimeoutError:
+            reply = await self._transport.fetch(lane.org, request, on_sent=sent)
+        except asyncio.CancelledError:
+            if task not in self._cut_off:
+                raise
+            task.uncancel()
             return STOPPED
         finally:
-            self._timeouts.pop(timeout, None)
+            del self._requests[task]
+            self._cut_off.discard(task)
         if not isinstance(reply, Reply):
             return reply
         if wrong := self._hosts.wrong_clock(lane, reply, self._clock.now()):
@@ -260,6 +266,13 @@ class Dispatcher:
             self._emit(step)
             if isinstance(step, SliceOutcome):
                 await self._deliver(step)
+
+
+def _this_task() -> asyncio.Task[None]:
+    task = asyncio.current_task()
+    if task is None:
+        raise RuntimeError("a request is sent outside a task")
+    return task
 
 
 def _name(result: Answer | Failure | Postponed) -> str:

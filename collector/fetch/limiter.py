@@ -84,7 +84,11 @@ class Limiter:
 
     def count(self, now: float) -> None:
         """Count a request that leaves now."""
-        insort(self._log, now)
+        log = self._log
+        if log and now < log[-1]:
+            insort(log, now)
+        else:
+            log.append(now)
 
     def _forget(self, now: float) -> None:
         """Drop the requests that have left the window."""
