@@ -50,19 +50,18 @@ class _Exchange:
 
 
 _EXCHANGE: ContextVar[_Exchange] = ContextVar("exchange")  # of the request that a task sends
+_USED = WeakSet[asyncio.BaseProtocol]()  # connections that have served a request
 
 
 class _Request(aiohttp.ClientRequest):
-    """Notes what is known of a request when it leaves. aiohttp's tracing would say it, in a fifth of a request's time."""
-
-    used = WeakSet[asyncio.BaseProtocol]()  # connections that have served a request
+    """Notes what is known of a request when it leaves. With aiohttp's tracing, each request takes a fifth longer."""
 
     async def send(self, conn: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
         """Send it; return when it has left."""
         exchange, protocol = _EXCHANGE.get(), conn.protocol
-        exchange.reused = protocol in self.used
+        exchange.reused = protocol in _USED
         if protocol is not None:
-            self.used.add(protocol)
+            _USED.add(protocol)
         response = await super().send(conn)
         exchange.on_sent()
         return response
