@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, ValidationError
+from msgspec import UNSET, DecodeError, Meta, Struct, UnsetType, ValidationError, field
+from msgspec.json import Decoder
 
 from collector.core.json_body import MOST_VALUES, has_too_many_values, repeats_a_key
 from collector.core.statuses import BOM
@@ -19,63 +20,58 @@ from collector.errors import Broken, Failure, RefusalReason, Refused
 from collector.model import Answer, ApiRequest, ProductUsage
 
 DOCUMENTED_PRODUCTS = ("automation", "app-automation", "hyperexecute", "realtime", "realdevice", "smartui")
-_TESTS = {"totalTests": "total_tests", "totalDuration": "total_duration"}
-_DOCUMENTED_METRICS = dict.fromkeys(DOCUMENTED_PRODUCTS, _TESTS) | {
-    "smartui": {"totalScreenshots": "total_screenshots"}
+_TESTS = ("totalTests", "totalDuration")
+_DOCUMENTED_METRICS: dict[str, tuple[str, ...]] = dict.fromkeys(DOCUMENTED_PRODUCTS, _TESTS) | {
+    "smartui": ("totalScreenshots",)
 }
-_ABSENT = -1  # the value of a count that was not sent: a sent one is never negative
+_METRICS = (*_TESTS, "totalScreenshots")  # the documented ones of any product
+_MOST = 2**63 - 1  # of a count
 _LONGEST_NAME = 1024
 # Bounds far beyond what is documented: an answer is kept in memory until it is written, and in the ledger for good.
 _MOST_PRODUCTS = 1000
 _MOST_METRICS = 100  # undocumented ones of a product
 _MOST_EXTRA = 16 * 1024  # bytes of all undocumented metrics of an answer, as JSON
-_OTHER_KEYS = 6  # status, data, metadata, products, and the organization's id and name
+_OTHER_KEYS = 12  # status, data, metadata, products, the organization's id and name, and the metadata's that must be
 # An escape in a JSON text. The group is one that can't be stored: NUL in PostgreSQL, half a surrogate pair in UTF-8.
 _ESCAPE = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u0000|u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
     re.DOTALL,
 )
+# In msgspec's messages: a place by names of documented fields, with `[...]` for others; and the field that is missing.
+_PLACE = re.compile(r" - at (?:`key` in )?`\$\.([^`]*)`$")
+_MISSING = re.compile(r"^Object missing required field `(\w+)`")
 
-Count = Annotated[int, Field(strict=True, ge=0, le=2**63 - 1)]
-Text = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=256)]
+Count = Annotated[int, Meta(ge=0, le=_MOST)]
+Text = Annotated[str, Meta(min_length=1, max_length=256)]
+Product = dict[str, Any]  # its metrics
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(hide_input_in_errors=True)
-
-
-class _Organization(_Strict):
+class _Organization(Struct):
     id: Text
-    name: Annotated[str, Field(strict=True)]
+    name: str
 
 
-class _Metadata(_Strict):
+class _Metadata(Struct, kw_only=True):
     type: Text
-    total_users: Count = Field(alias="totalUsers")
-    from_: Text = Field(alias="from")
+    total_users: Count = field(name="totalUsers")
+    from_: Text = field(name="from")
     to: Text
     timezone: Text
     organization: _Organization
-    partial: Annotated[bool, Field(strict=True)] = False
+    partial: bool | UnsetType = UNSET
 
 
-class _Product(_Strict):
-    model_config = ConfigDict(hide_input_in_errors=True, extra="allow")
-    __pydantic_extra__: dict[str, JsonValue] = Field(init=False)
-    # Null is not the documented shape. `model_fields_set` can't show what is absent: it has the names of extras, too.
-    total_tests: Count = Field(default=_ABSENT, alias="totalTests")
-    total_duration: Count = Field(default=_ABSENT, alias="totalDuration")
-    total_screenshots: Count = Field(default=_ABSENT, alias="totalScreenshots")
-
-
-class _Data(_Strict):
+class _Data(Struct):
     metadata: _Metadata
-    products: Annotated[dict[Text, _Product], Field(max_length=_MOST_PRODUCTS)]
+    products: Annotated[dict[Text, Product], Meta(max_length=_MOST_PRODUCTS)]
 
 
-class _Body(_Strict):
+class _Body(Struct):
     status: Literal["success"]
     data: _Data
+
+
+_parse = Decoder(_Body).decode
 
 
 def answer_of(body: bytes, request: ApiRequest, *, pinned_org_id: str | None) -> Answer | Failure:
@@ -86,9 +82,11 @@ def answer_of(body: bytes, request: ApiRequest, *, pinned_org_id: str | None) ->
             code="shape", message=f"a 200 with more than {MOST_VALUES:,} values, which no documented answer has"
         )
     try:
-        data = _Body.model_validate_json(body).data
+        data = _parse(body).data
     except ValidationError as error:
         return _not_the_documented_shape(error)
+    except (DecodeError, UnicodeDecodeError, RecursionError):
+        return Broken(code="not_json", message="the body of a 200 is not JSON: it is a gateway's page, or was cut off")
     metadata = data.metadata
     if broken := _other_echo(metadata, request) or _odd_products(data.products) or _ambiguous(body, data):
         return broken
@@ -105,7 +103,7 @@ def answer_of(body: bytes, request: ApiRequest, *, pinned_org_id: str | None) ->
         org_name=metadata.organization.name[:_LONGEST_NAME],  # it is for people: no number is lost for it
         users=metadata.total_users,
         products={name: _usage(product) for name, product in data.products.items()},
-        partial=metadata.partial,
+        partial=metadata.partial is True,
     )
 
 
@@ -130,17 +128,28 @@ def _other_echo(metadata: _Metadata, request: ApiRequest) -> Broken | None:
     return None
 
 
-def _odd_products(products: Mapping[str, _Product]) -> Broken | None:
+def _odd_products(products: Mapping[str, Product]) -> Broken | None:
+    extras = []
     for name, product in products.items():
-        documented = _DOCUMENTED_METRICS.get(name, {})
-        if missing := [metric for metric, field in documented.items() if getattr(product, field) == _ABSENT]:
-            return Broken(code="shape", message=f"the product `{name}` has no {' and no '.join(missing)}")
-        if not product.model_fields_set:
+        documented = _DOCUMENTED_METRICS.get(name, ())
+        known = 0
+        for metric in _METRICS:
+            if metric in product:
+                value = product[metric]
+                if type(value) is not int or not 0 <= value <= _MOST:  # a boolean is an int, too
+                    return _other_shape(f"data.products.*.{metric}")
+                known += 1
+            elif metric in documented:
+                missing = [one for one in documented if one not in product]
+                return Broken(code="shape", message=f"the product `{name}` has no {' and no '.join(missing)}")
+        if not product:
             return Broken(code="shape", message="a product has no metric at all")
-    return _odd_extra([product.__pydantic_extra__ for product in products.values() if product.__pydantic_extra__])
+        if known < len(product):
+            extras.append(_extra(product))
+    return _odd_extra(extras) if extras else None
 
 
-def _odd_extra(extras: Sequence[Mapping[str, JsonValue]]) -> Broken | None:
+def _odd_extra(extras: Sequence[Mapping[str, Any]]) -> Broken | None:
     if any(len(extra) > _MOST_METRICS for extra in extras):
         return Broken(code="shape", message=f"a product has more than {_MOST_METRICS} undocumented metrics")
     try:
@@ -158,8 +167,8 @@ def _odd_extra(extras: Sequence[Mapping[str, JsonValue]]) -> Broken | None:
 def _ambiguous(body: bytes, data: _Data) -> Broken | None:
     """Return a failure if a key stands twice in an object: which of the two values is meant, nobody can know."""
     metadata, organization = data.metadata, data.metadata.organization
-    keys = _OTHER_KEYS + len(metadata.model_fields_set)
-    keys += sum(1 + len(product.model_fields_set) for product in data.products.values())
+    keys = _OTHER_KEYS + (metadata.partial is not UNSET)
+    keys += sum(1 + len(product) for product in data.products.values())
     texts = (metadata.from_, metadata.to, metadata.timezone, organization.id, organization.name)
     if not repeats_a_key(body, keys=keys, texts=texts):
         return None
@@ -168,31 +177,28 @@ def _ambiguous(body: bytes, data: _Data) -> Broken | None:
     )
 
 
-def _usage(product: _Product) -> ProductUsage:
+def _usage(product: Product) -> ProductUsage:
+    get = product.get
+    tests, duration, screenshots = get("totalTests"), get("totalDuration"), get("totalScreenshots")
+    known = (tests is not None) + (duration is not None) + (screenshots is not None)
+    if known == len(product):
+        return ProductUsage(total_tests=tests, total_duration=duration, total_screenshots=screenshots)
     return ProductUsage(
-        total_tests=_known(product.total_tests),
-        total_duration=_known(product.total_duration),
-        total_screenshots=_known(product.total_screenshots),
-        extra=product.__pydantic_extra__,
+        total_tests=tests, total_duration=duration, total_screenshots=screenshots, extra=_extra(product)
     )
 
 
-def _known(count: int) -> int | None:
-    return None if count == _ABSENT else count
+def _extra(product: Product) -> dict[str, Any]:
+    """Return the metrics that no document names."""
+    return {name: value for name, value in product.items() if name not in _METRICS}
 
 
 def _not_the_documented_shape(error: ValidationError) -> Broken:
     """Return a failure that names the place of the first error, by documented names only."""
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    if first["type"] == "json_invalid":
-        return Broken(code="not_json", message="the body of a 200 is not JSON: it is a gateway's page, or was cut off")
-    known = {"status", "data", "metadata", "organization", "products", *_BY_ALIAS}
-    place = ".".join(str(part) if part in known else "*" for part in first["loc"]) or "the body"
+    text = str(error)
+    found = [at[1] for at in (_PLACE.search(text), _MISSING.match(text)) if at]
+    return _other_shape(".".join(found).replace("[...]", ".*") or "the body")
+
+
+def _other_shape(place: str) -> Broken:
     return Broken(code="shape", message=f"a 200 without the documented shape, at {place}")
-
-
-_BY_ALIAS = frozenset(
-    field_.alias or name
-    for model in (_Body, _Data, _Metadata, _Organization, _Product)
-    for name, field_ in model.model_fields.items()
-)

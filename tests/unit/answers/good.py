@@ -123,10 +123,9 @@ GOOD = (
         body=success({"organization": {"id": "12345", "name": "Acme Corp", "plan": {"tier": 3}}}),
         answer=ANSWER,
     ),
-    Good(name="NaN in an ignored key", body=success(load=float("nan")), answer=ANSWER),
     Good(
         name="nesting in an ignored key",
-        body=success(deep="@").replace(b'"@"', b"[" * 100 + b"]" * 100),
+        body=success(deep="@").replace(b'"@"', b"[" * 300 + b"]" * 300),
         answer=ANSWER,
     ),
     Good(name="no users", body=success({"totalUsers": 0}), answer=replace(ANSWER, users=0)),
