@@ -111,11 +111,14 @@ class WriteQueue:
         batch: list[SliceOutcome] = []
         until, records = None, 0
         while len(batch) < _BATCH and records < _RECORDS:
-            try:
-                async with asyncio.timeout_at(until):
-                    item = await self._queue.get()
-            except TimeoutError:
-                break
+            if self._queue.empty():
+                try:
+                    async with asyncio.timeout_at(until):
+                        item = await self._queue.get()
+                except TimeoutError:
+                    break
+            else:
+                item = self._queue.get_nowait()
             match item:
                 case None:
                     return batch, None, True
