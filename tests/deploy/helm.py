@@ -1,0 +1,41 @@
+"""Our chart as Helm's own engine renders it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+from tests.deploy.manifests import Built
+
+ROOT = Path(__file__).parents[2]
+HELM = ROOT / "deploy" / "helm"
+CHART = HELM / "usage-collector"
+
+
+def helm(*args: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run a helm command in another process, at the top of the repository."""
+    command = [sys.executable, "-m", "tests.deploy.helm_command", *map(str, args)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def template(*args: str | Path, name: str = "usage-collector") -> Built:
+    """Render our chart in the namespace of the overlays."""
+    done = helm("template", name, CHART, "-n", "usage-collector", *args)
+    assert done.returncode == 0, done.stderr
+    return Built(tuple(one for one in yaml.safe_load_all(done.stdout) if one))
+
+
+def notes(*args: str | Path) -> str:
+    done = helm("template", "usage-collector", CHART, "-n", "usage-collector", "--notes", *args)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def refusal(*args: str | Path) -> str:
+    """Return the message with which helm refuses those values."""
+    done = helm("template", "usage-collector", CHART, *args)
+    assert done.returncode == 1, done.stdout
+    return done.stderr
