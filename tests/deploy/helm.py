@@ -15,15 +15,18 @@ HELM = ROOT / "deploy" / "helm"
 CHART = HELM / "usage-collector"
 
 
-def helm(*args: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run a helm command in another process, at the top of the repository."""
-    command = [sys.executable, "-m", "tests.deploy.helm_command", *map(str, args)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+def helm(*args: str | Path, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """Run a helm command in another process."""
+    command = [sys.executable, str(Path(__file__).with_name("helm_command.py")), *map(str, args)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
 
 
-def template(*args: str | Path, name: str = "usage-collector") -> Built:
+def template(*args: str | Path, name: str = "usage-collector", chart: Path = CHART) -> Built:
     """Render our chart in the namespace of the overlays."""
-    done = helm("template", name, CHART, "-n", "usage-collector", *args)
+    return objects_of(helm("template", name, chart, "-n", "usage-collector", *args))
+
+
+def objects_of(done: subprocess.CompletedProcess[str]) -> Built:
     assert done.returncode == 0, done.stderr
     return Built(tuple(one for one in yaml.safe_load_all(done.stdout) if one))
 

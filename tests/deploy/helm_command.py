@@ -1,4 +1,4 @@
-"""`helm template` and `helm lint` by Helm's own engine, as far as the tests need them.
+"""`helm template`, `lint` and `package` by Helm's own engine, as far as the tests need them.
 
 The engine is a Go library. Only this process loads it, so that no test has Go's threads and signals beside it.
 """
@@ -18,18 +18,21 @@ Values = dict[str, Any]
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser("helm")
     commands = parser.add_subparsers(dest="command", required=True)
-    for command in ("template", "lint"):
+    for command, run in (("template", render), ("upgrade", render), ("lint", lint), ("package", package)):
         sub = commands.add_parser(command, allow_abbrev=False)
-        if command == "template":
+        sub.set_defaults(run=run)
+        if run is render:
             sub.add_argument("name")
+            sub.add_argument("--notes", action="store_true")
+            sub.add_argument("--install", action="store_true")
         sub.add_argument("chart")
+        sub.add_argument("-d", "--destination", default=".")
         sub.add_argument("-n", "--namespace", default="default")
         sub.add_argument("-f", "--values", action="append", default=[], type=Path)
         sub.add_argument("--set", action="append", default=[])
-        sub.add_argument("--notes", action="store_true")
     args = parser.parse_args(argv)
     try:
-        return lint(args) if args.command == "lint" else render(args)
+        return int(args.run(args))
     except helm_python.HelmError as error:
         print(f"Error: {error}", file=sys.stderr)  # noqa: T201
         return 1
@@ -70,6 +73,11 @@ def lint(args: argparse.Namespace) -> int:
     for message in report["messages"]:
         print(f"{message['severity']} {message['path']}: {message['error']}")  # noqa: T201
     return 1 if report["errors"] else 0
+
+
+def package(args: argparse.Namespace) -> int:
+    print(helm_python.package(args.chart, destination=args.destination))  # noqa: T201
+    return 0
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import re
+import tarfile
 import textwrap
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from collector import __version__
 from collector.config import LoadedConfig, load
 from tests.deploy.helm import CHART, HELM, helm, notes, refusal, template
 from tests.deploy.manifests import KUBERNETES, OVERLAYS, Built, Object, built_with, leaves
+from tests.deploy.support import assert_taken
 from tests.deploy.test_kubernetes import VERSIONS
 from tests.support.monitoring import PROMETHEUS
 
@@ -98,7 +100,7 @@ def compared(built: Built) -> dict[str, Object]:
     """Each object by kind and name, without what is Helm's or kustomize's own."""
     objects = {}
     for one in built.objects:
-        if one["kind"] == "Namespace":  # helm makes it, or its user
+        if one["kind"] == "Namespace" or is_test(one):  # Helm's user makes the namespace
             continue
         same = without_own(with_range(one, built))
         name = f"{same['kind']} {same['metadata']['name']}"
@@ -106,6 +108,10 @@ def compared(built: Built) -> dict[str, Object]:
         objects[name] = same
     objects.pop("ConfigMap usage-collector-backfill", None)
     return objects
+
+
+def is_test(one: Object) -> bool:
+    return bool(one["metadata"].get("annotations", {}).get("helm.sh/hook") == "test")
 
 
 def with_range(one: Object, built: Built) -> Object:
@@ -151,6 +157,17 @@ def test_every_object_is_valid(overlays: tuple[str, ...], version: str) -> None:
 def test_chart_is_linted_without_a_warning(overlays: tuple[str, ...]) -> None:
     done = helm("lint", CHART, "-n", "usage-collector", *WAYS[overlays])
     assert (done.returncode, done.stdout) == (0, "1 Chart.yaml: icon is recommended\n"), done.stderr
+
+
+def test_archive_of_a_release_is_the_whole_chart(tmp_path: Path) -> None:
+    """Also the rules, which are links here."""
+    archive = Path(helm("package", CHART, "-d", tmp_path).stdout.strip())
+    assert archive.name == f"usage-collector-{__version__}.tgz"
+    with tarfile.open(archive) as files:
+        assert all(file.isfile() for file in files)
+    for way in (EXAMPLE, SHARDED):
+        args = (*way, *BACKFILL, "--set", "prometheusRule.enabled=true,pushgateway.url=http://push:9091")
+        assert template(*args, chart=archive) == template(*args)
 
 
 def test_version_is_the_collector_s() -> None:
@@ -332,6 +349,25 @@ def test_notes_name_objects_that_there_are(overlays: tuple[str, ...]) -> None:
     assert ("backfill" in text) == (len(overlays) == 2)
 
 
+@each_way
+def test_helm_test_checks_the_same_pod_s_config_and_secrets(overlays: tuple[str, ...]) -> None:
+    built = rendered(*WAYS[overlays])
+    (test,) = [one for one in built.objects if is_test(one)]
+    (container,) = test["spec"]["containers"]
+    assert_taken(container["args"])
+    assert container["args"][0] == "check"
+    pod = built.pods[0]
+    assert container["volumeMounts"] == pod["containers"][0]["volumeMounts"]
+    volumes = {volume["name"]: volume for volume in test["spec"]["volumes"]}
+    for name in ("config", "credentials"):
+        assert volumes[name] in pod["volumes"]
+    assert volumes.keys() == {mount["name"] for mount in container["volumeMounts"]}
+    assert {name: test["spec"][name] for name in ("securityContext", "restartPolicy")} == {
+        "securityContext": pod["securityContext"],
+        "restartPolicy": "Never",
+    }
+
+
 # ---- Prometheus' operator
 
 
@@ -421,6 +457,11 @@ def test_pods_are_placed_and_limited_as_the_values_say(tmp_path: Path) -> None:
     assert [rule["ports"][0]["port"] for rule in policy["egress"]] == [53]
     for one in built.objects:
         kubernetes_validate.validate(one, VERSIONS[-1], strict=True)
+
+
+def test_another_chart_may_depend_on_this_one() -> None:
+    """Then Helm hands its `global` down."""
+    assert rendered(*EXAMPLE, "--set", "global.registry=registry.example.com") == rendered(*EXAMPLE)
 
 
 def test_image_may_be_a_tag_if_the_user_says_so() -> None:

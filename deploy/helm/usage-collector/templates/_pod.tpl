@@ -1,11 +1,11 @@
 {{/*
 The pod of every way to run it. A dict:
   root        .
-  component   collect, serve or backfill: the value of the label
+  component   collect, serve, backfill or check: the value of the label
   args        the arguments of the container
   sharded     one pod for each shard, on different nodes. Else all pods are on one node: the ledger is a file on one
               volume, and its locks work on one node only
-  claim       the claim for /data. Without it, the workload makes one
+  claim       the claim for /data. Without it, a StatefulSet makes one for each pod, and a check needs none
 */}}
 {{- define "usage-collector.pod" -}}
 {{- $values := .root.Values -}}
@@ -101,6 +101,11 @@ spec:
     {{- with .claim }}
     - name: data
       persistentVolumeClaim: {claimName: {{ . }}}
+    {{- else }}
+    {{- if not $serve }}
+    - name: data
+      emptyDir: {sizeLimit: 64Mi}
+    {{- end }}
     {{- end }}
     - name: tmp
       emptyDir: {sizeLimit: 64Mi}
