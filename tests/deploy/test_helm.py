@@ -7,6 +7,7 @@ import json
 import re
 import tarfile
 import textwrap
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,10 @@ from typing import Any
 import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
 import yaml
+from click.testing import CliRunner
 
 from collector import __version__
+from collector.cli.main import cli
 from collector.config import LoadedConfig, load
 from tests.deploy.helm import CHART, HELM, helm, notes, refusal, template
 from tests.deploy.manifests import KUBERNETES, OVERLAYS, Built, Object, built_with, leaves
@@ -187,7 +190,7 @@ def test_changed_variables_restart_pods_and_a_changed_config_doesn_t(way: tuple[
     """As kustomize's hash in the name of one ConfigMap; `serve` reloads the other."""
     before = pods_of(*way)
     assert pods_of(*way, "--set", "env.COLLECTOR_LOG__LEVEL=debug") != before
-    assert pods_of(*way, "--set", "proxy.url=http://proxy:3128") != before
+    assert pods_of(*way, "--set", "pushgateway.url=http://push:9091") != before
     changed = (*way, "--set", "config.log.level=debug", "--set", "orgs[0].name=other")
     assert pods_of(*changed) == before
     config = [one.named("ConfigMap", "usage-collector") for one in (rendered(*way), rendered(*changed))]
@@ -238,6 +241,30 @@ def test_values_and_schema_have_the_same_keys() -> None:
     assert schema["properties"]["pod"]["additionalProperties"] is False
 
 
+def test_config_has_the_keys_that_the_collector_knows() -> None:
+    """So a misspelt one is refused before a pod starts. A key that is new in the collector is new in the schema."""
+    chart = json.loads((CHART / "values.schema.json").read_text())
+    config = CliRunner().invoke(cli, ["schema", "config"]).output
+    ours = json.loads(config)
+    theirs = chart["properties"]["config"]
+    assert set(key_paths(theirs, chart)) == set(key_paths(ours, ours))
+    orgs = {"properties": ours["$defs"]["OrgSettings"]["properties"]}
+    assert set(key_paths(chart["definitions"]["orgs"]["items"], chart)) == set(key_paths(orgs, ours))
+
+
+def key_paths(schema: Any, root: Object, path: str = "") -> Iterator[str]:
+    """Each key that a schema allows, with those below it."""
+    if schema is True:
+        return
+    for one in (schema, *schema.get("anyOf", [])):
+        if "$ref" in one:
+            _, place, name = one["$ref"].split("/")
+            yield from key_paths(root[place][name], root, path)
+        for key, below in one.get("properties", {}).items():
+            yield f"{path}.{key}"
+            yield from key_paths(below, root, f"{path}.{key}")
+
+
 NAME = "orgs[0].name=acme"
 IMAGE = "image.repository=registry.example.com/c,image.tag=main"
 
@@ -257,6 +284,15 @@ IMAGE = "image.repository=registry.example.com/c,image.tag=main"
             r"backfill.from \(2026-03-01\) is later than backfill.to \(2026-02-01\)",
         ),
         (f"{IMAGE},{NAME},prometheusRule.enabled=true", r"prometheusRule with mode: cronjob needs pushgateway.url"),
+        (f"{IMAGE},{NAME},podMonitor.enabled=true", r"podMonitor is for the modes service and sharded"),
+        (f"{IMAGE},{NAME},proxy.url=http://p:3128", r"Set proxy.to: where it is"),
+        (
+            f"{IMAGE},{NAME},mode=sharded,postgresql.url=postgresql://c@db:5432/c,persistence.existingClaim=mine",
+            r"persistence.existingClaim is for one pod",
+        ),
+        (f"{IMAGE},{NAME},config.outptu.path=/data", r"at '/config': additional properties 'outptu' not allowed"),
+        (f"{IMAGE},{NAME},config.api.timeuot=9s", r"at '/config/api': additional properties 'timeuot' not allowed"),
+        (f"{IMAGE},{NAME},orgs[0].lables.a=b", r"at '/orgs/0': additional properties 'lables' not allowed"),
         (f"{IMAGE},{NAME},schedule=@daily", r"additional properties 'schedule' not allowed"),
         (f"{IMAGE},{NAME},image.tga=1", r"at '/image': additional properties 'tga' not allowed"),
         (f"{IMAGE},{NAME},pod.hostNetwork=true", r"at '/pod': additional properties 'hostNetwork' not allowed"),
@@ -278,13 +314,16 @@ def test_wrong_values_are_refused_with_what_to_do(wrong: str, message: str) -> N
         "orgs[0].access_key=hunter2",
         "orgs[0].token=hunter2",
         "config.orgs[0].name=b,config.orgs[0].token=hunter2",
+        "orgs[0].token_env=ACME,env.ACME=hunter2",
         "postgresql.url=postgresql://collector:hunter2@db/collector",
+        "postgresql.url=postgresql://collector:hunter2/@@db:5432/collector",
+        "config.state.url=postgresql://db/collector?user=collector&password=hunter2",
+        "env.COLLECTOR_STATE__URL=postgresql://collector:hunter2@db/collector",
     ],
 )
 def test_secret_in_the_values_is_refused_and_not_shown(secret: str) -> None:
-    """Helm keeps all values in the release, and a ConfigMap is no place for secrets."""
     message = refusal("--set", f"{IMAGE},{NAME},{secret}")
-    assert "Put it into the Secret" in message
+    assert "Put it into the Secret: " in message
     assert "hunter2" not in message
 
 

@@ -48,6 +48,21 @@ labels:
 {{- merge (dict) .Values.env $env | toYaml -}}
 {{- end }}
 
+{{/* Secrets in values: Helm keeps all values in the release, and a ConfigMap is readable for more people than a Secret. */}}
+{{- define "usage-collector.checkSecrets" -}}
+{{- $env := .Values.env }}
+{{- range list .Values.postgresql.url (.Values.config.state | default dict).url $env.COLLECTOR_STATE__URL }}
+{{- if regexMatch "://[^/@?]*:.*@|[?&]password=" (. | default "") }}
+{{- fail "The URL of the ledger contains a password. Put it into the Secret: postgresql.passwordFile is its file." }}
+{{- end }}
+{{- end }}
+{{- range concat .Values.orgs (.Values.config.orgs | default list) }}
+{{- if or .access_key .token (get $env (.access_key_env | default "")) (get $env (.token_env | default "")) }}
+{{- fail (printf "The org %s has its secret in the values. Put it into the Secret: access_key_file or token_file is its file." .name) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{/* Values that are each right and don't fit together. */}}
 {{- define "usage-collector.check" -}}
 {{- with .Values }}
@@ -66,13 +81,18 @@ labels:
 {{- if gt .backfill.from .backfill.to }}
 {{- fail (printf "backfill.from (%s) is later than backfill.to (%s)." .backfill.from .backfill.to) }}
 {{- end }}
-{{- if regexMatch "://[^/@]*:[^/@]*@" .postgresql.url }}
-{{- fail "postgresql.url contains a password. Put it into the Secret (postgresql.passwordFile), not into values." }}
+{{- if and (eq .mode "sharded") .persistence.existingClaim }}
+{{- fail "persistence.existingClaim is for one pod. mode: sharded makes a claim for each: leave existingClaim out." }}
 {{- end }}
-{{- range concat .orgs (.config.orgs | default list) }}
-{{- if or .access_key .token }}
-{{- fail (printf "The org %s contains a secret. Put it into the Secret and name its file: access_key_file or token_file." .name) }}
+{{- range $name := list "postgresql" "proxy" "pushgateway" }}
+{{- with index $.Values $name }}
+{{- if and .url (not .to) }}
+{{- fail (printf "Set %s.to: where it is. The network policy lets pods connect only to that." $name) }}
 {{- end }}
+{{- end }}
+{{- end }}
+{{- if and .podMonitor.enabled (eq .mode "cronjob") }}
+{{- fail "podMonitor is for the modes service and sharded. A CronJob pushes its metrics: set pushgateway.url." }}
 {{- end }}
 {{- if and .prometheusRule.enabled (eq .mode "cronjob") (not .pushgateway.url) }}
 {{- fail "prometheusRule with mode: cronjob needs pushgateway.url: without it a CronJob has no metrics." }}
