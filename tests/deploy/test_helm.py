@@ -162,6 +162,11 @@ def test_chart_is_linted_without_a_warning(overlays: tuple[str, ...]) -> None:
     assert (done.returncode, done.stdout) == (0, "1 Chart.yaml: icon is recommended\n"), done.stderr
 
 
+def test_chart_alone_is_linted_without_an_error() -> None:
+    """As `ct lint` does it: without values, of which some have no default."""
+    assert helm("lint", CHART).returncode == 0
+
+
 def test_archive_of_a_release_is_the_whole_chart(tmp_path: Path) -> None:
     """Also the rules, which are links here."""
     archive = Path(helm("package", CHART, "-d", tmp_path).stdout.strip())
