@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+import functools
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
 
-from tests.deploy.manifests import Built
+from tests.deploy.manifests import Built, Object
 
 ROOT = Path(__file__).parents[2]
 HELM = ROOT / "deploy" / "helm"
 CHART = HELM / "usage-collector"
+
+EXAMPLE = ("-f", str(HELM / "values.example.yaml"))
+SERVICE = (*EXAMPLE, "--set", "mode=service")
+SHARDED = (*EXAMPLE, "-f", str(HELM / "sharded.example.yaml"))
+BACKFILL = ("--set", "backfill.from=2026-01-01,backfill.to=2026-03-31")  # the range of the overlays
+
+# Which overlays together are which values.
+WAYS = {
+    ("cronjob",): EXAMPLE,
+    ("service",): SERVICE,
+    ("service-sharded",): SHARDED,
+    ("cronjob", "backfill"): (*EXAMPLE, *BACKFILL),
+    ("service", "backfill"): (*SERVICE, *BACKFILL),
+    ("service-sharded", "backfill-sharded"): (*SHARDED, *BACKFILL),
+}
+each_way = pytest.mark.parametrize("overlays", WAYS, ids="+".join)
 
 
 def helm(*args: str | Path, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
@@ -29,6 +47,16 @@ def template(*args: str | Path, name: str = "usage-collector", chart: Path = CHA
 def objects_of(done: subprocess.CompletedProcess[str]) -> Built:
     assert done.returncode == 0, done.stderr
     return Built(tuple(one for one in yaml.safe_load_all(done.stdout) if one))
+
+
+@functools.cache
+def rendered(*args: str) -> Built:
+    """Render our chart, once for the same values. Nobody may change what it returns."""
+    return template(*args)
+
+
+def is_test(one: Object) -> bool:
+    return bool(one["metadata"].get("annotations", {}).get("helm.sh/hook") == "test")
 
 
 def notes(*args: str | Path) -> str:

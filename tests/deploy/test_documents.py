@@ -17,10 +17,9 @@ import pytest
 import yaml
 
 from collector import __version__
-from tests.deploy.helm import helm, objects_of, template
+from tests.deploy.helm import WAYS, helm, objects_of, template
 from tests.deploy.manifests import OVERLAYS, Built
 from tests.deploy.support import DEPLOY, assert_taken
-from tests.deploy.test_helm import WAYS
 from tests.support.needs import need
 
 ROOT = DEPLOY.parent
