@@ -71,9 +71,10 @@ bill: .venv/ready ## what a nightly run of 100 and of 5,000 orgs costs
 image: .venv/ready ## build the image, inspect it and run it, on a bare Debian machine as root
 	scripts/image
 
-dist: .venv/ready ## wheel and sdist
-	rm -rf dist/usage_collector-*
+dist: .venv/ready ## wheel, sdist and Helm chart
+	rm -rf dist/usage_collector-* dist/usage-collector-*.tgz
 	$(DEV) -m hatchling build -d dist
+	$(DEV) -c 'import helm_python; helm_python.package("deploy/helm/usage-collector", destination="dist")'
 
 audit: .venv/ready ## known vulnerabilities in what we install; fails if it can't find out
 	$(DEV) scripts/audit.py

@@ -46,6 +46,11 @@ class Built:
         return workload
 
     @property
+    def pods(self) -> list[Object]:
+        """The pods of all workloads: with Helm there may be a backfill beside another."""
+        return [Built((workload,)).pod for workload in self.kind(*WORKLOADS)]
+
+    @property
     def job(self) -> Object:
         """The spec that says what becomes of a pod's end."""
         spec: Object = self.workload["spec"]

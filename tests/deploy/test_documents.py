@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from collector import __version__
+from tests.deploy.helm import WAYS, helm, objects_of, template
 from tests.deploy.manifests import OVERLAYS, Built
 from tests.deploy.support import DEPLOY, assert_taken
 from tests.support.needs import need
@@ -42,7 +43,7 @@ def of(*start: str) -> list[list[str]]:
 
 def test_every_command_is_of_a_kind_that_is_looked_at_below() -> None:
     known = {"docker", "kubectl", "install", "systemctl", "systemd-sysusers", "python3", "/opt/collector/bin/pip"}
-    known |= {"collector-run", "mkdir"}
+    known |= {"collector-run", "cp", "helm", "mkdir"}
     programs = {next(word for word in words(command) if "=" not in word) for command in COMMANDS}
     assert programs == known
 
@@ -74,6 +75,19 @@ def test_kubectl_is_pointed_at_overlays_and_objects_that_there_are() -> None:
         assert name in OVERLAYS
     for command in of("kubectl", "apply", "-f"):
         assert (ROOT / command[3]).is_file()
+
+
+def test_helm_makes_of_the_documented_values_what_the_overlays_make(tmp_path: Path) -> None:
+    """The commands themselves, but for the cluster: tests/deploy/test_helm compares with the overlays."""
+    (tmp_path / "deploy").symlink_to(DEPLOY)
+    (example,) = of("cp")
+    subprocess.run(example, cwd=tmp_path, check=True)
+    made = [objects_of(helm(*command[1:], cwd=tmp_path)) for command in of("helm", "upgrade")]
+    ways = [("cronjob",), ("service",), ("cronjob", "backfill"), ("service-sharded",)]
+    assert made == [template(*WAYS[way]) for way in ways]
+    (test,) = of("helm", "test")
+    assert {test[2], *(command[3] for command in of("helm", "upgrade", "--install"))} == {"usage-collector"}
+    assert f"`usage-collector-{__version__}.tgz`" in TEXT
 
 
 KINDS = {

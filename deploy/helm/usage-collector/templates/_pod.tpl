@@ -1,0 +1,133 @@
+{{/*
+The pod of every way to run it. A dict:
+  root        .
+  component   collect, serve, backfill or check: the value of the label
+  args        the arguments of the container
+  sharded     one pod for each shard, on different nodes. Else all pods are on one node: the ledger is a file on one
+              volume, and its locks work on one node only
+  claim       the claim for /data. Without it, a StatefulSet makes one for each pod, and a check needs none
+*/}}
+{{- define "usage-collector.pod" -}}
+{{- $values := .root.Values -}}
+{{- $serve := eq .component "serve" -}}
+metadata:
+  labels:
+    {{- include "usage-collector.selectorLabels" .root | nindent 4 }}
+    app.kubernetes.io/component: {{ .component }}
+  annotations:
+    checksum/env: {{ include "usage-collector.env" .root | sha256sum }} # pods read variables only when they start
+    {{- if and $serve (not $values.podMonitor.enabled) }}
+    prometheus.io/scrape: "true"
+    prometheus.io/port: {{ $values.config.service.port | int | quote }}
+    prometheus.io/path: /metrics
+    {{- end }}
+spec:
+  serviceAccountName: {{ include "usage-collector.fullname" .root }}
+  automountServiceAccountToken: false
+  enableServiceLinks: false
+  {{- if not $serve }}
+  restartPolicy: Never
+  {{- end }}
+  terminationGracePeriodSeconds: 40 # config.service.grace, 5 s for output, and some time to seal and close
+  {{- with $values.podSecurityContext }}
+  securityContext:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- if .sharded }}
+  topologySpreadConstraints:
+    - maxSkew: 1
+      topologyKey: kubernetes.io/hostname
+      whenUnsatisfiable: ScheduleAnyway
+      labelSelector:
+        matchLabels:
+          app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
+          app.kubernetes.io/component: {{ .component }}
+  {{- else }}
+  affinity:
+    podAffinity:
+      requiredDuringSchedulingIgnoredDuringExecution:
+        - labelSelector:
+            matchLabels:
+              {{- include "usage-collector.selectorLabels" .root | nindent 14 }}
+          topologyKey: kubernetes.io/hostname
+  {{- end }}
+  {{- with $values.pod }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+  containers:
+    - name: collector
+      image: {{ include "usage-collector.image" .root }}
+      imagePullPolicy: {{ $values.image.pullPolicy }}
+      args: {{ toJson .args }}
+      envFrom:
+        - configMapRef: {name: {{ include "usage-collector.fullname" .root }}-env}
+      {{- if .sharded }}
+      env: # a pod knows its own shard: from its host name, or from JOB_COMPLETION_INDEX
+        - {name: COLLECTOR_SHARDS, value: {{ $values.sharded.shards | quote }}}
+      {{- end }}
+      {{- if $serve }}
+      ports:
+        - {name: http, containerPort: {{ $values.config.service.port | int }}}
+      startupProbe: # migrations of a large ledger may take a while
+        httpGet: {path: /healthz, port: http}
+        periodSeconds: 2
+        failureThreshold: 60
+      livenessProbe:
+        httpGet: {path: /healthz, port: http}
+        periodSeconds: 10
+        timeoutSeconds: 5
+        failureThreshold: 6
+      readinessProbe:
+        httpGet: {path: /readyz, port: http}
+        periodSeconds: 10
+        timeoutSeconds: 5
+      {{- end }}
+      resources:
+        {{- toYaml $values.resources | nindent 8 }}
+      securityContext:
+        allowPrivilegeEscalation: false
+        readOnlyRootFilesystem: true
+        capabilities: {drop: [ALL]}
+      volumeMounts:
+        - {name: config, mountPath: /etc/collector, readOnly: true}
+        - {name: credentials, mountPath: /run/secrets/usage-collector, readOnly: true}
+        - {name: data, mountPath: /data}
+        - {name: tmp, mountPath: /tmp}
+  volumes:
+    - name: config
+      configMap: {name: {{ include "usage-collector.configMap" .root }}}
+    - name: credentials
+      secret: {secretName: {{ $values.existingSecret }}, defaultMode: 0440}
+    {{- with .claim }}
+    - name: data
+      persistentVolumeClaim: {claimName: {{ . }}}
+    {{- else }}
+    {{- if not $serve }}
+    - name: data
+      emptyDir: {sizeLimit: 64Mi}
+    {{- end }}
+    {{- end }}
+    - name: tmp
+      emptyDir: {sizeLimit: 64Mi}
+{{- end }}
+
+{{/* An eviction or a drained node, with any exit code (143, 137), doesn't count as a try. */}}
+{{- define "usage-collector.ignoreDisruption" -}}
+- action: Ignore
+  onPodConditions:
+    - {type: DisruptionTarget, status: "True"}
+{{- end }}
+
+{{/* The claim that cronjob, service and backfill share. */}}
+{{- define "usage-collector.claim" -}}
+{{- .Values.persistence.existingClaim | default (printf "%s-data" (include "usage-collector.fullname" .)) -}}
+{{- end }}
+
+{{/* The spec of a claim: size and class of .Values.persistence. A dict: values, mode, class. */}}
+{{- define "usage-collector.claimSpec" -}}
+accessModes: [{{ .mode }}]
+{{- with .class }}
+storageClassName: {{ . }}
+{{- end }}
+resources: {requests: {storage: {{ .size }}}}
+{{- end }}

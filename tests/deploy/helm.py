@@ -1,0 +1,72 @@
+"""Our chart as Helm's own engine renders it."""
+
+from __future__ import annotations
+
+import functools
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.deploy.manifests import Built, Object
+
+ROOT = Path(__file__).parents[2]
+HELM = ROOT / "deploy" / "helm"
+CHART = HELM / "usage-collector"
+
+EXAMPLE = ("-f", str(HELM / "values.example.yaml"))
+SERVICE = (*EXAMPLE, "--set", "mode=service")
+SHARDED = (*EXAMPLE, "-f", str(HELM / "sharded.example.yaml"))
+BACKFILL = ("--set", "backfill.from=2026-01-01,backfill.to=2026-03-31")  # the range of the overlays
+
+# Which overlays together are which values.
+WAYS = {
+    ("cronjob",): EXAMPLE,
+    ("service",): SERVICE,
+    ("service-sharded",): SHARDED,
+    ("cronjob", "backfill"): (*EXAMPLE, *BACKFILL),
+    ("service", "backfill"): (*SERVICE, *BACKFILL),
+    ("service-sharded", "backfill-sharded"): (*SHARDED, *BACKFILL),
+}
+each_way = pytest.mark.parametrize("overlays", WAYS, ids="+".join)
+
+
+def helm(*args: str | Path, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """Run a helm command in another process."""
+    command = [sys.executable, str(Path(__file__).with_name("helm_command.py")), *map(str, args)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+
+
+def template(*args: str | Path, name: str = "usage-collector", chart: Path = CHART) -> Built:
+    """Render our chart in the namespace of the overlays."""
+    return objects_of(helm("template", name, chart, "-n", "usage-collector", *args))
+
+
+def objects_of(done: subprocess.CompletedProcess[str]) -> Built:
+    assert done.returncode == 0, done.stderr
+    return Built(tuple(one for one in yaml.safe_load_all(done.stdout) if one))
+
+
+@functools.cache
+def rendered(*args: str) -> Built:
+    """Render our chart, once for the same values. Nobody may change what it returns."""
+    return template(*args)
+
+
+def is_test(one: Object) -> bool:
+    return bool(one["metadata"].get("annotations", {}).get("helm.sh/hook") == "test")
+
+
+def notes(*args: str | Path) -> str:
+    done = helm("template", "usage-collector", CHART, "-n", "usage-collector", "--notes", *args)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def refusal(*args: str | Path) -> str:
+    """Return the message with which helm refuses those values."""
+    done = helm("template", "usage-collector", CHART, *args)
+    assert done.returncode == 1, done.stdout
+    return done.stderr
