@@ -55,6 +55,10 @@ class Job:
             for day in self.dates
         )
 
+    def about(self) -> dict[str, int]:
+        """Return what makes turns comparable."""
+        return {"orgs": self.orgs, "days": self.days, "concurrency": self.concurrency}
+
     def write(self, directory: Path) -> Path:
         """Write what the peers' programs read."""
         file = directory / "job.json"

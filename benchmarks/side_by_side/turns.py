@@ -8,11 +8,12 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
-from benchmarks.side_by_side.contenders import Contender
+from benchmarks.side_by_side.contenders import Contender, Fetched
 from benchmarks.side_by_side.job import Job
-from benchmarks.side_by_side.measure import ContenderError, Used, run
+from benchmarks.side_by_side.measure import ContenderError, run
 from benchmarks.side_by_side.server import Counters, Server
 
 
@@ -29,12 +30,12 @@ class Turn:
     connections: int
 
     def __str__(self) -> str:
-        each = (
-            f"{self.cpu_s * 1e3 / self.slices:6.3f} ms CPU/slice" if self.slices else f"{self.cpu_s * 1e3:.0f} ms CPU"
-        )
+        spent = f"{self.turn:2} {self.contender:18} {self.seconds:7.3f} s {self.cpu_s:7.3f} s CPU"
+        if not self.slices:
+            return spent
         return (
-            f"{self.turn:2} {self.contender:16} {self.slices:7} slices {self.seconds:7.3f} s "
-            f"{self.slices / self.seconds:7.0f}/s {each}  "
+            f"{spent} {self.slices:7} slices {self.slices / self.seconds:6.0f}/s "
+            f"{self.cpu_s * 1e3 / self.slices:6.3f} ms CPU/slice  "
             f"{self.requests} requests over {self.connections} connections"
         )
 
@@ -43,7 +44,7 @@ class Results:
     """The turns of one run. With a file, an interrupted run of the same kind goes on where it ended."""
 
     def __init__(self, file: Path | None, about: dict[str, Any]) -> None:
-        self._file, self.turns = file, list[Turn]()
+        self._file, self.about, self.turns = file, about, list[Turn]()
         if file is None:
             return
         lines = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
@@ -86,25 +87,27 @@ def one_turn(contender: Contender, job: Job, server: Server, *, turn: int) -> Tu
     try:
         pipeline = contender.prepare(job, directory)
         before = server.counters()
-        used = run(pipeline, directory)
+        used = [run(pipeline, directory, codes=contender.codes) for _ in range(contender.repeats)]
         sent = server.counters().since(before)
-        return _checked(contender, job, directory, used, sent, turn=turn)
+        return Turn(
+            contender=contender.name,
+            turn=turn,
+            slices=_slices(contender, job, directory, sent),
+            seconds=median(one.seconds for one in used),
+            cpu_s=median(one.cpu_s for one in used),
+            requests=sent.requests,
+            connections=sent.connections,
+        )
     finally:
         shutil.rmtree(directory)
 
 
-def _checked(contender: Contender, job: Job, directory: Path, used: Used, sent: Counters, *, turn: int) -> Turn:
-    slices = sent.requests
-    if contender.fetched is not None:
-        fetched, slices = contender.fetched(job, directory), job.slices
-        if (fetched.slices, fetched.tests) != (job.slices, job.tests):
-            raise ContenderError(f"{contender.name} fetched {fetched}, not {job.slices} slices with {job.tests} tests")
-    return Turn(
-        contender=contender.name,
-        turn=turn,
-        slices=slices,
-        seconds=used.seconds,
-        cpu_s=used.cpu_s,
-        requests=sent.requests,
-        connections=sent.connections,
-    )
+def _slices(contender: Contender, job: Job, directory: Path, sent: Counters) -> int:
+    if contender.fetched is None:
+        if contender.requests not in {None, sent.requests}:
+            raise ContenderError(f"{contender.name} sent {sent.requests} requests, not {contender.requests}")
+        return sent.requests
+    fetched = contender.fetched(directory)
+    if fetched != Fetched(job.slices, job.tests):
+        raise ContenderError(f"{contender.name} fetched {fetched}, not {job.slices} slices with {job.tests} tests")
+    return fetched.slices

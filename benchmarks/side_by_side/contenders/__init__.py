@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks.side_by_side.job import Job
 from benchmarks.side_by_side.measure import Command
+
+ROOT = Path(__file__).parents[3]
+PEERS = ROOT / "benchmarks" / "peers"
 
 
 @dataclass(frozen=True)
@@ -17,12 +21,29 @@ class Fetched:
     slices: int
     tests: int
 
+    @classmethod
+    def of(cls, rows: Iterable[tuple[Any, int]]) -> Fetched:
+        """Count rows: which slice it is, and its tests."""
+        slices, tests = set[Any](), 0
+        for which, number in rows:
+            slices.add(which)
+            tests += number
+        return cls(len(slices), tests)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Contender:
+    """Something that is measured."""
+
     name: str
     title: str
     prepare: Callable[[Job, Path], Sequence[Command]]
-    """Write what the processes read into an empty directory, and return them: a pipeline."""
-    fetched: Callable[[Job, Path], Fetched] | None
-    """Read what they wrote there; None if they write nothing that tells."""
+    """Write what the processes read into an empty directory, and return them."""
+    fetched: Callable[[Path], Fetched] | None = None
+    """Read what they wrote there. None if they write nothing: nginx counts the requests."""
+    codes: Sequence[int] = (0,)
+    """The exit codes of a success."""
+    repeats: int = 1
+    """How often it runs in a turn, of which the median counts."""
+    requests: int | None = None
+    """How many it sends, if that isn't what the job says."""

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-from benchmarks.side_by_side.contenders import Contender, Fetched
+from benchmarks.side_by_side.contenders import ROOT, Contender, Fetched
 from benchmarks.side_by_side.job import Job, username
 from benchmarks.side_by_side.measure import Command
 
-HERE = Path(__file__).parents[3]
 
-
-def collector(python: str, *, name: str, title: str, checkout: Path = HERE, ledger: bool = True) -> Contender:
+def collector(python: str, *, name: str, title: str, checkout: Path = ROOT, ledger: bool = True) -> Contender:
     """Return a `backfill` of the job's days."""
 
     def prepare(job: Job, directory: Path) -> Sequence[Command]:
@@ -25,9 +24,9 @@ def collector(python: str, *, name: str, title: str, checkout: Path = HERE, ledg
     return Contender(name=name, title=title, prepare=prepare, fetched=_fetched)
 
 
-def command(python: str, checkout: Path, *args: str) -> Command:
+def command(python: str, checkout: Path, *args: str, **env: str) -> Command:
     """Return a command of the collector of a checkout."""
-    return Command([python, "-m", "collector", *args], env={"PYTHONPATH": str(checkout)})
+    return Command([python, "-m", "collector", *args], env={"PYTHONPATH": str(checkout)} | env)
 
 
 def write_config(job: Job, directory: Path) -> None:
@@ -42,14 +41,15 @@ def write_config(job: Job, directory: Path) -> None:
     config.chmod(0o600)
 
 
-def _fetched(job: Job, directory: Path) -> Fetched:
-    del job
-    slices, tests = set(), 0
+def _fetched(directory: Path) -> Fetched:
+    return Fetched.of(
+        ((record["org"], record["population"], record["window_start"]), record["total_tests"])
+        for record in _records(directory)
+        if record["product"] == "automation"
+    )
+
+
+def _records(directory: Path) -> Iterator[dict[str, Any]]:
     for file in (directory / "out").glob("usage-*.jsonl"):
         with file.open() as lines:
-            for line in lines:
-                record = json.loads(line)
-                if record["product"] == "automation":
-                    slices.add((record["org"], record["population"], record["window_start"]))
-                    tests += record["total_tests"]
-    return Fetched(len(slices), tests)
+            yield from map(json.loads, lines)
