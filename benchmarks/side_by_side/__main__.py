@@ -14,7 +14,7 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks.side_by_side.contenders.everyone import check_out, chosen, everyone
+from benchmarks.side_by_side.contenders.everyone import check_out, chosen, everyone, revision
 from benchmarks.side_by_side.job import Job
 from benchmarks.side_by_side.measure import ContenderError
 from benchmarks.side_by_side.ratios import ratios
@@ -34,7 +34,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--concurrency", type=int, default=32, help="requests in flight")
     parser.add_argument("--python", default=sys.executable, help="the Python of the collector and of the bare loop")
     parser.add_argument("--before", default=BEFORE, metavar="REV", help="an earlier revision, or none")
-    parser.add_argument("--results", type=Path, help="a file for the turns; a run goes on from what it has")
+    parser.add_argument(
+        "--results", type=Path, help="a file for the turns: a run of the same revision and job goes on from it"
+    )
     parser.add_argument("--write", action="store_true", help="write the table and the picture into docs/")
     return parser.parse_args()
 
@@ -51,14 +53,16 @@ def main() -> int:
             check_out(args.before, directory / "before")
         server = stack.enter_context(serving(directory))
         job = Job.recent(server.base_url, orgs=args.orgs, days=args.days, concurrency=args.concurrency)
-        results = Results(args.results, about=job.about() | {"before": args.before})
+        about = job.about() | {"before": args.before, "revision": revision()}
+        results = Results(args.results, about)
         try:
             for turn in take_turns(contenders, job, server, results, turns=args.turns):
                 print(turn, flush=True)
         except ContenderError as error:
             raise SystemExit(str(error)) from error
     found = ratios(results.turns)
-    print(*found, sep="\n")
+    for ratio in found:
+        print(ratio)
     if args.write:
         write_report(results, {one.name: one.title for one in contenders}, args.python)
     return 0 if all(ratio.kept for ratio in found) else 1

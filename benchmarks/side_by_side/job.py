@@ -49,13 +49,13 @@ class Job:
     def tests(self) -> int:
         """The automation tests of all slices: each slice has a number of its own."""
         return sum(
-            tests_of(org, population, day)
+            automation_tests(org, population, day)
             for org in range(self.orgs)
             for population in POPULATIONS
             for day in self.dates
         )
 
-    def about(self) -> dict[str, int]:
+    def about(self) -> dict[str, int | str]:
         """Return what makes turns comparable."""
         return {"orgs": self.orgs, "days": self.days, "concurrency": self.concurrency}
 
@@ -78,6 +78,6 @@ def username(org: int) -> str:
     return f"user-{org:03}"
 
 
-def tests_of(org: int, population: str, day: date) -> int:
+def automation_tests(org: int, population: str, day: date) -> int:
     """Return the automation tests that nginx.conf answers."""
     return int(f"{1 if population == Population.ACCOUNT_USER else 2}{org:03}{day:%m%d}")

@@ -7,9 +7,11 @@ import os
 import platform
 import re
 import subprocess
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 
 from benchmarks.side_by_side.contenders import PEERS, ROOT
 from benchmarks.side_by_side.contenders.peers import python_of
@@ -27,61 +29,56 @@ def write_report(results: Results, titles: Mapping[str, str], python: str) -> No
     """Put the measured numbers into the document."""
     text = DOCUMENT.read_text()
     before, after = text[: text.index(_BEGIN)], text[text.index(_END) :]
-    measured = "\n".join(_measured(results, titles, python))
-    DOCUMENT.write_text(f"{before}{_BEGIN}{measured}\n{after}")
+    about, turns = results.about, max(turn.turn for turn in results.turns)
+    how = (
+        f"Revision {about['revision']}: {turns} turns, {about['orgs']} orgs, 2 populations and {about['days']} days, "
+        f"{about['concurrency']} requests in flight. {_versions(python)}"
+    )
+    DOCUMENT.write_text(f"{before}{_BEGIN}{textwrap.fill(how, 120)}\n{tables(results.turns, titles)}{after}")
     _draw(results.turns, titles)
 
 
-def _measured(results: Results, titles: Mapping[str, str], python: str) -> Iterator[str]:
-    turns, about = results.turns, results.about
-    slices = max((turn.slices for turn in turns if turn.contender in {"bare", "collector"}), default=0)
-    yield f"{max(turn.turn for turn in turns)} turns, {slices:,} slices each ({about['orgs']} orgs, 2 populations, "
-    yield f"{about['days']} days), {about['concurrency']} requests in flight. {_versions(python)}"
+def tables(turns: Sequence[Turn], titles: Mapping[str, str]) -> str:
+    """Return the tables: who fetched how fast, the ratios, and the commands that fetch nothing."""
+    return "".join(f"{line}\n" for line in _tables(turns, titles))
+
+
+def _tables(turns: Sequence[Turn], titles: Mapping[str, str]) -> Iterator[str]:
+    of = {title: [turn for turn in turns if turn.contender == name] for name, title in titles.items()}
     yield "\n| who | slices/s | CPU per slice, ms | connections |\n|---|---:|---:|---:|"
-    for name, title in titles.items():
-        own = [turn for turn in turns if turn.contender == name]
+    for title, own in of.items():
         if own and own[0].slices:
             rates, spent = [rate(turn) for turn in own], [cpu_of_slice(turn) * 1e3 for turn in own]
             yield f"| {title} | {_spread(rates, ',.0f')} | {_spread(spent, '.3f')} | {own[0].connections} |"
-    yield "\n| ratio, turn by turn | median (lowest to highest) | target |\n|---|---:|---:|"
+    yield "\n| ratio | median (lowest to highest) | target |\n|---|---:|---:|"
     for ratio in ratios(turns):
         yield f"| {ratio.what} | {_spread(ratio.values, '.2f')} | {ratio.target} |"
     yield "\n| command | CPU, ms | elapsed, ms |\n|---|---:|---:|"
-    for name, title in titles.items():
-        own = [turn for turn in turns if turn.contender == name]
+    for title, own in of.items():
         if own and not own[0].slices:
-            suffix = " before" if name.endswith("-before") else ""
             spent, elapsed = [turn.cpu_s * 1e3 for turn in own], [turn.seconds * 1e3 for turn in own]
-            yield f"| {title}{suffix} | {_spread(spent, '.0f')} | {_spread(elapsed, '.0f')} |"
+            yield f"| {title} | {_spread(spent, '.0f')} | {_spread(elapsed, '.0f')} |"
 
 
 def _spread(values: Sequence[float], form: str) -> str:
-    middle = sorted(values)
-    low, high = format(middle[0], form), format(middle[-1], form)
-    return f"{format(_median(middle), form)} ({low} to {high})"
-
-
-def _median(ordered: Sequence[float]) -> float:
-    half = len(ordered) // 2
-    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
+    return f"{median(values):{form}} ({min(values):{form}} to {max(values):{form}})"
 
 
 def _versions(python: str) -> str:
-    revision = _said("git", "-C", str(ROOT), "rev-parse", "--short", "HEAD") or "an unknown revision"
     own = _said(
         python, "-c", "import sys, aiohttp; print(f'Python {sys.version.split()[0]}, aiohttp {aiohttp.__version__}')"
     )
-    server = re.search(r"nginx/[\d.]+", _said(nginx() or "nginx", "-v") or "")
-    wrk = re.search(r"wrk [\w.]+", _said("wrk", "-v") or "")
+    server = re.search(r"nginx/[\d.]+", _said(nginx() or "nginx", "-v"))
+    wrk = re.search(r"wrk (?:debian/)?([\d.]+)", _said("wrk", "-v"))
     found = [
         own,
         server and server[0].replace("/", " "),
-        wrk and wrk[0],
+        wrk and f"wrk {wrk[1]}",
         *map(_pinned, ("dlt", "singer-sdk", "airbyte-cdk")),
     ]
     day = datetime.now(UTC).date()  # noqa: TID251 - a benchmark has no port for the clock
     return (
-        f"Measured on {day} at {revision}, with {', '.join(filter(None, found))}, "
+        f"Measured on {day}, with {', '.join(filter(None, found))}, "
         f"on {os.cpu_count()} cores of {_processor()}, Linux {platform.release().split('-')[0]}."
     )
 

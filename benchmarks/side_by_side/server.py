@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _CONFIG = Path(__file__).with_name("nginx.conf")
-_MODULE = Path("/usr/lib/nginx/modules/ngx_http_set_misc_module.so")
+SBIN = "/usr/sbin"  # the PATH of a user has no such directory
+MODULE = Path("/usr/lib/nginx/modules/ngx_http_set_misc_module.so")
 _NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -44,7 +45,7 @@ def missing() -> str | None:
     """Say which of Debian's packages are missing, or None."""
     packages = {
         "nginx": nginx() is None,
-        "libnginx-mod-http-set-misc": not _MODULE.exists(),
+        "libnginx-mod-http-set-misc": not MODULE.exists(),
         "wrk": not shutil.which("wrk"),
     }
     absent = " ".join(name for name, is_absent in packages.items() if is_absent)
@@ -52,8 +53,8 @@ def missing() -> str | None:
 
 
 def nginx() -> str | None:
-    """Return the path of nginx: a user's PATH has no sbin."""
-    return shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+    """Return the path of nginx, or None."""
+    return shutil.which("nginx") or shutil.which("nginx", path=SBIN)
 
 
 @contextmanager

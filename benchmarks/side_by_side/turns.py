@@ -104,10 +104,11 @@ def one_turn(contender: Contender, job: Job, server: Server, *, turn: int) -> Tu
 
 def _slices(contender: Contender, job: Job, directory: Path, sent: Counters) -> int:
     if contender.fetched is None:
-        if contender.requests not in {None, sent.requests}:
-            raise ContenderError(f"{contender.name} sent {sent.requests} requests, not {contender.requests}")
-        return sent.requests
-    fetched = contender.fetched(directory)
-    if fetched != Fetched(job.slices, job.tests):
-        raise ContenderError(f"{contender.name} fetched {fetched}, not {job.slices} slices with {job.tests} tests")
-    return fetched.slices
+        expected = contender.requests
+    else:
+        expected, fetched = job.slices, contender.fetched(directory)
+        if fetched != Fetched(job.slices, job.tests):
+            raise ContenderError(f"{contender.name} fetched {fetched}, not {job.slices} slices with {job.tests} tests")
+    if expected not in {None, sent.requests}:
+        raise ContenderError(f"{contender.name} sent {sent.requests} requests, not {expected}")
+    return sent.requests

@@ -40,10 +40,10 @@ class Contender:
     prepare: Callable[[Job, Path], Sequence[Command]]
     """Write what the processes read into an empty directory, and return them."""
     fetched: Callable[[Path], Fetched] | None = None
-    """Read what they wrote there. None if they write nothing: nginx counts the requests."""
+    """Read what they wrote there; None if they write nothing."""
     codes: Sequence[int] = (0,)
     """The exit codes of a success."""
     repeats: int = 1
     """How often it runs in a turn, of which the median counts."""
     requests: int | None = None
-    """How many it sends, if that isn't what the job says."""
+    """How many it sends, if it fetches nothing of the job; None if nobody knows."""

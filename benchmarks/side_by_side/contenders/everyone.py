@@ -24,7 +24,7 @@ def everyone(python: str, before: Path) -> list[Contender]:
         bare(python),
         collector(python, name="collector", title="collector, files and ledger"),
         collector(python, name="no-ledger", title="collector, files only", ledger=False),
-        collector(python, name=f"collector{_BEFORE}", title="the same before", checkout=before),
+        collector(python, name=f"collector{_BEFORE}", title="collector, files and ledger, before", checkout=before),
         dlt(),
         singer(),
         airbyte(),
@@ -41,6 +41,13 @@ def chosen(all_of_them: Sequence[Contender], names: str | None, *, with_before: 
     if unknown := set(wanted).difference(known):
         raise SystemExit(f"--only: unknown: {', '.join(sorted(unknown))}. Known are: {', '.join(known)}")
     return [one for one in all_of_them if one.name in wanted]
+
+
+def revision() -> str:
+    """Return what git calls this checkout, with a mark if it was changed."""
+    args = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--exclude=*"]
+    done = subprocess.run(args, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"
 
 
 def check_out(revision: str, directory: Path) -> None:

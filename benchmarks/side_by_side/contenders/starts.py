@@ -35,7 +35,7 @@ def compared(python: str, checkout: Path, *, suffix: str = "") -> list[Contender
 
 
 def _command(python: str, checkout: Path, name: str, *args: str) -> Contender:
-    return _start(name, f"`collector {' '.join(args)}`", lambda _job, _directory: [command(python, checkout, *args)])
+    return _start(name, _title(checkout, *args), lambda _job, _directory: [command(python, checkout, *args)])
 
 
 def _with_a_ledger(python: str, checkout: Path, name: str, *args: str) -> Contender:
@@ -46,7 +46,11 @@ def _with_a_ledger(python: str, checkout: Path, name: str, *args: str) -> Conten
         run([command(python, checkout, "collect", "-q", "-o", "out", **calm())], directory)
         return [command(python, checkout, *args, **calm())]
 
-    return _start(name, f"`collector {args[0]}`, nothing due", prepare)
+    return _start(name, _title(checkout, args[0]), prepare)
+
+
+def _title(checkout: Path, *args: str) -> str:
+    return f"`collector {' '.join(args)}`" + ("" if checkout == ROOT else ", before")
 
 
 def _start(name: str, title: str, prepare: Callable[[Job, Path], Sequence[Command]]) -> Contender:
