@@ -69,9 +69,9 @@ bench: .venv/ready ## memory and speed, compared in one run; takes some minutes
 	$(DEV) -m benchmarks.greedy
 	$(MAKE) compare
 
-# With RESULTS=file an interrupted run goes on where it stopped. With WRITE=--write the numbers go to docs/performance.md.
-compare: .venv/ready .venv-run/ready $(PEERS:%=.venv-bench/%/ready) ## the collector against other tools, in one run; needs nginx and wrk
-	$(DEV) -m benchmarks.side_by_side --python $(CURDIR)/$(RUN) $(if $(RESULTS),--results $(RESULTS)) $(WRITE)
+# With ARGS="--turns 1 --only bare,collector" less of it, with ARGS=--write into docs/performance.md.
+compare: .venv/ready .venv-run/ready $(PEERS:%=.venv-bench/%/ready) ## speed against other tools, in one run; needs nginx and wrk
+	$(DEV) -m benchmarks.side_by_side --python $(CURDIR)/$(RUN) $(ARGS)
 
 bill: .venv/ready ## what a nightly run of 100 and of 5,000 orgs costs
 	$(DEV) -m benchmarks.bill
