@@ -21,7 +21,9 @@ def starts(python: str) -> list[Contender]:
         _start("pass", "`python -c pass`", lambda _job, _directory: [Command([python, "-c", "pass"])]),
         _command(python, ROOT, "version", "--version"),
         _command(python, ROOT, "help", "--help"),
-        replace(_command(python, ROOT, "usage-error", "collect", "--lats", "7d"), codes=(2,)),
+        replace(
+            _command(python, ROOT, "usage-error", "collect", "--lats", "7d"), title="a misspelt option", codes=(2,)
+        ),
     ]
 
 
