@@ -6,6 +6,9 @@ PYTHON313 ?= $(shell python3.13 --version >/dev/null 2>&1 && command -v python3.
 # One more than there are cores: many tests wait for processes that they start.
 JOBS ?= $(shell echo $$(($$(nproc 2>/dev/null || echo 2) + 1)))
 
+# Each has an environment of its own: the collector depends on none of them.
+PEERS := $(basename $(notdir $(wildcard benchmarks/peers/*.in)))
+
 RUN := .venv-run/bin/python
 DEV := .venv/bin/python
 # The tests of a file stay together, as they share servers.
@@ -13,7 +16,7 @@ PYTEST := -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 ROOT := $(shell [ "$$(id -u)" = 0 ] && command -v apt-get)
 PIP := -m pip install --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: help demo test test-all test-slow test-313 check lint format lock bench bill audit image dist clean
+.PHONY: help demo test test-all test-slow test-313 check lint format lock bench compare bill audit image dist clean
 
 help: ## what there is
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -64,6 +67,11 @@ bench: .venv/ready ## memory and speed, compared in one run; takes some minutes
 	$(DEV) -m benchmarks.soak
 	$(DEV) -m benchmarks.idle
 	$(DEV) -m benchmarks.greedy
+	$(MAKE) compare
+
+# With ARGS="--turns 1 --only bare,collector" less of it, with ARGS=--write into docs/performance.md.
+compare: .venv/ready .venv-run/ready $(PEERS:%=.venv-bench/%/ready) ## speed against other tools, in one run; needs nginx and wrk
+	$(DEV) -m benchmarks.side_by_side --python $(CURDIR)/$(RUN) $(ARGS)
 
 bill: .venv/ready ## what a nightly run of 100 and of 5,000 orgs costs
 	$(DEV) -m benchmarks.bill
@@ -83,7 +91,7 @@ lock: .venv/ready ## make the hashed requirement files again
 	scripts/lock
 
 clean: ## remove what make has made
-	rm -rf .venv .venv-run .venv-313 .mypy_cache .ruff_cache .hypothesis .coverage* build dist demo
+	rm -rf .venv .venv-run .venv-313 .venv-bench .mypy_cache .ruff_cache .hypothesis .coverage* build dist demo
 
 .venv-run/ready: requirements/runtime.txt
 	$(PYTHON) scripts/check_python.py
@@ -103,4 +111,9 @@ clean: ## remove what make has made
 	$(PYTHON313) -m venv --clear .venv-313
 	.venv-313/bin/python $(PIP) --no-compile -r requirements/dev.txt
 	.venv-313/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+.venv-bench/%/ready: benchmarks/peers/%.txt
+	$(PYTHON) -m venv --clear .venv-bench/$*
+	.venv-bench/$*/bin/python $(PIP) -r $<
 	touch $@
