@@ -22,7 +22,7 @@ from benchmarks.side_by_side.report import write_report
 from benchmarks.side_by_side.server import missing, serving
 from benchmarks.side_by_side.turns import Results, take_turns
 
-BEFORE = "9e452a4f1bbced5c50b236978a4465f7738b53fa"  # the last one whose commands imported all there is
+BEFORE = "8ab79a61a399bc6feca9103ddc2662825b7da53b"  # the last one before anything was done for speed
 
 
 def arguments() -> argparse.Namespace:

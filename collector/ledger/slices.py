@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cache, lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, case, func, or_, select, union_all
 
@@ -25,8 +25,11 @@ from collector.ledger.codec import (
     state_of,
 )
 from collector.ledger.schema import slice_
-from collector.ledger.statements import Insert, batches, execute_many, execute_plain, insert_for
+from collector.ledger.statements import batches, execute_many, execute_plain, insert_for
 from collector.model import Population, Window
+
+if TYPE_CHECKING:
+    from collector.ledger.statements import Insert
 
 _KEYS_PER_STATEMENT = 64  # PostgreSQL plans a UNION of many parts slowly; SQLite allows 500 parts
 _COLUMNS = (

@@ -6,13 +6,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Connection, CursorResult, Dialect, Select, Table
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql
+
+    Insert = sqlite.Insert | postgresql.Insert
 
 T = TypeVar("T")
-Insert = sqlite.Insert | postgresql.Insert
 
 
 def insert_into(table: Table, tx: Connection) -> Insert:
@@ -22,7 +26,11 @@ def insert_into(table: Table, tx: Connection) -> Insert:
 
 def insert_for(table: Table, dialect: str) -> Insert:
     """Return an INSERT that supports ON CONFLICT, for a dialect by its name."""
-    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+    if dialect == "postgresql":
+        from sqlalchemy.dialects import postgresql  # noqa: PLC0415 - a twentieth of a command's start
+
+        return postgresql.insert(table)
+    return sqlite.insert(table)
 
 
 def execute_many(tx: Connection, statement: Insert, rows: Sequence[Mapping[str, object]]) -> None:
