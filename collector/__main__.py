@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -9,9 +10,14 @@ from types import FrameType
 
 from collector.adapters.process import protect_credentials
 
+# So many more objects made than freed, and the youngest are looked through for cyclic garbage. Commands make many and
+# few cycles. With Python's 700, it takes a tenth of a command's start, and a fifth of a run.
+_ALLOCATIONS = 10_000
+
 
 def main() -> None:
     """Run a command and end the process with its exit code."""
+    gc.set_threshold(_ALLOCATIONS)
     if os.getpid() == 1:  # a container's first process: the kernel drops what it has no handler for
         signal.signal(signal.SIGTERM, _end)
     warnings = protect_credentials(os.environ)

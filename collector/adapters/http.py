@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 from urllib.parse import quote
 from weakref import WeakSet
 
@@ -183,15 +183,17 @@ def _quoted(value: str) -> str:
     return quote(value, safe=":")
 
 
-def _tls_context(ca_file: Path | None) -> ssl.SSLContext:
+def _tls_context(ca_file: Path | None) -> ssl.SSLContext | Literal[True]:
+    """Return the context that verifies certificates: without a CA of one's own, the one that aiohttp has at import."""
+    if ca_file is None:
+        return True
     context = ssl.create_default_context()
-    if ca_file is not None:
-        try:
-            context.load_verify_locations(cafile=ca_file)
-        except (OSError, ssl.SSLError) as error:
-            raise ConfigError(f"api.ca_file: {ca_file} contains no certificates in PEM format") from error
-        # From Python 3.13 on, the strict check of RFC 5280 is the default. Many companies' own CAs fail it.
-        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    try:
+        context.load_verify_locations(cafile=ca_file)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"api.ca_file: {ca_file} contains no certificates in PEM format") from error
+    # From Python 3.13 on, the strict check of RFC 5280 is the default. Many companies' own CAs fail it.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return context
 
 

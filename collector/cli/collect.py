@@ -12,7 +12,7 @@ import structlog
 
 from collector.adapters.clock import SystemClock
 from collector.adapters.event_log import EventLog
-from collector.adapters.heap import look_through_less
+from collector.adapters.heap import leave_out_modules
 from collector.app.command import Command, has_ledger
 from collector.app.prepare import refuse_file_as_output
 from collector.app.range_notes import range_notes
@@ -68,7 +68,7 @@ def run_and_show(context: Context, command: Command, *, progress: str) -> int:
         for note in range_notes(context.config, orgs, command.range_, now=SystemClock().now()):
             (log.warning if note.warns else log.info)("range.note", message=note.text)
     retries, is_json = Retries(), context.log_format == "json"
-    look_through_less()
+    leave_out_modules()
     with leaving_metrics(context.config, command) as leaving:
         listener = all_of(EventLog(retries=is_json), retries.note, leaving.note)
         with shown_progress(mode=progress, quiet=context.quiet, watch=listener) as watch:

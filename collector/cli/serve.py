@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from collector.adapters.event_log import EventLog
-from collector.adapters.heap import look_through_less
+from collector.adapters.heap import leave_out_modules
 from collector.app.prepare import refuse_file_as_output
 from collector.cli.context import open_context
 from collector.cli.streams import never_wait_for_stderr
@@ -19,7 +19,7 @@ def serve(**options: Any) -> int:
     never_wait_for_stderr()
     context = open_context(**options, sharded=True)
     refuse_file_as_output(context.config.settings)
-    look_through_less()
+    leave_out_modules()
     asyncio.run(
         serving.serve(
             context.config, load=context.reload, scope=context.scope, permits=context.permits, watch=EventLog()
