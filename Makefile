@@ -42,8 +42,9 @@ test-all: .venv/ready ## all tests, with branch coverage: needs a database, a br
 test-slow: .venv/ready
 	$(DEV) $(PYTEST) -m "slow or scaled"
 
+# Whole runs, and the adapters: what runs there runs everything that the tests of units look at one by one.
 test-313: .venv-313/ready ## the tests of the inside on Python 3.13, where that is there
-	SEEDS=20 .venv-313/bin/python $(PYTEST) -m "not slow" tests/unit tests/flow tests/adapters tests/simulation
+	SEEDS=20 .venv-313/bin/python $(PYTEST) -m "not slow" tests/flow tests/adapters tests/simulation
 
 check: lint test ## before a commit: format, lint, types, import rules, tests
 

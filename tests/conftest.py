@@ -42,6 +42,11 @@ _FIRST = (
     ),
     *("acceptance/test_sharing", "acceptance/test_many_orgs", "acceptance/test_package", "acceptance/test_readme"),
 )
+# Left out of coverage: long, and all that they run is run by others too.
+_UNTRACED = (
+    *("flow/test_aliases", "flow/test_an_ordinary_summer", "flow/test_calendar_edits", "flow/test_sharing"),
+    *("adapters/ledger/test_model", "adapters/test_web_connections", "simulation/", "unit/test_windows"),
+)
 
 
 def _is_of(nodeid: str, names: tuple[str, ...]) -> bool:
@@ -80,6 +85,13 @@ def server() -> Iterator[Server]:
 def here(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Here:
     """Runs commands in this process, in the test's directory."""
     return Here(capfd, monkeypatch, tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def _untraced_file(request: pytest.FixtureRequest) -> None:
+    """Leave out of coverage all tests of some files."""
+    if _is_of(request.node.nodeid, _UNTRACED):
+        request.getfixturevalue("untraced")
 
 
 @pytest.fixture
