@@ -12,6 +12,7 @@ SUMMARIES: Mapping[str, str] = {
     "backfill": "Collect a past range.",
     "check": "Test the config and each credential.",
     "collect": "Collect what every org needs now.",
+    "completion": "Let the shell complete names.",
     "demo": "Try it without an account.",
     "forget": "Say that orgs are meant to be gone.",
     "healthcheck": "Test whether `serve` is alive.",
