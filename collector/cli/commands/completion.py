@@ -12,7 +12,7 @@ from collector.cli.commands.options import Choice
 @click.command(
     short_help="Let the shell complete names.",
     epilog="""\b
-Run the line of your shell, or put it into the file that the shell reads when it starts:
+Examples:
   eval "$(collector completion bash)"  # ~/.bashrc
   eval "$(collector completion zsh)"   # ~/.zshrc, after compinit
   collector completion fish | source   # ~/.config/fish/config.fish
