@@ -16,6 +16,7 @@ SUMMARIES: Mapping[str, str] = {
     "demo": "Try it without an account.",
     "forget": "Say that orgs are meant to be gone.",
     "healthcheck": "Test whether `serve` is alive.",
+    "init": "Write a first config.",
     "ledger": "Look at the ledger, check it, back it up.",
     "plan": "Show what would be fetched.",
     "relabel": "Restate records with new names and labels.",

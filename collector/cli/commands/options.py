@@ -36,6 +36,14 @@ def complete_label(ctx: click.Context, param: click.Parameter, incomplete: str) 
     return completion.complete_label(ctx, param, incomplete)
 
 
+def complete_zone(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the time zones that begin so."""
+    del ctx, param
+    from collector.zone_rules import zone_names  # noqa: PLC0415 - see above
+
+    return sorted(zone for zone in zone_names() if zone.casefold().startswith(incomplete.casefold()))
+
+
 def complete_directory(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
     """Let the shell complete names of directories."""
     del ctx, param
