@@ -52,8 +52,8 @@ def cli() -> None:
 
     \b
     Try it without an account:    collector demo
-    With your own organizations:  collector check -c collector.yaml
-                                  collector collect -c collector.yaml -o usage/
+    With your own organizations:  collector init
+                                  collector collect
     Complete names in bash:       eval "$(collector completion bash)"
     """  # noqa: D301 - click's mark for text that isn't rewrapped
 

@@ -96,7 +96,8 @@ def at_terminal(
     ours, theirs = pty.openpty()
     set_size(theirs, rows=rows, columns=columns)
     settings = unmeasured(environment(TERM="xterm-256color", **(env or {})))
-    settings.pop("COLUMNS", None)
+    for size in ("COLUMNS", "LINES"):  # they would hold in place of the window's
+        settings.pop(size, None)
     with subprocess.Popen(
         [*map(str, command)],
         cwd=cwd,
