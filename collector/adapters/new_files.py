@@ -56,7 +56,7 @@ def _put(draft: Path, file: Path) -> None:
     try:
         os.link(draft, file)
     except OSError as error:
-        if error.errno not in _NO_LINKS:
+        if error.errno not in _NO_LINKS and not isinstance(error, FileExistsError):
             raise
         if os.path.lexists(file):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(file)) from None

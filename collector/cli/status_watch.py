@@ -16,7 +16,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from collector.adapters.clock import SystemClock
-from collector.adapters.text import printable
+from collector.adapters.text import count, printable
 from collector.cli.status_reading import Status, StatusReading
 from collector.core.exit_codes import ExitCode
 from collector.errors import LedgerError
@@ -50,7 +50,7 @@ def watch(reading: StatusReading, show: Show, console: Console, *, every_s: floa
         trouble: str | None = None
         try:
             while True:
-                _draw(console, status, show, _heading(SystemClock().now(), every_s, trouble), every_s)
+                _draw(console, status, show, _heading(status, SystemClock().now(), every_s, trouble), every_s)
                 try:
                     status, trouble = reading.read(), None
                 except LedgerError as error:
@@ -98,10 +98,11 @@ def fitting(lines: list[str], *, width: int, height: int) -> list[str]:
     return [*lines[:shown], _MORE[:width]]
 
 
-def _heading(now: datetime, every_s: float, trouble: str | None) -> str:
+def _heading(status: Status, now: datetime, every_s: float, trouble: str | None) -> str:
     if trouble is not None:
         return f"not read again at {now:%H:%M:%S} UTC: {trouble}"
-    return f"{now:%Y-%m-%d %H:%M:%S} UTC, every {every_s:g} s; Ctrl-C ends"
+    gaps = count(sum(org.incomplete for org in status.orgs), "window")
+    return f"{now:%Y-%m-%d %H:%M:%S} UTC, every {every_s:g} s; Ctrl-C ends · {gaps} not complete"
 
 
 @contextmanager

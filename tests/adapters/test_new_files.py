@@ -45,7 +45,7 @@ def test_where_something_is_nothing_is_created(there: str, home: Path) -> None:
         (home / "c.yaml").write_text("mine")
     else:
         (home / "c.yaml").symlink_to("nowhere")
-    with pytest.raises(FileExistsError):
+    with pytest.raises(FileExistsError, match=r"c\.yaml'$"):
         write_new_files({home / "a/b/secret": "s\n", home / "c.yaml": "x\n"})
     assert left(home) == ["c.yaml"]
     assert there == "link" or (home / "c.yaml").read_text() == "mine"
