@@ -75,15 +75,15 @@ class StatusReading:
         return self._reader.windows(self._opened(), org, SystemClock().now())
 
     def _read(self) -> Status:
-        if isinstance(self._ledger, NoLedger):
-            self.close()  # there may be one by now
         ledger, now = self._opened(), SystemClock().now()
         if ledger is not self._seen:
             self._orgs, self._seen = self._reader.read_all(ledger, now), ledger
         else:
             self._reader.read(ledger, (), now)
-            unknown = {name for name, org in self._orgs.items() if org.org_id is None}  # it may be registered by now
-            self._orgs |= self._reader.read(ledger, {*unknown, *self._reader.changed(), *self._reader.stale(now)}, now)
+            names = {*self._reader.changed(), *self._reader.stale(now)}
+            if not isinstance(ledger, NoLedger):  # it may have got a row for an org that it didn't know
+                names |= {name for name, org in self._orgs.items() if org.org_id is None}
+            self._orgs |= self._reader.read(ledger, names, now)
         orgs = list(self._orgs.values())
         # Files are of other orgs unless all are chosen, or one of these is in doubt.
         in_doubt = self._scope == EVERYTHING or any(org.count(CoverageState.IN_DOUBT) for org in orgs)
@@ -96,6 +96,9 @@ class StatusReading:
         )
 
     def _opened(self) -> Readable:
-        if self._ledger is None:
-            self._ledger = open_ledger_to_read(self._config)
+        """Return the ledger; one that was missing may be there by now."""
+        if self._ledger is None or isinstance(self._ledger, NoLedger):
+            found = open_ledger_to_read(self._config)
+            if self._ledger is None or not isinstance(found, NoLedger):
+                self._ledger = found
         return self._ledger

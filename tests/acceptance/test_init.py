@@ -135,6 +135,40 @@ def test_a_refused_credential_is_shown_with_what_to_do(api: SimulatedApi, tmp_pa
     assert "4711" not in terminal.text
 
 
+def test_a_secret_file_that_is_there_is_used_and_not_replaced(
+    api: SimulatedApi, simulated: dict[str, Any], tmp_path: Path
+) -> None:
+    secret = tmp_path / "secrets/acme-access-key"
+    secret.parent.mkdir()
+    secret.write_text(simulated["access_key"])
+    options = ["--timezone", "UTC", "--base-url", api.base_url, "--population", "account-user", "-o", "-"]
+    with at_terminal([*INIT, "-c", "c.yaml", *options], cwd=tmp_path, columns=200) as terminal:
+        to_the_key(terminal, simulated["username"])
+        question = KEY.replace("[type]", "[file]")
+        terminal.answer(question, "type")
+        assert "secrets/acme-access-key is there already, and is never replaced" in terminal.answer(question, "")
+        terminal.answer("  file [secrets/acme-access-key]: ", "")
+        assert terminal.end() == 0
+    assert secret.read_text() == simulated["access_key"]
+    assert "chmod 600" in terminal.text  # others can read it
+
+
+def test_a_token_is_a_credential_too(api: SimulatedApi, tmp_path: Path) -> None:
+    options = ["--org", "7 Seas", "--timezone", "UTC", "--base-url", api.base_url, "--population", "account-user"]
+    with at_terminal([*INIT, "-c", "c.yaml", *options, "-o", "-"], cwd=tmp_path, columns=200) as terminal:
+        assert "type one of these: access-key, token" in terminal.answer(
+            "(access-key, token) [access-key]: ", "bearer"
+        ) + terminal.answer("(access-key, token) [access-key]: ", "token")
+        terminal.answer("Token: where from (type, env, file) [type]: ", "env")
+        assert "must be the name of an environment variable" in (
+            terminal.answer("  environment variable [ORG_7_SEAS_TOKEN]: ", "no name")
+            + terminal.answer("  environment variable [ORG_7_SEAS_TOKEN]: ", "")
+        )
+        assert terminal.end() == 2
+    assert "Set ORG_7_SEAS_TOKEN, then run: collector check -c" in terminal.text
+    assert left(tmp_path) == ["c.yaml"]
+
+
 @pytest.mark.parametrize("key", [CTRL_C, CTRL_D], ids=["Ctrl-C", "Ctrl-D"])
 @pytest.mark.parametrize("question", ["Name of the org", HIDDEN, "Directory for the records"])
 def test_who_ends_it_leaves_nothing_behind(question: str, key: str, tmp_path: Path) -> None:
