@@ -101,8 +101,9 @@ def fitting(lines: list[str], *, width: int, height: int) -> list[str]:
 def _heading(status: Status, now: datetime, every_s: float, trouble: str | None) -> str:
     if trouble is not None:
         return f"not read again at {now:%H:%M:%S} UTC: {trouble}"
-    gaps = count(sum(org.incomplete for org in status.orgs), "window")
-    return f"{now:%Y-%m-%d %H:%M:%S} UTC, every {every_s:g} s; Ctrl-C ends · {gaps} not complete"
+    gaps = f"{count(sum(org.incomplete for org in status.orgs), 'window')} not complete"
+    what = "there is no ledger" if status.known is None else gaps
+    return f"{now:%Y-%m-%d %H:%M:%S} UTC, every {every_s:g} s; Ctrl-C ends · {what}"
 
 
 @contextmanager

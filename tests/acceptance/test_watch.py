@@ -117,6 +117,7 @@ def test_sigterm_leaves_the_terminal_as_it_was(api: SimulatedApi, tmp_path: Path
 def test_a_ledger_that_comes_and_goes_ends_nothing(api: SimulatedApi, tmp_path: Path) -> None:
     with at_terminal(watching(api), cwd=tmp_path, env=CALM, rows=100) as terminal:
         terminal.wait_for("Ctrl-C ends")
+        wait_until(lambda: "there is no ledger" in last(terminal), "it says so")
         collect(api, tmp_path, "--org", "org-001")
         wait_until(lambda: re.search(r"\b([1-9]\d*) of \1 ", row(last(terminal), "org-001")), "there is a ledger")
         ledger = tmp_path / "state/ledger.db"
