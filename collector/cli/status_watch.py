@@ -70,7 +70,7 @@ def _draw(console: Console, status: Status, show: Show, heading: str, pause_s: f
             with console.capture() as captured:
                 console.print(heading, style="bold", markup=False, highlight=False, no_wrap=True, overflow="ellipsis")
                 show(console, status, drawn.height)
-            lines = fitting(captured.get().splitlines(), width=drawn.width, height=drawn.height)
+            lines = fitting(captured.get().removesuffix("\n").split("\n"), width=drawn.width, height=drawn.height)
             console.file.write(in_place(lines, width=drawn.width))
             console.file.flush()
         pause.wait(min(_LOOK_S, pause_s))
@@ -78,9 +78,12 @@ def _draw(console: Console, status: Status, show: Show, heading: str, pause_s: f
 
 
 def in_place(lines: list[str], *, width: int) -> str:
-    """Return what draws lines over those of before, without a moment at which the screen is empty."""
-    erased = [line if (cells := _cells(line)) and cells % width == 0 else line + _TO_END_OF_LINE for line in lines]
-    return _HOME + "\n".join(erased) + ("" if lines and erased[-1] == lines[-1] else _TO_END_OF_SCREEN)
+    """Return what draws lines over those of before, without a moment at which the screen is empty.
+
+    What was to the right is erased after a line, unless it fills its rows: the cursor is then on its last character.
+    """
+    filled = [line if (cells := _cells(line)) and cells % width == 0 else line + _TO_END_OF_LINE for line in lines]
+    return _HOME + "\n".join([*filled[:-1], _TO_END_OF_SCREEN + filled[-1]])
 
 
 def _cells(line: str) -> int:

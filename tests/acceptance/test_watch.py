@@ -15,7 +15,7 @@ from collector.app.command import Permits
 from collector.app.scope import EVERYTHING
 from collector.cli.context import Context
 from collector.cli.status_reading import StatusReading
-from collector.cli.status_watch import fitting
+from collector.cli.status_watch import fitting, in_place
 from collector.config import load
 from collector.core.org_history import History
 from collector.ledger.digest import Digest
@@ -185,3 +185,32 @@ def test_only_what_changed_is_read_again(api: SimulatedApi, tmp_path: Path, monk
 )
 def test_a_line_that_is_folded_takes_the_rows_that_it_has(height: int, expected: list[str]) -> None:
     assert fitting(["a", "b" * 11, "c"], width=10, height=height) == expected
+
+
+@pytest.mark.parametrize("longest", [9, 10, 11, 20])
+def test_a_drawing_leaves_nothing_of_the_one_before(longest: int) -> None:
+    """On a screen of 10 columns and 6 rows that is full of another drawing."""
+    screen = [["#"] * 10 for _ in range(6)]
+    lines = ["a", "b" * longest, "", "c" * longest]
+    draw_on(screen, in_place(lines, width=10))
+    expected = [line[n : n + 10] for line in lines for n in range(0, max(len(line), 1), 10)]
+    assert ["".join(row).rstrip() for row in screen] == [*expected, *[""] * (6 - len(expected))]
+
+
+def draw_on(screen: list[list[str]], text: str) -> None:
+    """Do what a terminal does. At the last column the cursor stays on it until the next character."""
+    width, row, column = len(screen[0]), 0, 0
+    for command in re.findall(r"\x1b\[[HKJ]|[^\x1b]", text):
+        if command == "\x1b[H":
+            row, column = 0, 0
+        elif command in {"\x1b[K", "\x1b[J"}:
+            screen[row][min(column, width - 1) :] = " " * (width - min(column, width - 1))
+            for below in screen[row + 1 :] if command == "\x1b[J" else ():
+                below[:] = " " * width
+        elif command == "\n":
+            row, column = row + 1, 0
+        else:
+            if column == width:
+                row, column = row + 1, 0
+            screen[row][column] = command
+            column += 1
