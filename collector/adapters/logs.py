@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import sys
+from collections.abc import Mapping
 from typing import Any, Literal, TextIO
 
 import structlog
@@ -38,13 +40,18 @@ def resolve_format(format_: Format, stream: TextIO) -> Literal["console", "json"
     return format_
 
 
+def has_colours(stream: TextIO, environ: Mapping[str, str]) -> bool:
+    """Say whether to write colours: on a terminal, unless NO_COLOR is set; elsewhere with FORCE_COLOR."""
+    return not environ.get("NO_COLOR") and (bool(environ.get("FORCE_COLOR")) or stream.isatty())
+
+
 def configure_logs(*, level: str, format_: Literal["console", "json"], once: bool = False) -> None:
     """Send all logs of at least that level to stderr, and warnings of libraries with them.
 
     With `once`, a warning that repeats is logged once an hour.
     """
     renderer: Any = (
-        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0, pad_level=False)
+        structlog.dev.ConsoleRenderer(colors=has_colours(sys.stderr, os.environ), pad_event_to=0, pad_level=False)
         if format_ == "console"
         else None
     )

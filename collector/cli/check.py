@@ -18,6 +18,7 @@ from collector.app.check import OrgCheck
 from collector.app.ledgers import open_ledger_to_read
 from collector.app.prepare import expected_identities
 from collector.app.wiring import check_orgs
+from collector.cli.colours import COLOURS
 from collector.cli.consoles import stdout_console
 from collector.cli.context import Context, open_context
 from collector.cli.progress import shown_progress
@@ -95,8 +96,9 @@ def _table(console: Console, checks: list[OrgCheck], *, deep: bool) -> Table:
         add_name(table, "parts of a day")
     table.add_column("why")
     for one in sorted(checks, key=lambda one: (one.accepted, not one.refused)):
-        state = ("accepted", "green") if one.accepted else ("refused", "red") if one.refused else ("failed", "red")
-        row = [Text(printable(one.org.name)), Text(*state), Text(_identity(one))]
+        state = "refused" if one.refused else "failed"
+        shown = ("accepted", COLOURS["complete"]) if one.accepted else (state, COLOURS[state])
+        row = [Text(printable(one.org.name)), Text(*shown), Text(_identity(one))]
         if deep:
             row.append(Text(one.additivity.value if one.additivity else ""))
         row.append(Text(printable(one.failure.message, 1000) if one.failure else ""))

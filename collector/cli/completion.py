@@ -1,4 +1,7 @@
-"""What a shell completes: names and labels of the orgs in the config. It reads no secret, and never fails."""
+"""What a shell completes: names and labels of the orgs in the config. It reads no secret, and never fails.
+
+Owns the script by which a shell calls the collector for it.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,21 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import click
+from click.shell_completion import get_completion_class
 
 from collector.app.scope import labels_of
 from collector.config import find_config, load
 from collector.errors import ConfigError
 from collector.model import Org
+
+VARIABLE = "_COLLECTOR_COMPLETE"  # by which click is called for it
+
+
+def print_script(shell: str) -> None:
+    """Do what `collector completion` is called for."""
+    root = click.get_current_context().find_root()
+    if (kind := get_completion_class(shell)) is not None:
+        click.echo(kind(root.command, {}, "collector", VARIABLE).source())
 
 
 def complete_org(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:

@@ -7,7 +7,7 @@ import sys
 
 from rich.console import Console
 
-_UNLIMITED = 100_000  # columns; tables only take what they need
+UNLIMITED = 100_000  # columns; tables only take what they need
 
 
 class _Console(Console):
@@ -18,9 +18,9 @@ class _Console(Console):
 
 def stdout_console() -> Console:
     """Return the console for a command's own output: as wide as the terminal, else without a limit."""
-    return _Console(width=None if sys.stdout is not None and sys.stdout.isatty() else _UNLIMITED)
+    return _Console(width=None if sys.stdout is not None and sys.stdout.isatty() else UNLIMITED)
 
 
 def stderr_console() -> Console:
     """Return the console for summaries, which go beside the data."""
-    return _Console(stderr=True, width=None if sys.stderr.isatty() else _UNLIMITED)
+    return _Console(stderr=True, width=None if sys.stderr.isatty() else UNLIMITED)

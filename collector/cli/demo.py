@@ -82,8 +82,8 @@ Look at
 Then
   collector simulate --help
       the simulated API, for tests of your own pipeline
-  collector check -c collector.yaml
-      your own organizations. README.md, "Your first records", has a config
+  collector init
+      a config for your own organizations
 """
 
 

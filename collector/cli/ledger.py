@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -96,7 +97,7 @@ def _progress(*, quiet: bool) -> Iterator[Callable[[int, int], None]]:
     """Yield what shows the progress on a terminal, if there is more than one step."""
     console = stderr_console()
     columns = (TextColumn("copying"), BarColumn(), TaskProgressColumn())
-    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
+    with Progress(*columns, console=console, transient=True, disable=quiet or not sys.stderr.isatty()) as bar:
         task = bar.add_task("", visible=False)
         yield lambda done, pages: bar.update(task, completed=done, total=pages, visible=done < pages)
 

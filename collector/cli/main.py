@@ -52,10 +52,9 @@ def cli() -> None:
 
     \b
     Try it without an account:    collector demo
-    With your own organizations:  collector check -c collector.yaml
-                                  collector collect -c collector.yaml -o usage/
-    Complete names in bash (or zsh, with zsh_source):
-      eval "$(_COLLECTOR_COMPLETE=bash_source collector)"
+    With your own organizations:  collector init
+                                  collector collect
+    Complete names in bash:       eval "$(collector completion bash)"
     """  # noqa: D301 - click's mark for text that isn't rewrapped
 
 

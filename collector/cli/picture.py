@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from collector.adapters.text import printable
+from collector.cli.colours import COLOURS
 from collector.cli.tables import add_name, new_table
 
 _BARS = "▁▂▃▄▅▆▇█"
@@ -59,7 +60,7 @@ def usage_table(console: Console, directory: Path, files: Sequence[str]) -> Tabl
     table.add_column("by day", overflow="fold")
     ranked = sorted(orgs.items(), key=lambda item: (item[1].unknown > 0, item[1].tests), reverse=True)
     for name, usage in ranked[:_ROWS]:
-        unknown = Text(str(usage.unknown or ""), style="yellow")
+        unknown = Text(str(usage.unknown or ""), style=COLOURS["partial"])
         strip = sparkline([usage.by_window[window] for window in sorted(usage.by_window)])
         names = [Text(name), Text(printable(usage.name))] if wide else [Text(name)]
         table.add_row(*names, f"{usage.tests:,}", unknown, Text(strip, style="cyan"))

@@ -19,6 +19,7 @@ from collector.app.ledgers import open_ledger_to_read, warn_of_missing_ledger
 from collector.app.preview import OrgPreview, preview
 from collector.app.range_notes import RangeNote, range_notes
 from collector.app.wiring import limits_of
+from collector.cli.colours import COLOURS
 from collector.cli.consoles import stdout_console
 from collector.cli.context import Context, open_context, read_range
 from collector.cli.tables import add_name, new_table
@@ -48,7 +49,8 @@ def plan(from_: Moment | None, to: Moment | None, last: timedelta | None, as_jso
     console.print(_table(console, previews, whole))
     for one in previews:
         if one.refused:
-            console.print(Text(f"refused: {one.org.name}: {printable(one.refused.message, 1000)}", style="red"))
+            text = f"refused: {printable(one.org.name)}: {printable(one.refused.message, 1000)}"
+            console.print(Text(text, style=COLOURS["refused"]))
     for note in notes:
         console.print(Text(f"{'warning' if note.warns else 'note'}: {printable(note.text, 400)}"))
 

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
+from collector.cli.colours import COLOURS
 from collector.events import Event, Listener, all_of
 from collector.run.progress import Progress as Counted
 
@@ -23,7 +24,7 @@ def _text(progress: Counted, width: int) -> str:
     """Return the text behind the bar, the most important first: as much as fits beside the numbers of slices."""
     parts = [(f"{host} is down, probing", "red bold") for host in sorted(progress.hosts_down)]
     bad = {"refused": progress.refused, "failed": progress.failed, "partial": progress.partial}
-    parts += [(f"{n} {name}", "red") for name, n in bad.items() if n]
+    parts += [(f"{n} {name}", COLOURS[name]) for name, n in bad.items() if n]
     parts.append((f"{progress.orgs_done}/{progress.orgs} orgs", ""))
     parts.append((f"{progress.retries} {'retry' if progress.retries == 1 else 'retries'}", ""))
     room = width - _AROUND - len(f"{progress.total}/{progress.total}")

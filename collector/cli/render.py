@@ -11,6 +11,7 @@ from rich.text import Text
 
 from collector.adapters.text import count, duration, printable, some
 from collector.app.command import has_ledger
+from collector.cli.colours import COLOURS
 from collector.cli.consoles import stderr_console
 from collector.cli.context import Context
 from collector.cli.retries import Retries
@@ -29,13 +30,6 @@ _WIDE = 110  # columns
 _ROWS = 20
 _LONGEST = 1000  # of a message
 _ROWS_INCOMPLETE = 40
-_STATES = {
-    SliceState.COMPLETE: "green",
-    SliceState.PARTIAL: "yellow",
-    SliceState.FAILED: "red",
-    SliceState.REFUSED: "red",
-    SliceState.NOT_ASKED: "red",
-}
 
 
 def show_result(result: RunResult, context: Context, *, closing: bool = True, retries: Retries | None = None) -> None:
@@ -86,7 +80,7 @@ def _log_result(result: RunResult) -> None:
 def _table(console: Console, result: RunResult) -> Table:
     """Return one row per org, the worst first. A state without slices has no column."""
     summary = result.summary
-    states = [state for state in _STATES if state is SliceState.COMPLETE or summary.count(state)]
+    states = [state for state in SliceState if state is SliceState.COMPLETE or summary.count(state)]
     table = new_table(console, f"{result.command} {result.run_id}")
     add_name(table, "org")
     if wide := console.width >= _WIDE:
@@ -115,8 +109,8 @@ def _left_out(incomplete: int, complete: int) -> str:
 
 def _row(org: OrgSummary, states: list[SliceState], *, wide: bool, doubtful: bool) -> list[Text]:
     known = f"{printable(org.org_name or '')} ({printable(org.org_id)})" if org.org_id else ""
-    counts = [Text(str(org.count(state) or ""), style=_STATES[state]) for state in states]
-    counts += [Text(str(org.in_doubt or ""), style="yellow")] * doubtful
+    counts = [Text(str(org.count(state) or ""), style=COLOURS[state]) for state in states]
+    counts += [Text(str(org.in_doubt or ""), style=COLOURS["in_doubt"])] * doubtful
     names = [Text(printable(org.org.name))] + [Text(known)] * wide
     return [*names, Text(str(org.planned)), *counts, Text(str(org.records))]
 

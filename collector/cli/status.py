@@ -11,77 +11,87 @@ import orjson
 from rich.console import Console
 from rich.text import Text
 
-from collector.adapters.clock import SystemClock
 from collector.adapters.sinks.directory_id import VisibleDirectories
 from collector.adapters.sinks.files import OsFiles
 from collector.adapters.text import count, printable, shell_word, some
 from collector.app.backfills import backfill_commands, zoned
-from collector.app.calendars import refused_calendars
-from collector.app.command import has_ledger
-from collector.app.coverage import CoverageReader
 from collector.app.invocation import Invocation, invocation_of
-from collector.app.ledgers import open_ledger_to_read, warn_of_missing_ledger
 from collector.app.outputs import directory_of
-from collector.app.scope import EVERYTHING
 from collector.cli.consoles import stdout_console
 from collector.cli.context import open_context
 from collector.cli.status_notes import notes
+from collector.cli.status_reading import Status, StatusReading
 from collector.cli.status_table import STATES, coverage_table, day_strips, state_word
+from collector.cli.status_watch import refuse_to_watch_without_terminal, watch
 from collector.config import LoadedConfig, Settings
 from collector.core.calendar_changes import hours_of
 from collector.core.coverage_lines import to_json_lines
-from collector.core.exit_codes import ExitCode
 from collector.core.ledger_entries import CutOver, RemovedOrg
-from collector.core.org_coverage import CoverageState, OrgCoverage
+from collector.core.org_coverage import OrgCoverage
 from collector.core.outputs import KnownOutputs
 from collector.core.visible import visible
 from collector.core.windows import merge
 from collector.deliver.recovery import why_awaited
-from collector.ledger import AwaitedFile, NoLedger
+from collector.ledger import AwaitedFile
 from collector.model import Window, Zone
 from collector.service.web.choice import Sort, ordered
 
 _COMMANDS = 10
 
 
-def status(strips: bool, incomplete: bool, as_json: bool, every: bool, **options: Any) -> int:
+def status(strips: bool, incomplete: bool, as_json: bool, every: bool, watch_s: float | None, **options: Any) -> int:
     """Do what `collector status` is called for; return the exit code."""
     if every and not as_json:
         raise click.UsageError("--all shows every window as a line of JSON: add --json")
+    if watch_s is not None:
+        if as_json:
+            raise click.UsageError("--watch draws a table: leave out --json")
+        refuse_to_watch_without_terminal(stdout_console())
     context = open_context(**options, sharded=True, sends=False)
-    if not has_ledger(context.config):
-        raise click.UsageError("there is no ledger: `state.url` is none")
-    ledger = open_ledger_to_read(context.config)
-    if missing := isinstance(ledger, NoLedger):
-        warn_of_missing_ledger(context.config, "all windows are missing")
+    config = context.config
+
+    def show(console: Console, found: Status, most: int | None) -> None:
+        _show_all(console, config, found, strips=strips, incomplete=incomplete, most=most)
+
+    reading = StatusReading(context)
     try:
-        refused_calendars(ledger, context.config, context.scope.of(context.config.orgs))  # warns of time left out
-        reader, now = CoverageReader(context.config, context.scope, days=None), SystemClock().now()
-        orgs = list(reader.read_all(ledger, now).values())
-        shown = [org for org in orgs if org.incomplete or org.refused] if incomplete else orgs
-        in_doubt = context.scope == EVERYTHING or any(org.count(CoverageState.IN_DOUBT) for org in orgs)
-        files = ledger.awaited() if in_doubt else ()  # else they are of other orgs
-        awaited = [(one, _is_here(one, context.config.settings)) for one in files]
-        left_out = {org.name: cut for org in orgs if (cut := reader.left_out(ledger, org, now)) is not None}
-        removed = ledger.removed([org.name for org in context.config.orgs])
-        known = None if missing else ledger.known_outputs()
+        if watch_s is not None:
+            return watch(reading, show, stdout_console(), every_s=watch_s)
+        found = reading.read()
+        shown = _chosen(found, incomplete=incomplete)
         for org in shown if every else ():
-            click.echo(to_json_lines(reader.windows(ledger, org, now)), nl=False)
+            click.echo(to_json_lines(reading.windows(org)), nl=False)
     finally:
-        ledger.close()
+        reading.close()
     if not as_json:
-        console, invocation = stdout_console(), invocation_of(context.config, known)
-        _show(console, shown, strips=strips)
-        if not missing:  # it may be elsewhere
-            _show_backfills(console, context.config, shown, known)
-        for name, cut in left_out.items():
-            _show_left_out(console, name, cut)
-        _show_notes(console, shown, awaited, invocation, left_out=len(orgs) - len(shown))
-        if removed:
-            _show_removed(console, removed, invocation)
+        show(stdout_console(), found, None)
     elif not every:
-        click.echo(visible(orjson.dumps(_document(shown, removed, awaited, left_out), option=orjson.OPT_INDENT_2)))
-    return ExitCode.INCOMPLETE if missing or awaited or any(org.incomplete for org in orgs) else ExitCode.OK
+        content = _document(shown, found.removed, _seen_here(found, config), found.left_out)
+        click.echo(visible(orjson.dumps(content, option=orjson.OPT_INDENT_2)))
+    return found.exit_code
+
+
+def _chosen(found: Status, *, incomplete: bool) -> Sequence[OrgCoverage]:
+    return [org for org in found.orgs if org.incomplete or org.refused] if incomplete else found.orgs
+
+
+def _seen_here(found: Status, config: LoadedConfig) -> Sequence[tuple[AwaitedFile, bool]]:
+    return [(one, _is_here(one, config.settings)) for one in found.awaited]
+
+
+def _show_all(
+    console: Console, config: LoadedConfig, found: Status, *, strips: bool, incomplete: bool, most: int | None
+) -> None:
+    """Show the table, and below it what isn't in it."""
+    shown, invocation = _chosen(found, incomplete=incomplete), invocation_of(config, found.known)
+    _show(console, shown, strips=strips, most=most)
+    if found.known is not None:  # else it may be elsewhere
+        _show_backfills(console, config, shown, found.known)
+    for name, cut in found.left_out.items():
+        _show_left_out(console, name, cut)
+    _show_notes(console, shown, _seen_here(found, config), invocation, left_out=len(found.orgs) - len(shown))
+    if found.removed:
+        _show_removed(console, found.removed, invocation)
 
 
 def _document(
@@ -115,9 +125,9 @@ def _show_notes(
         console.print(_await(one, invocation, is_here=is_here), markup=False)
 
 
-def _show(console: Console, orgs: Sequence[OrgCoverage], *, strips: bool) -> None:
-    console.print(coverage_table(console, ordered(orgs, Sort.WORST)))
-    shown = [org for org in orgs if strips or org.incomplete]
+def _show(console: Console, orgs: Sequence[OrgCoverage], *, strips: bool, most: int | None = None) -> None:
+    console.print(coverage_table(console, ordered(orgs, Sort.WORST)[:most]))
+    shown = [org for org in orgs if strips or org.incomplete][:most]
     for org in shown:
         for population in org.populations:
             console.print(Text.assemble((printable(org.name), "bold"), f" {population.population.value}"))

@@ -11,20 +11,22 @@ from rich.table import Table
 from rich.text import Text
 
 from collector.adapters.text import duration, printable
+from collector.cli.colours import COLOURS
 from collector.cli.tables import add_name, new_table
 from collector.core.org_coverage import CoverageState, OrgCoverage, PopulationCoverage
 from collector.model import Zone
 from collector.service.web.advice import advice
 
-STATES = {  # the mark of a day, and its colour
-    CoverageState.COMPLETE: ("█", "green"),
-    CoverageState.UNVERIFIED: ("▁", "cyan"),
-    CoverageState.IN_DOUBT: ("?", "yellow"),
-    CoverageState.PARTIAL: ("▒", "yellow"),
-    CoverageState.FAILED: ("x", "red"),
-    CoverageState.REFUSED: ("!", "red"),
-    CoverageState.MISSING: ("·", "red"),
+_MARKS = {  # of a day; without colours too, each is another
+    CoverageState.COMPLETE: "█",
+    CoverageState.UNVERIFIED: "▁",
+    CoverageState.IN_DOUBT: "?",
+    CoverageState.PARTIAL: "▒",
+    CoverageState.FAILED: "x",
+    CoverageState.REFUSED: "!",
+    CoverageState.MISSING: "·",
 }
+STATES = {state: (mark, COLOURS[state]) for state, mark in _MARKS.items()}
 _BLANK = (" ", "")
 _STRIPS = 12  # months, the newest
 _WIDE = 100  # columns
@@ -79,7 +81,7 @@ def _why(org: OrgCoverage, population: PopulationCoverage) -> Text:
     if org.refused:
         since = f", since {_date(credential.since, org)}" if credential.since else ""
         changed = "; the config has another user by now" if credential.changed else ""
-        return Text(f"{advice(credential.reason).title}{since}{changed}", style="red")
+        return Text(f"{advice(credential.reason).title}{since}{changed}", style=COLOURS["refused"])
     reasons = sorted(population.reasons.items(), key=lambda one: -one[1])
     return Text(", ".join(code.replace("_", " ") for code, _ in reasons if code not in STATES), style="yellow")
 

@@ -6,12 +6,14 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from collector.cli.consoles import UNLIMITED
+
 _NAME = 30  # columns of a terminal for a name; longer ones are folded
 
 
 def new_table(console: Console, title: str | None = None) -> Table:
     """Return an empty table. In a file or a pipe it has no lines, and nothing in it is cut or folded."""
-    if console.is_terminal:
+    if console.width < UNLIMITED:
         return Table(title=title, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     return Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
 

@@ -32,7 +32,7 @@ def find_config(explicit: Path | None, environ: Mapping[str, str]) -> Path:
     looked = " and ".join(map(str, PLACES))
     raise ConfigError(
         f"no config: there is neither -c FILE nor {VARIABLE}, and no file at {looked}. "
-        f"To begin, copy config/collector.minimal.yaml to {PLACES[0]} and put your org into it; "
+        f"To begin, `collector init` writes {PLACES[0]} with your first org; "
         "or `collector demo` shows everything without a config"
     )
 

@@ -18,7 +18,7 @@ COLLECT = ["collect", "-c", "c.yaml"]
 BACKFILL = ["backfill", "-c", "c.yaml"]
 
 BAD: list[tuple[list[str], str]] = [
-    (["colect"], "Error: No such command 'colect'. Did you mean 'collect'?"),
+    (["colect"], "Error: No such command 'colect'. (Did you mean one of: 'collect', 'completion'?)"),
     (
         ["collect", "--frm", "2026-01-01"],
         "Error: No such option '--frm'. (Did you mean one of: '--format', '--from', '--org'?)",

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.support.commands import SimulatedApi, collector, records_in, simulated_api, started
 from tests.support.disks import read_only
@@ -70,6 +71,17 @@ def test_what_root_creates_in_a_directory_of_the_service_belongs_to_the_service(
     assert collector("collect", "-c", api.config, "-o", "new/out", "-q", cwd=home).code == 0
     assert owners(home) == {USER}
     assert as_user("collect", "-c", api.config, "-o", "new/out", cwd=home).code == 0
+
+
+def test_the_config_that_root_writes_there_belongs_to_the_service(api: SimulatedApi, home: Path) -> None:
+    (org, *_) = yaml.safe_load(api.config.read_text())["orgs"]
+    (home / "key").write_text(org["access_key"])
+    env = {"ACME_USERNAME": org["username"]}
+    args = ["--org", "acme", "--timezone", "UTC", "--base-url", api.base_url]
+    secrets = ["--username-env", "ACME_USERNAME", "--access-key-file", str(home / "key")]
+    assert collector("init", "-c", "new/i.yaml", *args, *secrets, cwd=home, env=env).code == 0
+    assert {path.lstat().st_uid for path in (home / "new", home / "new/i.yaml")} == {USER}
+    assert as_user("check", "-c", "new/i.yaml", cwd=home, **env).code == 0
 
 
 @pytest.mark.parametrize("blocked", ["ledger.db.holders/open.lock", "ledger.db", "ledger.db-wal"])

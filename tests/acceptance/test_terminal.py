@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import pty
 import re
-import struct
-import subprocess
-import termios
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from tests.support.commands import COLLECTOR, SimulatedApi, collector, environment, simulated_api
+from tests.support.commands import COLLECTOR, SimulatedApi, collector, simulated_api
+from tests.support.terminals import ESCAPE, at_terminal
 
 COLUMNS = 80
-ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+COLOUR = re.compile(r"\x1b\[(?:[0-9]+;)*(?:3|4|9|10)[0-7](?:;[0-9]+)*m")
 STATUS = r"^ *org-002 +account-user +0 of \d+ .*\d+-\d+-\d+ +credential"
 
 
@@ -30,21 +24,14 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatedApi]:
 
 def on_terminal(*args: str | Path, cwd: Path) -> list[str]:
     """Return the lines that a command writes to a terminal, without colours and without lines that were redrawn."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, COLUMNS, 0, 0))
-    env = environment(TERM="xterm-256color")
-    env.pop("COLUMNS", None)
-    with subprocess.Popen(
-        [*COLLECTOR, *map(str, args)], cwd=cwd, env=env, stdin=theirs, stdout=theirs, stderr=theirs
-    ) as process:
-        os.close(theirs)
-        content = b""
-        with suppress(OSError):  # the other end is closed
-            while piece := os.read(ours, 65_536):
-                content += piece
-        os.close(ours)
-        process.wait(60)
-    return [ESCAPE.sub("", line.rpartition("\r")[2]) for line in content.decode().replace("\r\n", "\n").split("\n")]
+    content = raw_on_terminal(*args, cwd=cwd)
+    return [ESCAPE.sub("", line.rpartition("\r")[2]) for line in content.replace("\r\n", "\n").split("\n")]
+
+
+def raw_on_terminal(*args: str | Path, cwd: Path, **env: str) -> str:
+    with at_terminal([*COLLECTOR, *args], cwd=cwd, env=env, columns=COLUMNS) as terminal:
+        terminal.end()
+        return terminal.raw
 
 
 def test_status_and_plan_fit_80_columns_with_the_worst_first(api: SimulatedApi, tmp_path: Path) -> None:
@@ -79,3 +66,27 @@ def test_the_log_on_a_terminal_is_not_padded(api: SimulatedApi, tmp_path: Path) 
     lines = on_terminal("collect", "-c", api.config, "--last", "2d", "-o", "out", "--progress", "never", cwd=tmp_path)
     started = next(line for line in lines if "run.started" in line)
     assert "[info] run.started command=collect" in started
+
+
+def test_without_colours_a_terminal_shows_the_same_words_and_marks(api: SimulatedApi, tmp_path: Path) -> None:
+    collector("collect", "-c", api.config, "-o", "out", cwd=tmp_path)
+    for command in (["status"], ["check"], ["collect", "-o", "out", "--progress", "never"]):
+        coloured = raw_on_terminal(*command, "-c", api.config, cwd=tmp_path)
+        plain = raw_on_terminal(*command, "-c", api.config, cwd=tmp_path, NO_COLOR="1")
+        assert COLOUR.search(coloured), command
+        assert not COLOUR.search(plain), command
+        assert "refused" in plain
+    status = raw_on_terminal("status", "-c", api.config, cwd=tmp_path)
+    assert ESCAPE.sub("", status) == ESCAPE.sub(
+        "", raw_on_terminal("status", "-c", api.config, cwd=tmp_path, NO_COLOR="1")
+    )
+
+
+def test_colours_into_a_pipe_change_nothing_else(api: SimulatedApi, tmp_path: Path) -> None:
+    collector("collect", "-c", api.config, "-o", "out", cwd=tmp_path)
+    for command in ("status", "plan", "check"):
+        plain = collector(command, "-c", api.config, cwd=tmp_path)
+        forced = collector(command, "-c", api.config, cwd=tmp_path, env={"FORCE_COLOR": "1", "TERM": "xterm"})
+        assert COLOUR.search(forced.stdout) or command == "plan"
+        assert ESCAPE.sub("", forced.stdout) == plain.stdout
+        assert not COLOUR.search(plain.stdout + plain.stderr + forced.stderr)

@@ -35,7 +35,16 @@ def test_config_and_ledger_are_chosen_by_the_same_options_everywhere(name: str) 
 
 @pytest.mark.parametrize(
     "args",
-    [["--version"], ["--help"], ["no-such-command"], ["collect", "--bogus"], ["check", "--help"], ["status", "--help"]],
+    [
+        ["--version"],
+        ["--help"],
+        ["no-such-command"],
+        ["collect", "--bogus"],
+        ["check", "--help"],
+        ["completion", "--help"],
+        ["init", "--help"],
+        ["status", "--help"],
+    ],
 )
 def test_help_and_usage_errors_import_nothing_heavy(args: list[str]) -> None:
     program = f"""

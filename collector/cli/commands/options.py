@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from collector.core.echo import WORD
 
@@ -33,6 +34,20 @@ def complete_label(ctx: click.Context, param: click.Parameter, incomplete: str) 
     from collector.cli import completion  # noqa: PLC0415 - see above
 
     return completion.complete_label(ctx, param, incomplete)
+
+
+def complete_zone(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the time zones that begin so."""
+    del ctx, param
+    from collector.zone_rules import zone_names  # noqa: PLC0415 - see above
+
+    return sorted(zone for zone in zone_names() if zone.casefold().startswith(incomplete.casefold()))
+
+
+def complete_directory(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    """Let the shell complete names of directories."""
+    del ctx, param
+    return [CompletionItem(incomplete, type="dir")]
 
 
 class MomentType(click.ParamType["Moment"]):
@@ -145,7 +160,11 @@ config_options = apply(
 state_option = click.option("--state", metavar="URL", help="The ledger: sqlite:///FILE, postgresql://…, or none.")
 ledger_options = apply(_config_option, state_option, _log_options)  # of a command about the ledger alone
 output_option = click.option(
-    "-o", "--output", metavar="DIR", help="A directory for sealed files, or - for stdout. Default: `output.path`."
+    "-o",
+    "--output",
+    metavar="DIR",
+    shell_complete=complete_directory,
+    help="A directory for sealed files, or - for stdout. Default: `output.path`.",
 )
 service_options = apply(
     output_option,

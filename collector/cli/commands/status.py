@@ -16,6 +16,7 @@ Examples:
   collector status -c collector.yaml    # a table, and strips of what has gaps
   collector status --org acme --strips  # the strips of one org
   collector status --incomplete         # only what has gaps
+  collector status --watch              # follow a run, until Ctrl-C
   collector status --json --all         # every window, a line of JSON each
   collector status --json | jq '.orgs[] | select(.lacking > 0) | .org'
 """,
@@ -29,6 +30,15 @@ Examples:
 )
 @click.option("--incomplete", is_flag=True, help="Only orgs with a window that is not complete, or with a refusal.")
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
+@click.option(
+    "--watch",
+    "watch_s",
+    type=click.FloatRange(0.5, 3600),
+    is_flag=False,
+    flag_value=2,
+    metavar="[SECONDS]",
+    help="Draw it again in place, on a terminal, every 2 s or as often as this; Ctrl-C ends it.",
+)
 @click.option("--all", "every", is_flag=True, help="With --json: a line for every window that is wanted and due.")
 def status(**options: Any) -> int:
     """Show coverage from the ledger, per org and population. Exits with 3 if anything is incomplete.

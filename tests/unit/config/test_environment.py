@@ -146,8 +146,8 @@ def test_without_a_config_the_message_names_the_places_and_how_to_begin(monkeypa
         find_config(None, {})
     assert str(caught.value) == (
         "no config: there is neither -c FILE nor COLLECTOR_CONFIG, and no file at config/collector.yaml and "
-        "etc/collector.yaml. To begin, copy config/collector.minimal.yaml to config/collector.yaml and put "
-        "your org into it; or `collector demo` shows everything without a config"
+        "etc/collector.yaml. To begin, `collector init` writes config/collector.yaml with your first org; "
+        "or `collector demo` shows everything without a config"
     )
 
 
