@@ -91,7 +91,7 @@ def _newest() -> date:
 
 def fleet(api: StubApi, directory: Path, orgs: int) -> Fleet:
     directory.mkdir()
-    api.config(directory / "collector.yaml", orgs)
+    api.config(directory / "collector.yaml", [None] * orgs)
     return Fleet(api, directory, orgs)
 
 

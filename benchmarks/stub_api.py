@@ -22,6 +22,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import date
 from heapq import heappop, heappush
 from pathlib import Path
 from urllib.parse import unquote
@@ -32,22 +33,34 @@ _SO_TIMESTAMPNS = 35  # Linux: the kernel gives the time of arrival with the dat
 _HTTP = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{}"
 
 
+@dataclass(frozen=True)
+class Arrival:
+    """A request: when it came by the kernel's clock, when the server's process read it, and of which org."""
+
+    at: float
+    seen_at: float
+    org: int
+
+
 @dataclass
 class StubApi:
     """The server process, as the benchmark sees it."""
 
     base_url: str
     _count: mmap.mmap
-    arrivals: list[tuple[float, float, int]] = field(default_factory=list)  # after the block
+    arrivals: list[Arrival] = field(default_factory=list)  # after the block
 
     @property
     def requests(self) -> int:
         """How many requests have come."""
         return int(struct.unpack_from("q", self._count)[0])
 
-    def config(self, file: Path, orgs: int) -> Path:
-        """Write a config with so many of its orgs."""
-        entries = "".join(f"- {{name: org-{n:05}, token: t{n}, timezone: UTC}}\n" for n in range(orgs))
+    def config(self, file: Path, since: Sequence[date | None]) -> Path:
+        """Write a config with an org for each, from that date on."""
+        entries = "".join(
+            f"- {{name: org-{n:05}, token: t{n}, timezone: UTC, since: {first or 'null'}}}\n"
+            for n, first in enumerate(since)
+        )
         file.write_text(f"api: {{base_url: {self.base_url}}}\norgs:\n{entries}")
         file.chmod(0o600)
         return file
@@ -57,7 +70,7 @@ class StubApi:
 def stub_api(latencies_s: Sequence[float] = (0.0,), *, notes: bool = False) -> Iterator[StubApi]:
     """Run the server; org n has the n-th latency, modulo their number.
 
-    With `notes`, `arrivals` is filled at the end: by the kernel's clock, by the process's, and of which org.
+    With `notes`, `arrivals` is filled at the end.
     """
     with (
         tempfile.TemporaryFile() as file,
@@ -81,7 +94,7 @@ def stub_api(latencies_s: Sequence[float] = (0.0,), *, notes: bool = False) -> I
             yield api
         finally:
             process.stdin.close()
-            api.arrivals = [(at, seen, org) for at, seen, org in json.loads(process.stdout.read() or "[]")]
+            api.arrivals = [Arrival(*one) for one in json.loads(process.stdout.read() or "[]")]
             process.wait(60)
 
 

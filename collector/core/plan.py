@@ -131,6 +131,7 @@ class OrgPlan:
     batch: deque[Slice] = field(default_factory=deque)
     behind: Rest = field(default_factory=Rest)
     more: bool = True  # batches may follow
+    expected: int = 0  # slices, before the first batch is planned: an estimate
     issued: Counter[Population] = field(default_factory=Counter)  # each slice once, however often it is requested
     last: Slice | None = None  # the last one issued
     _before_last: Slice | None = None
@@ -179,6 +180,7 @@ class OrgPlan:
 
     def begin(self, batch: Batch) -> None:
         """Go on with another batch. A plan that has ended only notes what is left."""
+        self.expected = 0
         self.batch = deque(batch.slices)
         self.behind = batch.behind
         self.more = len(batch.behind) > 0

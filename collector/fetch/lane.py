@@ -156,6 +156,14 @@ class Lane:
         """Whether slices wait for a retry."""
         return bool(self._retries)
 
+    @property
+    def left(self) -> int:
+        """How many slices are left to fetch, those that were begun included; an estimate before the first batch."""
+        if self.mood is Mood.ENDED:
+            return self._pace.in_flight
+        plan = self.plan
+        return plan.expected + plan.remaining + len(plan.behind) + len(self._retries) + self._pace.in_flight
+
     def ready_at(self, now: float) -> float | None:
         """Return when its next request may leave; None while that depends on one under way, or if none is left."""
         if not self.leased or self.mood is Mood.ENDED:

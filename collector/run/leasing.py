@@ -2,8 +2,8 @@
 
 An org's lease is acquired, a batch is planned from what the ledger holds of it *now*, and handed to the
 fetching. When every slice that was begun has ended and is committed, the lease is released, and the org queues
-again if there is more. It is left free for a while if another process waits for it. So a backfill of hours
-never delays a `collect`, what one process completed no other fetches, and only as many orgs are leased as keep
+again if there is more (`org_queue`). It is left free for a while if another process waits for it. So a backfill of
+hours never delays a `collect`, what one process completed no other fetches, and only as many orgs are leased as keep
 the fetching busy. A slice begins at most once in a run, and ends under the lease under which it began: while
 slices wait for long retries, the org goes on with the next batch, unless another process waits for it.
 Two orgs that are one organization have one row in the ledger, and are leased in turn.
@@ -12,8 +12,8 @@ Two orgs that are one organization have one row in the ledger, and are leased in
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 
 from collector.core.calendar_changes import refusal
@@ -21,10 +21,11 @@ from collector.core.ledger_entries import CalendarChanged, CredentialUse, Holder
 from collector.core.plan import Abandoned, Batch
 from collector.errors import Failure, Refused, Rejected, RowsMergedError
 from collector.events import Event
-from collector.fetch import Batches
+from collector.fetch import Backlog, Batches
 from collector.ports import Clock, Offload
 from collector.run.identity import BUSY_PAUSE_S, busy_message
-from collector.run.org_task import OrgTask, Stage
+from collector.run.org_queue import OrgQueue
+from collector.run.org_task import OrgTask, OrgTasks, Stage
 from collector.run.planning import Planning
 from collector.run.session import LedgerSession
 from collector.run.waiting import Waiting
@@ -41,10 +42,11 @@ class Leasing:
     def __init__(
         self,
         session: LedgerSession,
-        tasks: Iterable[OrgTask],
+        tasks: OrgTasks,
         batches: Batches,
         *,
         planning: Planning,
+        backlog: Backlog,
         offload: Offload,
         flush: Callable[[], Awaitable[None]],
         emit: Callable[[Event], None],
@@ -55,8 +57,9 @@ class Leasing:
         self._ledger = session.ledger
         self._wanted = session.wanted
         self._waiting = Waiting(session.wait_s, emit=emit)
-        self._tasks = {task.org.name: task for task in tasks}
-        self._queue = deque(task for name, task in self._tasks.items() if name not in session.refused)
+        self._tasks = tasks
+        self._backlog = backlog
+        self._queue = OrgQueue((), least_s=backlog.least_s, is_long=backlog.is_long)
         self._leased: list[OrgTask] = []
         self._not_before: dict[int, float] = {}  # until then an org is left free, or not tried again; by key
         self._batches = batches
@@ -91,6 +94,7 @@ class Leasing:
     async def run(self) -> None:
         """Acquire, plan and release until nothing is left or `stop` is called. Raises LedgerError."""
         await self._refuse(self._session.refused)
+        await self._enqueue_all()
         while self._open:
             self._woken.clear()
             if self._winding_up:
@@ -101,6 +105,13 @@ class Leasing:
             await self._go_on(now)
             if self._open:
                 await self._pause()
+
+    async def _enqueue_all(self) -> None:
+        tasks = [task for task in self._tasks if task.org.name not in self._session.refused]
+        await self._planning.estimate(tasks)
+        for task in tasks:
+            self._backlog.note(task.lane)
+            self._queue.put(task)
 
     @property
     def _open(self) -> bool:
@@ -136,7 +147,7 @@ class Leasing:
             if task.lane.done:
                 task.stage = Stage.ENDED
             else:
-                self._enqueue(task)
+                self._queue.put(task, until=self._not_before.get(task.key))
 
     async def _acquire(self, now: float) -> None:
         """Acquire the leases of the orgs at the front of the queue, and hand their batches to the fetching."""
@@ -170,8 +181,9 @@ class Leasing:
             if isinstance(standing, CalendarChanged):
                 await self._refuse({task.org.name: refusal(task.org, standing)})
             else:
-                task.key, task.identified = standing.key, standing.org_id is not None
-                self._enqueue(task)
+                self._tasks.move(task, standing.key)
+                task.identified = standing.org_id is not None
+                self._queue.put(task)
         self.wake()
 
     async def _wait(self, tasks: Sequence[OrgTask], busy: Mapping[int, Holder], now: float) -> None:
@@ -182,8 +194,8 @@ class Leasing:
             if holder is None:
                 continue
             if self._waiting.goes_on(task, holder, now):
-                self._not_before[task.key] = now + _TRIED_AGAIN_S
-                self._enqueue(task)
+                self._not_before[task.key] = until = now + _TRIED_AGAIN_S
+                self._queue.put(task, until=until)
             else:
                 self._abandon(task, Rejected(code="busy", message=busy_message(holder)))
                 given_up.append(task)
@@ -194,7 +206,7 @@ class Leasing:
                     self._waiting.give_up(task, busy[task.key])
                 else:  # the ledger shows that nothing is left to fetch
                     self._planning.note(task, batch)
-        self._waiting.report(now, over=all(task.busy_since is None for task in self._queue))
+        self._waiting.report(now, over=not self._queue.busy)
 
     async def _go_on(self, now: float) -> None:
         """Give the next batch to leased orgs of which only retries are left, unless another process waits for them."""
@@ -218,19 +230,22 @@ class Leasing:
         """Take the orgs that are leased next; of two that are one organization only one at a time."""
         keys = {task.key for task in self._leased}
         tasks: list[OrgTask] = []
+        in_use: list[OrgTask] = []
         room = self._room(now)
-        for _ in range(len(self._queue)):
-            if len(tasks) >= room:
-                break
-            task = self._queue.popleft()
+        # Long ones need no room: they are few, and the run is over no earlier than they are.
+        while (task := self._queue.take(now, long_only=len(tasks) >= room)) is not None:
             if task.lane.done:  # its host was given up while another process had the lease
                 task.stage = Stage.ENDED
-            elif task.key in keys or self._not_before.get(task.key, now) > now:
-                self._queue.append(task)
+            elif task.key in keys:
+                in_use.append(task)
+            elif (until := self._not_before.get(task.key, now)) > now:
+                self._queue.put(task, until=until)
             else:
                 keys.add(task.key)
                 task.stage = Stage.ACQUIRING
                 tasks.append(task)
+        for task in in_use:
+            self._queue.put(task)
         return tasks
 
     def _begin(self, task: OrgTask, batch: Batch, now: float) -> None:
@@ -257,10 +272,6 @@ class Leasing:
         await self._offload(lambda: self._ledger.commit((), None, uses))
         for name, task in tasks.items():
             self._abandon(task, refused[name])
-
-    def _enqueue(self, task: OrgTask) -> None:
-        task.stage = Stage.QUEUED
-        self._queue.append(task)
 
 
 def _is_over(task: OrgTask) -> bool:
