@@ -44,6 +44,18 @@ class _Exchange:
 
     on_sent: Callable[[], None]
     reused: bool = False  # whether it went over a connection that had served another request
+    leaving: bool = False  # whether it is being sent, and `on_sent` was not called yet
+
+    def leaves(self) -> None:
+        """Call `on_sent` in the loop's next turn: aiohttp reports a request just before it sends it."""
+        self.leaving = True
+        asyncio.get_running_loop().call_soon(self.has_left)
+
+    def has_left(self) -> None:
+        """Call `on_sent`, once."""
+        if self.leaving:
+            self.leaving = False
+            self.on_sent()
 
 
 class HttpTransport:
@@ -119,6 +131,8 @@ class HttpTransport:
                 self._fresh_until[host] = loop.time() + _DISTRUST_S
                 return replace(failure, reused_connection=True)
             return failure
+        finally:
+            exchange.has_left()
 
     async def _exchange(
         self, session: aiohttp.ClientSession, url: URL, proxy: Proxy | None, org: Org, exchange: _Exchange
@@ -163,7 +177,7 @@ async def _report_sent(
     session: aiohttp.ClientSession, context: SimpleNamespace, params: aiohttp.TraceRequestHeadersSentParams
 ) -> None:
     del session, params
-    context.trace_request_ctx.on_sent()
+    context.trace_request_ctx.leaves()
 
 
 async def _note_reuse(
