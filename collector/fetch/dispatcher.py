@@ -40,7 +40,7 @@ class Dispatcher:
     """Fetches the batches of all lanes within all limits, and delivers each slice's outcome once.
 
     `verify` returns why an answer must not be committed for an org, or not now. `on_idle` is called
-    when the batch of a leased lane is begun and nothing of it is under way: its lease may be released.
+    when the batch of a leased lane runs out, and when nothing of it is under way: its lease may be released.
     """
 
     def __init__(
@@ -149,7 +149,7 @@ class Dispatcher:
             self._trusted.discard(lane)
         self._board.put(lane, asyncio.get_running_loop().time())
         self._changed.set()
-        if lane.leased and lane.idle:
+        if lane.leased and (lane.idle or lane.runs_out):
             self._on_idle()
 
     def _next(self, now: float) -> Lane | float | None:

@@ -31,6 +31,7 @@ from collector.run.session import LedgerSession
 from collector.run.waiting import Waiting
 
 _LEASE_S = 30.0  # after which a batch begins no new slice
+_AHEAD_S = 5.0  # before that, the next batch is planned of an org that goes on
 _LEFT_FREE_S = 1.5 * BUSY_PAUSE_S  # after a batch, if another process waits for the org
 _TRIED_AGAIN_S = 0.9 * BUSY_PAUSE_S  # after which the lease of a busy org is tried again
 _LEASED_PER_PERMIT = 4  # orgs leased for each request that may be under way
@@ -209,9 +210,13 @@ class Leasing:
         self._waiting.report(now, over=not self._queue.busy)
 
     async def _go_on(self, now: float) -> None:
-        """Give the next batch to leased orgs of which only retries are left, unless another process waits for them."""
+        """Give the next batch to leased orgs that would only wait, unless another process waits for them.
+
+        Only retries are left of their batch; or it runs out, and no other org is due, or the run waits for this one.
+        """
         keys = Counter(task.key for task in self._leased)
         stalled = [task for task in self._leased if task.lane.stalled and keys[task.key] == 1][: self._room(now)]
+        stalled += [task for task in self._leased if self._runs_out(task, now) and keys[task.key] == 1]
         if not stalled:
             return
         waited_for = await self._offload(lambda: self._ledger.waited_for([task.key for task in stalled]))
@@ -221,6 +226,13 @@ class Leasing:
             return
         for task, batch in zip(tasks, batches, strict=True):
             self._begin(task, batch, now)
+
+    def _runs_out(self, task: OrgTask, now: float) -> bool:
+        lane, leased_s = task.lane, now - task.leased_since
+        if not lane.may_go_on or lane.stalled or leased_s >= _LEASE_S:
+            return False
+        soon = lane.runs_out or leased_s >= _LEASE_S - _AHEAD_S
+        return soon and (not self._queue or self._backlog.is_long(lane))
 
     def _room(self, now: float) -> int:
         """Return how many orgs may be leased; those that only wait for the ends of what they began don't count."""

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
+from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -14,6 +18,7 @@ from tests.flow.world import DAY, NOON, World
 from tests.support.fake_api import FakeApi
 from tests.support.orgs import make_org, plan_days
 
+T = TypeVar("T")
 HUMANS = (Population.ACCOUNT_USER,)
 MANY = Limits(concurrency=64, rate=RateLimit(100_000, 1.0), org_concurrency=2, org_rate=RateLimit(100_000, 1.0))
 FEW = Limits(concurrency=16, rate=RateLimit(100_000, 1.0), org_concurrency=2, org_rate=RateLimit(100_000, 1.0))
@@ -68,3 +73,28 @@ def test_a_run_leases_long_orgs_first_and_ends_within_a_twentieth_of_the_least_t
     slices = {name: world.api.count[name] for name in days}
     least = least_s(slices, dict.fromkeys(days, 1.0), FEW)
     assert max(times) + 1.0 <= 1.05 * least
+
+
+@pytest.mark.parametrize("latency_s", [0.2, 1.0])  # a batch is over before its lease is old, and after that
+def test_an_org_goes_on_with_its_next_batch_before_the_last_one_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, latency_s: float
+) -> None:
+    """Between two batches it once waited for the last slice, and for the lease to be released and acquired.
+
+    While a batch is planned the last one goes on: none of its slices is fetched or counted twice.
+    """
+    monkeypatch.setattr("tests.flow.world.inline", slowly)
+    api = FakeApi(latency_s=lambda _org: latency_s)
+    api.connect_s = lambda _now: latency_s / 2 if api.count["a"] == 2 else 0.0  # from then on it sends by turns
+    world = World(tmp_path, orgs=[make_org("a", populations=HUMANS)], limits=FEW, api=api)
+    result = world.backfill(NOON, str((NOON - 400 * DAY).date()), str((NOON - DAY).date()))
+    times = api.times("a")
+    assert len(times) == result.summary.planned == result.summary.count(COMPLETE) == 400
+    assert max(after - before for before, after in pairwise(times[4:])) < latency_s
+
+
+async def slowly(work: Callable[[], T], /) -> T:
+    """Work as a thread does, in the time of some requests."""
+    result = work()
+    await asyncio.sleep(0.15)
+    return result
