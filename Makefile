@@ -54,7 +54,7 @@ format: .venv/ready ## fix what can be fixed
 	$(DEV) -m ruff format .
 	$(DEV) -m ruff check --fix .
 
-bench: .venv/ready ## memory and speed, compared in one run; takes some minutes
+bench: .venv/ready ## memory and speed, compared in one run; takes two hours, most of them for scale and waiting
 	$(DEV) -m benchmarks.memory
 	$(DEV) -m benchmarks.memory --ledger
 	$(DEV) -m benchmarks.fat
@@ -64,6 +64,8 @@ bench: .venv/ready ## memory and speed, compared in one run; takes some minutes
 	$(DEV) -m benchmarks.soak
 	$(DEV) -m benchmarks.idle
 	$(DEV) -m benchmarks.greedy
+	$(DEV) -m benchmarks.scale
+	$(DEV) -m benchmarks.waiting
 
 bill: .venv/ready ## what a nightly run of 100 and of 5,000 orgs costs
 	$(DEV) -m benchmarks.bill
