@@ -111,6 +111,7 @@ class _Server:
         self.arrivals: list[tuple[float, float, int]] = []
         self._listening = socket.create_server(("127.0.0.1", 0), backlog=1024)
         self._listening.setblocking(False)
+        self._listening.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)  # so its connections have it from the start
         self.port: int = self._listening.getsockname()[1]
 
     def run(self) -> None:
@@ -133,7 +134,6 @@ class _Server:
     def _accept(self) -> None:
         peer, _ = self._listening.accept()
         peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        peer.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         self._selector.register(peer, selectors.EVENT_READ)
 
     def _read(self, peer: socket.socket) -> None:
@@ -148,7 +148,8 @@ class _Server:
             return
         org, reply = _answer(head.decode())
         if self._notes:
-            self.arrivals.append((_arrived_at(ancillary), time.time(), org))  # noqa: TID251 - a benchmark has no port for the clock
+            seen_at = time.time()  # noqa: TID251 - a benchmark has no port for the clock
+            self.arrivals.append((_arrived_at(ancillary) or seen_at, seen_at, org))
         latency_s = self._latencies_s[org % len(self._latencies_s)]
         self._requests += 1
         struct.pack_into("q", self._count, 0, self._requests)
@@ -165,8 +166,11 @@ def _send(peer: socket.socket, reply: bytes) -> None:
         return  # it was closed meanwhile; `_read` sees that
 
 
-def _arrived_at(ancillary: Sequence[tuple[int, int, bytes]]) -> float:
-    (_, _, value), *_ = ancillary
+def _arrived_at(ancillary: Sequence[tuple[int, int, bytes]]) -> float | None:
+    """Return the time of the kernel; None for the first requests, as it begins to note times when it is asked to."""
+    if not ancillary:
+        return None
+    _, _, value = ancillary[0]
     seconds, nanoseconds = struct.unpack("qq", value)
     return float(seconds) + float(nanoseconds) / 1e9
 
