@@ -58,7 +58,7 @@ format: .venv/ready ## fix what can be fixed
 	$(DEV) -m ruff format .
 	$(DEV) -m ruff check --fix .
 
-bench: .venv/ready ## memory and speed, compared in one run; takes some minutes
+bench: .venv/ready ## memory and speed, compared in one run; takes two hours, most of them for scale and waiting
 	$(DEV) -m benchmarks.memory
 	$(DEV) -m benchmarks.memory --ledger
 	$(DEV) -m benchmarks.fat
@@ -68,6 +68,8 @@ bench: .venv/ready ## memory and speed, compared in one run; takes some minutes
 	$(DEV) -m benchmarks.soak
 	$(DEV) -m benchmarks.idle
 	$(DEV) -m benchmarks.greedy
+	$(DEV) -m benchmarks.scale
+	$(DEV) -m benchmarks.waiting
 	$(MAKE) compare
 
 # With ARGS="--turns 1 --only bare,collector" less of it, with ARGS=--write into docs/performance.md.

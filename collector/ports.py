@@ -236,8 +236,8 @@ class Ledger(Protocol):
         """Return what the ledger holds of slices; those that were never requested are left out."""
         ...
 
-    def want(self, key: int, span: Window) -> None:
-        """Note that a range is wanted."""
+    def want(self, spans: Mapping[int, Sequence[Window]]) -> None:
+        """Note that ranges of orgs are wanted, by key."""
         ...
 
     def wanted(self, key: int) -> Sequence[Window]:

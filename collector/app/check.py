@@ -26,7 +26,7 @@ from collector.core.plan import Abandoned, Batch
 from collector.core.request import RangeEnd
 from collector.errors import Failure, Refused
 from collector.events import Event, OrgPlanned, SliceOutcome
-from collector.fetch import Dispatcher, Limits, lanes_of
+from collector.fetch import Backlog, Dispatcher, Limits, lanes_of
 from collector.model import Answer, Org, Slice, SliceState, Window
 from collector.ports import Clock, Transport
 
@@ -129,6 +129,7 @@ class Checker:
             lanes_of((slices[0].org for slices in lists), limits),
             batches,
             limits=limits,
+            backlog=Backlog(limits),
             transport=self.transport,
             clock=self.clock,
             verify=verify,

@@ -181,13 +181,15 @@ def wanted(
             now=now, settle=schedule.settle, range_=range_, since=since, namings=_namings(orgs, standings)
         )
     backfill = BackfillWanted(now=now, settle=schedule.settle, range_=range_, since=since, force=command.force)
+    spans: dict[int, list[Window]] = defaultdict(list)  # two names may be one organization
     for org in orgs:
         if org.name in refused:
             continue
         key = standings[org.name].key
         warn_of_older_calendar(ledger, org, key, backfill)
         if span := backfill.span(org):
-            ledger.want(key, span)
+            spans[key].append(span)
+    ledger.want(spans)
     return backfill
 
 

@@ -7,7 +7,7 @@ next batch is planned (`run.leasing`).
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -128,9 +128,10 @@ class OrgPlan:
     """The slices of one org in one run: those of the present batch are issued one at a time."""
 
     org: Org
-    batch: deque[Slice] = field(default_factory=deque)
+    batch: list[Slice] = field(default_factory=list)  # newest first; an empty deque has 760 bytes
     behind: Rest = field(default_factory=Rest)
     more: bool = True  # batches may follow
+    expected: int = 0  # slices, before the first batch is planned: an estimate
     issued: Counter[Population] = field(default_factory=Counter)  # each slice once, however often it is requested
     last: Slice | None = None  # the last one issued
     _before_last: Slice | None = None
@@ -148,7 +149,7 @@ class OrgPlan:
 
     def planned_with(self, batch: Batch) -> Counter[Population]:
         """Return how many slices the run fetches of each population if it goes on with a batch."""
-        return self.issued + Counter(slice_.population for slice_ in batch.slices) + batch.behind.counts
+        return self.issued + Counter(slice_.population for slice_ in self._not_issued(batch)) + batch.behind.counts
 
     @property
     def left(self) -> Counter[Population]:
@@ -162,14 +163,14 @@ class OrgPlan:
 
     def __next__(self) -> Slice:
         """Issue the next slice of the batch."""
-        self._before_last, self.last = self.last, self.batch.popleft()
+        self._before_last, self.last = self.last, self.batch.pop()
         self.issued[self.last.population] += 1
         return self.last
 
     def take_back(self) -> None:
         """Take back the slice that was issued last, and what was not issued: the next batch will hold them again."""
         if self.last is not None:
-            self.batch.appendleft(self.last)
+            self.batch.append(self.last)
             self.issued[self.last.population] -= 1
             self.last = self._before_last
         if self._ended:
@@ -178,12 +179,19 @@ class OrgPlan:
             self.cut()
 
     def begin(self, batch: Batch) -> None:
-        """Go on with another batch. A plan that has ended only notes what is left."""
-        self.batch = deque(batch.slices)
+        """Go on with another batch. A plan that has ended only notes what is left.
+
+        What was issued while the batch was planned isn't issued again.
+        """
+        self.expected = 0
+        self.batch = [*self._not_issued(batch)][::-1]
         self.behind = batch.behind
         self.more = len(batch.behind) > 0
         if self._ended:
             self.end()
+
+    def _not_issued(self, batch: Batch) -> Iterator[Slice]:
+        return (one for one in batch.slices if self.last is None or _position(one) > _position(self.last))
 
     def cut(self) -> None:
         """Take back what was not issued: the next batch will hold it again."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from functools import lru_cache
 
 from collector.core.echo import echo
 from collector.core.windows import Calendar, first_instant_reading, last_instant_reading, start_of_date
@@ -119,6 +120,14 @@ def select(
 
     Raises ValueError if the range ends before it starts.
     """
+    return _select(range_, calendar, tz=calendar.zone.tz, now=now, settle=settle, since=since)
+
+
+@lru_cache(maxsize=256)  # thousands of orgs share a calendar; zones of one name may have different rules
+def _select(
+    range_: Range, calendar: Calendar, *, tz: tzinfo, now: datetime, settle: timedelta, since: date | None
+) -> Selection:
+    del tz  # it is a part of the key
     due = calendar.floor(now - settle)
     widened_from = None
     match range_:

@@ -85,7 +85,7 @@ class PopulationSummary:
     requests: int = 0
     tally: Tally = field(default_factory=Tally)
     in_doubt: Cause | None = None  # slices that were not planned: an earlier run fetched them
-    _marked: Tally = field(default_factory=Tally)
+    _marked: Tally | None = None  # None: nothing was counted
 
     def end(self, state: SliceState, window: Window, *, why: tuple[str, str] | None, records: int) -> None:
         """Count the end of a slice; `why` is the code and message of what kept it from being complete."""
@@ -119,7 +119,7 @@ class PopulationSummary:
 
     def roll_back(self) -> None:
         """Return to the tally that was marked last; requests stay counted."""
-        self.tally = self._marked.copy()
+        self.tally = self._marked.copy() if self._marked else Tally()
 
     def close(
         self, state: SliceState, code: str, message: str, windows: Iterable[Window] = (), *, but: int = 0

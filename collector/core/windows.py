@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
+from functools import lru_cache
 
 from collector.model import Granularity, Window, Zone
 
@@ -100,8 +101,12 @@ class Calendar:
 
 def start_of_date(day: date, zone: Zone) -> datetime:
     """Return the first instant, in UTC, whose local date is that day (or a later one, if the zone skipped it)."""
-    wall = datetime(day.year, day.month, day.day, tzinfo=zone.tz)
-    return first_instant_reading(wall)
+    return _start_of_date(day, zone.tz)
+
+
+@lru_cache(maxsize=4096)  # thousands of orgs share a zone; zones of one name may have different rules, so not by name
+def _start_of_date(day: date, tz: tzinfo) -> datetime:
+    return first_instant_reading(datetime(day.year, day.month, day.day, tzinfo=tz))
 
 
 def first_instant_reading(wall: datetime) -> datetime:

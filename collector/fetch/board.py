@@ -1,25 +1,33 @@
-"""The queue of lanes: those that may send now, first come first served, and those whose time will come."""
+"""The queue of lanes: those that may send now, and those whose time will come.
+
+Lanes that the run waits for (`Backlog.is_long`) go first, the others are served first come, first served.
+"""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 from itertools import count
 
 from collector.fetch.lane import Lane
 
+_Line = deque[tuple[int, Lane]]
+
 
 class Board:
     """Every open lane is ready, asleep until an instant, or blocked until a result comes.
 
-    Ready lanes queue in two lines, trusted ones (`Lane.trusted`) and others, so that the dispatcher may
-    keep permits for the trusted.
+    Ready lanes queue in lines, long ones and others, and of both trusted ones (`Lane.trusted`) and others, so that the
+    dispatcher may keep permits for the trusted.
     """
 
-    def __init__(self, lanes: Sequence[Lane]) -> None:
+    def __init__(self, lanes: Sequence[Lane], *, is_long: Callable[[Lane], bool]) -> None:
         self._open = {lane for lane in lanes if not lane.done}
-        self._lines: dict[bool, deque[tuple[int, Lane]]] = {True: deque(), False: deque()}
+        self._is_long = is_long
+        self._lines: dict[tuple[bool, bool], _Line] = {
+            (long, trusted): deque() for long in (True, False) for trusted in (True, False)
+        }
         self._in_line: set[Lane] = set()
         self._asleep: list[tuple[float, int, Lane]] = []
         self._tickets = count()
@@ -57,15 +65,18 @@ class Board:
             else:
                 self._sleep(lane, when)
 
-    def _first_line(self, *, trusted_only: bool) -> deque[tuple[int, Lane]] | None:
-        """Return the line whose first lane came first; None if nobody stands in one."""
-        lines = [self._lines[True]] if trusted_only else list(self._lines.values())
-        return min((line for line in lines if line), key=lambda line: line[0][0], default=None)
+    def _first_line(self, *, trusted_only: bool) -> _Line | None:
+        """Return the line whose first lane is next: of those of long lanes, else of all, the one that came first."""
+        for long in (True, False):
+            lines = [self._lines[long, trusted] for trusted in ((True,) if trusted_only else (True, False))]
+            if lines := [line for line in lines if line]:
+                return min(lines, key=lambda line: line[0][0])
+        return None
 
     def _line_up(self, lane: Lane) -> None:
         self._ticket.pop(lane, None)
         self._in_line.add(lane)
-        self._lines[lane.trusted].append((next(self._tickets), lane))
+        self._lines[self._is_long(lane), lane.trusted].append((next(self._tickets), lane))
 
     def _sleep(self, lane: Lane, until: float | None) -> None:
         self._ticket.pop(lane, None)

@@ -17,6 +17,7 @@ from collector.core.request import build_request
 from collector.core.response import Reply, interpret
 from collector.errors import Failure, Postponed, Rejected, defect, kind_of, place_of
 from collector.events import Event, RequestEnded, SliceDefect, SliceOutcome
+from collector.fetch.backlog import Backlog
 from collector.fetch.board import Board
 from collector.fetch.hosts import Hosts
 from collector.fetch.lane import Lane, Step
@@ -39,7 +40,7 @@ class Dispatcher:
     """Fetches the batches of all lanes within all limits, and delivers each slice's outcome once.
 
     `verify` returns why an answer must not be committed for an org, or not now. `on_idle` is called
-    when the batch of a leased lane is begun and nothing of it is under way: its lease may be released.
+    when the batch of a leased lane runs out, and when nothing of it is under way: its lease may be released.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Dispatcher:
         batches: Batches,
         *,
         limits: Limits,
+        backlog: Backlog,
         transport: Transport,
         clock: Clock,
         verify: Verify,
@@ -59,7 +61,8 @@ class Dispatcher:
         self.lanes = lanes
         self._by_name = {lane.org.name: lane for lane in lanes}
         self._batches = batches
-        self._board = Board(lanes)
+        self._backlog = backlog
+        self._board = Board(lanes, is_long=backlog.is_long)
         self._limits = limits
         self._limiter = Limiter(limits.rate.requests, limits.rate.period_s)
         self._hosts = Hosts(lanes, emit=emit, rng=rng)
@@ -142,13 +145,14 @@ class Dispatcher:
 
     def _look_again(self, lane: Lane) -> None:
         """Queue a lane whose state has changed."""
+        self._backlog.note(lane)
         if lane.trusted and not lane.done:
             self._trusted.add(lane)
         else:
             self._trusted.discard(lane)
         self._board.put(lane, asyncio.get_running_loop().time())
         self._changed.set()
-        if lane.leased and lane.idle:
+        if lane.leased and (lane.idle or lane.runs_out):
             self._on_idle()
 
     def _next(self, now: float) -> Lane | float | None:
@@ -188,6 +192,7 @@ class Dispatcher:
         result = await self._verified(fetch, reply) if isinstance(reply, Answer) else reply
         now = loop.time()
         permit.end(now)
+        self._backlog.took(lane, now - began)
         self._emit(
             RequestEnded(slice=fetch.slice, result=_name(result), latency_s=now - began, waited_s=fetch.waited_s)
         )

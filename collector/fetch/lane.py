@@ -89,6 +89,7 @@ NEXT: dict[Mood, dict[Result, Mood]] = {
 _FAILING_AFTER = 3  # failures in a row
 _REFUSALS = 2  # after which an org gets no more requests
 _OUTSTANDING_PER_PERMIT = 4  # slices of a steady lane that are requested or wait for a retry
+_RUNS_OUT = 8  # slices of a batch that are not begun: time enough to plan the next batch
 _FINAL_REFUSALS = frozenset({RefusalReason.IDENTITY, RefusalReason.DUPLICATE, RefusalReason.CALENDAR})
 
 Step = SliceOutcome | RetryScheduled | LaneEnded
@@ -142,6 +143,16 @@ class Lane:
         return self.leased and self.idle and bool(self._retries) and self.plan.more and self.mood is Mood.STEADY
 
     @property
+    def runs_out(self) -> bool:
+        """Whether it will soon have begun all of its batch, though more is left to fetch."""
+        return self.plan.remaining <= _RUNS_OUT and self.may_go_on
+
+    @property
+    def may_go_on(self) -> bool:
+        """Whether it is leased and steady, more is left than its batch, and no batch is on its way."""
+        return self.leased and self.plan.more and not self.expecting and self.mood is Mood.STEADY
+
+    @property
     def trusted(self) -> bool:
         """Whether its last request was answered: such a lane is not delayed by others that are not."""
         return self.mood is Mood.STEADY and not self.failed
@@ -155,6 +166,14 @@ class Lane:
     def waiting(self) -> bool:
         """Whether slices wait for a retry."""
         return bool(self._retries)
+
+    @property
+    def left(self) -> int:
+        """How many slices are left to fetch, those that were begun included; an estimate before the first batch."""
+        if self.mood is Mood.ENDED:
+            return self._pace.in_flight
+        plan = self.plan
+        return plan.expected + plan.remaining + len(plan.behind) + len(self._retries) + self._pace.in_flight
 
     def ready_at(self, now: float) -> float | None:
         """Return when its next request may leave; None while that depends on one under way, or if none is left."""

@@ -92,8 +92,7 @@ def adopt_ranges(tx: Connection, given: Sequence[OrgRange]) -> list[OrgRange]:
     for one in given:
         if one.org in keys:
             by_key[keys[one.org]].append(Window(one.start.astimezone(UTC), one.end.astimezone(UTC)))
-    for key, spans in by_key.items():
-        ranges.want(tx, key, *spans)
+    ranges.want(tx, by_key)
     return [one for one in given if one.org not in keys]
 
 
@@ -129,8 +128,7 @@ def _want(tx: Connection, keys: Mapping[str, int], slices: Sequence[DeliveredSli
     by_key: dict[int, list[Window]] = defaultdict(list)
     for one in slices:
         by_key[keys[one.org_id]].append(one.window)
-    for key, windows in by_key.items():
-        ranges.want(tx, key, *windows)
+    ranges.want(tx, by_key)
 
 
 def _keys(tx: Connection, slices: Sequence[DeliveredSlice], *, wanted: bool) -> Mapping[str, int]:

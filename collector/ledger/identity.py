@@ -61,8 +61,7 @@ def merge(tx: Connection, fresh: int, into: int, name: str) -> None:
     since = tx.scalar(select(org.c.wanted_from).where(org.c.id == fresh))
     if since is not None:  # else another process has already merged it
         tx.execute(update(org).where(org.c.id == into, org.c.wanted_from > since).values(wanted_from=since))
-    for span in ranges.wanted(tx, fresh):
-        ranges.want(tx, into, span)
+    ranges.want(tx, {into: ranges.wanted(tx, fresh)})
     tx.execute(update(alias).where(alias.c.org == fresh).values(org=into))
     tx.execute(update(org).where(org.c.id == into).values(name=name, removed_at=None, forgotten_at=None))
     tx.execute(delete(slice_).where(slice_.c.org == fresh))

@@ -110,7 +110,7 @@ class NoLedger:
         """Return that nothing was emitted before."""
         return {}
 
-    def want(self, key: int, span: Window) -> None:
+    def want(self, spans: Mapping[int, Sequence[Window]]) -> None:
         """Do nothing."""
 
     def wanted(self, key: int) -> Sequence[Window]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy import Connection, delete, insert, select
 
@@ -29,12 +29,17 @@ def wanted_of(tx: Connection, keys: Iterable[int]) -> dict[int, list[Window]]:
     return found
 
 
-def want(tx: Connection, key: int, *spans: Window) -> None:
-    """Add ranges, merged with those that they touch."""
-    before = wanted(tx, key)
-    after = merge([*before, *spans])
-    if after != before:
-        tx.execute(delete(schema.wanted).where(schema.wanted.c.org == key))
-        rows = [{"org": key, "start": micros(window.start), "end": micros(window.end)} for window in after]
+def want(tx: Connection, spans: Mapping[int, Sequence[Window]]) -> None:
+    """Add ranges of orgs, by key, merged with those that they touch."""
+    before = wanted_of(tx, spans)
+    after = {key: merge([*before.get(key, ()), *given]) for key, given in spans.items()}
+    changed = {key: windows for key, windows in after.items() if windows != before.get(key, [])}
+    for batch in batches(changed):
+        tx.execute(delete(schema.wanted).where(schema.wanted.c.org.in_(batch)))
+        rows = [
+            {"org": key, "start": micros(window.start), "end": micros(window.end)}
+            for key in batch
+            for window in changed[key]
+        ]
         tx.execute(insert(schema.wanted), rows)
-        changes.note(tx, [key])
+    changes.note(tx, changed)

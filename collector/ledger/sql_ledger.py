@@ -187,9 +187,9 @@ class SqlLedger(LedgerReader):
             )
         )
 
-    def want(self, key: int, span: Window) -> None:
-        """Add a range that a backfill requested."""
-        self._database.write(lambda tx: ranges.want(tx, key, span))
+    def want(self, spans: Mapping[int, Sequence[Window]]) -> None:
+        """Add the ranges that a backfill requested of orgs, by key."""
+        self._database.write(lambda tx: ranges.want(tx, spans))
 
     def commit(
         self, commits: Sequence[SliceCommit], file: UnsealedFile | None, uses: Sequence[CredentialUse] = ()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from collector.core.calendar_changes import refusal
 from collector.core.ledger_entries import CalendarChanged, Holder, Standing
 from collector.errors import Failure, LedgerError, Postponed, RefusalReason, Refused, Rejected, Retriable
 from collector.model import Answer, Org
 from collector.ports import Offload
-from collector.run.org_task import OrgTask
+from collector.run.org_task import OrgTask, OrgTasks
 from collector.run.session import LedgerSession
 
 BUSY_PAUSE_S = 1.0  # before the lease of a busy org is tried again
@@ -21,7 +21,7 @@ class IdentityCheck:
     def __init__(
         self,
         session: LedgerSession,
-        tasks: Mapping[str, OrgTask],
+        tasks: OrgTasks,
         *,
         offload: Offload,
         fail: Callable[[LedgerError], None],
@@ -60,9 +60,9 @@ class IdentityCheck:
         """
         if key != task.key:
             # The organization is known by another name: what was planned did not know what the ledger holds.
-            task.key = key
+            self._tasks.move(task, key)
             task.lane.plan.cut()
-        if any(other.key == key and other.stage.active for other in self._tasks.values() if other is not task):
+        if self._tasks.active_beside(task):
             return Postponed()
         task.identified = True
         return None

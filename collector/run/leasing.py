@@ -2,8 +2,8 @@
 
 An org's lease is acquired, a batch is planned from what the ledger holds of it *now*, and handed to the
 fetching. When every slice that was begun has ended and is committed, the lease is released, and the org queues
-again if there is more. It is left free for a while if another process waits for it. So a backfill of hours
-never delays a `collect`, what one process completed no other fetches, and only as many orgs are leased as keep
+again if there is more (`org_queue`). It is left free for a while if another process waits for it. So a backfill of
+hours never delays a `collect`, what one process completed no other fetches, and only as many orgs are leased as keep
 the fetching busy. A slice begins at most once in a run, and ends under the lease under which it began: while
 slices wait for long retries, the org goes on with the next batch, unless another process waits for it.
 Two orgs that are one organization have one row in the ledger, and are leased in turn.
@@ -12,8 +12,8 @@ Two orgs that are one organization have one row in the ledger, and are leased in
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 
 from collector.core.calendar_changes import refusal
@@ -21,15 +21,17 @@ from collector.core.ledger_entries import CalendarChanged, CredentialUse, Holder
 from collector.core.plan import Abandoned, Batch
 from collector.errors import Failure, Refused, Rejected, RowsMergedError
 from collector.events import Event
-from collector.fetch import Batches
+from collector.fetch import Backlog, Batches
 from collector.ports import Clock, Offload
 from collector.run.identity import BUSY_PAUSE_S, busy_message
-from collector.run.org_task import OrgTask, Stage
+from collector.run.org_queue import OrgQueue
+from collector.run.org_task import OrgTask, OrgTasks, Stage
 from collector.run.planning import Planning
 from collector.run.session import LedgerSession
 from collector.run.waiting import Waiting
 
 _LEASE_S = 30.0  # after which a batch begins no new slice
+_AHEAD_S = 5.0  # before that, the next batch is planned of an org that goes on
 _LEFT_FREE_S = 1.5 * BUSY_PAUSE_S  # after a batch, if another process waits for the org
 _TRIED_AGAIN_S = 0.9 * BUSY_PAUSE_S  # after which the lease of a busy org is tried again
 _LEASED_PER_PERMIT = 4  # orgs leased for each request that may be under way
@@ -41,10 +43,11 @@ class Leasing:
     def __init__(
         self,
         session: LedgerSession,
-        tasks: Iterable[OrgTask],
+        tasks: OrgTasks,
         batches: Batches,
         *,
         planning: Planning,
+        backlog: Backlog,
         offload: Offload,
         flush: Callable[[], Awaitable[None]],
         emit: Callable[[Event], None],
@@ -55,8 +58,9 @@ class Leasing:
         self._ledger = session.ledger
         self._wanted = session.wanted
         self._waiting = Waiting(session.wait_s, emit=emit)
-        self._tasks = {task.org.name: task for task in tasks}
-        self._queue = deque(task for name, task in self._tasks.items() if name not in session.refused)
+        self._tasks = tasks
+        self._backlog = backlog
+        self._queue = OrgQueue((), least_s=backlog.least_s, is_long=backlog.is_long)
         self._leased: list[OrgTask] = []
         self._not_before: dict[int, float] = {}  # until then an org is left free, or not tried again; by key
         self._batches = batches
@@ -91,6 +95,7 @@ class Leasing:
     async def run(self) -> None:
         """Acquire, plan and release until nothing is left or `stop` is called. Raises LedgerError."""
         await self._refuse(self._session.refused)
+        await self._enqueue_all()
         while self._open:
             self._woken.clear()
             if self._winding_up:
@@ -101,6 +106,13 @@ class Leasing:
             await self._go_on(now)
             if self._open:
                 await self._pause()
+
+    async def _enqueue_all(self) -> None:
+        tasks = [task for task in self._tasks if task.org.name not in self._session.refused]
+        await self._planning.estimate(tasks)
+        for task in tasks:
+            self._backlog.note(task.lane)
+            self._queue.put(task)
 
     @property
     def _open(self) -> bool:
@@ -136,7 +148,7 @@ class Leasing:
             if task.lane.done:
                 task.stage = Stage.ENDED
             else:
-                self._enqueue(task)
+                self._queue.put(task, until=self._not_before.get(task.key))
 
     async def _acquire(self, now: float) -> None:
         """Acquire the leases of the orgs at the front of the queue, and hand their batches to the fetching."""
@@ -170,8 +182,9 @@ class Leasing:
             if isinstance(standing, CalendarChanged):
                 await self._refuse({task.org.name: refusal(task.org, standing)})
             else:
-                task.key, task.identified = standing.key, standing.org_id is not None
-                self._enqueue(task)
+                self._tasks.move(task, standing.key)
+                task.identified = standing.org_id is not None
+                self._queue.put(task)
         self.wake()
 
     async def _wait(self, tasks: Sequence[OrgTask], busy: Mapping[int, Holder], now: float) -> None:
@@ -182,8 +195,8 @@ class Leasing:
             if holder is None:
                 continue
             if self._waiting.goes_on(task, holder, now):
-                self._not_before[task.key] = now + _TRIED_AGAIN_S
-                self._enqueue(task)
+                self._not_before[task.key] = until = now + _TRIED_AGAIN_S
+                self._queue.put(task, until=until)
             else:
                 self._abandon(task, Rejected(code="busy", message=busy_message(holder)))
                 given_up.append(task)
@@ -194,12 +207,16 @@ class Leasing:
                     self._waiting.give_up(task, busy[task.key])
                 else:  # the ledger shows that nothing is left to fetch
                     self._planning.note(task, batch)
-        self._waiting.report(now, over=all(task.busy_since is None for task in self._queue))
+        self._waiting.report(now, over=not self._queue.busy)
 
     async def _go_on(self, now: float) -> None:
-        """Give the next batch to leased orgs of which only retries are left, unless another process waits for them."""
+        """Give the next batch to leased orgs that would only wait, unless another process waits for them.
+
+        Only retries are left of their batch; or it runs out, and no other org is due, or the run waits for this one.
+        """
         keys = Counter(task.key for task in self._leased)
         stalled = [task for task in self._leased if task.lane.stalled and keys[task.key] == 1][: self._room(now)]
+        stalled += [task for task in self._leased if self._runs_out(task, now) and keys[task.key] == 1]
         if not stalled:
             return
         waited_for = await self._offload(lambda: self._ledger.waited_for([task.key for task in stalled]))
@@ -210,6 +227,13 @@ class Leasing:
         for task, batch in zip(tasks, batches, strict=True):
             self._begin(task, batch, now)
 
+    def _runs_out(self, task: OrgTask, now: float) -> bool:
+        lane, leased_s = task.lane, now - task.leased_since
+        if not lane.may_go_on or lane.stalled or leased_s >= _LEASE_S:
+            return False
+        soon = lane.runs_out or leased_s >= _LEASE_S - _AHEAD_S
+        return soon and (not self._queue or self._backlog.is_long(lane))
+
     def _room(self, now: float) -> int:
         """Return how many orgs may be leased; those that only wait for the ends of what they began don't count."""
         return max(0, self._capacity - sum(now - task.leased_since < _LEASE_S for task in self._leased))
@@ -218,19 +242,22 @@ class Leasing:
         """Take the orgs that are leased next; of two that are one organization only one at a time."""
         keys = {task.key for task in self._leased}
         tasks: list[OrgTask] = []
+        in_use: list[OrgTask] = []
         room = self._room(now)
-        for _ in range(len(self._queue)):
-            if len(tasks) >= room:
-                break
-            task = self._queue.popleft()
+        # Long ones need no room: they are few, and the run is over no earlier than they are.
+        while (task := self._queue.take(now, long_only=len(tasks) >= room)) is not None:
             if task.lane.done:  # its host was given up while another process had the lease
                 task.stage = Stage.ENDED
-            elif task.key in keys or self._not_before.get(task.key, now) > now:
-                self._queue.append(task)
+            elif task.key in keys:
+                in_use.append(task)
+            elif (until := self._not_before.get(task.key, now)) > now:
+                self._queue.put(task, until=until)
             else:
                 keys.add(task.key)
                 task.stage = Stage.ACQUIRING
                 tasks.append(task)
+        for task in in_use:
+            self._queue.put(task)
         return tasks
 
     def _begin(self, task: OrgTask, batch: Batch, now: float) -> None:
@@ -257,10 +284,6 @@ class Leasing:
         await self._offload(lambda: self._ledger.commit((), None, uses))
         for name, task in tasks.items():
             self._abandon(task, refused[name])
-
-    def _enqueue(self, task: OrgTask) -> None:
-        task.stage = Stage.QUEUED
-        self._queue.append(task)
 
 
 def _is_over(task: OrgTask) -> bool:

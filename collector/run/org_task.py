@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -42,3 +44,29 @@ class OrgTask:
     def org(self) -> Org:
         """The org of the config."""
         return self.lane.org
+
+
+class OrgTasks:
+    """All org tasks of a run: by the org's name, and by the ledger's row. Two names may be one organization."""
+
+    def __init__(self, tasks: Iterable[OrgTask]) -> None:
+        self._by_name = {task.org.name: task for task in tasks}
+        self._by_key: dict[int, list[OrgTask]] = defaultdict(list)
+        for task in self:
+            self._by_key[task.key].append(task)
+
+    def __iter__(self) -> Iterator[OrgTask]:
+        return iter(self._by_name.values())
+
+    def __getitem__(self, name: str) -> OrgTask:
+        return self._by_name[name]
+
+    def move(self, task: OrgTask, key: int) -> None:
+        """Go on with another row of the ledger."""
+        self._by_key[task.key].remove(task)
+        task.key = key
+        self._by_key[key].append(task)
+
+    def active_beside(self, task: OrgTask) -> bool:
+        """Return whether this process works on the same organization by another name."""
+        return any(other.stage.active for other in self._by_key[task.key] if other is not task)

@@ -43,6 +43,13 @@ class Planning:
         self._emit = emit
         self._grids = Grids()
 
+    async def estimate(self, tasks: Iterable[OrgTask]) -> None:
+        """Set what is expected of orgs that are not planned yet: all windows that the command considers.
+
+        That is an upper bound, and costs no look at the ledger: planning every org at the start would take long.
+        """
+        await self._offload(lambda: self._estimate(tasks))
+
     async def plan(self, tasks: Sequence[OrgTask]) -> list[Batch]:
         """Return the next batch of each org. Raises LedgerError."""
         return await self._offload(lambda: [self._plan(task) for task in tasks])
@@ -88,6 +95,12 @@ class Planning:
                 population = self._summary.org(task.org).populations.get(one.slice.population)
                 if population is not None and span and span.start <= one.window.start < span.end:
                     population.doubt(one.window, one.file)
+
+    def _estimate(self, tasks: Iterable[OrgTask]) -> None:
+        for task in tasks:
+            org, span = task.org, self._wanted.span(task.org)
+            found = self._grids.of(org).windows_in(span) if span else None
+            task.lane.plan.expected = found[0] * len(org.populations) if found else 0
 
     def _plan(self, task: OrgTask) -> Batch:
         org, plan = task.org, task.lane.plan

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -22,14 +22,14 @@ from collector.deliver.write_queue import WriteQueue
 from collector.deliver.writer import Rules, Writer
 from collector.errors import ClockError, CollectorError, LedgerError
 from collector.events import Event
-from collector.fetch import CLOCK, RELOADED, STOPPED, Batches, Dispatcher, Limits, lanes_of
+from collector.fetch import CLOCK, RELOADED, STOPPED, Backlog, Batches, Dispatcher, Limits, lanes_of
 from collector.model import SliceState
 from collector.ports import Clock, Offload, Sink, Transport
 from collector.run.coverage_file import Coverage, CoverageWriting
 from collector.run.identity import IdentityCheck
 from collector.run.leasing import Leasing
 from collector.run.manifest import RunResult, manifest
-from collector.run.org_task import OrgTask
+from collector.run.org_task import OrgTask, OrgTasks
 from collector.run.planning import Planning
 from collector.run.restating import Restating
 from collector.run.session import LedgerSession
@@ -69,7 +69,7 @@ class Run:
     _summary: RunSummary = field(init=False)
     _writer: Writer = field(init=False)
     _writing: WriteQueue = field(init=False)
-    _tasks: dict[str, OrgTask] = field(init=False)
+    _tasks: OrgTasks = field(init=False)
     _planning: Planning = field(init=False)
     _leasing: Leasing = field(init=False)
     _fetching: Dispatcher | Restating = field(init=False)
@@ -108,31 +108,33 @@ class Run:
         self._summary = RunSummary.of(self.session.orgs)
         self._tasks = tasks = self._org_tasks()
         batches: Batches = asyncio.Queue()
+        backlog = Backlog(self.config.limits)
         self._wire_writing(tasks)
         self._planning = Planning(
             self.session, offload=self.offload, clock=self.clock, summary=self._summary, emit=self.emit
         )
         self._leasing = Leasing(
             self.session,
-            tasks.values(),
+            tasks,
             batches,
             planning=self._planning,
+            backlog=backlog,
             offload=self.offload,
             flush=self._writing.flush,
             emit=self.emit,
             permits=self.config.limits.concurrency,
             clock=self.clock,
         )
-        self._wire_fetching(tasks, batches)
+        self._wire_fetching(tasks, batches, backlog)
 
-    def _org_tasks(self) -> dict[str, OrgTask]:
-        tasks = {}
+    def _org_tasks(self) -> OrgTasks:
+        tasks = []
         for lane in lanes_of(self.session.orgs, self.config.limits):
             standing = self.session.standings[lane.org.name]
-            tasks[lane.org.name] = OrgTask(lane=lane, key=standing.key, identified=standing.org_id is not None)
-        return tasks
+            tasks.append(OrgTask(lane=lane, key=standing.key, identified=standing.org_id is not None))
+        return OrgTasks(tasks)
 
-    def _wire_writing(self, tasks: Mapping[str, OrgTask]) -> None:
+    def _wire_writing(self, tasks: OrgTasks) -> None:
         config, session = self.config, self.session
         rules = Rules(
             run_id=config.run_id,
@@ -153,8 +155,8 @@ class Run:
             gather_s=_GATHER_S if session.ledger.remembers else 0.0,
         )
 
-    def _wire_fetching(self, tasks: Mapping[str, OrgTask], batches: Batches) -> None:
-        lanes = [task.lane for task in tasks.values()]
+    def _wire_fetching(self, tasks: OrgTasks, batches: Batches, backlog: Backlog) -> None:
+        lanes = [task.lane for task in tasks]
         if self.transport is None:
             self._fetching = Restating(
                 lanes,
@@ -170,6 +172,7 @@ class Run:
             lanes,
             batches,
             limits=self.config.limits,
+            backlog=backlog,
             transport=self.transport,
             clock=self.clock,
             verify=identity.verify,
@@ -237,8 +240,8 @@ class Run:
     async def _close_summary(self, failure: CollectorError | None) -> None:
         """Account for the slices that no outcome was written of, by why their lane ended."""
         if not isinstance(failure, LedgerError):
-            await self._planning.count_rest(self._tasks.values())
-            await self._planning.count_in_doubt(self._tasks.values(), self.session.awaited)
+            await self._planning.count_rest(self._tasks)
+            await self._planning.count_in_doubt(self._tasks, self.session.awaited)
         why = RELOADED if self.stop.is_reload else STOPPED
         for lane in self._fetching.lanes:
             unissued, org = lane.plan.unissued, self._summary.org(lane.org)
@@ -269,7 +272,7 @@ class Run:
             stop=self.stop,
         )
         try:
-            return await writing.write(list(self._tasks.values())), None
+            return await writing.write(list(self._tasks)), None
         except CollectorError as error:
             return None, error
 

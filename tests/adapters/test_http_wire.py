@@ -386,3 +386,21 @@ async def test_the_many_headers_of_a_gateway_are_taken(headers: list[bytes]) -> 
     reply = b"\r\n".join([b"HTTP/1.1 200 OK", b"Content-Length: 2", *headers, b"", b"{}"])
     async with raw_server(answering(reply)) as server, client_of(server.base_url) as client:
         assert await client.fetch() == OK
+
+
+async def test_a_request_counts_as_sent_when_its_bytes_have_left() -> None:
+    """It was counted just before: on a busy machine it left later than it counted, and the next one came too soon."""
+    arrived: list[bytes] = []
+
+    def on_sent() -> None:
+        peer, _ = listening.accept()
+        with peer:
+            peer.setblocking(False)
+            arrived.append(peer.recv(65536))
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.setblocking(False)
+        org = make_org(base_url=f"http://127.0.0.1:{listening.getsockname()[1]}")
+        async with HttpTransport(timeout_s=60, connections=1) as transport:
+            await transport.fetch(org, REQUEST, on_sent=on_sent)
+    assert arrived[0].startswith(b"GET ")

@@ -13,7 +13,7 @@ from collector.core.identities import Identities
 from collector.core.plan import Abandoned, Batch
 from collector.errors import Failure, Retriable
 from collector.events import Event, SliceOutcome
-from collector.fetch import Dispatcher, Lane, Limits, RateLimit, lanes_of
+from collector.fetch import Backlog, Dispatcher, Lane, Limits, RateLimit, lanes_of
 from collector.model import Answer, Org, SliceState
 from tests.support.fake_api import FakeApi, FakeClock
 from tests.support.virtual_time import run_virtual
@@ -75,6 +75,7 @@ def dispatch(
             result.lanes,
             queue,
             limits=limits,
+            backlog=Backlog(limits),
             transport=api,
             clock=FakeClock(),
             verify=verify,

@@ -23,7 +23,7 @@ FOUND_BY = {
     "a run that went on after the backup counts as known": 46,
     "the dead keep their leases": 4,
     "a minute of work is gathered before it is booked": 2,
-    "released before it is booked": 81,
+    "released before it is booked": 114,
     "an org is left to nobody who waits": 24,
     "released while slices wait for retries": 31,
     "the lease is ignored": 2,

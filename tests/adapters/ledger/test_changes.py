@@ -51,8 +51,8 @@ def test_refusals_ranges_identities_and_lost_files_are_changes(ledger: SqlLedger
     for change, changed in (
         (lambda: ledger.commit([], None, [CredentialUse(org=A, at=days(0, 1).end, refused=NO)]), [a]),
         (lambda: ledger.commit([], None, [CredentialUse(org=A, at=days(1, 2).end)]), [a]),
-        (lambda: ledger.want(b, days(0, 3)), [b]),
-        (lambda: ledger.want(b, days(0, 3)), []),
+        (lambda: ledger.want({b: [days(0, 3)]}), [b]),
+        (lambda: ledger.want({b: [days(0, 3)]}), []),
         (lambda: ledger.identify(a, name="a", org_id="111", org_name="Inc."), [a]),
         (lambda: ledger.lost(file.file_id), [b]),
         (lambda: ledger.release(keys), []),

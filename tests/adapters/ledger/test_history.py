@@ -66,7 +66,7 @@ def test_old_and_recent_slices_are_one_history(ledger: SqlLedger, key: int) -> N
     states = [COMPLETE, COMPLETE, FAILED, COMPLETE, COMPLETE, COMPLETE, PARTIAL]
     ledger.commit([commit(key, n, SliceState(state)) for n, state in enumerate(states)], None)
     ledger.commit([commit(key, 8, slice=slice_at(key, 8, SERVICE))], None)
-    ledger.want(key, days(0, 3))
+    ledger.want({key: [days(0, 3)]})
     for recent_from in EVERY_CUT:
         found = look(ledger, key, recent_from=recent_from)
         assert found.by_day == [(state, n) for n, state in enumerate(states)], recent_from

@@ -125,8 +125,8 @@ def test_a_merge_moves_what_is_wanted_to_the_remaining_row(ledger: SqlLedger) ->
     early = T0 - timedelta(days=9)
     found = ledger.register([NEW], wanted_from={"new": early}, now=T0)
     fresh = found["new"].key  # type: ignore[union-attr]
-    ledger.want(key, days(0, 2))
-    ledger.want(fresh, days(1, 4))
+    ledger.want({key: [days(0, 2)]})
+    ledger.want({fresh: [days(1, 4)]})
     identify(ledger, fresh, NEW)
     assert registered(ledger, NEW)[0].wanted_from == early
     assert ledger.wanted(key) == [days(0, 4)]
@@ -167,7 +167,7 @@ def test_a_row_that_another_process_merged_is_found(opened: Open) -> None:
 
 def test_ranges_that_touch_are_merged(ledger: SqlLedger, key: int) -> None:
     for span in (days(0, 2), days(5, 7), days(2, 3), days(5, 7)):
-        ledger.want(key, span)
+        ledger.want({key: [span]})
     assert ledger.wanted(key) == [days(0, 3), days(5, 7)]
-    ledger.want(key, days(1, 9))
+    ledger.want({key: [days(1, 9)]})
     assert ledger.wanted(key) == [days(0, 9)]

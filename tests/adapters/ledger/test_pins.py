@@ -75,7 +75,7 @@ def test_two_names_that_pin_one_organization_have_one_row_before_any_answer(open
 def test_a_wrong_pin_is_corrected_and_leaves_nothing_behind(ledger: SqlLedger, pin: str | None) -> None:
     wrong = replace(ACME, org_id="id-wrong")
     key = key_of(ledger, wrong)
-    ledger.want(key, days(-9, -5))
+    ledger.want({key: [days(-9, -5)]})
     corrected = replace(ACME, org_id=pin)
     assert key_of(ledger, corrected) == key
     assert identify(ledger, key, corrected, "id-right") == key
@@ -125,7 +125,7 @@ def test_orgs_whose_pins_were_swapped_by_mistake_swap_their_rows(ledger: SqlLedg
 def two_rows(ledger: SqlLedger) -> int:
     """Make a ledger as older versions left it: a row that was registered, and one that was adopted beside it."""
     first = key_of(ledger, UNPINNED)
-    ledger.want(first, days(-9, -5))
+    ledger.want({first: [days(-9, -5)]})
     ledger.adopt([delivered(0, emission(5))])
     return first
 
