@@ -188,6 +188,7 @@ class OrgPlan:
     """The slices of one org in one run: those of the present batch are issued one at a time."""
 
     org: Org
+    allowances: dict[Population, Allowance] = field(default_factory=dict)  # the same for all orgs of a run
     behind: Rest = field(default_factory=Rest)
     more: bool = True  # batches may follow
     issued: Counter[Population] = field(default_factory=Counter)  # each slice once, however often it is requested
@@ -340,12 +341,12 @@ class OrgPlan:
     def _search(self, batch: Batch, searched: Searched) -> None:
         considered = self.planned_with(batch)
         for population, slices in self._batch.items():
-            search = self.searches.setdefault(population, Search(max_span=searched.max_span, allowance=Allowance()))
-            if search.allowance is not None:
-                search.allowance.considered = considered[population]
+            allowance = self.allowances.setdefault(population, Allowance())
+            search = self.searches.setdefault(population, Search(max_span=searched.max_span, allowance=allowance))
             starts = {start for of, start in searched.starts if of is population}
             search.begin(
                 [slice_.window for slice_ in slices],
                 lambda window, starts=starts: window.start in starts,  # type: ignore[misc]
                 behind=batch.behind.counts[population],
+                considered=considered[population],
             )
