@@ -15,7 +15,7 @@ from collector.cli.commands.options import config_options, output_options, range
 Examples:
   collector backfill --from 2026-01-01 --to 2026-03-31 -o usage/
   collector backfill --org acme --from 2026-06-01 -o usage/  # until now
-  collector backfill --from 2026-04-01 --sparse -o usage/    # mostly idle orgs
+  collector backfill --from 2026-04-01 --sparse -o usage/    # mostly idle
   collector plan --from 2026-01-01 --to 2026-03-31           # how long?
 """,
 )
