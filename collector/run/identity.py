@@ -61,7 +61,7 @@ class IdentityCheck:
         if key != task.key:
             # The organization is known by another name: what was planned did not know what the ledger holds.
             self._tasks.move(task, key)
-            task.lane.plan.cut()
+            task.lane.plan.discard()
         if self._tasks.active_beside(task):
             return Postponed()
         task.identified = True

@@ -161,6 +161,44 @@ def _relabelled(scenario: Scenario, rng: random.Random) -> Scenario:
     return replace(scenario, steps=tuple(steps), relabels=True)
 
 
+def _searched(scenario: Scenario, rng: random.Random) -> Scenario:
+    """Long ranges with little usage are backfilled by searches: killed, at low rates, with answers that don't fit."""
+    usage = Usage(
+        idle=rng.choice((0.7, 0.9, 0.95)),
+        late=rng.choice((0.0, 0.3)),
+        late_by=rng.choice((2, 20)) * timedelta(hours=1),
+        corrected=rng.choice((0.0, 0.4)),
+        forgets_after=None,
+        new_product_after=None,
+        one_product=rng.random() < 0.7,
+    )
+    steps = []
+    for step in scenario.steps:
+        search = replace(
+            _backfill(scenario, step, days=rng.randint(30, 70), force=rng.random() < 0.1),
+            sparse=True,
+            delay=rng.choice((0.0, 3.0)),
+            endings=tuple(Ending(at=rng.uniform(1, 40), power=rng.random() < 0.3) for _ in range(rng.randint(0, 2))),
+        )
+        others = (replace(launch, only=()) for launch in step.launches)
+        steps.append(replace(step, launches=(*others, search)))
+    begins = scenario.steps[0].begins
+    strange = [
+        Episode(fault=fault, begins=begins, ends=begins + 24 * _HOUR_S, org=None, share=share, value="first")
+        for fault, share in ((Fault.DOUBLED, 0.5), (Fault.PARTIAL, 0.2))
+        if rng.random() < 0.7
+    ]
+    return replace(
+        scenario,
+        orgs=_by_day(scenario, usage=usage)[:3],
+        limits=replace(scenario.limits, org_rate=rng.choice((RateLimit(1, 2.0), RateLimit(4, 1.0)))),
+        schedule=scenario.schedule | {"settle": "6h", "restate_for": "30d"},
+        trust_zero_for=rng.choice((30, 100)) * _DAY,
+        episodes=(*strange, *scenario.episodes),
+        steps=tuple(steps),
+    )
+
+
 def _backfill(scenario: Scenario, step: Step, *, days: int, force: bool = False) -> Launch:
     today = (scenario.start + timedelta(seconds=step.begins)).date()
     return Launch(command="backfill", first_day=today - days * _DAY, last_day=today, force=force)
@@ -183,5 +221,6 @@ _FLAVOURS: Mapping[int, Callable[[Scenario, random.Random], Scenario]] = {
     12: _powerless,
     15: _relabelled,
     21: _restored,
+    22: _searched,
     24: _waiting,
 }
