@@ -420,7 +420,7 @@ def test_a_sparse_backfill_never_replaces_what_was_measured(tmp_path: Path) -> N
     result = there.backfill(NOW + DAY, "2025-01-01", "2025-06-30", force=True, sparse=True)
 
     requested = [span for _, _, span in api.requested[before:]]
-    assert requested[:90] == [Window(day, day + DAY) for day in DAYS[:90]]
+    assert sorted(requested[:90], key=lambda span: span.start) == [Window(day, day + DAY) for day in DAYS[:90]]
     assert not [record for record in there.records_of_run(result) if record["revision"] > 1]
     assert {r["quality"] for r in there.records if r["window_start"] < "2025-04-01"} == {"measured"}
 
