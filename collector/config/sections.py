@@ -202,7 +202,9 @@ class Schedule(Section):
     repair_for: Days = key("30d", "age up to which partial and failed slices are fetched again")
     catch_up: Days = key("35d", "how far back a run fills gaps")
     restate_for: Days = key("30d", "age up to which numbers that became smaller are emitted")
-    reconcile: Reconcile = Field(default_factory=Reconcile, description="when `serve` reconciles, and what; null: never")
+    reconcile: Reconcile = Field(
+        default_factory=Reconcile, description="when `serve` reconciles, and what; null: never"
+    )
 
 
 class Service(Section):
