@@ -8,9 +8,20 @@ requested or waits for its retry, at most `concurrency` requests are under way, 
 with the plan. All decisions are synchronous methods that get `now`; only the dispatcher awaits anything.
 """
 
-from collector.fetch.dispatcher import RELOADED, STOPPED, Batches, Dispatcher
+from collector.fetch.dispatcher import GAVE_WAY, RELOADED, STOPPED, Batches, Dispatcher
 from collector.fetch.hosts import CLOCK
 from collector.fetch.lane import Lane, lanes_of
 from collector.fetch.limits import Limits, RateLimit
 
-__all__ = ["CLOCK", "RELOADED", "STOPPED", "Batches", "Dispatcher", "Lane", "Limits", "RateLimit", "lanes_of"]
+__all__ = [
+    "CLOCK",
+    "GAVE_WAY",
+    "RELOADED",
+    "STOPPED",
+    "Batches",
+    "Dispatcher",
+    "Lane",
+    "Limits",
+    "RateLimit",
+    "lanes_of",
+]

@@ -18,7 +18,6 @@ from collector.core.grid import Grids
 from collector.core.org_coverage import CoverageState
 from collector.core.summary import RunSummary
 from collector.core.wanted import needs_at
-from collector.fetch import RELOADED, STOPPED
 from collector.model import SliceState, Window
 from collector.ports import Clock, Offload, SealedFile, Sink
 from collector.run.org_task import OrgTask
@@ -73,7 +72,7 @@ class CoverageWriting:
 
     @property
     def _hurry(self) -> bool:
-        return self.stop.signalled.is_set() or self.stop.reloaded.is_set()
+        return self.stop.signalled.is_set() or self.stop.wound_up.is_set()
 
     def _has_windows(self, task: OrgTask) -> bool:
         summary = self.summary.org(task.org)
@@ -112,6 +111,6 @@ class CoverageWriting:
         """Return what the run says of windows that it didn't request, and no earlier one did."""
         end = task.lane.end
         if end is None:
-            return Unfetched(reason=(RELOADED if self.stop.is_reload else STOPPED).code if self._hurry else None)
+            return Unfetched(reason=self.stop.reason.code if self._hurry else None)
         state = CoverageState(end.state.value) if end.state is not SliceState.NOT_ASKED else CoverageState.MISSING
         return Unfetched(state=state, reason=end.failure.code)
