@@ -14,8 +14,6 @@ from enum import StrEnum
 from itertools import pairwise
 
 from collector.core.finding import Finding
-from collector.core.totals import Totals
-from collector.core.totals import totals as usage_totals
 from collector.core.windows import Calendar
 from collector.model import Granularity, Org, Population, Slice, Window
 
@@ -58,11 +56,18 @@ def whole_and_parts(org: Org, population: Population, day: Window) -> list[Slice
     return [Slice(org, population, window) for window in (day, *parts_of(day))]
 
 
-def totals(findings: Iterable[Finding]) -> Totals:
-    """Return the sums of all known counts; users are distinct and never summed."""
-    sums: Totals = Counter()
+def totals(findings: Iterable[Finding]) -> Counter[tuple[str, str]]:
+    """Return the sums of all counts, by product and metric; users are distinct and never summed."""
+    sums: Counter[tuple[str, str]] = Counter()
     for finding in findings:
-        sums.update(usage_totals({product: usage for product, usage in finding.products.items() if usage}))
+        for product, usage in finding.products.items():
+            if usage is not None:
+                sums[product, "tests"] += usage.total_tests or 0
+                sums[product, "duration"] += usage.total_duration or 0
+                sums[product, "screenshots"] += usage.total_screenshots or 0
+                for metric, value in usage.extra.items():
+                    if isinstance(value, int) and not isinstance(value, bool):
+                        sums[product, metric] += value
     return sums
 
 

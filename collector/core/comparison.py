@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from collector.core.collected import added
 from collector.core.extent import Extent
-from collector.core.totals import Metric, Totals, added
+from collector.core.totals import Metric, Totals
 from collector.model import Window
 
 

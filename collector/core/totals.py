@@ -1,79 +1,84 @@
-"""Totals per product and metric: numbers that add up over adjoining windows.
+"""The numbers of an answer that add up over adjoining windows, and arithmetic with them.
 
-Users are distinct, and never among them; nor is what is no whole number, such as a text that a new product has.
+Users never add up: they are no part of it. A number that is not there is not the same as zero.
 """
 
 from __future__ import annotations
 
-from array import array
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 
-from collector.core.emission import Emission
-from collector.model import ProductUsage, Quality
+from collector.model import Answer, ProductUsage
 
-Key = tuple[str, str]  # product and metric
-Totals = Counter[Key]  # equal to one that lacks what is zero
+Metric = tuple[str, ...]  # a product, and the path of one of its numbers
+Totals = Mapping[Metric, int | float]
 
 
-def totals(products: Mapping[str, ProductUsage]) -> Totals:
-    """Return the totals of an answer's products."""
-    found: Totals = Counter()
-    for product, usage in products.items():
-        for metric, value in _metrics(usage):
-            if value:
-                found[product, metric] += value
-    return found
+def totals_of(answer: Answer) -> dict[Metric, int | float]:
+    """Return each number of an answer. Texts, flags and lists, which new metrics may be, are left out."""
+    return totals_of_products(answer.products)
 
 
-def totals_of(emission: Emission | None) -> Totals | None:
-    """Return the totals of what was emitted for a slice; None if any number of it is unknown."""
-    if emission is None or any(one.quality is Quality.UNAVAILABLE for one in emission.products.values()):
-        return None
-    return totals({product: one.usage for product, one in emission.products.items()})
+def totals_of_products(products: Mapping[str, ProductUsage]) -> dict[Metric, int | float]:
+    """Return each number of the usage of products."""
+    return {(product, *path): number for product, usage in products.items() for path, number in _numbers_of(usage)}
 
 
-def differences(one: Totals, other: Totals) -> Totals:
-    """Return what must be added to one to get the other; nothing for what is equal."""
-    return Counter({key: other[key] - one[key] for key in {*one, *other} if one[key] != other[key]})
+def only_counts(answer: Answer) -> bool:
+    """Return whether all that an answer says of its products are numbers, none of them negative."""
+    return all(_counts_only(usage.extra) for usage in answer.products.values())
 
 
-def _metrics(usage: ProductUsage) -> Iterator[tuple[str, int]]:
-    yield "tests", usage.total_tests or 0
-    yield "duration", usage.total_duration or 0
-    yield "screenshots", usage.total_screenshots or 0
-    for metric, value in usage.extra.items():
-        if isinstance(value, int) and not isinstance(value, bool):
-            yield metric, value
+def difference(whole: Totals, part: Totals) -> dict[Metric, int | float]:
+    """Return what a part leaves of the whole. A number that one of them doesn't have counts as zero there."""
+    return {metric: whole.get(metric, 0) - part.get(metric, 0) for metric in dict.fromkeys([*whole, *part])}
 
 
-@dataclass(slots=True)
-class Series:
-    """The totals of a sequence of windows, by their place in it: 8 bytes for each number."""
-
-    length: int = 0
-    _columns: dict[Key, Sequence[int]] = field(default_factory=dict)
-
-    def append(self, one: Totals) -> None:
-        """Add the next window."""
-        for key in one.keys() - self._columns.keys():
-            self._columns[key] = array("q", bytes(8 * self.length))
-        for key, column in self._columns.items():
-            self._columns[key] = _extended(column, one[key])
-        self.length += 1
-
-    def sum(self, first: int = 0, end: int | None = None) -> Totals:
-        """Return the totals of the windows in places `first` to `end`, without the last."""
-        return Counter({key: total for key, column in self._columns.items() if (total := sum(column[first:end]))})
+def zero_of(usage: ProductUsage) -> ProductUsage:
+    """Return the same metrics, each of them zero. They have to be `only_counts`."""
+    counts = (usage.total_tests, usage.total_duration, usage.total_screenshots)
+    tests, duration, screenshots = (None if count is None else 0 for count in counts)
+    return ProductUsage(
+        total_tests=tests, total_duration=duration, total_screenshots=screenshots, extra=_zeros(usage.extra)
+    )
 
 
-def _extended(column: Sequence[int], value: int) -> Sequence[int]:
-    """Return the column with one more number; as a list from the first number on that has more than 64 bits."""
-    if isinstance(column, array):
-        try:
-            column.append(value)
-        except OverflowError:
-            return [*column, value]
-        return column
-    return [*column, value]
+def _numbers_of(usage: ProductUsage) -> Iterator[tuple[Metric, int | float]]:
+    counts = {
+        "total_tests": usage.total_tests,
+        "total_duration": usage.total_duration,
+        "total_screenshots": usage.total_screenshots,
+    }
+    yield from ((((name,), count) for name, count in counts.items() if count is not None))
+    yield from (((("extra", *path), number) for path, number in _flat(usage.extra)))
+
+
+def _flat(extra: Mapping[str, object]) -> Iterator[tuple[Metric, int | float]]:
+    for name, value in extra.items():
+        match value:
+            case bool():
+                continue
+            case int() | float():
+                yield (name,), value
+            case Mapping():
+                yield from (((name, *path), number) for path, number in _flat(value))
+            case _:
+                continue
+
+
+def _counts_only(extra: Mapping[str, object]) -> bool:
+    def counts(value: object) -> bool:
+        match value:
+            case bool():
+                return False
+            case int() | float():
+                return value >= 0
+            case Mapping():
+                return _counts_only(value)
+            case _:
+                return False
+
+    return all(map(counts, extra.values()))
+
+
+def _zeros(extra: Mapping[str, object]) -> dict[str, object]:
+    return {name: _zeros(value) if isinstance(value, Mapping) else type(value)(0) for name, value in extra.items()}  # type: ignore[call-arg]

@@ -9,10 +9,11 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, case, func, or_, select, union_all
 
+from collector.core.collected import collected_of
 from collector.core.coverage import Known
 from collector.core.coverage_lines import SliceAccount
 from collector.core.ledger_entries import SliceCommit, SliceKey, SliceRow
-from collector.core.totals import Totals, totals_of
+from collector.core.totals import Totals
 from collector.ledger.codec import (
     POPULATION,
     STATE,
@@ -130,7 +131,7 @@ def emitted(tx: Connection, key: int, population: Population, span: Window) -> d
         "first": micros(span.start),
         "before": micros(span.end),
     }
-    return {instant_of(start): totals_of(emission_of(text)) for start, text in tx.execute(_EMITTED, values)}
+    return {instant_of(start): collected_of(emission_of(text)) for start, text in tx.execute(_EMITTED, values)}
 
 
 def rows(tx: Connection, slices: Sequence[SliceKey]) -> dict[SliceKey, SliceRow]:

@@ -13,8 +13,8 @@ from collector import __version__
 from collector.core.anomalies import MEANING
 from collector.core.delivered import Adopted
 from collector.core.exit_codes import ExitCode
-from collector.core.ledger_entries import RELABEL
 from collector.core.extent import Extent
+from collector.core.ledger_entries import RELABEL
 from collector.core.summary import Cause, OrgSummary, RunSummary
 from collector.core.visible import visible
 from collector.errors import CollectorError, ReaderGoneError

@@ -164,7 +164,7 @@ def test_emitted_totals_are_those_of_one_population_within_a_span(ledger: SqlLed
     )
     found = ledger.emitted(key, ACCOUNT, days(1, 9))
     assert found == {
-        **{day(n): {("automation", "tests"): n, ("automation", "duration"): n * 1000} for n in range(1, 5)},
+        **{day(n): {("automation", "total_tests"): n, ("automation", "total_duration"): n * 1000} for n in range(1, 5)},
         day(5): None,
     }
     assert ledger.emitted(key, SERVICE, days(0, 2)) == {}
@@ -174,6 +174,6 @@ def test_emitted_totals_are_those_of_the_newest_revision(ledger: SqlLedger, key:
     ledger.commit([commit(key, 0, emission=emission(4))], None)
     ledger.commit([commit(key, 0, emission=emission(2**40, revision=2, at=day(3)))], None)
     assert ledger.emitted(key, ACCOUNT, days(0, 1))[day(0)] == {
-        ("automation", "tests"): 2**40,
-        ("automation", "duration"): 2**40 * 1000,
+        ("automation", "total_tests"): 2**40,
+        ("automation", "total_duration"): 2**40 * 1000,
     }
