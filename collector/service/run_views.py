@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collector.core.exit_codes import ExitCode
 from collector.errors import kind_of, place_of
+from collector.fetch import RELOADED
 from collector.ledger import EndedRun
 from collector.model import SliceState
 from collector.run.manifest import RunResult
@@ -13,6 +14,8 @@ from collector.service.view import RunView
 _INTERRUPTED = (
     "the run was interrupted: later runs fetch its missing windows, but those that are too old need a `backfill`"
 )
+
+_RELOADED = "the config changed: the next run continues with it"
 
 
 def past_view(run: EndedRun, command: str) -> RunView:
@@ -34,7 +37,7 @@ def ended_view(result: RunResult, stop: Stop) -> RunView:
     if result.output_error is not None:
         why = str(result.output_error)
     elif stop.wound_up.is_set():
-        why = stop.reason.message
+        why = _RELOADED if stop.reason is RELOADED else stop.reason.message
     summary = result.summary
     return RunView(
         run_id=result.run_id,
