@@ -1,9 +1,10 @@
 """Finds the windows whose totals are not those that were collected, for `reconcile`.
 
 The search of `core.search`, with what was collected as the expected totals, and with an end: a window that changed
-costs a request for each halving of its span, and one more. So each request is awaited, and an answer that contradicts
-an earlier one ends the search of its span: either totals don't add up here, or numbers changed in between. What a
-span's own answer said stays said.
+costs a request for each halving of its span, and one more. So each request is awaited, with its retries, and an answer
+that contradicts an earlier one ends the search of its span: either totals don't add up here, or numbers changed in
+between. What a span's own answer said stays said. Windows with an unknown number (`settles` is false) are requested one
+by one, and never compared.
 
 | what ends the search | of |
 |---|---|
@@ -68,7 +69,7 @@ class Comparing(Search):
         super().__init__(max_span=max_span, allowance=None, expected={})
         self._collected: Mapping[datetime, Totals] = {}
         self._may_be_deleted = may_be_deleted
-        self._compared: list[Compared] = []
+        self.compared: list[Compared] = []  # what whole spans came to
         self._given_up: list[GivenUp] = []
         self._said_until: datetime | None = None  # the end of the newest span that was compared
 
@@ -82,14 +83,11 @@ class Comparing(Search):
         """Return what is requested next, one window or a span; None if an answer is awaited, or nothing is left."""
         if not self.ready:
             return None
+        if self._nodes[-1].kind is Kind.ONE_BY_ONE:
+            return super().next()
         node = self._nodes.pop()
         size = len(node.windows)
         return self._ask(node, size // 2 if node.kind is Kind.DIFFERS and size > 1 else size)
-
-    def take_compared(self) -> list[Compared]:
-        """Return what spans came to since the last call."""
-        found, self._compared = self._compared, []
-        return found
 
     def take_given_up(self) -> list[GivenUp]:
         """Return the windows that were given up since the last call."""
@@ -145,15 +143,15 @@ class Comparing(Search):
         collected: Totals = {}
         for window in found.windows:
             collected = added(collected, self._collected[window.start])
-        self._compared.append(Compared(len(found.windows), whole(totals_of(found.by)), collected))
+        self.compared.append(Compared(len(found.windows), whole(totals_of(found.by)), collected))
 
     def _adjoins(self, group: Sequence[Window], window: Window) -> bool:
         return window.start != self._said_until and super()._adjoins(group, window)
 
     def _give_up_span(self, windows: Sequence[Window], why: Failure) -> None:
-        """Give up windows, and all that is left of their span: what wasn't requested as a whole yet is another one."""
+        """Give up windows, and all that is left of their span: what is known of others is not of it."""
         left = [*windows]
-        while self._nodes and self._nodes[-1].kind is not Kind.OPEN:
+        while self._nodes and self._nodes[-1].kind in (Kind.DIFFERS, Kind.SETTLED):
             left += self._nodes.pop().windows
         if left:
             self._given_up.append(GivenUp(left, why))

@@ -75,6 +75,7 @@ def run(
     deleted: Callable[[Window], bool] = lambda _: False,
     cut: Callable[[], bool] = lambda: False,
     restated: Callable[[Found], Mapping[datetime, Totals]] | None = None,
+    known: Callable[[Window], bool] = lambda _: True,
 ) -> Found:
     """Compare all windows, batch by batch; `cut` says after which requests a batch is cut."""
     search, found = Comparing(max_span=90 * DAY, may_be_deleted=deleted), Found()
@@ -83,7 +84,7 @@ def run(
         end = search.end
         batch = [window for window in left[:90] if end is None or window.end <= end]
         search.expect(restated(found) if restated else expected)
-        search.begin(batch, lambda _: True, behind=len(left) - len(batch))
+        search.begin(batch, known, behind=len(left) - len(batch))
         while (window := search.next()) is not None:
             found.requested.append(window)
             if window.elapsed == DAY:
@@ -92,6 +93,9 @@ def run(
             _take(search, found)
             if cut():
                 break
+    for compared in search.compared:
+        found.windows += compared.windows
+        found.api, found.collected = added(found.api, compared.api), added(found.collected, compared.collected)
     return found
 
 
@@ -100,12 +104,6 @@ def _take(search: Comparing, found: Found) -> None:
         found.settled += settled.windows
     for one in search.take_given_up():
         found.given_up |= dict.fromkeys(one.windows, one.why)
-    for compared in search.take_compared():
-        found.windows += compared.windows
-        found.api, found.collected = (
-            added(found.api, compared.api),
-            added(found.collected, compared.collected),
-        )
 
 
 usage = st.dictionaries(st.integers(0, 364), st.integers(1, 50), max_size=300)
@@ -241,3 +239,14 @@ def test_a_window_that_another_process_corrected_in_between_is_compared_with_its
     assert found.windows == 90
     assert found.collected[("automation", "total_tests")] == 270
     assert found.api[("automation", "total_tests")] == 272
+
+
+def test_a_window_with_an_unknown_number_is_requested_and_in_no_span() -> None:
+    before = dict.fromkeys(range(90), 3)
+
+    found = run(before, before, QUARTER, known=lambda window: window != YEAR[40])
+
+    assert found.days == {40}
+    assert len(found.requested) == 3
+    assert found.windows == 89
+    assert found.ended == QUARTER
