@@ -165,7 +165,7 @@ def _effort(result: RunResult) -> str:
 
 
 def _closing(result: RunResult) -> str:
-    meaning = result.why_idle if result.had_nothing_due else result.exit_code.meaning
+    meaning = result.why_idle if result.had_nothing_due else result.meaning
     lines = [f"exit {int(result.exit_code)}: {meaning} ({_effort(result)})"]
     if adopted := result.adopted:
         lines.append(_behind(adopted))

@@ -149,3 +149,5 @@ class WriteQueue:
         population = self._summary.of_slice(outcome.slice)
         population.end(outcome.state, outcome.slice.window, why=why, records=commit.records)
         population.flag(outcome.slice.window, commit.flags, restated=commit.restated)
+        if population.comparison is not None:
+            population.comparison.committed(outcome.slice.window, restated=commit.restated, kept=commit.kept)

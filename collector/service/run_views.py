@@ -33,7 +33,7 @@ def past_view(run: EndedRun, command: str) -> RunView:
 
 def ended_view(result: RunResult, stop: Stop) -> RunView:
     """Return the view of a run from its result."""
-    why = result.exit_code.meaning
+    why = result.meaning
     if result.output_error is not None:
         why = str(result.output_error)
     elif stop.wound_up.is_set():

@@ -17,6 +17,7 @@ SUMMARIES: Mapping[str, str] = {
     "healthcheck": "Test whether `serve` is alive.",
     "ledger": "Look at the ledger, check it, back it up.",
     "plan": "Show what would be fetched.",
+    "reconcile": "Compare with the API's totals.",
     "relabel": "Restate records with new names and labels.",
     "schema": "Print a JSON Schema.",
     "serve": "Run as a service, with a status page.",
