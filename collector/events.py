@@ -11,7 +11,7 @@ from collector.core.ledger_entries import Holder
 from collector.core.naming import Named
 from collector.core.retry import PartialAnswer
 from collector.errors import Failure, Refused
-from collector.model import Org, Quality, Slice, SliceState
+from collector.model import Org, Population, Quality, Slice, SliceState, Window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +77,15 @@ class RetryScheduled:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NotAdditive:
+    """Totals of an org's population don't add up over adjoining windows: no more is concluded from differences."""
+
+    org: Org
+    population: Population
+    span: Window  # whose total should have been the expected one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LaneEnded:
     """Nothing more of an org is fetched in this run, though it isn't complete: refused, or given up."""
 
@@ -133,6 +142,7 @@ Event = (
     | RequestEnded
     | RetryScheduled
     | LaneEnded
+    | NotAdditive
     | ApiDown
     | ApiUp
     | LeaseAwaited

@@ -176,6 +176,14 @@ class Slice:
     window: Window
 
 
+@dataclass(frozen=True, slots=True)
+class Span(Slice):
+    """(org, population, adjoining windows) that one request is for: its answer says which slices need one of their own.
+
+    It is never committed.
+    """
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiRequest:
     """A slice as a request: the query's values before they are percent-encoded."""

@@ -18,6 +18,7 @@ from collector.events import (
     LaneEnded,
     LeaseAwaited,
     LeaseWaitEnded,
+    NotAdditive,
     OrgPlanned,
     RequestEnded,
     RetryScheduled,
@@ -70,8 +71,8 @@ def _log(event: Event) -> None:
             _log_anomalies(event)
         case SliceDefect():
             log.error("slice.defect", exception=event.kind, where=event.place, **_names(event.slice))
-        case LaneEnded():
-            _log_end(event)
+        case LaneEnded() | NotAdditive():
+            _log_about_org(event)
         case ApiDown() | ApiUp():
             _log_host(event)
         case LeaseAwaited() | LeaseWaitEnded():
@@ -140,6 +141,19 @@ def _log_anomalies(committed: SliceCommitted) -> None:
             about["kept"] = list(committed.kept)
             message = f"totals of {some(products)} are smaller than before. {LARGER_STAY}"
         log.warning("answer.suspicious", flag=flag.value, message=message, **about, **_names(committed.outcome.slice))
+
+
+def _log_about_org(event: LaneEnded | NotAdditive) -> None:
+    match event:
+        case LaneEnded():
+            _log_end(event)
+        case NotAdditive():
+            log.warning(
+                "totals.not_additive",
+                message="the total of a span isn't the difference of those around it: no window is inferred to be "
+                "empty by a difference any more, so the run sends more requests",
+                **_names(Slice(event.org, event.population, event.span)),
+            )
 
 
 def _log_end(ended: LaneEnded) -> None:

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from collector.app.scope import EVERYTHING, Scope
-from collector.config import LoadedConfig
+from collector.config import LoadedConfig, Settings
 from collector.config.sections import Schedule
 from collector.core.coverage import Ages
 from collector.core.ledger_entries import RECONCILE, RELABEL
 from collector.core.ranges import Range
+from collector.core.wanted import Sparse
 from collector.core.windows import Calendar, start_of_date
 from collector.model import Org
 
@@ -34,6 +35,7 @@ class Command:
     range_: Range | None
     scope: Scope = EVERYTHING
     force: bool = False
+    sparse: bool = False  # requests for spans find the windows that need one of their own
     permits: Permits = NOTHING
     wait: timedelta = timedelta(minutes=5)
 
@@ -65,6 +67,15 @@ def ages_of(schedule: Schedule) -> Ages:
         recheck=schedule.recheck,
         repair_for=schedule.repair_for,
         catch_up=max(schedule.catch_up, schedule.lookback),
+    )
+
+
+def sparse_of(settings: Settings) -> Sparse:
+    """Return which windows a sparse backfill may infer to be empty."""
+    return Sparse(
+        trust_zero_for=settings.trust_zero_for,
+        rechecked_for=max(settings.schedule.recheck, default=timedelta(0)),
+        max_span=settings.api.max_span,
     )
 
 

@@ -19,7 +19,7 @@ from collector.adapters.sinks.files import Files, OsFiles
 from collector.adapters.text import count
 from collector.app.backfills import log_backfills, old_gaps, older_than_catch_up
 from collector.app.calendars import refused_calendar, warn_of_cut_over, warn_of_older_calendar
-from collector.app.command import Command, ages_of, first_wanted
+from collector.app.command import Command, ages_of, first_wanted, sparse_of
 from collector.app.invocation import invocation_of
 from collector.app.leftovers import warn_of_strangers
 from collector.app.outputs import claim_output, directory_of
@@ -189,7 +189,14 @@ def wanted(
             max_span=settings.api.max_span,
             trust_zero_for=settings.trust_zero_for,
         )
-    backfill = BackfillWanted(now=now, settle=schedule.settle, range_=range_, since=since, force=command.force)
+    backfill = BackfillWanted(
+        now=now,
+        settle=schedule.settle,
+        range_=range_,
+        since=since,
+        force=command.force,
+        sparse=sparse_of(settings) if command.sparse else None,
+    )
     for org in orgs:
         if org.name in refused:
             continue

@@ -20,6 +20,7 @@ def backfill(
     progress: str,
     wait: timedelta,
     force: bool,
+    sparse: bool,
     **options: Any,
 ) -> int:
     """Do what `collector backfill` is called for; return the exit code."""
@@ -32,6 +33,7 @@ def backfill(
         range_=range_,
         scope=context.scope,
         force=force,
+        sparse=sparse,
         wait=wait,
         permits=context.permits,
     )

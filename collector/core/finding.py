@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from collector.core.answer import DOCUMENTED_PRODUCTS
+from collector.core.totals import zero_of
 from collector.model import Answer, ProductUsage
 
 
@@ -22,6 +23,7 @@ class Finding:
     org_name: str
     users: int | None
     products: Mapping[str, ProductUsage | None]
+    inferred: bool = False  # by an answer for another span
 
     @property
     def complete(self) -> bool:
@@ -48,6 +50,12 @@ def absorb(finding: Finding | None, answer: Answer) -> Finding:
     proven = {name: usage for name, usage in answer.products.items() if not usage.is_zero}
     unknown = dict.fromkeys(answer.products)
     return replace(finding, org_name=answer.org_name, products={**unknown, **finding.products, **proven})
+
+
+def settled(answer: Answer) -> Finding:
+    """Return that a slice is empty, by an answer that proves it: with its products and metrics, all of them zero."""
+    products = {name: zero_of(usage) for name, usage in answer.products.items()}
+    return Finding(org_id=answer.org_id, org_name=answer.org_name, users=0, products=products, inferred=True)
 
 
 def missing_products(finding: Finding) -> list[str]:

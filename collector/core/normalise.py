@@ -59,10 +59,11 @@ def normalise(
         collected_at if previous is None else max(collected_at, previous.emitted_at)
     )  # the clock may have gone back
     age = known_at - slice_.window.end
+    known = Quality.INFERRED if finding.inferred else Quality.MEASURED
     changed = change(
         previous,
         finding,
-        quality=Quality.UNVERIFIED if finding.is_zero and age > trust_zero_for else Quality.MEASURED,
+        quality=Quality.UNVERIFIED if finding.is_zero and age > trust_zero_for else known,
         now=collected_at,
         emit_shrunk=restate_for is None or age <= restate_for,
         unread=[end for end in unread if end > slice_.window.start],

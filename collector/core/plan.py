@@ -1,8 +1,9 @@
 """The slices that a run fetches of one org: in batches, so that a year costs no more memory than a day.
 
 Owns the order of slices (oldest window first, its populations one after the other) and the arithmetic
-of batches: what is issued, what is left. Never knows when a slice is fetched (`fetch`), nor when the
-next batch is planned (`run.leasing`).
+of batches: what is issued, what is left. Slices that a search may settle (`core.search`) are issued as it says, each
+population for itself: a request for a span is no slice, and a settled slice needs no request. Never knows when a slice
+is fetched (`fetch`), nor when the next batch is planned (`run.leasing`).
 """
 
 from __future__ import annotations
@@ -10,17 +11,21 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from collector.core.coverage import Coverage, Known
+from collector.core.search import Allowance, Search
 from collector.core.windows import merge
 from collector.errors import Failure
-from collector.model import Org, Population, Slice, Window
+from collector.model import Answer, Org, Population, Slice, Span, Window
 
 SPANS_KEPT = 8  # of each population: enough to see where in time slices are
 
 Spans = Mapping[Population, Sequence[Window]]
 Needs = Callable[[Org, Window, Known | None], bool]
+After = Mapping[Population, datetime]  # the starts of windows; what is not behind them isn't planned again
+_TICK = timedelta(microseconds=1)
+_BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
 
 
 def spans_of(slices: Iterable[Slice]) -> dict[Population, list[Window]]:
@@ -54,12 +59,21 @@ class Rest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Searched:
+    """Which slices a search may settle, by population and start, and how long a span may be."""
+
+    max_span: timedelta
+    starts: Collection[tuple[Population, datetime]] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
     """The slices of an org that are fetched next."""
 
     org: Org
     slices: Sequence[Slice] = ()
     behind: Rest = field(default_factory=Rest)  # what follows them
+    searched: Searched | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +92,41 @@ def needed(org: Org, windows: Iterable[Window], coverage: Coverage, needs: Needs
                 yield Slice(org, population, window)
 
 
+@dataclass(slots=True)
+class Portion:
+    """How many slices a batch holds at most: of the whole org, or of one population if a search may settle some.
+
+    Then it holds a whole span of those, or what is left of the one that a search is in (until `end`).
+    """
+
+    size: int
+    max_span: timedelta | None = None
+    end: datetime | None = None
+
+    def take(self, window: Window, *, searched: bool) -> bool:
+        """Return whether the next slice still belongs to the batch; after the first that doesn't, none does."""
+        if self.end is None and searched and self.max_span is not None and self.size > 0:
+            self.end = window.start + self.max_span
+        fits = self.size > 0 if self.end is None else window.end <= self.end
+        self.size = self.size - 1 if fits else 0
+        if not fits:
+            self.end = self.max_span = None
+        return fits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Searching:
+    """Which windows searches may settle, how long their spans are, and until when each knows the windows already."""
+
+    settles: Needs
+    max_span: timedelta
+    ends: Mapping[Population, datetime | None]
+
+    def portion(self, population: Population, size: int) -> Portion:
+        """Return how much of a population a batch holds."""
+        return Portion(size, self.max_span, self.ends.get(population))
+
+
 def next_batch(
     org: Org,
     windows: Iterable[Window],
@@ -85,35 +134,46 @@ def next_batch(
     needs: Needs,
     *,
     size: int,
-    after: Slice | None = None,
+    after: After | None = None,
+    searching: Searching | None = None,
 ) -> Batch:
-    """Return up to `size` slices of the windows that need fetching, behind the slice `after`, and what follows them.
+    """Return up to `size` slices of the windows that need fetching, behind those in `after`, and what follows them.
 
-    `coverage` is what the ledger holds now.
+    `coverage` is what the ledger holds now. If a search may settle slices, the batch holds a whole span of each
+    population.
     """
     slices: list[Slice] = []
     counts: Counter[Population] = Counter()
     spans: dict[Population, list[list[datetime]]] = {}
+    searched = set()
+    portion = Portion(size)
+    portions = {p: searching.portion(p, size) if searching else portion for p in org.populations}
     for slice_ in needed(org, windows, coverage, needs):
-        if after is not None and _position(slice_) <= _position(after):
+        population, window = slice_.population, slice_.window
+        if after is not None and window.start <= after.get(population, _BEFORE_ALL):
             continue
-        if len(slices) < size:
+        known = coverage.get((population, window.start))
+        may_settle = searching is not None and searching.settles(org, window, known)
+        if portions[population].take(window, searched=may_settle):
             slices.append(slice_)
+            if may_settle:
+                searched.add((population, window.start))
         else:
-            counts[slice_.population] += 1
-            _extend(spans.setdefault(slice_.population, []), slice_.window)
+            counts[population] += 1
+            _extend(spans.setdefault(population, []), window)
     behind = Rest(counts=counts, spans={p: [Window(*bounds) for bounds in found] for p, found in spans.items()})
-    return Batch(org=org, slices=slices, behind=behind)
+    return Batch(
+        org=org,
+        slices=slices,
+        behind=behind,
+        searched=Searched(max_span=searching.max_span, starts=searched) if searching else None,
+    )
 
 
-def open_span(span: Window, *, after: Slice | None) -> Window | None:
+def open_span(org: Org, span: Window, *, after: After) -> Window | None:
     """Return the part of a span that the next batch depends on: what was issued before is not looked at again."""
-    start = span.start if after is None else max(span.start, after.window.start)
+    start = max(span.start, min(after.get(population, span.start) for population in org.populations))
     return Window(start, span.end) if start < span.end else None
-
-
-def _position(slice_: Slice) -> tuple[datetime, int]:
-    return slice_.window.start, slice_.org.populations.index(slice_.population)
 
 
 def _extend(spans: list[list[datetime]], window: Window) -> None:
@@ -128,23 +188,33 @@ class OrgPlan:
     """The slices of one org in one run: those of the present batch are issued one at a time."""
 
     org: Org
-    batch: deque[Slice] = field(default_factory=deque)
     behind: Rest = field(default_factory=Rest)
     more: bool = True  # batches may follow
     issued: Counter[Population] = field(default_factory=Counter)  # each slice once, however often it is requested
-    last: Slice | None = None  # the last one issued
-    _before_last: Slice | None = None
+    after: After = field(default_factory=dict)  # behind these starts nothing was issued yet
+    searches: dict[Population, Search] = field(default_factory=dict)
+    _batch: dict[Population, deque[Slice]] = field(default_factory=dict)
+    _last: Slice | None = None  # the last one issued, or the span
+    _before_last: After = field(default_factory=dict)  # what `after` was before it
+    _cut: bool = False
     _ended: bool = False
 
     @property
     def remaining(self) -> int:
-        """How many slices of the batch were not issued yet."""
-        return len(self.batch)
+        """How many slices of the batch can be issued now; where a search goes on, the next one or its span."""
+        return 0 if self._cut else sum(self._ready(population) for population in self._batch)
+
+    @property
+    def awaits(self) -> bool:
+        """Whether slices of the batch may be issued, or settled, after an answer."""
+        return not self._cut and any(
+            self._batch[population] for population in self.searches if population in self._batch
+        )
 
     @property
     def exhausted(self) -> bool:
         """Whether no slice will be issued again."""
-        return not self.batch and not self.more
+        return not self.more and (self._ended or not any(self._batch.values()))
 
     def planned_with(self, batch: Batch) -> Counter[Population]:
         """Return how many slices the run fetches of each population if it goes on with a batch."""
@@ -153,47 +223,129 @@ class OrgPlan:
     @property
     def left(self) -> Counter[Population]:
         """How many slices were not issued, in this batch or behind it."""
-        return self.behind.counts + Counter(slice_.population for slice_ in self.batch)
+        return self.behind.counts + Counter({population: len(slices) for population, slices in self._batch.items()})
 
     @property
     def unissued(self) -> Rest:
         """The slices that were not issued, in this batch or behind it."""
-        return self.behind.before(self.batch)
+        return self.behind.before([slice_ for slices in self._batch.values() for slice_ in slices])
+
+    @property
+    def ends(self) -> dict[Population, datetime | None]:
+        """Until when each search knows the windows."""
+        return {population: search.end for population, search in self.searches.items()}
 
     def __next__(self) -> Slice:
-        """Issue the next slice of the batch."""
-        self._before_last, self.last = self.last, self.batch.popleft()
-        self.issued[self.last.population] += 1
-        return self.last
+        """Issue the next slice of the batch, or a span that a search is about."""
+        ready = [population for population in self.org.populations if self._ready(population)]
+        population = min(ready, key=lambda population: self._batch[population][0].window.start)
+        first = self._batch[population][0]
+        if population in self.searches:
+            window = self.searches[population].next()
+            if window is not None and window != first.window:
+                self._last = Span(self.org, population, window)
+                return self._last
+        self._last, self._before_last = first, self.after
+        return self._pop(population)
+
+    def answered(self, slice_: Slice, answer: Answer | None) -> bool:
+        """Take the answer to the first request for a slice or a span; None if there was none.
+
+        Return whether it shows that totals don't add up here.
+        """
+        search = self.searches.get(slice_.population)
+        if search is None:
+            return False
+        was_additive = search.additive
+        search.answered(slice_.window, answer)
+        return was_additive and not search.additive
+
+    def settle(self) -> list[tuple[Slice, Answer]]:
+        """Issue the slices that are settled, each with the answer that proves it: they need no request."""
+        settled = []
+        for population, search in self.searches.items():
+            for one in search.settle():
+                settled += [(self._pop(population), one.by) for _ in one.windows]
+        return settled
+
+    def first_of(self, span: Span) -> Slice:
+        """Issue the first slice of a span that is requested no more; what is known of its windows is forgotten."""
+        self.searches[span.population].forget()
+        return self._pop(span.population)
 
     def take_back(self) -> None:
         """Take back the slice that was issued last, and what was not issued: the next batch will hold them again."""
-        if self.last is not None:
-            self.batch.appendleft(self.last)
-            self.issued[self.last.population] -= 1
-            self.last = self._before_last
-        if self._ended:
-            self.end()
-        else:
-            self.cut()
+        last = self._last
+        if last is not None and not isinstance(last, Span):
+            self._batch.setdefault(last.population, deque()).appendleft(last)
+            self.issued[last.population] -= 1
+            self.after = self._before_last
+        self._last = None
+        self.discard()
 
     def begin(self, batch: Batch) -> None:
         """Go on with another batch. A plan that has ended only notes what is left."""
-        self.batch = deque(batch.slices)
+        self._batch = {population: deque() for population in self.org.populations}
+        for slice_ in batch.slices:
+            self._batch[slice_.population].append(slice_)
         self.behind = batch.behind
         self.more = len(batch.behind) > 0
+        self._cut = False
+        if batch.searched is not None:
+            self._search(batch, batch.searched)
         if self._ended:
             self.end()
 
     def cut(self) -> None:
-        """Take back what was not issued: the next batch will hold it again."""
-        if self.batch:
-            self.behind = self.unissued
-            self.batch.clear()
-            self.more = True
+        """Take back what was not issued: the next batch will hold it again. What searches know is kept for it."""
+        if any(self._batch.values()):
+            self._cut = self.more = True
+
+    def discard(self) -> None:
+        """Take back what was not issued, and forget what searches know: the ledger may hold other things of it."""
+        for search in self.searches.values():
+            search.forget()
+        if self._ended:
+            self.end()
+        else:
+            self.cut()
 
     def end(self) -> None:
         """Issue no slice again, and hold no other batch."""
         self.cut()
         self.more = False
         self._ended = True
+
+    def _ready(self, population: Population) -> int:
+        slices = self._batch.get(population)
+        if not slices:
+            return 0
+        search = self.searches.get(population)
+        return len(slices) if search is None else int(search.ready)
+
+    def _pop(self, population: Population) -> Slice:
+        slice_ = self._batch[population].popleft()
+        self.issued[population] += 1
+        self.after = self._behind(population, slice_.window.start)
+        return slice_
+
+    def _behind(self, issued: Population, start: datetime) -> After:
+        """Return what `after` is when a slice has been issued; without searches, populations come in turn."""
+        if self.searches:
+            return {**self.after, issued: start}
+        order = self.org.populations
+        until = order.index(issued)
+        return {one: start if index <= until else start - _TICK for index, one in enumerate(order)}
+
+    def _search(self, batch: Batch, searched: Searched) -> None:
+        considered = self.planned_with(batch)
+        for population, slices in self._batch.items():
+            search = self.searches.setdefault(population, Search(max_span=searched.max_span, allowance=Allowance()))
+            if search.allowance is not None:
+                search.allowance.considered = considered[population]
+            starts = {start for of, start in searched.starts if of is population}
+            search.begin(
+                [slice_.window for slice_ in slices],
+                lambda window, starts=starts: window.start in starts,  # type: ignore[misc]
+                behind=batch.behind.counts[population],
+            )

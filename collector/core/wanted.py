@@ -11,12 +11,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from collector.core.coverage import Ages, Known, by_wrong_clock, to_backfill, to_collect, to_relabel
-from collector.core.plan import Needs
+from collector.core.plan import Needs, Searching
 from collector.core.ranges import Range, select
 from collector.core.windows import Calendar, merge, start_of_date
-from collector.model import Org, SliceState, Window
+from collector.model import Org, Population, SliceState, Window
 
 _HALF_A_DAY = timedelta(hours=12)
+_ANSWERED = frozenset({SliceState.COMPLETE, SliceState.PARTIAL})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +54,23 @@ class CollectWanted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sparse:
+    """Which windows may be inferred to be empty.
+
+    Not those that are so old that their zeros are unverified, nor those that are fetched again for late data.
+    """
+
+    trust_zero_for: timedelta
+    rechecked_for: timedelta  # the greatest age of `recheck`
+    max_span: timedelta
+
+    def accepts(self, window: Window, known: Known | None, *, now: datetime) -> bool:
+        """Return whether a window may be inferred to be empty. What has records, or a state of its own, is measured."""
+        nothing_of_it = known is None or (known.state not in _ANSWERED and not known.emitted)
+        return nothing_of_it and self.rechecked_for < now - window.end <= self.trust_zero_for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BackfillWanted:
     """What a `backfill` fetches: windows of its range that are not complete; with `force`, all of them."""
 
@@ -61,6 +79,7 @@ class BackfillWanted:
     range_: Range
     since: dict[str, Since]
     force: bool = False
+    sparse: Sparse | None = None  # with requests for spans, as few as possible
 
     def span(self, org: Org) -> Window | None:
         """Return the span of whole windows that the command considers; None if there is none."""
@@ -74,6 +93,11 @@ class BackfillWanted:
         """Return whether a window needs fetching, given its coverage in the ledger."""
         del org, window
         return to_backfill(known, force=self.force, now=self.now)
+
+    def settles(self, org: Org, window: Window, known: Known | None) -> bool:
+        """Return whether a window that needs fetching may be inferred to be empty."""
+        del org
+        return self.sparse is not None and self.sparse.accepts(window, known, now=self.now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +174,14 @@ def _in_range(wanted: BackfillWanted | ReconcileWanted, org: Org) -> Window | No
 def needs_at(wanted: Wanted, now: datetime) -> Needs:
     """Return which windows need fetching later in the run: a completion after its start is by no wrong clock."""
     return replace(wanted, now=max(wanted.now, now)).needs
+
+
+def searching_at(wanted: Wanted, now: datetime, ends: Mapping[Population, datetime | None]) -> Searching | None:
+    """Return what searches may settle later in the run, if they may settle anything; `ends` is what they know."""
+    if not isinstance(wanted, BackfillWanted) or wanted.sparse is None:
+        return None
+    settles = replace(wanted, now=max(wanted.now, now)).settles
+    return Searching(settles=settles, max_span=wanted.sparse.max_span, ends=ends)
 
 
 def wanted_since(org: Org, known: datetime, *, first: datetime | None = None) -> datetime:

@@ -12,6 +12,8 @@ Theory of operation. A lane is in one mood, and each result of a request moves i
 
 A lane that waits holds no permit of the API-wide limits, so a bad org's lane costs the others nothing.
 While its host is down (`outage`), one lane at a time sends one request: a probe.
+A request for a span (`core.search`) is one like others. Only its end differs: its answer goes to the plan, which then
+issues slices that need a request, and slices that are settled. A partial answer for a span isn't repeated.
 All methods are synchronous and get `now`; times are the loop's, in seconds.
 """
 
@@ -21,17 +23,18 @@ from collections import Counter
 from collections.abc import Iterable
 from enum import Enum, auto
 
+from collector.core.finding import settled
 from collector.core.plan import Batch, OrgPlan
 from collector.core.retry import GiveUp, PartialAnswer, RetryIn, RetryPolicy, backoff_s, decide
 from collector.errors import Failure, RefusalReason, Refused, Retriable
-from collector.events import LaneEnded, RetryScheduled, SliceOutcome
+from collector.events import LaneEnded, NotAdditive, RetryScheduled, SliceOutcome
 from collector.fetch.limiter import Limiter
 from collector.fetch.limits import Limits
 from collector.fetch.org_pace import OrgPace
 from collector.fetch.outage import Outage
 from collector.fetch.retry_queue import RetryQueue
 from collector.fetch.slice_fetch import SliceFetch
-from collector.model import Answer, Org, Population, SliceState
+from collector.model import Answer, Org, Population, SliceState, Span
 
 
 class Mood(Enum):
@@ -91,7 +94,7 @@ _REFUSALS = 2  # after which an org gets no more requests
 _OUTSTANDING_PER_PERMIT = 4  # slices of a steady lane that are requested or wait for a retry
 _FINAL_REFUSALS = frozenset({RefusalReason.IDENTITY, RefusalReason.DUPLICATE, RefusalReason.CALENDAR})
 
-Step = SliceOutcome | RetryScheduled | LaneEnded
+Step = SliceOutcome | RetryScheduled | LaneEnded | NotAdditive
 
 
 class Lane:
@@ -106,7 +109,7 @@ class Lane:
         self.end: LaneEnded | None = None
         self.leased = False  # whether this process may work on the org now
         self.expecting = False  # whether its next batch is on its way
-        self.postponed = Counter[Population]()  # requests for slices that were planned again
+        self.besides = Counter[Population]()  # requests that no outcome counts: for spans, and slices planned again
         self._pace = pace
         self._policy = policy
         self._retries = RetryQueue()
@@ -139,7 +142,8 @@ class Lane:
     @property
     def stalled(self) -> bool:
         """Whether it is leased, only retries of its batch are left, and slices of another batch may begin beside."""
-        return self.leased and self.idle and bool(self._retries) and self.plan.more and self.mood is Mood.STEADY
+        may_go_on = self.plan.more and not self.plan.awaits and self.mood is Mood.STEADY
+        return self.leased and self.idle and bool(self._retries) and may_go_on
 
     @property
     def trusted(self) -> bool:
@@ -223,11 +227,29 @@ class Lane:
         fetch.requests += 1
         verdict = self._learn(fetch, result, now=now, uptime=uptime)
         self.mood = NEXT[self.mood][verdict]
+        return [
+            *self._search(fetch, result),
+            *self._follow(fetch, result, verdict, now=now, uptime=uptime, jitter=jitter, probe=probe),
+            *self._settled(),
+        ]
+
+    def _follow(
+        self,
+        fetch: SliceFetch,
+        result: Answer | Failure,
+        verdict: Result,
+        *,
+        now: float,
+        uptime: float,
+        jitter: float,
+        probe: bool,
+    ) -> list[Step]:
+        """Return what follows from a result for the slice or span that was requested."""
         reason = _reason_to_retry(result)
-        if reason is None:
-            return [fetch.outcome(SliceState.COMPLETE)]
+        if reason is None or (isinstance(result, Answer) and isinstance(fetch.slice, Span)):
+            return self._end(fetch, SliceState.COMPLETE, result)
         if self.end is not None:
-            return [fetch.outcome(self._state_of_begun())]
+            return self._end(fetch, self._state_of_begun())
         if verdict is Result.REFUSED_FOR_GOOD and self._refused_by is not None:
             return self._refuse(fetch, self._refused_by)
         if verdict is Result.REFUSED:
@@ -248,9 +270,9 @@ class Lane:
         self._forget_failures()
         if self.end is not None:
             fetch.failure = self.end.failure
-            return [fetch.outcome(self._state_of_begun())]
+            return self._end(fetch, self._state_of_begun())
         self.mood = Mood.NEW
-        self.postponed[fetch.slice.population] += fetch.requests + fetch.probes + 1
+        self.besides[fetch.slice.population] += fetch.requests + fetch.probes + 1
         self.plan.take_back()
         return []
 
@@ -260,9 +282,40 @@ class Lane:
             return []
         self.mood = Mood.ENDED
         self.end = LaneEnded(org=self.org, state=state, failure=failure, remaining=self.plan.left.total())
-        return [*(fetch.outcome(self._state_of_begun()) for fetch in self._retries.take_all()), self.end]
+        begun = self._retries.take_all()
+        return [*(step for fetch in begun for step in self._end(fetch, self._state_of_begun())), self.end]
 
     # -- what follows from a result
+
+    def _search(self, fetch: SliceFetch, result: Answer | Failure) -> list[Step]:
+        """Let a search of the plan go on with the first result for a slice: its retries may take long."""
+        if isinstance(fetch.slice, Span):
+            return []
+        return self._told(fetch, result if isinstance(result, Answer) else None)
+
+    def _told(self, fetch: SliceFetch, answer: Answer | None) -> list[Step]:
+        if self.plan.answered(fetch.slice, answer):
+            return [NotAdditive(org=self.org, population=fetch.slice.population, span=fetch.slice.window)]
+        return []
+
+    def _end(self, fetch: SliceFetch, state: SliceState, result: Answer | Failure | None = None) -> list[Step]:
+        """End what was requested. A span gives its answer, or that there is none, to the plan.
+
+        If the lane ends, or the org is refused, the first slice of the span has that end: it was begun, too.
+        """
+        if not isinstance(fetch.slice, Span):
+            return [fetch.outcome(state)]
+        if not isinstance(result, Answer) and (self.end is not None or state is SliceState.REFUSED):
+            return [fetch.outcome(state, of=self.plan.first_of(fetch.slice))]
+        self.besides[fetch.slice.population] += fetch.requests + fetch.probes
+        return self._told(fetch, result if isinstance(result, Answer) else None)
+
+    def _settled(self) -> list[Step]:
+        """Return the ends of the slices that need no request: an enclosing answer proves that they are empty."""
+        return [
+            SliceOutcome(slice=slice_, state=SliceState.COMPLETE, finding=settled(answer), failure=None, requests=0)
+            for slice_, answer in self.plan.settle()
+        ]
 
     def _learn(self, fetch: SliceFetch, result: Answer | Failure, *, now: float, uptime: float) -> Result:
         """Let the result change what is known of slice and org; return what it says about the org."""
@@ -304,7 +357,8 @@ class Lane:
                 lasting = reason.if_it_lasts if isinstance(reason, Retriable) else None
                 if lasting is not None and self._blocks >= self._policy.attempts:
                     return self._refuse(fetch, lasting)
-                return [fetch.outcome(SliceState.FAILED), *self._give_up_if_hopeless(fetch.failure, uptime)]
+                hopeless = self._give_up_if_hopeless(fetch.failure, uptime)
+                return [*self._end(fetch, SliceState.FAILED), *hopeless]
 
     def _retry(
         self, fetch: SliceFetch, reason: Failure | PartialAnswer, *, now: float, delay_s: float
@@ -314,7 +368,7 @@ class Lane:
 
     def _refuse(self, fetch: SliceFetch, refused: Refused) -> list[Step]:
         fetch.failure = refused
-        return [fetch.outcome(SliceState.REFUSED), *self.close(SliceState.REFUSED, refused)]
+        return [*self._end(fetch, SliceState.REFUSED), *self.close(SliceState.REFUSED, refused)]
 
     def _give_up_if_hopeless(self, failure: Failure | None, uptime: float) -> list[Step]:
         since = self._failing_since

@@ -1,4 +1,4 @@
-"""One slice on its way to an outcome, through as many requests as it takes."""
+"""One slice, or a span, on its way to an outcome, through as many requests as it takes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collector.core.finding import Finding, absorb
 from collector.errors import Failure
 from collector.events import SliceOutcome
 from collector.fetch.limiter import Permit
-from collector.model import Answer, Slice, SliceState
+from collector.model import Answer, Slice, SliceState, Span
 
 _FREE_RETRIES = 2
 
@@ -31,8 +31,9 @@ class SliceFetch:
     _reasons: dict[type, int] = field(default_factory=dict)
 
     def answered(self, answer: Answer) -> None:
-        """Take what an answer proves."""
-        self.finding = absorb(self.finding, answer)
+        """Take what an answer proves. Of a span it is no finding: its numbers are of no slice."""
+        if not isinstance(self.slice, Span):
+            self.finding = absorb(self.finding, answer)
         self.failure = None
 
     def take_free_retry(self) -> bool:
@@ -48,8 +49,8 @@ class SliceFetch:
         self._reasons[type(reason)] = self._reasons.get(type(reason), 0) + 1
         return self._reasons[type(reason)]
 
-    def outcome(self, otherwise: SliceState) -> SliceOutcome:
-        """Return how it ended: by what was found, else in the given state."""
+    def outcome(self, otherwise: SliceState, *, of: Slice | None = None) -> SliceOutcome:
+        """Return how it ended: by what was found, else in the given state. Of a span, one slice ends so (`of`)."""
         match self.finding:
             case None:
                 state = otherwise
@@ -58,7 +59,7 @@ class SliceFetch:
             case _:
                 state = SliceState.PARTIAL
         return SliceOutcome(
-            slice=self.slice,
+            slice=of or self.slice,
             state=state,
             finding=self.finding,
             failure=self.failure,

@@ -61,7 +61,7 @@ class IdentityCheck:
         if key != task.key:
             # The organization is known by another name: what was planned did not know what the ledger holds.
             task.key = key
-            task.lane.plan.cut()
+            task.lane.plan.discard()
         if any(other.key == key and other.stage.active for other in self._tasks.values() if other is not task):
             return Postponed()
         task.identified = True

@@ -11,7 +11,7 @@ from collector.core.grid import Grids
 from collector.core.ledger_entries import DoubtfulSlice
 from collector.core.plan import Batch, next_batch, open_span
 from collector.core.summary import RunSummary
-from collector.core.wanted import needs_at
+from collector.core.wanted import needs_at, searching_at
 from collector.errors import CollectorError
 from collector.events import Event, OrgPlanned
 from collector.ports import Clock, Offload
@@ -90,16 +90,17 @@ class Planning:
                     population.doubt(one.window, one.file)
 
     def _plan(self, task: OrgTask) -> Batch:
-        org, plan = task.org, task.lane.plan
+        org, plan, now = task.org, task.lane.plan, self._clock.now()
         whole = self._wanted.span(org)
-        span = open_span(whole, after=plan.last) if whole else None
+        span = open_span(org, whole, after=plan.after) if whole else None
         if span is None:
             return Batch(org=org)
         return next_batch(
             org,
             self._grids.of(org).windows(span),
             self._ledger.coverage(task.key, span),
-            needs_at(self._wanted, self._clock.now()),
+            needs_at(self._wanted, now),
             size=_BATCH,
-            after=plan.last,
+            after=plan.after,
+            searching=searching_at(self._wanted, now, plan.ends),
         )

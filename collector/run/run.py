@@ -243,7 +243,7 @@ class Run:
             unissued, org = lane.plan.unissued, self._summary.org(lane.org)
             nothing_planned = not org.planned
             for name, population in org.populations.items():
-                population.requests += lane.postponed[name]
+                population.requests += lane.besides[name]
                 windows = unissued.spans.get(name, ())
                 if failure is not None:
                     population.close(SliceState.FAILED, "output", _NOT_DELIVERED, but=unissued.counts[name])

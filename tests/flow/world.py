@@ -59,6 +59,7 @@ class World:
     limits: Limits = FAST
     schedule: dict[str, Any] = field(default_factory=dict)
     same_organization: str = "refuse"
+    trust_zero_for: timedelta = timedelta(days=60)
     permits: Permits = NOTHING
     runs: int = 0
     events: list[Event] = field(default_factory=list)
@@ -66,9 +67,9 @@ class World:
     def collect(self, now: datetime, range_: Range | None = None) -> RunResult:
         return self._run(Command(name="collect", range_=range_), now)
 
-    def backfill(self, now: datetime, first: str, last: str, *, force: bool = False) -> RunResult:
+    def backfill(self, now: datetime, first: str, last: str, *, force: bool = False, sparse: bool = False) -> RunResult:
         range_ = Between(Moment.parse(first), Moment.parse(last))
-        return self._run(Command(name="backfill", range_=range_, force=force), now)
+        return self._run(Command(name="backfill", range_=range_, force=force, sparse=sparse), now)
 
     def relabel(self, now: datetime, first: str, last: str) -> RunResult:
         return self._run(Command(name="relabel", range_=Between(Moment.parse(first), Moment.parse(last))), now)
@@ -87,6 +88,7 @@ class World:
             "state": {"url": self.ledger_url},
             "schedule": self.schedule,
             "same_organization": self.same_organization,
+            "trust_zero_for": self.trust_zero_for,
         }
         return LoadedConfig(
             settings=Settings(**values), orgs=tuple(self.orgs), path=self.directory, files=(), warnings=()

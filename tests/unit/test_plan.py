@@ -115,9 +115,9 @@ def test_batches_one_after_the_other_hold_each_needed_slice_once_and_in_order(
     ]
     plan, got = OrgPlan(org), list[Slice]()
     while plan.more:
-        span = open_span(days(length), after=plan.last) if length else None
+        span = open_span(org, days(length), after=plan.after) if length else None
         windows = grid_of(org).windows(span) if span else ()
-        batch = next_batch(org, windows, known, unless_complete, size=size, after=plan.last)
+        batch = next_batch(org, windows, known, unless_complete, size=size, after=plan.after)
         assert len(batch.slices) <= size
         assert plan.planned_with(batch) == Counter(s.population for s in expected)
         assert batch.behind.spans == {
@@ -136,15 +136,17 @@ def test_what_another_process_completed_meanwhile_is_not_fetched_again() -> None
     plan.begin(next_batch(org, grid_of(org).windows(days(4)), {}, unless_complete, size=3))
     issued(plan)
     known = known_of([slices[0], slices[4]])
-    batch = next_batch(org, grid_of(org).windows(days(4)), known, unless_complete, size=9, after=plan.last)
+    batch = next_batch(org, grid_of(org).windows(days(4)), known, unless_complete, size=9, after=plan.after)
     assert batch.slices == [slices[3], *slices[5:]]
     assert plan.planned_with(batch) == {PEOPLE: 3, SERVICES: 4}
 
 
 def test_what_was_issued_before_is_not_looked_at_again() -> None:
-    slices = slices_of(make_org(), days(9))
-    assert open_span(days(9), after=None) == days(9)
-    assert open_span(days(9), after=slices[12]) == Window(START + 6 * DAY, START + 9 * DAY)
+    org = make_org()
+    assert open_span(org, days(9), after={}) == days(9)
+    assert open_span(org, days(9), after={PEOPLE: START + 7 * DAY, SERVICES: START + 6 * DAY}) == Window(
+        START + 6 * DAY, START + 9 * DAY
+    )
 
 
 def test_a_plan_without_a_batch_waits_for_one() -> None:

@@ -24,6 +24,7 @@ Examples:
 @wait_option
 @shard_option
 @click.option("--force", is_flag=True, help="Fetch complete windows again, too.")
+@click.option("--sparse", is_flag=True, help="Find empty windows by requests for long spans.")
 def backfill(**options: Any) -> int:
     """Collect a past range from every org, oldest first. A second call continues where the first stopped.
 

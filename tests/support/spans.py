@@ -1,0 +1,54 @@
+"""An API in memory that answers for spans of any length, by the usage of each instant."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from collector.core.response import Reply
+from collector.model import ApiRequest, Org, Population, Window
+from tests.support.fake_api import Script, answer
+
+Usage = Mapping[datetime, int]  # tests by the instant at which they ran
+
+
+@dataclass
+class SpanApi:
+    """The usage of each population, the same for every org, and the windows that were requested, in their order."""
+
+    usage: dict[Population, dict[datetime, int]] = field(default_factory=lambda: {p: {} for p in Population})
+    requested: list[tuple[str, Population, Window]] = field(default_factory=list)
+
+    @property
+    def script(self) -> Script:
+        return lambda org, request, _n: self.reply(org, request)
+
+    def reply(self, org: Org, request: ApiRequest, *, partial: bool | None = None, one_more: bool = False) -> Reply:
+        span = span_of(request)
+        self.requested.append((org.name, request.population, span))
+        usage = self.usage[request.population]
+        instants = sorted(usage)
+        inside = [usage[at] for at in instants[bisect_left(instants, span.start) : bisect_left(instants, span.end)]]
+        tests = sum(inside) + (1 if one_more and inside else 0)
+        users = min(5, len(inside))
+        products = {
+            "automation": {"totalTests": tests, "totalDuration": tests * 37},
+            "smartui": {"totalScreenshots": sum(count % 3 for count in inside)},
+        }
+        return answer(org, request, products=products, users=users, partial=partial)
+
+    def requests(self, org: str, population: Population) -> int:
+        return sum((name, of) == (org, population) for name, of, _ in self.requested)
+
+
+def span_of(request: ApiRequest) -> Window:
+    """Return the span that a request is for."""
+    start, end = (datetime.fromisoformat(f"{text}{request.timezone}") for text in (request.from_, request.to))
+    return Window(start, end + timedelta(seconds=1))
+
+
+def noon_of(days: Iterable[datetime], *, tests: int = 7) -> dict[datetime, int]:
+    """Return some tests at noon of each of these days."""
+    return {day + timedelta(hours=12): tests + number % 5 for number, day in enumerate(days)}
