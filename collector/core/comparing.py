@@ -75,7 +75,7 @@ class Comparing(Search):
 
     def expect(self, collected: Mapping[datetime, Totals]) -> None:
         """Go on with what the ledger has now. What is known by other numbers is forgotten."""
-        if any(collected.get(window.start) != self._collected[window.start] for window in self.windows):
+        if any(collected.get(window.start) != self._collected.get(window.start) for window in self.windows):
             self.forget()
         self._collected = collected
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from collector.core.anomalies import Anomalies, Anomaly
+from collector.core.comparing import Compared
 from collector.core.comparison import Comparison
 from collector.core.exit_codes import ExitCode
 from collector.core.extent import Extent
@@ -97,6 +98,11 @@ class PopulationSummary:
         if self.in_doubt is None:
             self.in_doubt = Cause(CoverageState.IN_DOUBT, "awaited", _IN_DOUBT.format(file))
         self.in_doubt.add(window)
+
+    def compare(self, one: Compared) -> None:
+        """Add what the API says of a span of windows."""
+        if self.comparison is not None:
+            self.comparison.add(one.windows, api=one.api, collected=one.collected)
 
     def mark(self) -> None:
         """Remember the present tally."""
@@ -190,11 +196,13 @@ class RunSummary:
     orgs: dict[str, OrgSummary] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, orgs: Iterable[Org]) -> RunSummary:
-        """Begin with these orgs, of which nothing is planned yet."""
+    def of(cls, orgs: Iterable[Org], *, compares: bool = False) -> RunSummary:
+        """Begin with these orgs, of which nothing is planned yet, and nothing compared."""
         summary = cls()
         for org in orgs:
             summary.org(org)
+        for population in summary._populations() if compares else ():
+            population.comparison = Comparison()
         return summary
 
     def org(self, org: Org) -> OrgSummary:

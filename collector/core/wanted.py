@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from collector.core.coverage import Ages, Known, by_wrong_clock, to_backfill, to_collect, to_relabel
 from collector.core.plan import Needs, Searching
-from collector.core.ranges import Range, select
+from collector.core.ranges import Between, Range, select
 from collector.core.windows import Calendar, merge, start_of_date
 from collector.model import Org, Population, SliceState, Window
 
@@ -46,11 +46,7 @@ class CollectWanted:
 
     def needs(self, org: Org, window: Window, known: Known | None) -> bool:
         """Return whether a window needs fetching, given its coverage in the ledger."""
-        since = self.since[org.name]
-        wanted = window.start >= since.wanted_from or any(
-            span.start <= window.start < span.end for span in since.ranges
-        )
-        return wanted and to_collect(window, known, self.ages, now=self.now)
+        return _is_wanted(self.since[org.name], window) and to_collect(window, known, self.ages, now=self.now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,12 +141,25 @@ class ReconcileWanted:
         del org, window
         return known is not None and known.state is SliceState.COMPLETE and not by_wrong_clock(known, now=self.now)
 
+    def is_wanted(self, org: Org, window: Window) -> bool:
+        """Return whether the ledger should have a window."""
+        return _is_wanted(self.since[org.name], window)
+
+    @property
+    def is_about_range(self) -> bool:
+        """Whether a person named the first day: then windows that were never wanted are missed, too."""
+        return isinstance(self.range_, Between)
+
     def may_be_deleted(self, window: Window) -> bool:
         """Return whether a zero for a window may be data that the API has deleted."""
         return self.now - window.end > self.trust_zero_for
 
 
 Wanted = CollectWanted | BackfillWanted | RelabelWanted | ReconcileWanted
+
+
+def _is_wanted(since: Since, window: Window) -> bool:
+    return window.start >= since.wanted_from or any(span.start <= window.start < span.end for span in since.ranges)
 
 
 def _selected(wanted: BackfillWanted | ReconcileWanted, org: Org) -> Window | None:
@@ -178,6 +187,8 @@ def needs_at(wanted: Wanted, now: datetime) -> Needs:
 
 def searching_at(wanted: Wanted, now: datetime, ends: Mapping[Population, datetime | None]) -> Searching | None:
     """Return what searches may settle later in the run, if they may settle anything; `ends` is what they know."""
+    if isinstance(wanted, ReconcileWanted):
+        return Searching(settles=lambda *_: True, max_span=wanted.max_span, ends=ends)
     if not isinstance(wanted, BackfillWanted) or wanted.sparse is None:
         return None
     settles = replace(wanted, now=max(wanted.now, now)).settles

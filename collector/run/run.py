@@ -18,6 +18,7 @@ from datetime import datetime, timedelta
 
 from collector.core.exit_codes import CAME_TO_ITS_END, ExitCode
 from collector.core.summary import RunSummary
+from collector.core.wanted import ReconcileWanted
 from collector.deliver.write_queue import WriteQueue
 from collector.deliver.writer import Rules, Writer
 from collector.errors import ClockError, CollectorError, LedgerError
@@ -104,7 +105,7 @@ class Run:
 
     def _wire(self) -> None:
         """Make the three tasks and the queues between them."""
-        self._summary = RunSummary.of(self.session.orgs)
+        self._summary = RunSummary.of(self.session.orgs, compares=isinstance(self.session.wanted, ReconcileWanted))
         self._tasks = tasks = self._org_tasks()
         batches: Batches = asyncio.Queue()
         self._wire_writing(tasks)
@@ -244,6 +245,8 @@ class Run:
             nothing_planned = not org.planned
             for name, population in org.populations.items():
                 population.requests += lane.besides[name]
+                for one in lane.plan.compared(name):
+                    population.compare(one)
                 windows = unissued.spans.get(name, ())
                 if failure is not None:
                     population.close(SliceState.FAILED, "output", _NOT_DELIVERED, but=unissued.counts[name])
