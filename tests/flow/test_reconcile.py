@@ -43,8 +43,8 @@ def usage_of(seed: int = 1) -> dict[Population, dict[datetime, int]]:
 
 
 def world(tmp_path: Path, *orgs: Org, **changes: Any) -> World:
-    changes = {"trust_zero_for": YEARS, "schedule": {"restate_for": "2000d"}} | changes
-    return World(tmp_path, orgs=[*orgs] or [make_org("a")], **changes)
+    values: dict[str, Any] = {"trust_zero_for": YEARS, "schedule": {"restate_for": "2000d"}}
+    return World(tmp_path, orgs=[*orgs] or [make_org("a")], **(values | changes))
 
 
 def collected(there: World, api: SpanApi, *range_: str) -> None:
