@@ -43,15 +43,15 @@ def _check_row(scenario: Scenario, row: Row, before: Row | None, answers: Sequen
         raise Broken("answers", f"{row} was never answered in its run")
     told = [a for a in answers if row.product in a.numbers.products and a.org_id == row.slice.org_id]
     same_as_before = before is not None and before.numbers == row.numbers and before.quality == row.quality
-    values = [(_values(a.numbers.products[row.product]), a.partial) for a in told]
+    given = [(values(a.numbers.products[row.product]), a.partial) for a in told]
     if row.quality == "unavailable":
-        if any(number is not None for number in row.numbers) or any(not partial for _, partial in values):
+        if any(number is not None for number in row.numbers) or any(not partial for _, partial in given):
             raise Broken("answers", f"{row} is unavailable, but {told[-1]} was answered")
         return
-    whole = [values for values, partial in values if not partial]
-    if row.is_zero and not same_as_before and (row.numbers, False) not in values:
+    whole = [numbers for numbers, partial in given if not partial]
+    if row.is_zero and not same_as_before and (row.numbers, False) not in given:
         raise Broken("false zero", f"{row} is zero, but {answers[-1]} was answered")
-    if not same_as_before and all(row.numbers != numbers for numbers, _ in values):
+    if not same_as_before and all(row.numbers != numbers for numbers, _ in given):
         raise Broken("answers", f"{row} is measured, but {answers[-1]} was answered")
     if whole and not same_as_before and row.numbers != whole[-1]:
         raise Broken("answers", f"{row} is measured, but the whole answer was {whole[-1]}")
@@ -64,7 +64,7 @@ def _check_row(scenario: Scenario, row: Row, before: Row | None, answers: Sequen
 
 def _check_shrunk(scenario: Scenario, row: Row, before: Row) -> None:
     """What shrank is told downstream only while the window is young: later it may be retention."""
-    if _smaller(row.numbers, before.numbers) and row.collected_at - row.slice.end > _restate_for(scenario):
+    if smaller(row.numbers, before.numbers) and row.collected_at - row.slice.end > restate_for(scenario):
         raise Broken("shrunk", f"{row} is smaller than {before.numbers}, and too old for that")
 
 
@@ -87,7 +87,7 @@ def check_truth(world: World, newest: Mapping[SliceId, Mapping[str, Row]]) -> No
             row = rows.get(product)
             if row is None:
                 raise Broken("truth", f"there is no record of {slice_}/{product}")
-            held_back |= _is_held_back(world, row, _values(metrics), answer, age)
+            held_back |= _is_held_back(world, row, values(metrics), answer, age)
         users = {row.users for row in rows.values()}
         if users != {answer.numbers.users} and not held_back:
             raise Broken("truth", f"{slice_} has {users} users, not {answer.numbers.users}")
@@ -99,21 +99,21 @@ def _is_held_back(world: World, row: Row, truth: tuple[int | None, ...], answer:
         raise Broken("truth", f"{row} is unavailable, but the answer was whole")
     if row.numbers == truth:
         return row.quality == "measured" and answer.numbers.is_zero
-    restate_for = _restate_for(world.scenario)
-    smaller = _smaller(truth, row.numbers)
+    is_smaller = smaller(truth, row.numbers)
     forgotten = answer.numbers.is_zero and age > world.scenario.trust_zero_for - timedelta(minutes=5)
-    if smaller and (age > restate_for - timedelta(minutes=5) or forgotten):
+    if is_smaller and (age > restate_for(world.scenario) - timedelta(minutes=5) or forgotten):
         return True
     raise Broken("truth", f"{row} counts downstream, but the truth is {truth}")
 
 
-def _restate_for(scenario: Scenario) -> timedelta:
+def restate_for(scenario: Scenario) -> timedelta:
+    """Return up to which age smaller numbers are emitted."""
     return timedelta(days=float(scenario.schedule["restate_for"].removesuffix("d")))
 
 
-def _smaller(new: Sequence[int | None], old: Sequence[int | None]) -> bool:
+def smaller(new: Sequence[int | None], old: Sequence[int | None]) -> bool:
     return any(a is not None and b is not None and a < b for a, b in zip(new, old, strict=True))
 
 
-def _values(metrics: Mapping[str, int]) -> tuple[int | None, ...]:
+def values(metrics: Mapping[str, int]) -> tuple[int | None, ...]:
     return tuple(metrics.get(name) for name in _NAMES)

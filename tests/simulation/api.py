@@ -19,7 +19,7 @@ from collector.model import ApiRequest, BasicCredential, Org, Population
 from tests.simulation.faults import Answered, faulty
 from tests.simulation.scenario import Episode, Fault, OrgSpec, Scenario
 from tests.simulation.trace import Broken, Trace
-from tests.simulation.truth import SliceId, Truth
+from tests.simulation.truth import SliceId, Truth, windows_of
 
 _WIRE = "%Y-%m-%d %H:%M:%S"
 JITTER_S = 0.019  # of the way to the API: the limits' margin is a little more
@@ -33,6 +33,7 @@ class Request:
     run: str
     slice: SliceId
     begun: float
+    is_span: bool = False  # for several windows
     arrived: float | None = None
     ended: float | None = None  # when the answer was there, or the asking was given up
     answer: Answered | None = None  # a 200 of the documented shape
@@ -129,7 +130,8 @@ class ApiTransport:
         loop = asyncio.get_running_loop()
         spec = self.api.scenario.orgs[number_of(org)]
         self.alive()
-        asked = Request(run=self.run, slice=_slice(spec, request), begun=loop.time())
+        slice_ = _slice(spec, request)
+        asked = Request(run=self.run, slice=slice_, begun=loop.time(), is_span=len(windows_of(spec, slice_)) > 1)
         self.api.began(asked, spec.number)
         try:
             async with asyncio.timeout(self.api.scenario.timeout):

@@ -68,6 +68,7 @@ def booked_soon(world: World, process: Process) -> None:
         r.slice
         for r in world.api.of_run(process.run_id)
         if r.answer
+        and not r.is_span
         and not r.answer.partial
         and r.ended is not None
         and r.ended < before
@@ -116,13 +117,13 @@ def check_nothing_left(world: World, last: Process) -> None:
     """A collect after all that has nothing to do."""
     schedule = world.settings.schedule
     now = world.api.instant(last.began)
-    healthy = {spec.org_id for spec in _healthy(world)}
+    well = {spec.org_id for spec in healthy(world)}
     before = {
         r.slice: world.api.instant(r.ended)
         for r in world.api.requests
         if r.run != last.run_id and r.answer and not r.answer.partial and r.ended is not None
     }
-    for slice_ in {r.slice for r in world.api.of_run(last.run_id) if r.slice.org_id in healthy}:
+    for slice_ in {r.slice for r in world.api.of_run(last.run_id) if r.slice.org_id in well}:
         at = before.get(slice_)
         if at is not None and not any(at < slice_.end + age <= now for age in schedule.recheck):
             raise Broken("coverage", f"{slice_} is asked again when all is done")
@@ -133,7 +134,7 @@ def check_nothing_left(world: World, last: Process) -> None:
 def wanted(world: World, now: datetime) -> Iterator[SliceId]:
     """Yield what is wanted and due of the orgs that nothing is wrong with."""
     settings = world.settings
-    for spec in _healthy(world):
+    for spec in healthy(world):
         calendar = Calendar(Zone.parse(spec.zone), spec.granularity)
         due = calendar.floor(now - settings.schedule.settle)
         for start in _wanted_from(world, spec, calendar, settings):
@@ -150,7 +151,7 @@ def _wanted_from(world: World, spec: OrgSpec, calendar: Calendar, settings: Sett
     return [] if seen is None else [calendar.floor(seen - settings.schedule.lookback)]
 
 
-def _healthy(world: World) -> list[OrgSpec]:
+def healthy(world: World) -> list[OrgSpec]:
     for_good = [e for e in world.scenario.episodes if e.ends == float("inf") and e.fault is Fault.REFUSED]
     orgs = world.configured(len(world.scenario.steps) - 1)
     return [spec for spec in orgs if not any(e.org in (None, spec.number) for e in for_good)]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 
-from collector.model import Population
+from collector.core.windows import Calendar
+from collector.model import Granularity, Population, Window, Zone
 from tests.simulation.scenario import OrgSpec
 
 Products = dict[str, dict[str, int]]
@@ -49,7 +52,13 @@ class Truth:
     _bytes: dict[SliceId, bytes] = field(default_factory=dict)
 
     def of(self, org: OrgSpec, slice_: SliceId, at: datetime) -> Numbers:
-        """Return what the API would count of a slice at an instant."""
+        """Return what the API would count of a slice at an instant, or of a span of adjoining windows."""
+        windows = windows_of(org, slice_)
+        if len(windows) == 1:
+            return self._of_window(org, slice_, at)
+        return _sum([self._of_window(org, window, at) for window in windows])
+
+    def _of_window(self, org: OrgSpec, slice_: SliceId, at: datetime) -> Numbers:
         chance = self._chance(slice_)
         visible = self._visible(org, slice_, at, chance)
         idle = chance[0] / 256 < org.usage.idle
@@ -79,6 +88,30 @@ class Truth:
             key = f"{self.seed} {slice_.org_id} {slice_.population.value} {slice_.start} {slice_.end}"
             found = self._bytes[slice_] = hashlib.blake2b(key.encode(), digest_size=16).digest()
         return found
+
+
+def windows_of(org: OrgSpec, slice_: SliceId) -> list[SliceId]:
+    """Return the windows that a request is for: one, or those of a span."""
+    return [replace(slice_, start=start, end=end) for start, end in _windows(org.zone, org.granularity, slice_)]
+
+
+@lru_cache(20_000)
+def _windows(zone: str, granularity: Granularity, slice_: SliceId) -> list[tuple[datetime, datetime]]:
+    calendar = Calendar(Zone.parse(zone), granularity)
+    if calendar.floor(slice_.start) != slice_.start or calendar.after(slice_.start) >= slice_.end:
+        return [(slice_.start, slice_.end)]
+    return [(window.start, window.end) for window in calendar.split(Window(slice_.start, slice_.end))]
+
+
+def _sum(parts: Sequence[Numbers]) -> Numbers:
+    """Return the total of windows. Users are distinct: as few as there can be."""
+    products: Products = {}
+    for part in parts:
+        for name, metrics in part.products.items():
+            sums = products.setdefault(name, {})
+            for metric, number in metrics.items():
+                sums[metric] = sums.get(metric, 0) + number
+    return Numbers(users=max(part.users for part in parts), products=products)
 
 
 def _size(chance: int) -> int:

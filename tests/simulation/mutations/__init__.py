@@ -5,7 +5,18 @@ A mutation says which invariant it must break. One module has those of one subje
 
 from __future__ import annotations
 
-from tests.simulation.mutations import asked, crash, durable, emitted, gentleness, processes, relabelled, restored, told
+from tests.simulation.mutations import (
+    asked,
+    crash,
+    durable,
+    emitted,
+    gentleness,
+    processes,
+    reconciled,
+    relabelled,
+    restored,
+    told,
+)
 from tests.simulation.mutations.mutation import Mutation
 
 __all__ = ["MUTATIONS", "Mutation"]
@@ -20,4 +31,5 @@ MUTATIONS = (
     *gentleness.MUTATIONS,
     *told.MUTATIONS,
     *relabelled.MUTATIONS,
+    *reconciled.MUTATIONS,
 )
