@@ -10,13 +10,14 @@ A single window is always requested, never settled by itself: its numbers are me
 |---|---|
 | open | nothing: one request for all of them follows, if it may cost one more |
 | differs | their total, which isn't the expected one: a part of them is requested next |
-| settled | their total is the expected one, by an answer or by a difference. A request checks the first difference |
+| settled | their total is the expected one, by an answer or by a difference |
 | one by one | nothing can be concluded: each window is requested, and nothing is awaited |
 
 The nodes are a stack, the oldest windows on top, so windows are settled and requested in their order. One request
 is awaited at a time (`next` is None meanwhile). An answer that is partial, or that doesn't fit its enclosing one,
-proves nothing. If the first difference turns out to be wrong, totals don't add up here: no difference is believed any
-more, and what is known by one is open again.
+proves nothing. The first difference by which windows are settled is checked by a request; where nothing is expected, so
+is each that is about more than twice as many windows as any that was. If one is wrong, totals don't add up here: no
+difference is believed any more, and what is known by one is open again.
 
 Where nothing is expected, usage comes in stretches: behind a window with usage the next part is one window, which
 costs nothing extra; elsewhere it is half of the span. `Allowance` bounds what spans may cost.
@@ -92,6 +93,7 @@ class _Asked:
 
     node: _Node
     size: int
+    checks: bool = False  # the difference by which the node is settled; then the node is still on the stack
 
     @property
     def part(self) -> _Node:
@@ -119,7 +121,8 @@ class Search:
         self._expected = expected
         self._nodes: list[_Node] = []  # the last one has the oldest windows
         self._asked: _Asked | None = None
-        self._checked = False  # whether a difference was right
+        self._check: _Node | None = None  # that is settled by a difference which is checked next
+        self._checked = 0  # windows of the longest such node whose difference was right
         self._used = False  # whether the window before the next one has usage
         self._longest: int | None = None  # windows of a span, after a longer one was not answered
         self._behind = 0  # windows of later batches
@@ -154,24 +157,24 @@ class Search:
     def forget(self) -> None:
         """Forget all windows; an answer that is still to come proves nothing."""
         self._nodes.clear()
-        self._asked = None
+        self._asked = self._check = None
 
     def next(self) -> Window | None:
         """Return what is requested next, one window or a span; None if an answer is awaited, or nothing is left."""
         if not self.ready:
             return None
+        if self._check is not None and (checked := self._ask_check(self._check)) is not None:
+            return checked
         node = self._nodes.pop()
         size = len(node.windows)
         match node.kind:
             case Kind.DIFFERS if size > 1:
                 return self._ask(node, self._part_of(size))
-            case Kind.SETTLED if size == 1:
-                return self._ask(node, 1)
             case Kind.OPEN if size > (self._longest or size):
                 parts = node.windows[self._longest :], node.windows[: self._longest]
                 self._nodes += [_Node(part, Kind.OPEN) for part in parts]
                 return self.next()
-            case Kind.OPEN | Kind.SETTLED if size > 1 and self._permits(first=node.kind is Kind.OPEN):
+            case Kind.OPEN if size > 1 and self._permits(first=True):
                 return self._ask(node, size)
         if size > 1:
             self._nodes.append(_Node(node.windows[1:], Kind.ONE_BY_ONE))
@@ -196,8 +199,10 @@ class Search:
         if self._longest is not None and asked.size >= self._longest:
             self._longest *= 2
         part = self._node(asked.part.windows, usable)
-        if asked.size == len(asked.node.windows):
-            self._whole(asked.node, part)
+        if asked.checks:
+            self._compare(asked, part)
+        elif asked.size == len(asked.node.windows):
+            self._push(part)
         else:
             self._part(asked.node, part, asked.behind)
 
@@ -218,7 +223,8 @@ class Search:
     @property
     def _all(self) -> list[_Node]:
         """All nodes, those with the oldest windows first."""
-        return [*([self._asked.node] if self._asked is not None else []), *reversed(self._nodes)]
+        asked = [] if self._asked is None or self._asked.checks else [self._asked.node]
+        return [*asked, *reversed(self._nodes)]
 
     @property
     def _searched(self) -> list[Window]:
@@ -257,14 +263,30 @@ class Search:
         in_batch = sum(node.kind is Kind.OPEN and len(node.windows) > 1 for node in self._nodes)
         return in_batch + -(-self._behind // self._widest)
 
-    def _ask(self, node: _Node, size: int) -> Window:
-        self._asked = asked = _Asked(node, size)
+    def _ask_check(self, node: _Node) -> Window | None:
+        """Return the request that checks a difference; a single window is the next one anyway, and is measured by it.
+
+        If the request isn't affordable nothing is concluded: return None.
+        """
+        self._check = None
+        if len(node.windows) == 1:
+            self._nodes.remove(node)
+        elif not self._permits(first=False):
+            self._replace(node, _Node(node.windows, Kind.ONE_BY_ONE))
+            return None
+        return self._ask(node, len(node.windows), checks=True)
+
+    def _replace(self, node: _Node, by: _Node) -> None:
+        self._nodes = [by if one is node else one for one in self._nodes]
+
+    def _ask(self, node: _Node, size: int, *, checks: bool = False) -> Window:
+        self._asked = asked = _Asked(node, size, checks)
         if self.allowance is not None and size > 1:
             self.allowance.extra += 1
         return asked.part.span
 
     def _is_settled(self, node: _Node) -> bool:
-        return node.kind is Kind.SETTLED and (self._checked or not node.by_difference)
+        return node.kind is Kind.SETTLED and node is not self._check
 
     # -- what follows from an answer
 
@@ -283,26 +305,37 @@ class Search:
 
     def _useless(self, asked: _Asked) -> None:
         """Go on without an answer: with shorter spans, as long ones may be what is not answered."""
+        if asked.size > 1:
+            self._longest = max(1, asked.size // 4)
+        if asked.checks:
+            self._replace(asked.node, _Node(asked.node.windows, Kind.OPEN))
+            return
+        self._used = False
         if asked.behind:
             self._nodes.append(_Node(asked.behind, Kind.OPEN))
         if asked.size > 1:
-            self._longest = asked.size // 2
             self._nodes.append(_Node(asked.part.windows, Kind.OPEN))
-        self._used = False
 
-    def _whole(self, node: _Node, found: _Node) -> None:
-        """Go on after a request for all windows of a node."""
-        if node.kind is Kind.SETTLED:
-            self._checked = found.kind is Kind.SETTLED
-            if not self._checked:
-                self.additive = False
-                self._nodes = [_Node(one.windows, Kind.OPEN) if one.by_difference else one for one in self._nodes]
-        self._push(found)
+    def _compare(self, asked: _Asked, found: _Node) -> None:
+        """Go on after a request that checked a difference."""
+        if found.kind is Kind.SETTLED:
+            self._checked = max(self._checked, asked.size)
+        else:
+            self.additive = False
+            self._nodes = [
+                _Node(one.windows, Kind.OPEN) if one.by_difference and one is not asked.node else one
+                for one in self._nodes
+            ]
+        self._used = found.kind is Kind.DIFFERS if asked.size == 1 else self._used
+        self._replace(asked.node, found)
 
     def _part(self, node: _Node, part: _Node, behind: Sequence[Window]) -> None:
         """Go on after a request for the first windows of a node whose total is known."""
-        self._nodes.append(self._rest(node, part, behind))
+        rest = self._rest(node, part, behind)
+        self._nodes.append(rest)
         self._push(part)
+        if rest.kind is Kind.SETTLED and self._is_to_be_checked(len(behind)):
+            self._check = rest
 
     def _rest(self, node: _Node, part: _Node, windows: Sequence[Window]) -> _Node:
         """Return what is known of the windows behind a part of a node, by the difference."""
@@ -316,6 +349,9 @@ class Search:
         if self._expected is None and least_users:
             return _Node(windows, Kind.ONE_BY_ONE)
         return _Node(windows, Kind.SETTLED, True, by=part.by)
+
+    def _is_to_be_checked(self, size: int) -> bool:
+        return size > 2 * self._checked if self._expected is None else not self._checked
 
     def _fits(self, node: _Node, part: _Node) -> bool:
         """Return whether a part can be one of its node."""

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from enum import Enum, auto
 
 from collector.core.finding import settled
@@ -91,6 +92,7 @@ NEXT: dict[Mood, dict[Result, Mood]] = {
 
 _FAILING_AFTER = 3  # failures in a row
 _REFUSALS = 2  # after which an org gets no more requests
+_SPAN_ATTEMPTS = 3  # it may be too long for the API: shorter ones are tried instead
 _OUTSTANDING_PER_PERMIT = 4  # slices of a steady lane that are requested or wait for a retry
 _FINAL_REFUSALS = frozenset({RefusalReason.IDENTITY, RefusalReason.DUPLICATE, RefusalReason.CALENDAR})
 
@@ -112,6 +114,7 @@ class Lane:
         self.besides = Counter[Population]()  # requests that no outcome counts: for spans, and slices planned again
         self._pace = pace
         self._policy = policy
+        self._span_policy = replace(policy, attempts=min(policy.attempts, _SPAN_ATTEMPTS))
         self._retries = RetryQueue()
         self._able_since = 0.0  # from then on only limits and permits delayed its next request
         self._refusals = 0
@@ -351,7 +354,7 @@ class Lane:
             attempt=fetch.requests,
             same_reason=fetch.count(reason),
             elapsed_s=uptime - fetch.since_s,
-            policy=self._policy,
+            policy=self._span_policy if isinstance(fetch.slice, Span) else self._policy,
             jitter=jitter,
         )
         match decision:

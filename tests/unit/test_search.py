@@ -268,7 +268,7 @@ def test_nothing_is_concluded_by_a_difference_from_an_answer_that_does_not_fit(
 ) -> None:
     active = [number in (3, 12) for number in range(90)]
     search, truth = sparse(), truth_of(active, random.Random(0))
-    search._checked = True  # differences were right before
+    search._checked = 90  # differences were right before
     whole = Window(START, START + 90 * DAY)
 
     found = run(
