@@ -72,6 +72,7 @@ class Comparing(Search):
         self.compared: list[Compared] = []  # what whole spans came to
         self._given_up: list[GivenUp] = []
         self._said_until: datetime | None = None  # the end of the newest span that was compared
+        self._right = False  # whether a difference was right
 
     def expect(self, collected: Mapping[datetime, Totals]) -> None:
         """Go on with what the ledger has now. What is known by other numbers is forgotten."""
@@ -94,8 +95,25 @@ class Comparing(Search):
         found, self._given_up = self._given_up, []
         return found
 
-    def _usable(self, answer: Answer) -> bool:
-        return not answer.partial
+    def answered(self, window: Window, answer: Answer | None) -> None:
+        """Take the answer to the request that is awaited; None if none came. Others change nothing."""
+        asked = self._asked
+        if asked is None or asked.part.span != window:
+            return
+        self._asked = None
+        if answer is None or answer.partial:
+            self._useless(asked)
+            return
+        part = self._node(asked.part.windows, answer)
+        if asked.behind:
+            self._nodes.append(self._rest(asked.node, part, asked.behind))
+            self._push(part)
+        else:
+            self._whole(asked.node, part)
+
+    def _is_settled(self, node: _Node) -> bool:
+        """Return whether a node needs no request: the first difference is checked by one."""
+        return node.kind is Kind.SETTLED and (self._right or not node.by_difference)
 
     def _node(self, windows: Sequence[Window], answer: Answer) -> _Node:
         """Return what an answer says about exactly these windows, in whole numbers."""
@@ -118,7 +136,7 @@ class Comparing(Search):
             self._give_up_span(found.windows if len(found.windows) > 1 else (), CONTRADICTION)
             return
         else:
-            self._checked = True
+            self._right = True
         self._push(found)
 
     def _push(self, found: _Node) -> None:

@@ -200,8 +200,9 @@ def test_a_span_without_a_whole_answer_is_not_compared_and_the_rest_is(tmp_path:
     dates = late(api, [200])
 
     def partial(org: Org, request: ApiRequest, _n: int) -> Step:
-        is_first = span_of(request).start == DAYS[0]
-        return api.reply(org, request, partial=True if is_first else None)
+        if span_of(request).start == DAYS[0]:
+            return answer(org, request, partial=True, products={"automation": {"totalTests": 0, "totalDuration": 0}})
+        return api.reply(org, request)
 
     there.api = FakeApi(partial)
     result = there.reconcile(NOW, *YEAR)

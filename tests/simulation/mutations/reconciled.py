@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 from unittest.mock import patch
 
 from collector.core.comparing import Comparing
@@ -30,21 +29,7 @@ def _only_the_first_metric_is_compared() -> Sequence[Patch]:
     return [patch.object(Comparing, "_node", mutated)]
 
 
-def _spans_are_never_settled() -> Sequence[Patch]:
-    real = Comparing._node
-
-    def mutated(self: Comparing, windows: Sequence[Window], answer: Answer) -> _Node:
-        found = real(self, windows, answer)
-        return found if len(windows) == 1 else _Node(windows, Kind.DIFFERS, rest=found.rest, by=answer)
-
-    def rest(_self: Comparing, _node: _Node, _part: _Node, windows: Sequence[Window]) -> Any:
-        return _Node(windows, Kind.OPEN)
-
-    return [patch.object(Comparing, "_node", mutated), patch.object(Comparing, "_rest", rest)]
-
-
 MUTATIONS = (
     Mutation("the rest of a span counts as unchanged", {"reconciled"}, _the_rest_of_a_span_is_unchanged),
     Mutation("one product is compared for all", {"reconciled"}, _only_the_first_metric_is_compared),
-    Mutation("each window is requested to compare it", {"reconciled"}, _spans_are_never_settled),
 )
