@@ -2,42 +2,56 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from collector.app.calendars import refused_calendars, warn_of_older_calendar
-from collector.app.command import ages_of
+from collector.app.command import ages_of, sparse_of
 from collector.app.coverage import since_of
 from collector.config import LoadedConfig
+from collector.core.coverage import Coverage
 from collector.core.grid import Grids
 from collector.core.plan import needed
 from collector.core.ranges import Range
+from collector.core.search import Allowance, fewest
 from collector.core.wanted import BackfillWanted, CollectWanted, Wanted
 from collector.errors import Refused
 from collector.ledger import Organization, Readable
-from collector.model import Org
+from collector.model import Org, Population, Slice, Window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrgPreview:
-    """What would be fetched of one org: so many slices, in windows between two instants; nothing if it is refused."""
+    """What would be fetched of one org: so many slices, in windows between two instants; nothing if it is refused.
+
+    A sparse backfill sends at least and at most so many requests; others one for each slice.
+    """
 
     org: Org
     windows: int
     slices: int
+    least: int = 0
+    most: int = 0
     first: datetime | None = None
     end: datetime | None = None
     refused: Refused | None = None
 
 
 def preview(
-    ledger: Readable, config: LoadedConfig, orgs: Sequence[Org], *, range_: Range | None, now: datetime
+    ledger: Readable,
+    config: LoadedConfig,
+    orgs: Sequence[Org],
+    *,
+    range_: Range | None,
+    now: datetime,
+    sparse: bool = False,
 ) -> list[OrgPreview]:
-    """Return what `collect` fetches by itself, or `backfill` of a range. Raises LedgerError."""
+    """Return what `collect` fetches by itself, or a `backfill` of a range. Raises LedgerError."""
     refused = refused_calendars(ledger, config, orgs)
     rows = ledger.locate(orgs, names=[org.name for org in config.orgs])
-    wanted = _wanted(ledger, rows, config, orgs, range_=range_, now=now)
+    wanted = _wanted(ledger, rows, config, orgs, range_=range_, now=now, sparse=sparse)
     grids = Grids()
     previews = []
     for org in orgs:
@@ -50,16 +64,38 @@ def preview(
         coverage = ledger.coverage(row.key, span) if row and span else {}
         windows = grids.of(org).windows(span) if span else ()
         slices = list(needed(org, windows, coverage, wanted.needs))
+        least, most = _requests(wanted, slices, coverage)
         previews.append(
             OrgPreview(
                 org=org,
                 windows=len({slice_.window.start for slice_ in slices}),
                 slices=len(slices),
+                least=least,
+                most=most,
                 first=min((slice_.window.start for slice_ in slices), default=None),
                 end=max((slice_.window.end for slice_ in slices), default=None),
             )
         )
     return previews
+
+
+def _requests(wanted: Wanted, slices: Sequence[Slice], coverage: Coverage) -> tuple[int, int]:
+    """Return how many requests slices take at least and at most, but for retries."""
+    if not isinstance(wanted, BackfillWanted) or wanted.sparse is None:
+        return len(slices), len(slices)
+    windows: dict[Population, list[Window]] = defaultdict(list)
+    settled: set[tuple[Population, datetime]] = set()
+    for one in slices:
+        key = (one.population, one.window.start)
+        windows[one.population].append(one.window)
+        if wanted.settles(one.org, one.window, coverage.get(key)):
+            settled.add(key)
+    least = most = 0
+    for population, of in windows.items():
+        may_be_settled = {start for name, start in settled if name is population}
+        least += fewest(of, lambda window: window.start in may_be_settled, max_span=wanted.sparse.max_span)  # noqa: B023
+        most += Allowance(len(of)).most if may_be_settled else len(of)
+    return least, most
 
 
 def _wanted(
@@ -70,6 +106,7 @@ def _wanted(
     *,
     range_: Range | None,
     now: datetime,
+    sparse: bool,
 ) -> Wanted:
     schedule = config.settings.schedule
     ranges = ledger.wanted_of([row.key for row in rows.values()])
@@ -79,4 +116,10 @@ def _wanted(
         since[org.name] = since_of(org, row, ranges.get(row.key, ()) if row else (), schedule=schedule, now=now)
     if range_ is None:
         return CollectWanted(now=now, ages=ages_of(schedule), since=since)
-    return BackfillWanted(now=now, settle=schedule.settle, range_=range_, since=since)
+    return BackfillWanted(
+        now=now,
+        settle=schedule.settle,
+        range_=range_,
+        since=since,
+        sparse=sparse_of(config.settings) if sparse else None,
+    )

@@ -31,13 +31,18 @@ _ROWS = 60
 _WIDE = 90  # columns
 
 
-def plan(from_: Moment | None, to: Moment | None, last: timedelta | None, as_json: bool, **options: Any) -> None:
+def plan(
+    from_: Moment | None, to: Moment | None, last: timedelta | None, sparse: bool, as_json: bool, **options: Any
+) -> None:
     """Do what `collector plan` is called for."""
     context = open_context(**options, sharded=True, sends=False)
-    previews, notes = _preview(context, read_range(from_, to, last))
+    range_ = read_range(from_, to, last)
+    if sparse and range_ is None:
+        raise click.UsageError("--sparse is about a backfill, which needs a range: --from 2026-01-01, or --last 90d")
+    previews, notes = _preview(context, range_, sparse=sparse)
     limits = limits_of(context.config.settings)
     whole = estimate(
-        [one.slices for one in previews],
+        [one.least for one in previews],
         rate=(limits.rate.requests, limits.rate.period_s),
         org_rate=(limits.org_rate.requests, limits.org_rate.period_s),
     )
@@ -53,18 +58,19 @@ def plan(from_: Moment | None, to: Moment | None, last: timedelta | None, as_jso
         console.print(Text(f"{'warning' if note.warns else 'note'}: {printable(note.text, 400)}"))
 
 
-def _preview(context: Context, range_: Range | None) -> tuple[list[OrgPreview], list[RangeNote]]:
+def _preview(context: Context, range_: Range | None, *, sparse: bool) -> tuple[list[OrgPreview], list[RangeNote]]:
     config, clock = context.config, SystemClock()
     orgs, now = context.scope.of(config.orgs), clock.now()
     if not has_ledger(config):
         range_ = range_ or Last(config.settings.schedule.lookback)
-        return preview(NoLedger(), config, orgs, range_=range_, now=now), range_notes(config, orgs, range_, now=now)
+        notes = range_notes(config, orgs, range_, now=now)
+        return preview(NoLedger(), config, orgs, range_=range_, now=now, sparse=sparse), notes
     notes = range_notes(config, orgs, range_, now=now) if range_ else []
     ledger = open_ledger_to_read(config)
     if isinstance(ledger, NoLedger):
         warn_of_missing_ledger(config, "all windows are planned as new")
     try:
-        previews = preview(ledger, config, orgs, range_=range_, now=now)
+        previews = preview(ledger, config, orgs, range_=range_, now=now, sparse=sparse)
     finally:
         ledger.close()
     if range_:
@@ -76,7 +82,7 @@ def _preview(context: Context, range_: Range | None) -> tuple[list[OrgPreview], 
 
 
 def _as_json(previews: Sequence[OrgPreview], notes: Sequence[RangeNote], whole: Estimate) -> dict[str, Any]:
-    slices = sum(one.slices for one in previews)
+    slices, least, most = (sum(getattr(one, name) for one in previews) for name in ("slices", "least", "most"))
     orgs = [
         {
             "org": one.org.name,
@@ -86,7 +92,8 @@ def _as_json(previews: Sequence[OrgPreview], notes: Sequence[RangeNote], whole: 
             "windows": one.windows,
             "populations": [p.value for p in one.org.populations],
             "slices": one.slices,
-            "requests": one.slices,
+            "requests": one.least,
+            "requests_at_most": one.most,
             "seconds": round(seconds, 1),
             "refused": one.refused and one.refused.message,
         }
@@ -94,7 +101,8 @@ def _as_json(previews: Sequence[OrgPreview], notes: Sequence[RangeNote], whole: 
     ]
     return {
         "slices": slices,
-        "requests": slices,
+        "requests": least,
+        "requests_at_most": most,
         "seconds": round(whole.seconds, 1),
         "orgs": orgs,
         "notes": [note.text for note in notes],
@@ -120,17 +128,21 @@ def _table(console: Console, previews: Sequence[OrgPreview], whole: Estimate) ->
             one.org.zone.name,
             *_ends(one),
             *windows,
-            str(one.slices),
-            _time(one.slices, seconds),
+            _requests(one.least, one.most),
+            _time(one.least, seconds),
         )
     if rest := rows[len(shown) :]:
-        slices = sum(one.slices for one, _ in rest)
+        slices, most = (sum(getattr(one, name) for one, _ in rest) for name in ("least", "most"))
         what = f"{count(len(rest), 'more org' if shown else 'org')}{'' if slices else ': nothing to fetch'}"
-        table.add_row(Text(what, style="dim"), *blank, str(slices), "")
+        table.add_row(Text(what, style="dim"), *blank, _requests(slices, most), "")
     table.add_section()
-    total = sum(one.slices for one in previews)
-    table.add_row("all", *blank, str(total), _time(total, whole.seconds))
+    total, most = (sum(getattr(one, name) for one in previews) for name in ("least", "most"))
+    table.add_row("all", *blank, _requests(total, most), _time(total, whole.seconds))
     return table
+
+
+def _requests(least: int, most: int) -> str:
+    return str(least) if least == most else f"{least} to {most}"
 
 
 def _time(slices: int, seconds: float) -> str:

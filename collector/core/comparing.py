@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from collector.core.collected import added, whole
-from collector.core.search import Kind, Search, _Asked, _Node
+from collector.core.search import Kind, Search, _Awaited, _Node
 from collector.core.totals import Metric, Totals, difference, totals_of
 from collector.errors import Failure, Rejected
 from collector.model import Answer, Window
@@ -88,7 +88,7 @@ class Comparing(Search):
             return super().next()
         node = self._nodes.pop()
         size = len(node.windows)
-        return self._ask(node, size // 2 if node.kind is Kind.DIFFERS and size > 1 else size)
+        return self._request(node, size // 2 if node.kind is Kind.DIFFERS and size > 1 else size)
 
     def take_given_up(self) -> list[GivenUp]:
         """Return the windows that were given up since the last call."""
@@ -97,19 +97,19 @@ class Comparing(Search):
 
     def answered(self, window: Window, answer: Answer | None) -> None:
         """Take the answer to the request that is awaited; None if none came. Others change nothing."""
-        asked = self._asked
-        if asked is None or asked.part.span != window:
+        awaited = self._awaited
+        if awaited is None or awaited.part.span != window:
             return
-        self._asked = None
+        self._awaited = None
         if answer is None or answer.partial:
-            self._useless(asked)
+            self._useless(awaited)
             return
-        part = self._node(asked.part.windows, answer)
-        if asked.behind:
-            self._nodes.append(self._rest(asked.node, part, asked.behind))
+        part = self._node(awaited.part.windows, answer)
+        if awaited.behind:
+            self._nodes.append(self._rest(awaited.node, part, awaited.behind))
             self._push(part)
         else:
-            self._whole(asked.node, part)
+            self._whole(awaited.node, part)
 
     def _is_settled(self, node: _Node) -> bool:
         """Return whether a node needs no request: the first difference is checked by one."""
@@ -124,9 +124,9 @@ class Comparing(Search):
         rest = {metric: number for metric, number in rest.items() if number}
         return _Node(windows, Kind.DIFFERS if rest else Kind.SETTLED, rest=rest, by=answer)
 
-    def _useless(self, asked: _Asked) -> None:
+    def _useless(self, awaited: _Awaited) -> None:
         """Give the rest of a span up. How a single window ended that was requested, others say."""
-        self._give_up_span(asked.node.windows if asked.size > 1 else asked.behind, NO_ANSWER)
+        self._give_up_span(awaited.node.windows if awaited.size > 1 else awaited.behind, NO_ANSWER)
 
     def _whole(self, node: _Node, found: _Node) -> None:
         """Go on after a request for all windows of a node."""

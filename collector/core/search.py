@@ -52,6 +52,11 @@ class Allowance:
         """Return whether one more request for a span is affordable, and `kept` more behind it."""
         return (self.extra - self.saved + 1 + kept) * _SHARE <= self.considered
 
+    @property
+    def most(self) -> int:
+        """How many requests there are at most for the windows, but for retries."""
+        return self.considered + self.considered // _SHARE
+
 
 class Kind(Enum):
     """What is known of a node; see the module's text."""
@@ -88,7 +93,7 @@ class _Node:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _Awaited:
     """The request whose answer is awaited: for the first windows of a node, or for all of them."""
 
     node: _Node
@@ -120,7 +125,7 @@ class Search:
         self._max_span = max_span
         self._expected = expected
         self._nodes: list[_Node] = []  # the last one has the oldest windows
-        self._asked: _Asked | None = None
+        self._awaited: _Awaited | None = None
         self._check: _Node | None = None  # that is settled by a difference which is checked next
         self._checked = 0  # windows of the longest such node whose difference was right
         self._used = False  # whether the window before the next one has usage
@@ -157,25 +162,25 @@ class Search:
     def forget(self) -> None:
         """Forget all windows; an answer that is still to come proves nothing."""
         self._nodes.clear()
-        self._asked = self._check = None
+        self._awaited = self._check = None
 
     def next(self) -> Window | None:
         """Return what is requested next, one window or a span; None if an answer is awaited, or nothing is left."""
         if not self.ready:
             return None
-        if self._check is not None and (checked := self._ask_check(self._check)) is not None:
+        if self._check is not None and (checked := self._request_check(self._check)) is not None:
             return checked
         node = self._nodes.pop()
         size = len(node.windows)
         match node.kind:
             case Kind.DIFFERS if size > 1:
-                return self._ask(node, self._part_of(size))
+                return self._request(node, self._part_of(size))
             case Kind.OPEN if size > (self._longest or size):
                 parts = node.windows[self._longest :], node.windows[: self._longest]
                 self._nodes += [_Node(part, Kind.OPEN) for part in parts]
                 return self.next()
             case Kind.OPEN if size > 1 and self._permits(first=True):
-                return self._ask(node, size)
+                return self._request(node, size)
         if size > 1:
             self._nodes.append(_Node(node.windows[1:], Kind.ONE_BY_ONE))
         self._used = node.kind is Kind.DIFFERS
@@ -184,32 +189,32 @@ class Search:
     @property
     def ready(self) -> bool:
         """Whether a request can be sent now."""
-        return self._asked is None and bool(self._nodes) and not self._is_settled(self._nodes[-1])
+        return self._awaited is None and bool(self._nodes) and not self._is_settled(self._nodes[-1])
 
     def answered(self, window: Window, answer: Answer | None) -> None:
         """Take the answer to the request that is awaited; None if none came. Others change nothing."""
-        asked = self._asked
-        if asked is None or asked.part.span != window:
+        awaited = self._awaited
+        if awaited is None or awaited.part.span != window:
             return
-        self._asked = None
+        self._awaited = None
         usable = answer if answer is not None and self._usable(answer) else None
         if usable is None:
-            self._useless(asked)
+            self._useless(awaited)
             return
-        if self._longest is not None and asked.size >= self._longest:
+        if self._longest is not None and awaited.size >= self._longest:
             self._longest *= 2
-        part = self._node(asked.part.windows, usable)
-        if asked.checks:
-            self._compare(asked, part)
-        elif asked.size == len(asked.node.windows):
+        part = self._node(awaited.part.windows, usable)
+        if awaited.checks:
+            self._compare(awaited, part)
+        elif awaited.size == len(awaited.node.windows):
             self._push(part)
         else:
-            self._part(asked.node, part, asked.behind)
+            self._part(awaited.node, part, awaited.behind)
 
     def settle(self) -> list[Settled]:
         """Return the windows that are settled next, in their order."""
         found = []
-        while self._asked is None and self._nodes and self._is_settled(self._nodes[-1]):
+        while self._awaited is None and self._nodes and self._is_settled(self._nodes[-1]):
             node = self._nodes.pop()
             self._used = False
             if node.by is not None:
@@ -223,8 +228,8 @@ class Search:
     @property
     def _all(self) -> list[_Node]:
         """All nodes, those with the oldest windows first."""
-        asked = [] if self._asked is None or self._asked.checks else [self._asked.node]
-        return [*asked, *reversed(self._nodes)]
+        awaited = [] if self._awaited is None or self._awaited.checks else [self._awaited.node]
+        return [*awaited, *reversed(self._nodes)]
 
     @property
     def _searched(self) -> list[Window]:
@@ -263,7 +268,7 @@ class Search:
         in_batch = sum(node.kind is Kind.OPEN and len(node.windows) > 1 for node in self._nodes)
         return in_batch + -(-self._behind // self._widest)
 
-    def _ask_check(self, node: _Node) -> Window | None:
+    def _request_check(self, node: _Node) -> Window | None:
         """Return the request that checks a difference; a single window is the next one anyway, and is measured by it.
 
         If the request isn't affordable nothing is concluded: return None.
@@ -274,16 +279,16 @@ class Search:
         elif not self._permits(first=False):
             self._replace(node, _Node(node.windows, Kind.ONE_BY_ONE))
             return None
-        return self._ask(node, len(node.windows), checks=True)
+        return self._request(node, len(node.windows), checks=True)
 
     def _replace(self, node: _Node, by: _Node) -> None:
         self._nodes = [by if one is node else one for one in self._nodes]
 
-    def _ask(self, node: _Node, size: int, *, checks: bool = False) -> Window:
-        self._asked = asked = _Asked(node, size, checks)
+    def _request(self, node: _Node, size: int, *, checks: bool = False) -> Window:
+        self._awaited = awaited = _Awaited(node, size, checks)
         if self.allowance is not None and size > 1:
             self.allowance.extra += 1
-        return asked.part.span
+        return awaited.part.span
 
     def _is_settled(self, node: _Node) -> bool:
         return node.kind is Kind.SETTLED and node is not self._check
@@ -303,31 +308,31 @@ class Search:
             return _Node(windows, Kind.SETTLED, rest=rest, by=answer)
         return _Node(windows, Kind.DIFFERS, False, rest, answer.users, answer.users, by=answer)
 
-    def _useless(self, asked: _Asked) -> None:
+    def _useless(self, awaited: _Awaited) -> None:
         """Go on without an answer: with shorter spans, as long ones may be what is not answered."""
-        if asked.size > 1:
-            self._longest = max(1, asked.size // 4)
-        if asked.checks:
-            self._replace(asked.node, _Node(asked.node.windows, Kind.OPEN))
+        if awaited.size > 1:
+            self._longest = max(1, awaited.size // 4)
+        if awaited.checks:
+            self._replace(awaited.node, _Node(awaited.node.windows, Kind.OPEN))
             return
         self._used = False
-        if asked.behind:
-            self._nodes.append(_Node(asked.behind, Kind.OPEN))
-        if asked.size > 1:
-            self._nodes.append(_Node(asked.part.windows, Kind.OPEN))
+        if awaited.behind:
+            self._nodes.append(_Node(awaited.behind, Kind.OPEN))
+        if awaited.size > 1:
+            self._nodes.append(_Node(awaited.part.windows, Kind.OPEN))
 
-    def _compare(self, asked: _Asked, found: _Node) -> None:
+    def _compare(self, awaited: _Awaited, found: _Node) -> None:
         """Go on after a request that checked a difference."""
         if found.kind is Kind.SETTLED:
-            self._checked = max(self._checked, asked.size)
+            self._checked = max(self._checked, awaited.size)
         else:
             self.additive = False
             self._nodes = [
-                _Node(one.windows, Kind.OPEN) if one.by_difference and one is not asked.node else one
+                _Node(one.windows, Kind.OPEN) if one.by_difference and one is not awaited.node else one
                 for one in self._nodes
             ]
-        self._used = found.kind is Kind.DIFFERS if asked.size == 1 else self._used
-        self._replace(asked.node, found)
+        self._used = found.kind is Kind.DIFFERS if awaited.size == 1 else self._used
+        self._replace(awaited.node, found)
 
     def _part(self, node: _Node, part: _Node, behind: Sequence[Window]) -> None:
         """Go on after a request for the first windows of a node whose total is known."""
@@ -369,3 +374,17 @@ class Search:
             self._used = found.kind is Kind.DIFFERS
             return
         self._nodes.append(found)
+
+
+def fewest(windows: Sequence[Window], settles: Callable[[Window], bool], *, max_span: timedelta) -> int:
+    """Return how many requests a search sends if all windows are empty that may be settled."""
+    search, requests = Search(max_span=max_span, allowance=Allowance(len(windows))), 0
+    search.begin(windows, settles, behind=0)
+    while (window := search.next()) is not None:
+        requests += 1
+        search.answered(window, _EMPTY)
+        search.settle()
+    return requests
+
+
+_EMPTY = Answer(org_id="", org_name="", users=0, products={})

@@ -47,6 +47,7 @@ class Tally:
     """How slices of one population ended, and what was written of them."""
 
     states: Counter[SliceState] = field(default_factory=Counter)
+    inferred: int = 0  # slices that are complete without a request: an answer for a longer span proves them empty
     records: int = 0
     restated: int = 0  # of the records
     causes: dict[tuple[SliceState, str], Cause] = field(default_factory=dict)
@@ -79,6 +80,10 @@ class PopulationSummary:
         self.tally.records += records
         if why is not None:
             self._add(state, why, [window], 1)
+
+    def infer(self) -> None:
+        """Count a slice that was inferred to be empty."""
+        self.tally.inferred += 1
 
     def flag(self, window: Window, anomalies: Anomalies, *, restated: int) -> None:
         """Count what was restated, and the anomalies of a slice."""
@@ -257,6 +262,11 @@ class RunSummary:
     def restated(self) -> int:
         """How many of the records are restatements."""
         return sum(p.tally.restated for org in self.orgs.values() for p in org.populations.values())
+
+    @property
+    def inferred(self) -> int:
+        """How many slices were inferred to be empty, without a request."""
+        return sum(p.tally.inferred for org in self.orgs.values() for p in org.populations.values())
 
     @property
     def flags(self) -> Counter[Anomaly]:

@@ -148,6 +148,8 @@ class WriteQueue:
             why = (outcome.failure.code, outcome.failure.message) if outcome.failure is not None else PARTIAL
         population = self._summary.of_slice(outcome.slice)
         population.end(outcome.state, outcome.slice.window, why=why, records=commit.records)
+        if outcome.finding is not None and outcome.finding.inferred:
+            population.infer()
         population.flag(outcome.slice.window, commit.flags, restated=commit.restated)
         if population.comparison is not None:
             population.comparison.committed(outcome.slice.window, restated=commit.restated, kept=commit.kept)

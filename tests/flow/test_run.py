@@ -198,6 +198,7 @@ def test_the_manifest_of_a_healthy_run_word_for_word() -> None:
         "ended_at": ran.result.ended_at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         "exit_code": 0,
         "slices": {"planned": 20, "complete": 20, "partial": 0, "failed": 0, "refused": 0, "not_asked": 0},
+        "inferred": 0,
         "in_doubt": 0,
         "records": 40,
         "restated": 0,

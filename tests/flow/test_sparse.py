@@ -17,6 +17,7 @@ import pytest
 
 from collector.app.command import Command
 from collector.core.exit_codes import ExitCode
+from collector.core.org_coverage import CoverageState
 from collector.core.ranges import Between, Moment
 from collector.core.response import Reply
 from collector.errors import Failure
@@ -144,6 +145,12 @@ def test_what_is_inferred_says_so_and_nothing_else_does(tmp_path: Path) -> None:
 
     backfill(there, api)
 
+    inferred = {(r["population"], r["window_start"]) for r in there.records if r["quality"] == "inferred"}
+    (manifest,) = (json.loads(path.read_bytes()) for path in (tmp_path / "out").glob("run-*.json"))
+    assert manifest["inferred"] == len(inferred) > 600
+    assert manifest["slices"]["complete"] == manifest["slices"]["planned"] == 730
+    assert manifest["requests"] == len(api.requested)
+    assert [one.count(CoverageState.COMPLETE) for one in there.page(NOW)["a"].populations] == [365, 365]
     singles = {(of, span.start) for _, of, span in api.requested if span.elapsed == DAY}
     for record in there.records:
         single = (Population(record["population"]), datetime.fromisoformat(record["window_start"])) in singles

@@ -14,6 +14,7 @@ from tests.simulation.trace import Broken
 from tests.simulation.truth import SliceId
 
 if TYPE_CHECKING:
+    from tests.simulation.api import Request
     from tests.simulation.world import World
 
 _NAMES = ("totalTests", "totalDuration", "totalScreenshots")
@@ -26,13 +27,17 @@ def check(world: World, histories: Sequence[Sequence[Row]]) -> None:
     for request in world.api.requests:
         if request.answer is not None and request.ended is not None:
             given[request.run, request.slice].append(request.answer)
+    spans = [r for r in world.api.requests if r.is_span and r.answer is not None and not r.answer.partial]
     for history in histories:
         before: Row | None = None
         for row in history:
             if row.run_id in world.watch.archive.relabels:
                 before = row
                 continue
-            _check_row(world.scenario, row, before, given.get((row.run_id, row.slice), []))
+            if row.quality == "inferred":
+                _check_inferred(world, row, before, [span for span in spans if span.run == row.run_id])
+            else:
+                _check_row(world.scenario, row, before, given.get((row.run_id, row.slice), []))
             if before is not None:
                 _check_shrunk(world.scenario, row, before)
             before = row
@@ -60,6 +65,27 @@ def _check_row(scenario: Scenario, row: Row, before: Row | None, answers: Sequen
     old = row.collected_at - row.slice.end > scenario.trust_zero_for + timedelta(hours=8)
     if before is None and old and row.quality == "measured" and told and told[-1].numbers.is_zero:
         raise Broken("false zero", f"{row} is measured, though older than zeros are trusted")
+
+
+def _check_inferred(world: World, row: Row, before: Row | None, spans: Sequence[Request]) -> None:
+    """An inferred zero was answered for an enclosing span, or was true when the span's answer came."""
+    if before is not None and before.quality == row.quality:
+        return  # what differs is the number of users, or that it is emitted again at all
+    enclosing = [span for span in spans if _encloses(span, row.slice)]
+    if not enclosing or not row.is_zero:
+        raise Broken("inferred", f"{row} isn't the zero of any span")
+    if any(span.answer is not None and span.answer.numbers.is_zero for span in enclosing):
+        return
+    spec = next(spec for spec in world.scenario.orgs if spec.org_id == row.slice.org_id)
+    truths = [world.api.truth.of(spec, row.slice, world.api.instant(span.ended or 0.0)) for span in enclosing]
+    if not any(not any(values(truth.products.get(row.product, {}))) for truth in truths):
+        raise Broken("inferred", f"{row} is inferred to be empty, but {truths[0].products[row.product]} was used")
+
+
+def _encloses(span: Request, slice_: SliceId) -> bool:
+    same = (span.slice.org_id, span.slice.population) == (slice_.org_id, slice_.population)
+    right = span.answer is not None and span.answer.org_id == slice_.org_id
+    return same and right and span.slice.start <= slice_.start and slice_.end <= span.slice.end
 
 
 def _check_shrunk(scenario: Scenario, row: Row, before: Row) -> None:

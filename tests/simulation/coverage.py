@@ -15,7 +15,7 @@ from collector.ledger.codec import POPULATION, STATE, instant_of
 from collector.model import SliceState, Window, Zone
 from tests.simulation.scenario import Fault, OrgSpec
 from tests.simulation.trace import Broken
-from tests.simulation.truth import SliceId
+from tests.simulation.truth import SliceId, windows_of
 
 if TYPE_CHECKING:
     from tests.simulation.process import Process
@@ -88,10 +88,12 @@ def check_collected(world: World, last: Process) -> None:
     now = world.api.instant(last.began)
     booked = states(world)
     filled = min(schedule.catch_up, schedule.repair_for) - timedelta(days=1)
+    specs = {spec.org_id: spec for spec in world.scenario.orgs}
     last_answer = {
-        r.slice: world.api.instant(r.ended)
+        window: world.api.instant(r.ended)
         for r in world.api.requests
         if r.answer and not r.answer.partial and r.ended is not None
+        for window in windows_of(specs[r.slice.org_id], r.slice)
     }
     oldest_age = max(schedule.recheck, default=None)
     horizon = max(schedule.catch_up, schedule.repair_for, *schedule.recheck) - timedelta(days=5)

@@ -77,6 +77,12 @@ def _answered(asked: Request, spec: OrgSpec, fault: tuple[Fault, str] | None, *,
             return Answered(org_id, _without(numbers, api.rng.choice(GROUPS)), partial=True)
         case (Fault.ZERO, _):
             numbers = Numbers(0, {name: dict.fromkeys(metrics, 0) for name, metrics in numbers.products.items()})
+        case (Fault.DOUBLED, _):
+            twice = {
+                name: {metric: 2 * number for metric, number in metrics.items()}
+                for name, metrics in numbers.products.items()
+            }
+            numbers = Numbers(numbers.users, twice)
         case (Fault.LACKING, _):
             left = {name: metrics for name, metrics in numbers.products.items() if name != "realtime"}
             numbers = Numbers(numbers.users, left)

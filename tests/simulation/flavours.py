@@ -191,6 +191,44 @@ def _reconciled(scenario: Scenario, rng: random.Random) -> Scenario:
     )
 
 
+def _searched(scenario: Scenario, rng: random.Random) -> Scenario:
+    """Long ranges with little usage are backfilled by searches: killed, at low rates, with answers that don't fit."""
+    usage = Usage(
+        idle=rng.choice((0.7, 0.9, 0.97)),
+        late=rng.choice((0.0, 0.3)),
+        late_by=rng.choice((2, 20)) * timedelta(hours=1),
+        corrected=rng.choice((0.0, 0.4)),
+        forgets_after=None,
+        new_product_after=None,
+        one_product=rng.random() < 0.7,
+    )
+    steps = []
+    for step in scenario.steps:
+        search = replace(
+            _backfill(scenario, step, days=rng.randint(20, 60), force=rng.random() < 0.1),
+            sparse=True,
+            delay=rng.choice((0.0, 3.0)),
+            endings=tuple(Ending(at=rng.uniform(1, 40), power=rng.random() < 0.3) for _ in range(rng.randint(0, 2))),
+        )
+        others = (replace(launch, only=()) for launch in step.launches)
+        steps.append(replace(step, launches=(*others, search)))
+    begins = scenario.steps[0].begins
+    strange = [
+        Episode(fault=fault, begins=begins, ends=begins + rng.uniform(1, 3) * 24 * _HOUR_S, org=None, share=0.2)
+        for fault in (Fault.DOUBLED, Fault.PARTIAL)
+        if rng.random() < 0.6
+    ]
+    return replace(
+        scenario,
+        orgs=_by_day(scenario, usage=usage)[:3],
+        limits=replace(scenario.limits, org_rate=rng.choice((RateLimit(1, 2.0), RateLimit(4, 1.0)))),
+        schedule=scenario.schedule | {"settle": "6h", "restate_for": "30d"},
+        trust_zero_for=rng.choice((30, 100)) * _DAY,
+        episodes=(*scenario.episodes, *(replace(one, value="first") for one in strange)),
+        steps=tuple(steps),
+    )
+
+
 def _backfill(scenario: Scenario, step: Step, *, days: int, force: bool = False) -> Launch:
     today = (scenario.start + timedelta(seconds=step.begins)).date()
     return Launch(command="backfill", first_day=today - days * _DAY, last_day=today, force=force)
@@ -214,5 +252,6 @@ _FLAVOURS: Mapping[int, Callable[[Scenario, random.Random], Scenario]] = {
     15: _relabelled,
     19: _reconciled,
     21: _restored,
+    22: _searched,
     24: _waiting,
 }

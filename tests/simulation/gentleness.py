@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from collector.core.coverage import CLOCK_TOLERANCE
+from collector.core.ledger_entries import RECONCILE
 from collector.fetch import RateLimit
 from tests.simulation.trace import Broken
 from tests.simulation.truth import SliceId
@@ -117,6 +118,8 @@ def _complete(world: World, process: Process, requests: Sequence[Request]) -> No
     for other in earlier:
         if other.run not in booked or other.answer is None or other.answer.partial or other.slice in ahead:
             continue
+        if other.is_span:  # it completes nothing by itself
+            continue
         if other.answer.org_id == other.slice.org_id:
             raise Broken("again", f"{other.slice} is asked by {process.run_id} although {other.run} had completed it")
 
@@ -137,7 +140,9 @@ def _healthy(world: World, process: Process, requests: Sequence[Request]) -> Non
             continue
         period = limits.org_rate.period_s * 1.05 + 0.05
         paced = len(of_org) * period / limits.org_rate.requests
-        answered = (1.5 * spec.latency + 0.1) * (1 + len(of_org) / limits.org_concurrency)
+        searches = process.launch.sparse or process.launch.command == RECONCILE
+        at_once = 1 if searches else limits.org_concurrency  # a search awaits each answer
+        answered = (1.5 * spec.latency + 0.1) * (1 + len(of_org) / at_once)
         batches = 1 + len(of_org) // 64
         allowed = 4.0 + paced + answered + 4.0 * batches
         took = max(r.ended or 0.0 for r in of_org) - process.began

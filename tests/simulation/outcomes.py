@@ -66,7 +66,12 @@ def _slices_end_once(world: World, process: Process) -> None:
         return
     whole = [r for r in world.api.of_run(process.run_id) if r.answer and not r.answer.partial and r.ended]
     complete = {r.slice for r in whole if not r.is_span}
-    told = sum(outcome.state is SliceState.COMPLETE and not outcome.as_before for outcome in process.outcomes)
+    told = sum(
+        outcome.state is SliceState.COMPLETE
+        and not outcome.as_before
+        and not (outcome.finding and outcome.finding.inferred)
+        for outcome in process.outcomes
+    )
     if told > len(complete):
         raise Broken("summary", f"{told} slices are told to be complete, {len(complete)} were answered")
 
@@ -143,7 +148,7 @@ def _exit_code(world: World, process: Process) -> None:
     if code != REFUSED and any(n > 1 for n in refusals.values()) and not _recovered(world, process):
         raise Broken("exit code", f"{code} although {refusals.most_common(1)} refused")
     complete = {r.slice for r in requests if r.answer and not r.answer.partial}
-    lacking = {r.slice for r in requests} - complete
+    lacking = {r.slice for r in requests if not r.is_span} - complete
     if code == OK and lacking:
         raise Broken("exit code", f"0 although {next(iter(lacking))} isn't complete")
     summary = result.summary if result else None

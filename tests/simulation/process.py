@@ -219,6 +219,7 @@ class Process:
             name=launch.command,
             range_=range_,
             force=launch.force,
+            sparse=launch.sparse,
             scope=Scope(orgs=self.world.names(launch.only, self.config), shard=launch.shard),
             wait=timedelta(seconds=launch.wait),
             permits=Permits(elsewhere=True),  # processes of one machine have directories of their own
@@ -239,7 +240,8 @@ class Process:
     def _words(self) -> str:
         days = f" {self.launch.first_day} to {self.launch.last_day}" if self.launch.first_day else ""
         force = " --force" if self.launch.force else ""
-        return f"{self.launch.command}{days}{force} into {self.launch.directory}, {self.ending}"
+        sparse = " --sparse" if self.launch.sparse else ""
+        return f"{self.launch.command}{days}{force}{sparse} into {self.launch.directory}, {self.ending}"
 
 
 class SimLedger:

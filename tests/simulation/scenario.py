@@ -34,6 +34,7 @@ class Fault(StrEnum):
     ZERO = "zero"  # complete, and all zero, where there was usage
     LACKING = "lacking"  # a product is missing from the answer
     SWAPPED = "swapped"  # the credential is another organization's
+    DOUBLED = "doubled"  # complete, and all is counted twice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +84,7 @@ class Usage:
     corrected: float  # the share of windows whose numbers shrink then
     forgets_after: timedelta | None  # retention: older windows are all zero
     new_product_after: timedelta | None  # since the beginning
+    one_product: bool = False  # only the first is used
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +136,7 @@ class Launch:
     first_day: date | None = None
     last_day: date | None = None
     force: bool = False
+    sparse: bool = False
     only: tuple[int, ...] = ()  # orgs; all if empty
     shard: Shard | None = None
     directory: int = 0

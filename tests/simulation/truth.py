@@ -63,7 +63,8 @@ class Truth:
         visible = self._visible(org, slice_, at, chance)
         idle = chance[0] / 256 < org.usage.idle
         products = {
-            name: _metrics(name, 0 if idle else int(_size(chance[i + 1]) * visible)) for i, name in enumerate(PRODUCTS)
+            name: _metrics(name, 0 if idle or (i and org.usage.one_product) else int(_size(chance[i + 1]) * visible))
+            for i, name in enumerate(PRODUCTS)
         }
         new_from = org.usage.new_product_after
         if new_from is not None and at >= self.start + new_from:

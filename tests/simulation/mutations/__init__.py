@@ -15,6 +15,7 @@ from tests.simulation.mutations import (
     reconciled,
     relabelled,
     restored,
+    searched,
     told,
 )
 from tests.simulation.mutations.mutation import Mutation
@@ -32,4 +33,5 @@ MUTATIONS = (
     *told.MUTATIONS,
     *relabelled.MUTATIONS,
     *reconciled.MUTATIONS,
+    *searched.MUTATIONS,
 )
