@@ -63,5 +63,6 @@ def _notes(org: OrgSummary, population: Population, comparison: Comparison) -> I
     if comparison.kept.slices:
         yield who, f"in {count(comparison.kept.slices, 'window')} {_KEPT}: {local_spans(comparison.kept, org)}"
     for state, extent in comparison.left_out.items():
-        what = f"{count(extent.slices, 'window')} not compared, {state.replace('_', ' ')}"
+        some = f"{count(extent.slices, 'window')} " if extent.slices else ""
+        what = f"{some}not compared, {state.replace('_', ' ')}"
         yield who, f"{what}: {local_spans(extent, org)}"

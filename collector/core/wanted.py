@@ -150,6 +150,15 @@ class ReconcileWanted:
         """Whether a person named the first day: then windows that were never wanted are missed, too."""
         return isinstance(self.range_, Between)
 
+    def before_since(self, org: Org) -> Window | None:
+        """Return the part of a person's range that is older than the org's `since`; None if there is none."""
+        calendar = Calendar(org.zone, org.granularity)
+        whole = select(self.range_, calendar, now=self.now, settle=self.settle).span
+        if whole is None or org.since is None or not self.is_about_range:
+            return None
+        since = calendar.ceil(start_of_date(org.since, org.zone))
+        return Window(whole.start, min(since, whole.end)) if whole.start < since else None
+
     def may_be_deleted(self, window: Window) -> bool:
         """Return whether a zero for a window may be data that the API has deleted."""
         return self.now - window.end > self.trust_zero_for

@@ -6,7 +6,7 @@ Used by the planning: it reads on the writer's thread, and notes what is left ou
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -40,14 +40,14 @@ class Expecting:
     def look(self, org: Org, windows: Iterable[Window], coverage: Coverage) -> None:
         """Find which windows of the whole range are not compared, by their state."""
         found: dict[Key, dict[str, Extent]] = {(org.name, population): {} for population in org.populations}
-        older = self._wanted.before_calendar(org)
         for window in windows:
             for population in org.populations:
                 known = coverage.get((population, window.start))
                 if not self._wanted.needs(org, window, known) and (state := self._state(org, window, known)):
                     found[org.name, population].setdefault(state.value, Extent()).add(window)
-        for states in found.values() if older else ():
-            states[EARLIER_CALENDAR] = Extent(slices=0, spans=[older] if older else [])
+        for why, part in self._parts(org):
+            for states in found.values():
+                states.setdefault(why, Extent()).add(part, slices=0)
         self._left_out |= found
 
     def expect(self, key: int, batch: Batch) -> Batch:
@@ -88,6 +88,13 @@ class Expecting:
                 self._unavailable[key].add(window)
         self._seen[key] = max(windows[-1].start, self._seen.get(key, windows[-1].start))
         return known
+
+    def _parts(self, org: Org) -> Iterator[tuple[str, Window]]:
+        """Yield the parts of the range that have no windows to look at, and why."""
+        if older := self._wanted.before_calendar(org):
+            yield EARLIER_CALENDAR, older
+        if unwanted := self._wanted.before_since(org):
+            yield CoverageState.NOT_WANTED.value, unwanted
 
     def _state(self, org: Org, window: Window, known: Known | None) -> CoverageState | None:
         """Return the state of a window that isn't compared; None if it doesn't count."""

@@ -98,9 +98,11 @@ class Planning:
         org, plan, now = task.org, task.lane.plan, self._clock.now()
         whole = self._wanted.span(org)
         span = open_span(org, whole, after=plan.after) if whole else None
+        coverage = self._ledger.coverage(task.key, span) if span else {}
+        if self._expecting is not None and not plan.after:
+            self._expecting.look(org, self._grids.of(org).windows(span) if span else (), coverage)
         if span is None:
             return Batch(org=org)
-        coverage = self._ledger.coverage(task.key, span)
         batch = next_batch(
             org,
             self._grids.of(org).windows(span),
@@ -110,8 +112,4 @@ class Planning:
             after=plan.after,
             searching=searching_at(self._wanted, now, plan.ends),
         )
-        if self._expecting is None:
-            return batch
-        if not plan.after:
-            self._expecting.look(org, self._grids.of(org).windows(span), coverage)
-        return self._expecting.expect(task.key, batch)
+        return batch if self._expecting is None else self._expecting.expect(task.key, batch)

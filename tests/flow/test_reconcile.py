@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from signal import SIGTERM
 from typing import Any
@@ -19,7 +19,7 @@ from collector.core.ranges import Between, Moment
 from collector.core.retry import RetryPolicy
 from collector.fetch import Limits, RateLimit
 from collector.model import ApiRequest, Granularity, Org, Population, SliceState, Zone
-from collector.run.manifest import RunResult
+from collector.run.manifest import RunResult, local_spans
 from collector.run.stop import Stop
 from tests.flow.harness import FAST
 from tests.flow.world import DAY, World
@@ -175,6 +175,19 @@ def test_windows_that_are_not_complete_are_left_out_and_named_and_the_others_are
     assert entry["not_compared"]["failed"]["windows"] == [
         {"start": "2025-02-10T00:00:00+00:00", "end": "2025-02-12T00:00:00+00:00"}
     ]
+
+
+def test_days_before_since_are_named_if_a_person_asks_for_them(tmp_path: Path) -> None:
+    org = make_org("a", since=date(2025, 3, 1), populations=(PEOPLE,))
+    there, api = world(tmp_path, org), SpanApi(usage_of())
+    collected(there, api)
+    for first, days in (("2025-01-01", 306), ("2025-03-01", 306)):
+        result = there.reconcile(NOW, first, "2025-12-31")
+        assert comparison(result).windows == days
+        assert [*comparison(result).left_out] == (["not_wanted"] if first < "2025-03" else [])
+    whole = there.reconcile(NOW, "2025-01-01", "2025-02-28")
+    assert whole.exit_code is ExitCode.INCOMPLETE
+    assert local_spans(comparison(whole).left_out["not_wanted"], whole.summary.orgs["a"]) == "2025-01-01 to 2025-02-28"
 
 
 def test_smaller_numbers_of_old_windows_are_kept_and_the_difference_stays_and_is_said(tmp_path: Path) -> None:
