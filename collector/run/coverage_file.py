@@ -17,7 +17,7 @@ from collector.core.coverage_lines import CoverageLine, SliceAccount, Unfetched,
 from collector.core.grid import Grids
 from collector.core.org_coverage import CoverageState
 from collector.core.summary import RunSummary
-from collector.core.wanted import needs_at
+from collector.core.wanted import ReconcileWanted, needs_at
 from collector.model import SliceState, Window
 from collector.ports import Clock, Offload, SealedFile, Sink
 from collector.run.org_task import OrgTask
@@ -85,14 +85,18 @@ class CoverageWriting:
                 self.sink.append_coverage(to_json_lines(lines), len(lines))
 
     def _lines(self, task: OrgTask, span: Window, grids: Grids) -> list[CoverageLine]:
-        """Return the windows that the run fetched, those that still need it, and those in doubt."""
+        """Return the windows that the run fetched, those that still need it, and those in doubt.
+
+        Windows that were only compared are as they were before: they get no line.
+        """
         org, awaited = task.org, self.session.awaited
+        compares = isinstance(self.session.wanted, ReconcileWanted)
         needs = needs_at(self.session.wanted, self.clock.now())
 
         def includes(window: Window, account: SliceAccount | None) -> bool:
             if account is not None and (account.asked_at >= self.since or account.file in awaited):
                 return True
-            return needs(org, window, account.known if account else None)
+            return not compares and needs(org, window, account.known if account else None)
 
         return list(
             lines_of(

@@ -107,6 +107,8 @@ def _coverage(process: Process, told: Mapping[str, Any], content: bytes) -> None
     if len(states) != len(lines):
         raise Broken("coverage", f"{told['name']} tells of a window twice")
     for outcome in process.outcomes:
+        if outcome.as_before:
+            continue
         slice_ = outcome.slice
         line = states.get((slice_.org.name, slice_.population.value, slice_.window.start))
         if line is None and not told["orgs_left_out"]:
