@@ -85,10 +85,10 @@ class Searched:
     starts: Collection[tuple[Population, datetime]] = ()
     expected: Expected | None = None  # None: nothing is, as in a sparse backfill
 
-    def new_search(self) -> Search:
-        """Return a search of a population that knows nothing yet."""
+    def new_search(self, allowance: Allowance) -> Search:
+        """Return a search of a population that knows nothing yet. A comparison has a bound of its own."""
         if self.expected is None:
-            return Search(max_span=self.max_span, allowance=Allowance())
+            return Search(max_span=self.max_span, allowance=allowance)
         return Comparing(max_span=self.max_span, may_be_deleted=self.expected.may_be_deleted)
 
 
@@ -214,6 +214,7 @@ class OrgPlan:
     """The slices of one org in one run: those of the present batch are issued one at a time."""
 
     org: Org
+    allowances: dict[Population, Allowance] = field(default_factory=dict)  # the same for all orgs of a run
     behind: Rest = field(default_factory=Rest)
     more: bool = True  # batches may follow
     issued: Counter[Population] = field(default_factory=Counter)  # each slice once, however often it is requested
@@ -380,14 +381,14 @@ class OrgPlan:
     def _search(self, batch: Batch, searched: Searched) -> None:
         considered = self.planned_with(batch)
         for population, slices in self._batch.items():
-            search = self.searches.setdefault(population, searched.new_search())
+            allowance = self.allowances.setdefault(population, Allowance())
+            search = self.searches.setdefault(population, searched.new_search(allowance))
             if isinstance(search, Comparing) and searched.expected is not None:
                 search.expect(searched.expected.collected.get(population, {}))
-            if search.allowance is not None:
-                search.allowance.considered = considered[population]
             starts = {start for of, start in searched.starts if of is population}
             search.begin(
                 [slice_.window for slice_ in slices],
                 lambda window, starts=starts: window.start in starts,  # type: ignore[misc]
                 behind=batch.behind.counts[population],
+                considered=considered[population],
             )

@@ -41,14 +41,16 @@ _SHARE = 20  # one request more for so many windows
 class Allowance:
     """Bounds the requests for spans: they cost at most 5 % more than a request for each window would.
 
-    One is kept for each span that is still to be requested for the first time, as long as that is affordable.
+    Searches share it: what idle orgs save, others may use. One is kept for each span that is still to be requested for
+    the first time, as long as that is affordable.
     """
 
-    considered: int = 0  # windows, in the whole command
+    considered: int = 0  # windows, of all searches
     extra: int = 0  # requests for spans
     saved: int = 0  # windows settled without a request
+    kept: int = 0  # for spans to come
 
-    def permits(self, *, kept: int) -> bool:
+    def permits(self, *, kept: int = 0) -> bool:
         """Return whether one more request for a span is affordable, and `kept` more behind it."""
         return (self.extra - self.saved + 1 + kept) * _SHARE <= self.considered
 
@@ -130,7 +132,9 @@ class Search:
         self._checked = 0  # windows of the longest such node whose difference was right
         self._used = False  # whether the window before the next one has usage
         self._longest: int | None = None  # windows of a span, after a longer one was not answered
+        self._considered = 0  # windows of the whole command
         self._behind = 0  # windows of later batches
+        self._kept = 0  # requests for spans to come, in this batch and behind it
         self._widest = 1  # windows of a span of this batch, at most
 
     # -- what others do with it
@@ -145,12 +149,18 @@ class Search:
         """Return until when windows are known to the search: a batch that goes on with them ends there at most."""
         return windows[-1].end if (windows := self.windows) else None
 
-    def begin(self, windows: Sequence[Window], settles: Callable[[Window], bool], *, behind: int) -> None:
+    def begin(
+        self, windows: Sequence[Window], settles: Callable[[Window], bool], *, behind: int, considered: int
+    ) -> None:
         """Go on with the windows of a batch, oldest first; only those that `settles` accepts may be settled.
 
-        What is known is kept if they are the windows that were left, or begin with them. `behind` more windows follow.
+        What is known is kept if they are the windows that were left, or begin with them. `behind` more windows follow;
+        `considered` are all of the command.
         """
         self._behind = behind
+        if self.allowance is not None:
+            self.allowance.considered += considered - self._considered
+            self._considered = considered
         known = self.windows
         if list(windows[: len(known)]) != known or not all(map(settles, self._searched)):
             self.forget()
@@ -158,6 +168,7 @@ class Search:
         new = self._spans(windows[len(known) :], settles)
         self._widest = max([len(node.windows) for node in new if node.kind is Kind.OPEN], default=self._widest)
         self._nodes[:0] = reversed(new)
+        self._keep()
 
     def forget(self) -> None:
         """Forget all windows; an answer that is still to come proves nothing."""
@@ -259,14 +270,22 @@ class Search:
         return half if half == 1 or self._permits(first=False) else 1
 
     def _permits(self, *, first: bool) -> bool:
+        """Return whether a request for a span is affordable: for the first time, or for a part of it.
+
+        For a part, one more is kept: the check of a difference.
+        """
+        self._keep()
         if self.allowance is None:
             return True
-        return self.allowance.permits(kept=0 if first else self._kept())
+        return self.allowance.permits(kept=0 if first else self.allowance.kept + self.additive)
 
-    def _kept(self) -> int:
-        """Return how many spans are still to be requested for the first time, in this batch and behind it."""
+    def _keep(self) -> None:
+        """Keep a request for each span that is still to be requested for the first time."""
         in_batch = sum(node.kind is Kind.OPEN and len(node.windows) > 1 for node in self._nodes)
-        return in_batch + -(-self._behind // self._widest)
+        kept = in_batch + -(-self._behind // self._widest)
+        if self.allowance is not None:
+            self.allowance.kept += kept - self._kept
+        self._kept = kept
 
     def _request_check(self, node: _Node) -> Window | None:
         """Return the request that checks a difference; a single window is the next one anyway, and is measured by it.
@@ -276,7 +295,7 @@ class Search:
         self._check = None
         if len(node.windows) == 1:
             self._nodes.remove(node)
-        elif not self._permits(first=False):
+        elif self.allowance is not None and not self.allowance.permits():
             self._replace(node, _Node(node.windows, Kind.ONE_BY_ONE))
             return None
         return self._request(node, len(node.windows), checks=True)
@@ -378,8 +397,8 @@ class Search:
 
 def fewest(windows: Sequence[Window], settles: Callable[[Window], bool], *, max_span: timedelta) -> int:
     """Return how many requests a search sends if all windows are empty that may be settled."""
-    search, requests = Search(max_span=max_span, allowance=Allowance(len(windows))), 0
-    search.begin(windows, settles, behind=0)
+    search, requests = Search(max_span=max_span, allowance=Allowance()), 0
+    search.begin(windows, settles, behind=0, considered=len(windows))
     while (window := search.next()) is not None:
         requests += 1
         search.answered(window, _EMPTY)

@@ -27,6 +27,7 @@ from enum import Enum, auto
 from collector.core.finding import settled
 from collector.core.plan import Batch, OrgPlan, SettledSlice
 from collector.core.retry import GiveUp, PartialAnswer, RetryIn, RetryPolicy, backoff_s, decide
+from collector.core.search import Allowance
 from collector.errors import Failure, RefusalReason, Refused, Retriable
 from collector.events import LaneEnded, NotAdditive, RetryScheduled, SliceOutcome
 from collector.fetch.limiter import Limiter
@@ -96,17 +97,20 @@ _SPAN_ATTEMPTS = 3  # it may be too long for the API: shorter ones are tried ins
 _OUTSTANDING_PER_PERMIT = 4  # slices of a steady lane that are requested or wait for a retry
 _FINAL_REFUSALS = frozenset({RefusalReason.IDENTITY, RefusalReason.DUPLICATE, RefusalReason.CALENDAR})
 
+Allowances = dict[Population, Allowance]
 Step = SliceOutcome | RetryScheduled | LaneEnded | NotAdditive
 
 
 class Lane:
     """The state of one org in one run."""
 
-    def __init__(self, org: Org, *, pace: OrgPace, policy: RetryPolicy, outage: Outage) -> None:
+    def __init__(
+        self, org: Org, *, pace: OrgPace, policy: RetryPolicy, outage: Outage, allowances: Allowances | None = None
+    ) -> None:
         self.org = org
         self.outage = outage  # of its host, shared with other lanes
         self.requested_at = float("-inf")  # when its last request was sent
-        self.plan = OrgPlan(org)
+        self.plan = OrgPlan(org, {} if allowances is None else allowances)
         self.mood = Mood.NEW
         self.end: LaneEnded | None = None
         self.leased = False  # whether this process may work on the org now
@@ -124,11 +128,11 @@ class Lane:
         self._failing_since: float | None = None
 
     @classmethod
-    def of(cls, org: Org, limits: Limits, outage: Outage) -> Lane:
-        """Return the lane of an org under these limits, on a host."""
+    def of(cls, org: Org, limits: Limits, outage: Outage, allowances: Allowances | None = None) -> Lane:
+        """Return the lane of an org under these limits, on a host. The searches of all lanes share `allowances`."""
         limiter = Limiter(limits.org_rate.requests, limits.org_rate.period_s)
         pace = OrgPace(limiter, permits=limits.org_concurrency, policy=limits.retry)
-        return cls(org, pace=pace, policy=limits.retry, outage=outage)
+        return cls(org, pace=pace, policy=limits.retry, outage=outage, allowances=allowances)
 
     # -- what others may know of it
 
@@ -403,10 +407,11 @@ class Lane:
 def lanes_of(orgs: Iterable[Org], limits: Limits) -> list[Lane]:
     """Return the lanes of orgs; those on one host share what is known of it."""
     outages: dict[str, Outage] = {}
+    allowances: Allowances = {}
     lanes = []
     for org in orgs:
         outage = outages.setdefault(org.host, Outage(org.host, limits.retry))
-        lanes.append(Lane.of(org, limits, outage))
+        lanes.append(Lane.of(org, limits, outage, allowances))
     return lanes
 
 

@@ -51,12 +51,11 @@ def test_plan_shows_what_a_sparse_backfill_costs_at_least_and_at_most(here: Here
     before = api.stats["total"]["asked"]
 
     told = json.loads(here("plan", "-c", api.config, "--last", "50d", "--sparse", "--json").stdout)
-    shown = here("plan", "-c", api.config, "--last", "50d", "--sparse", env={"COLUMNS": "80"}).stdout
+    shown = here("plan", "-c", api.config, "--last", "50d", "--sparse").stdout
 
     assert told["requests"] < told["slices"] < told["requests_at_most"] <= 1.05 * told["slices"]
     assert all(org["requests"] <= org["slices"] <= org["requests_at_most"] for org in told["orgs"])
     assert f"{told['requests']} to {told['requests_at_most']}" in shown
-    assert max(len(line) for line in shown.splitlines() if not line.startswith("note: ")) <= 80
     assert api.stats["total"]["asked"] == before
     assert timedelta(seconds=told["seconds"]) < timedelta(minutes=2)
 

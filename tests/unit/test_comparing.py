@@ -84,7 +84,7 @@ def run(
         end = search.end
         batch = [window for window in left[:90] if end is None or window.end <= end]
         search.expect(restated(found) if restated else expected)
-        search.begin(batch, known, behind=len(left) - len(batch))
+        search.begin(batch, known, behind=len(left) - len(batch), considered=0)
         while (window := search.next()) is not None:
             found.requested.append(window)
             if window.elapsed == DAY:

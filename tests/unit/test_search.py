@@ -84,7 +84,7 @@ def run(
     while ended < len(windows):
         left = windows[ended:]
         batch = batches(left, search)
-        search.begin(batch, settles, behind=len(left) - len(batch))
+        search.begin(batch, settles, behind=len(left) - len(batch), considered=len(windows))
         while (window := search.next()) is not None:
             found.requested.append(window)
             if window.elapsed == DAY:
@@ -99,8 +99,8 @@ def run(
     return found
 
 
-def sparse(considered: int = len(YEAR)) -> Search:
-    return Search(max_span=MAX_SPAN, allowance=Allowance(considered))
+def sparse() -> Search:
+    return Search(max_span=MAX_SPAN, allowance=Allowance())
 
 
 activity = st.one_of(
@@ -128,7 +128,7 @@ def test_what_is_settled_is_empty_and_each_window_ends_once_whatever_is_not_answ
             return answer
         return draw.choice([None, Answer(org_id="1", org_name="A", users=0, products={}, partial=True)])
 
-    search = sparse(len(windows))
+    search = sparse()
 
     found = run(search, truth, windows, answers=in_part, cut=lambda: draw.random() < share / 5)
 
@@ -140,9 +140,9 @@ def test_what_is_settled_is_empty_and_each_window_ends_once_whatever_is_not_answ
 @settings(deadline=None)
 @given(active=activity, seed=seeds)
 def test_windows_end_in_their_order(active: list[bool], seed: int) -> None:
-    search, windows = sparse(len(active)), YEAR[: len(active)]
+    search, windows = sparse(), YEAR[: len(active)]
     truth, ended = truth_of(active, random.Random(seed)), list[Window]()
-    search.begin(windows, lambda _: True, behind=0)
+    search.begin(windows, lambda _: True, behind=0, considered=len(windows))
 
     while (window := search.next()) is not None:
         ended += [window] if window in windows else []
@@ -204,9 +204,9 @@ def test_what_is_known_is_kept_when_a_batch_is_cut(active: list[bool], seed: int
     truth, windows = truth_of(active, random.Random(seed)), YEAR[: len(active)]
     sent = iter(range(10**6))
 
-    cut = run(sparse(len(windows)), truth, windows, cut=lambda: next(sent) % every == 0)
+    cut = run(sparse(), truth, windows, cut=lambda: next(sent) % every == 0)
 
-    assert cut.requested == run(sparse(len(windows)), truth, windows).requested
+    assert cut.requested == run(sparse(), truth, windows).requested
 
 
 @settings(deadline=None)
@@ -223,7 +223,7 @@ def test_a_first_difference_is_checked_and_none_is_believed_after_a_wrong_one(ac
         first = answer_for(truth, inside)
         return answer if first.is_zero else first
 
-    search, windows = sparse(len(active)), YEAR[: len(active)]
+    search, windows = sparse(), YEAR[: len(active)]
 
     found = run(search, truth, windows, answers=first_half)
 
@@ -233,8 +233,16 @@ def test_a_first_difference_is_checked_and_none_is_believed_after_a_wrong_one(ac
     assert len(found.requested) <= len(windows) * 1.05
 
 
-def other_products(answer: Answer) -> Answer:
-    return Answer(org_id="1", org_name="A", users=answer.users, products={**answer.products, "new": ProductUsage()})
+def test_what_one_search_saves_another_may_use() -> None:
+    """A month is too short to be searched by itself: each request for a span would cost more than 5 %."""
+    month, truth = YEAR[:30], truth_of([number == 20 for number in range(30)], random.Random(0))
+    alone, allowance = run(sparse(), truth, month), Allowance()
+
+    run(Search(max_span=MAX_SPAN, allowance=allowance), {}, YEAR)
+    beside = run(Search(max_span=MAX_SPAN, allowance=allowance), truth, month)
+
+    assert len(beside.requested) < 10 < len(alone.requested) <= 31
+    assert beside.ended == alone.ended == month
 
 
 @pytest.mark.parametrize(

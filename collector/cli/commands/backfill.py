@@ -15,6 +15,7 @@ from collector.cli.commands.options import config_options, output_options, range
 Examples:
   collector backfill --from 2026-01-01 --to 2026-03-31 -o usage/
   collector backfill --org acme --from 2026-06-01 -o usage/  # until now
+  collector backfill --from 2026-04-01 --sparse -o usage/    # mostly idle
   collector plan --from 2026-01-01 --to 2026-03-31           # how long?
 """,
 )
@@ -29,6 +30,9 @@ def backfill(**options: Any) -> int:
     """Collect a past range from every org, oldest first. A second call continues where the first stopped.
 
     A range is widened to whole windows, and cut to the windows that are due.
+
+    With --sparse, windows without usage need no request of their own. Older windows than `trust_zero_for` do: of those,
+    a zero proves nothing.
     """
     from collector.cli import backfill as act  # noqa: PLC0415
 

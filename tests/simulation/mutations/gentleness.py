@@ -15,7 +15,6 @@ from collector.fetch.dispatcher import Dispatcher
 from collector.fetch.lane import Lane, Mood
 from collector.fetch.limits import Limits
 from collector.fetch.org_pace import OrgPace
-from collector.fetch.outage import Outage
 from collector.fetch.slice_fetch import SliceFetch
 from collector.model import Org
 from tests.simulation.mutations.mutation import Mutation, Patch, nothing
@@ -70,8 +69,8 @@ def _refused_is_asked_on() -> Sequence[Patch]:
 def _concurrency_ignored() -> Sequence[Patch]:
     of = Lane.of
 
-    def mutated(org: Org, limits: Limits, outage: Outage) -> Lane:
-        return of(org, replace(limits, org_concurrency=limits.org_concurrency * 2), outage)
+    def mutated(org: Org, limits: Limits, *shared: Any) -> Lane:
+        return of(org, replace(limits, org_concurrency=limits.org_concurrency * 2), *shared)
 
     return [patch.object(Lane, "of", mutated)]
 
