@@ -6,7 +6,7 @@ import asyncio
 import json
 import random
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -280,14 +280,41 @@ def test_a_run_that_is_stopped_is_continued_by_the_next(tmp_path: Path, seed: in
     assert records == backfill(world(tmp_path / "plain"), SpanApi(usage), sparse=False)
 
 
-def stopped(there: World, run_id: str, *, after_s: float) -> RunResult:
+@pytest.mark.parametrize("seed", range(4))
+def test_a_run_that_a_reload_ends_leaves_the_rest_to_the_next(tmp_path: Path, seed: int) -> None:
+    draw = random.Random(seed)
+    usage = {PEOPLE: in_stretches(draw, 365 * 24), SERVICES: noon_of(draw.sample(DAYS, 20))}
+    api, there = SpanApi(usage), world(tmp_path / "sparse", limits=replace(FAST, org_rate=RateLimit(1, 2.0)))
+    there.api = FakeApi(api.script, latency_s=lambda _org: 3.0)
+
+    result = stopped(there, "reloaded", after_s=draw.uniform(0, 60), reload=True)
+
+    assert result.summary.planned == sum(result.summary.count(state) for state in SliceState) == 730
+    assert result.summary.requests == len(api.requested)
+    assert backfill(there, api) == backfill(world(tmp_path / "plain"), SpanApi(usage), sparse=False)
+
+
+def test_an_api_that_is_down_ends_a_search_as_it_ends_others(tmp_path: Path) -> None:
+    there = world(tmp_path)
+    there.api = FakeApi(lambda _org, _request, _n: status(503))
+
+    result = there.backfill(NOW, "2025-01-01", "2025-12-31", sparse=True)
+
+    assert result.exit_code is ExitCode.INCOMPLETE
+    assert result.summary.count(SliceState.FAILED) + result.summary.count(SliceState.NOT_ASKED) == 730
+    assert result.summary.count(SliceState.FAILED) > 0
+    assert result.summary.requests == len(there.api.asked)
+
+
+def stopped(there: World, run_id: str, *, after_s: float, reload: bool = False) -> RunResult:
     stop = Stop()
     command = Command(
         name="backfill", range_=Between(Moment.parse("2025-01-01"), Moment.parse("2025-12-31")), sparse=True
     )
 
     async def main() -> RunResult:
-        asyncio.get_running_loop().call_later(after_s, stop.request, SIGTERM)
+        end: Callable[[], None] = stop.reload if reload else lambda: stop.request(SIGTERM)
+        asyncio.get_running_loop().call_later(after_s, end)
         return await there.run(command, run_id=run_id, clock=FakeClock(NOW), stop=stop)
 
     return run_virtual(main())

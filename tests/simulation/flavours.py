@@ -194,7 +194,7 @@ def _reconciled(scenario: Scenario, rng: random.Random) -> Scenario:
 def _searched(scenario: Scenario, rng: random.Random) -> Scenario:
     """Long ranges with little usage are backfilled by searches: killed, at low rates, with answers that don't fit."""
     usage = Usage(
-        idle=rng.choice((0.7, 0.9, 0.97)),
+        idle=rng.choice((0.7, 0.9, 0.95)),
         late=rng.choice((0.0, 0.3)),
         late_by=rng.choice((2, 20)) * timedelta(hours=1),
         corrected=rng.choice((0.0, 0.4)),
@@ -205,7 +205,7 @@ def _searched(scenario: Scenario, rng: random.Random) -> Scenario:
     steps = []
     for step in scenario.steps:
         search = replace(
-            _backfill(scenario, step, days=rng.randint(20, 60), force=rng.random() < 0.1),
+            _backfill(scenario, step, days=rng.randint(30, 70), force=rng.random() < 0.1),
             sparse=True,
             delay=rng.choice((0.0, 3.0)),
             endings=tuple(Ending(at=rng.uniform(1, 40), power=rng.random() < 0.3) for _ in range(rng.randint(0, 2))),
@@ -214,9 +214,9 @@ def _searched(scenario: Scenario, rng: random.Random) -> Scenario:
         steps.append(replace(step, launches=(*others, search)))
     begins = scenario.steps[0].begins
     strange = [
-        Episode(fault=fault, begins=begins, ends=begins + rng.uniform(1, 3) * 24 * _HOUR_S, org=None, share=0.2)
-        for fault in (Fault.DOUBLED, Fault.PARTIAL)
-        if rng.random() < 0.6
+        Episode(fault=fault, begins=begins, ends=begins + 24 * _HOUR_S, org=None, share=share, value="first")
+        for fault, share in ((Fault.DOUBLED, 0.5), (Fault.PARTIAL, 0.2))
+        if rng.random() < 0.7
     ]
     return replace(
         scenario,
@@ -224,7 +224,7 @@ def _searched(scenario: Scenario, rng: random.Random) -> Scenario:
         limits=replace(scenario.limits, org_rate=rng.choice((RateLimit(1, 2.0), RateLimit(4, 1.0)))),
         schedule=scenario.schedule | {"settle": "6h", "restate_for": "30d"},
         trust_zero_for=rng.choice((30, 100)) * _DAY,
-        episodes=(*scenario.episodes, *(replace(one, value="first") for one in strange)),
+        episodes=(*strange, *scenario.episodes),
         steps=tuple(steps),
     )
 

@@ -52,7 +52,7 @@ FOUND_BY = {
     "a lost file takes all revisions back": 98,
     "booked before the records are written": 10,
     "another organization's answers are booked": 13,
-    "a search believes a partial answer": 22,
+    "a search believes a partial answer": 297,
     "a search believes a difference that doesn't fit": 172,
 }
 

@@ -233,6 +233,29 @@ def test_a_first_difference_is_checked_and_none_is_believed_after_a_wrong_one(ac
     assert len(found.requested) <= len(windows) * 1.05
 
 
+@settings(deadline=None)
+@given(several=st.lists(st.tuples(activity, seeds), min_size=1, max_size=5), order=st.randoms(use_true_random=False))
+def test_searches_that_share_an_allowance_cost_at_most_5_percent_together(
+    several: list[tuple[list[bool], int]], order: random.Random
+) -> None:
+    allowance, open_, requested = Allowance(), [], 0
+    for active, seed in several:
+        search, windows = Search(max_span=MAX_SPAN, allowance=allowance), YEAR[: len(active)]
+        search.begin(windows, lambda _: True, behind=0, considered=len(windows))
+        open_.append((search, truth_of(active, random.Random(seed))))
+
+    while open_:
+        search, truth = order.choice(open_)
+        if (window := search.next()) is None:
+            open_.remove((search, truth))
+            continue
+        requested += 1
+        search.answered(window, answer_for(truth, window))
+        assert all(window.start not in truth for settled in search.settle() for window in settled.windows)
+
+    assert requested <= 1.05 * sum(len(active) for active, _ in several)
+
+
 def test_what_one_search_saves_another_may_use() -> None:
     """A month is too short to be searched by itself: each request for a span would cost more than 5 %."""
     month, truth = YEAR[:30], truth_of([number == 20 for number in range(30)], random.Random(0))
