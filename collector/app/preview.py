@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from collector.app.calendars import refused_calendars, warn_of_older_calendar
 from collector.app.command import ages_of, sparse_of
@@ -15,7 +15,7 @@ from collector.core.coverage import Coverage
 from collector.core.grid import Grids
 from collector.core.plan import needed
 from collector.core.ranges import Range
-from collector.core.search import Allowance, fewest
+from collector.core.search_cost import Costs, cost
 from collector.core.wanted import BackfillWanted, CollectWanted, Wanted
 from collector.errors import Refused
 from collector.ledger import Organization, Readable
@@ -26,14 +26,13 @@ from collector.model import Org, Population, Slice, Window
 class OrgPreview:
     """What would be fetched of one org: so many slices, in windows between two instants; nothing if it is refused.
 
-    A sparse backfill sends at least and at most so many requests; others one for each slice.
+    `costs` says of each population how many requests a search may save.
     """
 
     org: Org
     windows: int
     slices: int
-    least: int = 0
-    most: int = 0
+    costs: Costs = field(default_factory=dict)
     first: datetime | None = None
     end: datetime | None = None
     refused: Refused | None = None
@@ -64,14 +63,12 @@ def preview(
         coverage = ledger.coverage(row.key, span) if row and span else {}
         windows = grids.of(org).windows(span) if span else ()
         slices = list(needed(org, windows, coverage, wanted.needs))
-        least, most = _requests(wanted, slices, coverage)
         previews.append(
             OrgPreview(
                 org=org,
                 windows=len({slice_.window.start for slice_ in slices}),
                 slices=len(slices),
-                least=least,
-                most=most,
+                costs=_costs(wanted, slices, coverage),
                 first=min((slice_.window.start for slice_ in slices), default=None),
                 end=max((slice_.window.end for slice_ in slices), default=None),
             )
@@ -79,23 +76,23 @@ def preview(
     return previews
 
 
-def _requests(wanted: Wanted, slices: Sequence[Slice], coverage: Coverage) -> tuple[int, int]:
-    """Return how many requests slices take at least and at most, but for retries."""
-    if not isinstance(wanted, BackfillWanted) or wanted.sparse is None:
-        return len(slices), len(slices)
+def _costs(wanted: Wanted, slices: Sequence[Slice], coverage: Coverage) -> Costs:
+    sparse = wanted.sparse if isinstance(wanted, BackfillWanted) else None
     windows: dict[Population, list[Window]] = defaultdict(list)
-    settled: set[tuple[Population, datetime]] = set()
+    settled: dict[Population, set[datetime]] = defaultdict(set)
     for one in slices:
-        key = (one.population, one.window.start)
         windows[one.population].append(one.window)
-        if wanted.settles(one.org, one.window, coverage.get(key)):
-            settled.add(key)
-    least = most = 0
-    for population, of in windows.items():
-        may_be_settled = {start for name, start in settled if name is population}
-        least += fewest(of, lambda window: window.start in may_be_settled, max_span=wanted.sparse.max_span)  # noqa: B023
-        most += Allowance(len(of)).most if may_be_settled else len(of)
-    return least, most
+        known = coverage.get((one.population, one.window.start))
+        if isinstance(wanted, BackfillWanted) and wanted.settles(one.org, one.window, known):
+            settled[one.population].add(one.window.start)
+    return {
+        population: cost(
+            of,
+            lambda window, starts=settled[population]: window.start in starts,  # type: ignore[misc]
+            max_span=sparse.max_span if sparse else timedelta(0),
+        )
+        for population, of in windows.items()
+    }
 
 
 def _wanted(

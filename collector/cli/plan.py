@@ -24,6 +24,7 @@ from collector.cli.context import Context, open_context, read_range
 from collector.cli.tables import add_name, new_table
 from collector.core.estimate import Estimate, estimate
 from collector.core.ranges import Last, Moment, Range
+from collector.core.search_cost import Bounds, Requests
 from collector.core.visible import visible
 from collector.ledger import NoLedger
 
@@ -41,16 +42,17 @@ def plan(
         raise click.UsageError("--sparse is about a backfill, which needs a range: --from 2026-01-01, or --last 90d")
     previews, notes = _preview(context, range_, sparse=sparse)
     limits = limits_of(context.config.settings)
+    requests = Requests.of([one.costs for one in previews])
     whole = estimate(
-        [one.least for one in previews],
+        [one.least for one in requests.orgs],
         rate=(limits.rate.requests, limits.rate.period_s),
         org_rate=(limits.org_rate.requests, limits.org_rate.period_s),
     )
     if as_json:
-        click.echo(visible(orjson.dumps(_as_json(previews, notes, whole), option=orjson.OPT_INDENT_2)))
+        click.echo(visible(orjson.dumps(_as_json(previews, notes, whole, requests), option=orjson.OPT_INDENT_2)))
         return
     console = stdout_console()
-    console.print(_table(console, previews, whole))
+    console.print(_table(console, previews, whole, requests))
     for one in previews:
         if one.refused:
             console.print(Text(f"refused: {one.org.name}: {printable(one.refused.message, 1000)}", style="red"))
@@ -81,8 +83,9 @@ def _preview(context: Context, range_: Range | None, *, sparse: bool) -> tuple[l
     return previews, notes
 
 
-def _as_json(previews: Sequence[OrgPreview], notes: Sequence[RangeNote], whole: Estimate) -> dict[str, Any]:
-    slices, least, most = (sum(getattr(one, name) for one in previews) for name in ("slices", "least", "most"))
+def _as_json(
+    previews: Sequence[OrgPreview], notes: Sequence[RangeNote], whole: Estimate, requests: Requests
+) -> dict[str, Any]:
     orgs = [
         {
             "org": one.org.name,
@@ -92,24 +95,24 @@ def _as_json(previews: Sequence[OrgPreview], notes: Sequence[RangeNote], whole: 
             "windows": one.windows,
             "populations": [p.value for p in one.org.populations],
             "slices": one.slices,
-            "requests": one.least,
-            "requests_at_most": one.most,
+            "requests": of_org.least,
+            "requests_at_most": of_org.most,
             "seconds": round(seconds, 1),
             "refused": one.refused and one.refused.message,
         }
-        for one, seconds in zip(previews, whole.org_seconds, strict=True)
+        for one, of_org, seconds in zip(previews, requests.orgs, whole.org_seconds, strict=True)
     ]
     return {
-        "slices": slices,
-        "requests": least,
-        "requests_at_most": most,
+        "slices": sum(one.slices for one in previews),
+        "requests": requests.all.least,
+        "requests_at_most": requests.all.most,
         "seconds": round(whole.seconds, 1),
         "orgs": orgs,
         "notes": [note.text for note in notes],
     }
 
 
-def _table(console: Console, previews: Sequence[OrgPreview], whole: Estimate) -> Table:
+def _table(console: Console, previews: Sequence[OrgPreview], whole: Estimate, requests: Requests) -> Table:
     """Return one row per org that has anything to fetch, those with most requests first."""
     table = new_table(console, "What would be fetched")
     add_name(table, "org")
@@ -119,30 +122,26 @@ def _table(console: Console, previews: Sequence[OrgPreview], whole: Estimate) ->
     for name in ("windows", "requests", "min. time")[0 if console.width >= _WIDE else 1 :]:
         table.add_column(name, justify="right", no_wrap=True)
     blank = [""] * (len(table.columns) - 3)
-    rows = sorted(zip(previews, whole.org_seconds, strict=True), key=lambda row: -row[0].slices)
+    rows = sorted(zip(previews, requests.orgs, whole.org_seconds, strict=True), key=lambda row: -row[0].slices)
     shown = [row for row in rows if row[0].slices][:_ROWS]
-    for one, seconds in shown:
+    for one, of_org, seconds in shown:
         windows = [count(one.windows, one.org.granularity.value)] * (len(blank) - 2)
         table.add_row(
             Text(printable(one.org.name)),
             one.org.zone.name,
             *_ends(one),
             *windows,
-            _requests(one.least, one.most),
-            _time(one.least, seconds),
+            str(of_org),
+            _time(of_org.least, seconds),
         )
     if rest := rows[len(shown) :]:
-        slices, most = (sum(getattr(one, name) for one, _ in rest) for name in ("least", "most"))
+        slices = sum(one.slices for one, _, _ in rest)
+        least, most = (sum(getattr(of_org, name) for _, of_org, _ in rest) for name in ("least", "most"))
         what = f"{count(len(rest), 'more org' if shown else 'org')}{'' if slices else ': nothing to fetch'}"
-        table.add_row(Text(what, style="dim"), *blank, _requests(slices, most), "")
+        table.add_row(Text(what, style="dim"), *blank, str(Bounds(least=least, most=most)), "")
     table.add_section()
-    total, most = (sum(getattr(one, name) for one in previews) for name in ("least", "most"))
-    table.add_row("all", *blank, _requests(total, most), _time(total, whole.seconds))
+    table.add_row("all", *blank, str(requests.all), _time(requests.all.least, whole.seconds))
     return table
-
-
-def _requests(least: int, most: int) -> str:
-    return str(least) if least == most else f"{least} to {most}"
 
 
 def _time(slices: int, seconds: float) -> str:

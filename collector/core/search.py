@@ -34,7 +34,7 @@ from enum import Enum, auto
 from collector.core.totals import Totals, difference, only_counts, totals_of
 from collector.model import Answer, Window
 
-_SHARE = 20  # one request more for so many windows
+WINDOWS_PER_SPAN = 20  # one request more for so many windows
 
 
 @dataclass(slots=True)
@@ -52,12 +52,7 @@ class Allowance:
 
     def permits(self, *, kept: int = 0) -> bool:
         """Return whether one more request for a span is affordable, and `kept` more behind it."""
-        return (self.extra - self.saved + 1 + kept) * _SHARE <= self.considered
-
-    @property
-    def most(self) -> int:
-        """How many requests there are at most for the windows, but for retries."""
-        return self.considered + self.considered // _SHARE
+        return (self.extra - self.saved + 1 + kept) * WINDOWS_PER_SPAN <= self.considered
 
 
 class Kind(Enum):
@@ -393,17 +388,3 @@ class Search:
             self._used = found.kind is Kind.DIFFERS
             return
         self._nodes.append(found)
-
-
-def fewest(windows: Sequence[Window], settles: Callable[[Window], bool], *, max_span: timedelta) -> int:
-    """Return how many requests a search sends if all windows are empty that may be settled."""
-    search, requests = Search(max_span=max_span, allowance=Allowance()), 0
-    search.begin(windows, settles, behind=0, considered=len(windows))
-    while (window := search.next()) is not None:
-        requests += 1
-        search.answered(window, _EMPTY)
-        search.settle()
-    return requests
-
-
-_EMPTY = Answer(org_id="", org_name="", users=0, products={})
