@@ -24,6 +24,7 @@ class SliceOutcome:
     failure: Failure | None
     requests: int
     restates: Named | None = None  # the records stay as they are, but for names and labels
+    as_before: bool = False  # what the ledger has of it stays: it was compared, and nothing is written
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,6 +29,7 @@ from collector.core.ledger_entries import (
 )
 from collector.core.outputs import KnownOutputs, Output
 from collector.core.response import Reply
+from collector.core.totals import Totals
 from collector.errors import Failure
 from collector.model import ApiRequest, Org, Population, Record, Window
 
@@ -230,6 +231,13 @@ class Ledger(Protocol):
 
     def accounts(self, key: int, span: Window) -> Accounts:
         """Return what is known of all slices of an org that start within a span, without their numbers."""
+        ...
+
+    def emitted(self, key: int, population: Population, span: Window) -> Mapping[datetime, Totals | None]:
+        """Return the totals that were last emitted for the slices that start within a span, by their starts.
+
+        None: not all of a slice's numbers are known. Slices without an emission are left out.
+        """
         ...
 
     def rows(self, slices: Sequence[SliceKey]) -> Mapping[SliceKey, SliceRow]:

@@ -131,6 +131,8 @@ def _log_outcome(outcome: SliceOutcome) -> None:
     match outcome:
         case SliceOutcome(state=SliceState.COMPLETE):
             log.debug("slice.complete", asked=outcome.requests, **_names(outcome.slice))
+        case SliceOutcome(as_before=True):  # what the run came to is said once, for all of them
+            log.debug("slice.not_compared", reason=outcome.failure and outcome.failure.code, **_names(outcome.slice))
         case SliceOutcome(failure=Rejected(code="stopped")):  # LaneEnded logs one line for all of them
             log.debug("slice.stopped", asked=outcome.requests, **_names(outcome.slice))
         case _:

@@ -9,7 +9,7 @@ from collector.app.scope import EVERYTHING, Scope
 from collector.config import LoadedConfig, Settings
 from collector.config.sections import Schedule
 from collector.core.coverage import Ages
-from collector.core.ledger_entries import RELABEL
+from collector.core.ledger_entries import RECONCILE, RELABEL
 from collector.core.ranges import Range
 from collector.core.wanted import Sparse
 from collector.core.windows import Calendar, start_of_date
@@ -43,6 +43,11 @@ class Command:
     def restates(self) -> bool:
         """Whether it fetches nothing, and emits what the ledger has once more."""
         return self.name == RELABEL
+
+    @property
+    def compares(self) -> bool:
+        """Whether it compares what the ledger has with the API's totals, and fetches what differs."""
+        return self.name == RECONCILE
 
     @property
     def label(self) -> str:

@@ -30,7 +30,7 @@ from collector.core.identities import Identities
 from collector.core.ledger_entries import CalendarChanged, RemovedOrg, Standing
 from collector.core.naming import naming
 from collector.core.ranges import Last
-from collector.core.wanted import BackfillWanted, CollectWanted, RelabelWanted, Wanted
+from collector.core.wanted import BackfillWanted, CollectWanted, ReconcileWanted, RelabelWanted, Wanted
 from collector.deliver.adoption import adopt
 from collector.deliver.recovery import Recovered, log_awaited, recover
 from collector.deliver.unlisted import unlisted
@@ -179,6 +179,15 @@ def wanted(
     if command.restates:
         return RelabelWanted(
             now=now, settle=schedule.settle, range_=range_, since=since, namings=_namings(orgs, standings)
+        )
+    if command.compares:
+        return ReconcileWanted(
+            now=now,
+            settle=schedule.settle,
+            range_=range_,
+            since=since,
+            max_span=settings.api.max_span,
+            trust_zero_for=settings.trust_zero_for,
         )
     backfill = BackfillWanted(
         now=now,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from collector.cli.retries import Retries
 from collector.core.exit_codes import ExitCode
 from collector.core.ranges import Moment
 from collector.events import all_of
+from collector.run.manifest import RunResult
 from collector.service.push import leaving_metrics
 
 log = structlog.get_logger("collector")
@@ -60,8 +62,10 @@ def _recover(context: Context, directories: tuple[Path, ...], lost: tuple[str, .
     return ExitCode.OK if done else ExitCode.INCOMPLETE
 
 
-def run_and_show(context: Context, command: Command, *, progress: str) -> int:
-    """Run a command with notes, progress, metrics and summary; return the exit code."""
+def run_and_show(
+    context: Context, command: Command, *, progress: str, show: Callable[[RunResult], None] = lambda _: None
+) -> int:
+    """Run a command with notes, progress, metrics and summary; return the exit code. First `show` its result."""
     refuse_file_as_output(context.config.settings)
     orgs = context.scope.of(context.config.orgs)
     if command.range_:
@@ -73,5 +77,6 @@ def run_and_show(context: Context, command: Command, *, progress: str) -> int:
         listener = all_of(EventLog(retries=is_json), retries.note, leaving.note)
         with shown_progress(mode=progress, quiet=context.quiet, watch=listener) as watch:
             leaving.result = result = asyncio.run(run_command(context.config, command, watch=watch))
+    show(result)
     show_result(result, context, retries=retries)
     return int(result.exit_code)

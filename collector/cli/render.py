@@ -159,7 +159,7 @@ def _effort(result: RunResult) -> str:
 
 
 def _closing(result: RunResult) -> str:
-    meaning = result.why_idle if result.had_nothing_due else result.exit_code.meaning
+    meaning = result.why_idle if result.had_nothing_due else result.meaning
     lines = [f"exit {int(result.exit_code)}: {meaning} ({_effort(result)})"]
     if inferred := result.summary.inferred:
         lines.append(f"{count(inferred, 'slice')} inferred to be empty, by requests for longer spans")

@@ -176,6 +176,18 @@ class State(Section):
     password_file: FilePath | None = key(None, "file with the password for PostgreSQL; read at every connection")
 
 
+class Reconcile(Section):
+    """When `serve` compares what was collected with the API's own totals; null: never."""
+
+    cron: Cron | None = key("40 4 * * 0", "minute hour day month weekday, in schedule.timezone; null: never")
+    last: PositiveDays = key("90d", "the windows that ended within this time are compared")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nothing_is_defaults(cls, value: object) -> object:
+        return {"cron": None} if value is None else value
+
+
 class Schedule(Section):
     """When `serve` collects, and what is fetched again."""
 
@@ -190,6 +202,9 @@ class Schedule(Section):
     repair_for: Days = key("30d", "age up to which partial and failed slices are fetched again")
     catch_up: Days = key("35d", "how far back a run fills gaps")
     restate_for: Days = key("30d", "age up to which numbers that became smaller are emitted")
+    reconcile: Reconcile = Field(
+        default_factory=Reconcile, description="when `serve` reconciles, and what; null: never"
+    )
 
 
 class Service(Section):

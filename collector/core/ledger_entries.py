@@ -16,6 +16,7 @@ from collector.core.emission import Emission
 from collector.errors import Refused
 from collector.model import Org, Population, SliceState, Window
 
+RECONCILE = "reconcile"  # the command that compares what was collected with the API's totals
 RELABEL = "relabel"  # the command whose runs fetch nothing: they emit what the ledger has once more
 
 

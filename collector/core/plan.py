@@ -13,8 +13,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from collector.core.comparing import Compared, Comparing
 from collector.core.coverage import Coverage, Known
 from collector.core.search import Allowance, Search
+from collector.core.totals import Totals
 from collector.core.windows import merge
 from collector.errors import Failure
 from collector.model import Answer, Org, Population, Slice, Span, Window
@@ -59,11 +61,35 @@ class Rest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """What was collected of the slices that a search may settle, and for which windows a zero is not to be trusted."""
+
+    collected: Mapping[Population, Mapping[datetime, Totals]]
+    may_be_deleted: Callable[[Window], bool]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettledSlice:
+    """A slice that needs no request: empty by an answer; or as it was collected, or unknown for a reason."""
+
+    slice: Slice
+    by: Answer | None = None
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Searched:
     """Which slices a search may settle, by population and start, and how long a span may be."""
 
     max_span: timedelta
     starts: Collection[tuple[Population, datetime]] = ()
+    expected: Expected | None = None  # None: nothing is, as in a sparse backfill
+
+    def new_search(self, allowance: Allowance) -> Search:
+        """Return a search of a population that knows nothing yet. A comparison has a bound of its own."""
+        if self.expected is None:
+            return Search(max_span=self.max_span, allowance=allowance)
+        return Comparing(max_span=self.max_span, may_be_deleted=self.expected.may_be_deleted)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,8 +276,13 @@ class OrgPlan:
         self._last, self._before_last = first, self.after
         return self._pop(population)
 
+    @property
+    def compares(self) -> bool:
+        """Whether each answer decides what is requested next, so that it is waited for, with retries."""
+        return any(isinstance(search, Comparing) for search in self.searches.values())
+
     def answered(self, slice_: Slice, answer: Answer | None) -> bool:
-        """Take the answer to the first request for a slice or a span; None if there was none.
+        """Take the answer to a request for a slice or a span; None if there was none.
 
         Return whether it shows that totals don't add up here.
         """
@@ -262,12 +293,21 @@ class OrgPlan:
         search.answered(slice_.window, answer)
         return was_additive and not search.additive
 
-    def settle(self) -> list[tuple[Slice, Answer]]:
-        """Issue the slices that are settled, each with the answer that proves it: they need no request."""
+    def compared(self, population: Population) -> Sequence[Compared]:
+        """Return what the spans of a population came to, if they were compared."""
+        search = self.searches.get(population)
+        return search.compared if isinstance(search, Comparing) else ()
+
+    def settle(self) -> list[SettledSlice]:
+        """Issue the slices that need no request: those that are settled, and those that a comparison gives up."""
         settled = []
         for population, search in self.searches.items():
+            compares = isinstance(search, Comparing)
+            for given_up in search.take_given_up() if isinstance(search, Comparing) else ():
+                settled += [SettledSlice(slice=self._pop(population), failure=given_up.why) for _ in given_up.windows]
             for one in search.settle():
-                settled += [(self._pop(population), one.by) for _ in one.windows]
+                by = None if compares else one.by
+                settled += [SettledSlice(slice=self._pop(population), by=by) for _ in one.windows]
         return settled
 
     def first_of(self, span: Span) -> Slice:
@@ -350,7 +390,9 @@ class OrgPlan:
         considered = self.planned_with(batch)
         for population, slices in self._batch.items():
             allowance = self.allowances.setdefault(population, Allowance())
-            search = self.searches.setdefault(population, Search(max_span=searched.max_span, allowance=allowance))
+            search = self.searches.setdefault(population, searched.new_search(allowance))
+            if isinstance(search, Comparing) and searched.expected is not None:
+                search.expect(searched.expected.collected.get(population, {}))
             starts = {start for of, start in searched.starts if of is population}
             search.begin(
                 [slice_.window for slice_ in reversed(slices)],

@@ -11,10 +11,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from collector.core.anomalies import Anomalies, Anomaly
+from collector.core.comparing import Compared
+from collector.core.comparison import Comparison
 from collector.core.exit_codes import ExitCode
+from collector.core.extent import Extent
 from collector.core.org_coverage import CoverageState
-from collector.core.plan import SPANS_KEPT
-from collector.core.windows import merge
 from collector.errors import REFUSED_CODES
 from collector.model import Org, Population, Slice, SliceState, Window
 
@@ -23,22 +24,6 @@ _IN_DOUBT = (
     "in doubt: an earlier run fetched these slices, and its process died before it sealed the file {}, which is in a "
     "directory that this run doesn't see or can't write to. `collector status` says what to do"
 )
-
-
-@dataclass(slots=True, kw_only=True)
-class Extent:
-    """How many slices of one population, and where in time."""
-
-    slices: int = 0
-    spans: list[Window] = field(default_factory=list)
-    more_spans: bool = False
-
-    def add(self, *windows: Window, slices: int = 1) -> None:
-        """Count slices, keeping where in time they lie as few spans, up to a bound."""
-        self.slices += slices
-        spans = merge([*self.spans, *windows])
-        self.more_spans = self.more_spans or len(spans) > SPANS_KEPT
-        self.spans = spans[:SPANS_KEPT]
 
 
 @dataclass(slots=True)
@@ -86,6 +71,7 @@ class PopulationSummary:
     requests: int = 0
     tally: Tally = field(default_factory=Tally)
     in_doubt: Cause | None = None  # slices that were not planned: an earlier run fetched them
+    comparison: Comparison | None = None  # of a run that compares
     _marked: Tally | None = None  # None: nothing was counted
 
     def end(self, state: SliceState, window: Window, *, why: tuple[str, str] | None, records: int) -> None:
@@ -117,6 +103,11 @@ class PopulationSummary:
         if self.in_doubt is None:
             self.in_doubt = Cause(CoverageState.IN_DOUBT, "awaited", _IN_DOUBT.format(file))
         self.in_doubt.add(window)
+
+    def compare(self, one: Compared) -> None:
+        """Add what the API says of a span of windows."""
+        if self.comparison is not None:
+            self.comparison.add(one.windows, api=one.api, collected=one.collected)
 
     def mark(self) -> None:
         """Remember the present tally."""
@@ -210,11 +201,13 @@ class RunSummary:
     orgs: dict[str, OrgSummary] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, orgs: Iterable[Org]) -> RunSummary:
-        """Begin with these orgs, of which nothing is planned yet."""
+    def of(cls, orgs: Iterable[Org], *, compares: bool = False) -> RunSummary:
+        """Begin with these orgs, of which nothing is planned yet, and nothing compared."""
         summary = cls()
         for org in orgs:
             summary.org(org)
+        for population in summary._populations() if compares else ():
+            population.comparison = Comparison()
         return summary
 
     def org(self, org: Org) -> OrgSummary:
@@ -296,4 +289,6 @@ class RunSummary:
         if any(org.refused for org in self.orgs.values()):
             return ExitCode.REFUSED
         is_complete = self.count(SliceState.COMPLETE) == self.planned and not self.in_doubt
-        return ExitCode.OK if is_complete else ExitCode.INCOMPLETE
+        compared = [population.comparison for population in self._populations() if population.comparison is not None]
+        is_same = not any(one.differs or one.left_out for one in compared)
+        return ExitCode.OK if is_complete and is_same else ExitCode.INCOMPLETE

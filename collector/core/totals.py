@@ -15,9 +15,12 @@ Totals = Mapping[Metric, int | float]
 
 def totals_of(answer: Answer) -> dict[Metric, int | float]:
     """Return each number of an answer. Texts, flags and lists, which new metrics may be, are left out."""
-    return {
-        (product, *path): number for product, usage in answer.products.items() for path, number in _numbers_of(usage)
-    }
+    return totals_of_products(answer.products)
+
+
+def totals_of_products(products: Mapping[str, ProductUsage]) -> dict[Metric, int | float]:
+    """Return each number of the usage of products."""
+    return {(product, *path): number for product, usage in products.items() for path, number in _numbers_of(usage)}
 
 
 def only_counts(answer: Answer) -> bool:

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from collector.core.coverage import Ages, Known, to_backfill, to_collect, to_relabel
+from collector.core.coverage import Ages, Known, by_wrong_clock, to_backfill, to_collect, to_relabel
 from collector.core.plan import Needs, Searching
-from collector.core.ranges import Range, select
+from collector.core.ranges import Between, Range, select
 from collector.core.windows import Calendar, merge, start_of_date
 from collector.model import Org, Population, SliceState, Window
 
@@ -46,11 +46,7 @@ class CollectWanted:
 
     def needs(self, org: Org, window: Window, known: Known | None) -> bool:
         """Return whether a window needs fetching, given its coverage in the ledger."""
-        since = self.since[org.name]
-        wanted = window.start >= since.wanted_from or any(
-            span.start <= window.start < span.end for span in since.ranges
-        )
-        return wanted and to_collect(window, known, self.ages, now=self.now)
+        return _is_wanted(self.since[org.name], window) and to_collect(window, known, self.ages, now=self.now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,19 +79,11 @@ class BackfillWanted:
 
     def span(self, org: Org) -> Window | None:
         """Return the span of whole windows that the command considers; None if there is none."""
-        span, began = self._selected(org), self.since[org.name].calendar_since
-        if span is None or began is None or began <= span.start:
-            return span
-        return Window(began, span.end) if began < span.end else None
+        return _selected(self, org)
 
     def before_calendar(self, org: Org) -> Window | None:
         """Return the part of the range that is older than the org's present calendar; None if there is none."""
-        span, began = self._selected(org), self.since[org.name].calendar_since
-        return Window(span.start, min(began, span.end)) if span and began and span.start < began else None
-
-    def _selected(self, org: Org) -> Window | None:
-        calendar = Calendar(org.zone, org.granularity)
-        return select(self.range_, calendar, now=self.now, settle=self.settle, since=org.since).span
+        return _before_calendar(self, org)
 
     def needs(self, org: Org, window: Window, known: Known | None) -> bool:
         """Return whether a window needs fetching, given its coverage in the ledger."""
@@ -129,7 +117,76 @@ class RelabelWanted:
         return org.name in self.namings and to_relabel(known, self.namings[org.name])
 
 
-Wanted = CollectWanted | BackfillWanted | RelabelWanted
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReconcileWanted:
+    """What a `reconcile` compares: the complete windows of its range, whatever their age."""
+
+    now: datetime
+    settle: timedelta
+    range_: Range
+    since: dict[str, Since]
+    max_span: timedelta
+    trust_zero_for: timedelta
+
+    def span(self, org: Org) -> Window | None:
+        """Return the span of whole windows that the command considers; None if there is none."""
+        return _selected(self, org)
+
+    def before_calendar(self, org: Org) -> Window | None:
+        """Return the part of the range that is older than the org's present calendar; None if there is none."""
+        return _before_calendar(self, org)
+
+    def needs(self, org: Org, window: Window, known: Known | None) -> bool:
+        """Return whether a window is compared: only complete ones have all of their numbers."""
+        del org, window
+        return known is not None and known.state is SliceState.COMPLETE and not by_wrong_clock(known, now=self.now)
+
+    def is_wanted(self, org: Org, window: Window) -> bool:
+        """Return whether the ledger should have a window."""
+        return _is_wanted(self.since[org.name], window)
+
+    @property
+    def is_about_range(self) -> bool:
+        """Whether a person named the first day: then windows that were never wanted are missed, too."""
+        return isinstance(self.range_, Between)
+
+    def before_since(self, org: Org) -> Window | None:
+        """Return the part of a person's range that is older than the org's `since`; None if there is none."""
+        calendar = Calendar(org.zone, org.granularity)
+        whole = select(self.range_, calendar, now=self.now, settle=self.settle).span
+        if whole is None or org.since is None or not self.is_about_range:
+            return None
+        since = calendar.ceil(start_of_date(org.since, org.zone))
+        return Window(whole.start, min(since, whole.end)) if whole.start < since else None
+
+    def may_be_deleted(self, window: Window) -> bool:
+        """Return whether a zero for a window may be data that the API has deleted."""
+        return self.now - window.end > self.trust_zero_for
+
+
+Wanted = CollectWanted | BackfillWanted | RelabelWanted | ReconcileWanted
+
+
+def _is_wanted(since: Since, window: Window) -> bool:
+    return window.start >= since.wanted_from or any(span.start <= window.start < span.end for span in since.ranges)
+
+
+def _selected(wanted: BackfillWanted | ReconcileWanted, org: Org) -> Window | None:
+    """Return the part of a range that the org's present calendar has."""
+    span, began = _in_range(wanted, org), wanted.since[org.name].calendar_since
+    if span is None or began is None or began <= span.start:
+        return span
+    return Window(began, span.end) if began < span.end else None
+
+
+def _before_calendar(wanted: BackfillWanted | ReconcileWanted, org: Org) -> Window | None:
+    span, began = _in_range(wanted, org), wanted.since[org.name].calendar_since
+    return Window(span.start, min(began, span.end)) if span and began and span.start < began else None
+
+
+def _in_range(wanted: BackfillWanted | ReconcileWanted, org: Org) -> Window | None:
+    calendar = Calendar(org.zone, org.granularity)
+    return select(wanted.range_, calendar, now=wanted.now, settle=wanted.settle, since=org.since).span
 
 
 def needs_at(wanted: Wanted, now: datetime) -> Needs:
@@ -139,6 +196,8 @@ def needs_at(wanted: Wanted, now: datetime) -> Needs:
 
 def searching_at(wanted: Wanted, now: datetime, ends: Mapping[Population, datetime | None]) -> Searching | None:
     """Return what searches may settle later in the run, if they may settle anything; `ends` is what they know."""
+    if isinstance(wanted, ReconcileWanted):
+        return Searching(settles=lambda *_: True, max_span=wanted.max_span, ends=ends)
     if not isinstance(wanted, BackfillWanted) or wanted.sparse is None:
         return None
     settles = replace(wanted, now=max(wanted.now, now)).settles

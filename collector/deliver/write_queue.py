@@ -154,3 +154,5 @@ class WriteQueue:
         if outcome.finding is not None and outcome.finding.inferred:
             population.infer()
         population.flag(outcome.slice.window, commit.flags, restated=commit.restated)
+        if population.comparison is not None:
+            population.comparison.committed(outcome.slice.window, restated=commit.restated, kept=commit.kept)

@@ -62,7 +62,9 @@ class Writer:
 
     def write(self, outcomes: Sequence[SliceOutcome]) -> list[SliceCommitted]:
         """Write and commit the ends of slices. Raises OutputError or LedgerError; then none of them is committed."""
-        outcomes = sorted(outcomes, key=lambda one: one.slice.window.start)  # each is compared with earlier windows
+        before = [outcome for outcome in outcomes if outcome.as_before]
+        outcomes = [outcome for outcome in outcomes if not outcome.as_before]
+        outcomes.sort(key=lambda one: one.slice.window.start)  # each is compared with earlier windows
         keys = [self._slice_key(outcome) for outcome in outcomes]
         rows = self._ledger.rows(_with_twins(outcomes, keys))
         found = [self._normalise(outcome, key, rows) for outcome, key in zip(outcomes, keys, strict=True)]
@@ -74,8 +76,9 @@ class Writer:
             else self._commit(outcome, key, one, rows.get(key))
             for outcome, key, one in zip(outcomes, keys, found, strict=True)
         ]
-        self._ledger.commit(commits, self._position(), self._uses(outcomes))
-        return [_committed(outcome, one) for outcome, one in zip(outcomes, found, strict=True)]
+        self._ledger.commit(commits, self._position(), self._uses([*before, *outcomes]))
+        ended = zip([*before, *outcomes], [*[None] * len(before), *found], strict=True)
+        return [_committed(outcome, one) for outcome, one in ended]
 
     @property
     def full(self) -> bool:
@@ -213,7 +216,7 @@ class Writer:
             if isinstance(outcome.failure, Refused):
                 self._refused.add(org.name)
                 refused[org.name] = CredentialUse(org=org, at=now, refused=outcome.failure)
-            elif outcome.finding is not None and org.name not in self._refused:
+            elif _is_answered(outcome) and org.name not in self._refused:
                 answered[org.name] = CredentialUse(org=org, at=now)
         return [*answered.values(), *refused.values()]
 
@@ -242,6 +245,11 @@ class Writer:
             now = self._last_at + _TICK
         self._last_at = now
         return now
+
+
+def _is_answered(outcome: SliceOutcome) -> bool:
+    """Return whether an answer of the API brought it about."""
+    return outcome.finding is not None or (outcome.as_before and outcome.state is SliceState.COMPLETE)
 
 
 def _committed(outcome: SliceOutcome, found: Normalised | None) -> SliceCommitted:

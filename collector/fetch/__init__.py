@@ -10,13 +10,14 @@ with the plan. All decisions are synchronous methods that get `now`; only the di
 """
 
 from collector.fetch.backlog import Backlog
-from collector.fetch.dispatcher import RELOADED, STOPPED, Batches, Dispatcher
+from collector.fetch.dispatcher import GAVE_WAY, RELOADED, STOPPED, Batches, Dispatcher
 from collector.fetch.hosts import CLOCK
 from collector.fetch.lane import Lane, lanes_of
 from collector.fetch.limits import Limits, RateLimit
 
 __all__ = [
     "CLOCK",
+    "GAVE_WAY",
     "RELOADED",
     "STOPPED",
     "Backlog",

@@ -30,6 +30,9 @@ from collector.ports import Clock, Transport
 RELOADED = Rejected(
     code="reloaded", message="the config changed during the run: the next run continues with the new config"
 )
+GAVE_WAY = Rejected(
+    code="gave_way", message="a run that was due went first: what is left here is compared again after it"
+)
 STOPPED = Rejected(code="stopped", message="the run was stopped before this was fetched")
 
 Batches = asyncio.Queue[Batch | Abandoned]

@@ -25,7 +25,7 @@ from dataclasses import replace
 from enum import Enum, auto
 
 from collector.core.finding import settled
-from collector.core.plan import Batch, OrgPlan
+from collector.core.plan import Batch, OrgPlan, SettledSlice
 from collector.core.retry import GiveUp, PartialAnswer, RetryIn, RetryPolicy, backoff_s, decide
 from collector.core.search import Allowance
 from collector.errors import Failure, RefusalReason, Refused, Retriable
@@ -276,7 +276,7 @@ class Lane:
     ) -> list[Step]:
         """Return what follows from a result for the slice or span that was requested."""
         reason = _reason_to_retry(result)
-        if reason is None or (isinstance(result, Answer) and isinstance(fetch.slice, Span)):
+        if reason is None or (isinstance(result, Answer) and isinstance(fetch.slice, Span) and not self.plan.compares):
             return self._end(fetch, SliceState.COMPLETE, result)
         if self.end is not None:
             return self._end(fetch, self._state_of_begun())
@@ -318,8 +318,11 @@ class Lane:
     # -- what follows from a result
 
     def _search(self, fetch: SliceFetch, result: Answer | Failure) -> list[Step]:
-        """Let a search of the plan go on with the first result for a slice: its retries may take long."""
-        if isinstance(fetch.slice, Span):
+        """Let a search of the plan go on with the first result for a slice: its retries may take long.
+
+        A comparison waits for them: it believes nothing else.
+        """
+        if isinstance(fetch.slice, Span) or self.plan.compares:
             return []
         return self._told(fetch, result if isinstance(result, Answer) else None)
 
@@ -334,18 +337,19 @@ class Lane:
         If the lane ends, or the org is refused, the first slice of the span has that end: it was begun, too.
         """
         if not isinstance(fetch.slice, Span):
-            return [fetch.outcome(state)]
+            told = self._told(fetch, result if isinstance(result, Answer) else None) if self.plan.compares else []
+            return [*told, fetch.outcome(state)]
         if not isinstance(result, Answer) and (self.end is not None or state is SliceState.REFUSED):
             return [fetch.outcome(state, of=self.plan.first_of(fetch.slice))]
         self.besides[fetch.slice.population] += fetch.requests + fetch.probes
         return self._told(fetch, result if isinstance(result, Answer) else None)
 
     def _settled(self) -> list[Step]:
-        """Return the ends of the slices that need no request: an enclosing answer proves that they are empty."""
-        return [
-            SliceOutcome(slice=slice_, state=SliceState.COMPLETE, finding=settled(answer), failure=None, requests=0)
-            for slice_, answer in self.plan.settle()
-        ]
+        """Return the ends of the slices that need no request: an enclosing answer proves what they are.
+
+        Not where the lane has ended: they are counted as slices that it leaves.
+        """
+        return [_settled(one) for one in self.plan.settle()] if self.end is None else []
 
     def _learn(self, fetch: SliceFetch, result: Answer | Failure, *, now: float, uptime: float) -> Result:
         """Let the result change what is known of slice and org; return what it says about the org."""
@@ -432,6 +436,18 @@ def lanes_of(orgs: Iterable[Org], limits: Limits) -> list[Lane]:
         outage = outages.setdefault(org.host, Outage(org.host, limits.retry))
         lanes.append(Lane.of(org, limits, outage, allowances))
     return lanes
+
+
+def _settled(one: SettledSlice) -> SliceOutcome:
+    """Return the end of a slice without a request: it is empty, or stays as the ledger has it."""
+    return SliceOutcome(
+        slice=one.slice,
+        state=SliceState.COMPLETE if one.failure is None else SliceState.FAILED,
+        finding=None if one.by is None else settled(one.by),
+        failure=one.failure,
+        requests=0,
+        as_before=one.by is None,
+    )
 
 
 def _reason_to_retry(result: Answer | Failure) -> Failure | PartialAnswer | None:

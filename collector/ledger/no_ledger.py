@@ -27,6 +27,7 @@ from collector.core.ledger_entries import (
 )
 from collector.core.org_history import History
 from collector.core.outputs import KnownOutputs, Output
+from collector.core.totals import Totals
 from collector.ledger.changes import Changes
 from collector.ledger.digest import Digest
 from collector.ledger.history import HistoryQuery
@@ -104,6 +105,10 @@ class NoLedger:
 
     def accounts(self, key: int, span: Window) -> Accounts:
         """Return that nothing was fetched before."""
+        return {}
+
+    def emitted(self, key: int, population: Population, span: Window) -> Mapping[datetime, Totals | None]:
+        """Return that nothing was emitted before."""
         return {}
 
     def rows(self, slices: Sequence[SliceKey]) -> Mapping[SliceKey, SliceRow]:

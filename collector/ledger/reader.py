@@ -25,6 +25,7 @@ from collector.core.ledger_entries import (
 )
 from collector.core.org_history import History
 from collector.core.outputs import KnownOutputs
+from collector.core.totals import Totals
 from collector.ledger import changes, history, holders, outputs, ranges, registry, removed, views
 from collector.ledger import slices as _slices
 from collector.ledger.damage import find_damage
@@ -70,6 +71,10 @@ class LedgerReader:
     def accounts(self, key: int, span: Window) -> Accounts:
         """Return what is known of all slices of an org that start within a span, without their numbers."""
         return self._database.read(lambda tx: _slices.accounts(tx, key, span))
+
+    def emitted(self, key: int, population: Population, span: Window) -> Mapping[datetime, Totals | None]:
+        """Return the totals that were last emitted for the slices that start within a span; None: not all are known."""
+        return self._database.read(lambda tx: _slices.emitted(tx, key, population, span))
 
     def rows(self, slices: Sequence[SliceKey]) -> Mapping[SliceKey, SliceRow]:
         """Return the rows of slices; slices without a row are left out."""

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, case, func, or_, select, union_all
 
+from collector.core.collected import collected_of
 from collector.core.coverage import Known
 from collector.core.coverage_lines import SliceAccount
 from collector.core.ledger_entries import SliceCommit, SliceKey, SliceRow
+from collector.core.totals import Totals
 from collector.ledger.codec import (
     POPULATION,
     STATE,
@@ -77,6 +79,13 @@ _ACCOUNTS = select(
     slice_.c.start >= bindparam("first"),
     slice_.c.start < bindparam("before"),
 )
+_EMITTED = select(slice_.c.start, slice_.c.emission).where(
+    slice_.c.org == bindparam("org"),
+    slice_.c.population == bindparam("population"),
+    slice_.c.start >= bindparam("first"),
+    slice_.c.start < bindparam("before"),
+    slice_.c.emission.is_not(None),
+)
 _RECENT = (
     select(*_COLUMNS)
     .where(
@@ -115,6 +124,17 @@ def accounts(tx: Connection, key: int, span: Window) -> dict[tuple[Population, d
         )
         found[one.population, one.start] = one
     return found
+
+
+def emitted(tx: Connection, key: int, population: Population, span: Window) -> dict[datetime, Totals | None]:
+    """Return the totals that were last emitted for the slices that start within a span; None: not all are known."""
+    values = {
+        "org": key,
+        "population": POPULATION[population],
+        "first": micros(span.start),
+        "before": micros(span.end),
+    }
+    return {instant_of(start): collected_of(emission_of(text)) for start, text in tx.execute(_EMITTED, values)}
 
 
 def rows(tx: Connection, slices: Sequence[SliceKey]) -> dict[SliceKey, SliceRow]:

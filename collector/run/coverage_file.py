@@ -17,8 +17,7 @@ from collector.core.coverage_lines import CoverageLine, SliceAccount, Unfetched,
 from collector.core.grid import Grids
 from collector.core.org_coverage import CoverageState
 from collector.core.summary import RunSummary
-from collector.core.wanted import needs_at
-from collector.fetch import RELOADED, STOPPED
+from collector.core.wanted import ReconcileWanted, needs_at
 from collector.model import SliceState, Window
 from collector.ports import Clock, Offload, SealedFile, Sink
 from collector.run.org_task import OrgTask
@@ -73,7 +72,7 @@ class CoverageWriting:
 
     @property
     def _hurry(self) -> bool:
-        return self.stop.signalled.is_set() or self.stop.reloaded.is_set()
+        return self.stop.signalled.is_set() or self.stop.wound_up.is_set()
 
     def _has_windows(self, task: OrgTask) -> bool:
         summary = self.summary.org(task.org)
@@ -86,14 +85,18 @@ class CoverageWriting:
                 self.sink.append_coverage(to_json_lines(lines), len(lines))
 
     def _lines(self, task: OrgTask, span: Window, grids: Grids) -> list[CoverageLine]:
-        """Return the windows that the run fetched, those that still need it, and those in doubt."""
+        """Return the windows that the run fetched, those that still need it, and those in doubt.
+
+        Windows that were only compared are as they were before: they get no line.
+        """
         org, awaited = task.org, self.session.awaited
+        compares = isinstance(self.session.wanted, ReconcileWanted)
         needs = needs_at(self.session.wanted, self.clock.now())
 
         def includes(window: Window, account: SliceAccount | None) -> bool:
             if account is not None and (account.asked_at >= self.since or account.file in awaited):
                 return True
-            return needs(org, window, account.known if account else None)
+            return not compares and needs(org, window, account.known if account else None)
 
         return list(
             lines_of(
@@ -112,6 +115,6 @@ class CoverageWriting:
         """Return what the run says of windows that it didn't request, and no earlier one did."""
         end = task.lane.end
         if end is None:
-            return Unfetched(reason=(RELOADED if self.stop.is_reload else STOPPED).code if self._hurry else None)
+            return Unfetched(reason=self.stop.reason.code if self._hurry else None)
         state = CoverageState(end.state.value) if end.state is not SliceState.NOT_ASKED else CoverageState.MISSING
         return Unfetched(state=state, reason=end.failure.code)

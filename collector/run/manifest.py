@@ -13,12 +13,14 @@ from collector import __version__
 from collector.core.anomalies import MEANING
 from collector.core.delivered import Adopted
 from collector.core.exit_codes import ExitCode
-from collector.core.ledger_entries import RELABEL
-from collector.core.summary import Cause, Extent, OrgSummary, RunSummary
+from collector.core.extent import Extent
+from collector.core.ledger_entries import RECONCILE, RELABEL
+from collector.core.summary import OrgSummary, RunSummary
 from collector.core.visible import visible
 from collector.errors import CollectorError, ReaderGoneError
 from collector.model import SliceState, Window
 from collector.ports import RecoveredFile, SealedFile
+from collector.run.compared import compared, populations_as_json, totals_as_json, windows_as_json
 from collector.run.coverage_file import Coverage
 
 
@@ -47,7 +49,14 @@ class RunResult:
     @property
     def why_idle(self) -> str:
         """Why nothing was due, in words."""
-        return _ALL_RELABELLED if self.command == RELABEL else _NOTHING_DUE
+        return _WHY_IDLE.get(self.command, _NOTHING_DUE)
+
+    @property
+    def meaning(self) -> str:
+        """What the exit code means, in words."""
+        return (
+            _DIFFERS if self.command == RECONCILE and self.exit_code is ExitCode.INCOMPLETE else self.exit_code.meaning
+        )
 
 
 _LOGGED = 200  # causes
@@ -56,7 +65,11 @@ _READER_GONE = (
     "`not_complete` leaves it out. The next run fetches it again"
 )
 _NOTHING_DUE = "nothing was due: no window needs fetching now"
-_ALL_RELABELLED = "nothing was restated: all records of the range have the present names and labels"
+_WHY_IDLE = {
+    RELABEL: "nothing was restated: all records of the range have the present names and labels",
+    RECONCILE: "nothing was compared: the range has no complete window",
+}
+_DIFFERS = "the API's totals differ from what was collected, or not all could be compared: run again to see what stays"
 
 
 def in_words(result: RunResult) -> dict[str, Any]:
@@ -91,12 +104,13 @@ def in_words(result: RunResult) -> dict[str, Any]:
         "adopted": result.adopted.as_json if result.adopted else None,
         "seconds": round((result.ended_at - result.started_at).total_seconds(), 3),
         **({"message": message} if message else {}),
+        **({"differences": totals_as_json(summary, only_differing=True)[:_LOGGED]} if compared(summary) else {}),
         "not_complete": incomplete[:logged],
         "not_complete_left_out": max(0, len(incomplete) - logged),
     }
 
 
-def local_spans(cause: Cause, org: OrgSummary) -> str:
+def local_spans(cause: Extent, org: OrgSummary) -> str:
     """Return the spans of a cause as local dates and times: `2026-06-01 to 2026-06-03`."""
     zone = org.org.zone.tz
     texts = []
@@ -136,6 +150,12 @@ def manifest(result: RunResult) -> bytes:
             {"start": _utc(span.start), "end": _utc(span.end), "orgs": list(orgs)}
             for span, orgs in result.ranges.items()
         ],
+        "compared": {
+            "populations": populations_as_json(summary),
+            "differences": totals_as_json(summary, only_differing=True),
+        }
+        if result.command == RECONCILE
+        else None,
         "not_complete": [entry for org in summary.worst_first for entry in _entries(org)],
         "anomalies": [entry for org in summary.orgs.values() for entry in _anomalies(org)],
     }
@@ -151,7 +171,7 @@ def _entries(org: OrgSummary) -> list[dict[str, Any]]:
             "slices": cause.slices,
             "reason": cause.code,
             "message": cause.message,
-            **_windows(cause, org),
+            **windows_as_json(cause, org),
         }
         for population, cause in org.causes
     ]
@@ -167,23 +187,11 @@ def _anomalies(org: OrgSummary) -> list[dict[str, Any]]:
             "message": MEANING[anomaly],
             "slices": extent.slices,
             "products": list(extent.products),
-            **_windows(extent, org),
+            **windows_as_json(extent, org),
         }
         for name, population in org.populations.items()
         for anomaly, extent in population.tally.anomalies.items()
     ]
-
-
-def _windows(extent: Extent, org: OrgSummary) -> dict[str, Any]:
-    return {"windows": _spans(extent, org), "more_windows": extent.more_spans}
-
-
-def _spans(extent: Extent, org: OrgSummary) -> list[dict[str, str]]:
-    def local(window: Window) -> dict[str, str]:
-        zone = org.org.zone.tz
-        return {"start": window.start.astimezone(zone).isoformat(), "end": window.end.astimezone(zone).isoformat()}
-
-    return [local(window) for window in extent.spans]
 
 
 def _utc(instant: datetime) -> str:

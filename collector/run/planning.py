@@ -11,10 +11,11 @@ from collector.core.grid import Grids
 from collector.core.ledger_entries import DoubtfulSlice
 from collector.core.plan import Batch, next_batch, open_span
 from collector.core.summary import RunSummary
-from collector.core.wanted import needs_at, searching_at
+from collector.core.wanted import ReconcileWanted, needs_at, searching_at
 from collector.errors import CollectorError
 from collector.events import Event, OrgPlanned
 from collector.ports import Clock, Offload
+from collector.run.expecting import Expecting
 from collector.run.org_task import OrgTask
 from collector.run.session import LedgerSession
 
@@ -42,6 +43,8 @@ class Planning:
         self._summary = summary
         self._emit = emit
         self._grids = Grids()
+        wanted = session.wanted
+        self._expecting = Expecting(session.ledger, wanted) if isinstance(wanted, ReconcileWanted) else None
 
     async def estimate(self, tasks: Iterable[OrgTask]) -> None:
         """Set what is expected of orgs that are not planned yet: all windows that the command considers.
@@ -59,6 +62,8 @@ class Planning:
         planned = task.lane.plan.planned_with(batch)
         task.planned = True
         self._summary.plan(task.org, planned)
+        if self._expecting is not None:
+            self._expecting.note(self._summary.org(task.org))
         self._emit(OrgPlanned(org=task.org, slices=planned.total()))
 
     async def count_rest(self, tasks: Iterable[OrgTask]) -> None:
@@ -106,14 +111,18 @@ class Planning:
         org, plan, now = task.org, task.lane.plan, self._clock.now()
         whole = self._wanted.span(org)
         span = open_span(org, whole, after=plan.after) if whole else None
+        coverage = self._ledger.coverage(task.key, span) if span else {}
+        if self._expecting is not None and not plan.after:
+            self._expecting.look(org, self._grids.of(org).windows(span) if span else (), coverage)
         if span is None:
             return Batch(org=org)
-        return next_batch(
+        batch = next_batch(
             org,
             self._grids.of(org).windows(span),
-            self._ledger.coverage(task.key, span),
+            coverage,
             needs_at(self._wanted, now),
             size=_BATCH,
             after=plan.after,
             searching=searching_at(self._wanted, now, plan.ends),
         )
+        return batch if self._expecting is None else self._expecting.expect(task.key, batch)

@@ -18,11 +18,12 @@ from datetime import datetime, timedelta
 
 from collector.core.exit_codes import CAME_TO_ITS_END, ExitCode
 from collector.core.summary import RunSummary
+from collector.core.wanted import ReconcileWanted
 from collector.deliver.write_queue import WriteQueue
 from collector.deliver.writer import Rules, Writer
 from collector.errors import ClockError, CollectorError, LedgerError
 from collector.events import Event
-from collector.fetch import CLOCK, RELOADED, STOPPED, Backlog, Batches, Dispatcher, Limits, lanes_of
+from collector.fetch import CLOCK, Backlog, Batches, Dispatcher, Limits, lanes_of
 from collector.model import SliceState
 from collector.ports import Clock, Offload, Sink, Transport
 from collector.run.coverage_file import Coverage, CoverageWriting
@@ -81,8 +82,7 @@ class Run:
         self._wire()
         async with asyncio.TaskGroup() as tasks:
             watches = [
-                tasks.create_task(watch())
-                for watch in (self._drain_on_signal, self._wind_up_on_reload, self._end_on_failure)
+                tasks.create_task(watch()) for watch in (self._drain_on_signal, self._wind_up, self._end_on_failure)
             ]
             failure = await self._fetch_and_write()
             for watch in watches:
@@ -105,7 +105,7 @@ class Run:
 
     def _wire(self) -> None:
         """Make the three tasks and the queues between them."""
-        self._summary = RunSummary.of(self.session.orgs)
+        self._summary = RunSummary.of(self.session.orgs, compares=isinstance(self.session.wanted, ReconcileWanted))
         self._tasks = tasks = self._org_tasks()
         batches: Batches = asyncio.Queue()
         backlog = Backlog(self.config.limits)
@@ -200,9 +200,9 @@ class Run:
         self._abandoned = True
         self.sink.abandon()
 
-    async def _wind_up_on_reload(self) -> None:
-        """After a reload: finish what was begun, retries included, and wait for it only so long."""
-        await self.stop.reloaded.wait()
+    async def _wind_up(self) -> None:
+        """When the run should end soon: finish what was begun, retries included, and wait for it only so long."""
+        await self.stop.wound_up.wait()
         self._fetching.wind_up()
         self._leasing.wind_up()
         await asyncio.sleep(self.config.grace_s)
@@ -242,12 +242,14 @@ class Run:
         if not isinstance(failure, LedgerError):
             await self._planning.count_rest(self._tasks)
             await self._planning.count_in_doubt(self._tasks, self.session.awaited)
-        why = RELOADED if self.stop.is_reload else STOPPED
+        why = self.stop.reason
         for lane in self._fetching.lanes:
             unissued, org = lane.plan.unissued, self._summary.org(lane.org)
             nothing_planned = not org.planned
             for name, population in org.populations.items():
                 population.requests += lane.besides[name]
+                for one in lane.plan.compared(name):
+                    population.compare(one)
                 windows = unissued.spans.get(name, ())
                 if failure is not None:
                     population.close(SliceState.FAILED, "output", _NOT_DELIVERED, but=unissued.counts[name])
@@ -309,8 +311,8 @@ class Run:
 
     async def _finish(self, result: RunResult) -> RunResult:
         """Seal the manifest and commit the end of the run."""
-        # A run that a new config cut short is made up for, like one that was killed.
-        cut_short = self.stop.reloaded.is_set() and result.exit_code in CAME_TO_ITS_END
+        # A run that was cut short for a new config or another run is made up for, like one that was killed.
+        cut_short = self.stop.wound_up.is_set() and result.exit_code in CAME_TO_ITS_END
         code = None if cut_short else result.exit_code
         try:
             await self.offload(lambda: self._writer.finish(manifest(result), code))

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 from signal import Signals
 
+from collector.errors import Rejected
+from collector.fetch import GAVE_WAY, RELOADED, STOPPED
+
 
 class Stop:
     """Made by whoever starts the run; belongs to one event loop."""
@@ -12,7 +15,8 @@ class Stop:
     def __init__(self) -> None:
         self.signal: Signals | None = None
         self.signalled = asyncio.Event()
-        self.reloaded = asyncio.Event()
+        self.wound_up = asyncio.Event()
+        self._reason = STOPPED
 
     def request(self, signal_: Signals) -> None:
         """Ask the run to drain and end: nothing more is sent."""
@@ -22,9 +26,18 @@ class Stop:
 
     def reload(self) -> None:
         """Ask the run to finish what it has begun, and to begin nothing more: the config has changed."""
-        self.reloaded.set()
+        self._wind_up(RELOADED)
+
+    def give_way(self) -> None:
+        """Ask the run to finish what it has begun, and to begin nothing more: another run is due."""
+        self._wind_up(GAVE_WAY)
 
     @property
-    def is_reload(self) -> bool:
-        """Whether the run ends early because of a changed config, and for no signal."""
-        return self.reloaded.is_set() and self.signal is None
+    def reason(self) -> Rejected:
+        """Why the run ends early."""
+        return STOPPED if self.signal is not None else self._reason
+
+    def _wind_up(self, reason: Rejected) -> None:
+        if not self.wound_up.is_set():
+            self._reason = reason
+            self.wound_up.set()

@@ -135,6 +135,7 @@ class ConfigReload:
     def _show(self) -> None:
         schedule = self.config.settings.schedule
         self._observed.cron, self._observed.timezone = schedule.cron, schedule.timezone.name
+        self._observed.reconcile_cron = schedule.reconcile.cron
         invocation = invocation_of(self.config)
         self._observed.state, self._observed.output = invocation.state, invocation.output
         self._observed.warnings = tuple(map(str, self.config.warnings))

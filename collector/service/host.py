@@ -36,5 +36,5 @@ class Host(Protocol):
         ...
 
     async def recent_runs(self, config: LoadedConfig) -> Sequence[RunView]:
-        """Return the service's ended runs that are in the ledger, newest first. Raises LedgerError."""
+        """Return the service's ended runs that are in the ledger, newest first, reconciles too. Raises LedgerError."""
         ...

@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 
 from collector.adapters.metrics import LoopLag, RunMetrics, add_process_metrics, new_registry
 from collector.config import Settings
+from collector.core.ledger_entries import RECONCILE
 from collector.core.schedule import Schedule
 from collector.events import Event
 from collector.model import Zone
@@ -54,7 +55,7 @@ class ServiceMetrics:
         """Return all of it in the text format, version 0.0.4. Called on the event loop."""
         if self._observed.runs and not self._seeded:
             self._seeded = True
-            self._runs.seed(run for run in self._observed.runs if run.command == COMMAND)
+            self._runs.seed(run for run in self._observed.runs if run.command in (COMMAND, RECONCILE))
         return generate_latest(self.registry) + self._orgs.of(self._observed.orgs, self._wanted())
 
 
@@ -81,6 +82,8 @@ class _Now(Collector):
         yield _gauge("shards", "Services that share the orgs of the config; 1 without shards", observed.shards)
         if observed.next_run is not None:
             yield _moment("next_run", "When the next run is due", observed.next_run)
+        if observed.next_reconcile is not None:
+            yield _moment("next_reconcile", "When the next reconcile is due", observed.next_reconcile)
         if observed.cron:
             text = "The longest time between two runs that the schedule has within a week"
             yield _gauge("schedule_interval_seconds", text, self._interval_s(observed))

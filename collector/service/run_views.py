@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collector.core.exit_codes import ExitCode
 from collector.errors import kind_of, place_of
+from collector.fetch import RELOADED
 from collector.ledger import EndedRun
 from collector.model import SliceState
 from collector.run.manifest import RunResult
+from collector.run.stop import Stop
 from collector.service.view import RunView
 
 _INTERRUPTED = (
     "the run was interrupted: later runs fetch its missing windows, but those that are too old need a `backfill`"
 )
+
+_RELOADED = "the config changed: the next run continues with it"
 
 
 def past_view(run: EndedRun, command: str) -> RunView:
@@ -27,13 +31,13 @@ def past_view(run: EndedRun, command: str) -> RunView:
     )
 
 
-def ended_view(result: RunResult, *, reloaded: bool) -> RunView:
+def ended_view(result: RunResult, stop: Stop) -> RunView:
     """Return the view of a run from its result."""
-    why = result.exit_code.meaning
+    why = result.meaning
     if result.output_error is not None:
         why = str(result.output_error)
-    elif reloaded:
-        why = "the config changed: the next run continues with it"
+    elif stop.wound_up.is_set():
+        why = _RELOADED if stop.reason is RELOADED else stop.reason.message
     summary = result.summary
     return RunView(
         run_id=result.run_id,

@@ -31,7 +31,7 @@ from collector.app.scope import Scope
 from collector.app.wiring import new_run_id, run_once
 from collector.config import LoadedConfig, files_now
 from collector.config.sections import State
-from collector.core.ledger_entries import RemovedOrg
+from collector.core.ledger_entries import RECONCILE, RemovedOrg
 from collector.core.org_coverage import OrgCoverage
 from collector.errors import ConfigError, LedgerError, place_of
 from collector.events import Listener, all_of
@@ -119,9 +119,15 @@ class ServiceHost:
 
     async def recent_runs(self, config: LoadedConfig) -> Sequence[RunView]:
         """Return the service's ended runs that are in the ledger, newest first. Raises LedgerError."""
-        ours = Command(name=COMMAND, range_=None, scope=self._scope).label
-        runs = await self.read(config, lambda ledger: ledger.ended_runs(ours, RUNS_SHOWN))
-        return [past_view(run, COMMAND) for run in runs]
+
+        def work(ledger: SqlLedger) -> list[RunView]:
+            return [
+                past_view(run, name)
+                for name in (COMMAND, RECONCILE)
+                for run in ledger.ended_runs(Command(name=name, range_=None, scope=self._scope).label, RUNS_SHOWN)
+            ]
+
+        return sorted(await self.read(config, work), key=lambda run: run.started_at, reverse=True)
 
     async def runs_beside(self, config: LoadedConfig) -> Sequence[RunView]:
         """Return the ended runs of other commands that are in the ledger, newest first. Raises LedgerError."""

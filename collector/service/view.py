@@ -45,6 +45,7 @@ class CurrentRun:
     run_id: str
     started_at: datetime
     progress: Progress
+    command: str = "serve"
 
 
 class Part(StrEnum):
@@ -72,6 +73,8 @@ class Observed:
     cron: str = ""
     timezone: str = "UTC"
     next_run: datetime | None = None
+    reconcile_cron: str | None = None  # None: never
+    next_reconcile: datetime | None = None
     current: CurrentRun | None = None
     runs: Sequence[RunView] = ()  # of the service, newest first
     beside: Sequence[RunView] = ()  # of other commands on the same ledger, newest first
@@ -89,8 +92,9 @@ class Observed:
 
     @property
     def all_runs(self) -> list[RunView]:
-        """The ended runs that are listed, newest first."""
-        return sorted((*self.runs, *self.beside), key=lambda run: run.started_at, reverse=True)[:RUNS_SHOWN]
+        """The ended runs that are listed, newest first. Those of the service are known with their numbers."""
+        by_id = {run.run_id: run for run in (*self.beside, *self.runs)}
+        return sorted(by_id.values(), key=lambda run: run.started_at, reverse=True)[:RUNS_SHOWN]
 
     def note_trouble(self, part: Part, why: str | None) -> None:
         """Note why a part can't be used; None: it can. What was handed out before stays as it was."""

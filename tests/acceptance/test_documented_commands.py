@@ -135,7 +135,8 @@ def test_it_does_what_it_is_shown_for(line: str, home: Path) -> None:
     if "--recover" in line:  # nothing was left behind
         assert "holds no file that a collector left behind" in done.stderr
         return
-    assert done.code == 0, done.stderr
+    # A range of days that nobody asked for can't be compared as a whole.
+    assert done.code == (3 if command == "reconcile" and "--from" in line else 0), done.stderr
     if command not in DELIVERING:
         return
     if "none" in words_of(line)[1]:

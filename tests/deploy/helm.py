@@ -24,6 +24,7 @@ BACKFILL = ("--set", "backfill.from=2026-01-01,backfill.to=2026-03-31")  # the r
 # Which overlays together are which values.
 WAYS = {
     ("cronjob",): EXAMPLE,
+    ("cronjob", "reconcile"): (*EXAMPLE, "--set", "reconcile.enabled=true"),
     ("service",): SERVICE,
     ("service-sharded",): SHARDED,
     ("cronjob", "backfill"): (*EXAMPLE, *BACKFILL),

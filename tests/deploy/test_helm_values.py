@@ -99,6 +99,7 @@ IMAGE = "image.repository=registry.example.com/c,image.tag=main"
         ),
         (f"{IMAGE},{NAME},prometheusRule.enabled=true", r"prometheusRule with mode: cronjob needs pushgateway.url"),
         (f"{IMAGE},{NAME},podMonitor.enabled=true", r"podMonitor is for the modes service and sharded"),
+        (f"{IMAGE},{NAME},mode=service,reconcile.enabled=true", r"reconcile.enabled is for mode: cronjob"),
         (f"{IMAGE},{NAME},proxy.url=http://p:3128", r"Set proxy.to: where it is"),
         (
             f"{IMAGE},{NAME},mode=sharded,postgresql.url=postgresql://c@db:5432/c,persistence.existingClaim=mine",

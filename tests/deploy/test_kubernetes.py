@@ -22,7 +22,7 @@ from tests.deploy.support import assert_taken
 from tests.support.monitoring import PROMETHEUS
 
 VERSIONS = ("1.33", "1.35", "1.37")
-JOBS = ("backfill", "backfill-sharded", "cronjob")
+JOBS = ("backfill", "backfill-sharded", "cronjob", "reconcile")
 SERVICES = ("service", "service-sharded")
 SHARDED = ("backfill-sharded", "service-sharded")
 SECRETS = "/run/secrets/usage-collector"
@@ -246,12 +246,21 @@ def test_runs_of_the_cronjob_never_overlap_nor_hang_for_ever(tmp_path: Path) -> 
     assert spec["failedJobsHistoryLimit"] >= 1
 
 
+def test_reconcile_runs_when_the_service_would_and_over_the_same_time(tmp_path: Path) -> None:
+    one = built("reconcile")
+    spec, schedule = one.workload["spec"], config_of(one, tmp_path).settings.schedule
+    assert (spec["concurrencyPolicy"], spec["schedule"]) == ("Forbid", schedule.reconcile.cron)
+    assert one.args[one.args.index("--last") + 1] == f"{schedule.reconcile.last.days}d"
+    assert spec["startingDeadlineSeconds"] >= 3600
+    assert one.workload["metadata"]["name"] != built("cronjob").workload["metadata"]["name"]
+
+
 def test_there_is_one_service_and_while_it_is_replaced_none() -> None:
     spec = built("service").workload["spec"]
     assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
 
 
-@pytest.mark.parametrize("overlay", ["backfill", "cronjob", "service"])
+@pytest.mark.parametrize("overlay", ["backfill", "cronjob", "reconcile", "service"])
 def test_pods_that_share_a_ledger_file_share_a_node(overlay: str) -> None:
     one = built(overlay)
     (term,) = one.pod["affinity"]["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]

@@ -73,7 +73,8 @@ class ServiceWorld(World):
         del config
         ledger = SqlLedger.open(self.ledger_url, command="serve", now=self.clock.now, durable=False)
         try:
-            return [past_view(run, "serve") for run in ledger.ended_runs("serve", 50)]
+            runs = [past_view(run, name) for name in ("serve", "reconcile") for run in ledger.ended_runs(name, 50)]
+            return sorted(runs, key=lambda run: run.started_at, reverse=True)
         finally:
             ledger.close()
 

@@ -204,6 +204,7 @@ def test_the_manifest_of_a_healthy_run_word_for_word() -> None:
         "restated": 0,
         "requests": 20,
         "suspicious": {"product_missing": 20},
+        "compared": None,
         "coverage": None,  # without a ledger nothing is known at the end
         "recovered": [],
         "adopted": None,

@@ -257,7 +257,7 @@ def test_a_year_with_daylight_saving_restarts_and_outages_collects_each_window_o
     monkeypatch.setattr(timetable, "_CLOCK_EVERY_S", 3600.0)
     zone = Zone.parse("Europe/Berlin")
     start, end = datetime(2026, 1, 5, 9, tzinfo=UTC), datetime(2027, 1, 5, 9, tzinfo=UTC)
-    world.schedule = {"cron": "30 2,14 * * *", "timezone": zone.name, "jitter": "60s", "recheck": []}
+    world.schedule = {"cron": "30 2,14 * * *", "timezone": zone.name, "jitter": "60s", "recheck": [], "reconcile": None}
     world.orgs = [make_org("a", zone=zone), make_org("b")]
     down = [(datetime(2026, 3, 28, tzinfo=UTC), 30), (datetime(2026, 7, 1, tzinfo=UTC), 60)]
 

@@ -77,6 +77,9 @@ class World:
     def backfill_last(self, now: datetime, days: int) -> RunResult:
         return self._run(Command(name="backfill", range_=Last(days * DAY)), now)
 
+    def reconcile(self, now: datetime, first: str, last: str) -> RunResult:
+        return self._run(Command(name="reconcile", range_=Between(Moment.parse(first), Moment.parse(last))), now)
+
     @property
     def ledger_url(self) -> str:
         return f"sqlite:///{self.directory}/ledger.db"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -17,6 +17,7 @@ from collector.model import Population
 from tests.simulation.trace import Broken
 from tests.simulation.truth import SliceId
 
+Newest = Mapping["SliceId", Mapping[str, "Row"]]
 METRICS = ("total_tests", "total_duration", "total_screenshots")
 _BEST_FIRST = ("measured", "inferred", "unverified", "unavailable")
 

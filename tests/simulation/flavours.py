@@ -31,7 +31,7 @@ _HOUR_S = 3600.0
 
 
 def flavoured(scenario: Scenario) -> Scenario:
-    """Bend the scenario of every sixth seed or so."""
+    """Bend the scenario of every third seed or so."""
     flavour = _FLAVOURS.get(scenario.seed % 25)
     return scenario if flavour is None else flavour(scenario, random.Random(f"flavour {scenario.seed}"))
 
@@ -161,6 +161,36 @@ def _relabelled(scenario: Scenario, rng: random.Random) -> Scenario:
     return replace(scenario, steps=tuple(steps), relabels=True)
 
 
+def _reconciled(scenario: Scenario, rng: random.Random) -> Scenario:
+    """Numbers come late and are corrected after the rechecks, and reconciles find them: beside others, and killed."""
+    usage = Usage(
+        idle=0.3,
+        late=rng.choice((0.05, 0.3)),
+        late_by=rng.choice((6, 14)) * _DAY,
+        corrected=rng.choice((0.0, 0.2)),
+        forgets_after=rng.choice((None, None, 9 * _DAY)),
+        new_product_after=None,
+    )
+    steps = []
+    for step in scenario.steps:
+        killed = tuple(
+            Ending(operation=rng.randint(20, 90), power=rng.random() < 0.3, tampered=rng.random() < 0.4)
+            for _ in range(rng.randint(0, 2))
+        )
+        compare = replace(_backfill(scenario, step, days=14), command="reconcile", delay=rng.choice((0.0, 4.0, 20.0)))
+        others = (replace(launch, only=()) for launch in step.launches)
+        steps.append(replace(step, launches=(*others, replace(compare, endings=killed))))
+    first, *later = steps
+    first = replace(first, launches=(_backfill(scenario, first, days=14), *first.launches))
+    return replace(
+        scenario,
+        orgs=_by_day(scenario, usage=usage),
+        schedule=scenario.schedule | {"recheck": ("1d",), "restate_for": rng.choice(("5d", "30d"))},
+        steps=(first, *later),
+        reconciles=True,
+    )
+
+
 def _searched(scenario: Scenario, rng: random.Random) -> Scenario:
     """Long ranges with little usage are backfilled by searches: killed, at low rates, with answers that don't fit."""
     usage = Usage(
@@ -220,6 +250,7 @@ _FLAVOURS: Mapping[int, Callable[[Scenario, random.Random], Scenario]] = {
     9: _stalled,
     12: _powerless,
     15: _relabelled,
+    19: _reconciled,
     21: _restored,
     22: _searched,
     24: _waiting,

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from collector.core.coverage import CLOCK_TOLERANCE
+from collector.core.ledger_entries import RECONCILE
 from collector.fetch import RateLimit
 from tests.simulation.trace import Broken
 from tests.simulation.truth import SliceId
@@ -139,7 +140,8 @@ def _healthy(world: World, process: Process, requests: Sequence[Request]) -> Non
             continue
         period = limits.org_rate.period_s * 1.05 + 0.05
         paced = len(of_org) * period / limits.org_rate.requests
-        at_once = 1 if process.launch.sparse else limits.org_concurrency  # a search awaits each answer
+        searches = process.launch.sparse or process.launch.command == RECONCILE
+        at_once = 1 if searches else limits.org_concurrency  # a search awaits each answer
         answered = (1.5 * spec.latency + 0.1) * (1 + len(of_org) / at_once)
         batches = 1 + len(of_org) // 64
         allowed = 4.0 + paced + answered + 4.0 * batches

@@ -181,6 +181,7 @@ class Scenario:
     steps: tuple[Step, ...] = field(default_factory=tuple)
     restore: Restore | None = None
     relabels: bool = False  # labels change from step to step
+    reconciles: bool = False  # at the end, everything is compared with the API's totals
 
     @property
     def quiet_from(self) -> float:

@@ -33,6 +33,8 @@ FOUND_BY = {
     "an equal record is emitted again": 1,
     "the names of a lost file count as delivered": 115,
     "one restated record names all of its slice": 40,
+    "the rest of a span counts as unchanged": 44,
+    "one product is compared for all": 44,
     "a partial answer's zero is measured": 27,
     "a partial answer completes a slice": 27,
     "coverage is a cursor": 2,

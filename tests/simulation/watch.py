@@ -6,8 +6,8 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from collector.model import Zone
-from tests.simulation import answers, coverage, gentleness, outcomes
-from tests.simulation.archive import Archive
+from tests.simulation import answers, coverage, gentleness, outcomes, reconciling
+from tests.simulation.archive import Archive, Newest
 from tests.simulation.trace import Broken
 
 if TYPE_CHECKING:
@@ -57,6 +57,11 @@ class Watch:
         """Everything was restated with the present names and labels."""
         self.quiet()
         self._look(self._names)
+
+    def reconciled(self, last: Process, before: Newest) -> None:
+        """Everything was compared with the API's totals, and what differed was fetched again."""
+        self.quiet()
+        self._look(lambda: reconciling.check(self.world, last, before, self.archive.newest()))
 
     def first_day(self) -> date:
         """Return from when on anything is wanted without end."""

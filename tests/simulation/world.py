@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from collector.config import LoadedConfig, Settings
-from collector.core.ledger_entries import RELABEL
+from collector.core.ledger_entries import RECONCILE, RELABEL
 from collector.ledger import SqlLedger
 from collector.model import BasicCredential, Org, Zone
 from tests.simulation import coverage
@@ -241,6 +241,12 @@ class World:
         self.final_runs.add((await self.run(week)).run_id)
         nothing = await self.run(replace(collect, directory=1))
         self.watch.settled(nothing)
+        if self.scenario.reconciles:
+            await asyncio.sleep(self.rng.choice((1, 3)) * 86400.0)
+            compare = replace(everything, command=RECONCILE)
+            self.watch.archive.take(self.disk.sealed())
+            before = self.watch.archive.newest()
+            self.watch.reconciled(await self.run(compare), before)
         if self.scenario.relabels:
             long_ago = self.scenario.start.date() - timedelta(days=40)  # before all that any step asked for
             await self.run(replace(everything, command=RELABEL, first_day=long_ago))

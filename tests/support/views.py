@@ -51,6 +51,7 @@ def observed(*orgs: OrgCoverage, **changes: Any) -> Observed:
         "config_loaded_at": NOW - DAY,
         "cron": "20 * * * *",
         "next_run": NOW + timedelta(minutes=20),
+        "next_reconcile": NOW + timedelta(days=3),
         "orgs": {org.name: org for org in orgs},
         "snapshot_at": NOW,
     }

@@ -166,6 +166,7 @@ def test_next_run_queue_and_snapshot_are_shown() -> None:
     seen = observed(org_view("a"), current=CurrentRun(run_id="1", started_at=NOW, progress=progress))
     samples = scraped(seen)
     assert value(samples, "next_run_timestamp_seconds") == (NOW + timedelta(minutes=20)).timestamp()
+    assert value(samples, "next_reconcile_timestamp_seconds") == (NOW + timedelta(days=3)).timestamp()
     assert value(samples, "schedule_interval_seconds") == 3600
     assert value(samples, "run_under_way") == 1
     assert value(samples, "queue_slices") == 7

@@ -21,7 +21,10 @@ _REJECTED = (
     *("http_400", "http_404", "http_407", "http_413", "http_422", "http_4xx"),
     *("redirect", "tls_certificate", "too_large", "url", "client"),
 )
-_OURS = ("api_down", "busy", "clock", "defect", "ledger", "lost", "reloaded", "restored", "stopped", "window")
+_OURS = (
+    *("api_down", "busy", "clock", "defect", "gave_way", "ledger", "lost", "reloaded", "restored", "stopped", "window"),
+    *("maybe_deleted", "not_additive", "not_compared", "product_missing"),
+)
 CODES = frozenset({*ANSWERED, *_BROKEN, *_RETRIABLE, *_REJECTED, *_OURS, *REFUSED_CODES, OTHER})
 
 

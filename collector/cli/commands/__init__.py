@@ -19,6 +19,7 @@ SUMMARIES: Mapping[str, str] = {
     "init": "Write a first config.",
     "ledger": "Look at the ledger, check it, back it up.",
     "plan": "Show what would be fetched.",
+    "reconcile": "Compare with the API's totals.",
     "relabel": "Restate records with new names and labels.",
     "schema": "Print a JSON Schema.",
     "serve": "Run as a service, with a status page.",

@@ -41,6 +41,7 @@ class Current:
     """The run under way."""
 
     run_id: str
+    command: str
     started: When
     done: int
     total: int
@@ -56,6 +57,7 @@ class Runs:
 
     current: Current | None
     next: When | None
+    next_reconcile: When | None
     cron: str
     zone: str
     ended: Sequence[Ended]  # newest first
@@ -72,6 +74,7 @@ def runs(seen: Observed, *, now: datetime) -> Runs:
     return Runs(
         current=_current(seen.current, seen, now) if seen.current else None,
         next=maybe_when(seen.next_run, now=now, zone=seen.timezone),
+        next_reconcile=maybe_when(seen.next_reconcile, now=now, zone=seen.timezone),
         cron=seen.cron,
         zone=seen.timezone,
         ended=[_ended(run, seen, now) for run in seen.all_runs[:_SHOWN]],
@@ -87,6 +90,7 @@ def _current(run: CurrentRun, seen: Observed, now: datetime) -> Current:
         said.append(plural(progress.retries, "retry", "retries"))
     return Current(
         run_id=run.run_id,
+        command=run.command,
         started=when(run.started_at, now=now, zone=seen.timezone),
         done=progress.done,
         total=progress.total,

@@ -151,6 +151,8 @@ class SchedulePart:
     cron: Annotated[str, about("The expression")]
     timezone: Annotated[str, about("The zone it is read in")]
     next_run: Annotated[datetime | None, about("When the next run begins")]
+    reconcile_cron: Annotated[str | None, about("The expression of `schedule.reconcile`; null: never")]
+    next_reconcile: Annotated[datetime | None, about("When the next reconcile begins; a run that is due goes first")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

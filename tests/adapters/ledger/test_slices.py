@@ -7,10 +7,11 @@ from datetime import timedelta
 import pytest
 
 from collector.core.coverage import Known
+from collector.core.emission import Emission, Emitted
 from collector.core.ledger_entries import SliceKey, SliceRow
 from collector.errors import LedgerError
 from collector.ledger import SqlLedger
-from collector.model import SliceState, Window
+from collector.model import ProductUsage, Quality, SliceState, Window
 from collector.ports import Ledger
 from tests.adapters.ledger.conftest import Open
 from tests.adapters.ledger.support import (
@@ -142,3 +143,37 @@ def test_more_slices_than_fit_in_one_statement_are_read(ledger: SqlLedger, key: 
     ledger.commit([commit(key, n) for n in range(2500)], None)
     keys: list[SliceKey] = [slice_at(key, n) for n in range(5000)]
     assert ledger.rows(keys).keys() == set(keys[:2500])
+
+
+def test_emitted_totals_are_those_of_one_population_within_a_span(ledger: SqlLedger, key: int) -> None:
+    other = registered(ledger, make_org("other"))[0].key
+    unknown = Emission(
+        emitted_at=day(9),
+        users=None,
+        products={"automation": Emitted(revision=1, quality=Quality.UNAVAILABLE, usage=ProductUsage())},
+    )
+    ledger.commit(
+        [
+            *(commit(key, n, emission=emission(n)) for n in range(5)),
+            commit(key, 5, emission=unknown),
+            commit(key, 6, SliceState.FAILED),
+            commit(key, 2, slice=slice_at(key, 2, SERVICE), emission=emission(99)),
+            commit(other, 2, emission=emission(77)),
+        ],
+        None,
+    )
+    found = ledger.emitted(key, ACCOUNT, days(1, 9))
+    assert found == {
+        **{day(n): {("automation", "total_tests"): n, ("automation", "total_duration"): n * 1000} for n in range(1, 5)},
+        day(5): None,
+    }
+    assert ledger.emitted(key, SERVICE, days(0, 2)) == {}
+
+
+def test_emitted_totals_are_those_of_the_newest_revision(ledger: SqlLedger, key: int) -> None:
+    ledger.commit([commit(key, 0, emission=emission(4))], None)
+    ledger.commit([commit(key, 0, emission=emission(2**40, revision=2, at=day(3)))], None)
+    assert ledger.emitted(key, ACCOUNT, days(0, 1))[day(0)] == {
+        ("automation", "total_tests"): 2**40,
+        ("automation", "total_duration"): 2**40 * 1000,
+    }

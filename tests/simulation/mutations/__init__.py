@@ -12,6 +12,7 @@ from tests.simulation.mutations import (
     emitted,
     gentleness,
     processes,
+    reconciled,
     relabelled,
     restored,
     searched,
@@ -31,5 +32,6 @@ MUTATIONS = (
     *gentleness.MUTATIONS,
     *told.MUTATIONS,
     *relabelled.MUTATIONS,
+    *reconciled.MUTATIONS,
     *searched.MUTATIONS,
 )

@@ -45,6 +45,8 @@ def test_every_scalar_has_a_variable(path: tuple[str, ...], field: FieldInfo) ->
         ("COLLECTOR_SERVICE__USAGE_METRICS", "yes", True),
         ("COLLECTOR_OUTPUT__SEAL_AT", "1MiB", 1_048_576),
         ("COLLECTOR_PUSH__GATEWAY", "http://gateway:9091/", "http://gateway:9091"),
+        ("COLLECTOR_SCHEDULE__RECONCILE__CRON", "null", None),
+        ("COLLECTOR_SCHEDULE__RECONCILE__CRON", "0 3 * * *", "0 3 * * *"),
     ],
 )
 def test_variable_is_parsed_like_text_of_the_file(name: str, text: str, value: object) -> None:

@@ -56,6 +56,13 @@ def test_option_that_is_not_given_overrides_nothing() -> None:
     assert (config.settings.log.level, config.settings.output.path) == ("debug", "out")
 
 
+def test_reconcile_is_weekly_unless_it_is_null() -> None:
+    assert loaded(ORG).settings.schedule.reconcile.cron == "40 4 * * 0"
+    assert loaded("schedule: {reconcile: {last: 30d}}\n" + ORG).settings.schedule.reconcile.cron == "40 4 * * 0"
+    for off in ("null", "{cron: null}"):
+        assert loaded(f"schedule: {{reconcile: {off}}}\n" + ORG).settings.schedule.reconcile.cron is None
+
+
 def test_section_without_keys_has_its_defaults() -> None:
     config = loaded("api:\n  # timeout: 3s\n  retry:\noutput:\n" + ORG, {"COLLECTOR_API__RETRY__ATTEMPTS": "2"})
     assert config.settings.api.retry.attempts == 2

@@ -91,6 +91,9 @@ labels:
 {{- end }}
 {{- end }}
 {{- end }}
+{{- if and .reconcile.enabled (ne .mode "cronjob") }}
+{{- fail "reconcile.enabled is for mode: cronjob. `serve` reconciles by itself: config.schedule.reconcile." }}
+{{- end }}
 {{- if and .podMonitor.enabled (eq .mode "cronjob") }}
 {{- fail "podMonitor is for the modes service and sharded. A CronJob pushes its metrics: set pushgateway.url." }}
 {{- end }}

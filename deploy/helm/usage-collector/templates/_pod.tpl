@@ -1,7 +1,7 @@
 {{/*
 The pod of every way to run it. A dict:
   root        .
-  component   collect, serve, backfill or check: the value of the label
+  component   collect, reconcile, serve, backfill or check: the value of the label
   args        the arguments of the container
   sharded     one pod for each shard, on different nodes. Else all pods are on one node: the ledger is a file on one
               volume, and its locks work on one node only
