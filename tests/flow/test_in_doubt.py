@@ -51,7 +51,7 @@ def test_status_the_page_the_json_and_the_metrics_count_the_same_windows_in_doub
     config = tmp_path / "collector.yaml"
     config.write_text(f"state: {{url: '{fleet.url}'}}\norgs:\n{orgs}")
     config.chmod(0o600)
-    monkeypatch.setattr("collector.cli.status.SystemClock", lambda: FakeClock(NOW))
+    monkeypatch.setattr("collector.cli.status_reading.SystemClock", lambda: FakeClock(NOW))
     done = here("status", "-c", config, "--json")
     told = json.loads(done.stdout)
     assert (done.code, told["lacking"], [one["slices"] for one in told["awaited"]]) == (3, 3, [3])
