@@ -19,7 +19,7 @@ FOUND_BY = {
     "recovery cuts nothing off": 2,
     "recovery takes a file that is too short": 67,
     "a restored ledger doesn't look at its files": 21,
-    "a file sealed after the backup is lost": 196,
+    "a file sealed after the backup is lost": 171,
     "a run that went on after the backup counts as known": 46,
     "the dead keep their leases": 4,
     "a minute of work is gathered before it is booked": 2,

@@ -35,7 +35,7 @@ def _equal_is_emitted_again() -> Sequence[Patch]:
     def mutated(previous: Any, found: Finding, **kwargs: Any) -> Any:
         changed = change(previous, found, **kwargs)
         again = {
-            name: replace(one, revision=one.revision + 1)
+            name: one._replace(revision=one.revision + 1)
             for name, one in (previous.products.items() if previous else ())
             if name not in changed.emitted
         }
