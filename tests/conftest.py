@@ -45,7 +45,8 @@ _FIRST = (
 # Left out of coverage: long, and all that they run is run by others too.
 _UNTRACED = (
     *("flow/test_aliases", "flow/test_an_ordinary_summer", "flow/test_calendar_edits", "flow/test_sharing"),
-    *("adapters/ledger/test_model", "adapters/test_web_connections", "simulation/", "unit/test_windows"),
+    *("flow/test_waiting", "adapters/ledger/test_model", "adapters/test_web_connections", "simulation/"),
+    *("unit/test_comparing", "unit/test_search", "unit/test_windows"),
 )
 
 

@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from collector.core.collected import added, whole
-from collector.core.search import Kind, Search, _Awaited, _Node
+from collector.core.search import Search
+from collector.core.search_nodes import Awaited, Kind, Node
 from collector.core.totals import Metric, Totals, difference, totals_of
 from collector.errors import Failure, Rejected
 from collector.model import Answer, Window
@@ -111,24 +112,24 @@ class Comparing(Search):
         else:
             self._whole(awaited.node, part)
 
-    def _is_settled(self, node: _Node) -> bool:
+    def _is_settled(self, node: Node) -> bool:
         """Return whether a node needs no request: the first difference is checked by one."""
         return node.kind is Kind.SETTLED and (self._right or not node.by_difference)
 
-    def _node(self, windows: Sequence[Window], answer: Answer) -> _Node:
+    def _node(self, windows: Sequence[Window], answer: Answer) -> Node:
         """Return what an answer says about exactly these windows, in whole numbers."""
         rest: dict[Metric, int | float] = {**whole(totals_of(answer))}
         for window in windows:
             for metric, number in self._collected[window.start].items():
                 rest[metric] = rest.get(metric, 0) - number
         rest = {metric: number for metric, number in rest.items() if number}
-        return _Node(windows, Kind.DIFFERS if rest else Kind.SETTLED, rest=rest, by=answer)
+        return Node(windows, Kind.DIFFERS if rest else Kind.SETTLED, rest=rest, by=answer)
 
-    def _useless(self, awaited: _Awaited) -> None:
+    def _useless(self, awaited: Awaited) -> None:
         """Give the rest of a span up. How a single window ended that was requested, others say."""
         self._give_up_span(awaited.node.windows if awaited.size > 1 else awaited.behind, NO_ANSWER)
 
-    def _whole(self, node: _Node, found: _Node) -> None:
+    def _whole(self, node: Node, found: Node) -> None:
         """Go on after a request for all windows of a node."""
         if node.kind is Kind.OPEN:
             self._note(found)
@@ -139,21 +140,21 @@ class Comparing(Search):
             self._right = True
         self._push(found)
 
-    def _push(self, found: _Node) -> None:
+    def _push(self, found: Node) -> None:
         """Go on with windows whose totals an answer said, unless no further one can be of use."""
         if found.kind is Kind.DIFFERS and len(found.windows) > 1 and (why := self._why_not(found)) is not None:
             self._given_up.append(GivenUp(found.windows, why))
         else:
             super()._push(found)
 
-    def _why_not(self, found: _Node) -> Failure | None:
+    def _why_not(self, found: Node) -> Failure | None:
         if found.by is None:
             return None
         if found.by.is_zero and all(map(self._may_be_deleted, found.windows)):
             return DELETED
         return PRODUCT_GONE if all(metric[0] not in found.by.products for metric in found.rest) else None
 
-    def _note(self, found: _Node) -> None:
+    def _note(self, found: Node) -> None:
         """Note what a whole span came to; not once more if it is a part of one that was noted before."""
         if found.by is None or (self._said_until is not None and found.windows[0].start < self._said_until):
             return

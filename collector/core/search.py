@@ -27,83 +27,12 @@ Pure: knows no clock, and sends nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from enum import Enum, auto
 
+from collector.core.allowance import Allowance
+from collector.core.search_nodes import Awaited, Kind, Node, Settled
 from collector.core.totals import Totals, difference, only_counts, totals_of
 from collector.model import Answer, Window
-
-WINDOWS_PER_SPAN = 20  # one request more for so many windows
-
-
-@dataclass(slots=True)
-class Allowance:
-    """Bounds the requests for spans: they cost at most 5 % more than a request for each window would.
-
-    Searches share it: what idle orgs save, others may use. One is kept for each span that is still to be requested for
-    the first time, as long as that is affordable.
-    """
-
-    considered: int = 0  # windows, of all searches
-    extra: int = 0  # requests for spans
-    saved: int = 0  # windows settled without a request
-    kept: int = 0  # for spans to come
-
-    def permits(self, *, kept: int = 0) -> bool:
-        """Return whether one more request for a span is affordable, and `kept` more behind it."""
-        return (self.extra - self.saved + 1 + kept) * WINDOWS_PER_SPAN <= self.considered
-
-
-class Kind(Enum):
-    """What is known of a node; see the module's text."""
-
-    OPEN = auto()
-    DIFFERS = auto()
-    SETTLED = auto()
-    ONE_BY_ONE = auto()
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """Windows whose totals are the expected ones, and an answer that proves it: of them, or of a span before them."""
-
-    windows: Sequence[Window]
-    by: Answer
-
-
-@dataclass(frozen=True, slots=True)
-class _Node:
-    """Some adjoining windows. `rest` is what their total differs by from the expected one; users lie within bounds."""
-
-    windows: Sequence[Window]
-    kind: Kind
-    by_difference: bool = False
-    rest: Totals = field(default_factory=dict)
-    least_users: int = 0
-    most_users: int = 0
-    by: Answer | None = None
-
-    @property
-    def span(self) -> Window:
-        return Window(self.windows[0].start, self.windows[-1].end)
-
-
-@dataclass(frozen=True, slots=True)
-class _Awaited:
-    """The request whose answer is awaited: for the first windows of a node, or for all of them."""
-
-    node: _Node
-    size: int
-    checks: bool = False  # the difference by which the node is settled; then the node is still on the stack
-
-    @property
-    def part(self) -> _Node:
-        return _Node(self.node.windows[: self.size], Kind.OPEN)
-
-    @property
-    def behind(self) -> Sequence[Window]:
-        return self.node.windows[self.size :]
 
 
 class Search:
@@ -121,9 +50,9 @@ class Search:
         self.additive = True  # until a difference turned out to be wrong
         self._max_span = max_span
         self._expected = expected
-        self._nodes: list[_Node] = []  # the last one has the oldest windows
-        self._awaited: _Awaited | None = None
-        self._check: _Node | None = None  # that is settled by a difference which is checked next
+        self._nodes: list[Node] = []  # the last one has the oldest windows
+        self._awaited: Awaited | None = None
+        self._check: Node | None = None  # that is settled by a difference which is checked next
         self._checked = 0  # windows of the longest such node whose difference was right
         self._used = False  # whether the window before the next one has usage
         self._longest: int | None = None  # windows of a span, after a longer one was not answered
@@ -183,12 +112,12 @@ class Search:
                 return self._request(node, self._part_of(size))
             case Kind.OPEN if size > (self._longest or size):
                 parts = node.windows[self._longest :], node.windows[: self._longest]
-                self._nodes += [_Node(part, Kind.OPEN) for part in parts]
+                self._nodes += [Node(part, Kind.OPEN) for part in parts]
                 return self.next()
             case Kind.OPEN if size > 1 and self._permits(first=True):
                 return self._request(node, size)
         if size > 1:
-            self._nodes.append(_Node(node.windows[1:], Kind.ONE_BY_ONE))
+            self._nodes.append(Node(node.windows[1:], Kind.ONE_BY_ONE))
         self._used = node.kind is Kind.DIFFERS
         return node.windows[0]
 
@@ -232,7 +161,7 @@ class Search:
     # -- the windows
 
     @property
-    def _all(self) -> list[_Node]:
+    def _all(self) -> list[Node]:
         """All nodes, those with the oldest windows first."""
         awaited = [] if self._awaited is None or self._awaited.checks else [self._awaited.node]
         return [*awaited, *reversed(self._nodes)]
@@ -241,7 +170,7 @@ class Search:
     def _searched(self) -> list[Window]:
         return [window for node in self._all if node.kind is not Kind.ONE_BY_ONE for window in node.windows]
 
-    def _spans(self, windows: Iterable[Window], settles: Callable[[Window], bool]) -> list[_Node]:
+    def _spans(self, windows: Iterable[Window], settles: Callable[[Window], bool]) -> list[Node]:
         """Return the windows as spans that one request can be for, and those that are requested one by one."""
         groups: list[tuple[bool, list[Window]]] = []
         for window in windows:
@@ -250,7 +179,7 @@ class Search:
                 groups[-1][1].append(window)
             else:
                 groups.append((settled, [window]))
-        return [_Node(group, Kind.OPEN if settled else Kind.ONE_BY_ONE) for settled, group in groups]
+        return [Node(group, Kind.OPEN if settled else Kind.ONE_BY_ONE) for settled, group in groups]
 
     def _adjoins(self, group: Sequence[Window], window: Window) -> bool:
         return group[-1].end == window.start and window.end - group[0].start <= self._max_span
@@ -282,7 +211,7 @@ class Search:
             self.allowance.kept += kept - self._kept
         self._kept = kept
 
-    def _request_check(self, node: _Node) -> Window | None:
+    def _request_check(self, node: Node) -> Window | None:
         """Return the request that checks a difference; a single window is the next one anyway, and is measured by it.
 
         If the request isn't affordable nothing is concluded: return None.
@@ -291,20 +220,20 @@ class Search:
         if len(node.windows) == 1:
             self._nodes.remove(node)
         elif self.allowance is not None and not self.allowance.permits():
-            self._replace(node, _Node(node.windows, Kind.ONE_BY_ONE))
+            self._replace(node, Node(node.windows, Kind.ONE_BY_ONE))
             return None
         return self._request(node, len(node.windows), checks=True)
 
-    def _replace(self, node: _Node, by: _Node) -> None:
+    def _replace(self, node: Node, by: Node) -> None:
         self._nodes = [by if one is node else one for one in self._nodes]
 
-    def _request(self, node: _Node, size: int, *, checks: bool = False) -> Window:
-        self._awaited = awaited = _Awaited(node, size, checks)
+    def _request(self, node: Node, size: int, *, checks: bool = False) -> Window:
+        self._awaited = awaited = Awaited(node, size, checks)
         if self.allowance is not None and size > 1:
             self.allowance.extra += 1
         return awaited.part.span
 
-    def _is_settled(self, node: _Node) -> bool:
+    def _is_settled(self, node: Node) -> bool:
         return node.kind is Kind.SETTLED and node is not self._check
 
     # -- what follows from an answer
@@ -312,43 +241,43 @@ class Search:
     def _usable(self, answer: Answer) -> bool:
         return not answer.partial and (self._expected is not None or only_counts(answer))
 
-    def _node(self, windows: Sequence[Window], answer: Answer) -> _Node:
+    def _node(self, windows: Sequence[Window], answer: Answer) -> Node:
         """Return what an answer says about exactly these windows."""
         rest: Totals = totals_of(answer)
         for window in windows if self._expected is not None else ():
             rest = difference(rest, self._expected[window.start])  # type: ignore[index]
         as_expected = not any(rest.values()) and (self._expected is not None or answer.users == 0)
         if as_expected:
-            return _Node(windows, Kind.SETTLED, rest=rest, by=answer)
-        return _Node(windows, Kind.DIFFERS, False, rest, answer.users, answer.users, by=answer)
+            return Node(windows, Kind.SETTLED, rest=rest, by=answer)
+        return Node(windows, Kind.DIFFERS, False, rest, answer.users, answer.users, by=answer)
 
-    def _useless(self, awaited: _Awaited) -> None:
+    def _useless(self, awaited: Awaited) -> None:
         """Go on without an answer: with shorter spans, as long ones may be what is not answered."""
         if awaited.size > 1:
             self._longest = max(1, awaited.size // 4)
         if awaited.checks:
-            self._replace(awaited.node, _Node(awaited.node.windows, Kind.OPEN))
+            self._replace(awaited.node, Node(awaited.node.windows, Kind.OPEN))
             return
         self._used = False
         if awaited.behind:
-            self._nodes.append(_Node(awaited.behind, Kind.OPEN))
+            self._nodes.append(Node(awaited.behind, Kind.OPEN))
         if awaited.size > 1:
-            self._nodes.append(_Node(awaited.part.windows, Kind.OPEN))
+            self._nodes.append(Node(awaited.part.windows, Kind.OPEN))
 
-    def _compare(self, awaited: _Awaited, found: _Node) -> None:
+    def _compare(self, awaited: Awaited, found: Node) -> None:
         """Go on after a request that checked a difference."""
         if found.kind is Kind.SETTLED:
             self._checked = max(self._checked, awaited.size)
         else:
             self.additive = False
             self._nodes = [
-                _Node(one.windows, Kind.OPEN) if one.by_difference and one is not awaited.node else one
+                Node(one.windows, Kind.OPEN) if one.by_difference and one is not awaited.node else one
                 for one in self._nodes
             ]
         self._used = found.kind is Kind.DIFFERS if awaited.size == 1 else self._used
         self._replace(awaited.node, found)
 
-    def _part(self, node: _Node, part: _Node, behind: Sequence[Window]) -> None:
+    def _part(self, node: Node, part: Node, behind: Sequence[Window]) -> None:
         """Go on after a request for the first windows of a node whose total is known."""
         rest = self._rest(node, part, behind)
         self._nodes.append(rest)
@@ -356,23 +285,23 @@ class Search:
         if rest.kind is Kind.SETTLED and self._is_to_be_checked(len(behind)):
             self._check = rest
 
-    def _rest(self, node: _Node, part: _Node, windows: Sequence[Window]) -> _Node:
+    def _rest(self, node: Node, part: Node, windows: Sequence[Window]) -> Node:
         """Return what is known of the windows behind a part of a node, by the difference."""
         if not self.additive:
-            return _Node(windows, Kind.OPEN)
+            return Node(windows, Kind.OPEN)
         if not self._fits(node, part):
-            return _Node(windows, Kind.ONE_BY_ONE)
+            return Node(windows, Kind.ONE_BY_ONE)
         rest, least_users = difference(node.rest, part.rest), max(0, node.least_users - part.most_users)
         if any(rest.values()):
-            return _Node(windows, Kind.DIFFERS, True, rest, least_users, node.most_users)
+            return Node(windows, Kind.DIFFERS, True, rest, least_users, node.most_users)
         if self._expected is None and least_users:
-            return _Node(windows, Kind.ONE_BY_ONE)
-        return _Node(windows, Kind.SETTLED, True, by=part.by)
+            return Node(windows, Kind.ONE_BY_ONE)
+        return Node(windows, Kind.SETTLED, True, by=part.by)
 
     def _is_to_be_checked(self, size: int) -> bool:
         return size > 2 * self._checked if self._expected is None else not self._checked
 
-    def _fits(self, node: _Node, part: _Node) -> bool:
+    def _fits(self, node: Node, part: Node) -> bool:
         """Return whether a part can be one of its node."""
         if self._expected is not None:
             return True
@@ -382,7 +311,7 @@ class Search:
             and part.most_users <= node.most_users
         )
 
-    def _push(self, found: _Node) -> None:
+    def _push(self, found: Node) -> None:
         """Go on with windows of which a request has told the total; a single one is measured by that."""
         if len(found.windows) == 1:
             self._used = found.kind is Kind.DIFFERS

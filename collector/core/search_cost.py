@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from collector.core.search import WINDOWS_PER_SPAN, Search
+from collector.core.allowance import WINDOWS_PER_SPAN
+from collector.core.search import Search
 from collector.model import Answer, Population, Window
 
 _EMPTY = Answer(org_id="", org_name="", users=0, products={})

@@ -24,10 +24,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 from enum import Enum, auto
 
+from collector.core.allowance import Allowance
 from collector.core.finding import settled
-from collector.core.plan import Batch, OrgPlan, SettledSlice
+from collector.core.org_plan import OrgPlan
+from collector.core.plan import Batch, SettledSlice
 from collector.core.retry import GiveUp, PartialAnswer, RetryIn, RetryPolicy, backoff_s, decide
-from collector.core.search import Allowance
 from collector.errors import Failure, RefusalReason, Refused, Retriable
 from collector.events import LaneEnded, NotAdditive, RetryScheduled, SliceOutcome
 from collector.fetch.limiter import Limiter

@@ -193,6 +193,7 @@ def test_a_run_whose_days_another_process_covers_by_new_rules_commits_nothing_mo
         other.close()
 
     monkeypatch.setattr(SqlLedger, "release", release)
+    monkeypatch.setattr(SqlLedger, "waited_for", lambda _, keys: set(keys))  # else the old one goes on with its lease
     result = old.backfill(NOV_20, "2026-07-01", "2026-11-18")
     assert result.exit_code == ExitCode.REFUSED
     assert hours(old) == 64 * 24

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from collector.core.coverage import Known
 from collector.core.grid import Grid
-from collector.core.plan import Batch, OrgPlan, Rest, needed, next_batch, open_span, spans_of
+from collector.core.org_plan import OrgPlan
+from collector.core.plan import Batch, Rest, needed, next_batch, open_span, spans_of
 from collector.core.windows import Calendar, merge, start_of_date
 from collector.model import Granularity, Org, Population, Slice, SliceState, Window, Zone
 from tests.support.orgs import START, make_org, plan_days, slices_of

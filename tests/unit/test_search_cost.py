@@ -8,7 +8,8 @@ from datetime import timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.core.search import Allowance, Search
+from collector.core.allowance import Allowance
+from collector.core.search import Search
 from collector.core.search_cost import Requests, cost
 from collector.model import Population
 from tests.unit.test_search import MAX_SPAN, YEAR, activity, answer_for, seeds, truth_of
