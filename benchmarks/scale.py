@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+from benchmarks.bill import FAST
 from benchmarks.stub_api import StubApi, stub_api
 from tests.support.commands import COLLECTOR, environment
 from tests.support.needs import free_port
@@ -31,11 +32,6 @@ from tests.support.waiting import wait_until
 ALLOWED_MB = 200.0
 ALLOWED_RATIO = 1.10
 _MORE_SLICES = 20_000  # that go into a small and into a large ledger
-_FAST = {
-    "COLLECTOR_API__CONCURRENCY": "64",
-    "COLLECTOR_API__RATE_LIMIT__REQUESTS": "100000",
-    "COLLECTOR_API__ORG_RATE_LIMIT__REQUESTS": "100000",
-}
 
 
 @dataclass(frozen=True)
@@ -64,7 +60,7 @@ class Fleet:
 
     @property
     def env(self) -> dict[str, str]:
-        return environment(COLLECTOR_STATE__URL=f"sqlite:///{self.directory}/ledger.db", **_FAST)
+        return environment(COLLECTOR_STATE__URL=f"sqlite:///{self.directory}/ledger.db", **FAST)
 
     def run(self, *args: str) -> Cost:
         """Run a command to its end, as a child whose resources the kernel counts for itself."""

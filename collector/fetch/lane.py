@@ -1,14 +1,4 @@
-"""One org's lane: its plan, its retries, its pace, and what is known of its health.
-
-Theory of operation. A lane is in one mood, and each result of a request moves it to the next (`NEXT`).
-
-| mood | what may be requested |
-|---|---|
-| new | one request alone: it verifies credential and identity |
-| steady | as many requests as the org's limits allow |
-| failing | one request at a time, and no new slice while another waits for its retry |
-| refused once | one request more: an answer makes the lane steady, anything else ends it |
-| ended | nothing: the org is refused, or given up after failing for the whole budget |
+"""One org's lane: its plan, its retries, its pace and its health (`health`: how many requests it may send).
 
 A lane that waits holds no permit of the API-wide limits, so a bad org's lane costs the others nothing.
 While its host is down (`outage`), one lane at a time sends one request: a probe.
@@ -22,15 +12,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
-from enum import Enum, auto
 
 from collector.core.allowance import Allowance
 from collector.core.finding import settled
 from collector.core.org_plan import OrgPlan
 from collector.core.plan import Batch, SettledSlice
 from collector.core.retry import GiveUp, PartialAnswer, RetryIn, RetryPolicy, backoff_s, decide
-from collector.errors import Failure, RefusalReason, Refused, Retriable
+from collector.errors import Failure, Refused, Retriable
 from collector.events import LaneEnded, NotAdditive, RetryScheduled, SliceOutcome
+from collector.fetch.health import Health, Mood, Result
 from collector.fetch.limiter import Limiter
 from collector.fetch.limits import Limits
 from collector.fetch.org_pace import OrgPace
@@ -39,65 +29,9 @@ from collector.fetch.retry_queue import RetryQueue
 from collector.fetch.slice_fetch import SliceFetch
 from collector.model import Answer, Org, Population, SliceState, Span
 
-
-class Mood(Enum):
-    """How a lane may be used; see the module's text."""
-
-    NEW = auto()
-    STEADY = auto()
-    FAILING = auto()
-    REFUSED_ONCE = auto()
-    ENDED = auto()
-
-
-class Result(Enum):
-    """What a request's result says about the org."""
-
-    ANSWERED = auto()  # also in part
-    FAILED = auto()
-    FAILED_OFTEN = auto()  # `_FAILING_AFTER` times in a row, or more
-    REFUSED = auto()
-    REFUSED_FOR_GOOD = auto()  # for the second time, or for a reason that a second request can't change
-
-
-NEXT: dict[Mood, dict[Result, Mood]] = {
-    Mood.NEW: {
-        Result.ANSWERED: Mood.STEADY,
-        Result.FAILED: Mood.NEW,
-        Result.FAILED_OFTEN: Mood.NEW,
-        Result.REFUSED: Mood.REFUSED_ONCE,
-        Result.REFUSED_FOR_GOOD: Mood.ENDED,
-    },
-    Mood.STEADY: {
-        Result.ANSWERED: Mood.STEADY,
-        Result.FAILED: Mood.STEADY,
-        Result.FAILED_OFTEN: Mood.FAILING,
-        Result.REFUSED: Mood.REFUSED_ONCE,
-        Result.REFUSED_FOR_GOOD: Mood.ENDED,
-    },
-    Mood.FAILING: {
-        Result.ANSWERED: Mood.STEADY,
-        Result.FAILED: Mood.FAILING,
-        Result.FAILED_OFTEN: Mood.FAILING,
-        Result.REFUSED: Mood.REFUSED_ONCE,
-        Result.REFUSED_FOR_GOOD: Mood.ENDED,
-    },
-    Mood.REFUSED_ONCE: {
-        Result.ANSWERED: Mood.STEADY,
-        Result.FAILED: Mood.REFUSED_ONCE,  # of a request that left before the refusal came
-        Result.FAILED_OFTEN: Mood.REFUSED_ONCE,
-        Result.REFUSED: Mood.REFUSED_ONCE,  # never met: the second refusal is for good
-        Result.REFUSED_FOR_GOOD: Mood.ENDED,
-    },
-    Mood.ENDED: dict.fromkeys(Result, Mood.ENDED),
-}
-
-_FAILING_AFTER = 3  # failures in a row
-_REFUSALS = 2  # after which an org gets no more requests
 _SPAN_ATTEMPTS = 3  # it may be too long for the API: shorter ones are tried instead
 _OUTSTANDING_PER_PERMIT = 4  # slices of a steady lane that are requested or wait for a retry
 _RUNS_OUT = 8  # slices of a batch that are not begun: time enough to plan the next batch
-_FINAL_REFUSALS = frozenset({RefusalReason.IDENTITY, RefusalReason.DUPLICATE, RefusalReason.CALENDAR})
 
 Allowances = dict[Population, Allowance]
 Step = SliceOutcome | RetryScheduled | LaneEnded | NotAdditive
@@ -113,7 +47,7 @@ class Lane:
         self.outage = outage  # of its host, shared with other lanes
         self.requested_at = float("-inf")  # when its last request was sent
         self.plan = OrgPlan(org, {} if allowances is None else allowances)
-        self.mood = Mood.NEW
+        self.health = Health()
         self.end: LaneEnded | None = None
         self.leased = False  # whether this process may work on the org now
         self.expecting = False  # whether its next batch is on its way
@@ -123,11 +57,6 @@ class Lane:
         self._span_policy = replace(policy, attempts=min(policy.attempts, _SPAN_ATTEMPTS))
         self._retries = RetryQueue()
         self._able_since = 0.0  # from then on only limits and permits delayed its next request
-        self._refusals = 0
-        self._refused_by: Refused | None = None  # until it answers
-        self._failures = 0  # in a row
-        self._blocks = 0  # in a row: failures that are a refusal if they last
-        self._failing_since: float | None = None
 
     @classmethod
     def of(cls, org: Org, limits: Limits, outage: Outage, allowances: Allowances | None = None) -> Lane:
@@ -141,17 +70,17 @@ class Lane:
     @property
     def done(self) -> bool:
         """Whether nothing of it is under way, waits, or is left to fetch."""
-        return not self._pace.in_flight and (self.mood is Mood.ENDED or (not self._retries and self.plan.exhausted))
+        return not self._pace.in_flight and (self._ended or (not self._retries and self.plan.exhausted))
 
     @property
     def idle(self) -> bool:
         """Whether nothing of it is under way and no new slice can begin, not even of a batch that is on its way."""
-        return not self._pace.in_flight and (self.mood is Mood.ENDED or not (self.plan.remaining or self.expecting))
+        return not self._pace.in_flight and (self._ended or not (self.plan.remaining or self.expecting))
 
     @property
     def stalled(self) -> bool:
         """Whether it is leased, only retries of its batch are left, and slices of another batch may begin beside."""
-        may_go_on = self.plan.more and not self.plan.awaits and self.mood is Mood.STEADY
+        may_go_on = self.plan.more and not self.plan.awaits and self._steady
         return self.leased and self.idle and bool(self._retries) and may_go_on
 
     @property
@@ -166,17 +95,17 @@ class Lane:
         Where a search goes on, only its end shows what the next batch is.
         """
         more = self.plan.more and not self.plan.searches
-        return self.leased and more and not self.expecting and self.mood is Mood.STEADY
+        return self.leased and more and not self.expecting and self._steady
 
     @property
     def trusted(self) -> bool:
         """Whether its last request was answered: such a lane is not delayed by others that are not."""
-        return self.mood is Mood.STEADY and not self.failed
+        return self._steady and not self.failed
 
     @property
     def failed(self) -> bool:
         """Whether its last request brought no answer."""
-        return self._failures > 0
+        return self.health.failures > 0
 
     @property
     def waiting(self) -> bool:
@@ -186,14 +115,14 @@ class Lane:
     @property
     def left(self) -> int:
         """How many slices are left to fetch, those that were begun included; an estimate before the first batch."""
-        if self.mood is Mood.ENDED:
+        if self._ended:
             return self._pace.in_flight
         plan = self.plan
         return plan.expected + plan.remaining + len(plan.behind) + len(self._retries) + self._pace.in_flight
 
     def ready_at(self, now: float) -> float | None:
         """Return when its next request may leave; None while that depends on one under way, or if none is left."""
-        if not self.leased or self.mood is Mood.ENDED:
+        if not self.leased or self._ended:
             return None
         due_at = now if self._may_begin() else self._retries.next_at
         free_at = self._pace.ready_at(now, permits=self._permits)
@@ -231,7 +160,7 @@ class Lane:
         else:
             fetch = SliceFetch(next(self.plan), since_s=self.outage.uptime(now))
         fetch.waited_s = max(0.0, now - able_since)
-        fetch.last_chance = self._refused_by is not None
+        fetch.last_chance = self.health.refused_by is not None
         fetch.permit = self._pace.take(now)
         fetch.sent_at = self._able_since = self.requested_at = now
         return fetch
@@ -256,8 +185,8 @@ class Lane:
         if isinstance(result, Retriable) and result.reused_connection and self.end is None and fetch.take_free_retry():
             return [self._retry(fetch, result, now=now, delay_s=0.0)]
         fetch.requests += 1
-        verdict = self._learn(fetch, result, now=now, uptime=uptime)
-        self.mood = NEXT[self.mood][verdict]
+        self._learn(fetch, result, now=now)
+        verdict = self.health.learn(result, last_chance=fetch.last_chance, uptime=uptime)
         return [
             *self._search(fetch, result),
             *self._follow(fetch, result, verdict, now=now, uptime=uptime, jitter=jitter, probe=probe),
@@ -281,8 +210,8 @@ class Lane:
             return self._end(fetch, SliceState.COMPLETE, result)
         if self.end is not None:
             return self._end(fetch, self._state_of_begun())
-        if verdict is Result.REFUSED_FOR_GOOD and self._refused_by is not None:
-            return self._refuse(fetch, self._refused_by)
+        if verdict is Result.REFUSED_FOR_GOOD and self.health.refused_by is not None:
+            return self._refuse(fetch, self.health.refused_by)
         if verdict is Result.REFUSED:
             return [self._retry(fetch, reason, now=now, delay_s=backoff_s(1, policy=self._policy, jitter=jitter))]
         if probe and verdict is not Result.ANSWERED:
@@ -298,11 +227,11 @@ class Lane:
         """
         if fetch.permit is not None:
             self._pace.end(fetch.permit, now)
-        self._forget_failures()
+        self.health.forget_failures()
         if self.end is not None:
             fetch.failure = self.end.failure
             return self._end(fetch, self._state_of_begun())
-        self.mood = Mood.NEW
+        self.health.mood = Mood.NEW
         self.besides[fetch.slice.population] += fetch.requests + fetch.probes + 1
         self.plan.take_back()
         return []
@@ -311,7 +240,7 @@ class Lane:
         """End the lane: slices that were begun end by what was found of them, the rest is never requested."""
         if self.end is not None:
             return []
-        self.mood = Mood.ENDED
+        self.health.mood = Mood.ENDED
         self.end = LaneEnded(org=self.org, state=state, failure=failure, remaining=self.plan.left.total())
         begun = self._retries.take_all()
         return [*(step for fetch in begun for step in self._end(fetch, self._state_of_begun())), self.end]
@@ -352,27 +281,14 @@ class Lane:
         """
         return [_settled(one) for one in self.plan.settle()] if self.end is None else []
 
-    def _learn(self, fetch: SliceFetch, result: Answer | Failure, *, now: float, uptime: float) -> Result:
-        """Let the result change what is known of slice and org; return what it says about the org."""
+    def _learn(self, fetch: SliceFetch, result: Answer | Failure, *, now: float) -> None:
+        """Let the result change what is known of the slice, and the org's pace."""
         if isinstance(result, Answer):
             fetch.answered(result)
             self._pace.answered()
-            self._forget_failures()
-            return Result.ANSWERED
-        fetch.failure = result
-        self._blocks = self._blocks + 1 if isinstance(result, Retriable) and result.if_it_lasts else 0
-        self._pace.failed(result, sent_at=fetch.sent_at, now=now)
-        if isinstance(result, Refused):
-            self._refusals += 1
-            self._refused_by = result
-            final = self._refusals >= _REFUSALS or result.reason in _FINAL_REFUSALS
-            return Result.REFUSED_FOR_GOOD if final else Result.REFUSED
-        self._failures += 1
-        if self._failing_since is None:
-            self._failing_since = uptime
-        if fetch.last_chance and self._refused_by is not None:
-            return Result.REFUSED_FOR_GOOD  # one request more brought no answer either
-        return Result.FAILED_OFTEN if self._failures >= _FAILING_AFTER else Result.FAILED
+        else:
+            fetch.failure = result
+            self._pace.failed(result, sent_at=fetch.sent_at, now=now)
 
     def _retry_or_give_up(
         self, fetch: SliceFetch, reason: Failure | PartialAnswer, *, now: float, uptime: float, jitter: float
@@ -390,7 +306,7 @@ class Lane:
                 return [self._retry(fetch, reason, now=now, delay_s=delay_s)]
             case GiveUp():
                 lasting = reason.if_it_lasts if isinstance(reason, Retriable) else None
-                if lasting is not None and self._blocks >= self._policy.attempts:
+                if lasting is not None and self.health.blocks >= self._policy.attempts:
                     return self._refuse(fetch, lasting)
                 hopeless = self._give_up_if_hopeless(fetch.failure, uptime)
                 return [*self._end(fetch, SliceState.FAILED), *hopeless]
@@ -406,21 +322,25 @@ class Lane:
         return [*self._end(fetch, SliceState.REFUSED), *self.close(SliceState.REFUSED, refused)]
 
     def _give_up_if_hopeless(self, failure: Failure | None, uptime: float) -> list[Step]:
-        since = self._failing_since
-        if failure is None or since is None or uptime - since < self._policy.budget_s:
+        if failure is None or not self.health.is_hopeless(uptime, budget_s=self._policy.budget_s):
             return []
         return self.close(SliceState.NOT_ASKED, failure)
 
-    def _forget_failures(self) -> None:
-        self._failures, self._blocks, self._failing_since, self._refused_by = 0, 0, None, None
+    @property
+    def _ended(self) -> bool:
+        return self.health.mood is Mood.ENDED
+
+    @property
+    def _steady(self) -> bool:
+        return self.health.mood is Mood.STEADY
 
     @property
     def _permits(self) -> int:
-        return self._pace.permits if self.mood is Mood.STEADY else 1
+        return self._pace.permits if self._steady else 1
 
     def _may_begin(self) -> bool:
         outstanding = self._pace.in_flight + len(self._retries)
-        most = _OUTSTANDING_PER_PERMIT * self._permits if self.mood is Mood.STEADY else 1
+        most = _OUTSTANDING_PER_PERMIT * self._permits if self._steady else 1
         return self.plan.remaining > 0 and outstanding < most
 
     def _state_of_begun(self) -> SliceState:

@@ -219,3 +219,11 @@ async def client_of(
     """Open a transport for this address."""
     async with HttpTransport(timeout_s=timeout_s, connections=connections, ca_file=ca_file) as transport:
         yield Client(transport, make_org(base_url=base_url))
+
+
+def flooding(head: bytes, piece: bytes) -> Behaviour:
+    async def behave(peer: Peer) -> None:
+        await peer.send(head)
+        await peer.flood(piece, 64 * 1024 * 1024 // len(piece))
+
+    return behave

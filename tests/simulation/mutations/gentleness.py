@@ -10,9 +10,10 @@ from unittest.mock import patch
 
 from collector.core import retry
 from collector.errors import Failure
-from collector.fetch import lane, limiter
+from collector.fetch import health, lane, limiter
 from collector.fetch.dispatcher import Dispatcher
-from collector.fetch.lane import Lane, Mood
+from collector.fetch.health import Mood
+from collector.fetch.lane import Lane
 from collector.fetch.limits import Limits
 from collector.fetch.org_pace import OrgPace
 from collector.fetch.slice_fetch import SliceFetch
@@ -58,12 +59,12 @@ def _refused_is_asked_on() -> Sequence[Patch]:
     refuse = Lane._refuse
 
     def mutated(self: Lane, fetch: SliceFetch, refused: Any) -> Any:
-        if self._refusals > 20:
+        if self.health.refusals > 20:
             return refuse(self, fetch, refused)
-        self.mood = Mood.REFUSED_ONCE
+        self.health.mood = Mood.REFUSED_ONCE
         return [self._retry(fetch, refused, now=fetch.sent_at + 10, delay_s=1.0)]
 
-    return [patch.object(Lane, "_refuse", mutated), patch.object(lane, "_REFUSALS", 20)]
+    return [patch.object(Lane, "_refuse", mutated), patch.object(health, "_REFUSALS", 20)]
 
 
 def _concurrency_ignored() -> Sequence[Patch]:
