@@ -67,23 +67,37 @@ class Sparse:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BackfillWanted:
-    """What a `backfill` fetches: windows of its range that are not complete; with `force`, all of them."""
+class _OfRange:
+    """What a command wants of the range that it was given, by each org's present calendar."""
 
     now: datetime
     settle: timedelta
     range_: Range
     since: dict[str, Since]
-    force: bool = False
-    sparse: Sparse | None = None  # with requests for spans, as few as possible
 
     def span(self, org: Org) -> Window | None:
         """Return the span of whole windows that the command considers; None if there is none."""
-        return _selected(self, org)
+        span, began = self._selected(org), self.since[org.name].calendar_since
+        if span is None or began is None or began <= span.start:
+            return span
+        return Window(began, span.end) if began < span.end else None
 
     def before_calendar(self, org: Org) -> Window | None:
         """Return the part of the range that is older than the org's present calendar; None if there is none."""
-        return _before_calendar(self, org)
+        span, began = self._selected(org), self.since[org.name].calendar_since
+        return Window(span.start, min(began, span.end)) if span and began and span.start < began else None
+
+    def _selected(self, org: Org) -> Window | None:
+        calendar = Calendar(org.zone, org.granularity)
+        return select(self.range_, calendar, now=self.now, settle=self.settle, since=org.since).span
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackfillWanted(_OfRange):
+    """What a `backfill` fetches: windows of its range that are not complete; with `force`, all of them."""
+
+    force: bool = False
+    sparse: Sparse | None = None  # with requests for spans, as few as possible
 
     def needs(self, org: Org, window: Window, known: Known | None) -> bool:
         """Return whether a window needs fetching, given its coverage in the ledger."""
@@ -118,23 +132,11 @@ class RelabelWanted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReconcileWanted:
+class ReconcileWanted(_OfRange):
     """What a `reconcile` compares: the complete windows of its range, whatever their age."""
 
-    now: datetime
-    settle: timedelta
-    range_: Range
-    since: dict[str, Since]
     max_span: timedelta
     trust_zero_for: timedelta
-
-    def span(self, org: Org) -> Window | None:
-        """Return the span of whole windows that the command considers; None if there is none."""
-        return _selected(self, org)
-
-    def before_calendar(self, org: Org) -> Window | None:
-        """Return the part of the range that is older than the org's present calendar; None if there is none."""
-        return _before_calendar(self, org)
 
     def needs(self, org: Org, window: Window, known: Known | None) -> bool:
         """Return whether a window is compared: only complete ones have all of their numbers."""
@@ -169,24 +171,6 @@ Wanted = CollectWanted | BackfillWanted | RelabelWanted | ReconcileWanted
 
 def _is_wanted(since: Since, window: Window) -> bool:
     return window.start >= since.wanted_from or any(span.start <= window.start < span.end for span in since.ranges)
-
-
-def _selected(wanted: BackfillWanted | ReconcileWanted, org: Org) -> Window | None:
-    """Return the part of a range that the org's present calendar has."""
-    span, began = _in_range(wanted, org), wanted.since[org.name].calendar_since
-    if span is None or began is None or began <= span.start:
-        return span
-    return Window(began, span.end) if began < span.end else None
-
-
-def _before_calendar(wanted: BackfillWanted | ReconcileWanted, org: Org) -> Window | None:
-    span, began = _in_range(wanted, org), wanted.since[org.name].calendar_since
-    return Window(span.start, min(began, span.end)) if span and began and span.start < began else None
-
-
-def _in_range(wanted: BackfillWanted | ReconcileWanted, org: Org) -> Window | None:
-    calendar = Calendar(org.zone, org.granularity)
-    return select(wanted.range_, calendar, now=wanted.now, settle=wanted.settle, since=org.since).span
 
 
 def needs_at(wanted: Wanted, now: datetime) -> Needs:
