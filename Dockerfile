@@ -19,12 +19,12 @@ ENV PIP_CONFIG_FILE=/run/secrets/pip.conf \
 WORKDIR /src
 
 # First what changes seldom. The environment has no pip of its own: this stage's pip fills it.
-COPY requirements/build.txt requirements/runtime.txt requirements/
+COPY requirements/build.txt requirements/image.txt requirements/
 RUN --mount=type=secret,id=pip.conf --mount=type=secret,id=ca.pem \
     pip install --no-compile --require-hashes --only-binary=:all: -r requirements/build.txt \
     && python3 -m venv --without-pip /opt/collector \
     && pip --python /opt/collector/bin/python install --no-compile --require-hashes --only-binary=:all: \
-        -r requirements/runtime.txt
+        -r requirements/image.txt
 
 # Then the collector: its own wheel, of what is here, with nothing fetched; so there is no version to choose (DL3013).
 COPY pyproject.toml README.md LICENSE ./

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-REQUIREMENTS = Path(__file__).parents[1] / "requirements" / "runtime.txt"
+REQUIREMENTS = Path(__file__).parents[1] / "requirements" / "image.txt"
 
 
 @dataclass(frozen=True)

@@ -125,7 +125,7 @@ def test_bill_of_materials_names_every_package(image: Image) -> None:
     (file,) = (ROOT / "dist").glob(f"usage-collector-{__version__}.cdx.json")
     bill = json.loads(file.read_text())
     purls = [component.get("purl", "") for component in bill["components"]]
-    text = (ROOT / "requirements" / "runtime.txt").read_text()
+    text = (ROOT / "requirements" / "image.txt").read_text()
     pinned = {Requirement(line.rstrip(" \\")) for line in text.splitlines() if re.match(r"[a-z]", line)}
     (version,) = (path.name.removeprefix("python") for path in image.rootfs.glob("opt/collector/lib/python3*"))
     wanted = {
@@ -163,5 +163,5 @@ def test_no_secret_ledger_or_output_gets_as_far_as_the_builder(tmp_path: Path) -
     with tarfile.open(out / digest.removeprefix("sha256:")) as tar:
         sent = {os.path.relpath(m.name, "context") for m in tar if m.isfile()}
     code = {name for name in files if name.startswith("collector/")}
-    documents = {"README.md", "LICENSE", "pyproject.toml", "requirements/build.txt", "requirements/runtime.txt"}
+    documents = {"README.md", "LICENSE", "pyproject.toml", "requirements/build.txt", "requirements/image.txt"}
     assert sent == code | documents
