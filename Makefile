@@ -16,6 +16,9 @@ PYTEST := -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 ROOT := $(shell [ "$$(id -u)" = 0 ] && command -v apt-get)
 PIP := -m pip install --quiet --disable-pip-version-check --require-hashes
 
+# Tests start hundreds of processes, and each worker imports all tests: without bytecode each compiles everything again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help demo test test-all test-slow test-313 check lint format lock bench compare bill audit image dist clean
 
 help: ## what there is

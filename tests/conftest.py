@@ -15,6 +15,9 @@ from xdist.scheduler import LoadFileScheduling
 from tests.support.commands import Here
 from tests.support.postgresql import Server, running_server
 
+# jsonschema parses a grammar of IRIs when it is imported, a second in each worker. No schema of ours has an IRI.
+sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
+
 # Examples follow from each test's own text: a commit passes or fails, whoever runs it, and a failure comes again in the
 # next run without a database of what failed. EXPLORE=1 draws others, and keeps those that fail in .hypothesis/.
 settings.register_profile("ours", deadline=None, print_blob=True, derandomize="EXPLORE" not in os.environ)
