@@ -190,8 +190,7 @@ def test_who_ends_it_leaves_nothing_behind(question: str, key: str, tmp_path: Pa
             if shown.startswith(question):
                 break
             terminal.type(f"{answer}\n")
-        terminal.type(key)
-        terminal.wait_for("ended: nothing is written")
+        terminal.press_until(key, "ended: nothing is written")
         assert terminal.end() == 130
         assert terminal.echoes
     assert left(tmp_path) == []

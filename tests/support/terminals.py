@@ -9,6 +9,7 @@ import re
 import struct
 import subprocess
 import termios
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,6 +19,7 @@ from tests.support.waiting import wait_until
 
 CTRL_C = "\x03"
 CTRL_D = "\x04"
+_AGAIN_S = 2.0  # after which a person presses a key again
 ESCAPE = re.compile(r"\x1b(?:\[[0-9;?]*[A-Za-z]|[=>]|\][^\x07\x1b]*(?:\x07|\x1b\\))")
 
 
@@ -29,6 +31,7 @@ class Terminal:
         self.raw = ""
         self._descriptor = descriptor
         self._seen = 0
+        self._press_at = 0.0
 
     @property
     def text(self) -> str:
@@ -51,6 +54,23 @@ class Terminal:
         shown = self.wait_for(question)
         self.type(f"{answer}\n")
         return shown
+
+    def press_until(self, key: str, shown: str) -> None:
+        """Press a key until a text is shown, as a person does.
+
+        Python loses a Ctrl-C that comes after a question was shown and before its readline waits for keys.
+        """
+
+        def is_shown() -> bool:
+            if shown in self.text[self._seen :]:
+                return True
+            if time.monotonic() >= self._press_at:
+                self._press_at = time.monotonic() + _AGAIN_S
+                with suppress(OSError):  # the command has ended
+                    self.type(key)
+            return False
+
+        wait_until(is_shown, f"it shows {shown!r}")
 
     def end(self) -> int:
         """Wait for the end of the command; return its exit code."""
