@@ -7,7 +7,7 @@ import orjson
 
 from collector.config import config_schema
 from collector.core.coverage_lines import coverage_schema
-from collector.core.record_columns import RECORD_COLUMNS
+from collector.core.record_columns import record_columns
 from collector.core.record_schema import record_schema
 from collector.core.record_sql import LOADED, Dialect, FileFormat, Part, script
 from collector.service.web.status_document import status_schema
@@ -26,7 +26,7 @@ def schema(what: str, *, dialect: str | None, files: str | None, part: str | Non
     elif what == "arrow":
         from collector.adapters.tabular.parquet import arrow_schema  # noqa: PLC0415 - an extra
 
-        click.echo(arrow_schema(RECORD_COLUMNS).to_string(show_field_metadata=False))
+        click.echo(arrow_schema(record_columns()).to_string(show_field_metadata=False))
     else:
         click.echo(orjson.dumps(_JSON[what](), option=orjson.OPT_INDENT_2))
 

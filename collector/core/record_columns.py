@@ -1,35 +1,62 @@
-"""The columns of records in every format that has columns: `Record`'s fields, with the types that a table needs."""
+"""The columns of records, for formats that have columns: the fields of a `Record` in their order, and no others.
+
+`labels` is one column. Labels that are asked for have a column of their own as well, behind the others.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from types import NoneType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_type_hints
 
-from collector.core.columns import Column, Kind
+from collector.core.columns import Column, Kind, Row
 from collector.core.record_schema import DESCRIPTIONS
 from collector.model import Record
 
-_SIMPLE: dict[Any, Kind] = {int: Kind.INTEGER, date: Kind.DATE, datetime: Kind.INSTANT}
+LABEL = "label_"  # the beginning of the name of a label's column
+_KINDS: Mapping[object, Kind] = {
+    int: Kind.INTEGER,
+    date: Kind.DATE,
+    datetime: Kind.INSTANT,
+    Mapping[str, str]: Kind.LABELS,
+    Sequence[str]: Kind.TEXTS,
+    Mapping[str, object]: Kind.JSON,
+}
 
 
-def _kind(hint: Any) -> Kind:
-    """Return the kind of a field's type; None beside another type changes nothing."""
-    options = [option for option in get_args(hint) if option is not NoneType]
-    if NoneType in get_args(hint):
-        (hint,) = options
-    if isinstance(hint, type) and issubclass(hint, str):
-        return Kind.TEXT
-    if get_origin(hint) is None:
-        return _SIMPLE[hint]
-    if len(get_args(hint)) == 1:
-        return Kind.TEXTS
-    return Kind.LABELS if get_args(hint)[1] is str else Kind.JSON
+def record_columns(labels: Sequence[str] = ()) -> tuple[Column, ...]:
+    """Return the columns of records, and those of labels."""
+    types = get_type_hints(Record)
+    fields = [Column(name, _kind(types[name]), DESCRIPTIONS[name]) for name in Record._fields]
+    return (*fields, *(Column(f"{LABEL}{key}", Kind.TEXT, f"The label {key}") for key in labels))
 
 
-def _columns() -> tuple[Column, ...]:
-    hints = get_type_hints(Record)
-    return tuple(Column(name, _kind(hints[name]), DESCRIPTIONS[name]) for name in Record._fields)
+def rows_of(labels: Sequence[str] = (), *, typed: bool) -> Callable[[Mapping[str, Any]], Row]:
+    """Return what makes a row of a record that was read from JSON.
+
+    `typed`: dates and instants are values, else the texts that JSON has.
+    """
+    parsers = [_parser(column.kind) if typed else None for column in record_columns()]
+    fields = list(zip(Record._fields, parsers, strict=True))
+
+    def row(record: Mapping[str, Any]) -> Row:
+        values = [record.get(name) if parse is None else parse(record[name]) for name, parse in fields]
+        return values + [record["labels"].get(key) for key in labels] if labels else values
+
+    return row
 
 
-RECORD_COLUMNS = _columns()
+def _kind(type_: Any) -> Kind:
+    given = [one for one in get_args(type_) if one is not NoneType] if NoneType in get_args(type_) else [type_]
+    return _KINDS.get(given[0], Kind.TEXT)
+
+
+def _parser(kind: Kind) -> Callable[[str], date] | None:
+    match kind:
+        case Kind.DATE:
+            return date.fromisoformat
+        case Kind.INSTANT:
+            return datetime.fromisoformat
+        case _:
+            return None

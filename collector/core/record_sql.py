@@ -10,14 +10,15 @@ from collections.abc import Sequence
 from enum import StrEnum
 
 from collector.core.columns import Column, Kind
-from collector.core.record_columns import RECORD_COLUMNS
+from collector.core.record_columns import record_columns
 
 TABLE = "usage_records"
 STAGING = "usage_staging"
 VIEW = "usage_latest"
 KEY = "record_id"
 _NEVER_NULL = (KEY, "revision", "collected_at")
-_NAMES = tuple(column.name for column in RECORD_COLUMNS)
+_COLUMNS = record_columns()
+_NAMES = tuple(column.name for column in _COLUMNS)
 _LIST = ", ".join(_NAMES)
 
 
@@ -74,7 +75,7 @@ def table(dialect: Dialect, name: str = TABLE, *, keyed: bool = True) -> str:
     types = _TYPES[dialect]
     lines = [
         f"  {column.name} {types[column.kind]}{' NOT NULL' if column.name in _NEVER_NULL else ''}"
-        for column in RECORD_COLUMNS
+        for column in _COLUMNS
     ]
     if keyed and dialect is Dialect.POSTGRESQL:
         lines.append(f"  PRIMARY KEY ({KEY})")
@@ -191,13 +192,13 @@ def _duckdb_files(form: FileFormat, files: str) -> str:
     types = _TYPES[Dialect.DUCKDB]
     match form:
         case FileFormat.JSONL:
-            columns = ",\n".join(f"  {column.name}: '{types[column.kind]}'" for column in RECORD_COLUMNS)
+            columns = ",\n".join(f"  {column.name}: '{types[column.kind]}'" for column in _COLUMNS)
             options = f"format = 'newline_delimited', columns = {{\n{columns}\n}}"
             return f"SELECT {_LIST}\nFROM read_json('{files}', {options})"
         case FileFormat.PARQUET:
             return f"SELECT {_LIST}\nFROM read_parquet('{files}', union_by_name = true)"
         case FileFormat.CSV:
-            values = ",\n".join(f"  {_duckdb_cast(column)} AS {column.name}" for column in RECORD_COLUMNS)
+            values = ",\n".join(f"  {_duckdb_cast(column)} AS {column.name}" for column in _COLUMNS)
             return (
                 f"SELECT\n{values}\nFROM read_csv('{files}', header = true, all_varchar = true, union_by_name = true)"
             )

@@ -18,14 +18,15 @@ from hypothesis import strategies as st
 
 from collector.adapters.sinks.jsonl import to_lines
 from collector.adapters.tabular import Format, open_table
-from collector.core.record_columns import RECORD_COLUMNS
+from collector.core.record_columns import record_columns
 from collector.core.record_sql import STAGING, TABLE, VIEW, Dialect, FileFormat, Part, script
 from collector.model import Granularity, Population, Quality, Record
 from tests.support.needs import need
 from tests.support.postgresql import Server
 
 EAST = timezone(timedelta(hours=5, minutes=30))
-NAMES = [column.name for column in RECORD_COLUMNS]
+COLUMNS = record_columns()
+NAMES = [column.name for column in COLUMNS]
 Batch = list[list[Record]]  # files that are loaded together, in one load
 texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=6)
 counts = st.none() | st.integers(0, 2**63 - 1)
@@ -95,7 +96,7 @@ def write(batch: Batch, form: FileFormat, directory: Path) -> None:
             if form is FileFormat.JSONL:
                 stream.write(to_lines(file))
             else:
-                table = open_table(Format(form.value), RECORD_COLUMNS, stream)
+                table = open_table(Format(form.value), COLUMNS, stream)
                 table.write(file)
                 table.close()
 

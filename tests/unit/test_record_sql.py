@@ -8,9 +8,10 @@ from click.testing import CliRunner
 from sqlglot import exp
 
 from collector.cli.main import cli
-from collector.core.record_columns import RECORD_COLUMNS
+from collector.core.record_columns import record_columns
 from collector.core.record_sql import LOADED, Dialect, FileFormat, Part, script
 
+COLUMNS = record_columns()
 LABELS = {
     Dialect.POSTGRESQL: "JSONB",
     Dialect.DUCKDB: "MAP(TEXT, TEXT)",
@@ -41,13 +42,13 @@ def test_the_table_has_each_field_of_a_record_in_its_order(dialect: Dialect) -> 
     table, staging, view, *_ = parsed(dialect)
     for one in (table, staging):
         columns = list(one.find_all(exp.ColumnDef))
-        assert [column.name for column in columns] == [column.name for column in RECORD_COLUMNS]
+        assert [column.name for column in columns] == [column.name for column in COLUMNS]
         (labels,) = (column for column in columns if column.name == "labels")
         assert labels.args["kind"].sql(PARSER.get(dialect, dialect.value)).upper() in {
             LABELS[dialect],
             LABELS[dialect].replace("TEXT", "VARCHAR"),
         }
-    assert [one.alias_or_name for one in view.expression.selects] == [column.name for column in RECORD_COLUMNS]
+    assert [one.alias_or_name for one in view.expression.selects] == [column.name for column in COLUMNS]
 
 
 def test_a_part_is_printed_alone() -> None:
@@ -81,7 +82,7 @@ def test_the_options_name_every_dialect_format_and_part() -> None:
 def test_the_arrow_schema_has_the_types_of_the_files() -> None:
     done = CliRunner().invoke(cli, ["schema", "arrow"])
     lines = dict(line.split(": ", 1) for line in done.output.splitlines() if not line.startswith(" "))
-    assert list(lines) == [column.name for column in RECORD_COLUMNS]
+    assert list(lines) == [column.name for column in COLUMNS]
     assert lines["total_tests"] == "int64"
     assert lines["window_start"] == "timestamp[us, tz=UTC]"
     assert lines["labels"].startswith("map<string, string")
