@@ -156,17 +156,20 @@ LOADED = {
 
 def _loading(dialect: Dialect, form: FileFormat) -> Sequence[tuple[str, str]]:
     empty = ("Begin with an empty staging table", f"TRUNCATE TABLE {STAGING}")
-    files = f"usage/usage-*.{form}"
+    pattern = f"usage-*.{form}"
     match dialect, form:
         case Dialect.POSTGRESQL, FileFormat.CSV:
             text = "The files, without their lines of names. This is psql's command, on one line"
-            return empty, (text, f"\\copy {STAGING} ({_LIST}) FROM PROGRAM 'tail -q -n +2 {files}' WITH (FORMAT csv)")
+            return empty, (
+                text,
+                f"\\copy {STAGING} ({_LIST}) FROM PROGRAM '{_find(pattern, 'tail -q -n +2')}' WITH (FORMAT csv)",
+            )
         case Dialect.POSTGRESQL, _:
             one_column = "WITH (FORMAT csv, QUOTE E'\\x01', DELIMITER E'\\x02')"  # characters that no line has
             return (
                 empty,
                 ("Each line of the files is a value of one column", "CREATE TEMPORARY TABLE usage_lines (line jsonb)"),
-                ("This is psql's command", f"\\copy usage_lines FROM PROGRAM 'cat {files}' {one_column}"),
+                ("This is psql's command", f"\\copy usage_lines FROM PROGRAM '{_find(pattern, 'cat')}' {one_column}"),
                 (
                     "The lines' fields into columns",
                     f"INSERT INTO {STAGING}\nSELECT record.*\n"
@@ -175,9 +178,12 @@ def _loading(dialect: Dialect, form: FileFormat) -> Sequence[tuple[str, str]]:
                 ("Done with the lines", "DROP TABLE usage_lines"),
             )
         case Dialect.DUCKDB, _:
-            return empty, ("The files", f"INSERT INTO {STAGING} ({_LIST})\n{_duckdb_files(form, files)}")
+            return empty, (
+                "The files",
+                f"INSERT INTO {STAGING} ({_LIST})\n{_duckdb_files(form, f'usage/**/{pattern}*')}",
+            )
         case Dialect.BIGQUERY, _:
-            options = f"format = 'NEWLINE_DELIMITED_JSON', uris = ['gs://your-bucket/{files}']"
+            options = f"format = 'NEWLINE_DELIMITED_JSON', uris = ['gs://your-bucket/usage/{pattern}']"
             return empty, ("The files, in your bucket", f"LOAD DATA INTO {STAGING}\nFROM FILES ({options})")
         case _:
             options = f"PATTERN = '.*usage-[^/]*[.]{form}'\nFILE_FORMAT = (TYPE = JSON)"
@@ -187,21 +193,25 @@ def _loading(dialect: Dialect, form: FileFormat) -> Sequence[tuple[str, str]]:
             )
 
 
+def _find(pattern: str, command: str) -> str:
+    """Return a command that prints files, also those in directories of partitions."""
+    return f'find usage -name "{pattern}" -exec {command} {{}} +'
+
+
 def _duckdb_files(form: FileFormat, files: str) -> str:
-    """Return a query for the rows of files, typed as the table is."""
+    """Return a query for the rows of files, typed as the table is, whatever their directories are called."""
     types = _TYPES[Dialect.DUCKDB]
     match form:
         case FileFormat.JSONL:
             columns = ",\n".join(f"  {column.name}: '{types[column.kind]}'" for column in _COLUMNS)
-            options = f"format = 'newline_delimited', columns = {{\n{columns}\n}}"
+            options = f"format = 'newline_delimited', hive_partitioning = false, columns = {{\n{columns}\n}}"
             return f"SELECT {_LIST}\nFROM read_json('{files}', {options})"
         case FileFormat.PARQUET:
-            return f"SELECT {_LIST}\nFROM read_parquet('{files}', union_by_name = true)"
+            return f"SELECT {_LIST}\nFROM read_parquet('{files}', union_by_name = true, hive_partitioning = false)"
         case FileFormat.CSV:
             values = ",\n".join(f"  {_duckdb_cast(column)} AS {column.name}" for column in _COLUMNS)
-            return (
-                f"SELECT\n{values}\nFROM read_csv('{files}', header = true, all_varchar = true, union_by_name = true)"
-            )
+            options = "header = true, all_varchar = true, union_by_name = true, hive_partitioning = false"
+            return f"SELECT\n{values}\nFROM read_csv('{files}', {options})"
 
 
 def _duckdb_cast(column: Column) -> str:

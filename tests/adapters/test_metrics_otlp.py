@@ -221,3 +221,10 @@ def test_values_are_numbers_of_one_kind() -> None:
         ("as_double", 0),
         ("as_double", 1),
     ]
+
+
+@pytest.mark.parametrize("name", ["CERTIFICATE", "METRICS_CLIENT_KEY"])
+def test_a_variable_of_a_file_that_is_not_there_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"OTEL_EXPORTER_OTLP_{name}", "/nowhere/ca.pem")
+    with pytest.raises(PushError, match=f"OTEL_EXPORTER_OTLP_{name} names a file that doesn't exist"):
+        push("https://127.0.0.1:1")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -32,33 +34,51 @@ texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=
 counts = st.none() | st.integers(0, 2**63 - 1)
 
 
+def record_of(which: int, **more: Any) -> Record:
+    start = datetime(2026, 6, 23, tzinfo=EAST)
+    fields: dict[str, Any] = {
+        "record_id": f"0c5f4a51-0000-5000-8000-00000000000{which}",
+        "revision": 1,
+        "org": "acme",
+        "org_id": "1",
+        "org_name": "Acme Corp",
+        "labels": {"team": "qa"},
+        "population": Population.ACCOUNT_USER,
+        "product": "automation",
+        "granularity": Granularity.DAY,
+        "timezone": "Asia/Kolkata",
+        "window_date": date(2026, 6, 23),
+        "window_start": start,
+        "window_end": start + timedelta(days=1),
+        "total_tests": 1,
+        "total_duration": None,
+        "total_screenshots": None,
+        "org_users": 1,
+        "quality": Quality.MEASURED,
+        "anomalies": [],
+        "collected_at": datetime(2026, 6, 24, 10, 0, 0, 123456, tzinfo=UTC),
+        "run_id": "20260624T102000Z-4be1f0",
+    }
+    return Record(**fields | more)
+
+
 @st.composite
 def records(draw: st.DrawFn) -> Record:
-    """One of few records, at one of few instants: its content follows from nothing else, as it does in our files."""
-    which, minute, revision = draw(st.integers(0, 3)), draw(st.integers(0, 4)), draw(st.integers(1, 3))
-    start = datetime(2026, 6, 23, tzinfo=EAST)
-    return Record(
-        record_id=f"0c5f4a51-0000-5000-8000-00000000000{which}",
-        revision=revision,
+    """One of few records, at one of few instants, with anything that its other fields may have."""
+    minute = draw(st.integers(0, 4))
+    return record_of(
+        draw(st.integers(0, 3)),
+        revision=draw(st.integers(1, 3)),
         org=draw(texts),
-        org_id="1",
         org_name=draw(texts),
         labels=draw(st.dictionaries(texts, texts, max_size=2)),
-        population=Population.ACCOUNT_USER,
         product=draw(texts),
-        granularity=Granularity.DAY,
-        timezone="Asia/Kolkata",
-        window_date=date(2026, 6, 23),
-        window_start=start,
-        window_end=start + timedelta(days=1),
         total_tests=draw(counts),
         total_duration=draw(counts),
         total_screenshots=draw(counts),
         org_users=draw(counts),
-        quality=Quality.MEASURED,
         anomalies=draw(st.lists(st.sampled_from(["shrunk", "same_totals"]), max_size=2)),
         collected_at=datetime(2026, 6, 24, 10, minute, 0, 123456, tzinfo=UTC),
-        run_id="20260624T102000Z-4be1f0",
         extra=draw(st.none() | st.dictionaries(texts, st.integers(0, 9) | texts, min_size=1, max_size=2)),
     )
 
@@ -86,13 +106,14 @@ def loads(draw: st.DrawFn) -> tuple[list[Batch], dict[str, Record]]:
 
 
 def write(batch: Batch, form: FileFormat, directory: Path) -> None:
-    """Put files where the script looks for them."""
+    """Put files where the script looks for them: some in directories of partitions, beside what is not finished."""
     usage = directory / "usage"
-    usage.mkdir(exist_ok=True)
-    for old in usage.iterdir():
-        old.unlink()
+    shutil.rmtree(usage, ignore_errors=True)
     for number, file in enumerate(batch):
-        with (usage / f"usage-20260624T102000Z-4be1f0-{number:04}.{form}").open("wb") as stream:
+        where = usage / ("month=2026-05/org=of the path" if number % 2 else "")
+        where.mkdir(parents=True, exist_ok=True)
+        (where / f".usage-20260624T102000Z-4be1f0-{number:04}.{form}").write_bytes(b"{half a")
+        with (where / f"usage-20260624T102000Z-4be1f0-{number:04}.{form}").open("wb") as stream:
             if form is FileFormat.JSONL:
                 stream.write(to_lines(file))
             else:
@@ -198,3 +219,17 @@ def test_postgresql_shows_the_newest_of_each_record(
                 assert rows(database.execute(f"SELECT * FROM {name}".encode()).fetchall()) == expected(truth)
 
     any_order()
+
+
+@pytest.mark.parametrize("form", [FileFormat.JSONL, FileFormat.CSV])
+def test_duckdb_reads_compressed_files_beside_others(form: FileFormat, directory: Path) -> None:
+    first, second = (record_of(which) for which in (0, 1))
+    write([[first], [second]], form, directory)
+    (file,) = (directory / "usage").glob("month=*/*/usage-*")
+    with gzip.open(f"{file}.gz", "wb") as packed:
+        packed.write(file.read_bytes())
+    file.unlink()
+    with duckdb.connect() as database:
+        database.execute(script(Dialect.DUCKDB, form))
+        found = rows(database.execute(f"SELECT * FROM {VIEW}").fetchall())
+    assert found == expected({one.record_id: one for one in (first, second)})

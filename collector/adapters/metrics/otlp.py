@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -65,6 +66,7 @@ def push_otlp(
         session = _Session(to.endpoint)
     except ProxyError as error:
         raise PushError(str(error)) from None
+    _check_files()
     exporter = _exporter(to, session, timeout_s)
     resource = _resource(to.instance)
 
@@ -130,6 +132,14 @@ def _refused(body: bytes) -> int:
         return int(ExportMetricsServiceResponse.FromString(body).partial_success.rejected_data_points)
     except Exception:  # noqa: BLE001 - some receivers answer with JSON or a text
         return 0
+
+
+def _check_files() -> None:
+    """Raise PushError for a file that a variable names and that isn't there."""
+    for name in ("CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY"):
+        for variable in (_VARIABLE.format(name), _VARIABLE_OF_METRICS.format(name)):
+            if (file := os.environ.get(variable)) and not Path(file).exists():
+                raise PushError(f"{variable} names a file that doesn't exist")
 
 
 def _exporter(to: Receiver, session: requests.Session, timeout_s: float) -> OTLPMetricExporter:
