@@ -11,7 +11,7 @@ from tests.acceptance.test_serve import serving
 from tests.support.commands import SimulatedApi, collector, manifest_in, simulated_api
 from tests.support.metrics import parsed, total, value
 from tests.support.needs import free_port
-from tests.support.otlp import receiving
+from tests.support.otlp import Answer, receiving
 from tests.support.waiting import wait_until
 
 
@@ -66,3 +66,12 @@ def test_serve_pushes_what_its_metrics_page_shows(tmp_path: Path) -> None:
         shown = {found: number for found, number in page.items() if found[0] == f"collector_{name}"}
         assert shown
         assert {found: samples[found] for found in shown} == shown
+
+
+def test_serve_answers_and_ends_although_the_receiver_hangs(tmp_path: Path) -> None:
+    with simulated_api(tmp_path, orgs=1) as api, receiving(Answer(silent=True)) as receiver:
+        more = {"COLLECTOR_PUSH__OTLP__ENDPOINT": receiver.url, "COLLECTOR_PUSH__OTLP__EVERY": "1s"}
+        with serving(api.config, tmp_path, **more) as service:
+            wait_until(lambda: receiver.requests, "a push hangs")
+            assert service.get("/healthz")[0] == 200
+    assert service.process.returncode == 0

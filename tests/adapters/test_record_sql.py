@@ -65,9 +65,9 @@ def record_of(which: int, **more: Any) -> Record:
 @st.composite
 def records(draw: st.DrawFn) -> Record:
     """One of few records, at one of few instants, with anything that its other fields may have."""
-    minute = draw(st.integers(0, 4))
+    minute = draw(st.integers(0, 1))
     return record_of(
-        draw(st.integers(0, 3)),
+        draw(st.integers(0, 2)),
         revision=draw(st.integers(1, 3)),
         org=draw(texts),
         org_name=draw(texts),
