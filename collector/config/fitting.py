@@ -118,6 +118,7 @@ def exposed_files(settings: Settings, layers: Layers) -> Iterator[Problem]:
     files = {
         ("state", "password_file"): settings.state.password_file,
         ("service", "token_file"): settings.service.token_file,
+        ("push", "otlp", "headers_file"): settings.push.otlp.headers_file,
     }
     for path, file in files.items():
         with suppress(OSError):  # what can't be read is reported where it is used

@@ -27,7 +27,7 @@ from collector.errors import ConfigError, Problem
 from collector.model import Org
 
 READ_PATHS = frozenset(
-    {("api", "ca_file"), ("service", "token_file"), ("state", "password_file")}
+    {("api", "ca_file"), ("service", "token_file"), ("state", "password_file"), ("push", "otlp", "headers_file")}
 )  # relative to the config
 NO_ORGS = (
     "there are no orgs: add one below `orgs:` (`- name: …` with username_env and access_key_env), "

@@ -23,9 +23,10 @@ from collector.config.types import (
     PositiveDays,
     Size,
     ZoneName,
+    at_least,
     at_most,
 )
-from collector.config.urls import ApiUrl, HttpUrl, LedgerUrl
+from collector.config.urls import ApiUrl, HttpUrl, LedgerUrl, require_tls
 from collector.core.echo import WORD
 from collector.core.request import RangeEnd
 from collector.model import Granularity, Population
@@ -219,11 +220,31 @@ class Service(Section):
     grace: Annotated[Duration, at_most(timedelta(hours=1))] = key("20s", "time to finish after a signal to stop")
 
 
+class Otlp(Section):
+    """The receiver of OpenTelemetry's protocol."""
+
+    endpoint: HttpUrl | None = key(None, "URL of an OTLP receiver (http/protobuf), such as http://collector:4318")
+    headers_file: FilePath | None = key(None, "file with headers, one `Name: value` a line; read for each push")
+    every: Annotated[Duration, at_least(timedelta(seconds=1)), at_most(DAY)] = key("60s", "how often `serve` pushes")
+
+    @model_validator(mode="after")
+    def _headers_are_encrypted(self) -> Self:
+        if self.headers_file is not None and self.endpoint is not None:
+            try:
+                require_tls(self.endpoint)
+            except ValueError as error:
+                raise invalid(f"with headers_file: {error}", "endpoint") from None
+        return self
+
+
 class Push(Section):
-    """The metrics of runs that end."""
+    """Where metrics are pushed."""
 
     gateway: HttpUrl | None = key(None, "URL of a Prometheus Pushgateway")
     textfile: FilePath | None = key(None, "file for node_exporter's textfile collector")
+    otlp: Otlp = Field(
+        default_factory=Otlp, description="the metrics of runs that end, and of `serve`, by OpenTelemetry"
+    )
 
 
 class Log(Section):

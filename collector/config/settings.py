@@ -32,7 +32,7 @@ class Settings(BaseSettings):
     state: State = Field(default_factory=State, description="the ledger's place")
     schedule: Schedule = Field(default_factory=Schedule, description="when to collect, and what to fetch again")
     service: Service = Field(default_factory=Service, description="the HTTP server of `serve`")
-    push: Push = Field(default_factory=Push, description="the metrics of runs that end")
+    push: Push = Field(default_factory=Push, description="where metrics are pushed")
     log: Log = Field(default_factory=Log, description="the log on stderr")
 
     @classmethod

@@ -130,6 +130,17 @@ def at_most(high: timedelta, because: str = "") -> AfterValidator:
     return AfterValidator(check)
 
 
+def at_least(low: timedelta) -> AfterValidator:
+    """Return the check that a duration is at least that long."""
+
+    def check(value: timedelta) -> timedelta:
+        if value < low:
+            raise invalid(f"must be at least {duration_text(low)}, got {duration_text(value)}")
+        return value
+
+    return AfterValidator(check)
+
+
 def text_schema(pattern: str | None = None, *, or_also: str | None = None, minimum: float = 0) -> WithJsonSchema:
     """Return the JSON Schema of a value that is written as text, or also as that type of number, or as 0."""
     text: dict[str, object] = {"type": "string", **({"pattern": pattern} if pattern else {})}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from itertools import chain, pairwise
 
 from prometheus_client import generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -21,7 +21,7 @@ from collector.events import Event
 from collector.model import Zone
 from collector.service.health import unready
 from collector.service.loop import COMMAND
-from collector.service.org_metrics import removed_metric
+from collector.service.org_metrics import OrgMetrics, removed_metric
 from collector.service.org_text import OrgText, Wanted
 from collector.service.view import Observed, RunView
 
@@ -51,12 +51,24 @@ class ServiceMetrics:
         """Count the end of a run."""
         self._runs.run_ended(run, exception=run.exception)
 
+    def families(self) -> Iterator[Metric]:
+        """Return all of it. Called on the event loop; the orgs' part, by far the largest, is made when it is read."""
+        self._seed()
+        wanted = self._wanted()
+        orgs = OrgMetrics(
+            orgs=self._observed.orgs, per_org=wanted.per_org, usage=wanted.usage, products=self._orgs.products
+        )
+        return chain(list(self.registry.collect()), orgs.collect())
+
     def text(self) -> bytes:
         """Return all of it in the text format, version 0.0.4. Called on the event loop."""
+        self._seed()
+        return generate_latest(self.registry) + self._orgs.of(self._observed.orgs, self._wanted())
+
+    def _seed(self) -> None:
         if self._observed.runs and not self._seeded:
             self._seeded = True
             self._runs.seed(run for run in self._observed.runs if run.command in (COMMAND, RECONCILE))
-        return generate_latest(self.registry) + self._orgs.of(self._observed.orgs, self._wanted())
 
 
 def wanted_of(settings: Settings) -> Wanted:

@@ -13,6 +13,7 @@ from prometheus_client import generate_latest
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
+from collector.adapters.metrics import Bounded
 from collector.core.org_coverage import OrgCoverage
 from collector.service.org_metrics import OrgMetrics
 
@@ -34,6 +35,11 @@ class OrgText:
         self._orgs: Mapping[str, OrgCoverage] | None = None
         self._written: dict[str, tuple[OrgCoverage, tuple[bytes, ...]]] = {}
         self._text = b""
+
+    @property
+    def products(self) -> Bounded:
+        """Which products have a label value of their own."""
+        return self._metrics.products
 
     def of(self, orgs: Mapping[str, OrgCoverage], wanted: Wanted) -> bytes:
         """Return the text of these orgs, in the text format, version 0.0.4."""

@@ -1,7 +1,7 @@
-"""The metrics of a command that ends: pushed to a Pushgateway, or written for a textfile collector.
+"""The metrics of a command that ends: pushed to a Pushgateway or by OTLP, or written for a textfile collector.
 
 A push that fails is logged as a warning and changes no exit code. Each push has a timeout of
-some seconds, and there are two at most. There are two groups. One is the run, grouped by
+some seconds. There are two groups. One is the run, grouped by
 its command, so that a `backfill` never hides that no `collect` runs any more. The other is the
 state of each org: there the newest push replaces the ones before. A group is a group of the gateway, and a file.
 """
@@ -12,27 +12,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 
-import structlog
 from prometheus_client import CollectorRegistry, ProcessCollector
 
 from collector.adapters.clock import SystemClock
-from collector.adapters.metrics import EndedRun, RunMetrics, new_registry, push, write_textfile
+from collector.adapters.metrics import EndedRun, Labelled, RunMetrics, new_registry, push, write_textfile
 from collector.app.command import Command, has_ledger
 from collector.app.coverage import CoverageReader
 from collector.app.ledgers import open_ledger
 from collector.app.scope import Scope
 from collector.config import LoadedConfig
 from collector.core.shards import Shard
-from collector.errors import CollectorError, ConfigError, kind_of, place_of
+from collector.errors import ConfigError
 from collector.events import Event
 from collector.ports import Clock
 from collector.service.org_metrics import OrgMetrics
+from collector.service.otlp import TIMEOUT_S, check_otlp, send_otlp, warned
 
-log = structlog.get_logger("collector")
-
-_TIMEOUT_S = 5.0  # of each push: a stopped run has used some of its grace already
 _SIGNAL = 128
 _COLLECT = "collect"
 _ORGS = "orgs"
@@ -65,9 +63,10 @@ class Leaving:
 def leaving_metrics(config: LoadedConfig, command: Command, *, clock: Clock | None = None) -> Iterator[Leaving]:
     """Yield what collects a run's events and result. After the run, also after an exception, push its metrics."""
     wanted = config.settings.push
-    if wanted.gateway is None and wanted.textfile is None:
+    if wanted.gateway is None and wanted.textfile is None and wanted.otlp.endpoint is None:
         yield Leaving()
         return
+    check_otlp(config.settings)
     clock = clock or SystemClock()
     registry = new_registry()
     ProcessCollector(registry=registry)
@@ -80,19 +79,20 @@ def leaving_metrics(config: LoadedConfig, command: Command, *, clock: Clock | No
     except Exception as error:
         crashed = _Crashed(command=command.name, started_at=started_at, ended_at=clock.now())
         metrics.run_ended(crashed, exception=type(error).__name__)
-        _send(config, command, registry, None)
+        _send(config, command, registry, None, started_at=started_at, now=crashed.ended_at)
         raise
     if leaving.result is not None:
         metrics.run_ended(leaving.result)
         stopped = (leaving.result.exit_code or 0) > _SIGNAL  # the one who stopped it is waiting
-        _send(config, command, registry, None if stopped else _orgs(config, command, clock))
+        orgs = None if stopped else _orgs(config, command, clock)
+        _send(config, command, registry, orgs, started_at=started_at, now=clock.now())
 
 
 def _orgs(config: LoadedConfig, command: Command, clock: Clock) -> OrgMetrics | None:
     """Return the metrics of all orgs of the config or shard, whatever the run's scope; None if they can't be read."""
     orgs = None
     if has_ledger(config):
-        with _warned("reading the metrics of orgs"):
+        with warned("reading the metrics of orgs"):
             orgs = _read(config, Scope(shard=command.scope.shard), clock)
     return orgs
 
@@ -108,22 +108,34 @@ def _read(config: LoadedConfig, scope: Scope, clock: Clock) -> OrgMetrics:
     return OrgMetrics(orgs=orgs, per_org=service.org_metrics, usage=service.usage_metrics, removed=len(removed))
 
 
-def _send(config: LoadedConfig, command: Command, registry: CollectorRegistry, orgs: OrgMetrics | None) -> None:
+def _send(
+    config: LoadedConfig,
+    command: Command,
+    registry: CollectorRegistry,
+    orgs: OrgMetrics | None,
+    *,
+    started_at: datetime,
+    now: datetime,
+) -> None:
     wanted, shard = config.settings.push, command.scope.shard
+    of_command = {"command": command.name}
     group = {} if shard is None else {"instance": f"shard-{shard.index}-of-{shard.of}"}
     if gateway := wanted.gateway:
-        with _warned("pushing the metrics of the run"):
-            push(gateway, registry, grouping=group | {"command": command.name}, timeout_s=_TIMEOUT_S)
+        with warned("pushing the metrics of the run"):
+            push(gateway, registry, grouping=group | of_command, timeout_s=TIMEOUT_S)
         if orgs is not None:
-            with _warned("pushing the metrics of orgs"):
-                push(gateway, orgs, grouping=group, timeout_s=_TIMEOUT_S)
+            with warned("pushing the metrics of orgs"):
+                push(gateway, orgs, grouping=group, timeout_s=TIMEOUT_S)
     if wanted.textfile:
         group = {} if shard is None else {"shard": f"{shard.index}-of-{shard.of}"}
-        with _warned("push.textfile"):
+        with warned("push.textfile"):
             file = textfile(wanted.textfile, command.name, shard)
-            write_textfile(file, registry, labels=group | {"command": command.name})
+            write_textfile(file, registry, labels=group | of_command)
             if orgs is not None:
                 write_textfile(textfile(wanted.textfile, _ORGS, shard), orgs, labels=group)
+    with warned("push.otlp"):
+        families = chain(Labelled(registry, of_command).collect(), () if orgs is None else orgs.collect())
+        send_otlp(wanted.otlp, families, shard=shard, started_at=min(started_at, now), now=now)
 
 
 def textfile(configured: Path, group: str, shard: Shard | None) -> Path:
@@ -134,14 +146,3 @@ def textfile(configured: Path, group: str, shard: Shard | None) -> Path:
     if group != _COLLECT:
         parts.append(group)
     return configured.with_name("-".join(parts) + configured.suffix)
-
-
-@contextmanager
-def _warned(what: str) -> Iterator[None]:
-    try:
-        yield
-    except CollectorError as error:
-        log.warning("metrics.not_pushed", what=what, message=str(error))
-    except Exception as error:  # noqa: BLE001 - metrics never decide how a run ends
-        reason = (isinstance(error, OSError) and error.strerror) or "a defect of the collector: please report it"
-        log.warning("metrics.not_pushed", what=what, message=reason, exception=kind_of(error), where=place_of(error))

@@ -41,6 +41,7 @@ from collector.run.manifest import RunResult
 from collector.run.stop import Stop
 from collector.service.loop import COMMAND, Loop
 from collector.service.metrics import ServiceMetrics, wanted_of
+from collector.service.otlp import check_otlp, keep_sending
 from collector.service.readiness import Readiness
 from collector.service.run_views import past_view
 from collector.service.site import ServiceSite
@@ -185,6 +186,7 @@ def refuse_unfit(config: LoadedConfig) -> None:
     """Raise ConfigError for a config that a service can't use."""
     if not has_ledger(config):
         raise ConfigError(NEEDS_LEDGER)
+    check_otlp(config.settings)
     if (token_file := config.settings.service.token_file) is not None:
         read_token(token_file)
 
@@ -230,8 +232,11 @@ async def serve(
         first = partial(host.accept, config) if is_file(config.settings.state) else None
         port = await stack.enter_async_context(serving(app, host=service.host, port=service.port, first=first))
         log.info("service.listening", host=service.host, port=port)
+        otlp = partial(
+            keep_sending, lambda: loop.config.settings.push.otlp, metrics.families, shard=scope.shard, clock=clock
+        )
         await stack.enter_async_context(
-            running(viewer.run, ledger.run, output.run, metrics.loop_lag.measure, keep_giving_back)
+            running(viewer.run, ledger.run, output.run, metrics.loop_lag.measure, keep_giving_back, otlp)
         )
         await loop.run()
     log.info("service.ended", message="the service has ended: no run is under way, and the page is closed")

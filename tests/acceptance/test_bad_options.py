@@ -181,10 +181,10 @@ BAD: list[tuple[list[str], str]] = [
     ([*COLLECT, "--lost", "kQ7vX2mN"], "error: --lost: no file text of 8 characters is awaited; awaited files: none"),
     (
         ["schema", "records"],
-        "Error: Invalid value for '{record|coverage|config|status}': 'records' is not one of 'record', 'coverage', "
-        "'config', 'status'.",
+        "Error: Invalid value for '{record|coverage|config|status|arrow|sql}': 'records' is not one of 'record', "
+        "'coverage', 'config', 'status', 'arrow', 'sql'.",
     ),
-    (["schema"], "Error: Missing argument '{record|coverage|config|status}'. Choose from:"),
+    (["schema"], "Error: Missing argument '{record|coverage|config|status|arrow|sql}'. Choose from:"),
     (
         ["simulate", "--host", "0.0.0.0"],  # noqa: S104 - that is what is refused
         "Error: '0.0.0.0' is not a loopback address: the simulator is for this machine only",

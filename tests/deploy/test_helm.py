@@ -72,6 +72,17 @@ def test_chart_makes_the_objects_of_a_component(
     assert compared(rendered(*values)) == compared(built_with(component, under, tmp_path))
 
 
+@pytest.mark.parametrize("way", [EXAMPLE, SERVICE, SHARDED])
+def test_a_receiver_of_otlp_has_its_place_in_variables_and_policy(way: tuple[str, ...]) -> None:
+    url = "http://otel-collector.monitoring.svc:4318"
+    one = rendered(*way, "--set", f"otlp.url={url}")
+    (rule,) = one.named("NetworkPolicy", "usage-collector-otlp")["spec"]["egress"]
+    assert rule["ports"] == [{"protocol": "TCP", "port": 4318}]
+    assert rule["to"] == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
+    values = [object_["data"] for object_ in one.objects if object_["kind"] == "ConfigMap"]
+    assert any(data.get("COLLECTOR_PUSH__OTLP__ENDPOINT") == url for data in values)
+
+
 # What only Helm adds, or what only one of the two can say.
 ADDED = {
     "app.kubernetes.io/instance",

@@ -57,6 +57,16 @@ print(*({HEAVY} & set(sys.modules)))
     assert done.stdout.splitlines()[-1] == ""
 
 
+def test_commands_that_do_all_the_work_import_no_package_of_an_extra_before_it_is_needed() -> None:
+    program = """
+import sys
+import collector.cli.collect, collector.cli.backfill, collector.cli.serve, collector.cli.schema
+print(*({"opentelemetry", "requests", "google.protobuf", "pyarrow"} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
 def test_the_populations_of_the_option_are_those_of_the_model() -> None:
     """The option doesn't import them, so that a usage error is shown at once."""
     (option,) = (one for one in collect.params if one.name == "populations")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from collector.adapters.metrics import RunMetrics, new_registry
 from collector.app.command import Command
@@ -19,6 +21,7 @@ from collector.events import ApiDown
 from collector.service.push import leaving_metrics
 from tests.support.fake_api import FakeClock
 from tests.support.metrics import labels_of, parsed, value
+from tests.support.otlp import Answer, receiving
 
 COLLECT = Command(name="collect", range_=None)
 DOWN = ApiDown(host="api.example.test", failures=10, last=Retriable(code="dns", message=""))
@@ -104,3 +107,70 @@ def test_a_defect_that_has_many_names_has_a_bounded_number_of_labels() -> None:
         metrics.run_ended(Result(), exception=f"Error{number}")
     text = "\n".join(str(sample) for family in registry.collect() for sample in family.samples)
     assert text.count("collector_run_exceptions_total") == 21
+
+
+@pytest.fixture
+def without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "collector.adapters.metrics.otlp", raising=False)
+    monkeypatch.delitem(sys.modules, "collector.adapters.metrics.otlp_data", raising=False)
+    monkeypatch.setitem(sys.modules, "opentelemetry.sdk.metrics.export", None)
+
+
+@pytest.mark.usefixtures("without_the_extra")
+def test_without_the_packages_of_otlp_no_run_begins_and_the_message_names_the_extra() -> None:
+    otlp = {"endpoint": "http://127.0.0.1:4318"}
+    began = False
+    with pytest.raises(ConfigError, match=r"push\.otlp needs packages .*pip install 'usage-collector\[otlp\]'"):  # noqa: SIM117
+        with leaving_metrics(config(otlp=otlp), COLLECT, clock=FakeClock()):
+            began = True
+    assert not began
+
+
+def test_headers_that_can_not_be_read_end_a_command_before_its_run(tmp_path: Path) -> None:
+    otlp = {"endpoint": "http://127.0.0.1:4318", "headers_file": str(tmp_path / "nowhere")}
+    began = False
+    with pytest.raises(ConfigError, match="doesn't exist"):  # noqa: SIM117
+        with leaving_metrics(config(otlp=otlp), COLLECT, clock=FakeClock()):
+            began = True
+    assert not began
+
+
+def test_a_run_pushes_over_otlp_what_it_writes_into_a_textfile(tmp_path: Path) -> None:
+    file, headers = tmp_path / "collector.prom", tmp_path / "headers"
+    headers.write_text("authorization: Bearer x\n")
+    headers.chmod(0o600)
+    with receiving() as receiver:
+        pushes = config(textfile=str(file), otlp={"endpoint": receiver.url, "headers_file": str(headers)})
+        with leaving_metrics(pushes, COLLECT, clock=FakeClock()) as leaving:
+            leaving.note(DOWN)
+            leaving.result = Result()
+    ours = {key: number for key, number in parsed(file.read_text()).items() if key[0].startswith("collector_")}
+    assert {key: receiver.samples[key] for key in ours} == ours
+    assert receiver.heads[0]["authorization"] == "Bearer x"
+
+
+def test_a_run_that_an_exception_ended_is_pushed_over_otlp() -> None:
+    with (
+        receiving() as receiver,
+        pytest.raises(OutputError),
+        leaving_metrics(config(otlp={"endpoint": receiver.url}), COLLECT),
+    ):
+        raise OutputError("the disk is full")
+    assert value(receiver.samples, "last_run_exit_code", command="collect") == 5
+
+
+def test_each_shard_is_an_instance_of_its_own() -> None:
+    command = Command(name="collect", range_=None, scope=Scope(shard=Shard(1, 2)))
+    with receiving() as receiver, leaving_metrics(config(otlp={"endpoint": receiver.url}), command) as leaving:
+        leaving.result = Result()
+    assert receiver.resource()["service.instance.id"] == "shard-1-of-2"
+
+
+def test_a_receiver_that_refuses_is_a_warning_and_the_run_ends_as_it_did(tmp_path: Path) -> None:
+    with receiving(Answer(403)) as receiver, capture_logs() as logs:
+        pushes = config(otlp={"endpoint": receiver.url}, textfile=str(tmp_path / "c.prom"))
+        with leaving_metrics(pushes, COLLECT) as leaving:
+            leaving.result = Result()
+    (warning,) = logs
+    assert (warning["event"], warning["what"]) == ("metrics.not_pushed", "push.otlp")
+    assert warning["message"] == "the OTLP receiver, or a proxy before it, answered 403"

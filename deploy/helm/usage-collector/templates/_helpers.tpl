@@ -45,6 +45,7 @@ labels:
 {{- end -}}
 {{- with .Values.proxy.url }}{{ $_ := set $env "HTTPS_PROXY" . }}{{ end -}}
 {{- with .Values.pushgateway.url }}{{ $_ := set $env "COLLECTOR_PUSH__GATEWAY" . }}{{ end -}}
+{{- with .Values.otlp.url }}{{ $_ := set $env "COLLECTOR_PUSH__OTLP__ENDPOINT" . }}{{ end -}}
 {{- merge (dict) .Values.env $env | toYaml -}}
 {{- end }}
 
@@ -84,7 +85,7 @@ labels:
 {{- if and (eq .mode "sharded") .persistence.existingClaim }}
 {{- fail "persistence.existingClaim is for one pod. mode: sharded makes a claim for each: leave existingClaim out." }}
 {{- end }}
-{{- range $name := list "postgresql" "proxy" "pushgateway" }}
+{{- range $name := list "postgresql" "proxy" "pushgateway" "otlp" }}
 {{- with index $.Values $name }}
 {{- if and .url (not .to) }}
 {{- fail (printf "Set %s.to: where it is. The network policy lets pods connect only to that." $name) }}
