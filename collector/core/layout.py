@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -110,7 +110,7 @@ class RecordsName:
         )
 
 
-def sealed_as(name: str, names: Sequence[str]) -> list[str]:
+def sealed_as(name: str, names: Iterable[str]) -> list[str]:
     """Return those of the names that a file with this working name has where it is sealed."""
     wanted = RecordsName.of(name)
     sealed = wanted.sealed if wanted else name

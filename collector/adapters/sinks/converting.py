@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, BinaryIO
 
@@ -17,13 +17,14 @@ import orjson
 from collector.adapters.tabular import Format, open_table
 from collector.adapters.tabular.compression import compressed
 from collector.adapters.tabular.compression import require as require_compression
+from collector.adapters.tabular.csv import csv_lines
 from collector.core.layout import Layout, RecordFormat
 from collector.core.record_columns import record_columns, rows_of
 from collector.errors import OutputError
 from collector.model import Record
 from collector.ports import SealedFile
 
-PIECE = 1 << 22  # bytes of JSON Lines that are converted at once
+PLAIN = Layout()
 _REQUIRED = frozenset(Record._fields) - Record._field_defaults.keys()
 
 
@@ -59,6 +60,13 @@ def convert(
             _write(_read(sorted_, where), f"{directory}/{name}", layout, create)
             for directory, where in sorted(segments.items())
         ]
+
+
+def csv_of(lines: bytes, labels: Sequence[str], *, names: bool) -> bytes:
+    """Return JSON Lines of records as lines of CSV, with or without a first one of names."""
+    row = rows_of(labels, typed=False)
+    head = [[column.name for column in record_columns(labels)]] if names else []
+    return csv_lines([*head, *(row(_record(line)) for line in lines.splitlines())])
 
 
 def whole_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:

@@ -5,16 +5,21 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import orjson
 
+from collector.adapters.sinks.files import Files
+from collector.adapters.sinks.sealing import names_below
 from collector.adapters.tabular.compression import decompress
 from collector.adapters.tabular.extras import extra
 from collector.core.columns import Kind
 from collector.core.layout import RecordFormat, RecordsName
 from collector.core.record_columns import record_columns
+from collector.core.visible import visible
 from collector.model import Record, Zone
 
 _COLLECTED_AT = "%Y-%m-%dT%H:%M:%S.%fZ"
@@ -39,8 +44,28 @@ def json_lines_of(name: str, content: bytes) -> bytes:
             return _lines(map(_of_parquet, _parquet_rows(plain)))
 
 
+@dataclass(frozen=True, slots=True)
+class SealedFiles:
+    """Reads the files of a directory and of its partitions. Each raises OSError."""
+
+    files: Files
+
+    def names(self, path: Path) -> list[str]:
+        """Return the names in a directory, and those in its partitions, with their directories; none without it."""
+        return list(names_below(self.files, path))
+
+    def read(self, path: Path) -> bytes | None:
+        """Return the content of a file; None if it is missing."""
+        return self.files.read(path)
+
+    def records(self, path: Path) -> bytes | None:
+        """Return the records of a sealed file as JSON Lines; None if it is missing. Raises as `json_lines_of`."""
+        content = self.files.read(path)
+        return None if content is None else json_lines_of(path.name, content)
+
+
 def _lines(records: Iterable[Mapping[str, Any]]) -> bytes:
-    return b"".join(orjson.dumps(record) + b"\n" for record in records)
+    return visible(b"".join(orjson.dumps(record) + b"\n" for record in records))
 
 
 def _csv_rows(content: bytes) -> Iterable[dict[str, str]]:
