@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import Any, BinaryIO, Self, cast
 
 import click
 
@@ -51,13 +52,30 @@ def write_table(destination: Destination, columns: Sequence[Column], rows: Itera
     if destination.form is None:
         raise ValueError("a table for people is written by `export_tables`")
     written, rest = 0, iter(rows)
-    with _stream(destination) as stream:
-        table = open_table(destination.form, columns, stream)
+    with _stream(destination) as stream, _Whole(stream) as whole:
+        table = open_table(destination.form, columns, cast("BinaryIO", whole))
         while piece := list(islice(rest, _ROWS)):
             table.write(piece)
             written += len(piece)
         table.close()
     return written
+
+
+class _Whole(io.RawIOBase):
+    """A stream that takes nothing more after a failure: Parquet would end what is half there as if it were whole."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream: BinaryIO | None = stream
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        return len(data) if self._stream is None else self._stream.write(data)
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self._stream = None
 
 
 @contextmanager

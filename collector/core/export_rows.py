@@ -102,7 +102,9 @@ def group_columns(dimensions: Sequence[Dimension]) -> tuple[Column, ...]:
     for one in dimensions:
         match one.by:
             case By.LABEL:
-                name = f"label_{one.label}" if one.label in _TAKEN else one.label
+                name = one.label
+                while name in _TAKEN or name in {column.name for column in found}:
+                    name = f"label_{name}"
                 found.append(Column(name, Kind.TEXT, "A label of the org in the present config; empty: it has none"))
             case By.ORG:
                 found += _ORG[:2]
