@@ -23,6 +23,7 @@ from tests.support.postgresql import Server
 DAY = timedelta(days=1)
 LAST = SystemClock().now().date() - 6 * DAY
 FIRST = LAST - 24 * DAY
+IMPATIENT = {"COLLECTOR_API__RETRY__ATTEMPTS": "1", "COLLECTOR_API__RETRY__BUDGET": "1s"}
 RANGE = ("--from", str(FIRST), "--to", str(LAST))
 
 
@@ -84,7 +85,7 @@ def test_sums_by_month_cost_center_and_product_are_the_truth_and_an_unknown_day_
     api.set_faults("org-002:500")
     only = ("--org", "org-002", "--population", "service-user")
     gap = LAST - 12 * DAY
-    assert home("backfill", "--from", str(gap), "--to", str(gap), *only, COLLECTOR_API__RETRY__ATTEMPTS="1").code == 3
+    assert home("backfill", "--from", str(gap), "--to", str(gap), *only, **IMPATIENT).code == 3
     api.set_faults()
     others = [org["name"] for org in home.orgs if org["name"] != "org-002"]
     assert home("backfill", *RANGE, *(word for name in others for word in ("--org", name))).code == 0

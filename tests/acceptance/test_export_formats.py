@@ -40,7 +40,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         words = ("backfill", "--last", "9d", "-o", "usage")
         assert run(home, *words, "--org", "org-*").code == 0
         api.set_faults("*:500")
-        impatient = {"COLLECTOR_API__RETRY__ATTEMPTS": "1"}
+        impatient = {"COLLECTOR_API__RETRY__ATTEMPTS": "1", "COLLECTOR_API__RETRY__BUDGET": "1s"}
         assert run(home, *words, "--org", LONG, "--population", "service-user", **impatient).code == 3
         api.set_faults()
         assert run(home, *words, "--org", "org-*", "--force").code == 0

@@ -13,7 +13,19 @@ from collector.cli.commands.collect import collect
 from collector.cli.main import cli
 from collector.model import Population
 
-HEAVY = {"aiohttp", "alembic", "jinja2", "orjson", "prometheus_client", "pydantic", "rich.table", "sqlalchemy", "yaml"}
+HEAVY = {
+    "aiohttp",
+    "alembic",
+    "pyarrow",
+    "xlsxwriter",
+    "jinja2",
+    "orjson",
+    "prometheus_client",
+    "pydantic",
+    "rich.table",
+    "sqlalchemy",
+    "yaml",
+}
 
 
 @pytest.mark.parametrize("name", SUMMARIES)
@@ -44,6 +56,8 @@ def test_config_and_ledger_are_chosen_by_the_same_options_everywhere(name: str) 
         ["completion", "--help"],
         ["init", "--help"],
         ["status", "--help"],
+        ["export", "--help"],
+        ["export", "--by"],
     ],
 )
 def test_help_and_usage_errors_import_nothing_heavy(args: list[str]) -> None:
