@@ -62,10 +62,10 @@ class Part:
     until: datetime | None
     unfetched: Unfetched
 
-    def due(self, schedule: Schedule, now: datetime) -> Iterator[Window]:
-        """Yield the spans of it that are wanted and due, oldest first."""
+    def wanted(self, settle: timedelta, now: datetime) -> Iterator[Window]:
+        """Yield the spans of it that are wanted and ended longer ago than `settle`, oldest first."""
         until = None if self.until is None else Calendar(self.org.zone, self.org.granularity).floor(self.until)
-        for span in due_spans(self.org, self.since, settle=ages_of(schedule).settle, now=now):
+        for span in due_spans(self.org, self.since, settle=settle, now=now):
             end = span.end if until is None else min(span.end, until)
             if span.start < end:
                 yield Window(span.start, end)
@@ -184,7 +184,7 @@ class CoverageReader:
         """Yield the windows of an org by one calendar."""
         org, row = part.org, part.row
         grid = self._grids.setdefault(_calendar(org), Grid(Calendar(org.zone, org.granularity)))
-        for span in part.due(self._schedule, now):
+        for span in part.wanted(self._schedule.settle, now):
             yield from lines_of(
                 org,
                 org_id,

@@ -7,6 +7,7 @@ thread at a time.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -20,6 +21,7 @@ from collector.core.calendar_changes import by_the_ledger
 from collector.core.coverage_lines import Unfetched, state_of
 from collector.core.grid import Grids
 from collector.core.ledger_entries import Restatement
+from collector.core.org_coverage import CoverageState
 from collector.core.present import PresentOrg, PresentWindow, RestatedRecord, Stored, restated
 from collector.core.ranges import Moment, Range, select
 from collector.core.wanted import Since
@@ -58,6 +60,7 @@ class PresentReader:
         self._ledger, self._config, self._scope = ledger, config, scope
         self._range, self._now = range_, now
         self._grids = Grids()
+        self.not_wanted: Counter[str] = Counter()  # windows of the range, by org, that nobody wants and nothing has
         self._in_doubt = ledger.in_doubt()
         self._names = frozenset(org.name for org in config.orgs)
         self._targets = self._choose()
@@ -131,12 +134,22 @@ class PresentReader:
             return
         grid = self._grids.of(part.org)
         wants = target.org.in_config and population in target.entry.populations
-        due = part.due(self._config.settings.schedule, self._now) if wants else ()
-        clipped = (Window(max(one.start, span.start), min(one.end, span.end)) for one in due if _touch(one, span))
+        settle = self._config.settings.schedule.settle
+        due = grid.calendar.floor(self._now - settle)
+        # Who asks for a range wants to know of each day in it: also of those that ended and aren't due yet.
+        spans = part.wanted(settle if self._range is None else timedelta(0), self._now) if wants else ()
+        clipped = (Window(max(one.start, span.start), min(one.end, span.end)) for one in spans if _touch(one, span))
         wanted = chain.from_iterable(map(grid.windows, clipped))
+        found = 0
         for window, stored, is_wanted in _merged(wanted, self._stored(target, population, span)):
             if is_wanted or (stored and (stored.emission is not None or not target.org.in_config)):
-                yield self._window(target, part, population, window, stored)
+                found += 1
+                one = self._window(target, part, population, window, stored)
+                later = window.end > due and one.state is CoverageState.MISSING
+                yield replace(one, state=CoverageState.NOT_DUE, reason=None) if later else one
+        if wants and self._range is not None:
+            whole = grid.windows_in(span)
+            self.not_wanted[target.org.name] += max(0, (whole[0] if whole else 0) - found)
 
     def _window(
         self, target: _Target, part: Part, population: Population, window: Window, stored: Stored | None

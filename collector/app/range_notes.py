@@ -58,14 +58,14 @@ def range_notes(config: LoadedConfig, orgs: Sequence[Org], range_: Range, *, now
     ]
 
 
-def widened_notes(orgs: Sequence[Org], range_: Range, *, now: datetime) -> list[str]:
-    """Return a note for each way in which a range is widened to whole windows, for what fetches nothing."""
+def changed_notes(orgs: Sequence[Org], range_: Range, *, now: datetime) -> list[str]:
+    """Return a note for each way in which a range was changed, for what fetches nothing: what ended is in it."""
     names: dict[str, list[str]] = {}
     for org in orgs:
         calendar = Calendar(org.zone, org.granularity)
         selection = select(range_, calendar, now=now, settle=timedelta(0))
-        if selection.widened_from is not None:
-            names.setdefault(next(_changes(selection, calendar, timedelta(0))), []).append(org.name)
+        for text in _changes(selection, calendar, timedelta(0)):
+            names.setdefault(text, []).append(org.name)
     return [f"{_names(of)}: {text}" for text, of in names.items()]
 
 

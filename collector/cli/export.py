@@ -16,7 +16,7 @@ from collector.adapters.text import some
 from collector.app.command import has_ledger
 from collector.app.ledgers import open_ledger_to_read
 from collector.app.present import PresentReader
-from collector.app.range_notes import widened_notes
+from collector.app.range_notes import changed_notes
 from collector.cli.consoles import stdout_console
 from collector.cli.context import Context, open_context, read_range
 from collector.cli.export_output import Destination, write_table
@@ -131,8 +131,8 @@ class _Reading:
         self._seen = _Seen()
         _refuse_unknown_labels(dimensions, {key for org in context.config.orgs for key in org.labels})
         if range_ is not None:
-            for text in widened_notes(self._reader.entries, range_, now=now):
-                log.info("range.widened", message=text)
+            for text in changed_notes(self._reader.entries, range_, now=now):
+                log.info("range.changed", message=text)
 
     def write_records(self, destination: Destination) -> None:
         """Write one row for each product and window."""
@@ -251,6 +251,12 @@ class _Reading:
         self._note_gone()
 
     def _note_gone(self) -> None:
+        if left := {name: number for name, number in self._reader.not_wanted.items() if number}:
+            message = (
+                f"of {some([*left], _NAMED)}, {sum(left.values())} windows of the range are not wanted: they are not "
+                "known, and not counted as unknown. A `backfill` fetches them, as far as `since` permits"
+            )
+            log.warning("windows.not_wanted", orgs=len(left), windows=sum(left.values()), message=message)
         if gone := self._seen.gone:
             message = (
                 f"no longer in the config: {some([*gone], _NAMED)}. Their numbers are here, without labels; windows "

@@ -122,8 +122,8 @@ def test_sums_by_month_cost_center_and_product_are_the_truth_and_an_unknown_day_
 def test_after_late_data_exactly_the_changed_records_are_listed_with_both_numbers(
     home: Home, api: SimulatedApi
 ) -> None:
-    last = ("--last", "12d")
-    api.set_faults("*:late=4d:0.7")
+    last = ("--from", str(LAST - 3 * DAY), "--to", str(LAST))
+    api.set_faults("*:late=60d:0.7")
     first = home("backfill", *last)
     assert first.code == 0
     run_id = first.event("run.started")["run_id"]
@@ -155,9 +155,9 @@ def test_after_late_data_exactly_the_changed_records_are_listed_with_both_number
 
 
 def test_records_that_are_as_before_again_are_not_listed(home: Home, api: SimulatedApi) -> None:
-    last = ("--last", "6d", "--org", "org-001")
+    last = ("--from", str(LAST - 3 * DAY), "--to", str(LAST), "--org", "org-001")
     assert home("backfill", *last).code == 0
-    for faults in (("*:late=30d:0.7",), ()):
+    for faults in (("*:late=60d:0.7",), ()):
         api.set_faults(*faults)
         assert home("backfill", *last, "--force").code == 0
     done = home("export", "--changed-since", "2026-01-01")
@@ -167,8 +167,8 @@ def test_records_that_are_as_before_again_are_not_listed(home: Home, api: Simula
 
 
 def test_the_newest_of_each_record_is_a_row_with_the_present_names_and_labels(home: Home, api: SimulatedApi) -> None:
-    last = ("--last", "5d")
-    api.set_faults("*:late=4d:0.7")
+    last = ("--from", str(LAST - 3 * DAY), "--to", str(LAST))
+    api.set_faults("*:late=60d:0.7")
     assert home("backfill", *last).code == 0
     api.set_faults()
     assert home("backfill", *last, "--force").code == 0

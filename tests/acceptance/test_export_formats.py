@@ -6,9 +6,11 @@ import csv
 import io
 import json
 import re
+import shutil
 import sqlite3
 import subprocess
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +21,14 @@ import polars
 import pytest
 import yaml
 
+from collector.adapters.clock import SystemClock
 from tests.support.commands import COLLECTOR, Done, collector, environment, simulated_api
 from tests.support.terminals import at_terminal
 
+DAY = timedelta(days=1)
+RECENT = SystemClock().now().date() - 4 * DAY
+LAST = RECENT if RECENT.day >= 9 else RECENT.replace(day=1) - DAY  # nine days of one month
+RANGE = ("--from", str(LAST - 8 * DAY), "--to", str(LAST))
 LONG = "an-org-with-quite-a-long-name-of-its-own"
 NUMBERS = ("total_tests", "total_duration", "total_screenshots", "org_users")
 
@@ -36,8 +43,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
             org["labels"] = {"cost_center": center}
         (home / "collector.yaml").write_text(yaml.safe_dump(values))
         (home / "collector.yaml").chmod(0o600)
-        api.set_faults("*:late=4d:0.7")
-        words = ("backfill", "--last", "9d", "-o", "usage")
+        api.set_faults("*:late=60d:0.7")
+        words = ("backfill", *RANGE, "-o", "usage")
         assert run(home, *words, "--org", "org-*").code == 0
         api.set_faults("*:500")
         impatient = {"COLLECTOR_API__RETRY__ATTEMPTS": "1", "COLLECTOR_API__RETRY__BUDGET": "1s"}
@@ -122,7 +129,7 @@ def test_into_a_pipe_come_the_same_bytes_as_into_a_file(home: Path, ending: str)
         assert piped == path.read_bytes()
 
 
-@pytest.mark.parametrize("words", [("--by", "day"), ("--unknown",), ("--changed-since", "2026-01-01"), ()])
+@pytest.mark.parametrize("words", [("--by", "day"), ("--unknown",), ("--changed-since", "2026-01-01"), RANGE])
 def test_each_view_is_written_in_each_format(home: Path, words: tuple[str, ...]) -> None:
     counts = {
         "csv": len(list(csv.reader(io.StringIO(exported(home, "view.csv", *words).read_text())))) - 1,
@@ -138,10 +145,10 @@ def test_each_view_is_written_in_each_format(home: Path, words: tuple[str, ...])
 @pytest.mark.parametrize(
     "words",
     [
-        ("--last", "3d"),
-        ("--by", "month,label:cost_center,product"),
-        ("--by", "org,population"),
-        ("--unknown",),
+        ("--from", str(LAST - 2 * DAY), "--to", str(LAST)),
+        (*RANGE, "--by", "month,label:cost_center,product"),
+        (*RANGE, "--by", "org,population"),
+        (*RANGE, "--unknown"),
         ("--changed-since", "2026-01-01"),
     ],
 )
@@ -153,18 +160,22 @@ def test_a_table_fits_80_columns_and_ends_with_all(home: Path, words: tuple[str,
     lines = text.splitlines()
     assert max(len(line) for line in lines) <= 80
     assert "…" not in text
-    assert re.search(r"\d,\d\d\d", text) or words == ("--unknown",)
-    if words == ("--by", "month,label:cost_center,product"):
+    if "month,label:cost_center,product" in words:
         assert re.search(r"web +automation +[\d,]+ +[\d,]+ +9 of 36", text)
         assert re.search(r"qa-platform automation +[\d,]+ +[\d,]+ *$", text, re.MULTILINE)
         rows = csv.DictReader(io.StringIO(run(home, "export", *words).stdout))
         total = sum(int(row["total_tests"] or 0) for row in rows)
         assert re.search(rf"^ *all .* {total:,} ", text, re.MULTILINE)
         assert "9 of 54" in next(line for line in lines if line.strip().startswith("all"))
-    if words == ("--last", "3d"):
-        assert re.search(r"\d +any +\? +\? +\? failed", text)
-    if words == ("--unknown",):
+    elif "--unknown" in words:
         assert "9 windows of which not every number is known" in text
+    elif "org,population" in words:
+        assert re.search(r"service-user +\? +\? +\? +9 of 9", text)
+    elif "--changed-since" in words:
+        assert re.search(r"automation +tests +[\d,]+ +[\d,]+ +\+[\d,]+", text)
+    else:
+        assert re.search(r"\d +any +\? +\? +\? failed", text)
+        assert "3 of 18 unknown" in text
 
 
 def test_binary_formats_are_refused_at_a_terminal(home: Path) -> None:
@@ -213,3 +224,43 @@ def test_windows_that_are_longer_than_a_period_are_not_divided(home: Path, tmp_p
     assert "is collected by month, and such windows can't be divided: sum over month" in done.stderr
     assert not list(tmp_path.glob("*week.csv*"))
     assert run(tmp_path, "export", "--by", "month").code == 0
+
+
+def test_windows_of_a_range_that_are_not_due_or_not_wanted_are_not_passed_over(home: Path) -> None:
+    """Who bills a month on its last day must not read a day that isn't due, or that nobody wanted, as zero."""
+    today = SystemClock().now().date()
+    settle = {"COLLECTOR_SCHEDULE__SETTLE": "72h"}
+    words = ("--org", "org-001", "--population", "account-user", "--from", str(today - 3 * DAY))
+    states = [
+        json.loads(line)["state"]
+        for line in run(home, "export", *words, "--unknown", "-f", "jsonl", **settle).stdout.splitlines()
+    ]
+    assert states
+    assert {*states} == {"not_due"}
+    (total,) = csv.DictReader(io.StringIO(run(home, "export", *words, "--by", "org", **settle).stdout))
+    assert (total["total_tests"], total["windows_unknown"]) == ("", str(len(states)))
+
+    ahead = run(home, "export", *words, "--to", str(today + 9 * DAY), "--by", "org")
+    assert "later days are not due yet" in ahead.event("range.changed")["message"]
+    early = run(home, "export", *words[:4], "--from", str(LAST - 18 * DAY), "--to", str(LAST), "--by", "org")
+    assert early.event("windows.not_wanted")["windows"] == 10
+    (total,) = csv.DictReader(io.StringIO(early.stdout))
+    assert (total["windows"], total["windows_unknown"]) == ("9", "0")
+
+
+def test_a_ledger_that_does_not_know_all_restatements_says_so(home: Path, tmp_path: Path) -> None:
+    """As one that was migrated, or restored without some files."""
+    shutil.copytree(home / "state", tmp_path / "state")
+    shutil.copy(home / "collector.yaml", tmp_path)
+    with closing(sqlite3.connect(tmp_path / "state" / "ledger.db")) as ledger:
+        ledger.execute("UPDATE ledger SET restated_from = ?", [int(datetime(2026, 2, 1, tzinfo=UTC).timestamp() * 1e6)])
+        ledger.commit()
+    done = run(tmp_path, "export", "--changed-since", "2026-01-01")
+    assert done.code == 0
+    assert (
+        "restatements before 2026-02-01 00:00:00 UTC are not all known"
+        in done.event("restatements.not_known")["message"]
+    )
+    assert done.stdout == run(home, "export", "--changed-since", "2026-01-01").stdout
+    later = run(tmp_path, "export", "--changed-since", "2026-02-02")
+    assert not any(event["event"] == "restatements.not_known" for event in later.events)
