@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from itertools import islice
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -39,7 +40,7 @@ def record_table(console: Console, windows: Iterable[PresentWindow], products: C
         if below != (below := (window.org.name, window.population)):
             table.add_row(_heading(*below))
         for cells in rows:
-            table.add_row(*cells)
+            _add(table, *cells)
     for group in total.rows():
         sums = group.sum
         _total(table, ["all", f"{_unknown(sums)} unknown" if sums.unknown else ""], sums, [""])
@@ -71,14 +72,14 @@ def group_table(
     """Print sums; `total` is the one of all windows, once the groups are read."""
     table = _narrow(console)
     for one in dimensions:
-        add_name(table, one.label or one.by.value)
+        add_name(table, escape(printable(one.label or one.by.value)))
     _numbers(table)
     table.add_column("unknown", justify="right", no_wrap=True)
     shown = list(islice(groups, SHOWN))
     left = sum(1 for _ in groups)
     for group in shown if left else sorted(shown, key=lambda group: order(group.key)):
         cells = [_cell(one, value) for one, value in zip(dimensions, group.key, strict=True)]
-        table.add_row(*cells, *_sums(group.sum), _unknown(group.sum))
+        _add(table, *cells, *_sums(group.sum), _unknown(group.sum))
     for group in total():
         _total(table, ["all"][: len(dimensions)] + [""] * (len(dimensions) - 1), group.sum, [_unknown(group.sum)])
     console.print(table)
@@ -99,7 +100,7 @@ def unknown_table(console: Console, windows: Iterable[tuple[PresentWindow, Seque
         if below != (below := (window.org.name, window.population)):
             table.add_row(_heading(*below))
         names = "any" if products is None else ", ".join(map(printable, products))
-        table.add_row(_date(window), window.state.value.replace("_", " "), printable(window.reason or ""), names)
+        _add(table, _date(window), window.state.value.replace("_", " "), printable(window.reason or ""), names)
     if found:
         console.print(table)
     console.print(f"{count(found, 'window')} of which not every number is known", highlight=False)
@@ -127,12 +128,12 @@ def changed_table(console: Console, records: Iterable[RestatedRecord]) -> None:
         if below != (below := (one.now.org, one.now.population)):
             table.add_row(_heading(*below))
         for cells in _changes(one, numbers):
-            table.add_row(*cells)
+            _add(table, *cells)
     if found:
         table.add_section()
         for name in _ADD_UP:
             if total[name]:
-                table.add_row("all", name, "", "", f"{total[name]:+,}", style="bold")
+                _add(table, "all", name, "", "", f"{total[name]:+,}", style="bold")
         console.print(table)
     when = "" if last is None else f", the last one at {last:%Y-%m-%d %H:%M} UTC"
     console.print(f"{count(found, 'record')} restated{when}", highlight=False)
@@ -164,6 +165,11 @@ def _changes(one: RestatedRecord, numbers: Mapping[str, tuple[int | None, int | 
         yield [_date(now), f"{printable(now.product)} {name}", *cells]
 
 
+def _add(table: Table, *cells: str, style: str = "") -> None:
+    """Add a row of texts as they are: brackets in a name are no markup."""
+    table.add_row(*map(Text, cells), style=style)
+
+
 def _show_left(console: Console, left: int) -> None:
     if left:
         console.print(_MORE.format(count(left, "row")), markup=False, highlight=False)
@@ -183,7 +189,7 @@ def _numbers(table: Table) -> None:
 
 def _total(table: Table, first: Sequence[str], total: Sum, last: Sequence[str]) -> None:
     table.add_section()
-    table.add_row(*first, *_sums(total), *last, style="bold")
+    _add(table, *first, *_sums(total), *last, style="bold")
 
 
 def _sums(total: Sum) -> list[str]:

@@ -6,7 +6,14 @@ from typing import Any
 
 import click
 
-from collector.cli.commands.options import Choice, config_options, range_options, shard_option, state_option
+from collector.cli.commands.options import (
+    Choice,
+    complete_dimension,
+    config_options,
+    range_options,
+    shard_option,
+    state_option,
+)
 
 
 @click.command(
@@ -30,6 +37,7 @@ Examples:
     "--by",
     multiple=True,
     metavar="DIMENSIONS",
+    shell_complete=complete_dimension,
     help="Sum over day, week or month, and org, population, product, label:KEY: with commas, or repeated.",
 )
 @click.option("--unknown", is_flag=True, help="Instead of numbers: the windows of which not every number is known.")
