@@ -9,15 +9,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from fnmatch import fnmatchcase
 from itertools import chain, groupby
 
 from collector.app.coverage import Part, earlier_parts, since_of, unfetched_of
+from collector.app.present_orgs import Target, choose
 from collector.app.scope import Scope
 from collector.config import LoadedConfig
-from collector.core.calendar_changes import by_the_ledger
 from collector.core.coverage_lines import Unfetched, state_of
 from collector.core.grid import Grids
 from collector.core.ledger_entries import Restatement
@@ -27,8 +26,8 @@ from collector.core.ranges import Moment, Range, select
 from collector.core.wanted import Since
 from collector.core.windows import Calendar
 from collector.errors import ConfigError, RefusalReason
-from collector.ledger import LedgerReader, Organization
-from collector.model import Granularity, Org, Population, SliceState, UnreadCredential, Window, Zone
+from collector.ledger import LedgerReader
+from collector.model import Org, Population, SliceState, Window
 
 _ORGS = 100  # whose ranges are read at once
 _SLICES = 500  # in one piece
@@ -36,15 +35,6 @@ _FEW = 64
 _TICK = timedelta(microseconds=1)
 _ALWAYS = Window(datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 _NO_FILES: frozenset[int] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class _Target:
-    """An org that is read: `entry` is that of the config, or one made of what the ledger has of an org that is gone."""
-
-    org: PresentOrg
-    entry: Org
-    row: Organization | None
 
 
 class PresentReader:
@@ -63,7 +53,7 @@ class PresentReader:
         self.not_wanted: Counter[str] = Counter()  # windows of the range, by org, that nobody wants and nothing has
         self._in_doubt = ledger.in_doubt()
         self._names = frozenset(org.name for org in config.orgs)
-        self._targets = self._choose()
+        self._targets = choose(ledger, config, scope)
         for target in self._targets:
             self._selected(target.entry)
 
@@ -110,7 +100,7 @@ class PresentReader:
 
     def _restated(
         self,
-        target: _Target,
+        target: Target,
         parts: Sequence[Part],
         population: Population,
         by_start: Mapping[datetime, Sequence[Restatement]],
@@ -128,7 +118,7 @@ class PresentReader:
                         yield from restated(window, by_start[start], products)
                 starts = [start for start in starts if found and start > found[-1].account.start]
 
-    def _windows(self, target: _Target, part: Part, population: Population) -> Iterator[PresentWindow]:
+    def _windows(self, target: Target, part: Part, population: Population) -> Iterator[PresentWindow]:
         span = self._span(part)
         if span is None:
             return
@@ -152,7 +142,7 @@ class PresentReader:
             self.not_wanted[target.org.name] += max(0, (whole[0] if whole else 0) - found)
 
     def _window(
-        self, target: _Target, part: Part, population: Population, window: Window, stored: Stored | None
+        self, target: Target, part: Part, population: Population, window: Window, stored: Stored | None
     ) -> PresentWindow:
         org, row = part.org, target.row
         account = stored.account if stored else None
@@ -174,7 +164,7 @@ class PresentReader:
             emission=stored.emission if stored else None,
         )
 
-    def _stored(self, target: _Target, population: Population, span: Window) -> Iterator[Stored]:
+    def _stored(self, target: Target, population: Population, span: Window) -> Iterator[Stored]:
         first = span.start
         while True:
             found = self._contents(target, population, Window(first, span.end), limit=_SLICES)
@@ -182,7 +172,7 @@ class PresentReader:
             if len(found) < _SLICES or (first := found[-1].account.start + _TICK) >= span.end:
                 return
 
-    def _contents(self, target: _Target, population: Population, span: Window, *, limit: int) -> Sequence[Stored]:
+    def _contents(self, target: Target, population: Population, span: Window, *, limit: int) -> Sequence[Stored]:
         return self._ledger.contents(target.row.key, population, span, limit=limit) if target.row else ()
 
     def _span(self, part: Part) -> Window | None:
@@ -203,7 +193,7 @@ class PresentReader:
         except ValueError as error:
             raise ConfigError(str(error)) from None
 
-    def _parts(self) -> Iterator[tuple[_Target, Sequence[Part]]]:
+    def _parts(self) -> Iterator[tuple[Target, Sequence[Part]]]:
         """Yield each org with its calendars, oldest first, and what is wanted by each."""
         for first in range(0, len(self._targets), _ORGS):
             batch = self._targets[first : first + _ORGS]
@@ -215,7 +205,7 @@ class PresentReader:
                 refused = next((one.reason for name, one in of.items() if name in self._names_of(target)), None)
                 yield target, list(self._parts_of(target, () if key is None else ranges.get(key, ()), refused))
 
-    def _parts_of(self, target: _Target, ranges: Sequence[Window], refused: RefusalReason | None) -> Iterator[Part]:
+    def _parts_of(self, target: Target, ranges: Sequence[Window], refused: RefusalReason | None) -> Iterator[Part]:
         entry, row = target.entry, target.row
         if row is not None and row.calendar_since is not None:
             yield from earlier_parts(entry, row, ranges, self._ledger.earlier_calendars(row.key))
@@ -228,56 +218,10 @@ class PresentReader:
         calendar = RefusalReason.CALENDAR if row is not None and row.changed is not None else None
         yield Part(entry, row, since, None, unfetched_of(calendar or refused))
 
-    def _names_of(self, target: _Target) -> Collection[str]:
+    def _names_of(self, target: Target) -> Collection[str]:
         """Return the entries of an org that may be refused: also its former name, if no other entry has that now."""
         name, row = target.org.name, target.row
         return {name} if row is None or row.name in self._names else {name, row.name}
-
-    def _choose(self) -> list[_Target]:
-        config, scope = self._config, self._scope
-        names = self._names
-        rows = self._ledger.locate(list(config.orgs), names=names)
-        gone = self._gone(names, {row.key for row in rows.values()})
-        given = [one for one in scope.orgs if one in names or not any(_fits(one, target.org.name) for target in gone)]
-        entries = [] if scope.orgs and not given else replace(scope, orgs=tuple(given)).of(config.orgs)
-        here = [_here(org, rows.get(org.name)) for org in entries]
-        if scope.labels:
-            return here
-        chosen = [one for one in gone if not scope.orgs or any(_fits(name, one.org.name) for name in scope.orgs)]
-        return [*here, *(one for one in chosen if scope.shard is None or scope.shard.has(one.entry))]
-
-    def _gone(self, names: Collection[str], present: Collection[int]) -> list[_Target]:
-        keys = self._ledger.gone(names, present)
-        return [_there(row) for row in self._ledger.organizations() if row.key in keys] if keys else []
-
-
-def _here(org: Org, row: Organization | None) -> _Target:
-    entry = org if row is None or row.changed is None else by_the_ledger(org, row.changed)
-    present = PresentOrg(
-        name=org.name,
-        org_id=row.org_id if row else None,
-        org_name=row.org_name if row else None,
-        labels=org.labels,
-    )
-    return _Target(present, entry, row)
-
-
-def _there(row: Organization) -> _Target:
-    """Return an org that the config has no more, by what the ledger has of it."""
-    entry = Org(
-        name=row.name,
-        base_url="",
-        credential=UnreadCredential(),
-        zone=Zone.parse(row.zone),
-        granularity=Granularity(row.granularity),
-        populations=tuple(Population),
-    )
-    present = PresentOrg(name=row.name, org_id=row.org_id, org_name=row.org_name, labels={}, in_config=False)
-    return _Target(present, entry, row)
-
-
-def _fits(given: str, name: str) -> bool:
-    return given == name or (any(sign in given for sign in "*?[") and fnmatchcase(name, given))
 
 
 def _touch(one: Window, other: Window) -> bool:
