@@ -14,6 +14,7 @@ from click.shell_completion import get_completion_class
 
 from collector.app.scope import labels_of
 from collector.config import find_config, load
+from collector.core.grouping import By
 from collector.errors import ConfigError
 from collector.model import Org
 
@@ -35,6 +36,14 @@ def complete_org(ctx: click.Context, _param: click.Parameter, incomplete: str) -
 def complete_label(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     """Return the labels that begin so."""
     return _beginning(incomplete, labels_of(_orgs(ctx)))
+
+
+def complete_dimension(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Return what can be summed over that begins so; after a comma, the next one."""
+    before, comma, last = incomplete.rpartition(",")
+    labels = dict.fromkeys(f"{By.LABEL}:{key}" for org in _orgs(ctx) for key in org.labels)
+    words = [*(by.value for by in By if by is not By.LABEL), *labels]
+    return [f"{before}{comma}{word}" for word in _beginning(last, words)]
 
 
 def _beginning(incomplete: str, texts: Iterable[str]) -> list[str]:

@@ -35,6 +35,8 @@ orgs:
         ("collector collect -c c.yaml --label team=o", ["team=ops"]),
         ("collector plan -c c.yaml --org z", []),
         ("collector plan -c nowhere.yaml --org a", []),
+        ("collector export -c c.yaml --by m", ["month"]),
+        ("collector export -c c.yaml --by month,l", ["month,label:team"]),
         ("collector chec", ["check"]),
         ("collector completion z", ["zsh"]),
         ("collector collect -o o", ["dir,o"]),

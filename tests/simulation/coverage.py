@@ -28,35 +28,35 @@ States = dict[SliceId, int]
 
 def note_identified(world: World) -> None:
     """Let the API know whose answers the ledger could tell from another's."""
-    rows = _query(world, "select org_id from org where org_id is not null")
+    rows = query(world, "select org_id from org where org_id is not null")
     world.api.identified = {org_id for (org_id,) in rows}
 
 
 def unsealed(world: World) -> list[str]:
     """Return the files that the ledger still knows."""
-    return [name for (name,) in _query(world, "select name from file")]
+    return [name for (name,) in query(world, "select name from file")]
 
 
 def intended(world: World) -> set[str]:
     """Return the files whose seal is booked, and that it is done is not."""
-    return {name for (name,) in _query(world, "select name from file where seal_intended")}
+    return {name for (name,) in query(world, "select name from file where seal_intended")}
 
 
 def states(world: World) -> States:
     """Return the state of every slice in the ledger, by what it is to the API."""
-    query = "select org_id, population, start, end, state from slice join org on org.id = slice.org"
+    sql = "select org_id, population, start, end, state from slice join org on org.id = slice.org"
     populations = {code: population for population, code in POPULATION.items()}
     return {
         SliceId(org_id, populations[population], instant_of(start), instant_of(end)): state
-        for org_id, population, start, end, state in _query(world, query)
+        for org_id, population, start, end, state in query(world, sql)
         if org_id is not None
     }
 
 
-def _query(world: World, query: str) -> list[Any]:
+def query(world: World, sql: str) -> list[Any]:
     """Look into the ledger, past the collector."""
     with closing(sqlite3.connect(world.ledger_path)) as db:
-        return db.execute(query).fetchall()
+        return db.execute(sql).fetchall()
 
 
 def booked_soon(world: World, process: Process) -> None:

@@ -52,6 +52,7 @@ FOUND_BY = {
     "what was not asked isn't counted": 4,
     "what a killed run left is never finished": 2,
     "a lost file takes all revisions back": 98,
+    "a lost file keeps its restatements": 98,
     "booked before the records are written": 10,
     "another organization's answers are booked": 13,
     "a search believes a partial answer": 297,

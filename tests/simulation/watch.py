@@ -6,7 +6,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from collector.model import Zone
-from tests.simulation import answers, coverage, gentleness, outcomes, reconciling
+from tests.simulation import answers, coverage, gentleness, outcomes, reconciling, restated
 from tests.simulation.archive import Archive, Newest
 from tests.simulation.trace import Broken
 
@@ -87,6 +87,7 @@ class Watch:
             raise Broken("sealed", f"{unsealed} were never sealed")
         answers.check(self.world, histories)
         answers.check_truth(self.world, self.archive.newest())
+        restated.check(self.world, histories)
 
     def _names(self) -> None:
         list(self.archive.histories())

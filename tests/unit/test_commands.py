@@ -56,6 +56,8 @@ def test_config_and_ledger_are_chosen_by_the_same_options_everywhere(name: str) 
         ["completion", "--help"],
         ["init", "--help"],
         ["status", "--help"],
+        ["export", "--help"],
+        ["export", "--by"],
     ],
 )
 def test_help_and_usage_errors_import_nothing_heavy(args: list[str]) -> None:

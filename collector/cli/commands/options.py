@@ -36,6 +36,13 @@ def complete_label(ctx: click.Context, param: click.Parameter, incomplete: str) 
     return completion.complete_label(ctx, param, incomplete)
 
 
+def complete_dimension(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Return what can be summed over that begins so."""
+    from collector.cli import completion  # noqa: PLC0415 - see above
+
+    return completion.complete_dimension(ctx, param, incomplete)
+
+
 def complete_zone(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Return the time zones that begin so."""
     del ctx, param

@@ -70,6 +70,10 @@ def _lost_without_prior() -> Sequence[Patch]:
     return [patch.object(unsealed, "lost", mutated)]
 
 
+def _restatements_stay() -> Sequence[Patch]:
+    return [patch.object(unsealed.restatements, "lost", nothing)]
+
+
 def _leases_of_the_dead_stay() -> Sequence[Patch]:
     return [patch.object(module, "remove_dead_holders", nothing) for module in (leases, holders, unsealed, runs)]
 
@@ -85,6 +89,7 @@ MUTATIONS = (
     Mutation("recovery converts again what was intended", {"sealed", "revisions"}, _recovery_converts_again),
     Mutation("the lines are removed before the names are there", {"revisions", "truth"}, _lines_removed_first),
     Mutation("a lost file takes all revisions back", {"revisions"}, _lost_without_prior),
+    Mutation("a lost file keeps its restatements", {"restatements"}, _restatements_stay),
     Mutation("the dead keep their leases", {"coverage", "exit code", "sealed", "again"}, _leases_of_the_dead_stay),
     Mutation("a minute of work is gathered before it is booked", {"again"}, _gathered_for_a_minute),
 )
