@@ -13,9 +13,11 @@ from pathlib import Path
 
 import structlog
 
-from collector.adapters.sinks.directory import hidden, journal_of
+from collector.adapters.sinks.directory import journal_of
 from collector.adapters.sinks.directory_id import VisibleDirectories
 from collector.adapters.sinks.files import Files, OsFiles
+from collector.adapters.sinks.reading import SealedFiles
+from collector.adapters.sinks.sealing import Sealing
 from collector.adapters.text import count
 from collector.app.backfills import log_backfills, old_gaps, older_than_catch_up
 from collector.app.calendars import refused_calendar, warn_of_cut_over, warn_of_older_calendar
@@ -66,6 +68,7 @@ def prepare(
     """
     settings, now = config.settings, clock.now()
     files = files or OsFiles()
+    sealed = SealedFiles(files)
     if not ledger.remembers and (taken := directory_of(settings)):
         _refuse_directory_of_a_ledger(taken, files)
     own = claim_output(ledger, settings, command, files)
@@ -73,12 +76,12 @@ def prepare(
     orgs = command.scope.of(config.orgs)
     unsettled = Unsettled()
     if directory and ledger.remembers:
-        unsettled = look(ledger, files, directory, noted=own.journal.run_ids)
+        unsettled = look(ledger, sealed, directory, noted=own.journal.run_ids)
     recovered = recover_files(ledger, settings, files, delivered=unsettled.delivered)
     log_awaited(recovered.awaited, invocation_of(config, own.known).collect)
     standings, refused = register(ledger, config, orgs, now)
-    unknown = unknown_files(ledger, files, directory or Path(), unsettled)
-    adopted = adopt(ledger, files, directory or Path(), unsettled, unknown, ahead=bool(recovered.ahead), now=now)
+    unknown = unknown_files(ledger, sealed, directory or Path(), unsettled)
+    adopted = adopt(ledger, sealed, directory or Path(), unsettled, unknown, ahead=bool(recovered.ahead), now=now)
     if directory and ledger.remembers:
         warn_of_strangers(ledger, files, directory, unsettled.listing.unsealed)
     interrupted = ledger.begin_run(run_id, command.label, now)
@@ -103,7 +106,9 @@ def prepare(
         adopted=adopted,
         ranges=_ranges(wanted_, [org for org in orgs if org.name not in refused]),
         awaited=[file.file_id for file in recovered.awaited],
-        recovered=unlisted(ledger, files, directory, unsettled.listing, recovered.sealed, now=now) if directory else (),
+        recovered=unlisted(ledger, sealed, directory, unsettled.listing, recovered.sealed, now=now)
+        if directory
+        else (),
     )
 
 
@@ -115,7 +120,8 @@ def recover_files(
     Before a run, and after it: by then a process that seemed alive may be known to be dead.
     """
     files, own = files or OsFiles(), directory_of(settings)
-    return recover(ledger, files, hidden, VisibleDirectories(files, own), own=own, delivered=delivered)
+    sealing = Sealing(files=files, labels=settings.output.labels)
+    return recover(ledger, sealing, VisibleDirectories(files, own), own=own, delivered=delivered)
 
 
 def register(
@@ -233,7 +239,7 @@ def _ranges(wanted_: Wanted, orgs: Sequence[Org]) -> dict[Window, list[str]]:
 def _refuse_directory_of_a_ledger(directory: Path, files: Files) -> None:
     """Raise ConfigError if runs with a ledger wrote to a directory: what this one emits would contradict them."""
     try:
-        listing = Listing.of(files.names(directory))
+        listing = Listing.of(SealedFiles(files).names(directory))
     except OSError as error:
         raise unreadable(directory, error) from error
     if journal_of(files, directory).ledger_id or not all(map(has_no_ledger, {*listing.files, *listing.manifests})):

@@ -26,7 +26,7 @@ from collector.app.check import Checker, OrgCheck
 from collector.app.command import Command, has_ledger
 from collector.app.ledgers import ledger_of_run, open_ledger
 from collector.app.leftovers import finish_leftovers
-from collector.app.outputs import check_output, directory_of
+from collector.app.outputs import check_output, directory_of, refuse_layout
 from collector.app.prepare import prepare, recover_files
 from collector.app.scope import Scope
 from collector.config import LoadedConfig, Settings
@@ -75,13 +75,21 @@ def open_transport(settings: Settings) -> HttpTransport:
 
 
 def open_sink(settings: Settings, run_id: str, ledger_id: str = "") -> Sink:
-    """Return where the records go; an empty id is that of no ledger. Raises OutputError if that can't be written."""
+    """Return where the records go; an empty id is that of no ledger.
+
+    Raises OutputError if that can't be written, and ConfigError if the config's formats can't.
+    """
+    refuse_layout(settings)
     if settings.output.path == "-":
         if sys.stdout is None:
             raise OutputError("stdout is closed: give a directory with --output, or open it")
-        return StdoutSink()
+        return StdoutSink(layout=settings.output.layout)
     return DirectorySink.open(
-        Path(settings.output.path), run_id=run_id, seal_at=settings.output.seal_at, ledger_id=ledger_id or None
+        Path(settings.output.path),
+        run_id=run_id,
+        seal_at=settings.output.seal_at,
+        ledger_id=ledger_id or None,
+        layout=settings.output.layout,
     )
 
 
@@ -159,7 +167,12 @@ def finish_left_files(config: LoadedConfig, *, directories: Sequence[Path], lost
     try:
         own = directory_of(config.settings)
         done = finish_leftovers(
-            ledger, directories=[directory.resolve() for directory in directories], lost=lost, own=own, now=clock.now()
+            ledger,
+            directories=[directory.resolve() for directory in directories],
+            lost=lost,
+            own=own,
+            now=clock.now(),
+            labels=config.settings.output.labels,
         )
         log_backfills(config, old_gaps(config, ledger, clock.now()))
         return done

@@ -27,6 +27,7 @@ from collector.config.types import (
 )
 from collector.config.urls import ApiUrl, HttpUrl, LedgerUrl
 from collector.core.echo import WORD
+from collector.core.layout import Compression, Layout, PartitionKey, RecordFormat
 from collector.core.request import RangeEnd
 from collector.model import Granularity, Population
 
@@ -53,13 +54,6 @@ def not_empty(values: tuple[Any, ...]) -> tuple[Any, ...]:
     if not values:
         raise invalid("must not be empty")
     return values
-
-
-def one_format(value: str) -> str:
-    """Return a format that can be written."""
-    if value != "jsonl":
-        raise invalid(f"only jsonl is supported, got {shown(value, WORD)}")
-    return value
 
 
 def one_line(value: str) -> str:
@@ -163,10 +157,28 @@ class Output(Section):
     """The output of records."""
 
     path: Text = key("-", "a directory, or - for stdout")
-    format: Annotated[str, AfterValidator(one_format), Field(json_schema_extra={"enum": ["jsonl"]})] = key(
-        "jsonl", "format of the records"
+    format: RecordFormat = key("jsonl", "format of the records")
+    compression: Compression = key("none", "compression of the files, or of stdout; Parquet compresses itself")
+    partition_by: Annotated[tuple[PartitionKey, ...], AfterValidator(distinct)] = key(
+        (), "directories to divide the records into, the outermost first: month=2026-06/org=acme"
+    )
+    labels: Annotated[tuple[Text, ...], AfterValidator(distinct)] = key(
+        (), "labels that have a column of their own in CSV and Parquet: label_KEY"
     )
     seal_at: Annotated[Size, AfterValidator(seal_size)] = key("128MB", "size at which a file is finished")
+
+    @model_validator(mode="after")
+    def _parquet_compresses_itself(self) -> Self:
+        if self.format is RecordFormat.PARQUET and self.compression is not Compression.NONE:
+            raise invalid(f"Parquet compresses itself: must be 'none', got '{self.compression}'", "compression")
+        return self
+
+    @property
+    def layout(self) -> Layout:
+        """How the files look."""
+        return Layout(
+            format=self.format, compression=self.compression, partition_by=self.partition_by, labels=self.labels
+        )
 
 
 class State(Section):

@@ -14,8 +14,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from collector.adapters.sinks.directory import hidden, output_error
+from collector.adapters.sinks.directory import output_error
 from collector.adapters.sinks.files import Files
+from collector.adapters.sinks.sealing import hidden, sealed_names
 from collector.core.ledger_entries import UnsealedFile
 from collector.errors import OutputError
 
@@ -94,9 +95,10 @@ class OneDirectory:
 
 def _contains(files: Files, directory: Path, file: UnsealedFile) -> bool:
     """Return whether a directory has a file: under its hidden name, or sealed if that was intended."""
-    names = [hidden(directory, file.name), *([directory / file.name] if file.seal_intended else [])]
     with suppress(OSError):
-        return any(files.size(name) is not None for name in names)
+        if files.size(hidden(directory, file.name)) is not None:
+            return True
+        return file.seal_intended and bool(sealed_names(files, directory, file.name))
     return False
 
 
