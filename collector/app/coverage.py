@@ -24,7 +24,7 @@ from collector.core.org_coverage import OrgCoverage
 from collector.core.org_history import History
 from collector.core.wanted import Since, due_spans, on_boundaries, wanted_since
 from collector.core.windows import Calendar
-from collector.errors import Refused
+from collector.errors import RefusalReason, Refused
 from collector.ledger import Organization, Readable
 from collector.ledger.digest import Digest
 from collector.ledger.history import HistoryQuery
@@ -53,7 +53,7 @@ def since_of(
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
+class Part:
     """What is wanted of an org by one calendar, and until when that one held."""
 
     org: Org
@@ -61,6 +61,14 @@ class _Part:
     since: Since
     until: datetime | None
     unfetched: Unfetched
+
+    def due(self, schedule: Schedule, now: datetime) -> Iterator[Window]:
+        """Yield the spans of it that are wanted and due, oldest first."""
+        until = None if self.until is None else Calendar(self.org.zone, self.org.granularity).floor(self.until)
+        for span in due_spans(self.org, self.since, settle=ages_of(schedule).settle, now=now):
+            end = span.end if until is None else min(span.end, until)
+            if span.start < end:
+                yield Window(span.start, end)
 
 
 class CoverageReader:
@@ -157,10 +165,10 @@ class CoverageReader:
         ranges = ledger.wanted(row.key) if row else ()
         since = since_of(entry, row, ranges, schedule=self._schedule, now=now)
         if row is not None and row.calendar_since is not None:
-            for part in _earlier_parts(entry, row, ranges, ledger.earlier_calendars(row.key)):
+            for part in earlier_parts(entry, row, ranges, ledger.earlier_calendars(row.key)):
                 yield from self._lines(ledger, org.org_id, part, now)
-        unfetched = Unfetched(reason=f"refused_{org.credential.reason}" if org.credential.reason else None)
-        yield from self._lines(ledger, org.org_id, _Part(entry, row, since, None, unfetched), now)
+        part = Part(entry, row, since, None, unfetched_of(org.credential.reason))
+        yield from self._lines(ledger, org.org_id, part, now)
 
     def left_out(self, ledger: Readable, org: OrgCoverage, now: datetime) -> CutOver | None:
         """Return what isn't complete of an org, and is older than its present calendar. Raises LedgerError."""
@@ -172,21 +180,19 @@ class CoverageReader:
         whole = Window(first, row.calendar_since)
         return ledger.left_out(row.key, entry, whole) if first < row.calendar_since else None
 
-    def _lines(self, ledger: Readable, org_id: str | None, part: _Part, now: datetime) -> Iterator[CoverageLine]:
+    def _lines(self, ledger: Readable, org_id: str | None, part: Part, now: datetime) -> Iterator[CoverageLine]:
         """Yield the windows of an org by one calendar."""
         org, row = part.org, part.row
         grid = self._grids.setdefault(_calendar(org), Grid(Calendar(org.zone, org.granularity)))
-        for due in due_spans(org, part.since, settle=ages_of(self._schedule).settle, now=now):
-            span = due if part.until is None else Window(due.start, min(due.end, grid.calendar.floor(part.until)))
-            if span.start < span.end:
-                yield from lines_of(
-                    org,
-                    org_id,
-                    grid.windows(span),
-                    ledger.accounts(row.key, span) if row else {},
-                    in_doubt=self._in_doubt.get(row.key, _NO_FILES) if row else _NO_FILES,
-                    unfetched=part.unfetched,
-                )
+        for span in part.due(self._schedule, now):
+            yield from lines_of(
+                org,
+                org_id,
+                grid.windows(span),
+                ledger.accounts(row.key, span) if row else {},
+                in_doubt=self._in_doubt.get(row.key, _NO_FILES) if row else _NO_FILES,
+                unfetched=part.unfetched,
+            )
 
     def _look(self, ledger: Readable) -> None:
         """See which orgs changed, and which files are in doubt, before anything is read of orgs."""
@@ -242,14 +248,19 @@ class CoverageReader:
         return period.due, period.last_day, self._in_doubt.get(row.key, _NO_FILES) if row else _NO_FILES
 
 
-def _earlier_parts(
+def unfetched_of(refused: RefusalReason | None) -> Unfetched:
+    """Return what is said of windows that were never requested of an org, which may be refused."""
+    return Unfetched(reason=f"refused_{refused}" if refused else None)
+
+
+def earlier_parts(
     org: Org, row: Organization, ranges: Sequence[Window], calendars: Sequence[EarlierCalendar]
-) -> Iterator[_Part]:
+) -> Iterator[Part]:
     """Yield what was wanted of an org by each calendar before its present one, oldest first."""
     for one in calendars:
         old = replace(org, zone=Zone.parse(one.zone), granularity=Granularity(one.granularity), since=None)
         since = Since(wanted_from=row.wanted_from, ranges=ranges, calendar_since=one.since)
-        yield _Part(old, row, on_boundaries(old, since), one.until, Unfetched(reason=_NO_MORE))
+        yield Part(old, row, on_boundaries(old, since), one.until, Unfetched(reason=_NO_MORE))
 
 
 def _calendar(org: Org) -> _Calendar:

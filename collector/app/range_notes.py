@@ -58,6 +58,17 @@ def range_notes(config: LoadedConfig, orgs: Sequence[Org], range_: Range, *, now
     ]
 
 
+def widened_notes(orgs: Sequence[Org], range_: Range, *, now: datetime) -> list[str]:
+    """Return a note for each way in which a range is widened to whole windows, for what fetches nothing."""
+    names: dict[str, list[str]] = {}
+    for org in orgs:
+        calendar = Calendar(org.zone, org.granularity)
+        selection = select(range_, calendar, now=now, settle=timedelta(0))
+        if selection.widened_from is not None:
+            names.setdefault(next(_changes(selection, calendar, timedelta(0))), []).append(org.name)
+    return [f"{_names(of)}: {text}" for text, of in names.items()]
+
+
 def _changes(selection: Selection, calendar: Calendar, settle: timedelta) -> Iterator[str]:
     """Yield how the selected windows differ from the range. Times are on the org's calendar, without its offset."""
     unit = calendar.granularity.value

@@ -106,7 +106,7 @@ def lines_of(
             account = accounts.get((population, window.start))
             if not includes(window, account):
                 continue
-            state, reason = _state(account, in_doubt, unfetched)
+            state, reason = state_of(account, in_doubt, unfetched)
             yield CoverageLine(
                 org=org.name,
                 org_id=org_id,
@@ -147,9 +147,10 @@ def coverage_schema() -> dict[str, Any]:
     }
 
 
-def _state(
+def state_of(
     account: SliceAccount | None, in_doubt: Collection[int], unfetched: Unfetched
 ) -> tuple[CoverageState, str | None]:
+    """Return the state of a slice, and why it isn't complete, if that is known."""
     if account is None or account.known.state is SliceState.NOT_ASKED:
         return unfetched.state, unfetched.reason
     if account.file in in_doubt:

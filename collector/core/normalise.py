@@ -19,14 +19,14 @@ from collector.core.anomalies import Anomalies, Anomaly
 from collector.core.emission import Change, Emission, again, change
 from collector.core.finding import Finding, missing_products
 from collector.core.naming import Named
-from collector.model import Quality, Record, Slice
+from collector.model import Population, Quality, Record, Slice, Window
 
 _NAMESPACE = uuid.UUID("6f1f4f0e-7f0a-5c57-9b0e-5d1c0f6f8f11")  # of record ids: never change it
 
 
 def record_id(org_id: str, slice_: Slice, product: str) -> str:
     """Return the id of a record: always the same, whatever the org's name in the config is."""
-    return _ids_of(org_id, slice_)(product)
+    return ids_of(org_id, slice_.population, slice_.window)(product)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +94,7 @@ def _records(slice_: Slice, of: Finding | Named, changed: Change, anomalies: Ano
     """Return the records to emit of a slice. What they have in common is computed once."""
     org, window, emission = slice_.org, slice_.window, changed.emission
     start, end = window.start.astimezone(org.zone.tz), window.end.astimezone(org.zone.tz)
-    id_of = _ids_of(of.org_id, slice_)
+    id_of = ids_of(of.org_id, slice_.population, window)
     of_slice = partial(
         Record,
         org=org.name,
@@ -130,10 +130,10 @@ def _records(slice_: Slice, of: Finding | Named, changed: Change, anomalies: Ano
     return records
 
 
-def _ids_of(org_id: str, slice_: Slice) -> Callable[[str], str]:
+def ids_of(org_id: str, population: Population, window: Window) -> Callable[[str], str]:
     """Return the function that gives a product's record its id: the UUID (version 5) of a JSON list of its key."""
-    begun = _begun(org_id, slice_.population.value)
-    ends = f',"{_utc_text(slice_.window.start)}","{_utc_text(slice_.window.end)}"]'.encode()
+    begun = _begun(org_id, population.value)
+    ends = f',"{_utc_text(window.start)}","{_utc_text(window.end)}"]'.encode()
 
     def id_of(product: str) -> str:
         digest = begun.copy()

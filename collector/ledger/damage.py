@@ -11,7 +11,7 @@ from itertools import islice
 from sqlalchemy import Connection, column, func, inspect, select, table
 
 from collector.ledger.codec import DamagedError, emission_of, instant_of, population_of, state_of
-from collector.ledger.schema import metadata, slice_
+from collector.ledger.schema import metadata, restatement, slice_
 
 _PAGES = 1000  # lines of SQLite's report at most
 _ROWS = 5000  # of a server, at once
@@ -64,3 +64,11 @@ def _values(tx: Connection) -> Iterator[str]:
                     emission_of(text)
         except DamagedError as error:
             yield f"slice of org {row.org}, population {row.population}, start {row.start}: {error}"
+    if not inspect(tx).has_table(restatement.name):
+        return  # an older ledger
+    for row in tx.execute(select(restatement), execution_options={"yield_per": _ROWS}):
+        try:
+            population_of(row.population)
+            emission_of(row.replaced)
+        except DamagedError as error:
+            yield f"restatement of org {row.org}, population {row.population}, start {row.start}: {error}"

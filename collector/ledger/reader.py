@@ -20,13 +20,27 @@ from collector.core.ledger_entries import (
     DoubtfulSlice,
     EarlierCalendar,
     RemovedOrg,
+    Restatement,
     SliceKey,
     SliceRow,
 )
-from collector.core.org_history import History
+from collector.core.org_history import History, Refusal
 from collector.core.outputs import KnownOutputs
+from collector.core.present import Stored
 from collector.core.totals import Totals
-from collector.ledger import changes, history, holders, outputs, ranges, registry, removed, views
+from collector.ledger import (
+    changes,
+    contents,
+    history,
+    holders,
+    outputs,
+    ranges,
+    refusals,
+    registry,
+    removed,
+    restatements,
+    views,
+)
 from collector.ledger import slices as _slices
 from collector.ledger.damage import find_damage
 from collector.ledger.database import Readable
@@ -80,6 +94,18 @@ class LedgerReader:
         """Return the rows of slices; slices without a row are left out."""
         return self._database.read(lambda tx: _slices.rows(tx, slices))
 
+    def contents(self, key: int, population: Population, span: Window, *, limit: int) -> Sequence[Stored]:
+        """Return the first slices of a population that start within a span, with their numbers, oldest first."""
+        return self._database.read(lambda tx: contents.contents(tx, key, population, span, limit=limit))
+
+    def restatements(self, key: int, since: datetime) -> Sequence[Restatement]:
+        """Return the restatements of an org from an instant on: by population, window and time."""
+        return self._database.read(lambda tx: restatements.since(tx, key, since))
+
+    def restatements_known_from(self) -> datetime | None:
+        """Return the instant up to which restatements are not all known; None: all are."""
+        return self._database.read(restatements.known_from)
+
     def recent(self, key: int, population: Population, *, before: datetime, limit: int) -> Sequence[SliceRow]:
         """Return the slices that start before an instant, newest first."""
         return self._database.read(lambda tx: _slices.recent(tx, key, population, before, limit))
@@ -99,6 +125,18 @@ class LedgerReader:
     def removed(self, names: Collection[str]) -> Sequence[RemovedOrg]:
         """Return the orgs that the last run of a config found gone from it; `names` are all of the config's."""
         return self._database.read(lambda tx: removed.removed(tx, names))
+
+    def gone(self, names: Collection[str], present: Collection[int]) -> Collection[int]:
+        """Return the keys of the orgs that a config had and has no more; `present` are the keys of its orgs."""
+        return self._database.read(lambda tx: removed.gone(tx, names, present))
+
+    def refusals_of(self, keys: Iterable[int]) -> Mapping[int, Mapping[str, Refusal]]:
+        """Return the refusals of those orgs that have any, by the names of their entries."""
+        return self._database.read(lambda tx: refusals.refusals_of(tx, keys))
+
+    def run(self, run_id: str) -> views.KnownRun | None:
+        """Return a run; None if it isn't known."""
+        return self._database.read(lambda tx: views.run_of(tx, run_id))
 
     def locate(self, orgs: Sequence[Org], *, names: Collection[str]) -> Mapping[str, views.Organization]:
         """Return what the ledger has of orgs, by name: what the next run will find; `names` are all of the config's.

@@ -72,10 +72,25 @@ def removed(tx: Connection, names: Collection[str]) -> list[RemovedOrg]:
     """Return the orgs that the last run of a config found removed; `names` are all of the config's."""
     if tx.execute(_REMOVED.limit(1)).first() is None:  # as a rule; a service looks often
         return []
+    return _removed(tx, _token_of(tx, names))
+
+
+def gone(tx: Connection, names: Collection[str], present: Collection[int]) -> set[int]:
+    """Return the keys of the orgs that a config had and has no more, also of those that are forgotten.
+
+    `names` are all of the config's, `present` the keys of its orgs.
+    """
+    token = _token_of(tx, names)
+    if token is None:
+        return set()
+    return set(tx.scalars(select(org.c.id).where(org.c.config == token))) - {*present}
+
+
+def _token_of(tx: Connection, names: Collection[str]) -> str | None:
     known: Counter[str] = Counter()
     for batch in batches(names):
         known.update(dict(tx.execute(_CONFIGS, {"names": batch}).all()))
-    return _removed(tx, _token(known, dict(tx.execute(_SIZES).all()), orgs=len(names)))
+    return _token(known, dict(tx.execute(_SIZES).all()), orgs=len(names))
 
 
 def forget(tx: Connection, keys: Collection[int], now: datetime) -> None:

@@ -38,6 +38,7 @@ from collector.ledger import (
     refusals,
     registry,
     removed,
+    restatements,
     runs,
     unsealed,
     views,
@@ -200,7 +201,9 @@ class SqlLedger(LedgerReader):
             holders.require_registered(tx, self._me)
             if file is not None:
                 unsealed.commit(tx, file, self._me)
-            _slices.commit(tx, commits, file_id=None if file is None else file.file_id)
+            file_id = None if file is None else file.file_id
+            _slices.commit(tx, commits, file_id=file_id)
+            restatements.note(tx, commits, file_id=file_id)
             refusals.note(tx, uses)
             changes.note(tx, (one.slice.key for one in commits))
             changes.note_names(tx, (use.org.name for use in uses))

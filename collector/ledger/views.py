@@ -44,6 +44,15 @@ class EndedRun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KnownRun:
+    """A run: with no end it is under way, or its process is dead."""
+
+    run_id: str
+    started_at: datetime
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AwaitedFile:
     """A file that a dead process left: it is sealed when that directory is seen again, or said to be lost."""
 
@@ -133,6 +142,15 @@ def has_file(tx: Connection, name: str) -> bool:
 def has_run(tx: Connection, run_id: str) -> bool:
     """Return whether a run is known."""
     return tx.scalar(select(run.c.run_id).where(run.c.run_id == run_id)) is not None
+
+
+def run_of(tx: Connection, run_id: str) -> KnownRun | None:
+    """Return a run; None if it isn't known."""
+    row = tx.execute(select(run.c.run_id, run.c.started_at, run.c.ended_at).where(run.c.run_id == run_id)).first()
+    if row is None:
+        return None
+    ended_at = None if row.ended_at is None else instant_of(row.ended_at)
+    return KnownRun(run_id=run_id, started_at=instant_of(row.started_at), ended_at=ended_at)
 
 
 def in_doubt(tx: Connection, *, dead: Collection[str]) -> dict[int, frozenset[int]]:

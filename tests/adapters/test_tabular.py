@@ -134,6 +134,19 @@ def test_a_number_that_parquet_cannot_hold_is_an_error() -> None:
         written(Format.PARQUET, [(2**63,)], [Column("n", Kind.INTEGER)])
 
 
+def test_a_sum_beyond_64_bits_is_exact_where_a_format_can_hold_it() -> None:
+    columns = [Column("n", Kind.INTEGER), Column("day", Kind.DATE), Column("ok", Kind.JSON)]
+    rows: list[Row] = [(2**70, date(2026, 6, 1), {"x": True}), (-(2**70), None, None)]
+    assert [json.loads(line)["n"] for line in written(Format.JSONL, rows, columns).splitlines()] == [2**70, -(2**70)]
+    assert b'"day":"2026-06-01","ok":{"x":true}' in written(Format.JSONL, rows, columns)
+    assert str(2**70).encode() in written(Format.CSV, rows, columns)
+    sheet = openpyxl.load_workbook(io.BytesIO(written(Format.XLSX, rows, columns))).active
+    assert sheet is not None
+    assert sheet["A2"].value == str(2**70)
+    with pytest.raises(OutputError, match="write CSV"):
+        written(Format.PARQUET, rows, columns)
+
+
 def test_a_workbook_has_numbers_dates_and_texts_that_are_no_formulas() -> None:
     sheet = openpyxl.load_workbook(io.BytesIO(written(Format.XLSX))).active
     assert sheet is not None

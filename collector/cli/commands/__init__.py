@@ -14,6 +14,7 @@ SUMMARIES: Mapping[str, str] = {
     "collect": "Collect what every org needs now.",
     "completion": "Let the shell complete names.",
     "demo": "Try it without an account.",
+    "export": "Write the present numbers, or their sums.",
     "forget": "Say that orgs are meant to be gone.",
     "healthcheck": "Test whether `serve` is alive.",
     "init": "Write a first config.",

@@ -1,0 +1,63 @@
+"""How `collector export` is called."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from collector.cli.commands.options import Choice, config_options, range_options, shard_option, state_option
+
+
+@click.command(
+    short_help="Write the present numbers, or their sums.",
+    epilog="""\b
+Examples:
+  collector export --last 7d                                # a table
+  collector export --from 2026-06-01 --to 2026-06-30 --by month,label:team
+  collector export --last 90d -o usage.parquet              # one row per product and window
+  collector export --last 90d --unknown                     # windows without all numbers
+  collector export --changed-since 2026-07-01               # what was restated since
+  collector export --by week,org,product -f jsonl | jq .total_tests
+""",
+)
+@config_options
+@state_option
+@shard_option
+@range_options
+@click.option("--product", "products", multiple=True, metavar="NAME", help="Only this product; repeatable.")
+@click.option(
+    "--by",
+    multiple=True,
+    metavar="DIMENSIONS",
+    help="Sum over day, week or month, and org, population, product, label:KEY: with commas, or repeated.",
+)
+@click.option("--unknown", is_flag=True, help="Instead of numbers: the windows of which not every number is known.")
+@click.option(
+    "--changed-since",
+    metavar="RUN_ID|DATE",
+    help="Instead: the records that were restated after that run, or since that date, with both numbers.",
+)
+@click.option(
+    "-f",
+    "--format",
+    "format_",
+    type=Choice(["table", "csv", "jsonl", "parquet", "xlsx"]),
+    help="Default: by the ending of the file; else a table on a terminal, and csv elsewhere.",
+)
+@click.option(
+    "-o",
+    "--output",
+    "file",
+    metavar="FILE",
+    help="A file, which is replaced when all is written; - for stdout, the default.",
+)
+def export(**options: Any) -> int:
+    """Write what the ledger knows now: one row per product and window, the newest, or sums over them.
+
+    It needs no credential and sends no request. What is not known is counted in `windows_unknown`, never as zero. Users
+    are never summed. Exits with 0 also if windows are unknown: a note on stderr says how many.
+    """
+    from collector.cli import export as act  # noqa: PLC0415 - waits for no other command's imports
+
+    return act.export(**options)

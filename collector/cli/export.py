@@ -1,0 +1,266 @@
+"""`collector export`: what the ledger knows now, as a table, CSV, JSON Lines, Parquet or a workbook."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import click
+import structlog
+
+from collector.adapters.clock import SystemClock
+from collector.adapters.text import some
+from collector.app.command import has_ledger
+from collector.app.ledgers import open_ledger_to_read
+from collector.app.present import PresentReader
+from collector.app.range_notes import widened_notes
+from collector.cli.consoles import stdout_console
+from collector.cli.context import Context, open_context, read_range
+from collector.cli.export_output import Destination, write_table
+from collector.cli.export_tables import changed_table, group_table, record_table, unknown_table
+from collector.core.columns import Column, Row
+from collector.core.export_rows import (
+    RECORDS,
+    RESTATED,
+    UNKNOWN,
+    group_columns,
+    group_row,
+    record_row,
+    restated_row,
+    unknown_row,
+)
+from collector.core.grouping import PERIODS, Dimension, Groups, divides, groups_of, order, parse_dimensions, parts
+from collector.core.present import PresentWindow, RestatedRecord, records_of
+from collector.core.ranges import Moment, Range
+from collector.errors import ConfigError, LedgerError
+from collector.ledger import LedgerReader, NoLedger, name_of
+
+log = structlog.get_logger("collector")
+_NAMED = 5
+
+
+def export(
+    from_: Moment | None,
+    to: Moment | None,
+    last: timedelta | None,
+    products: tuple[str, ...],
+    by: tuple[str, ...],
+    unknown: bool,
+    changed_since: str | None,
+    format_: str | None,
+    file: str | None,
+    orgs: tuple[str, ...],
+    **options: Any,
+) -> int:
+    """Do what `collector export` is called for; return the exit code."""
+    if bool(by) + unknown + (changed_since is not None) > 1:
+        raise click.UsageError("give one of --by, --unknown and --changed-since: each shows something else")
+    try:
+        dimensions = parse_dimensions(by)
+    except ValueError as error:
+        raise click.UsageError(f"--by: {error}") from None
+    destination = Destination.of(format_, file, at_terminal=sys.stdout is not None and sys.stdout.isatty())
+    range_ = read_range(from_, to, last)
+    context = open_context(**options, sharded=True, sends=False)
+    context = replace(context, scope=replace(context.scope, orgs=orgs))
+    ledger = _open(context)
+    try:
+        reading = _Reading(context, ledger, range_, products, dimensions)
+        if unknown:
+            reading.write_unknown(destination)
+        elif changed_since is not None:
+            reading.write_changed(destination, changed_since)
+        elif dimensions:
+            reading.write_groups(destination)
+        else:
+            reading.write_records(destination)
+    finally:
+        ledger.close()
+    return 0
+
+
+def _open(context: Context) -> LedgerReader:
+    if not has_ledger(context.config):
+        raise click.UsageError("export reads a ledger: `state.url` is none")
+    ledger = open_ledger_to_read(context.config)
+    if isinstance(ledger, NoLedger):
+        where = name_of(context.config.settings.state.url.get_secret_value())
+        raise LedgerError(
+            f"there is no ledger {where}, so nothing can be exported: check state.url or --state, and the directory "
+            "that a relative path begins in"
+        )
+    return ledger
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What is worth a note of the windows that were read."""
+
+    windows: int = 0
+    unknown: int = 0
+    products: set[str] = field(default_factory=set)
+    extra: bool = False
+    gone: dict[str, None] = field(default_factory=dict)
+
+    def note(self, window: PresentWindow, products: Sequence[str]) -> None:
+        self.windows += 1
+        self.unknown += window.is_unknown(products)
+        self.products.update(window.products)
+        self.extra = self.extra or any(one.usage.extra for one in window.products.values())
+        if not window.org.in_config:
+            self.gone[window.org.name] = None
+
+
+class _Reading:
+    """One export: what is read, and the notes about it."""
+
+    def __init__(
+        self,
+        context: Context,
+        ledger: LedgerReader,
+        range_: Range | None,
+        products: Sequence[str],
+        dimensions: Sequence[Dimension],
+    ) -> None:
+        now = SystemClock().now()
+        self._ledger, self._products, self._dimensions = ledger, tuple(dict.fromkeys(products)), dimensions
+        self._reader = PresentReader(ledger, context.config, context.scope, now=now, range_=range_)
+        self._seen = _Seen()
+        _refuse_unknown_labels(dimensions, {key for org in context.config.orgs for key in org.labels})
+        if range_ is not None:
+            for text in widened_notes(self._reader.entries, range_, now=now):
+                log.info("range.widened", message=text)
+
+    def write_records(self, destination: Destination) -> None:
+        """Write one row for each product and window."""
+        if destination.form is None:
+            record_table(stdout_console(), self._windows(), self._products)
+        else:
+            records = (one for window in self._windows() for one in records_of(window, self._products))
+            self._write(destination, RECORDS, map(record_row, records))
+        self._note_windows()
+
+    def write_groups(self, destination: Destination) -> None:
+        """Write sums."""
+        dimensions = self._dimensions
+        part_of = parts(dimensions)
+        self._reader.sort(lambda org: order(part_of(org)))
+        everything = Groups((), self._products)
+        groups = groups_of(self._dividing(everything), dimensions, self._products)
+        if destination.form is None:
+            group_table(stdout_console(), dimensions, groups, everything.rows)
+        else:
+            columns = group_columns(dimensions)
+            self._write(destination, columns, (group_row(dimensions, group) for group in groups))
+        self._note_windows()
+        if self._seen.extra:
+            log.info("metrics.not_summed", message="numbers that the API added later (`extra`) are not summed")
+
+    def write_unknown(self, destination: Destination) -> None:
+        """Write the windows of which not every number is known."""
+        found = (window for window in self._windows() if window.is_unknown(self._products))
+        if destination.form is None:
+            unknown_table(stdout_console(), ((window, window.unknown(self._products)) for window in found))
+        else:
+            rows = (unknown_row(window, window.unknown(self._products)) for window in found)
+            self._write(destination, UNKNOWN, rows)
+        self._note_gone()
+
+    def write_changed(self, destination: Destination, since: str) -> None:
+        """Write the records that were restated since then."""
+        moment, run_id = self._since(since)
+        equal = 0
+
+        def differing() -> Iterator[RestatedRecord]:
+            nonlocal equal
+            for one in self._reader.restated(moment, but=run_id, products=self._products):
+                if one.differs:
+                    yield one
+                else:
+                    equal += 1
+
+        if destination.form is None:
+            changed_table(stdout_console(), differing())
+        else:
+            self._write(destination, RESTATED, map(restated_row, differing()))
+        if equal:
+            message = f"{equal} records were restated, and are again as they were: they are left out"
+            log.info("records.equal_again", records=equal, message=message)
+
+    def _since(self, text: str) -> tuple[Moment | datetime, str | None]:
+        """Return when changes begin, and the run whose own changes are none. Warns if not all are known."""
+        known_from = self._ledger.restatements_known_from()
+        run_id = None
+        try:
+            moment: Moment | datetime = Moment.parse(text)
+        except ValueError as error:
+            run = self._ledger.run(text)
+            if run is None:
+                raise ConfigError(f"--changed-since: the ledger knows no run of that id; as a date: {error}") from None
+            if run.ended_at is None:
+                raise ConfigError("--changed-since: that run has not ended: name one that has, or a date") from None
+            moment, run_id = run.ended_at, text
+        earliest = moment if isinstance(moment, datetime) else self._earliest(moment)
+        if known_from is not None and earliest is not None and earliest <= known_from:
+            message = (
+                f"restatements before {known_from:%Y-%m-%d %H:%M:%S} UTC are not all known: the ledger was migrated or "
+                "restored then. What changed before is not listed, and a number that is listed may be a later one"
+            )
+            log.warning("restatements.not_known", until=known_from.isoformat(), message=message)
+        return moment, run_id
+
+    def _earliest(self, moment: Moment) -> datetime | None:
+        return min((moment.as_start(org.zone) for org in self._reader.entries), default=None)
+
+    def _windows(self) -> Iterator[PresentWindow]:
+        for window in self._reader.windows():
+            self._seen.note(window, self._products)
+            yield window
+
+    def _dividing(self, everything: Groups) -> Iterator[PresentWindow]:
+        """Yield windows that fit into the periods that are summed over. Raises ConfigError for a longer one."""
+        period = next((one.by for one in self._dimensions if one.by in PERIODS), None)
+        for window in self._windows():
+            if period is not None and not divides(window.granularity, period):
+                raise ConfigError(
+                    f"--by {period}: {window.org.name} is collected by {window.granularity}, and such windows can't be "
+                    f"divided: sum over {window.granularity}, or choose other orgs with --org or --label"
+                )
+            everything.add(window)
+            yield window
+
+    def _write(self, destination: Destination, columns: Sequence[Column], rows: Iterator[Row]) -> None:
+        written = write_table(destination, columns, rows)
+        if destination.path is not None:
+            log.info("export.written", file=str(destination.path), rows=written)
+
+    def _note_windows(self) -> None:
+        seen = self._seen
+        if seen.unknown:
+            message = (
+                f"{seen.unknown} of {seen.windows} windows are unknown, or known in part: no number of them is counted "
+                "as zero. --unknown lists them"
+            )
+            log.warning("windows.unknown", windows=seen.windows, unknown=seen.unknown, message=message)
+        if new := [one for one in self._products if one not in seen.products]:
+            known = f"the products are {some(sorted(seen.products), 9)}" if seen.products else "no window has any"
+            log.warning("products.unknown", message=f"no record is of {', '.join(map(repr, new))}: {known}")
+        self._note_gone()
+
+    def _note_gone(self) -> None:
+        if gone := self._seen.gone:
+            message = (
+                f"no longer in the config: {some([*gone], _NAMED)}. Their numbers are here, without labels; windows "
+                "that were never requested of them are not"
+            )
+            log.warning("orgs.gone", orgs=len(gone), message=message)
+
+
+def _refuse_unknown_labels(dimensions: Sequence[Dimension], known: set[str]) -> None:
+    for one in dimensions:
+        if one.label and one.label not in known:
+            labels = f"the labels are {some(sorted(known), _NAMED)}" if known else "no org has a label"
+            raise ConfigError(f"--by: no org in the config has a label of that key; {labels}")

@@ -1,0 +1,222 @@
+"""The tables of `collector export` for people: they fit 80 columns, and end with what all rows are together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from collector.adapters.text import count, printable
+from collector.cli.tables import add_name, new_table
+from collector.core.grouping import By, Dimension, Group, Groups, Sum, order
+from collector.core.org_coverage import CoverageState
+from collector.core.present import KNOWN, PresentRecord, PresentWindow, RestatedRecord, records_of
+from collector.model import Granularity, Population
+
+SHOWN = 1000  # rows: a person reads no more, and a table has to be in memory
+_MORE = "{} more: write them to a file with -o, or sum with --by"
+_OPEN = "?"  # a number that isn't known
+_ADD_UP = ("tests", "duration", "screenshots")
+
+
+def record_table(console: Console, windows: Iterable[PresentWindow], products: Collection[str]) -> None:
+    """Print records, below their org and population; a window without any has a row, too."""
+    table, total, below, found = _narrow(console), Groups((), products), None, 0
+    add_name(table, "org, window")
+    add_name(table, "product")
+    _numbers(table)
+    table.add_column("quality")
+    for window in windows:
+        total.add(window)
+        rows = list(_record_rows(window, products))
+        found += len(rows)
+        if found > SHOWN:
+            continue
+        if below != (below := (window.org.name, window.population)):
+            table.add_row(_heading(*below))
+        for cells in rows:
+            table.add_row(*cells)
+    for group in total.rows():
+        sums = group.sum
+        _total(table, ["all", f"{_unknown(sums)} unknown" if sums.unknown else ""], sums, [""])
+    console.print(table)
+    _show_left(console, max(0, found - SHOWN))
+
+
+def _record_rows(window: PresentWindow, products: Collection[str]) -> Iterator[list[str]]:
+    date = _date(window)
+    records = list(records_of(window, products))
+    if not records and window.is_unknown(products):
+        yield [date, "any", _OPEN, _OPEN, _OPEN, window.state.value.replace("_", " ")]
+    for one in records:
+        known = one.quality in KNOWN
+        numbers = [
+            _number(value, known=known) for value in (one.total_tests, one.total_duration, one.total_screenshots)
+        ]
+        complete = one.state is CoverageState.COMPLETE
+        quality = one.quality.value if complete else f"{one.quality.value}, {one.state.value.replace('_', ' ')}"
+        yield [date, printable(one.product), *numbers, quality]
+
+
+def group_table(
+    console: Console,
+    dimensions: Sequence[Dimension],
+    groups: Iterator[Group],
+    total: Callable[[], Sequence[Group]],
+) -> None:
+    """Print sums; `total` is the one of all windows, once the groups are read."""
+    table = _narrow(console)
+    for one in dimensions:
+        add_name(table, one.label or one.by.value)
+    _numbers(table)
+    table.add_column("unknown", justify="right", no_wrap=True)
+    shown = list(islice(groups, SHOWN))
+    left = sum(1 for _ in groups)
+    for group in shown if left else sorted(shown, key=lambda group: order(group.key)):
+        cells = [_cell(one, value) for one, value in zip(dimensions, group.key, strict=True)]
+        table.add_row(*cells, *_sums(group.sum), _unknown(group.sum))
+    for group in total():
+        _total(table, ["all"][: len(dimensions)] + [""] * (len(dimensions) - 1), group.sum, [_unknown(group.sum)])
+    console.print(table)
+    _show_left(console, left)
+
+
+def unknown_table(console: Console, windows: Iterable[tuple[PresentWindow, Sequence[str] | None]]) -> None:
+    """Print windows of which not every number is known."""
+    table, below, found = _narrow(console), None, 0
+    add_name(table, "org, window")
+    table.add_column("state", no_wrap=True)
+    table.add_column("reason", overflow="fold")
+    add_name(table, "products")
+    for window, products in windows:
+        found += 1
+        if found > SHOWN:
+            continue
+        if below != (below := (window.org.name, window.population)):
+            table.add_row(_heading(*below))
+        names = "any" if products is None else ", ".join(map(printable, products))
+        table.add_row(_date(window), window.state.value.replace("_", " "), printable(window.reason or ""), names)
+    if found:
+        console.print(table)
+    console.print(f"{count(found, 'window')} of which not every number is known", highlight=False)
+    _show_left(console, max(0, found - SHOWN))
+
+
+def changed_table(console: Console, records: Iterable[RestatedRecord]) -> None:
+    """Print restated records: a line for each number that changed."""
+    table, below, found = _narrow(console), None, 0
+    total: Counter[str] = Counter()
+    add_name(table, "org, window")
+    add_name(table, "product, number")
+    for name in ("before", "now", "difference"):
+        table.add_column(name, justify="right", no_wrap=True)
+    last = None
+    for one in records:
+        found += 1
+        last = one.changed_at if last is None else max(last, one.changed_at)
+        numbers = _numbers_of(one)
+        for name in _ADD_UP:
+            before, now = numbers[name]
+            total[name] += 0 if before is None or now is None else now - before
+        if found > SHOWN:
+            continue
+        if below != (below := (one.now.org, one.now.population)):
+            table.add_row(_heading(*below))
+        for cells in _changes(one, numbers):
+            table.add_row(*cells)
+    if found:
+        table.add_section()
+        for name in _ADD_UP:
+            if total[name]:
+                table.add_row("all", name, "", "", f"{total[name]:+,}", style="bold")
+        console.print(table)
+    when = "" if last is None else f", the last one at {last:%Y-%m-%d %H:%M} UTC"
+    console.print(f"{count(found, 'record')} restated{when}", highlight=False)
+    _show_left(console, max(0, found - SHOWN))
+
+
+def _numbers_of(one: RestatedRecord) -> dict[str, tuple[int | None, int | None]]:
+    now, before = one.now, one.before.usage
+    return {
+        "tests": (before.total_tests, now.total_tests),
+        "duration": (before.total_duration, now.total_duration),
+        "screenshots": (before.total_screenshots, now.total_screenshots),
+        "users": (one.users_before, now.org_users),
+    }
+
+
+def _changes(one: RestatedRecord, numbers: Mapping[str, tuple[int | None, int | None]]) -> Iterator[list[str]]:
+    now = one.now
+    lines = [
+        (name, _number(old, known=False), _number(new, known=False), _difference(old, new))
+        for name, (old, new) in numbers.items()
+        if old != new
+    ]
+    if one.before.quality is not now.quality:
+        lines.append(("quality", one.before.quality.value, now.quality.value, ""))
+    if (one.before.usage.extra or None) != now.extra:
+        lines.append(("extra", "", "", "differs"))
+    for name, *cells in lines:
+        yield [_date(now), f"{printable(now.product)} {name}", *cells]
+
+
+def _show_left(console: Console, left: int) -> None:
+    if left:
+        console.print(_MORE.format(count(left, "row")), markup=False, highlight=False)
+
+
+def _narrow(console: Console) -> Table:
+    table = new_table(console)
+    if table.box is not None:
+        table.padding = (0, 0)  # the box has a column between two others
+    return table
+
+
+def _numbers(table: Table) -> None:
+    for name in ("tests", "duration", "screenshots"):
+        table.add_column(name, justify="right", no_wrap=True)
+
+
+def _total(table: Table, first: Sequence[str], total: Sum, last: Sequence[str]) -> None:
+    table.add_section()
+    table.add_row(*first, *_sums(total), *last, style="bold")
+
+
+def _sums(total: Sum) -> list[str]:
+    unknown = total.windows > 0 and total.windows == total.unknown
+    numbers = (total.tests, total.duration, total.screenshots)
+    return [_number(value, known=not unknown) for value in numbers]
+
+
+def _unknown(total: Sum) -> str:
+    return f"{total.unknown:,} of {total.windows:,}" if total.unknown else ""
+
+
+def _heading(org: str, population: Population) -> Text:
+    return Text(f"{printable(org)} {population.value}", style="bold")
+
+
+def _date(of: PresentRecord | PresentWindow) -> str:
+    hourly = of.granularity is Granularity.HOUR
+    return f"{of.window_start:%Y-%m-%d %H:%M}" if hourly else f"{of.window_start:%Y-%m-%d}"
+
+
+def _cell(one: Dimension, value: object) -> str:
+    if value is None:
+        return "-"
+    return str(value)[:7] if one.by is By.MONTH else printable(str(value))
+
+
+def _number(value: int | None, *, known: bool) -> str:
+    """Return a number. One that isn't there is a question mark, or nothing if the product has none."""
+    if value is None:
+        return "" if known else _OPEN
+    return f"{value:,}"
+
+
+def _difference(before: int | None, now: int | None) -> str:
+    return _OPEN if before is None or now is None else f"{now - before:+,}"
