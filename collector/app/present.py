@@ -234,6 +234,8 @@ class PresentReader:
         return [*here, *(one for one in chosen if scope.shard is None or scope.shard.has(one.entry))]
 
     def _gone(self, names: Collection[str], present: Collection[int]) -> list[_Target]:
+        if not names:  # of a ledger alone: all that it has
+            return [_there(row) for row in self._ledger.organizations()]
         keys = self._ledger.gone(names, present)
         return [_there(row) for row in self._ledger.organizations() if row.key in keys] if keys else []
 
