@@ -29,6 +29,7 @@ RUN --mount=type=secret,id=pip.conf --mount=type=secret,id=ca.pem \
 # Then the collector: its own wheel, of what is here, with nothing fetched; so there is no version to choose (DL3013).
 COPY pyproject.toml README.md LICENSE ./
 COPY collector collector
+COPY usage_collector usage_collector
 # hadolint ignore=DL3013
 RUN pip wheel --quiet --no-index --no-deps --no-build-isolation --wheel-dir /wheels . \
     && pip --python /opt/collector/bin/python install --no-compile --no-index --no-deps \

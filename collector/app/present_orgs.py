@@ -38,6 +38,8 @@ def choose(ledger: LedgerReader, config: LoadedConfig, scope: Scope) -> list[Tar
 
 
 def _gone(ledger: LedgerReader, names: Collection[str], present: Collection[int]) -> list[Target]:
+    if not names:  # of a ledger alone: all that it has
+        return [_there(row) for row in ledger.organizations()]
     keys = ledger.gone(names, present)
     return [_there(row) for row in ledger.organizations() if row.key in keys] if keys else []
 

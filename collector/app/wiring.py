@@ -116,8 +116,9 @@ async def run_once(
     stop: Stop,
     watch: Callable[[Event], None],
     create: bool = True,
+    sink: Sink | None = None,
 ) -> RunResult:
-    """Run into the configured output. Without `create` the ledger must exist.
+    """Run into the configured output, or into a sink that is given. Without `create` the ledger must exist.
 
     Raises OutputError, LedgerError, ConfigError.
     """
@@ -126,7 +127,8 @@ async def run_once(
         ledger = await offload(lambda: ledger_of_run(config, command, clock, create=create))
         stack.push_async_callback(offload, ledger.close)
         own = await offload(lambda: check_output(ledger, settings, command, OsFiles()))
-        sink = await offload(lambda: open_sink(settings, run_id, own.known.ledger_id))
+        if sink is None:
+            sink = await offload(lambda: open_sink(settings, run_id, own.known.ledger_id))
         stack.push_async_callback(offload, sink.close)
         session = await offload(lambda: prepare(ledger, config, command, run_id, clock))
         transport = None if command.restates else await stack.enter_async_context(open_transport(settings))

@@ -90,7 +90,7 @@ def installed(release: Release, tmp_path_factory: pytest.TempPathFactory) -> Pat
 def test_wheel_holds_every_file_of_the_package_and_nothing_else(release: Release) -> None:
     with zipfile.ZipFile(release.wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
-    assert names == tracked("collector")
+    assert names == tracked("collector", "usage_collector")
     assert {"collector/py.typed", "collector/ledger/migrations/versions/v0001_first.py"} <= names
 
 
@@ -102,7 +102,9 @@ def test_version_comes_from_one_place(release: Release) -> None:
 def test_sdist_holds_all_that_it_takes_to_test_and_deploy(release: Release) -> None:
     with tarfile.open(release.sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    wanted = tracked("collector", "config", "deploy", "docs", "requirements", "scripts", "tests", "benchmarks")
+    wanted = tracked(
+        "collector", "usage_collector", "config", "deploy", "docs", "requirements", "scripts", "tests", "benchmarks"
+    )
     wanted |= {"Makefile", "Dockerfile", ".dockerignore", "SECURITY.md", "CHANGELOG.md", "LICENSE", "pyproject.toml"}
     assert wanted <= names
     assert not [name for name in names if name.endswith((".pyc", ".db")) or name.startswith(("state/", "usage/"))]

@@ -162,6 +162,6 @@ def test_no_secret_ledger_or_output_gets_as_far_as_the_builder(tmp_path: Path) -
     (digest,) = [one["digest"] for one in json.loads((out / "manifest.json").read_text())["layers"]]
     with tarfile.open(out / digest.removeprefix("sha256:")) as tar:
         sent = {os.path.relpath(m.name, "context") for m in tar if m.isfile()}
-    code = {name for name in files if name.startswith("collector/")}
+    code = {name for name in files if name.startswith(("collector/", "usage_collector/"))}
     documents = {"README.md", "LICENSE", "pyproject.toml", "requirements/build.txt", "requirements/image.txt"}
     assert sent == code | documents

@@ -9,7 +9,6 @@ import re
 import struct
 import subprocess
 import termios
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,7 +18,6 @@ from tests.support.waiting import wait_until
 
 CTRL_C = "\x03"
 CTRL_D = "\x04"
-_AGAIN_S = 2.0  # after which a person presses a key again
 ESCAPE = re.compile(r"\x1b(?:\[[0-9;?]*[A-Za-z]|[=>]|\][^\x07\x1b]*(?:\x07|\x1b\\))")
 
 
@@ -31,7 +29,6 @@ class Terminal:
         self.raw = ""
         self._descriptor = descriptor
         self._seen = 0
-        self._press_at = 0.0
 
     @property
     def text(self) -> str:
@@ -61,16 +58,11 @@ class Terminal:
         Python loses a Ctrl-C that comes after a question was shown and before its readline waits for keys.
         """
 
-        def is_shown() -> bool:
-            if shown in self.text[self._seen :]:
-                return True
-            if time.monotonic() >= self._press_at:
-                self._press_at = time.monotonic() + _AGAIN_S
-                with suppress(OSError):  # the command has ended
-                    self.type(key)
-            return False
+        def press() -> None:
+            with suppress(OSError):  # the command has ended
+                self.type(key)
 
-        wait_until(is_shown, f"it shows {shown!r}")
+        wait_until(lambda: shown in self.text[self._seen :], f"it shows {shown!r}", nudge=press)
 
     def end(self) -> int:
         """Wait for the end of the command; return its exit code."""

@@ -15,12 +15,26 @@ T = TypeVar("T")
 
 BOUND_S = 120.0
 _AGAIN_S = 0.02
+_NUDGE_S = 2.0
 
 
-def wait_until(condition: Callable[[], T], what: str = "the condition holds", *, bound_s: float = BOUND_S) -> T:
-    """Look at a condition until it is true, and return what it is then. Raises AssertionError where it never is."""
+def wait_until(
+    condition: Callable[[], T],
+    what: str = "the condition holds",
+    *,
+    bound_s: float = BOUND_S,
+    nudge: Callable[[], object] = lambda: None,
+) -> T:
+    """Look at a condition until it is true, and return what it is then. Raises AssertionError where it never is.
+
+    What may have to be done more than once is the `nudge`: it is done at once, and again while the condition isn't true.
+    """
     end = time.monotonic() + bound_s
+    nudged_at = float("-inf")
     while not (found := condition()):
+        if time.monotonic() - nudged_at >= _NUDGE_S:
+            nudge()
+            nudged_at = time.monotonic()
         assert time.monotonic() < end, f"not within {bound_s:g} s: {what}"
         time.sleep(_AGAIN_S)
     return found

@@ -1,0 +1,97 @@
+"""An output whose reader is a program: it gets each batch of records, and the run waits until it has taken it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from concurrent.futures import CancelledError
+
+from collector.errors import OutputError, ReaderGoneError
+from collector.model import Record
+from collector.ports import SealedFile
+
+
+class HandOver:
+    """Hands records over to the event loop that it was made in (`collector.ports.Sink`).
+
+    A batch counts as written when its reader asks for what comes after it: what it was handed and has not finished
+    is not committed to a ledger, and comes again.
+    """
+
+    full = False
+    written = (0, 0)
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._batches: asyncio.Queue[tuple[Sequence[Record], asyncio.Event] | None] = asyncio.Queue(1)
+        self._gone = False
+        self._waiting: asyncio.Task[None] | None = None
+
+    async def records(self) -> AsyncGenerator[Record, None]:
+        """Yield the records until `end` is called."""
+        while (batch := await self._batches.get()) is not None:
+            records, done = batch
+            for record in records:
+                yield record
+            done.set()
+
+    async def end(self) -> None:
+        """Say that no record comes any more."""
+        if not self._gone:
+            await self._batches.put(None)
+
+    def leave(self) -> None:
+        """Say that the reader takes no more. Called in the event loop."""
+        self._gone = True
+        if self._waiting is not None:
+            self._waiting.cancel()
+
+    def append(self, records: Sequence[Record]) -> None:
+        """Hand records over; return when their reader has finished them. Called on the writer's thread."""
+        try:
+            asyncio.run_coroutine_threadsafe(self._hand_over(records), self._loop).result()
+        except CancelledError:
+            raise ReaderGoneError("the reader of the records ended before the run did") from None
+
+    async def _hand_over(self, records: Sequence[Record]) -> None:
+        if self._gone:
+            raise ReaderGoneError("the reader of the records ended before the run did")
+        self._waiting = asyncio.current_task()
+        done = asyncio.Event()
+        await self._batches.put((records, done))
+        await done.wait()
+
+    def abandon(self) -> None:
+        """Stop waiting for the reader."""
+        self._loop.call_soon_threadsafe(self.leave)
+
+    def next_name(self) -> str | None:
+        """Return None: there are no files."""
+        return None
+
+    def sync(self) -> None:
+        """Do nothing: what was handed over is with its reader."""
+
+    def close_file(self) -> Sequence[SealedFile]:
+        """Return nothing: there are no files."""
+        return ()
+
+    def publish(self, files: Sequence[SealedFile]) -> None:
+        """Raise OutputError: there is nothing to publish."""
+        raise OutputError(f"there are no files, and {len(files)} were to be published")
+
+    def append_coverage(self, lines: bytes, count: int) -> None:
+        """Do nothing: the reader gets records only."""
+
+    def seal_coverage(self) -> SealedFile | None:
+        """Return None: there are no files."""
+        return None
+
+    def write_manifest(self, manifest: bytes) -> None:
+        """Do nothing: the reader gets records only."""
+
+    def discard(self) -> None:
+        """Do nothing: what was handed over can't be taken back."""
+
+    def close(self) -> None:
+        """Do nothing: there is nothing open."""
