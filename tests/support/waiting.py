@@ -27,7 +27,7 @@ def wait_until(
 ) -> T:
     """Look at a condition until it is true, and return what it is then. Raises AssertionError where it never is.
 
-    What may have to be done more than once is the `nudge`: it is done at once, and again while the condition isn't true.
+    What may have to be done more than once is the `nudge`: it is done at once, and again until the condition is true.
     """
     end = time.monotonic() + bound_s
     nudged_at = float("-inf")
