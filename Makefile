@@ -34,7 +34,7 @@ test: .venv/ready ## most tests, in two or three minutes; they need nothing but 
 	$(if $(COVERAGE),$(DEV) -m coverage combine --quiet)
 	$(if $(COVERAGE),$(DEV) -m coverage report)
 
-# With TESTED=1 without what `make test COVERAGE=1` has just run. Its tests wait even more.
+# With TESTED=1 without what `make test` has just run, and without coverage, which takes two minutes. Its tests wait even more.
 test-all: .venv/ready ## all tests, with branch coverage: needs a database, a browser and more (see .ci/run)
 	$(if $(TESTED),,$(MAKE) test COVERAGE=1)
 	KILLS=$(or $(KILLS),200) SEEDS=$(or $(SEEDS),500) $(MAKE) test-slow JOBS=$$(($(JOBS) + 1))
