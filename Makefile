@@ -19,7 +19,7 @@ PIP := -m pip install --quiet --disable-pip-version-check --require-hashes
 # Tests start hundreds of processes, and each worker imports all tests: without bytecode each compiles everything again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-all test-slow test-313 check lint format lock docs pictures bench compare bill audit image dist clean
+.PHONY: help demo test test-all test-slow test-313 check lint format lock docs reference pictures bench compare bill audit image dist clean
 
 help: ## what there is
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -65,6 +65,9 @@ format: .venv/ready ## fix what can be fixed
 docs: .venv-docs/ready ## the documents as a site, with a search, in build/site
 	.venv-docs/bin/python -m sphinx -W --keep-going -q -b html docs $(or $(SITE),build/site)
 	.venv-docs/bin/python scripts/check_site.py $(or $(SITE),build/site)
+
+reference: .venv/ready ## docs/reference/, from the program
+	$(DEV) -m scripts.reference
 
 pictures: .venv/ready ## the documents' pictures, from the simulated API; needs Chromium, and npm for a new diagram
 	$(DEV) -m scripts.pictures

@@ -28,7 +28,11 @@ ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"
 MERMAID = "mermaid@11.17.2"
 MERMAID_SHA512 = "57a2b70bc101744b0f1595d228c25eea9a50384371b87011afd1af1d7e21878ee501b84c443f6a7f8a042bb2e869143150b31af34feab798073bbdda0a578106"  # noqa: E501
-ORGS = 12
+ORGS = 7
+SHOWN_AS = "/etc/collector"
+RENAME = """([path, shown]) => {
+    for (const code of document.querySelectorAll("code")) code.textContent = code.textContent.replaceAll(path, shown);
+}"""
 DRAW = """async ([text, id]) => {
     mermaid.initialize({startOnLoad: false, theme: "neutral", htmlLabels: false, flowchart: {htmlLabels: false}});
     return (await mermaid.render(id, text)).svg;
@@ -70,18 +74,27 @@ def draw_diagrams(browser: Browser) -> None:
 
 def photograph_page(browser: Browser, directory: Path) -> None:
     """Run the service on a simulated API in which some orgs are in trouble, and take the pictures of its page."""
-    faults = ("org-003:refused", "org-007:500", "org-010:partial=often")
+    faults = ("org-003:refused", "org-005:partial=often")
     with simulated_api(directory, orgs=ORGS, faults=faults) as api:
         port = free_port()
-        options = ["-c", str(api.config), "-o", "usage"]
-        quick = {"COLLECTOR_SERVICE__PORT": str(port), "COLLECTOR_API__RETRY__BUDGET": "2s"}
-        with started("serve", *options, cwd=directory, **quick):
+        (directory / "config").mkdir()
+        api.config.rename(directory / "config" / "collector.yaml")
+        settings = {
+            "SERVICE__PORT": str(port),
+            "SCHEDULE__LOOKBACK": "90d",
+            "API__RETRY__BUDGET": "5s",
+            "API__RATE_LIMIT__REQUESTS": "1000",
+            "API__ORG_RATE_LIMIT__REQUESTS": "100",
+        }
+        environment = {f"COLLECTOR_{name}": value for name, value in settings.items()}
+        with started("serve", "-o", "usage", cwd=directory, **environment):
             url = f"http://127.0.0.1:{port}"
             wait_until(lambda: _ended_a_run(url))
             for scheme in ("light", "dark"):
-                context = browser.new_context(viewport={"width": 1180, "height": 760}, color_scheme=scheme)
+                context = browser.new_context(viewport={"width": 1100, "height": 940}, color_scheme=scheme)
                 page = context.new_page()
                 page.goto(url)
+                page.evaluate(RENAME, [str(directory / "config"), SHOWN_AS])
                 page.screenshot(path=IMAGES / f"status-page-{scheme}.png")
                 context.close()
 

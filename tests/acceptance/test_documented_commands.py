@@ -23,7 +23,7 @@ from collector.cli.commands import SUMMARIES
 from tests.support.commands import Done, SimulatedApi, collector, records_in, simulated_api
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 DOCUMENTS.remove(ROOT / "docs" / "deploy.md")
 GO_ON = {"serve", "simulate", "demo", "healthcheck", "init"}  # until a signal; or they need one that does
 DELIVERING = {"collect", "backfill", "relabel"}

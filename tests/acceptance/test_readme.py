@@ -77,7 +77,12 @@ def test_a_mapping_of_ones_own_is_joined_as_it_is_documented(tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     "document",
-    ["README.md", "CONTRIBUTING.md", "SECURITY.md", *sorted(f"docs/{path.name}" for path in DOCS.glob("*.md"))],
+    [
+        "README.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+        *sorted(f"docs/{path.relative_to(DOCS)}" for path in DOCS.rglob("*.md")),
+    ],
 )
 def test_every_link_of_a_document_leads_somewhere(document: str) -> None:
     path = Path(__file__).parents[2] / document
