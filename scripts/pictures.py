@@ -29,7 +29,10 @@ IMAGES = ROOT / "docs" / "images"
 MERMAID = "mermaid@11.17.2"
 MERMAID_SHA512 = "57a2b70bc101744b0f1595d228c25eea9a50384371b87011afd1af1d7e21878ee501b84c443f6a7f8a042bb2e869143150b31af34feab798073bbdda0a578106"  # noqa: E501
 ORGS = 7
-SHOWN_AS = "/etc/collector"
+CONFIG_IN, DATA_IN = (
+    "/etc/collector",
+    "/var/lib/collector",
+)  # what the pictures show instead of a folder of this machine
 RENAME = """([path, shown]) => {
     for (const code of document.querySelectorAll("code")) code.textContent = code.textContent.replaceAll(path, shown);
 }"""
@@ -94,7 +97,8 @@ def photograph_page(browser: Browser, directory: Path) -> None:
                 context = browser.new_context(viewport={"width": 1100, "height": 940}, color_scheme=scheme)
                 page = context.new_page()
                 page.goto(url)
-                page.evaluate(RENAME, [str(directory / "config"), SHOWN_AS])
+                page.evaluate(RENAME, [str(directory / "config"), CONFIG_IN])
+                page.evaluate(RENAME, [str(directory), DATA_IN])
                 page.screenshot(path=IMAGES / f"status-page-{scheme}.png")
                 context.close()
 

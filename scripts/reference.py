@@ -60,8 +60,8 @@ def commands() -> Iterator[str]:
 def _command(context: click.Context, *, level: int) -> Iterator[str]:
     command = context.command
     yield f"{'#' * level} {(context.info_name or '').removeprefix('collector ')}\n"
-    usage = " ".join(command.collect_usage_pieces(context))
-    yield f"`{context.info_name} {usage}`\n"
+    if not isinstance(command, click.Group):
+        yield f"`{context.info_name} {' '.join(command.collect_usage_pieces(context))}`\n"
     for paragraph in inspect.cleandoc(command.help or "").split("\n\n"):
         yield _paragraph(paragraph)
     options = [one for one in command.params if isinstance(one, click.Option) and not one.hidden]
