@@ -15,6 +15,8 @@ html_theme = "furo"
 html_copy_source = False
 html_show_sphinx = False
 html_show_search_summary = False  # a page that was opened from a folder may not read another one
+html_static_path = ["_static"]
+html_js_files = ["readable.js"]
 html_theme_options = {"top_of_page_buttons": []}
 # The addresses of headings are those of a forge.
 myst_heading_anchors = 4
