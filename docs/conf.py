@@ -16,6 +16,7 @@ html_copy_source = False
 html_show_sphinx = False
 html_show_search_summary = False  # a page that was opened from a folder may not read another one
 html_static_path = ["_static"]
+html_favicon = "../collector/service/web/static/icon.svg"
 html_js_files = ["readable.js"]
 html_theme_options = {"top_of_page_buttons": []}
 # The addresses of headings are those of a forge.

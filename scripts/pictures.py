@@ -76,7 +76,7 @@ def draw_diagrams(browser: Browser) -> None:
 
 
 def photograph_page(browser: Browser, directory: Path) -> None:
-    """Run the service on a simulated API in which some orgs are in trouble, and take the pictures of its page."""
+    """Run the service on a simulated API in which some orgs are in trouble, and take the picture of its page."""
     faults = ("org-003:refused", "org-005:partial=often")
     with simulated_api(directory, orgs=ORGS, faults=faults) as api:
         port = free_port()
@@ -93,14 +93,12 @@ def photograph_page(browser: Browser, directory: Path) -> None:
         with started("serve", "-o", "usage", cwd=directory, **environment):
             url = f"http://127.0.0.1:{port}"
             wait_until(lambda: _ended_a_run(url))
-            for scheme in ("light", "dark"):
-                context = browser.new_context(viewport={"width": 1100, "height": 940}, color_scheme=scheme)
-                page = context.new_page()
-                page.goto(url)
-                page.evaluate(RENAME, [str(directory / "config"), CONFIG_IN])
-                page.evaluate(RENAME, [str(directory), DATA_IN])
-                page.screenshot(path=IMAGES / f"status-page-{scheme}.png")
-                context.close()
+            page = browser.new_page(viewport={"width": 1100, "height": 940}, color_scheme="light")
+            page.goto(url)
+            page.evaluate(RENAME, [str(directory / "config"), CONFIG_IN])
+            page.evaluate(RENAME, [str(directory), DATA_IN])
+            page.screenshot(path=IMAGES / "status-page.png")
+            page.close()
 
 
 def _ended_a_run(url: str) -> bool:

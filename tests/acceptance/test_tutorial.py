@@ -69,6 +69,7 @@ def test_from_nothing_to_a_page(tmp_path: Path) -> None:
         port = free_port()
         with started(*serve, cwd=tmp_path, **SET, COLLECTOR_SERVICE__PORT=str(port)):
             seen = wait_until(lambda: status_of(f"http://127.0.0.1:{port}"))
+        assert seen is not None
         assert [org["org"] for org in seen["orgs"] if org["credential"]["standing"] == "refused"] == ["org-002"]
 
 
