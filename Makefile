@@ -63,7 +63,8 @@ format: .venv/ready ## fix what can be fixed
 
 # With SITE=folder elsewhere.
 docs: .venv-docs/ready ## the documents as a site, with a search, in build/site
-	.venv-docs/bin/python -m sphinx -W --keep-going -q -b html docs $(or $(SITE),build/site)
+	$(if $(SITE),,rm -rf build/site)
+	.venv-docs/bin/python -m sphinx -W --keep-going -E -a -q -b html docs $(or $(SITE),build/site)
 	.venv-docs/bin/python scripts/check_site.py $(or $(SITE),build/site)
 
 reference: .venv/ready ## docs/reference/, from the program

@@ -14,6 +14,7 @@ source_suffix = {".md": "markdown"}
 html_theme = "furo"
 html_copy_source = False
 html_show_sphinx = False
+html_show_copyright = False
 html_show_search_summary = False  # a page that was opened from a folder may not read another one
 html_static_path = ["_static"]
 html_favicon = "../collector/service/web/static/icon.svg"

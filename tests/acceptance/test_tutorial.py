@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
+import subprocess
 import urllib.request
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
-from tests.support.commands import collector, records_in, simulated_api, started
+from collector import __version__
+from tests.support.commands import collector, environment, records_in, simulated_api, started
 from tests.support.needs import free_port
 from tests.support.waiting import wait_until
 
@@ -39,6 +43,26 @@ def test_the_installation_is_the_readme_s() -> None:
     readme = (ROOT / "README.md").read_text()
     for line in INSTALL.splitlines():
         assert f"\n{line}\n" in readme
+
+
+@pytest.mark.slow  # needs a package index
+def test_the_installation_gives_the_command(tmp_path: Path) -> None:
+    for name in ("collector", "requirements"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tmp_path)
+    script = f"set -e\n{INSTALL}\ncommand -v collector\ncollector --version"
+    done = subprocess.run(
+        ["bash", "-c", script],
+        cwd=tmp_path,
+        env=environment(PYTHONPATH=""),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"{tmp_path}/.venv-run/bin/collector" in done.stdout
+    assert __version__ in done.stdout
 
 
 def test_from_nothing_to_a_page(tmp_path: Path) -> None:
