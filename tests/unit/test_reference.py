@@ -32,3 +32,12 @@ def test_the_contents_name_each_document_once() -> None:
     named = re.findall(r"^- \[[^\]]+\]\(([^)#:]+\.md)\)", (DOCS / "index.md").read_text(), re.MULTILINE)
     there = {str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md")} - {"index.md"}
     assert sorted(named) == sorted(there)
+
+
+@pytest.mark.parametrize(
+    "document", ["README.md", "CONTRIBUTING.md", *(f"docs/{p.relative_to(DOCS)}" for p in DOCS.rglob("*.md"))]
+)
+def test_make_has_each_target_that_is_named(document: str) -> None:
+    root = DOCS.parent
+    targets = set(re.findall(r"^([a-z0-9-]+):", (root / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"(?:^|`)make ([a-z0-9-]+)", (root / document).read_text(), re.MULTILINE)) <= targets
