@@ -28,6 +28,7 @@ nitpicky = True
 suppress_warnings = ["misc.highlighting_failure"]
 
 _LINK = re.compile(r"^(?:- |\| )\[[^\]]+\]\(([^):#]+)\.md\)", re.MULTILINE)
+_UP = re.compile(r"\]\(((?:\.\./)+)([^)#]+\.md)(?:#[^)]*)?\)")
 _DIAGRAM = re.compile(r"^```mermaid\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -53,11 +54,17 @@ def diagrams_in(text: str) -> list[str]:
     return _DIAGRAM.findall(text)
 
 
+def _outside(text: str, depth: int) -> str:
+    """Return a document whose links to Markdown of the project outside docs/ lead to copies of those files."""
+    return _UP.sub(lambda link: f"](path:{link[1]}{link[2]})" if link[1].count("/") > depth else link[0], text)
+
+
 def _read(app: Any, name: str, source: list[str]) -> None:
     del app
     text = source[0]
     if name == root_doc:
         text = _contents(text)
+    text = _outside(text, name.count("/"))
     up = "../" * name.count("/")
     source[0] = _DIAGRAM.sub(lambda found: f"![A diagram]({up}{picture_of(found[1])})\n", text)
 

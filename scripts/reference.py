@@ -152,7 +152,12 @@ def log() -> Iterator[str]:
     yield "From the program, by `make reference`. [How to read the log](../service.md#read-the-log)."
     yield "A line can have more fields than those here: what is known only in some cases.\n"
     rows = (
-        (f"`{name}`", ", ".join(sorted(event.levels)), MEANINGS[name], ", ".join(f"`{one}`" for one in event.fields))
+        (
+            f"`{name}`",
+            ", ".join(sorted(event.levels)),
+            MEANINGS.get(name, ""),
+            ", ".join(f"`{one}`" for one in event.fields),
+        )
         for name, event in events().items()
     )
     yield from table(("event", "level", "meaning", "fields"), rows)

@@ -23,7 +23,7 @@ def test_there_is_no_page_that_nothing_writes() -> None:
 
 def test_each_event_of_the_log_has_a_meaning() -> None:
     """In scripts/log_events.py; and there is none of an event that is no longer logged."""
-    assert set(events()) == set(MEANINGS)
+    assert set(events()) == set(MEANINGS), "write what it means into scripts/log_events.py"
     assert all(event.levels for event in events().values())
 
 
