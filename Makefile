@@ -19,7 +19,7 @@ PIP := -m pip install --quiet --disable-pip-version-check --require-hashes
 # Tests start hundreds of processes, and each worker imports all tests: without bytecode each compiles everything again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-all test-slow test-313 check lint format lock bench compare bill audit image dist clean
+.PHONY: help demo test test-all test-slow test-313 check lint format lock docs reference pictures bench compare bill audit image dist clean
 
 help: ## what there is
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -61,6 +61,18 @@ format: .venv/ready ## fix what can be fixed
 	$(DEV) -m ruff format .
 	$(DEV) -m ruff check --fix .
 
+# With SITE=folder elsewhere.
+docs: .venv-docs/ready ## the documents as a site, with a search, in build/site
+	$(if $(SITE),,rm -rf build/site)
+	.venv-docs/bin/python -m sphinx -W --keep-going -E -a -q -b html docs $(or $(SITE),build/site)
+	.venv-docs/bin/python scripts/check_site.py $(or $(SITE),build/site)
+
+reference: .venv/ready ## docs/reference/, from the program
+	$(DEV) -m scripts.reference
+
+pictures: .venv/ready ## the documents' pictures, from the simulated API; needs Chromium, and npm for a new diagram
+	$(DEV) -m scripts.pictures
+
 bench: .venv/ready ## memory and speed, compared in one run; takes two hours, most of them for scale and waiting
 	$(DEV) -m benchmarks.memory
 	$(DEV) -m benchmarks.memory --ledger
@@ -97,7 +109,7 @@ lock: .venv/ready ## make the hashed requirement files again
 	scripts/lock
 
 clean: ## remove what make has made
-	rm -rf .venv .venv-run .venv-313 .venv-bench .mypy_cache .ruff_cache .hypothesis .coverage* build dist demo
+	rm -rf .venv .venv-run .venv-313 .venv-docs .venv-bench .mypy_cache .ruff_cache .hypothesis .coverage* build dist demo
 
 .venv-run/ready: requirements/runtime.txt
 	$(PYTHON) scripts/check_python.py
@@ -117,6 +129,12 @@ clean: ## remove what make has made
 	$(PYTHON313) -m venv --clear .venv-313
 	.venv-313/bin/python $(PIP) --no-compile -r requirements/dev.txt
 	.venv-313/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+.venv-docs/ready: requirements/docs.txt
+	$(PYTHON) scripts/check_python.py
+	$(PYTHON) -m venv --clear .venv-docs
+	.venv-docs/bin/python $(PIP) -r requirements/docs.txt
 	touch $@
 
 .venv-bench/%/ready: benchmarks/peers/%.txt

@@ -77,9 +77,23 @@ def test_a_mapping_of_ones_own_is_joined_as_it_is_documented(tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     "document",
-    ["README.md", "CONTRIBUTING.md", "SECURITY.md", *sorted(f"docs/{path.name}" for path in DOCS.glob("*.md"))],
+    [
+        "README.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+        *sorted(f"docs/{path.relative_to(DOCS)}" for path in DOCS.rglob("*.md")),
+    ],
 )
 def test_every_link_of_a_document_leads_somewhere(document: str) -> None:
     path = Path(__file__).parents[2] / document
-    for target in re.findall(r"\]\(([^)#]+)\)", path.read_text()):
-        assert (path.parent / target).exists(), target
+    for target, heading in re.findall(r"\]\(([^)#:]*)(?:#([^)]+))?\)", path.read_text()):
+        found = path.parent / target if target else path
+        assert found.exists(), target
+        if heading:
+            assert heading in headings_of(found.read_text()), f"{target}#{heading}"
+
+
+def headings_of(text: str) -> set[str]:
+    """The anchors that a forge gives them."""
+    titles = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}

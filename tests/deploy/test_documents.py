@@ -99,7 +99,9 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize("document", ["README.md", "SECURITY.md", *(f"docs/{path.name}" for path in DOCS.glob("*.md"))])
+@pytest.mark.parametrize(
+    "document", ["README.md", "SECURITY.md", *(f"docs/{path.relative_to(DOCS)}" for path in DOCS.rglob("*.md"))]
+)
 def test_objects_that_documents_name_are_in_the_manifests(document: str) -> None:
     text = (ROOT / document).read_text()
     for command in re.findall(r"kubectl [^`|\n]*", text):

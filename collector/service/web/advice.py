@@ -1,4 +1,4 @@
-"""What to do about a refused credential, as the table of the README says it."""
+"""What to do about a refused credential, as the table of docs/troubleshooting.md says it."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from collector.service.web.advice import advice
 from collector.service.web.text import dates, local_dates, relative, when, window_text
 from tests.support.needs import need
 
-README = Path(__file__).parents[3] / "README.md"
+TABLE = Path(__file__).parents[3] / "docs" / "troubleshooting.md"
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
 
@@ -64,12 +64,12 @@ def test_a_command_can_be_copied_whatever_the_name_is(name: str) -> None:
 
 
 @pytest.mark.parametrize("reason", [RefusalReason.CREDENTIAL, RefusalReason.NOT_ADMIN, RefusalReason.PERMISSION])
-def test_what_to_do_stands_in_the_same_words_in_the_readme(reason: RefusalReason) -> None:
-    row = next(line for line in README.read_text().splitlines() if advice(reason).means in line)
+def test_what_to_do_stands_in_the_same_words_in_the_documents(reason: RefusalReason) -> None:
+    row = next(line for line in TABLE.read_text().splitlines() if advice(reason).means in line)
     assert advice(reason).do in row
 
 
 def test_there_is_advice_for_each_reason_and_for_none() -> None:
     told = [advice(reason) for reason in (*RefusalReason, None)]
     assert all(one.title and one.means and one.do for one in told)
-    assert advice(RefusalReason.DUPLICATE).do in README.read_text()
+    assert advice(RefusalReason.DUPLICATE).do in TABLE.read_text()
