@@ -77,6 +77,7 @@ class Writer:
             for outcome, key, one in zip(outcomes, keys, found, strict=True)
         ]
         self._ledger.commit(commits, self._position(), self._uses([*before, *outcomes]))
+        self._sink.committed()
         ended = zip([*before, *outcomes], [*[None] * len(before), *found], strict=True)
         return [_committed(outcome, one) for outcome, one in ended]
 
