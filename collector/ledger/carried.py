@@ -62,7 +62,12 @@ class _Content:
 def carry(tx: Connection, ages: Ages, *, now: datetime, ended: bool) -> dict[str, Any]:
     """Return what a ledger knows. Unless `ended`, what is emitted after this is unread for whoever begins with it."""
     old = _is_old(ages, now)
-    tables = {str(one.name): _rows(tx, select(*(one.c[name] for name in names))) for one, names in _TABLES.items()}
+    # An org that is gone from the config was reported by the run that found it: nobody can say `forget` here.
+    values = {"forgotten_at": func.coalesce(org.c.forgotten_at, org.c.removed_at).label("forgotten_at")}
+    tables = {
+        str(one.name): _rows(tx, select(*(values.get(name, one.c[name]) for name in names)))
+        for one, names in _TABLES.items()
+    }
     slices = _rows(tx, select(*(slice_.c[name] for name in _SLICE)).where(not_(old)).order_by(*_KEY))
     spans, compact = _spans(tx.execute(select(*_KEY, slice_.c.end).where(old).order_by(*_KEY)))
     relevant = now - ages.horizon - _LONGEST_WINDOW
