@@ -85,7 +85,7 @@ class SingerSink(StdoutSink):
         carried = self._carry(ended=ended) if self._carry else None
         self._write_messages([singer.state_message(self._bookmark, carried)])
         self._since_state = 0
-        self._state_every = max(_STATE_EVERY, int(carried["slices"]) if carried else 0)
+        self._state_every = max(_STATE_EVERY, _slices(carried))
 
     def _write_messages(self, messages: Sequence[Mapping[str, Any]]) -> None:
         try:
@@ -93,3 +93,8 @@ class SingerSink(StdoutSink):
         except OutputError:
             self._broken = True
             raise
+
+
+def _slices(carried: Mapping[str, Any] | None) -> int:
+    """Return how many slices a STATE carries, which is what it costs."""
+    return int(carried["slices"]) if carried else 0
