@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import shlex
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -13,9 +16,12 @@ import pytest
 import yaml
 
 from collector.__main__ import singer as entry
+from collector.config import Settings
 from tests.singer.pipeline import TAP
 from tests.support.commands import Done, Here, SimulatedApi, environment, simulated_api, unmeasured
 from tests.support.waiting import BOUND_S
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +55,7 @@ def last_state(done: Done, directory: Path) -> Path:
 
 
 def test_the_script_is_the_entry_that_meltano_calls() -> None:
-    project = (Path(__file__).parents[2] / "pyproject.toml").read_text()
+    project = (ROOT / "pyproject.toml").read_text()
     assert 'collector-singer = "collector.__main__:singer"' in project
     assert callable(entry)
 
@@ -85,6 +91,56 @@ def test_discover_needs_no_config_and_its_catalog_selects_all(api: SimulatedApi,
     nothing = tap("--config", api.config, "--catalog", "catalog.json", cwd=tmp_path)
     assert (nothing.code, nothing.stdout) == (0, "")
     assert nothing.event("singer.nothing_selected")
+
+
+def block(language: str, text: str) -> str:
+    """The block of the document with a text in it."""
+    blocks = re.findall(rf"```{language}\n(.*?)```", (ROOT / "docs" / "singer.md").read_text(), re.DOTALL)
+    (found,) = (one for one in blocks if text in one)
+    return str(found)
+
+
+def test_the_documented_lines_of_shell_pass_the_state_on(api: SimulatedApi, tmp_path: Path) -> None:
+    programs = {
+        "collector-singer": f'{shlex.join(TAP)} "$@"',
+        "target-jsonl": "tee -a received | grep STATE | sed 's/.*\"value\"://; s/}$//'",
+    }
+    for name, line in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{line}\n")
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / "config.json").write_text(json.dumps(yaml.safe_load(api.config.read_text())))
+    env = environment(PATH=f"{tmp_path}:{os.environ['PATH']}")
+    for records in (1, 0):
+        subprocess.run(["bash", "-c", block("sh", "collector-singer")], cwd=tmp_path, env=env, timeout=120, check=True)
+        received = (tmp_path / "received").read_text().splitlines()
+        assert bool([line for line in received if '"RECORD"' in line]) is bool(records)
+        assert json.loads((tmp_path / "state.json").read_text())["ledger"]["ended"] is True
+        (tmp_path / "received").unlink()
+
+
+def test_the_documented_plugin_of_meltano_has_our_executable_and_keys() -> None:
+    (plugin,) = yaml.safe_load(block("yaml", "extractors"))["plugins"]["extractors"]
+    assert plugin["executable"] == "collector-singer"
+    assert plugin["capabilities"] == ["catalog", "discover", "state"]
+    assert {one["name"] for one in plugin["settings"]} == set(plugin["config"])
+    for key in plugin["config"]:
+        model: Any = Settings
+        for step in key.split("."):
+            model = model.model_fields[step].annotation
+
+
+def test_a_ledger_that_a_variable_names_is_used(api: SimulatedApi, tmp_path: Path) -> None:
+    done = tap("--config", api.config, cwd=tmp_path, COLLECTOR_STATE__URL="sqlite:///own.db")
+    assert done.code == 0, done.stderr
+    assert set(done.records[-1]["value"]) == {"bookmarks"}
+    assert (tmp_path / "own.db").exists()
+
+
+def test_without_a_ledger_each_run_brings_the_lookback(api: SimulatedApi, tmp_path: Path) -> None:
+    one, two = (tap("--config", api.config, cwd=tmp_path, COLLECTOR_STATE__URL="none") for _ in range(2))
+    assert (one.code, two.code) == (0, 0)
+    assert types(one) == types(two)
+    assert "RECORD" in types(two)
 
 
 def test_the_version_is_shown(tmp_path: Path) -> None:
