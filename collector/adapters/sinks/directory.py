@@ -63,7 +63,7 @@ class DirectorySink:
         self._seal_at = seal_at
         self._files = files
         self._number = 1
-        self._ended = ""  # the hidden file that `publish` is about
+        self._ended = ""  # the hidden file that is to be published
         self._content = _Content()
         self._coverage = _Content()
 
@@ -153,6 +153,7 @@ class DirectorySink:
             raise
         with self._as_output_error():
             self._sealing.forget(self.directory, name)
+        self._ended = ""
 
     def append_coverage(self, lines: bytes, count: int) -> None:
         """Write lines about the run's windows to their hidden file."""
@@ -192,9 +193,10 @@ class DirectorySink:
                 raise
 
     def discard(self) -> None:
-        """Remove the unsealed file, and reset its size and records."""
+        """Remove the unsealed file, also one that was ended and not published; reset its size and records."""
         with self._as_output_error():
-            self._sealing.discard(self.directory, self._name)
+            for name in {self._ended, self._name} - {""}:
+                self._sealing.discard(self.directory, name)
         self._content = _Content()
 
     def abandon(self) -> None:
@@ -210,6 +212,7 @@ class DirectorySink:
         for name in self._files.names(self.directory):
             if _SCRATCH.fullmatch(name):
                 self._files.remove_abandoned(self.directory / name)
+        self._sealing.remove_orphans(self.directory)
 
     def _try_files(self) -> None:
         """Do to a file without content what is done to every file (`disk.Ability`)."""
