@@ -9,6 +9,9 @@ JOBS ?= $(shell echo $$(($$(nproc 2>/dev/null || echo 2) + 1)))
 # Each has an environment of its own: the collector depends on none of them.
 PEERS := $(basename $(notdir $(wildcard benchmarks/peers/*.in)))
 
+# Singer's targets, each in an environment of its own, too.
+TARGETS := $(basename $(notdir $(wildcard tests/singer/targets/*.in)))
+
 RUN := .venv-run/bin/python
 DEV := .venv/bin/python
 # The tests of a file stay together, as they share servers.
@@ -42,7 +45,7 @@ test-all: .venv/ready ## all tests, with branch coverage: needs a database, a br
 	$(if $(ROOT),,@echo "no root or no apt-get: the image is not built, and its tests are left out")
 	$(if $(PYTHON313)$(ROOT),$(MAKE) -j2 --output-sync=target $(if $(PYTHON313),test-313) $(if $(ROOT),image))
 
-test-slow: .venv/ready
+test-slow: .venv/ready $(TARGETS:%=.venv-targets/%/ready)
 	$(DEV) $(PYTEST) -m "slow or scaled"
 
 # Whole runs, and the adapters: what runs there runs everything that the tests of units look at one by one.
@@ -109,7 +112,7 @@ lock: .venv/ready ## make the hashed requirement files again
 	scripts/lock
 
 clean: ## remove what make has made
-	rm -rf .venv .venv-run .venv-313 .venv-docs .venv-bench .mypy_cache .ruff_cache .hypothesis .coverage* build dist demo
+	rm -rf .venv .venv-run .venv-313 .venv-docs .venv-bench .venv-targets .mypy_cache .ruff_cache .hypothesis .coverage* build dist demo
 
 .venv-run/ready: requirements/runtime.txt
 	$(PYTHON) scripts/check_python.py
@@ -135,6 +138,11 @@ clean: ## remove what make has made
 	$(PYTHON) scripts/check_python.py
 	$(PYTHON) -m venv --clear .venv-docs
 	.venv-docs/bin/python $(PIP) -r requirements/docs.txt
+	touch $@
+
+.venv-targets/%/ready: tests/singer/targets/%.txt
+	$(PYTHON) -m venv --clear .venv-targets/$*
+	.venv-targets/$*/bin/python $(PIP) -r $<
 	touch $@
 
 .venv-bench/%/ready: benchmarks/peers/%.txt

@@ -1,4 +1,4 @@
-"""The command `collector`, also as `python -m collector`."""
+"""The commands `collector`, also as `python -m collector`, and `collector-singer`."""
 
 from __future__ import annotations
 
@@ -17,15 +17,31 @@ _ALLOCATIONS = 10_000
 
 def main() -> None:
     """Run a command and end the process with its exit code."""
-    gc.set_threshold(_ALLOCATIONS)
-    if os.getpid() == 1:  # a container's first process: the kernel drops what it has no handler for
-        signal.signal(signal.SIGTERM, _end)
-    warnings = protect_credentials(os.environ)
+    warnings = _begin()
     try:
         from collector.cli.main import main as run  # noqa: PLC0415 - Ctrl-C may come while modules are read
     except KeyboardInterrupt:
         sys.exit(130)
     run(warnings=warnings)
+
+
+def singer() -> None:
+    """Run as the tap that Meltano calls, and end the process with its exit code."""
+    warnings = _begin()
+    try:
+        from collector.cli.commands import singer as tap  # noqa: PLC0415 - see above
+        from collector.cli.main import main as run  # noqa: PLC0415 - see above
+    except KeyboardInterrupt:
+        sys.exit(130)
+    run(warnings=warnings, command=tap.singer, name=tap.NAME)
+
+
+def _begin() -> list[str]:
+    """Set the process up; return what to warn of."""
+    gc.set_threshold(_ALLOCATIONS)
+    if os.getpid() == 1:  # a container's first process: the kernel drops what it has no handler for
+        signal.signal(signal.SIGTERM, _end)
+    return protect_credentials(os.environ)
 
 
 def _end(number: int, _: FrameType | None) -> None:

@@ -106,6 +106,10 @@ class Sink(Protocol):
         """Make durable what was appended."""
         ...
 
+    def committed(self) -> None:
+        """Take note that the slices of everything that was appended are committed to the ledger."""
+        ...
+
     @property
     def written(self) -> tuple[int, int]:
         """The bytes and records in the file that is not sealed."""

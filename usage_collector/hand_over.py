@@ -65,6 +65,9 @@ class HandOver:
         """Stop waiting for the reader."""
         self._loop.call_soon_threadsafe(self.leave)
 
+    def committed(self) -> None:
+        """Do nothing: the ledger has what was handed over."""
+
     def next_name(self) -> str | None:
         """Return None: there are no files."""
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -28,6 +29,15 @@ NOTHING = Permits()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Messages:
+    """What a run's Singer messages have in them."""
+
+    selected: Sequence[str] | None = None  # fields; None: all
+    bookmark: str | None = None  # of the last STATE
+    carry: bool = False  # what the ledger knows: the STATE is all that outlasts the run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
     """A run as it was called. `range_` is None for a `collect` without a range."""
 
@@ -37,6 +47,7 @@ class Command:
     force: bool = False
     sparse: bool = False  # requests for spans find the windows that need one of their own
     permits: Permits = NOTHING
+    messages: Messages = Messages()
     wait: timedelta = timedelta(minutes=5)
 
     @property

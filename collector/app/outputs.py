@@ -60,6 +60,9 @@ def check_output(ledger: Ledger, settings: Settings, command: Command, files: Fi
 def refuse_layout(settings: Settings) -> None:
     """Raise ConfigError if what the config says of formats can't be written: before anything is requested."""
     layout = settings.output.layout
+    if layout.format is RecordFormat.SINGER:
+        _refuse_messages(settings)
+        return
     require(layout)
     if settings.output.path != STDOUT:
         return
@@ -78,6 +81,18 @@ def refuse_layout(settings: Settings) -> None:
             "output: compressed records can't be shown on a terminal: redirect stdout (`> usage.csv.gz`), or write "
             "`--compression none`"
         )
+
+
+def _refuse_messages(settings: Settings) -> None:
+    """Raise ConfigError if a target can't read the messages."""
+    output = settings.output
+    if output.path != STDOUT:
+        raise ConfigError(
+            f"output: the messages of Singer go to stdout, not to {output.path}: write `-o -`, and let a target "
+            "write files"
+        )
+    if output.compression is not Compression.NONE:
+        raise ConfigError("output: targets read no compressed messages of Singer: write `--compression none`")
 
 
 def refuse_new_ledger(settings: Settings, permits: Permits, files: Files) -> None:

@@ -79,7 +79,7 @@ def prepare(
         unsettled = look(ledger, sealed, directory, noted=own.journal.run_ids)
     recovered = recover_files(ledger, settings, files, delivered=unsettled.delivered)
     log_awaited(recovered.awaited, invocation_of(config, own.known).collect)
-    standings, refused = register(ledger, config, orgs, now)
+    standings, refused = register(ledger, config, orgs, now, carried=command.messages.carry)
     unknown = unknown_files(ledger, sealed, directory or Path(), unsettled)
     adopted = adopt(ledger, sealed, directory or Path(), unsettled, unknown, ahead=bool(recovered.ahead), now=now)
     if directory and ledger.remembers:
@@ -125,7 +125,7 @@ def recover_files(
 
 
 def register(
-    ledger: Ledger, config: LoadedConfig, orgs: Sequence[Org], now: datetime
+    ledger: Ledger, config: LoadedConfig, orgs: Sequence[Org], now: datetime, *, carried: bool = False
 ) -> tuple[dict[str, Standing], dict[str, Refused]]:
     """Find or make each org's row; return what it holds, and the orgs whose calendars would overlap, by name.
 
@@ -134,7 +134,7 @@ def register(
     wanted_from = {org.name: first_wanted(org, config.settings.schedule, now=now) for org in orgs}
     names = [org.name for org in config.orgs]
     found = ledger.register(orgs, wanted_from=wanted_from, now=now, names=names)
-    log_removed(ledger.note_config(config.orgs, now))
+    log_removed(ledger.note_config(config.orgs, now), carried=carried)
     standings, refused = {}, {}
     for org in orgs:
         match found[org.name]:
@@ -148,17 +148,22 @@ def register(
     return standings, refused
 
 
-def log_removed(removed: Sequence[RemovedOrg]) -> None:
-    """Warn of the orgs that the config no longer has."""
+def log_removed(removed: Sequence[RemovedOrg], *, carried: bool = False) -> None:
+    """Warn of the orgs that the config no longer has. A ledger that is carried in a STATE reports them once."""
     if removed:
+        advice = (
+            "What the STATE knows of it stays there, should the org come back"
+            if carried
+            else "If that is meant: `collector forget NAME`, which keeps the history"
+        )
         names = [one.name for one in removed]
         log.warning(
             "orgs.removed",
             orgs=names[:_NAMED],
             orgs_left_out=max(0, len(names) - _NAMED),
             message=f"{count(len(names), 'org')} that earlier runs had {'is' if len(names) == 1 else 'are'} no longer "
-            "in the config, and nothing is fetched of them. If that is meant: `collector forget NAME`, which keeps the "
-            "history. An org that was renamed is recognised by its first answer",
+            f"in the config, and nothing is fetched of them. {advice}. An org that was renamed is recognised by its "
+            "first answer",
         )
 
 

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -18,7 +19,7 @@ import structlog
 from collector.adapters.clock import SystemClock
 from collector.adapters.http import HttpTransport
 from collector.adapters.signals import draining
-from collector.adapters.sinks import DirectorySink, StdoutSink
+from collector.adapters.sinks import DirectorySink, SingerSink, StdoutSink
 from collector.adapters.sinks.files import OsFiles
 from collector.adapters.thread import WorkerThread
 from collector.app.backfills import log_backfills, old_gaps
@@ -29,9 +30,11 @@ from collector.app.leftovers import finish_leftovers
 from collector.app.outputs import check_output, directory_of, refuse_layout
 from collector.app.prepare import prepare, recover_files
 from collector.app.scope import Scope
+from collector.app.singer import messages_of
 from collector.config import LoadedConfig, Settings
 from collector.core.delivered import WITHOUT_LEDGER
 from collector.core.identities import Identities
+from collector.core.layout import RecordFormat
 from collector.core.request import RangeEnd
 from collector.core.retry import RetryPolicy
 from collector.errors import CollectorError, OutputError
@@ -74,8 +77,10 @@ def open_transport(settings: Settings) -> HttpTransport:
     )
 
 
-def open_sink(settings: Settings, run_id: str, ledger_id: str = "") -> Sink:
-    """Return where the records go; an empty id is that of no ledger.
+def open_sink(
+    settings: Settings, run_id: str, ledger_id: str = "", *, messages: Callable[[], Sink] = SingerSink
+) -> Sink:
+    """Return where the records go; an empty id is that of no ledger. `messages` makes the output for Singer's.
 
     Raises OutputError if that can't be written, and ConfigError if the config's formats can't.
     """
@@ -83,6 +88,8 @@ def open_sink(settings: Settings, run_id: str, ledger_id: str = "") -> Sink:
     if settings.output.path == "-":
         if sys.stdout is None:
             raise OutputError("stdout is closed: give a directory with --output, or open it")
+        if settings.output.format is RecordFormat.SINGER:
+            return messages()
         return StdoutSink(layout=settings.output.layout)
     return DirectorySink.open(
         Path(settings.output.path),
@@ -128,7 +135,8 @@ async def run_once(
         stack.push_async_callback(offload, ledger.close)
         own = await offload(lambda: check_output(ledger, settings, command, OsFiles()))
         if sink is None:
-            sink = await offload(lambda: open_sink(settings, run_id, own.known.ledger_id))
+            messages = partial(messages_of, ledger, config, command, clock)
+            sink = await offload(lambda: open_sink(settings, run_id, own.known.ledger_id, messages=messages))
         stack.push_async_callback(offload, sink.close)
         session = await offload(lambda: prepare(ledger, config, command, run_id, clock))
         transport = None if command.restates else await stack.enter_async_context(open_transport(settings))

@@ -59,6 +59,7 @@ class Context:
     permits: Permits
     quiet: bool
     log_format: Literal["console", "json"]
+    carried: bool = False  # the ledger comes and goes with a STATE
 
 
 def open_context(

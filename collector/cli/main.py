@@ -18,6 +18,7 @@ from collector.cli.streams import drain_stderr, forget_stdout, guard_streams
 from collector.core.exit_codes import ExitCode
 from collector.errors import CollectorError, ConfigError, LedgerError, OutputError
 
+NAME = "collector"
 _LONGEST_LINE = 4000
 _EXIT_CODES = "\b\nExit codes:\n" + "\n".join(
     textwrap.fill(code.meaning, 76, initial_indent=f"{code:>5}  ", subsequent_indent=" " * 7) for code in ExitCode
@@ -58,21 +59,25 @@ def cli() -> None:
     """  # noqa: D301 - click's mark for text that isn't rewrapped
 
 
-def main(args: Sequence[str] | None = None, *, warnings: Sequence[str] = ()) -> None:
+def main(
+    args: Sequence[str] | None = None, *, warnings: Sequence[str] = (), command: click.Command = cli, name: str = NAME
+) -> None:
     """Run a command and end the process with its exit code."""
     guard_streams()
     log_what_is_uncaught()
     try:
-        code = run(args, warnings=warnings)
+        code = run(args, warnings=warnings, command=command, name=name)
     finally:
         drain_stderr()
     sys.exit(code)
 
 
-def run(args: Sequence[str] | None = None, *, warnings: Sequence[str] = ()) -> int:
+def run(
+    args: Sequence[str] | None = None, *, warnings: Sequence[str] = (), command: click.Command = cli, name: str = NAME
+) -> int:
     """Run a command and return its exit code. It logs the warnings if it reads credentials."""
     try:
-        code = int(cli.main(args=args, obj=tuple(warnings), prog_name="collector", standalone_mode=False) or 0)
+        code = int(command.main(args=args, obj=tuple(warnings), prog_name=name, standalone_mode=False) or 0)
         if sys.stdout is not None:
             sys.stdout.flush()
     except click.exceptions.Exit as stop:

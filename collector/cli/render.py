@@ -48,7 +48,7 @@ def show_result(result: RunResult, context: Context, *, closing: bool = True, re
         if closing:
             console.print(_closing(result), highlight=False)
     if result.output_error is not None:
-        next_ = _after(result.output_error, remembers=has_ledger(context.config))
+        next_ = _after(result.output_error, remembers=has_ledger(context.config), carried=context.carried)
         log.error("output.failed", message=str(result.output_error), next=next_)
 
 
@@ -60,10 +60,12 @@ def _print_whole(console: Console, result: RunResult, retries: Retries) -> None:
         console.print(line)
 
 
-def _after(error: CollectorError, *, remembers: bool) -> str:
+def _after(error: CollectorError, *, remembers: bool, carried: bool) -> str:
     """Return what to do after the output failed."""
     if not isinstance(error, ReaderGoneError):
         return "fix what the message names, then run again"
+    if carried:
+        return "nothing is lost: the next run begins with the last STATE that the target handed back"
     if not remembers:
         return "nothing is lost: without a ledger, the next run fetches and writes all of its range again"
     return (

@@ -27,6 +27,10 @@ except ImportError:  # PyYAML without libyaml: slower, the same otherwise
 
 MAX_BYTES = 64 * 2**20
 MAX_DEPTH = 40  # deeper nesting is an attack or an accident; libyaml's composer recurses on the C stack
+# In JSON, a character beyond U+FFFF may be written as two escapes; YAML has one of eight digits. `odd` backslashes.
+_PAIR = re.compile(
+    r"(?<!\\)(?P<odd>(?:\\\\)*\\)u(?P<high>[dD][89abAB][0-9a-fA-F]{2})\\u(?P<low>[dD][c-fC-F][0-9a-fA-F]{2})"
+)
 NULL = re.compile(r"(?:~|null|Null|NULL)?\Z")  # the resolver only calls match()
 
 
@@ -80,6 +84,8 @@ def read_document(file: Path) -> Document:
     """Read and compose a file. Raises ConfigError if it has no values to check."""
     text, mode = read_text(file)
     try:
+        if text.lstrip().startswith("{"):
+            text = _PAIR.sub(_joined, text)
         check_events(file, text)
         root = yaml.compose(text, Loader=Loader)
     except yaml.YAMLError as error:
@@ -89,6 +95,11 @@ def read_document(file: Path) -> Document:
     builder = Builder(file)
     data = builder.build(root, ())
     return Document(file=file, data=data, mode=mode, root=root, problems=tuple(builder.problems))
+
+
+def _joined(pair: re.Match[str]) -> str:
+    high, low = int(pair["high"], 16), int(pair["low"], 16)
+    return f"{pair['odd']}U{0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00):08X}"
 
 
 def check_events(file: Path, text: str) -> None:

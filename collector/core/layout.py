@@ -21,6 +21,7 @@ class RecordFormat(StrEnum):
     JSONL = "jsonl"
     CSV = "csv"
     PARQUET = "parquet"
+    SINGER = "singer"  # messages on stdout (`core.singer`): never a file
 
 
 class Compression(StrEnum):
@@ -47,10 +48,11 @@ class PartitionKey(StrEnum):
 _DATE_LENGTHS = {PartitionKey.YEAR: 4, PartitionKey.MONTH: 7, PartitionKey.DAY: 10}
 _ENDINGS = {Compression.NONE: "", Compression.GZIP: ".gz", Compression.ZSTD: ".zst"}
 _COMPRESSIONS = {ending: compression for compression, ending in _ENDINGS.items()}
+_OF_FILES = [one for one in RecordFormat if one is not RecordFormat.SINGER]
 _DIRECTORIES = rf"(?:(?:{'|'.join(PartitionKey)})=[^/]+/)*"
 _NAME = re.compile(
     rf"{_DIRECTORIES}(?P<stem>usage-(?P<run>[\w-]{{1,64}})-(?P<number>\d{{4,}}))"
-    rf"(?P<by>\.by(?:-(?:{'|'.join(PartitionKey)}))+)?\.(?P<format>{'|'.join(RecordFormat)})(?P<ending>\.gz|\.zst)?"
+    rf"(?P<by>\.by(?:-(?:{'|'.join(PartitionKey)}))+)?\.(?P<format>{'|'.join(_OF_FILES)})(?P<ending>\.gz|\.zst)?"
 )
 _PARTITION = re.compile(rf"(?:{'|'.join(PartitionKey)})=.+", re.DOTALL)
 _HIVE_ESCAPES = frozenset("\"#%'*/:=?\\{[]^\x7f")  # of Hive's FileUtils.escapePathName, besides control characters

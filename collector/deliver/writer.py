@@ -61,7 +61,10 @@ class Writer:
         self._newest: datetime | None = None  # `collected_at` of a record that was written
 
     def write(self, outcomes: Sequence[SliceOutcome]) -> list[SliceCommitted]:
-        """Write and commit the ends of slices. Raises OutputError or LedgerError; then none of them is committed."""
+        """Write and commit the ends of slices.
+
+        Raises OutputError or LedgerError; then none of them is committed, or the reader of stdout went away.
+        """
         before = [outcome for outcome in outcomes if outcome.as_before]
         outcomes = [outcome for outcome in outcomes if not outcome.as_before]
         outcomes.sort(key=lambda one: one.slice.window.start)  # each is compared with earlier windows
@@ -77,6 +80,7 @@ class Writer:
             for outcome, key, one in zip(outcomes, keys, found, strict=True)
         ]
         self._ledger.commit(commits, self._position(), self._uses([*before, *outcomes]))
+        self._sink.committed()
         ended = zip([*before, *outcomes], [*[None] * len(before), *found], strict=True)
         return [_committed(outcome, one) for outcome, one in ended]
 

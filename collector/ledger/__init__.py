@@ -3,6 +3,7 @@
 docs/ledger.md describes the theory of operation.
 """
 
+from collector.ledger.carried import CarriedError, restore
 from collector.ledger.database import Look
 from collector.ledger.info import LedgerInfo
 from collector.ledger.no_ledger import NoLedger
@@ -15,6 +16,7 @@ Readable = LedgerReader | NoLedger  # a ledger, or none
 
 __all__ = [
     "AwaitedFile",
+    "CarriedError",
     "EndedRun",
     "LedgerInfo",
     "LedgerReader",
@@ -27,4 +29,5 @@ __all__ = [
     "name_of",
     "open_look",
     "open_reader",
+    "restore",
 ]

@@ -12,9 +12,11 @@ import socket
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection
 
+from collector.core.coverage import Ages
 from collector.core.delivered import DeliveredSlice, OrgRange, PastRun, Taken
 from collector.core.ledger_entries import (
     CalendarChanged,
@@ -29,6 +31,7 @@ from collector.core.outputs import Output
 from collector.errors import LedgerError
 from collector.ledger import (
     adoption,
+    carried,
     changes,
     holders,
     identity,
@@ -291,6 +294,10 @@ class SqlLedger(LedgerReader):
     def has_run(self, run_id: str) -> bool:
         """Return whether the ledger knows a run."""
         return self._database.read(lambda tx: views.has_run(tx, run_id))
+
+    def carry(self, ages: Ages, *, now: datetime, ended: bool) -> Mapping[str, Any]:
+        """Return what it knows, as a value of which `carried.restore` makes a ledger."""
+        return self._database.read(lambda tx: carried.carry(tx, ages, now=now, ended=ended))
 
     def _dead(self, tx: Connection) -> Collection[str]:
         """Return the dead processes whose rows nobody has deleted yet: this one may not write for a day."""

@@ -72,12 +72,12 @@ def require_current(version: str | None, where: str) -> None:
         )
 
 
-def migrate(tx: Connection) -> None:
-    """Migrate a ledger to the current version, within the transaction."""
+def migrate(tx: Connection, *, to: str = KNOWN[-1]) -> None:
+    """Migrate a ledger to a version, by default the current one, within the transaction."""
     # Alembic is only needed here, and is slow to import.
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
 
     config = Config(attributes={"connection": tx, "version_table": version_table(tx)})
     config.set_main_option("script_location", SCRIPTS)
-    command.upgrade(config, KNOWN[-1])
+    command.upgrade(config, to)

@@ -86,7 +86,10 @@ BAD: list[tuple[list[str], str]] = [
         [*COLLECT, "--population", "robots"],
         "Error: Invalid value for '--population': 'robots' is not one of 'account-user', 'service-user'.",
     ),
-    ([*COLLECT, "-f", "csv"], "Error: Invalid value for '-f' / '--format': 'csv' is not 'jsonl'."),
+    (
+        [*COLLECT, "-f", "xml"],
+        "Error: Invalid value for '-f' / '--format': 'xml' is not one of 'jsonl', 'csv', 'parquet', 'singer'.",
+    ),
     (
         [*COLLECT, "--progress", "maybe"],
         "Error: Invalid value for '--progress': 'maybe' is not one of 'auto', 'always', 'never'.",

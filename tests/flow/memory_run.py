@@ -85,6 +85,9 @@ class MemorySink:
     def sync(self) -> None:
         self._call("sync")
 
+    def committed(self) -> None:
+        self._call("committed")
+
     def close_file(self) -> Sequence[SealedFile]:
         if not self.unsealed:
             return ()

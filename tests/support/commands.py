@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+import click
 import pytest
 
 from collector.adapters.sinks.reading import json_lines_of
-from collector.cli.main import run
+from collector.cli.main import cli, run
 from tests.support import forked
 
 COLLECTOR = forked.COLLECTOR
@@ -79,12 +80,12 @@ class Here:
             if name.startswith("COLLECTOR_"):
                 monkeypatch.delenv(name)
 
-    def __call__(self, *args: str | Path, env: Mapping[str, str] | None = None) -> Done:
+    def __call__(self, *args: str | Path, env: Mapping[str, str] | None = None, command: click.Command = cli) -> Done:
         self._capfd.readouterr()
         with self._monkeypatch.context() as patched:
             for name, value in (env or {}).items():
                 patched.setenv(name, value)
-            code = run(list(map(str, args)))
+            code = run(list(map(str, args)), command=command)
         said = self._capfd.readouterr()
         return Done(int(code), said.out, said.err)
 

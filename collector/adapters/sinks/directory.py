@@ -96,6 +96,9 @@ class DirectorySink:
             sink._try_files()
         return sink
 
+    def committed(self) -> None:
+        """Do nothing: what a file has is committed by its size."""
+
     @property
     def written(self) -> tuple[int, int]:
         """The bytes and records in the unsealed file."""

@@ -42,6 +42,8 @@ def json_lines_of(name: str, content: bytes) -> bytes:
             return _lines(map(_of_csv, _csv_rows(plain)))
         case RecordFormat.PARQUET:
             return _lines(map(_of_parquet, _parquet_rows(plain)))
+        case RecordFormat.SINGER:
+            raise ValueError(f"{name} can't be a file: Singer's messages go to stdout only")
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,9 @@ class StdoutSink:
 
     def append(self, records: Sequence[Record]) -> None:
         """Write whole lines; return when they are written."""
-        lines = self._encoded(to_lines(records))
+        self._write(self._encoded(to_lines(records)))
+
+    def _write(self, lines: bytes) -> None:
         rest = memoryview(lines)
         try:
             while rest:
@@ -68,6 +70,9 @@ class StdoutSink:
 
     def sync(self) -> None:
         """Do nothing: written lines can't be synced or taken back."""
+
+    def committed(self) -> None:
+        """Do nothing: lines say nothing of the ledger."""
 
     def close_file(self) -> Sequence[SealedFile]:
         """Return nothing: there are no files."""

@@ -179,7 +179,7 @@ service_options = apply(
         "-f",
         "--format",
         "format_",
-        type=Choice(["jsonl", "csv", "parquet"]),
+        type=Choice(["jsonl", "csv", "parquet", "singer"]),
         help="Format of the records. Default: `output.format`.",
     ),
     click.option(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -125,11 +126,20 @@ def version_of(tx: Connection, where: str, size: int) -> str | None:
     return versions.version_of(tx)
 
 
-def _build(path: Path) -> None:
+def create_database(file: DatabaseFile, build: Callable[[Connection], None]) -> None:
+    """Create a ledger as `build` makes it, in one transaction. Raises LedgerError."""
+    try:
+        file.prepare()
+        file.create(partial(_build, by=build))
+    except FAILURES as error:
+        raise to_ledger_error(error, str(file.path)) from error
+
+
+def _build(path: Path, *, by: Callable[[Connection], None] = versions.migrate) -> None:
     engine = _engine(path, durable=True, patience_s=PATIENCE_S)
     database = SqliteDatabase(engine, DatabaseFile(path), FileLocks(path.parent))
     try:
-        database.write(versions.migrate)
+        database.write(by)
     finally:
         database.close()
 
