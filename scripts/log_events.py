@@ -81,7 +81,7 @@ MEANINGS = {
     "run.started": "a run begins",
     "service.ended": "the service has ended",
     "service.listening": "the pages are served",
-    "singer.gaps": "`collector-singer`: ranges are not complete and too old for any later run; the message says what to do",
+    "singer.gaps": "`collector-singer`: ranges are not complete, and too old for any later run to fetch them",
     "singer.incomplete": "`collector-singer`: some slices are partial or failed; later runs fetch them again",
     "singer.nothing_selected": "`collector-singer`: the catalog selects nothing, so nothing is fetched",
     "singer.state_ignored": "`collector-singer`: the config names a ledger, so the ledger in the STATE isn't used",
