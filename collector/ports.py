@@ -6,10 +6,10 @@ tests replace as a whole.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from collector.core.coverage import Coverage
 from collector.core.coverage_lines import Accounts
@@ -34,6 +34,9 @@ from collector.errors import Failure
 from collector.model import ApiRequest, Org, Population, Record, Window
 
 T = TypeVar("T")
+
+# What delivers the lines of a file through a connection of the ledger's database, in a transaction of the ledger.
+Along = Callable[[Any, Iterator[bytes]], None]
 
 
 class Clock(Protocol):
@@ -261,9 +264,16 @@ class Ledger(Protocol):
         ...
 
     def commit(
-        self, commits: Sequence[SliceCommit], file: UnsealedFile | None, uses: Sequence[CredentialUse] = ()
+        self,
+        commits: Sequence[SliceCommit],
+        file: UnsealedFile | None,
+        uses: Sequence[CredentialUse] = (),
+        *,
+        lines: bytes = b"",
     ) -> None:
         """Write slices, how far the unsealed file is committed, and what came of credentials, together.
+
+        `lines` are the last ones of the file, if its place keeps none of them until it is sealed: the ledger does.
 
         An org that is among the `uses` both as answered and as refused was refused after the answer.
         """
@@ -283,6 +293,14 @@ class Ledger(Protocol):
 
     def sealed(self, file_id: int) -> None:
         """Forget a file that is sealed: its slices are safe."""
+        ...
+
+    def kept(self, file: UnsealedFile) -> Iterator[bytes]:
+        """Yield the lines of an unsealed file that were committed with slices, a chunk at a time."""
+        ...
+
+    def seal_along(self, file: UnsealedFile, along: Along) -> None:
+        """Do what delivers the kept lines within the ledger's database, and forget the file: both or nothing."""
         ...
 
     def lost(self, file_id: int) -> int:
