@@ -113,8 +113,20 @@ class Sink(Protocol):
         """Whether the file has the size at which it is to be sealed."""
         ...
 
-    def close_file(self) -> SealedFile | None:
-        """End the file that is not sealed, durably; it still has its hidden name."""
+    def take_lines(self) -> bytes:
+        """Return what was appended since the last call, if the ledger has to keep it until the file is sealed."""
+        ...
+
+    @property
+    def along(self) -> Along | None:
+        """What publishes an ended file in the ledger's own transaction, if the output is in the ledger's database."""
+        ...
+
+    def close_file(self, kept: Iterable[bytes] = ()) -> SealedFile | None:
+        """End the file that is not sealed, durably; it still has its hidden name.
+
+        `kept` are its lines, if the ledger keeps them. Only then they are read.
+        """
         ...
 
     def publish(self, file: SealedFile) -> None:
@@ -143,6 +155,28 @@ class Sink(Protocol):
 
     def abandon(self) -> None:
         """Make a write that waits for its reader give up; the only method called from another thread."""
+        ...
+
+
+class Place(Protocol):
+    """An output that takes whole files only, seen from recovery: an object store, or a table. Raises OutputError."""
+
+    @property
+    def id(self) -> str | None:
+        """What identifies it, whatever its URL is."""
+        ...
+
+    @property
+    def along(self) -> Along | None:
+        """What delivers the lines of a file in the ledger's own transaction, if it is in the ledger's database."""
+        ...
+
+    def has(self, name: str) -> bool:
+        """Return whether a file was delivered. A place that merges records need not know."""
+        ...
+
+    def deliver(self, name: str, lines: Iterable[bytes]) -> None:
+        """Deliver the records of a file under its name. If it was delivered before, nothing changes."""
         ...
 
 

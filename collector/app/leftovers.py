@@ -20,6 +20,7 @@ from collector.adapters.sinks.directory_id import OneDirectory, VisibleDirectori
 from collector.adapters.sinks.files import Files, OsFiles
 from collector.core.delivered import run_of
 from collector.core.echo import PATH, echo
+from collector.core.outputs import is_remote
 from collector.deliver.adoption import adopt
 from collector.deliver.doubled import log_doubled
 from collector.deliver.recovery import recover
@@ -78,7 +79,7 @@ def _recover(ledger: SqlLedger, directory: Path, own: Path | None, now: datetime
         ledger, files, hidden, OneDirectory(files, directory), own=directory, delivered=unsettled.delivered
     )
     unknown = unknown_files(ledger, files, directory, unsettled)
-    if own is not None and own != directory:
+    if own is not None and own != directory and not is_remote(str(own)):
         log_doubled(files, directory, [name for one in unknown.values() for name in one.names], own)
     adopted = adopt(ledger, files, directory, unsettled, unknown, ahead=bool(recovered.ahead), now=now)
     rest = sorted(directory.glob(hidden(directory, "usage-*").name))
@@ -115,7 +116,10 @@ def _give_up(ledger: SqlLedger, name: str, own: Path | None) -> None:
     if file is None:
         names = ", ".join(sorted(awaited)) or "none"
         raise ConfigError(f"--lost: no file {echo(name, _FILE)} is awaited; awaited files: {names}")
-    directory = VisibleDirectories(OsFiles(), own)(file)
+    if own is not None and file.directory == str(own) and is_remote(file.directory):
+        raise ConfigError(f"--lost: the records of {name} are in the ledger: the next `collect` delivers them to {own}")
+    here = None if own is None or is_remote(str(own)) else own
+    directory = None if is_remote(file.directory) else VisibleDirectories(OsFiles(), here)(file)
     if directory is not None and (hidden(directory, name).exists() or (directory / name).exists()):
         raise ConfigError(
             f"--lost: {name} exists, in {directory}: the next `collect` seals it, or `--recover {directory}` does"

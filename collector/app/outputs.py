@@ -10,13 +10,14 @@ import socket
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from collector.adapters.paths import place_path
 from collector.adapters.sinks.directory import journal_of, note, output_error
 from collector.adapters.sinks.directory_id import ensure_id, id_of
 from collector.adapters.sinks.files import Files
 from collector.adapters.text import shell_word
 from collector.app.command import Command, Permits
 from collector.config import Settings
-from collector.core.outputs import STDOUT, Fit, Journal, KnownOutputs, Output, fit_of
+from collector.core.outputs import STDOUT, Fit, Journal, KnownOutputs, Output, fit_of, is_remote
 from collector.errors import ConfigError, OutputError
 from collector.ports import Ledger
 
@@ -79,13 +80,18 @@ def claim_output(ledger: Ledger, settings: Settings, command: Command, files: Fi
 
 
 def directory_of(settings: Settings) -> Path | None:
-    """Return where files go, if they do."""
-    return None if settings.output.path == STDOUT else Path(settings.output.path).resolve()
+    """Return where files go, if they do: a directory, or the URL of a place."""
+    path = settings.output.path
+    if path == STDOUT:
+        return None
+    return place_path(path) if is_remote(path) else Path(path).resolve()
 
 
 def _output(command: Command, directory: Path | None, directory_id: str | None = None) -> Output:
     shard = str(command.scope.shard) if command.scope.shard else ""
-    return Output(path=str(directory or STDOUT), directory_id=directory_id, host=socket.gethostname(), shard=shard)
+    path = str(directory or STDOUT)
+    host = "" if is_remote(path) else socket.gethostname()
+    return Output(path=path, directory_id=directory_id, host=host, shard=shard)
 
 
 def _elsewhere(here: Output, known: KnownOutputs) -> str:
@@ -105,7 +111,8 @@ def _elsewhere(here: Output, known: KnownOutputs) -> str:
 
 
 def _replaced(here: Output, known: KnownOutputs) -> str:
-    what = "has another id" if here.directory_id else "has no id" if Path(here.path).is_dir() else "isn't there"
+    is_there = is_remote(here.path) or Path(here.path).is_dir()
+    what = "has another id" if here.directory_id else "has no id" if is_there else "isn't there"
     others = [one.path for one in known.directories if one.path != here.path]
     also = f" Its records are also in {' and '.join(others[:_NAMED])}." if others else ""
     return (

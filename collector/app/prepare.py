@@ -29,6 +29,7 @@ from collector.core.delivered import Listing, has_no_ledger
 from collector.core.identities import Identities
 from collector.core.ledger_entries import CalendarChanged, RemovedOrg, Standing
 from collector.core.naming import naming
+from collector.core.outputs import STDOUT, is_remote
 from collector.core.ranges import Last
 from collector.core.wanted import BackfillWanted, CollectWanted, ReconcileWanted, RelabelWanted, Wanted
 from collector.deliver.adoption import adopt
@@ -38,7 +39,7 @@ from collector.deliver.unsettled import Unsettled, look, unknown_files, unreadab
 from collector.errors import ConfigError, Refused
 from collector.ledger import NoLedger, Readable, SqlLedger
 from collector.model import Org, Window
-from collector.ports import Clock, Ledger
+from collector.ports import Clock, Ledger, Place
 from collector.run.session import LedgerSession, since_of
 
 log = structlog.get_logger("collector")
@@ -59,9 +60,11 @@ def prepare(
     clock: Clock,
     *,
     files: Files | None = None,
+    place: Place | None = None,
 ) -> LedgerSession:
     """Recover, register, and find what is wanted: everything about a run that comes before the first request.
 
+    `files` are those of the output, and `place` is the output itself if it takes whole files only.
     Raises OutputError and LedgerError.
     """
     settings, now = config.settings, clock.now()
@@ -74,7 +77,7 @@ def prepare(
     unsettled = Unsettled()
     if directory and ledger.remembers:
         unsettled = look(ledger, files, directory, noted=own.journal.run_ids)
-    recovered = recover_files(ledger, settings, files, delivered=unsettled.delivered)
+    recovered = recover_files(ledger, settings, files, place=place, delivered=unsettled.delivered)
     log_awaited(recovered.awaited, invocation_of(config, own.known).collect)
     standings, refused = register(ledger, config, orgs, now)
     unknown = unknown_files(ledger, files, directory or Path(), unsettled)
@@ -108,12 +111,20 @@ def prepare(
 
 
 def recover_files(
-    ledger: Ledger, settings: Settings, files: Files | None = None, *, delivered: Collection[str] = ()
+    ledger: Ledger,
+    settings: Settings,
+    files: Files | None = None,
+    *,
+    place: Place | None = None,
+    delivered: Collection[str] = (),
 ) -> Recovered:
     """Seal the files that dead processes left where this one sees them.
 
     Before a run, and after it: by then a process that seemed alive may be known to be dead.
     """
+    if place is not None:
+        here = OsFiles()
+        return recover(ledger, here, hidden, VisibleDirectories(here, None), place=place, delivered=delivered)
     files, own = files or OsFiles(), directory_of(settings)
     return recover(ledger, files, hidden, VisibleDirectories(files, own), own=own, delivered=delivered)
 
@@ -272,7 +283,7 @@ def expected_identities(ledger: Readable, config: LoadedConfig, orgs: Sequence[O
 def refuse_file_as_output(settings: Settings) -> None:
     """Raise ConfigError if a file is where the output directory, or a directory above it, should be."""
     path = settings.output.path
-    if path == "-":
+    if path == STDOUT or is_remote(path):
         return
     there = next((one for one in (Path(path), *Path(path).parents) if os.path.lexists(one)), None)
     if there is not None and not os.path.isdir(there):  # noqa: PTH112 - `Path.is_dir` raises for a broken disk

@@ -25,14 +25,16 @@ from collector.config.types import (
     ZoneName,
     at_most,
 )
-from collector.config.urls import ApiUrl, HttpUrl, LedgerUrl
+from collector.config.urls import ApiUrl, HttpUrl, LedgerUrl, parse_output
 from collector.core.echo import WORD
+from collector.core.outputs import is_remote
 from collector.core.request import RangeEnd
 from collector.model import Granularity, Population
 
 DAY = timedelta(days=1)
 API_SPAN = timedelta(days=90)
 MIN_SEAL, MAX_SEAL = 10**6, 10**12
+MAX_UPLOAD = 10**9
 
 
 def key(default: object, description: str, **bounds: Any) -> Any:
@@ -162,11 +164,22 @@ class Defaults(Section):
 class Output(Section):
     """The output of records."""
 
-    path: Text = key("-", "a directory, or - for stdout")
+    path: Annotated[Text, AfterValidator(parse_output)] = key(
+        "-", "a directory, - for stdout, s3://…, gs://…, az://… or postgresql://…/table"
+    )
+    password_file: FilePath | None = key(
+        None, "file with the password for a table in PostgreSQL; read at every connection"
+    )
     format: Annotated[str, AfterValidator(one_format), Field(json_schema_extra={"enum": ["jsonl"]})] = key(
         "jsonl", "format of the records"
     )
     seal_at: Annotated[Size, AfterValidator(seal_size)] = key("128MB", "size at which a file is finished")
+
+    @model_validator(mode="after")
+    def _fits_into_memory(self) -> Self:
+        if is_remote(self.path) and self.seal_at > MAX_UPLOAD:
+            raise invalid("must not be more than 1GB for this output.path: each file is delivered whole", "seal_at")
+        return self
 
 
 class State(Section):

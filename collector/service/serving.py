@@ -19,13 +19,13 @@ from collector.adapters.clock import SystemClock
 from collector.adapters.heap import keep_giving_back
 from collector.adapters.signals import draining, hearing_hangup
 from collector.adapters.sinks import OutputLook
-from collector.adapters.sinks.files import OsFiles
 from collector.adapters.thread import WorkerThread
 from collector.adapters.token_file import TokenFile, read_token
 from collector.app.command import Command, Permits, has_ledger
 from collector.app.coverage import CoverageReader
 from collector.app.ledgers import create_no_second_ledger, is_file, ledger_look, open_ledger
 from collector.app.outputs import check_output
+from collector.app.places import files_of
 from collector.app.prepare import register
 from collector.app.scope import Scope
 from collector.app.wiring import new_run_id, run_once
@@ -98,7 +98,7 @@ class ServiceHost:
         def work(ledger: SqlLedger) -> None:
             if output != self._output:
                 command = Command(name=COMMAND, range_=None, scope=self._scope, permits=self._permits)
-                check_output(ledger, settings, command, OsFiles())
+                check_output(ledger, settings, command, files_of(settings))
             register(ledger, config, orgs, self._clock.now())
             self._output = output
 

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import json
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from signal import SIGTERM, Signals
@@ -85,7 +85,11 @@ class MemorySink:
     def sync(self) -> None:
         self._call("sync")
 
-    def close_file(self) -> SealedFile | None:
+    def take_lines(self) -> bytes:
+        return b""
+
+    def close_file(self, kept: Iterable[bytes] = ()) -> SealedFile | None:
+        del kept
         if not self.unsealed:
             return None
         self._call("close_file")
@@ -93,6 +97,10 @@ class MemorySink:
         lines, name = to_lines(self.ended), f"usage-{len(self.files) + 1:04}"
         sha256 = hashlib.sha256(lines).hexdigest()
         return SealedFile(name=name, records=len(self.ended), bytes=len(lines), sha256=sha256)
+
+    @property
+    def along(self) -> None:
+        return None
 
     def publish(self, file: SealedFile) -> None:
         self._call("publish")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -27,7 +27,7 @@ JOURNAL = ".collector-runs"  # of a directory (`core.outputs.Journal`)
 _SCRATCH = re.compile(r"\.(?:run|coverage|collector-output-id|probed?)-[A-Za-z0-9.-]+\.unsealed")
 
 
-class _Content:
+class Content:
     """What was written to a file."""
 
     def __init__(self) -> None:
@@ -49,6 +49,8 @@ class _Content:
 class DirectorySink:
     """One run's files in a directory. Create it with `open`."""
 
+    along = None
+
     def __init__(self, directory: Path, *, run_id: str, seal_at: int, files: Files, ledger_id: str | None) -> None:
         self.directory = directory
         self._run_id = run_id
@@ -56,8 +58,8 @@ class DirectorySink:
         self._seal_at = seal_at
         self._files = files
         self._number = 1
-        self._content = _Content()
-        self._coverage = _Content()
+        self._content = Content()
+        self._coverage = Content()
 
     @classmethod
     def open(
@@ -106,14 +108,19 @@ class DirectorySink:
         with self._as_output_error():
             self._files.sync(hidden(self.directory, self._name))
 
-    def close_file(self) -> SealedFile | None:
+    def take_lines(self) -> bytes:
+        """Return nothing: the hidden file keeps what is appended."""
+        return b""
+
+    def close_file(self, kept: Iterable[bytes] = ()) -> SealedFile | None:
         """End the hidden file, durably; return None if it has no records."""
+        del kept
         if not self._content.lines:
             return None
         self.sync()
         file = self._content.file(self._name)
         self._number += 1
-        self._content = _Content()
+        self._content = Content()
         return file
 
     def publish(self, file: SealedFile) -> None:
@@ -170,7 +177,7 @@ class DirectorySink:
         """Remove the unsealed file, and reset its size and records."""
         with self._as_output_error():
             self._files.remove(hidden(self.directory, self._name))
-        self._content = _Content()
+        self._content = Content()
 
     def abandon(self) -> None:
         """Do nothing: a write to a disk doesn't wait for a reader."""

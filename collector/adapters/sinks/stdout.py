@@ -9,7 +9,7 @@ import errno
 import os
 import select
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from collector.adapters.sinks.jsonl import to_lines
@@ -26,6 +26,7 @@ class StdoutSink:
 
     full = False
     written = (0, 0)
+    along = None
 
     def __init__(self, fd: int = 1) -> None:
         self._fd = fd
@@ -54,8 +55,13 @@ class StdoutSink:
     def sync(self) -> None:
         """Do nothing: written lines can't be synced or taken back."""
 
-    def close_file(self) -> SealedFile | None:
+    def take_lines(self) -> bytes:
+        """Return nothing: written lines are gone."""
+        return b""
+
+    def close_file(self, kept: Iterable[bytes] = ()) -> SealedFile | None:
         """Return None: there are no files."""
+        del kept
         return None
 
     def publish(self, file: SealedFile) -> None:

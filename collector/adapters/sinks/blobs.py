@@ -1,0 +1,133 @@
+"""Contents by name at a place that takes them whole: an object store, or a table of a database.
+
+`BlobFiles` gives the code that reads and marks output directories the same operations on such a place: its id, its
+journal, and the names and contents of what was delivered.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple, NoReturn, Protocol
+
+from collector.adapters.sinks.directory import JOURNAL
+from collector.core.outputs import journal_line
+
+
+class Blob(NamedTuple):
+    """What is known of a content without reading it."""
+
+    name: str
+    modified: datetime
+
+
+class Blobs(Protocol):
+    """Contents by name. Every method raises OutputError."""
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Write a content durably, all of it or nothing; return False, and change nothing, if the name is taken."""
+        ...
+
+    def replace(self, name: str, content: bytes) -> None:
+        """Write a content durably, whatever is there."""
+        ...
+
+    def read(self, name: str) -> bytes | None:
+        """Return a content; None if there is none."""
+        ...
+
+    def size(self, name: str) -> int | None:
+        """Return the size of a content; None if there is none."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Remove a content; no error if there is none."""
+        ...
+
+    def listed(self, folder: str) -> Iterable[Blob]:
+        """Return what is in a folder; the empty one is that of all others, whose contents are left out."""
+        ...
+
+    def close(self) -> None:
+        """Close the connection. It is opened again when it is needed."""
+        ...
+
+
+class BlobFiles:
+    """A place as a directory (`sinks.files.Files`). Of a path only the name counts: there is one directory.
+
+    Nothing can be appended to, except the journal: each of its lines is an object in a folder of its own, so that
+    processes that note their runs at the same time don't overwrite each other's lines.
+    """
+
+    def __init__(self, blobs: Blobs) -> None:
+        self._blobs = blobs
+
+    def make_directory(self, path: Path) -> None:
+        """Do nothing: a place is there, or its first use fails."""
+
+    def append(self, path: Path, content: bytes) -> None:
+        """Note lines of the journal; no other file grows."""
+        if path.name != JOURNAL:
+            _refuse(path)
+        for line in content.decode().split("\n"):
+            run_id, _, ledger_id = line.partition(" ")
+            if ledger_id:
+                self._blobs.replace(f"{JOURNAL}/{run_id}.{ledger_id}", content)
+
+    def create_once(self, path: Path, content: bytes) -> None:
+        """Write a file unless it exists."""
+        self._blobs.create(path.name, content)
+
+    def sync(self, path: Path) -> None:
+        """Do nothing: what is written is durable."""
+
+    def remove(self, path: Path) -> None:
+        """Remove a file; no error if it is missing."""
+        self._blobs.remove(path.name)
+
+    def remove_abandoned(self, path: Path) -> None:
+        """Do nothing: no process leaves a part of a file."""
+
+    def truncate(self, path: Path, size: int) -> NoReturn:
+        """Raise OSError: a file is whole."""
+        del size
+        _refuse(path)
+
+    def rename(self, old: Path, new: Path) -> NoReturn:
+        """Raise OSError: a file has its name from the beginning."""
+        del new
+        _refuse(old)
+
+    def is_directory(self, path: Path) -> bool:
+        """Return True: if the place isn't there, its use fails."""
+        del path
+        return True
+
+    def size(self, path: Path) -> int | None:
+        """Return the size of a file; None if it is missing."""
+        return self._blobs.size(path.name)
+
+    def names(self, path: Path) -> list[str]:
+        """Return the names of what was delivered."""
+        del path
+        return [one.name for one in self._blobs.listed("")]
+
+    def read(self, path: Path) -> bytes | None:
+        """Return the content of a file; None if it is missing."""
+        return self._journal() if path.name == JOURNAL else self._blobs.read(path.name)
+
+    def close(self) -> None:
+        """Do nothing: no file stays open."""
+
+    def _journal(self) -> bytes:
+        """Return the journal as a directory has it: the line that was noted last comes last."""
+        found = sorted(self._blobs.listed(JOURNAL), key=lambda one: (one.modified, one.name))
+        parts = [one.name.rpartition(".") for one in found]
+        return b"".join(journal_line(run_id, ledger_id) for run_id, _, ledger_id in parts)
+
+
+def _refuse(path: Path) -> NoReturn:
+    raise OSError(errno.ENOTSUP, "an object store or a table has no files that grow", str(path))

@@ -1,0 +1,284 @@
+"""Records in an object store: Amazon's S3, Google Cloud Storage, Azure's Blob Storage, and what speaks their protocols.
+
+Each file is one object, written by one request that creates it: all of it is there, or nothing. An object that has the
+name already was written by an earlier attempt, since its name holds the run's id. Credentials come from the
+environment (docs/outputs.md).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import structlog
+
+from collector.adapters.paths import place_path
+from collector.adapters.sinks.blobs import Blob, BlobFiles
+from collector.adapters.sinks.directory import JOURNAL
+from collector.adapters.sinks.directory_id import id_of
+from collector.adapters.sinks.outbox import Ended
+from collector.adapters.tabular.extras import extra
+from collector.core.outputs import journal_line
+from collector.errors import OutputError, kind_of
+from collector.ports import SealedFile
+
+log = structlog.get_logger("collector")
+T = TypeVar("T")
+
+_TIMEOUT = timedelta(seconds=90)  # of one attempt, the upload of a file included
+_CONNECT_TIMEOUT = timedelta(seconds=10)
+_RETRY_FOR = timedelta(seconds=90)  # the library's retries, of what it may repeat
+_RETRIES = 8
+_ATTEMPTS = 3  # ours, of an upload whose answer did not come: the library doesn't repeat those
+_LOOK_EVERY_S = 0.25  # whether a run that waits for an upload has to end
+_STATUS = re.compile(r"status code: (\d{3})")
+_CODE = re.compile(r"<Code>(\w{1,64})</Code>")
+_METADATA = "169.254.169.254"
+_DENIED = "access is denied: these credentials may not do that. The collector lists, reads and creates objects"
+_FIXES = {
+    "NoSuchBucket": "there is no such bucket: create it, or correct output.path",
+    "ContainerNotFound": "there is no such container: create it, or correct output.path",
+    "AccessDenied": _DENIED,
+    "AuthorizationPermissionMismatch": "access is denied: the identity needs the role Storage Blob Data Contributor",
+    "InvalidAccessKeyId": "the access key is unknown there: check the credentials in the environment",
+    "SignatureDoesNotMatch": "the secret key is wrong: check the credentials in the environment",
+    "ExpiredToken": "the credentials have expired: get new ones",
+    "SlowDown": "the store answered that requests come too fast, also after retries: run again later",
+}
+_BY_STATUS = {
+    "401": "the credentials are refused: check them in the environment",
+    "403": _DENIED,
+    "404": "there is no such bucket or container: create it, or correct output.path",
+    "429": "the store answered that requests come too fast, also after retries: run again later",
+    "503": "the store is not available, or requests come too fast, also after retries: run again later",
+}
+
+
+class ObjectStore:
+    """The objects below a URL (`blobs.Blobs`)."""
+
+    def __init__(self, url: str, *, timeout: timedelta = _TIMEOUT, retry_for: timedelta = _RETRY_FOR) -> None:
+        self.url = url
+        scheme, _, path = url.partition("://")
+        with extra(scheme, f"an output in an object store ({scheme}://)"):
+            import obstore  # noqa: PLC0415 - heavy, and an extra
+            from obstore import exceptions, store  # noqa: PLC0415
+
+        self._obstore: Any = obstore
+        self._failures = (exceptions.BaseError, OSError)
+        self._exists = exceptions.AlreadyExistsError
+        self._denied = (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError)
+        self._abandoned = threading.Event()
+        options: dict[str, Any] = {
+            "client_options": {"timeout": timeout, "connect_timeout": _CONNECT_TIMEOUT, "allow_http": _allow_http()},
+            "retry_config": {"max_retries": _RETRIES, "retry_timeout": retry_for},
+        }
+        with self._as_output_error("used"):
+            if scheme == "az":
+                account, container, *rest = path.split("/", 2)
+                self._store: Any = store.AzureStore(
+                    container, prefix=rest[0] if rest else None, account_name=account, **options
+                )
+            else:
+                bucket, _, prefix = path.partition("/")
+                kind = store.S3Store if scheme == "s3" else store.GCSStore
+                self._store = kind(bucket, prefix=prefix or None, **options)
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Create an object; return False if its name is taken.
+
+        An upload without an answer is repeated: if it did arrive, its name is taken by then.
+        """
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                with self._as_output_error("written"):
+                    self._waiting(lambda: self._obstore.put(self._store, name, content, mode="create"))
+                return True
+            except _TakenError:
+                return attempt > 1 and self.size(name) == len(content)
+            except _UnansweredError as error:
+                if attempt == _ATTEMPTS:
+                    raise
+                log.warning("output.retried", object=f"{self.url}/{name}", attempt=attempt, message=str(error))
+        raise AssertionError
+
+    def replace(self, name: str, content: bytes) -> None:
+        """Write an object, whatever is there."""
+        with self._as_output_error("written"):
+            self._waiting(lambda: self._obstore.put(self._store, name, content, use_multipart=False))
+
+    def read(self, name: str) -> bytes | None:
+        """Return the content of an object; None if there is none."""
+        with self._as_output_error("read"):
+            try:
+                return bytes(self._obstore.get(self._store, name).bytes())
+            except FileNotFoundError as error:
+                return _absent(error)
+
+    def size(self, name: str) -> int | None:
+        """Return the size of an object; None if there is none."""
+        with self._as_output_error("read"):
+            try:
+                size: int = self._obstore.head(self._store, name)["size"]
+            except FileNotFoundError as error:
+                return _absent(error)
+            return size
+
+    def remove(self, name: str) -> None:
+        """Remove an object; no error if there is none."""
+        with self._as_output_error("written"), suppress(FileNotFoundError):
+            self._obstore.delete(self._store, name)
+
+    def listed(self, folder: str) -> list[Blob]:
+        """Return the objects in a folder."""
+        with self._as_output_error("read"):
+            found = self._obstore.list_with_delimiter(self._store, folder or None)
+        return [Blob(one["path"].rpartition("/")[2], one["last_modified"]) for one in found["objects"]]
+
+    def abandon(self) -> None:
+        """Make an upload that is under way give up."""
+        self._abandoned.set()
+
+    def close(self) -> None:
+        """Do nothing: connections are the library's."""
+
+    def _waiting(self, work: Callable[[], T]) -> T:
+        """Do what may take long, in a thread that doesn't keep the process from ending."""
+        done: list[Any] = []
+
+        def run() -> None:
+            try:
+                done.append((work(), None))
+            except BaseException as error:  # noqa: BLE001 - raised where it is awaited
+                done.append((None, error))
+
+        thread = threading.Thread(target=run, name="object-upload", daemon=True)
+        thread.start()
+        while thread.is_alive():
+            thread.join(_LOOK_EVERY_S)
+            if self._abandoned.is_set() and thread.is_alive():
+                raise OutputError(f"the output {self.url} took an upload too long, and the run had to end")
+        ((result, failure),) = done
+        if failure is not None:
+            raise failure
+        return result  # type: ignore[no-any-return]
+
+    @contextmanager
+    def _as_output_error(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except self._exists as error:
+            raise _TakenError(f"the output {self.url} has an object of that name") from error
+        except self._failures as error:
+            text = f"the output {self.url} can't be {what}: {_why(error, isinstance(error, self._denied))}"
+            unanswered = not _STATUS.search(str(error)) and what == "written"
+            raise (_UnansweredError if unanswered else OutputError)(text) from None
+
+
+class ObjectPlace:
+    """A bucket as the output of a ledger (`ports.Place`, `outbox.OutboxPlace`)."""
+
+    along = None
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+        self.files = BlobFiles(store)
+        self.path = place_path(store.url)
+        self.ledger_id = ""
+        self._id: str | None = None
+
+    @property
+    def id(self) -> str | None:
+        """The id in the bucket; None if it has none yet."""
+        self._id = self._id or id_of(self.files, self.path)
+        return self._id
+
+    def name_of(self, run_id: str, number: int) -> str:
+        """Return the name of a run's object."""
+        return f"usage-{run_id}-{number:04}.jsonl"
+
+    def note(self, run_id: str) -> None:
+        """Note in the journal that a run of this ledger delivers there."""
+        if self.ledger_id:
+            self.files.append(self.path / JOURNAL, journal_line(run_id, self.ledger_id))
+
+    def ended(self, lines: SealedFile, kept: Iterable[bytes]) -> Ended:
+        """Return the object that is made of lines."""
+        content = b"".join(kept)
+        sha256 = hashlib.sha256(content).hexdigest()
+        file = SealedFile(name=lines.name, records=lines.records, bytes=len(content), sha256=sha256)
+        return Ended(file, lambda: self.write(file.name, content))
+
+    def has(self, name: str) -> bool:
+        """Return whether an object was delivered."""
+        return self._store.size(name) is not None
+
+    def deliver(self, name: str, lines: Iterable[bytes]) -> None:
+        """Deliver an object."""
+        self.write(name, b"".join(lines))
+
+    def write(self, name: str, content: bytes) -> None:
+        """Create an object. One that is there already was written by an attempt whose answer did not come."""
+        if not self._store.create(name, content) and self._store.size(name) != len(content):
+            log.warning(
+                "object.differs",
+                object=f"{self._store.url}/{name}",
+                message="an object with this name was there, and has another size. It is left as it is: an earlier "
+                "attempt wrote it, perhaps with another version of the collector",
+            )
+
+    def abandon(self) -> None:
+        """Make an upload that is under way give up."""
+        self._store.abandon()
+
+    def close(self) -> None:
+        """Do nothing: connections are the library's."""
+
+
+class _TakenError(OutputError):
+    """There is an object of that name."""
+
+
+class _UnansweredError(OutputError):
+    """It is not known whether the store did what was requested."""
+
+
+def _allow_http() -> bool:
+    """Return whether a person allows connections without TLS: for a store in the same network."""
+    return any(
+        os.environ.get(name, "").lower() in {"1", "true", "yes"}
+        for name in ("AWS_ALLOW_HTTP", "AZURE_ALLOW_HTTP", "GOOGLE_ALLOW_HTTP", "AZURE_STORAGE_USE_EMULATOR")
+    )
+
+
+def _absent(error: FileNotFoundError) -> None:
+    """Return that there is no object; raise the error if it is the bucket that isn't there."""
+    if (found := _CODE.search(str(error))) and found[1] in {"NoSuchBucket", "ContainerNotFound"}:
+        raise error
+
+
+def _why(error: BaseException, is_denied: bool) -> str:
+    """Return why a request failed. The library's text isn't shown: its URLs may hold a token."""
+    text = str(error)
+    code, status = _CODE.search(text), _STATUS.search(text)
+    if code and code[1] in _FIXES:
+        return _FIXES[code[1]]
+    if status and status[1] in _BY_STATUS:
+        return _BY_STATUS[status[1]]
+    if status:
+        return f"the store answered with {status[1]}" + (f" ({code[1]})" if code else "")
+    if _METADATA in text or "credential" in text.lower():
+        return "no credentials were found in the environment, or they could not be used (docs/outputs.md)"
+    if is_denied:
+        return _DENIED
+    if "error sending request" in text or "HTTP error" in text:
+        return "the store doesn't answer: check its name, the region and the network"
+    if "configuration" in text.lower() or "missing" in text.lower():
+        return "its configuration in the environment is incomplete or can't be read (docs/outputs.md)"
+    return f"{kind_of(error)}; the library's text isn't shown, as it may hold a secret"

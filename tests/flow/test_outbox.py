@@ -1,0 +1,155 @@
+"""Files that the ledger keeps until they are delivered: what a run does after a process died at each point."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from collector.adapters.sinks.directory import hidden
+from collector.adapters.sinks.files import OsFiles
+from collector.core.ledger_entries import UnsealedFile
+from collector.deliver.recovery import Recovered, recover, why_awaited
+from collector.errors import OutputError
+from collector.ledger import SqlLedger
+from tests.adapters.ledger.support import commit, open_ledger, registered
+from tests.support.orgs import make_org
+
+LINES = b'{"n":1}\n{"n":2}\n'
+URL = "s3://bucket/usage"
+
+
+@dataclass
+class MemoryPlace:
+    """A place that takes whole files, and whose next deliveries fail if a test says so."""
+
+    id: str | None = "an-id"
+    along: None = None
+    files: dict[str, bytes] = field(default_factory=dict)
+    deliveries: list[str] = field(default_factory=list)
+    fails: int = 0
+    loses_answers: bool = False
+
+    def has(self, name: str) -> bool:
+        return name in self.files
+
+    def deliver(self, name: str, lines: Iterable[bytes]) -> None:
+        self.deliveries.append(name)
+        content = b"".join(lines)
+        if not self.fails or self.loses_answers:
+            self.files.setdefault(name, content)
+        if self.fails:
+            self.fails -= 1
+            raise OutputError("the store doesn't answer")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "ledger.db"
+
+
+@pytest.fixture
+def ledger(path: Path) -> Iterator[SqlLedger]:
+    """The ledger of a later process."""
+    with_it = open_ledger(path)
+    yield with_it
+    with_it.close()
+
+
+def leave(path: Path, lines: bytes = LINES, *, intended: bool = False, place: str = "an-id") -> UnsealedFile:
+    """A file of a process that died: with what it has committed."""
+    dead = open_ledger(path)
+    key = registered(dead, make_org())[0].key
+    file = dead.open_file("run-1", URL, "usage-run-1-0001.jsonl", place=place)
+    if lines:
+        file = replace(file, bytes=len(lines), records=lines.count(b"\n"))
+        dead.commit([commit(key, 0)], file, lines=lines)
+    if intended:
+        dead.intend_seal(file.file_id)
+    dead.abandon()
+    return replace(file, seal_intended=intended)
+
+
+def finish(ledger: SqlLedger, place: MemoryPlace | None, **more: frozenset[str]) -> Recovered:
+    return recover(ledger, OsFiles(), hidden, place=place, **more)
+
+
+@pytest.mark.parametrize("intended", [False, True])
+def test_what_was_committed_is_delivered_once(path: Path, intended: bool, ledger: SqlLedger) -> None:
+    file, place = leave(path, intended=intended), MemoryPlace()
+    recovered = finish(ledger, place)
+    assert recovered.sealed == [file]
+    assert not recovered.ahead
+    assert place.files == {file.name: LINES}
+    assert finish(ledger, place) == Recovered()
+    assert place.deliveries == [file.name]
+
+
+def test_what_was_delivered_and_not_forgotten_is_not_delivered_again(path: Path, ledger: SqlLedger) -> None:
+    file, place = leave(path, intended=True), MemoryPlace()
+    place.files[file.name] = LINES
+    recovered = finish(ledger, place)
+    assert (recovered.sealed, recovered.ahead, place.deliveries) == ([file], [], [])
+    assert not ledger.has_file(file.name)
+
+
+def test_a_file_that_is_there_though_nobody_meant_to_deliver_it_shows_a_restored_ledger(
+    path: Path, ledger: SqlLedger
+) -> None:
+    file, place = leave(path), MemoryPlace()
+    place.files[file.name] = LINES + b'{"n":3}\n'
+    assert finish(ledger, place).ahead == [file]
+    assert place.files[file.name] == LINES + b'{"n":3}\n'
+
+
+def test_a_file_that_a_manifest_lists_was_delivered_wherever_it_is_now(path: Path, ledger: SqlLedger) -> None:
+    file, place = leave(path), MemoryPlace()
+    assert finish(ledger, place, delivered=frozenset({file.name})).ahead == [file]
+    assert place.files == {}
+
+
+def test_a_file_without_records_is_forgotten(path: Path, ledger: SqlLedger) -> None:
+    leave(path, b"")
+    place = MemoryPlace()
+    finish(ledger, place)
+    assert (place.files, ledger.left_behind()) == ({}, [])
+
+
+@pytest.mark.parametrize("loses_answers", [False, True])
+def test_a_delivery_that_fails_is_made_up_for_by_the_next_run(
+    path: Path, ledger: SqlLedger, loses_answers: bool
+) -> None:
+    file, place = leave(path), MemoryPlace(fails=1, loses_answers=loses_answers)
+    with pytest.raises(OutputError, match="doesn't answer"):
+        finish(ledger, place)
+    ledger.close()
+    later = open_ledger(path)
+    again = finish(later, place)
+    later.close()
+    assert [one.name for one in again.sealed] == [file.name]
+    assert not again.ahead
+    assert place.files == {file.name: LINES}
+
+
+@pytest.mark.parametrize("place", [None, MemoryPlace(id="another"), MemoryPlace(id=None)])
+def test_a_process_with_another_output_leaves_it_for_one_that_has_it(
+    path: Path, ledger: SqlLedger, place: MemoryPlace | None
+) -> None:
+    file = leave(path)
+    assert finish(ledger, place).awaited == [file]
+    assert ledger.has_file(file.name)
+    why = why_awaited(file.name, "collector collect", place=file.directory)
+    assert f"The next run with the output {URL} delivers them" in why
+    assert "mounted" not in why
+
+
+def test_a_file_in_a_directory_of_another_machine_is_awaited_beside_a_place(path: Path, ledger: SqlLedger) -> None:
+    dead = open_ledger(path)
+    dead.open_file("run-0", "/not/here", "usage-run-0-0001.jsonl", place="a-directory")
+    dead.abandon()
+    file = leave(path)
+    recovered = finish(ledger, MemoryPlace())
+    assert [one.name for one in recovered.awaited] == ["usage-run-0-0001.jsonl"]
+    assert recovered.sealed == [file]
