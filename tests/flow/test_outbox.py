@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -72,8 +72,8 @@ def leave(path: Path, lines: bytes = LINES, *, intended: bool = False, place: st
     return replace(file, seal_intended=intended)
 
 
-def finish(ledger: SqlLedger, place: MemoryPlace | None, **more: frozenset[str]) -> Recovered:
-    return recover(ledger, OsFiles(), hidden, place=place, **more)
+def finish(ledger: SqlLedger, place: MemoryPlace | None, delivered: Collection[str] = ()) -> Recovered:
+    return recover(ledger, OsFiles(), hidden, place=place, delivered=delivered)
 
 
 @pytest.mark.parametrize("intended", [False, True])

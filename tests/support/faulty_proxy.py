@@ -84,6 +84,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self.proxy.ended.wait()
             case Fault.LOST:
                 self._forward(body)
+            case Fault.RESET:
+                pass
             case None:
                 self._answer(*self._forward(body))
 

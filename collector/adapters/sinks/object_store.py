@@ -119,7 +119,8 @@ class ObjectStore:
             try:
                 return bytes(self._obstore.get(self._store, name).bytes())
             except FileNotFoundError as error:
-                return _absent(error)
+                _require_bucket(error)
+                return None
 
     def size(self, name: str) -> int | None:
         """Return the size of an object; None if there is none."""
@@ -127,7 +128,8 @@ class ObjectStore:
             try:
                 size: int = self._obstore.head(self._store, name)["size"]
             except FileNotFoundError as error:
-                return _absent(error)
+                _require_bucket(error)
+                return None
             return size
 
     def remove(self, name: str) -> None:
@@ -257,8 +259,8 @@ def _allow_http() -> bool:
     )
 
 
-def _absent(error: FileNotFoundError) -> None:
-    """Return that there is no object; raise the error if it is the bucket that isn't there."""
+def _require_bucket(error: FileNotFoundError) -> None:
+    """Raise the error if it isn't the object that is missing, but the bucket."""
     if (found := _CODE.search(str(error))) and found[1] in {"NoSuchBucket", "ContainerNotFound"}:
         raise error
 
