@@ -27,7 +27,10 @@ class Blobs(Protocol):
     """Contents by name. Every method raises OutputError."""
 
     def create(self, name: str, content: bytes) -> bool:
-        """Write a content durably, all of it or nothing; return False, and change nothing, if the name is taken."""
+        """Write a content durably, all of it or nothing; return False, and change nothing, if the name is taken.
+
+        An earlier attempt of the same call may have taken it, and its answer was lost.
+        """
         ...
 
     def replace(self, name: str, content: bytes) -> None:
