@@ -35,6 +35,7 @@ class DeliveredSlice:
     zone: str
     granularity: Granularity
     emission: Emission
+    run_id: str = ""  # that emitted its newest record; empty: not known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,6 +240,7 @@ def _slice(record: dict[str, Any]) -> DeliveredSlice:
             users=record["org_users"],
             products={record["product"]: emitted},
         ),
+        run_id=str(record.get("run_id") or ""),
     )
 
 

@@ -126,6 +126,22 @@ def again(previous: Emission, *, now: datetime, unread: Sequence[datetime] = ())
     return Change(emission=emission, emitted=emitted, restated=len(emitted))
 
 
+def replaced(before: Emission | None, after: Emission) -> Emission | None:
+    """Return the records of an emission that differ from those of a later one; None if none does.
+
+    Records that are emitted again with the same numbers, as by a `relabel`, are no restatement.
+    """
+    if before is None:
+        return None
+    differ = {
+        product: old
+        for product, old in before.products.items()
+        if (new := after.products.get(product)) is not None
+        and (before.users, old.quality, old.usage) != (after.users, new.quality, new.usage)
+    }
+    return Emission(emitted_at=before.emitted_at, users=before.users, products=differ) if differ else None
+
+
 def _behind(previous: Emission | None, unread: Sequence[datetime], *, now: datetime) -> datetime:
     """Return the time of an emission: always behind all earlier ones, whatever the clock does."""
     earlier: list[datetime] = [*unread, *([previous.emitted_at] if previous else [])]

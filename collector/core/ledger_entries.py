@@ -114,6 +114,24 @@ class SliceRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Replaced:
+    """The records of a slice that were restated, as they were before, and the run that restated them."""
+
+    emission: Emission
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restatement:
+    """Records of a slice that were restated: as they were before, when the new ones were emitted, and by which run."""
+
+    slice: SliceKey
+    at: datetime
+    run_id: str
+    replaced: Emission
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SliceCommit:
     """What is to be written of a slice."""
 
@@ -126,6 +144,7 @@ class SliceCommit:
     emission: Emission | None
     naming: int | None = None  # see `Known`
     anomalies: Anomalies = field(default_factory=dict)
+    replaced: Replaced | None = None  # None: nothing is restated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

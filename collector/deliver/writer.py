@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from collector.core.anomalies import Anomalies
-from collector.core.emission import Emission
+from collector.core.emission import Emission, replaced
 from collector.core.exit_codes import ExitCode
-from collector.core.ledger_entries import CredentialUse, SliceCommit, SliceKey, SliceRow, UnsealedFile
+from collector.core.ledger_entries import CredentialUse, Replaced, SliceCommit, SliceKey, SliceRow, UnsealedFile
 from collector.core.naming import Named, naming
 from collector.core.normalise import Normalised, normalise, renamed
 from collector.deliver.baseline import Baseline
@@ -205,7 +205,14 @@ class Writer:
             emission=emission,
             naming=_naming(outcome, found, row),
             anomalies=_standing_anomalies(found, row),
+            replaced=self._replaced(found, row),
         )
+
+    def _replaced(self, found: Normalised | None, row: SliceRow | None) -> Replaced | None:
+        if found is None or row is None or not found.change.restated:
+            return None
+        before = replaced(row.emission, found.change.emission)
+        return None if before is None else Replaced(emission=before, run_id=self._rules.run_id)
 
     def _uses(self, outcomes: Sequence[SliceOutcome]) -> list[CredentialUse]:
         """Return which orgs were answered, and then which were refused.

@@ -14,9 +14,9 @@ from typing import Any
 from sqlalchemy import Connection, and_, bindparam, case, insert, or_, select, update
 
 from collector.core.delivered import DeliveredSlice, OrgRange, PastRun, Taken
-from collector.core.emission import Emission, newest_of
+from collector.core.emission import Emission, newest_of, replaced
 from collector.core.ledger_entries import Holder
-from collector.ledger import changes, ranges, refusals
+from collector.ledger import changes, ranges, refusals, restatements
 from collector.ledger.codec import POPULATION, STATE, emission_of, emission_text, instant_of, micros
 from collector.ledger.holders import Liveness, remove_dead_holders
 from collector.ledger.schema import BEGINNING, CONFIRMED, UNREAD, alias, calendar, org, run, slice_
@@ -58,7 +58,7 @@ def adopt(tx: Connection, slices: Sequence[DeliveredSlice], *, wanted: bool) -> 
     """Take over what sealed files have of slices, where that is newer. With `wanted`, their windows are."""
     keys = _keys(tx, slices, wanted=wanted)
     new: dict[tuple[Any, ...], tuple[DeliveredSlice, dict[str, Any]]] = {}
-    newer = []
+    newer, restated = [], []
     changed = 0
     for one in slices:
         key = _key(keys[one.org_id], one)
@@ -69,12 +69,17 @@ def adopt(tx: Connection, slices: Sequence[DeliveredSlice], *, wanted: bool) -> 
         elif row.end == micros(one.window.end):  # else it is of another calendar
             emission = _with(known, one)
             changed += emission != known
+            sealed = _sealed(row)
+            if (before := replaced(sealed, _with(sealed, one))) is not None:
+                slice_key = {"org": key["of"], "population": key["for"], "start": key["at"]}
+                restated.append(restatements.row_of(slice_key, before, one.emission, run_id=one.run_id))
             newer.append(key | {"newest": emission_text(emission), "delivered": _prior(row, one)})
     if new:
         tx.execute(insert(slice_), [row for _, row in new.values()])
     if newer:
         columns: dict[str, Any] = {"emission": bindparam("newest"), "prior": bindparam("delivered"), "naming": None}
         tx.execute(update(slice_).where(*_KEY).values(columns), newer)
+    restatements.write(tx, restated)
     # They may be of another calendar than the present one: it is compared before the next lease.
     for batch in batches(sorted({keys[one.org_id] for one in slices})):
         tx.execute(update(calendar).where(calendar.c.org.in_(batch)).values(rules=None))
@@ -111,6 +116,9 @@ def adopt_runs(tx: Connection, past: Sequence[PastRun]) -> None:
     statement = insert_into(run, tx)
     new = statement.excluded
     command = case((new.command == UNREAD, new.command), else_=run.c.command)
+    for one in past:
+        if not one.read:
+            restatements.unknown_until(tx, one.ended_at)
     ends = {"command": command, "ended_at": new.ended_at, "exit_code": new.exit_code}
     tx.execute(statement.on_conflict_do_update(index_elements=[run.c.run_id], set_=ends), rows)
 
@@ -167,6 +175,12 @@ def _with(known: Emission | None, one: DeliveredSlice) -> Emission:
 
 def _emission(row: Any) -> Emission | None:
     return None if row is None or row.emission is None else emission_of(row.emission)
+
+
+def _sealed(row: Any) -> Emission | None:
+    """Return what the ledger knows that sealed files have of a slice."""
+    text = row.emission if row.file is None else row.prior
+    return None if text is None else emission_of(text)
 
 
 def _prior(row: Any, one: DeliveredSlice) -> str | None:

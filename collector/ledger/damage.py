@@ -12,7 +12,7 @@ from sqlalchemy import Connection, column, func, inspect, select, table
 
 from collector.ledger.codec import DamagedError, emission_of, instant_of, population_of, state_of
 from collector.ledger.outbox import lines_of
-from collector.ledger.schema import file, metadata, outbox, slice_
+from collector.ledger.schema import file, metadata, outbox, restatement, slice_
 
 _PAGES = 1000  # lines of SQLite's report at most
 _ROWS = 5000  # of a server, at once
@@ -66,6 +66,14 @@ def _values(tx: Connection) -> Iterator[str]:
                     emission_of(text)
         except DamagedError as error:
             yield f"slice of org {row.org}, population {row.population}, start {row.start}: {error}"
+    if not inspect(tx).has_table(restatement.name):
+        return  # an older ledger
+    for row in tx.execute(select(restatement), execution_options={"yield_per": _ROWS}):
+        try:
+            population_of(row.population)
+            emission_of(row.replaced)
+        except DamagedError as error:
+            yield f"restatement of org {row.org}, population {row.population}, start {row.start}: {error}"
 
 
 def _outbox(tx: Connection) -> Iterator[str]:

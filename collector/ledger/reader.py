@@ -20,13 +20,14 @@ from collector.core.ledger_entries import (
     DoubtfulSlice,
     EarlierCalendar,
     RemovedOrg,
+    Restatement,
     SliceKey,
     SliceRow,
 )
 from collector.core.org_history import History
 from collector.core.outputs import KnownOutputs
 from collector.core.totals import Totals
-from collector.ledger import changes, history, holders, outputs, ranges, registry, removed, views
+from collector.ledger import changes, history, holders, outputs, ranges, registry, removed, restatements, views
 from collector.ledger import slices as _slices
 from collector.ledger.damage import find_damage
 from collector.ledger.database import Readable
@@ -79,6 +80,14 @@ class LedgerReader:
     def rows(self, slices: Sequence[SliceKey]) -> Mapping[SliceKey, SliceRow]:
         """Return the rows of slices; slices without a row are left out."""
         return self._database.read(lambda tx: _slices.rows(tx, slices))
+
+    def restatements(self, key: int, since: datetime) -> Sequence[Restatement]:
+        """Return the restatements of an org from an instant on: by population, window and time."""
+        return self._database.read(lambda tx: restatements.since(tx, key, since))
+
+    def restatements_known_from(self) -> datetime | None:
+        """Return the instant up to which restatements are not all known; None: all are."""
+        return self._database.read(restatements.known_from)
 
     def recent(self, key: int, population: Population, *, before: datetime, limit: int) -> Sequence[SliceRow]:
         """Return the slices that start before an instant, newest first."""

@@ -150,7 +150,12 @@ outbox = Table(
 )
 
 # One row: who this ledger is. A copy or a restored backup has the same id.
-ledger = Table("ledger", metadata, Column("id", String(32), primary_key=True))
+ledger = Table(
+    "ledger",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("restated_from", BigInteger),  # restatements up to this instant are not known; null: all are
+)
 
 # Where records went. `directory_id` is empty for stdout, and for a directory that had none.
 output = Table(
@@ -188,4 +193,26 @@ slice_ = Table(
 )
 IN_FILE = Index(
     "slice_in_file", slice_.c.file, sqlite_where=slice_.c.file.is_not(None), postgresql_where=slice_.c.file.is_not(None)
+)
+
+# What was replaced when records of a slice were restated. What replaced it is the next row of the record, or else the
+# slice's emission. It is kept as long as the slice: a window is restated a few times, while it is rechecked.
+restatement = Table(
+    "restatement",
+    metadata,
+    Column("org", ForeignKey("org.id", name="restatement_org", ondelete="CASCADE"), primary_key=True),
+    Column("population", SmallInteger, primary_key=True),
+    Column("start", BigInteger, primary_key=True),
+    Column("at", BigInteger, primary_key=True),  # when the new records were emitted
+    Column("run_id", String(64), nullable=False),  # which run emitted them
+    Column("replaced", Text, nullable=False),  # the former records, as an emission
+    # The unsealed file with the new records: if it is lost, they were never emitted.
+    Column("file", ForeignKey("file.id", name="restatement_file", ondelete="SET NULL")),
+    sqlite_with_rowid=False,
+)
+RESTATED_IN_FILE = Index(
+    "restatement_in_file",
+    restatement.c.file,
+    sqlite_where=restatement.c.file.is_not(None),
+    postgresql_where=restatement.c.file.is_not(None),
 )

@@ -40,6 +40,7 @@ from collector.ledger import (
     refusals,
     registry,
     removed,
+    restatements,
     runs,
     unsealed,
     views,
@@ -210,7 +211,9 @@ class SqlLedger(LedgerReader):
                 unsealed.commit(tx, file, self._me)
             if file is not None and lines:
                 outbox.add(tx, file, lines)
-            _slices.commit(tx, commits, file_id=None if file is None else file.file_id)
+            file_id = None if file is None else file.file_id
+            _slices.commit(tx, commits, file_id=file_id)
+            restatements.note(tx, commits, file_id=file_id)
             refusals.note(tx, uses)
             changes.note(tx, (one.slice.key for one in commits))
             changes.note_names(tx, (use.org.name for use in uses))

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, insert, or_, sel
 
 from collector.core.ledger_entries import RELABEL, Holder, UnsealedFile
 from collector.errors import LedgerError
-from collector.ledger import changes, schema
+from collector.ledger import changes, restatements, schema
 from collector.ledger.codec import STATE
 from collector.ledger.holders import Liveness, remove_dead_holders, require_registered
 from collector.ledger.schema import slice_
@@ -51,7 +51,8 @@ def withdraw_seal(tx: Connection, file_id: int, me: Holder) -> None:
 
 
 def sealed(tx: Connection, file_id: int) -> None:
-    """Delete the row of a sealed file. Its slices no longer refer to it."""
+    """Delete the row of a sealed file. Its slices and restatements no longer refer to it."""
+    restatements.sealed(tx, file_id)
     tx.execute(update(slice_).where(slice_.c.file == file_id).values(file=None, prior=None))
     tx.execute(delete(schema.file).where(_FILE.id == file_id))
 
@@ -65,6 +66,7 @@ def lost(tx: Connection, file_id: int) -> int:
     values: dict[str, Any] = {"emission": slice_.c.prior, "file": None, "prior": None, "naming": None}
     if not _restates(tx, file_id):
         values |= {"state": STATE[SliceState.FAILED], "code": "lost", "complete_at": None}
+    restatements.lost(tx, file_id)
     reset = tx.execute(update(slice_).where(slice_.c.file == file_id).values(values))
     tx.execute(delete(schema.file).where(_FILE.id == file_id))
     return reset.rowcount

@@ -19,6 +19,7 @@ KNOWN = (
     "0007",
     "0008",
     "0009",
+    "0010",
     "0011",
 )  # oldest first; the last is what this collector works with
 SCRIPTS = "collector.ledger:migrations"

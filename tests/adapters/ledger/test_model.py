@@ -6,7 +6,7 @@ import itertools
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
@@ -17,8 +17,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from sqlalchemy import Connection
 
 from collector.core.coverage import Known
-from collector.core.emission import Emission, Emitted
-from collector.core.ledger_entries import SliceCommit, SliceKey, SliceRow, UnsealedFile
+from collector.core.emission import Emission, Emitted, replaced
+from collector.core.ledger_entries import Replaced, SliceCommit, SliceKey, SliceRow, UnsealedFile
 from collector.ledger import SqlLedger
 from collector.model import Population, ProductUsage, Quality, SliceState
 from tests.adapters.ledger.support import ALWAYS, DAY, day, days, open_ledger, registered
@@ -44,6 +44,7 @@ class Expected:
     code: str | None = None
     sealed: Emission | None = None
     file_id: int | None = None
+    restated: list[tuple[Emission, int | None]] = field(default_factory=list)  # what was replaced, and the file
 
 
 class LedgerBesideModel(RuleBasedStateMachine):
@@ -92,6 +93,10 @@ class LedgerBesideModel(RuleBasedStateMachine):
         elif file is not None:
             after.file_id = file.file_id
             after.sealed = before.sealed if before and before.file_id == file.file_id else last
+        replaces = replaced(last, now) if now else None
+        after.restated = list(before.restated) if before else []
+        if replaces is not None:
+            after.restated.append((replaces, file.file_id if file else None))
         self.expected[slice_] = after
         return SliceCommit(
             slice=slice_,
@@ -101,6 +106,7 @@ class LedgerBesideModel(RuleBasedStateMachine):
             asked_at=at,
             complete_at=known.complete_at,
             emission=now,
+            replaced=None if replaces is None else Replaced(emission=replaces, run_id="run"),
         )
 
     def emission(self, last: Emission | None, tests: int) -> Emission:
@@ -130,6 +136,7 @@ class LedgerBesideModel(RuleBasedStateMachine):
         assert self.ledger.lost(self.file.file_id) in {len(lost), self.lost_again}
         for expected in lost:
             expected.known, expected.code = Known(state=SliceState.FAILED, complete_at=None), "lost"
+            expected.restated = [one for one in expected.restated if one[1] != expected.file_id]
             expected.emission, expected.sealed, expected.file_id = expected.sealed, None, None
         self.file = None
 
@@ -171,6 +178,11 @@ class LedgerBesideModel(RuleBasedStateMachine):
             for slice_, expected in self.expected.items()
         }
         assert sum(len(self.ledger.coverage(key, ALWAYS)) for key in self.keys) == len(self.expected)
+        restatements = [one for key in self.keys for one in self.ledger.restatements(key, ALWAYS.start)]
+        for slice_, expected in self.expected.items():
+            assert [one.replaced for one in restatements if one.slice == slice_] == [
+                one for one, _ in expected.restated
+            ]
 
     def teardown(self) -> None:
         self.ledger.close()

@@ -61,9 +61,12 @@ def test_slices_are_found_by_their_key_in_sqlite(ledger: SqlLedger, executed: li
         return [row.detail for sql, values in found for row in tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", values)]
 
     plans = ledger._database.read(explain)
-    assert len(found) == 22
+    assert len(found) == 24
     assert not [plan for plan in plans if plan.startswith("SCAN slice")]
     assert any("slice_in_file" in plan for plan in plans)
+    restated = [plan for plan in plans if "restatement" in plan]
+    assert restated
+    assert all(plan.startswith("SEARCH") and "restatement_in_file" in plan for plan in restated)
 
 
 @pytest.mark.parametrize("url", ["postgresql"], indirect=True)

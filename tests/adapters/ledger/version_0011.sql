@@ -51,10 +51,10 @@ CREATE TABLE holder (
 );
 INSERT INTO "holder" VALUES('0123456789abcdef','host',42,'collect',1780272000000000,NULL,NULL);
 CREATE TABLE ledger (
-	id VARCHAR(32) NOT NULL, 
+	id VARCHAR(32) NOT NULL, restated_from BIGINT, 
 	PRIMARY KEY (id)
 );
-INSERT INTO "ledger" VALUES('4e65d3fbe8ad6535681b021b30785b12');
+INSERT INTO "ledger" VALUES('4e65d3fbe8ad6535681b021b30785b12',1780617600000000);
 CREATE TABLE org (
 	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, 
 	org_id TEXT, 
@@ -101,6 +101,22 @@ CREATE TABLE refusal (
 
 ;
 INSERT INTO "refusal" VALUES('beta','credential','the credential is refused (401): check the user name and the access key, or renew them','767fc5fbca60e373efcfa9d2d15910c0dc3918881b66b9085e6bbd3ea6f72b81',1780444800000000,1780531200000000);
+CREATE TABLE restatement (
+	org INTEGER NOT NULL, 
+	population SMALLINT NOT NULL, 
+	start BIGINT NOT NULL, 
+	at BIGINT NOT NULL, 
+	run_id VARCHAR(64) NOT NULL, 
+	replaced TEXT NOT NULL, 
+	file INTEGER, 
+	PRIMARY KEY (org, population, start, at), 
+	CONSTRAINT restatement_org FOREIGN KEY(org) REFERENCES org (id) ON DELETE CASCADE, 
+	CONSTRAINT restatement_file FOREIGN KEY(file) REFERENCES file (id) ON DELETE SET NULL
+)
+ WITHOUT ROWID
+
+;
+INSERT INTO "restatement" VALUES(1,0,1780272000000000,1780272000000000,'run-0','[1780185600000000,3,{"automation":[0,0,6,6000]}]',NULL);
 CREATE TABLE run (
 	run_id VARCHAR(64) NOT NULL, 
 	command TEXT NOT NULL, 
@@ -157,6 +173,7 @@ CREATE TABLE wanted (
 INSERT INTO "wanted" VALUES(1,1777680000000000,1780272000000000);
 CREATE INDEX slice_in_file ON slice (file) WHERE file IS NOT NULL;
 CREATE INDEX org_changed ON org (changed);
+CREATE INDEX restatement_in_file ON restatement (file) WHERE file IS NOT NULL;
 DELETE FROM "sqlite_sequence";
 INSERT INTO "sqlite_sequence" VALUES('org',2);
 INSERT INTO "sqlite_sequence" VALUES('file',1);
