@@ -79,12 +79,15 @@ class SealedFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecoveredFile:
-    """A sealed file of an earlier run; without `sha256` it was moved away before it could be read."""
+    """A sealed file of an earlier run; without `sha256` it was moved away before it could be read.
+
+    Then its size is not known either, unless it is what was appended to it.
+    """
 
     name: str
     run_id: str
     records: int
-    bytes: int
+    bytes: int | None
     sha256: str | None
 
 
@@ -92,7 +95,10 @@ class Sink(Protocol):
     """Where records go. Synchronous, for the writer's thread; each method raises OutputError if it can't be done."""
 
     def next_name(self) -> str | None:
-        """Return the name of the file that the next `append` begins; None if it begins none."""
+        """Return the name of the file that the next `append` begins; None if it begins none.
+
+        That is a working name: it says what the file becomes (`core.layout`).
+        """
         ...
 
     def append(self, records: Sequence[Record]) -> None:
@@ -122,15 +128,16 @@ class Sink(Protocol):
         """What publishes an ended file in the ledger's own transaction, if the output is in the ledger's database."""
         ...
 
-    def close_file(self, kept: Iterable[bytes] = ()) -> SealedFile | None:
-        """End the file that is not sealed, durably; it still has its hidden name.
+    def close_file(self, kept: Iterable[bytes] = ()) -> Sequence[SealedFile]:
+        """End the file that is not sealed, durably; return what it becomes: hidden until it is published.
 
-        `kept` are its lines, if the ledger keeps them. Only then they are read.
+        That are several files where records are partitioned, and none if there are no records. `kept` are the lines of
+        the file, if the ledger keeps them; else they are not read.
         """
         ...
 
-    def publish(self, file: SealedFile) -> None:
-        """Give an ended file its name, durably. Raises NotRenamedError if it is known not to have got it."""
+    def publish(self, files: Sequence[SealedFile]) -> None:
+        """Give what was just ended its names, durably. Raises NotRenamedError if it is known that none got its name."""
         ...
 
     def append_coverage(self, lines: bytes, count: int) -> None:

@@ -15,9 +15,11 @@ from pathlib import Path
 import structlog
 
 from collector.adapters.paths import named
-from collector.adapters.sinks.directory import hidden, journal_of
+from collector.adapters.sinks.directory import journal_of
 from collector.adapters.sinks.directory_id import OneDirectory, VisibleDirectories, id_of, is_being_written
-from collector.adapters.sinks.files import Files, OsFiles
+from collector.adapters.sinks.files import OsFiles, OutputFiles
+from collector.adapters.sinks.reading import SealedFiles
+from collector.adapters.sinks.sealing import Sealing, hidden, sealed_names
 from collector.core.delivered import run_of
 from collector.core.echo import PATH, echo
 from collector.core.outputs import is_remote
@@ -29,22 +31,29 @@ from collector.errors import ConfigError, LedgerError
 from collector.ledger import SqlLedger
 from collector.ports import Ledger
 
-_FILE = re.compile(r"usage-[A-Za-z0-9.-]{1,60}")
+_FILE = re.compile(r"usage-[A-Za-z0-9._-]{1,160}")
 
 log = structlog.get_logger("collector")
 
 
 def finish_leftovers(
-    ledger: SqlLedger, *, directories: Sequence[Path], lost: Sequence[str], own: Path | None, now: datetime
+    ledger: SqlLedger,
+    *,
+    directories: Sequence[Path],
+    lost: Sequence[str],
+    own: Path | None,
+    now: datetime,
+    labels: tuple[str, ...] = (),
 ) -> bool:
     """Seal what dead processes left in directories, and give up lost files; return whether nothing unsealed is left.
 
-    `own` is the output directory. Raises ConfigError for impossible arguments, OutputError and LedgerError.
+    `own` is the output directory, `labels` those that have columns of their own. Raises ConfigError for impossible
+    arguments, OutputError and LedgerError.
     """
     for directory in directories:
         if not directory.is_dir():
             raise ConfigError(f"--recover: {_shown(directory)} is not an existing directory")
-    rest = [path for directory in directories for path in _recover(ledger, directory, own, now)]
+    rest = [path for directory in directories for path in _recover(ledger, directory, own, now, labels)]
     for path in rest:
         _warn(ledger, path)
     for name in lost:
@@ -59,7 +68,7 @@ def _shown(directory: Path) -> str:
     return str(directory) if is_plain else f"the directory {named(directory)}"
 
 
-def warn_of_strangers(ledger: Ledger, files: Files, directory: Path, names: Sequence[str]) -> None:
+def warn_of_strangers(ledger: Ledger, files: OutputFiles, directory: Path, names: Sequence[str]) -> None:
     """Log the hidden files of a directory that no run will finish; `names` are their names without `hidden`."""
     for name in names:
         path = hidden(directory, name)
@@ -71,17 +80,24 @@ def _warn(ledger: Ledger, path: Path) -> None:
     log.warning("file.unsealed", file=str(path), message=_why_unsealed(ledger, path))
 
 
-def _recover(ledger: SqlLedger, directory: Path, own: Path | None, now: datetime) -> list[Path]:
+def _recover(
+    ledger: SqlLedger, directory: Path, own: Path | None, now: datetime, labels: tuple[str, ...]
+) -> list[Path]:
     files = OsFiles()
+    sealed = SealedFiles(files)
     noted = journal_of(files, directory).run_ids
-    unsettled = look(ledger, files, directory, noted=noted, interrupted=True)
+    unsettled = look(ledger, sealed, directory, noted=noted, interrupted=True)
     recovered = recover(
-        ledger, files, hidden, OneDirectory(files, directory), own=directory, delivered=unsettled.delivered
+        ledger,
+        Sealing(files=files, labels=labels),
+        OneDirectory(files, directory),
+        own=directory,
+        delivered=unsettled.delivered,
     )
-    unknown = unknown_files(ledger, files, directory, unsettled)
+    unknown = unknown_files(ledger, sealed, directory, unsettled)
     if own is not None and own != directory and not is_remote(str(own)):
-        log_doubled(files, directory, [name for one in unknown.values() for name in one.names], own)
-    adopted = adopt(ledger, files, directory, unsettled, unknown, ahead=bool(recovered.ahead), now=now)
+        log_doubled(sealed, directory, [name for one in unknown.values() for name in one.names], own)
+    adopted = adopt(ledger, sealed, directory, unsettled, unknown, ahead=bool(recovered.ahead), now=now)
     rest = sorted(directory.glob(hidden(directory, "usage-*").name))
     known = unsettled.listing.files or unsettled.listing.manifests
     if not (recovered.sealed or recovered.lost or rest or adopted or known or id_of(files, directory)):
@@ -118,9 +134,10 @@ def _give_up(ledger: SqlLedger, name: str, own: Path | None) -> None:
         raise ConfigError(f"--lost: no file {echo(name, _FILE)} is awaited; awaited files: {names}")
     if own is not None and file.directory == str(own) and is_remote(file.directory):
         raise ConfigError(f"--lost: the records of {name} are in the ledger: the next `collect` delivers them to {own}")
+    files = OsFiles()
     here = None if own is None or is_remote(str(own)) else own
-    directory = None if is_remote(file.directory) else VisibleDirectories(OsFiles(), here)(file)
-    if directory is not None and (hidden(directory, name).exists() or (directory / name).exists()):
+    directory = None if is_remote(file.directory) else VisibleDirectories(files, here)(file)
+    if directory is not None and (hidden(directory, name).exists() or sealed_names(files, directory, name)):
         raise ConfigError(
             f"--lost: {name} exists, in {directory}: the next `collect` seals it, or `--recover {directory}` does"
         )

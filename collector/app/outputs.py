@@ -11,12 +11,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from collector.adapters.paths import place_path
+from collector.adapters.sinks.converting import require
 from collector.adapters.sinks.directory import journal_of, note, output_error
 from collector.adapters.sinks.directory_id import ensure_id, id_of
-from collector.adapters.sinks.files import Files
+from collector.adapters.sinks.files import OutputFiles
+from collector.adapters.sinks.stdout import is_terminal
 from collector.adapters.text import shell_word
 from collector.app.command import Command, Permits
 from collector.config import Settings
+from collector.core.layout import Compression, RecordFormat
 from collector.core.outputs import STDOUT, Fit, Journal, KnownOutputs, Output, fit_of, is_remote
 from collector.errors import ConfigError, OutputError
 from collector.ports import Ledger
@@ -34,7 +37,7 @@ class OwnOutput:
     journal: Journal
 
 
-def check_output(ledger: Ledger, settings: Settings, command: Command, files: Files) -> OwnOutput:
+def check_output(ledger: Ledger, settings: Settings, command: Command, files: OutputFiles) -> OwnOutput:
     """Return the output of a run if it may deliver there. Creates nothing.
 
     Raises ConfigError for an output that isn't the ledger's, and OutputError for a directory that isn't the one that
@@ -55,14 +58,37 @@ def check_output(ledger: Ledger, settings: Settings, command: Command, files: Fi
     return OwnOutput(output=here, directory=directory, known=known, journal=journal)
 
 
-def refuse_new_ledger(settings: Settings, permits: Permits, files: Files) -> None:
+def refuse_layout(settings: Settings) -> None:
+    """Raise ConfigError if what the config says of formats can't be written: before anything is requested."""
+    layout = settings.output.layout
+    require(layout)
+    if settings.output.path != STDOUT:
+        return
+    if layout.format is RecordFormat.PARQUET:
+        raise ConfigError(
+            "output: Parquet can't be written to stdout, since its index comes last: name a directory (`-o usage/`), "
+            "or write `--format csv`"
+        )
+    if layout.partition_by:
+        raise ConfigError(
+            "output: stdout has no directories for `output.partition_by`: name a directory (`-o usage/`), or leave "
+            "`partition_by` away"
+        )
+    if layout.compression is not Compression.NONE and is_terminal():
+        raise ConfigError(
+            "output: compressed records can't be shown on a terminal: redirect stdout (`> usage.csv.gz`), or write "
+            "`--compression none`"
+        )
+
+
+def refuse_new_ledger(settings: Settings, permits: Permits, files: OutputFiles) -> None:
     """Raise OutputError if the output belongs to a ledger, so that a ledger created now would be another one."""
     directory = directory_of(settings)
     if directory and not permits.adopt and journal_of(files, directory).ledger_id is not None:
         raise OutputError(_of_another_ledger(str(directory)))
 
 
-def claim_output(ledger: Ledger, settings: Settings, command: Command, files: Files) -> OwnOutput:
+def claim_output(ledger: Ledger, settings: Settings, command: Command, files: OutputFiles) -> OwnOutput:
     """Note in ledger and directory that they belong together; return the output. Raises what `check_output` does."""
     own = check_output(ledger, settings, command, files)
     if not ledger.remembers:

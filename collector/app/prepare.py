@@ -13,9 +13,12 @@ from pathlib import Path
 
 import structlog
 
-from collector.adapters.sinks.directory import hidden, journal_of
+from collector.adapters.sinks.directory import journal_of
 from collector.adapters.sinks.directory_id import VisibleDirectories
-from collector.adapters.sinks.files import Files, OsFiles
+from collector.adapters.sinks.files import Files, OsFiles, OutputFiles
+from collector.adapters.sinks.object_store import ObjectPlace
+from collector.adapters.sinks.reading import SealedFiles
+from collector.adapters.sinks.sealing import Sealing
 from collector.adapters.text import count
 from collector.app.backfills import log_backfills, old_gaps, older_than_catch_up
 from collector.app.calendars import refused_calendar, warn_of_cut_over, warn_of_older_calendar
@@ -60,30 +63,32 @@ def prepare(
     clock: Clock,
     *,
     files: Files | None = None,
-    place: Place | None = None,
+    place: ObjectPlace | None = None,
 ) -> LedgerSession:
     """Recover, register, and find what is wanted: everything about a run that comes before the first request.
 
-    `files` are those of the output, and `place` is the output itself if it takes whole files only.
+    `place` is the output if it takes whole files only.
     Raises OutputError and LedgerError.
     """
     settings, now = config.settings, clock.now()
     files = files or OsFiles()
+    output: OutputFiles = files if place is None else place.files
+    sealed = SealedFiles(output)
     if not ledger.remembers and (taken := directory_of(settings)):
-        _refuse_directory_of_a_ledger(taken, files)
-    own = claim_output(ledger, settings, command, files)
+        _refuse_directory_of_a_ledger(taken, output)
+    own = claim_output(ledger, settings, command, output)
     directory = own.directory
     orgs = command.scope.of(config.orgs)
     unsettled = Unsettled()
     if directory and ledger.remembers:
-        unsettled = look(ledger, files, directory, noted=own.journal.run_ids)
+        unsettled = look(ledger, sealed, directory, noted=own.journal.run_ids)
     recovered = recover_files(ledger, settings, files, place=place, delivered=unsettled.delivered)
     log_awaited(recovered.awaited, invocation_of(config, own.known).collect)
     standings, refused = register(ledger, config, orgs, now)
-    unknown = unknown_files(ledger, files, directory or Path(), unsettled)
-    adopted = adopt(ledger, files, directory or Path(), unsettled, unknown, ahead=bool(recovered.ahead), now=now)
+    unknown = unknown_files(ledger, sealed, directory or Path(), unsettled)
+    adopted = adopt(ledger, sealed, directory or Path(), unsettled, unknown, ahead=bool(recovered.ahead), now=now)
     if directory and ledger.remembers:
-        warn_of_strangers(ledger, files, directory, unsettled.listing.unsealed)
+        warn_of_strangers(ledger, output, directory, unsettled.listing.unsealed)
     interrupted = ledger.begin_run(run_id, command.label, now)
     for one in interrupted:
         log.warning("run.interrupted", run_id=one, message=_INTERRUPTED.format(one))
@@ -106,7 +111,9 @@ def prepare(
         adopted=adopted,
         ranges=_ranges(wanted_, [org for org in orgs if org.name not in refused]),
         awaited=[file.file_id for file in recovered.awaited],
-        recovered=unlisted(ledger, files, directory, unsettled.listing, recovered.sealed, now=now) if directory else (),
+        recovered=unlisted(ledger, sealed, directory, unsettled.listing, recovered.sealed, now=now)
+        if directory
+        else (),
     )
 
 
@@ -124,9 +131,11 @@ def recover_files(
     """
     if place is not None:
         here = OsFiles()
-        return recover(ledger, here, hidden, VisibleDirectories(here, None), place=place, delivered=delivered)
+        sealing = Sealing(files=here, labels=settings.output.labels)
+        return recover(ledger, sealing, VisibleDirectories(here, None), place=place, delivered=delivered)
     files, own = files or OsFiles(), directory_of(settings)
-    return recover(ledger, files, hidden, VisibleDirectories(files, own), own=own, delivered=delivered)
+    sealing = Sealing(files=files, labels=settings.output.labels)
+    return recover(ledger, sealing, VisibleDirectories(files, own), own=own, delivered=delivered)
 
 
 def register(
@@ -241,10 +250,10 @@ def _ranges(wanted_: Wanted, orgs: Sequence[Org]) -> dict[Window, list[str]]:
     return ranges
 
 
-def _refuse_directory_of_a_ledger(directory: Path, files: Files) -> None:
+def _refuse_directory_of_a_ledger(directory: Path, files: OutputFiles) -> None:
     """Raise ConfigError if runs with a ledger wrote to a directory: what this one emits would contradict them."""
     try:
-        listing = Listing.of(files.names(directory))
+        listing = Listing.of(SealedFiles(files).names(directory))
     except OSError as error:
         raise unreadable(directory, error) from error
     if journal_of(files, directory).ledger_id or not all(map(has_no_ledger, {*listing.files, *listing.manifests})):

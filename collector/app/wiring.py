@@ -19,7 +19,7 @@ from collector.adapters.clock import SystemClock
 from collector.adapters.http import HttpTransport
 from collector.adapters.signals import draining
 from collector.adapters.sinks import DirectorySink, OutboxSink, StdoutSink
-from collector.adapters.sinks.files import OsFiles
+from collector.adapters.sinks.files import OsFiles, OutputFiles
 from collector.adapters.sinks.object_store import ObjectPlace
 from collector.adapters.thread import WorkerThread
 from collector.app.backfills import log_backfills, old_gaps
@@ -27,7 +27,7 @@ from collector.app.check import Checker, OrgCheck
 from collector.app.command import Command, has_ledger
 from collector.app.ledgers import ledger_of_run, open_ledger
 from collector.app.leftovers import finish_leftovers
-from collector.app.outputs import check_output, directory_of
+from collector.app.outputs import check_output, directory_of, refuse_layout
 from collector.app.places import open_place
 from collector.app.prepare import prepare, recover_files
 from collector.app.scope import Scope
@@ -77,16 +77,24 @@ def open_transport(settings: Settings) -> HttpTransport:
 
 
 def open_sink(settings: Settings, run_id: str, ledger_id: str = "", place: ObjectPlace | None = None) -> Sink:
-    """Return where the records go; an empty id is that of no ledger. Raises OutputError if that can't be written."""
+    """Return where the records go; an empty id is that of no ledger.
+
+    Raises OutputError if that can't be written, and ConfigError if the config's formats can't.
+    """
+    refuse_layout(settings)
     if settings.output.path == "-":
         if sys.stdout is None:
             raise OutputError("stdout is closed: give a directory with --output, or open it")
-        return StdoutSink()
+        return StdoutSink(layout=settings.output.layout)
     if place is not None:
         place.ledger_id = ledger_id
         return OutboxSink(place, run_id=run_id, seal_at=settings.output.seal_at)
     return DirectorySink.open(
-        Path(settings.output.path), run_id=run_id, seal_at=settings.output.seal_at, ledger_id=ledger_id or None
+        Path(settings.output.path),
+        run_id=run_id,
+        seal_at=settings.output.seal_at,
+        ledger_id=ledger_id or None,
+        layout=settings.output.layout,
     )
 
 
@@ -123,11 +131,11 @@ async def run_once(
         ledger = await offload(lambda: ledger_of_run(config, command, clock, create=create))
         stack.push_async_callback(offload, ledger.close)
         place = await offload(lambda: open_place(settings))
-        files = OsFiles() if place is None else place.files
+        files: OutputFiles = OsFiles() if place is None else place.files
         own = await offload(lambda: check_output(ledger, settings, command, files))
         sink = await offload(lambda: open_sink(settings, run_id, own.known.ledger_id, place))
         stack.push_async_callback(offload, sink.close)
-        session = await offload(lambda: prepare(ledger, config, command, run_id, clock, files=files, place=place))
+        session = await offload(lambda: prepare(ledger, config, command, run_id, clock, place=place))
         transport = None if command.restates else await stack.enter_async_context(open_transport(settings))
         shard = {"shard": str(command.scope.shard)} if command.scope.shard else {}
         log.info("run.started", command=command.name, run_id=run_id, orgs=len(session.orgs), tzdata=VERSION, **shard)
@@ -166,7 +174,12 @@ def finish_left_files(config: LoadedConfig, *, directories: Sequence[Path], lost
     try:
         own = directory_of(config.settings)
         done = finish_leftovers(
-            ledger, directories=[directory.resolve() for directory in directories], lost=lost, own=own, now=clock.now()
+            ledger,
+            directories=[directory.resolve() for directory in directories],
+            lost=lost,
+            own=own,
+            now=clock.now(),
+            labels=config.settings.output.labels,
         )
         log_backfills(config, old_gaps(config, ledger, clock.now()))
         return done

@@ -15,6 +15,7 @@ from collector.adapters.clock import SystemClock
 from collector.adapters.event_log import EventLog
 from collector.adapters.heap import leave_out_modules
 from collector.app.command import Command, has_ledger
+from collector.app.outputs import refuse_layout
 from collector.app.prepare import refuse_file_as_output
 from collector.app.range_notes import range_notes
 from collector.app.wiring import finish_left_files, run_command
@@ -67,6 +68,7 @@ def run_and_show(
 ) -> int:
     """Run a command with notes, progress, metrics and summary; return the exit code. First `show` its result."""
     refuse_file_as_output(context.config.settings)
+    refuse_layout(context.config.settings)
     orgs = context.scope.of(context.config.orgs)
     if command.range_:
         for note in range_notes(context.config, orgs, command.range_, now=SystemClock().now()):

@@ -72,6 +72,7 @@ def open_context(
     quiet: bool,
     output: str | None = None,
     format_: str | None = None,
+    compression: str | None = None,
     state: str | None = None,
     elsewhere: bool = False,
     adopt: bool = False,
@@ -90,7 +91,7 @@ def open_context(
         raise ConfigError(NOT_IN_OPTION)
     level = log_level or ("warning" if quiet else None)
     overrides = {
-        "output": {"path": output, "format": format_},
+        "output": {"path": output, "format": format_, "compression": compression},
         "state": {"url": state},
         "log": {"level": level, "format": log_format},
     }

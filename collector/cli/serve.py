@@ -7,6 +7,7 @@ from typing import Any
 
 from collector.adapters.event_log import EventLog
 from collector.adapters.heap import leave_out_modules
+from collector.app.outputs import refuse_layout
 from collector.app.prepare import refuse_file_as_output
 from collector.cli.context import open_context
 from collector.cli.streams import never_wait_for_stderr
@@ -19,6 +20,7 @@ def serve(**options: Any) -> int:
     never_wait_for_stderr()
     context = open_context(**options, sharded=True)
     refuse_file_as_output(context.config.settings)
+    refuse_layout(context.config.settings)
     leave_out_modules()
     asyncio.run(
         serving.serve(

@@ -27,6 +27,7 @@ from collector.config.types import (
 )
 from collector.config.urls import ApiUrl, HttpUrl, LedgerUrl, parse_output
 from collector.core.echo import WORD
+from collector.core.layout import Compression, Layout, PartitionKey, RecordFormat
 from collector.core.outputs import is_remote
 from collector.core.request import RangeEnd
 from collector.model import Granularity, Population
@@ -55,13 +56,6 @@ def not_empty(values: tuple[Any, ...]) -> tuple[Any, ...]:
     if not values:
         raise invalid("must not be empty")
     return values
-
-
-def one_format(value: str) -> str:
-    """Return a format that can be written."""
-    if value != "jsonl":
-        raise invalid(f"only jsonl is supported, got {shown(value, WORD)}")
-    return value
 
 
 def one_line(value: str) -> str:
@@ -170,8 +164,13 @@ class Output(Section):
     password_file: FilePath | None = key(
         None, "file with the password for a table in PostgreSQL; read at every connection"
     )
-    format: Annotated[str, AfterValidator(one_format), Field(json_schema_extra={"enum": ["jsonl"]})] = key(
-        "jsonl", "format of the records"
+    format: RecordFormat = key("jsonl", "format of the records")
+    compression: Compression = key("none", "compression of the files, or of stdout; Parquet compresses itself")
+    partition_by: Annotated[tuple[PartitionKey, ...], AfterValidator(distinct)] = key(
+        (), "directories to divide the records into, the outermost first: month=2026-06/org=acme"
+    )
+    labels: Annotated[tuple[Text, ...], AfterValidator(distinct)] = key(
+        (), "labels that have a column of their own in CSV and Parquet: label_KEY"
     )
     seal_at: Annotated[Size, AfterValidator(seal_size)] = key("128MB", "size at which a file is finished")
 
@@ -180,6 +179,19 @@ class Output(Section):
         if is_remote(self.path) and self.seal_at > MAX_UPLOAD:
             raise invalid("must not be more than 1GB for this output.path: each file is delivered whole", "seal_at")
         return self
+
+    @model_validator(mode="after")
+    def _parquet_compresses_itself(self) -> Self:
+        if self.format is RecordFormat.PARQUET and self.compression is not Compression.NONE:
+            raise invalid(f"Parquet compresses itself: must be 'none', got '{self.compression}'", "compression")
+        return self
+
+    @property
+    def layout(self) -> Layout:
+        """How the files look."""
+        return Layout(
+            format=self.format, compression=self.compression, partition_by=self.partition_by, labels=self.labels
+        )
 
 
 class State(Section):

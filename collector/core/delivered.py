@@ -15,10 +15,10 @@ from typing import Any
 import orjson
 
 from collector.core.emission import Emission, Emitted, newest_of
+from collector.core.layout import RecordsName
 from collector.model import Granularity, Population, ProductUsage, Quality, Window
 
 WITHOUT_LEDGER = "-noledger"  # how the id of a run that has no ledger ends
-_RECORDS = re.compile(r"usage-([\w-]{1,64})-\d{4,}\.jsonl")
 _UNSEALED = re.compile(r"\.(.+)\.unsealed")
 _MANIFEST = re.compile(r"run-([\w-]{1,64})\.json")
 
@@ -113,7 +113,7 @@ class PastManifest:
 class Listing:
     """The names in an output directory: files of records by their run, oldest first, and runs with a manifest.
 
-    `unsealed` are the names that hidden files of records will have.
+    Those of partitioned files have their directories. `unsealed` are the working names of hidden files of records.
     """
 
     files: Mapping[str, Sequence[str]]
@@ -133,7 +133,7 @@ class Listing:
             elif (found := _UNSEALED.fullmatch(name)) and run_of(found[1]):
                 unsealed.append(found[1])
         return cls(
-            files={run_id: sorted(of, key=_number) for run_id, of in files.items()},
+            files={run_id: sorted(of, key=_in_order) for run_id, of in files.items()},
             manifests=frozenset(manifests),
             unsealed=sorted(unsealed),
         )
@@ -146,12 +146,18 @@ def has_no_ledger(run_id: str) -> bool:
 
 def run_of(name: str) -> str | None:
     """Return the id of the run that wrote a file of records, by the file's name; None for any other file."""
-    found = _RECORDS.fullmatch(name)
-    return found[1] if found else None
+    found = RecordsName.of(name)
+    return found.run_id if found else None
 
 
-def _number(name: str) -> int:
-    return int(name.removesuffix(".jsonl").rpartition("-")[2])
+def number_of(name: str) -> int:
+    """Return which of its run's working files a file of records was, by the file's name."""
+    found = RecordsName.of(name)
+    return found.number if found else 0
+
+
+def _in_order(name: str) -> tuple[int, str]:
+    return number_of(name), name
 
 
 def manifest_of(content: bytes) -> PastManifest | None:

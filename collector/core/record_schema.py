@@ -14,7 +14,7 @@ _NARROWER: dict[str, dict[str, Any]] = {
     "revision": {"minimum": 1},
     **dict.fromkeys(("total_tests", "total_duration", "total_screenshots", "org_users"), _COUNT),
 }
-_DESCRIPTIONS = {
+DESCRIPTIONS = {
     "record_id": "Always the same for the same organization, population, product and window",
     "revision": "Rises with each restatement of a record_id",
     "org": "The org's name in the config",
@@ -61,4 +61,4 @@ def _property(name: str, type_: Any) -> dict[str, Any]:
     if name in Record._field_defaults:
         schema = schema["anyOf"][0]  # a line leaves the field out instead of null
     schema.pop("title", None)
-    return schema | {"description": _DESCRIPTIONS[name]} | _NARROWER.get(name, {})
+    return schema | {"description": DESCRIPTIONS[name]} | _NARROWER.get(name, {})

@@ -102,7 +102,7 @@ def _take(ledger: Ledger, files: Files, directory: Path, names: Sequence[str], t
     whole = True
     for name in names:
         try:
-            found = slices_in(files.read(directory / name))
+            found = slices_in(files, directory / name)
         except OSError as error:
             raise unreadable(directory, error) from error
         whole = whole and found is not None

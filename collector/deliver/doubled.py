@@ -54,9 +54,11 @@ def _records(files: Files, directory: Path, names: Sequence[str]) -> Iterator[tu
     """Yield the records of files by id and revision; lines that are no record are left out."""
     for name in names:
         try:
-            content = files.read(directory / name) or b""
+            content = files.records(directory / name) or b""
         except OSError as error:
             raise unreadable(directory, error) from error
+        except ValueError:  # it is damaged
+            continue
         for line in content.splitlines():
             try:
                 record = orjson.loads(line)

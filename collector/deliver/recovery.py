@@ -2,23 +2,24 @@
 
 Reads hidden files only, never sealed ones: readers may have moved those. A hidden file holds what is
 committed, and perhaps more, which is cut off. If the seal was intended and the hidden file is gone, it was
-renamed (docs/ledger.md).
+sealed. If it is there, what is still staged of it is renamed (docs/ledger.md).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 
 from collector import disk
+from collector.core.layout import sealed_as
 from collector.core.ledger_entries import UnsealedFile
 from collector.core.outputs import is_remote
 from collector.errors import OutputError
-from collector.ports import Ledger, Place
+from collector.ports import Ledger, Place, SealedFile
 
 log = structlog.get_logger("collector")
 
@@ -42,27 +43,55 @@ def why_awaited(file: str, collect: str, *, place: str) -> str:
     )
 
 
-class Files(Protocol):
-    """The file operations of recovery; each raises OSError."""
+class Sealing(Protocol):
+    """How working files are sealed (`adapters.sinks.sealing`). Each raises OSError; `stage` also other errors."""
 
-    def is_directory(self, path: Path) -> bool:
+    def is_directory(self, directory: Path) -> bool:
         """Return whether a directory exists."""
         ...
 
-    def size(self, path: Path) -> int | None:
-        """Return a file's size; None if it doesn't exist."""
+    def size(self, directory: Path, name: str) -> int | None:
+        """Return the size of a working file; None if there is none."""
         ...
 
-    def truncate(self, path: Path, size: int) -> None:
-        """Cut a file to that many bytes, durably."""
+    def is_sealed(self, directory: Path, name: str) -> bool:
+        """Return whether sealed files of a working file are in the directory."""
         ...
 
-    def rename(self, old: Path, new: Path) -> None:
-        """Rename within a directory, durably."""
+    def is_renamed(self, name: str) -> bool:
+        """Return whether the working file itself gets the sealed name."""
         ...
 
-    def remove(self, path: Path) -> None:
-        """Remove a file; no error if it doesn't exist."""
+    def cut(self, directory: Path, name: str, size: int) -> None:
+        """Cut a working file to that many bytes, durably."""
+        ...
+
+    def stage(self, directory: Path, name: str) -> Sequence[SealedFile]:
+        """Make what a working file becomes, durably, and return it; nothing if the working file itself is renamed."""
+        ...
+
+    def unstage(self, directory: Path, name: str) -> None:
+        """Remove what is staged of a working file."""
+        ...
+
+    def publish(self, directory: Path, name: str) -> None:
+        """Give all that is staged its name, durably, or the working file if that is renamed."""
+        ...
+
+    def is_unpublished(self, directory: Path, name: str, finals: Sequence[str]) -> bool:
+        """Return, after `publish` failed, whether each file is known to have kept its hidden name."""
+        ...
+
+    def is_gone(self, directory: Path, name: str) -> bool:
+        """Return, after `publish` failed, whether the working file is known to be gone."""
+        ...
+
+    def forget(self, directory: Path, name: str) -> None:
+        """Remove a working file whose records are sealed, durably."""
+        ...
+
+    def discard(self, directory: Path, name: str) -> None:
+        """Remove a working file and what is staged of it."""
         ...
 
 
@@ -83,8 +112,7 @@ def at_its_path(file: UnsealedFile) -> Path | None:
 
 def recover(
     ledger: Ledger,
-    files: Files,
-    hidden: Callable[[Path, str], Path],
+    sealing: Sealing,
     find: Callable[[UnsealedFile], Path | None] = at_its_path,
     *,
     own: Path | None = None,
@@ -96,7 +124,8 @@ def recover(
     The others are awaited: their slices are not fetched again, since the file may still be sealed. So are files
     that can't be written in a directory other than our `own`: they must not keep a run from collecting.
     `delivered` are names that manifests list: a restored ledger may not know that such a file was sealed.
-    Our own output may be a `place` instead, for files that the ledger keeps. Raises OutputError and LedgerError.
+    Our own output may be a `place` instead, for files that the ledger keeps.
+    Raises OutputError, LedgerError and MissingExtraError.
     """
     found: dict[int, Path] = {}
     ours: set[int] = set()
@@ -109,7 +138,7 @@ def recover(
                 recovered.awaited.append(file)
             continue
         directory = find(file)
-        if directory is None or not files.is_directory(directory):  # it may be a disk that isn't mounted
+        if directory is None or not sealing.is_directory(directory):  # it may be a disk that isn't mounted
             recovered.awaited.append(file)
         else:
             found[file.file_id] = directory
@@ -117,13 +146,14 @@ def recover(
         if file.file_id in ours and place is not None:
             _deliver(ledger, place, file, recovered, delivered)
             continue
-        path = hidden(found[file.file_id], file.name)
+        directory = found[file.file_id]
         try:
-            ahead = not file.seal_intended and files.size(path) is None and _was_sealed(files, file, path, delivered)
-            is_there = _finish(ledger, files, replace(file, seal_intended=file.seal_intended or ahead), path)
+            ahead = not file.seal_intended and _was_sealed(sealing, file, directory, delivered)
+            one = replace(file, seal_intended=file.seal_intended or ahead)
+            is_there = _finish(ledger, sealing, one, directory)
         except OSError as error:
-            why = f"{found[file.file_id]}/{file.name} can't be sealed: {disk.reason_of(error)}"
-            if found[file.file_id] == own:
+            why = f"{directory}/{file.name} can't be sealed: {disk.reason_of(error)}"
+            if directory == own:
                 raise OutputError(why) from error
             log.warning("file.not_sealed", message=why)
             recovered.awaited.append(file)
@@ -137,9 +167,12 @@ def recover(
 def _deliver(
     ledger: Ledger, place: Place, file: UnsealedFile, recovered: Recovered, delivered: Collection[str]
 ) -> None:
-    """Deliver what the ledger keeps of a file, unless it was delivered already."""
-    was_delivered = bool(file.records) and (file.name in delivered or place.has(file.name))
-    if was_delivered or not file.records:
+    """Deliver what the ledger keeps of a file.
+
+    If it was delivered though nobody meant to, the ledger was restored from a backup: it keeps a part of the file only.
+    """
+    ahead = not file.seal_intended and (bool(sealed_as(file.name, delivered)) or place.has(file.name))
+    if ahead or not file.records or (file.seal_intended and sealed_as(file.name, delivered)):
         ledger.sealed(file.file_id)
     elif place.along is not None:
         ledger.seal_along(file, place.along)
@@ -148,43 +181,58 @@ def _deliver(
         place.deliver(file.name, ledger.kept(file))
         ledger.sealed(file.file_id)
     recovered.sealed.append(file)
-    if was_delivered and not file.seal_intended:
+    if ahead:
         recovered.ahead.append(file)
     log.info("file.recovered", file=file.name, directory=file.directory, records=file.records)
 
 
-def _was_sealed(files: Files, file: UnsealedFile, path: Path, delivered: Collection[str]) -> bool:
-    """Return whether a file that isn't hidden any more has its final name, or had it."""
-    return file.name in delivered or files.size(path.with_name(file.name)) is not None
+def _was_sealed(sealing: Sealing, file: UnsealedFile, directory: Path, delivered: Collection[str]) -> bool:
+    """Return whether a file was sealed, or began to be: some of what it becomes has its final name, or had it."""
+    if sealing.is_renamed(file.name) and sealing.size(directory, file.name) is not None:
+        return False
+    return bool(sealed_as(file.name, delivered)) or sealing.is_sealed(directory, file.name)
 
 
-def _finish(ledger: Ledger, files: Files, file: UnsealedFile, path: Path) -> bool:
+def _finish(ledger: Ledger, sealing: Sealing, file: UnsealedFile, directory: Path) -> bool:
     """Seal a file as far as it is committed, or forget what is committed of a lost one; return whether it exists."""
-    final = path.with_name(file.name)
-    size = files.size(path)
-    if file.seal_intended and size is None:
-        ledger.sealed(file.file_id)  # it was renamed, and a reader may have moved it
-        log.info("file.recovered", file=file.name, directory=str(path.parent), records=file.records)
+    size = sealing.size(directory, file.name)
+    told: dict[str, Any] = {"file": file.name, "directory": str(directory), "records": file.records}
+    if file.seal_intended and size is None:  # it was sealed, and a reader may have moved it
+        ledger.sealed(file.file_id)
     elif not file.records:
-        files.remove(path)
+        sealing.discard(directory, file.name)
+        ledger.sealed(file.file_id)
+        return True
+    elif file.seal_intended and not sealing.is_renamed(file.name):  # what is not staged any more has its name
+        sealing.publish(directory, file.name)
+        sealing.forget(directory, file.name)
         ledger.sealed(file.file_id)
     elif size is not None and size >= file.bytes:
-        files.truncate(path, file.bytes)
-        ledger.intend_seal(file.file_id)
-        try:
-            files.rename(path, final)
-        except OSError:
-            if files.size(path) is not None or files.size(final) is None:  # it was not renamed
-                ledger.withdraw_seal(file.file_id)
-            raise
-        ledger.sealed(file.file_id)
-        cut_off = size - file.bytes
-        log.info("file.recovered", file=file.name, directory=str(path.parent), records=file.records, cut_off=cut_off)
+        _seal(ledger, sealing, file, directory)
+        told["cut_off"] = size - file.bytes
     else:
+        sealing.unstage(directory, file.name)
         slices = ledger.lost(file.file_id)
         log.error("file.lost", file=file.name, directory=file.directory, slices_asked_again=slices)
         return False
+    log.info("file.recovered", **told)
     return True
+
+
+def _seal(ledger: Ledger, sealing: Sealing, file: UnsealedFile, directory: Path) -> None:
+    """Cut a file to what is committed of it, and seal it. If it is known not to be, take the intent back."""
+    sealing.cut(directory, file.name, file.bytes)
+    staged = sealing.stage(directory, file.name)
+    ledger.intend_seal(file.file_id)
+    try:
+        sealing.publish(directory, file.name)
+    except OSError:
+        names = [one.name for one in staged]
+        if sealing.is_unpublished(directory, file.name, names) or sealing.is_gone(directory, file.name):
+            ledger.withdraw_seal(file.file_id)
+        raise
+    sealing.forget(directory, file.name)
+    ledger.sealed(file.file_id)
 
 
 def log_awaited(awaited: Iterable[UnsealedFile], collect: str) -> None:

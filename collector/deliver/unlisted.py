@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from collector.core.delivered import Listing, manifest_of
+from collector.core.layout import RecordsName, sealed_as
 from collector.core.ledger_entries import UnsealedFile
 from collector.deliver.unsettled import Files, unreadable
 from collector.ports import Ledger, RecoveredFile
@@ -27,7 +28,7 @@ def unlisted(
     Only files that are still there are read. Raises OutputError and LedgerError.
     """
     try:
-        sealed = {file.name: _recovered(files, directory, file) for file in recovered if file.records}
+        sealed = {one.name: one for file in recovered if file.records for one in _recovered(files, directory, file)}
         runs = ledger.without_manifest(listing.files.keys(), manifests=listing.manifests, now=now)
         for one in _earlier(files, directory, listing, runs):
             sealed.setdefault(one.name, one)
@@ -43,18 +44,30 @@ def _earlier(files: Files, directory: Path, listing: Listing, runs: Sequence[str
         manifest = None if own is None else manifest_of(own)
         named = () if manifest is None else manifest.files.get(run_id, ())
         for name in listing.files[run_id]:
-            if name not in named and (content := files.read(directory / name)):
-                yield _read(name, run_id, content)
+            if name not in named and (one := _read(files, directory, name, run_id)):
+                yield one
 
 
-def _recovered(files: Files, directory: Path, file: UnsealedFile) -> RecoveredFile:
-    """Return a file as it is; if a reader has moved it away, as the ledger has it."""
-    for place in (directory, Path(file.directory)):
-        if content := files.read(place / file.name):
-            return _read(file.name, file.run_id, content)
-    return RecoveredFile(name=file.name, run_id=file.run_id, records=file.records, bytes=file.bytes, sha256=None)
+def _recovered(files: Files, directory: Path, file: UnsealedFile) -> list[RecoveredFile]:
+    """Return what a file became, as it is; if a reader has moved it away, as the ledger has it."""
+    found = RecordsName.of(file.name)
+    for place in dict.fromkeys((directory, Path(file.directory))):
+        is_divided = found is not None and found.layout.partition_by
+        names = sealed_as(file.name, files.names(place)) if is_divided else [file.name]
+        if there := [one for name in sorted(names) if (one := _read(files, place, name, file.run_id))]:
+            return there
+    size = file.bytes if found is None or found.layout.is_plain else None
+    name = found.sealed if found else file.name
+    return [RecoveredFile(name=name, run_id=file.run_id, records=file.records, bytes=size, sha256=None)]
 
 
-def _read(name: str, run_id: str, content: bytes) -> RecoveredFile:
+def _read(files: Files, directory: Path, name: str, run_id: str) -> RecoveredFile | None:
+    """Return a sealed file; None if it is not there, or damaged."""
+    if not (content := files.read(directory / name)):
+        return None
     sha256 = hashlib.sha256(content).hexdigest()
-    return RecoveredFile(name=name, run_id=run_id, records=content.count(b"\n"), bytes=len(content), sha256=sha256)
+    try:
+        records = (files.records(directory / name) or b"").count(b"\n")
+    except ValueError:
+        return None
+    return RecoveredFile(name=name, run_id=run_id, records=records, bytes=len(content), sha256=sha256)

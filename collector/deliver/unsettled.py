@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Protocol
 
-from collector.core.delivered import DeliveredSlice, Listing, PastManifest, last_line, manifest_of, slices_of
+from collector.core.delivered import DeliveredSlice, Listing, PastManifest, last_line, manifest_of, number_of, slices_of
 from collector.errors import OutputError
 from collector.ports import Ledger
 
@@ -20,11 +21,18 @@ class Files(Protocol):
     """How the output directory is read; each raises OSError."""
 
     def names(self, path: Path) -> list[str]:
-        """Return the names in a directory; none if it doesn't exist."""
+        """Return the names in a directory, and those in its partitions, with their directories; none without it."""
         ...
 
     def read(self, path: Path) -> bytes | None:
         """Return the content of a file; None if it doesn't exist."""
+        ...
+
+    def records(self, path: Path) -> bytes | None:
+        """Return the records of a sealed file as JSON Lines, whatever its format; None if it doesn't exist.
+
+        Raises ValueError if it is damaged, and MissingExtraError.
+        """
         ...
 
 
@@ -115,23 +123,31 @@ def unknown_files(ledger: Ledger, files: Files, directory: Path, unsettled: Unse
 
 
 def _unknown(ledger: Ledger, files: Files, directory: Path, names: Sequence[str], *, all_: bool) -> Unknown:
+    if all_:
+        return Unknown(names=names, all_read=True)
     unknown: list[str] = []
     all_read = True
-    for name in reversed(names):
-        last = None if all_ else slices_in(last_line(files.read(directory / name)))
-        if all_ or (last is not None and ledger.is_behind(last[0])):
-            unknown.append(name)
-        elif last is None:
-            all_read = False
-        else:
+    for _, group in groupby(reversed(names), number_of):  # what was one working file is known as a whole, or isn't
+        known = True
+        for name in group:
+            last = slices_in(files, directory / name, newest=True)
+            behind = last is not None and ledger.is_behind(last[0])
+            unknown += [name] if behind else []
+            all_read = all_read and last is not None
+            known = known and last is not None and not behind
+        if known:
             break
     return Unknown(names=unknown[::-1], all_read=all_read)
 
 
-def slices_in(content: bytes | None) -> list[DeliveredSlice] | None:
-    """Return the slices of a file's content; None if the file is gone or a line is no record."""
+def slices_in(files: Files, path: Path, *, newest: bool = False) -> list[DeliveredSlice] | None:
+    """Return the slices of a sealed file; None if it is gone or damaged. `newest`: only that of its last record.
+
+    Raises OSError and MissingExtraError.
+    """
     try:
-        return slices_of(content) if content else None
+        content = files.records(path)
+        return slices_of((last_line(content) if newest else content) or b"") or None if content else None
     except ValueError:
         return None
 

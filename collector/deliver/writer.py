@@ -1,8 +1,8 @@
 """The one owner of output and ledger: what is written and what is committed, in one order.
 
 For each batch of slices that ended: look up what was emitted before, write the records that are
-new or differ, make them durable, and only then commit the slices. A file is sealed by committing
-the intent, renaming, and committing that it is sealed. So a crash at any point leaves something
+new or differ, make them durable, and only then commit the slices. A file is sealed by preparing what
+it becomes, committing the intent, renaming, and committing that it is sealed. So a crash at any point leaves something
 that `recover` can finish without reading sealed files (docs/ledger.md).
 
 Synchronous, and called on the writer's thread only.
@@ -89,22 +89,21 @@ class Writer:
     def seal(self) -> None:
         """Seal the open file, if there is one."""
         committed = self._position()
-        file = self._sink.close_file(() if committed is None else self._ledger.kept(committed))
-        if file is not None:
+        if files := self._sink.close_file(() if committed is None else self._ledger.kept(committed)):
             if committed:
                 self._ledger.intend_seal(committed.file_id)
-            self._publish(file)
+            self._publish(files)
             if committed and (along := self._sink.along):
                 self._ledger.seal_along(committed, along)
             elif committed:
                 self._ledger.sealed(committed.file_id)
             self._file = None
-            self.sealed.append(file)
+            self.sealed += files
 
-    def _publish(self, file: SealedFile) -> None:
-        """Rename a file. If it is known to have kept its name or to be gone, take the intent back."""
+    def _publish(self, files: Sequence[SealedFile]) -> None:
+        """Give a file its names. If it is known to have kept its hidden name or to be gone, take the intent back."""
         try:
-            self._sink.publish(file)
+            self._sink.publish(files)
         except NotRenamedError:
             if self._file:
                 with suppress(LedgerError):  # the failure of the output is reported

@@ -48,8 +48,7 @@ class NoLedger:
     across_machines = False
 
     def __init__(self) -> None:
-        # What the output doesn't keep until it is sealed; in memory as long as it is small.
-        self._lines = SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - `close` closes it
+        self._lines: SpooledTemporaryFile[bytes] | None = None  # what the output doesn't keep until it is sealed
 
     def known_outputs(self) -> KnownOutputs:
         """Return no output: nothing is remembered of what was delivered."""
@@ -156,7 +155,10 @@ class NoLedger:
         lines: bytes = b"",
     ) -> None:
         """Keep the lines until the file is sealed, and nothing else. Raises LedgerError."""
+        if not lines:
+            return
         try:
+            self._lines = self._lines or SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - `_forget` closes it
             self._lines.write(lines)
         except OSError as error:
             raise _not_kept(error) from error
@@ -186,9 +188,12 @@ class NoLedger:
 
     def kept(self, file: UnsealedFile) -> Iterator[bytes]:
         """Yield the lines that were kept."""
+        if (kept := self._lines) is None:
+            return
         try:
-            self._lines.seek(0)
-            yield from iter(lambda: b"".join(self._lines.readlines(_PIECE)), b"")
+            kept.seek(0)
+            while lines := b"".join(kept.readlines(_PIECE)):
+                yield lines
         except OSError as error:
             raise _not_kept(error) from error
 
@@ -290,11 +295,12 @@ class NoLedger:
 
     def close(self) -> None:
         """Forget the lines."""
-        self._lines.close()
+        self._forget()
 
     def _forget(self) -> None:
-        self._lines.seek(0)
-        self._lines.truncate()
+        if self._lines is not None:
+            self._lines.close()
+            self._lines = None
 
 
 def _not_kept(error: OSError) -> LedgerError:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from collector.adapters.sinks.directory import hidden
 from collector.adapters.sinks.directory_id import (
     ID_FILE,
     OneDirectory,
@@ -21,6 +20,7 @@ from collector.adapters.sinks.directory_id import (
     is_being_written,
 )
 from collector.adapters.sinks.files import OsFiles
+from collector.adapters.sinks.sealing import hidden
 from collector.core.ledger_entries import UnsealedFile
 from collector.errors import OutputError
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from collections.abc import Iterator
 from datetime import timedelta
@@ -88,7 +89,9 @@ def test_lines_become_one_object_whose_checksum_is_known(store: Store) -> None:
     place = ObjectPlace(ObjectStore(store.url))
     lines = SealedFile(name=NAME, records=2, bytes=len(LINES), sha256="")
     ended = place.ended(lines, iter([LINES[:8], LINES[8:]]))
-    assert (ended.file.bytes, ended.file.records, len(ended.file.sha256)) == (len(LINES), 2, 64)
+    (file,) = ended.files
+    assert (file.name, file.bytes, file.records) == (NAME, len(LINES), 2)
+    assert file.sha256 == hashlib.sha256(LINES).hexdigest()
     assert not place.has(NAME)
     ended.publish()
     ended.publish()

@@ -83,7 +83,7 @@ async def test_every_line_arrives_whole_and_in_order_with_a_slow_reader(pipe: Pi
     async with pipe.reader(piece):
         for batch in batches:
             await asyncio.to_thread(sink.append, batch)
-        assert sink.close_file() is None
+        assert not sink.close_file()
         sink.write_manifest(b"never shown")
     assert bytes(pipe.received) == b"".join(to_lines(batch) for batch in batches)
 
@@ -175,7 +175,7 @@ async def test_an_abandoned_stdout_writes_nothing_and_raises(pipe: Pipe) -> None
     sink.abandon()
     with pytest.raises(OutputError):
         await asyncio.to_thread(sink.append, records(1))
-    assert sink.close_file() is None
+    assert not sink.close_file()
     sink.write_manifest(b"{}")
     pipe.close_sink_end()
     assert os.read(pipe.read_fd, 1) == b""

@@ -88,25 +88,25 @@ class MemorySink:
     def take_lines(self) -> bytes:
         return b""
 
-    def close_file(self, kept: Iterable[bytes] = ()) -> SealedFile | None:
+    def close_file(self, kept: Iterable[bytes] = ()) -> Sequence[SealedFile]:
         del kept
         if not self.unsealed:
-            return None
+            return ()
         self._call("close_file")
         self.ended, self.unsealed = self.unsealed, []
         lines, name = to_lines(self.ended), f"usage-{len(self.files) + 1:04}"
         sha256 = hashlib.sha256(lines).hexdigest()
-        return SealedFile(name=name, records=len(self.ended), bytes=len(lines), sha256=sha256)
+        return [SealedFile(name=name, records=len(self.ended), bytes=len(lines), sha256=sha256)]
 
     @property
     def along(self) -> None:
         return None
 
-    def publish(self, file: SealedFile) -> None:
+    def publish(self, files: Sequence[SealedFile]) -> None:
         self._call("publish")
         self.sealed += self.ended
         self.ended = []
-        self.files.append(file)
+        self.files += files
 
     def append_coverage(self, lines: bytes, count: int) -> None:
         self._call("append_coverage")

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from collector.adapters.sinks.directory import hidden
 from collector.adapters.sinks.files import OsFiles
+from collector.adapters.sinks.sealing import hidden
 from collector.app.command import Command, Permits
 from collector.app.leftovers import finish_leftovers
 from collector.app.scope import Scope

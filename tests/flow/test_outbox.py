@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from collector.adapters.sinks.directory import hidden
 from collector.adapters.sinks.files import OsFiles
+from collector.adapters.sinks.sealing import Sealing
 from collector.core.ledger_entries import UnsealedFile
 from collector.deliver.recovery import Recovered, recover, why_awaited
 from collector.errors import OutputError
@@ -73,7 +73,7 @@ def leave(path: Path, lines: bytes = LINES, *, intended: bool = False, place: st
 
 
 def finish(ledger: SqlLedger, place: MemoryPlace | None, delivered: Collection[str] = ()) -> Recovered:
-    return recover(ledger, OsFiles(), hidden, place=place, delivered=delivered)
+    return recover(ledger, Sealing(files=OsFiles()), place=place, delivered=delivered)
 
 
 @pytest.mark.parametrize("intended", [False, True])
@@ -87,11 +87,12 @@ def test_what_was_committed_is_delivered_once(path: Path, intended: bool, ledger
     assert place.deliveries == [file.name]
 
 
-def test_what_was_delivered_and_not_forgotten_is_not_delivered_again(path: Path, ledger: SqlLedger) -> None:
+def test_what_was_delivered_and_not_forgotten_stays_as_it_is(path: Path, ledger: SqlLedger) -> None:
     file, place = leave(path, intended=True), MemoryPlace()
     place.files[file.name] = LINES
     recovered = finish(ledger, place)
-    assert (recovered.sealed, recovered.ahead, place.deliveries) == ([file], [], [])
+    assert (recovered.sealed, recovered.ahead) == ([file], [])
+    assert place.files == {file.name: LINES}
     assert not ledger.has_file(file.name)
 
 

@@ -10,8 +10,8 @@ from typing import cast
 
 import pytest
 
-from collector.adapters.sinks.directory import hidden
 from collector.adapters.sinks.files import OsFiles
+from collector.adapters.sinks.sealing import Sealing, hidden
 from collector.core.ledger_entries import UnsealedFile
 from collector.deliver.recovery import Recovered, recover
 from collector.errors import OutputError
@@ -60,7 +60,7 @@ def ledger(tmp_path: Path) -> OneFile:
 
 
 def finish(ledger: OneFile, own: Path | None = None) -> Recovered:
-    return recover(cast("Ledger", ledger), OsFiles(), hidden, own=own)
+    return recover(cast("Ledger", ledger), Sealing(files=OsFiles()), own=own)
 
 
 def test_one_that_is_whole_is_renamed(ledger: OneFile, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -53,11 +54,11 @@ def test_what_a_run_could_not_seal_the_next_one_of_the_same_service_seals(
 ) -> None:
     real, failed = DirectorySink.publish, [False]
 
-    def publish(sink: DirectorySink, file: SealedFile) -> None:
+    def publish(sink: DirectorySink, files: Sequence[SealedFile]) -> None:
         if not failed[0]:
             failed[0] = True
             raise OutputError("the output directory can't be written: No space left on device")
-        real(sink, file)
+        real(sink, files)
 
     monkeypatch.setattr(DirectorySink, "publish", publish)
     world.serve(NOON, 15 * MINUTE)

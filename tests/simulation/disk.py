@@ -8,11 +8,12 @@ those of `OsFiles`, and between any two of them the process may be killed or the
 from __future__ import annotations
 
 import errno
+import io
 import random
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from tests.simulation.trace import Broken
 
@@ -161,6 +162,20 @@ class SimFiles:
         self.hand.point("created")
         self.disk.sync_names()
 
+    def create(self, path: Path) -> BinaryIO:
+        self.remove(path)
+        return _Stream(self, path)
+
+    def scratch(self, directory: Path) -> BinaryIO:
+        self._begin(f"scratch {directory.name}")
+        return io.BytesIO()
+
+    def pieces(self, path: Path) -> Iterator[bytes]:
+        content = self.read(path)
+        if content is None:
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+        yield from (content[at : at + 1000] for at in range(0, len(content), 1000))
+
     def truncate(self, path: Path, size: int) -> None:
         self._begin(f"truncate {path.name} {size}")
         if path not in self.disk.names:
@@ -208,6 +223,10 @@ class SimFiles:
             del self.disk.names[path]
         self.hand.point("removed")
 
+    def sync_names(self, directory: Path) -> None:
+        self._begin(f"sync {directory.name}")
+        self.disk.sync_names()
+
     def remove_abandoned(self, path: Path) -> None:
         file = self.disk.names.get(path)
         if file is not None and (file.writer is None or file.writer.gone()):
@@ -222,7 +241,8 @@ class SimFiles:
         return path.is_absolute()  # no disk is unmounted here
 
     def names(self, path: Path) -> list[str]:
-        return [there.name for there in self.disk.names if there.parent == path]
+        below = [there.relative_to(path).parts[0] for there in self.disk.names if path in there.parents]
+        return list(dict.fromkeys(below))
 
     def read(self, path: Path) -> bytes | None:
         file = self.disk.names.get(path)
@@ -246,6 +266,19 @@ class SimFiles:
     def _unsealed(self, path: Path) -> None:
         if not is_hidden(path) and (path in self.disk.names or path in self.disk.taken):
             raise Broken("sealed", f"{path} is touched again")
+
+
+class _Stream(io.BytesIO):
+    """A file that is being created: written at once, when it is closed."""
+
+    def __init__(self, files: SimFiles, path: Path) -> None:
+        super().__init__()
+        self._files, self._path = files, path
+
+    def __exit__(self, *error: object) -> None:
+        if error[0] is None:
+            self._files.append(self._path, self.getvalue())
+            self._files.sync(self._path)
 
 
 def is_hidden(path: Path) -> bool:

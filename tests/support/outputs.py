@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from collector.adapters.sinks import DirectorySink
+from collector.adapters.sinks.converting import PLAIN
+from collector.core.layout import Layout
 from collector.model import Granularity, Population, Quality, Record
 from collector.ports import SealedFile
 
@@ -58,9 +60,9 @@ class Output:
 
     def seal(self) -> tuple[SealedFile, ...]:
         """Seal the open file, and return all files that this run sealed."""
-        if (file := self.sink.close_file()) is not None:
-            self.sink.publish(file)
-            self.sealed.append(file)
+        if files := self.sink.close_file():
+            self.sink.publish(files)
+            self.sealed += files
         return tuple(self.sealed)
 
     def discard(self) -> None:
@@ -70,8 +72,8 @@ class Output:
         self.sink.write_manifest(manifest)
 
 
-def open_sink(directory: Path, *, run_id: str = RUN_ID, seal_at: int = 10**9) -> Output:
-    return Output(DirectorySink.open(directory, run_id=run_id, seal_at=seal_at))
+def open_sink(directory: Path, *, run_id: str = RUN_ID, seal_at: int = 10**9, layout: Layout = PLAIN) -> Output:
+    return Output(DirectorySink.open(directory, run_id=run_id, seal_at=seal_at, layout=layout))
 
 
 def names(directory: Path) -> list[str]:

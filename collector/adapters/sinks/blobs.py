@@ -10,7 +10,7 @@ import errno
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple, NoReturn, Protocol
+from typing import NamedTuple, Protocol
 
 from collector.adapters.sinks.directory import JOURNAL
 from collector.core.outputs import journal_line
@@ -50,7 +50,7 @@ class Blobs(Protocol):
         ...
 
     def listed(self, folder: str) -> Iterable[Blob]:
-        """Return what is in a folder; the empty one is that of all others, whose contents are left out."""
+        """Return what is in a folder, the empty one for all but the journal's; names are as seen from the folder."""
         ...
 
     def close(self) -> None:
@@ -59,14 +59,15 @@ class Blobs(Protocol):
 
 
 class BlobFiles:
-    """A place as a directory (`sinks.files.Files`). Of a path only the name counts: there is one directory.
+    """A place as a directory at the path `root` (`files.OutputFiles`). Names in it may have directories of partitions.
 
     Nothing can be appended to, except the journal: each of its lines is an object in a folder of its own, so that
     processes that note their runs at the same time don't overwrite each other's lines.
     """
 
-    def __init__(self, blobs: Blobs) -> None:
+    def __init__(self, blobs: Blobs, root: Path) -> None:
         self._blobs = blobs
+        self._root = root
 
     def make_directory(self, path: Path) -> None:
         """Do nothing: a place is there, or its first use fails."""
@@ -74,7 +75,7 @@ class BlobFiles:
     def append(self, path: Path, content: bytes) -> None:
         """Note lines of the journal; no other file grows."""
         if path.name != JOURNAL:
-            _refuse(path)
+            raise OSError(errno.ENOTSUP, "an object store or a table has no files that grow", str(path))
         for line in content.decode().split("\n"):
             run_id, _, ledger_id = line.partition(" ")
             if ledger_id:
@@ -82,55 +83,36 @@ class BlobFiles:
 
     def create_once(self, path: Path, content: bytes) -> None:
         """Write a file unless it exists."""
-        self._blobs.create(path.name, content)
+        self._blobs.create(self._key(path), content)
 
     def sync(self, path: Path) -> None:
         """Do nothing: what is written is durable."""
 
     def remove(self, path: Path) -> None:
         """Remove a file; no error if it is missing."""
-        self._blobs.remove(path.name)
-
-    def remove_abandoned(self, path: Path) -> None:
-        """Do nothing: no process leaves a part of a file."""
-
-    def truncate(self, path: Path, size: int) -> NoReturn:
-        """Raise OSError: a file is whole."""
-        del size
-        _refuse(path)
-
-    def rename(self, old: Path, new: Path) -> NoReturn:
-        """Raise OSError: a file has its name from the beginning."""
-        del new
-        _refuse(old)
+        self._blobs.remove(self._key(path))
 
     def is_directory(self, path: Path) -> bool:
-        """Return True: if the place isn't there, its use fails."""
-        del path
-        return True
+        """Return whether it is the place: if that isn't there, its use fails."""
+        return path == self._root
 
     def size(self, path: Path) -> int | None:
         """Return the size of a file; None if it is missing."""
-        return self._blobs.size(path.name)
+        return self._blobs.size(self._key(path))
 
     def names(self, path: Path) -> list[str]:
-        """Return the names of what was delivered."""
-        del path
-        return [one.name for one in self._blobs.listed("")]
+        """Return the names of what was delivered, with their directories."""
+        return [one.name for one in self._blobs.listed("")] if path == self._root else []
 
     def read(self, path: Path) -> bytes | None:
         """Return the content of a file; None if it is missing."""
-        return self._journal() if path.name == JOURNAL else self._blobs.read(path.name)
+        return self._journal() if path.name == JOURNAL else self._blobs.read(self._key(path))
 
-    def close(self) -> None:
-        """Do nothing: no file stays open."""
+    def _key(self, path: Path) -> str:
+        return path.relative_to(self._root).as_posix()
 
     def _journal(self) -> bytes:
         """Return the journal as a directory has it: the line that was noted last comes last."""
         found = sorted(self._blobs.listed(JOURNAL), key=lambda one: (one.modified, one.name))
         parts = [one.name.rpartition(".") for one in found]
         return b"".join(journal_line(run_id, ledger_id) for run_id, _, ledger_id in parts)
-
-
-def _refuse(path: Path) -> NoReturn:
-    raise OSError(errno.ENOTSUP, "an object store or a table has no files that grow", str(path))

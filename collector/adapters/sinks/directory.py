@@ -1,7 +1,7 @@
 """Records in a directory of sealed files.
 
-A file is written under a hidden name, then fsynced and renamed. So a file named `usage-…` is complete
-and never changes, and readers may move it away at once.
+A file is written under a hidden name, as JSON Lines. Then it is fsynced and renamed, or converted (`sealing`). So a
+file named `usage-…` is complete and never changes, and readers may move it away at once.
 """
 
 from __future__ import annotations
@@ -14,8 +14,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from collector import disk
-from collector.adapters.sinks.files import Files, OsFiles
+from collector.adapters.sinks.converting import PLAIN, require
+from collector.adapters.sinks.files import Files, OsFiles, OutputFiles
 from collector.adapters.sinks.jsonl import to_lines
+from collector.adapters.sinks.sealing import Sealing, hidden
+from collector.core.layout import Layout
 from collector.core.outputs import Journal, journal_line
 from collector.errors import NotRenamedError, OutputError, OutputGoneError
 from collector.model import Record
@@ -23,8 +26,8 @@ from collector.ports import SealedFile
 
 JOURNAL = ".collector-runs"  # of a directory (`core.outputs.Journal`)
 # What `hidden` makes of the names of a manifest, of the lines about windows, of the new id of a directory, and of the
-# two in `_try_files`.
-_SCRATCH = re.compile(r"\.(?:run|coverage|collector-output-id|probed?)-[A-Za-z0-9.-]+\.unsealed")
+# two in `_try_files`; and the names of `Files.scratch`.
+_SCRATCH = re.compile(r"\.(?:run|coverage|collector-output-id|probed?|sorted)-[A-Za-z0-9._-]+\.unsealed")
 
 
 class Content:
@@ -51,29 +54,44 @@ class DirectorySink:
 
     along = None
 
-    def __init__(self, directory: Path, *, run_id: str, seal_at: int, files: Files, ledger_id: str | None) -> None:
+    def __init__(
+        self, directory: Path, *, run_id: str, seal_at: int, files: Files, ledger_id: str | None, layout: Layout
+    ) -> None:
         self.directory = directory
+        self._layout = layout
+        self._sealing = Sealing(files=files, labels=layout.labels)
         self._run_id = run_id
         self._ledger_id = ledger_id
         self._seal_at = seal_at
         self._files = files
         self._number = 1
+        self._ended = ""  # the hidden file that `publish` is about
         self._content = Content()
         self._coverage = Content()
 
     @classmethod
     def open(
-        cls, directory: Path, *, run_id: str, seal_at: int, files: Files | None = None, ledger_id: str | None = None
+        cls,
+        directory: Path,
+        *,
+        run_id: str,
+        seal_at: int,
+        files: Files | None = None,
+        ledger_id: str | None = None,
+        layout: Layout = PLAIN,
     ) -> DirectorySink:
         """Create the directory if it is missing, and try what the output needs of it before anything is requested.
 
         With the id of its ledger, the run is noted in the directory's journal before its first file is created.
-        Raises OutputError if the directory can't be written, or its file system can't do what is needed.
+        Raises OutputError if the directory can't be written, or its file system can't do what is needed, and
+        MissingExtraError if a package isn't installed that the layout needs.
         """
+        require(layout)
         # Unlike Path's, these never raise.
         if os.path.exists(directory) and not os.path.isdir(directory):  # noqa: PTH110, PTH112
             raise OutputError(f"the output {directory} is a file: name a directory, or - for stdout")
-        sink = cls(directory, run_id=run_id, seal_at=seal_at, files=files or OsFiles(), ledger_id=ledger_id)
+        files = files or OsFiles()
+        sink = cls(directory, run_id=run_id, seal_at=seal_at, files=files, ledger_id=ledger_id, layout=layout)
         with sink._as_output_error():
             sink._files.make_directory(directory)
             sink._remove_abandoned()
@@ -112,29 +130,33 @@ class DirectorySink:
         """Return nothing: the hidden file keeps what is appended."""
         return b""
 
-    def close_file(self, kept: Iterable[bytes] = ()) -> SealedFile | None:
-        """End the hidden file, durably; return None if it has no records."""
+    def close_file(self, kept: Iterable[bytes] = ()) -> Sequence[SealedFile]:
+        """End the hidden file, durably, and stage what it becomes; return nothing if it has no records."""
         del kept
         if not self._content.lines:
-            return None
+            return ()
         self.sync()
-        file = self._content.file(self._name)
+        with self._as_output_error():
+            files = self._sealing.stage(self.directory, self._name) or [self._content.file(self._name)]
+        self._ended = self._name
         self._number += 1
         self._content = Content()
-        return file
+        return files
 
-    def publish(self, file: SealedFile) -> None:
-        """Rename the hidden file to its name, durably. Raises NotRenamedError if it is known not to have got it."""
-        old, new = hidden(self.directory, file.name), self.directory / file.name
+    def publish(self, files: Sequence[SealedFile]) -> None:
+        """Give what `close_file` ended its names. Raises NotRenamedError if it is known not to have got any of them."""
+        name, finals = self._ended, [file.name for file in files]
         try:
             with self._as_output_error():
-                self._files.rename(old, new)
+                self._sealing.publish(self.directory, name, finals)
         except OutputError as error:
             with suppress(OSError):  # where that can't be told, it may have been renamed
-                kept = self._files.size(old) is not None
-                if kept or self._files.size(new) is None:
+                kept = self._sealing.is_unpublished(self.directory, name, finals)
+                if kept or self._sealing.is_gone(self.directory, name):
                     raise (NotRenamedError if kept else OutputGoneError)(str(error)) from error
             raise
+        with self._as_output_error():
+            self._sealing.forget(self.directory, name)
 
     def append_coverage(self, lines: bytes, count: int) -> None:
         """Write lines about the run's windows to their hidden file."""
@@ -176,7 +198,7 @@ class DirectorySink:
     def discard(self) -> None:
         """Remove the unsealed file, and reset its size and records."""
         with self._as_output_error():
-            self._files.remove(hidden(self.directory, self._name))
+            self._sealing.discard(self.directory, self._name)
         self._content = Content()
 
     def abandon(self) -> None:
@@ -209,7 +231,7 @@ class DirectorySink:
 
     @property
     def _name(self) -> str:
-        return f"usage-{self._run_id}-{self._number:04}.jsonl"
+        return self._layout.working_name(self._run_id, self._number)
 
     @property
     def _coverage_name(self) -> str:
@@ -232,7 +254,7 @@ def output_error(directory: Path, error: OSError) -> OutputError:
     return OutputError(f"the output directory {directory} can't be written: {disk.reason_of(error)}")
 
 
-def journal_of(files: Files, directory: Path) -> Journal:
+def journal_of(files: OutputFiles, directory: Path) -> Journal:
     """Return the journal of a directory. Raises OutputError."""
     try:
         return Journal.of(files.read(directory / JOURNAL))
@@ -240,7 +262,7 @@ def journal_of(files: Files, directory: Path) -> Journal:
         raise OutputError(f"the output directory {directory} can't be read: {error.strerror}") from error
 
 
-def note(files: Files, directory: Path, run_id: str | None, ledger_id: str) -> None:
+def note(files: OutputFiles, directory: Path, run_id: str | None, ledger_id: str) -> None:
     """Note a run in the journal of a directory, durably; without a run, that the directory is this ledger's.
 
     Raises OSError.
@@ -249,8 +271,3 @@ def note(files: Files, directory: Path, run_id: str | None, ledger_id: str) -> N
     is_torn = not (files.read(path) or b"\n").endswith(b"\n")  # a process was killed while it wrote
     files.append(path, is_torn * b"\n" + journal_line(run_id, ledger_id))
     files.sync(path)
-
-
-def hidden(directory: Path, name: str) -> Path:
-    """Return the path that a file has until it is sealed."""
-    return directory / f".{name}.unsealed"

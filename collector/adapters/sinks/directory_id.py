@@ -14,8 +14,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from collector.adapters.sinks.directory import hidden, output_error
-from collector.adapters.sinks.files import Files
+from collector.adapters.sinks.directory import output_error
+from collector.adapters.sinks.files import Files, OutputFiles
+from collector.adapters.sinks.sealing import hidden, sealed_names
 from collector.core.ledger_entries import UnsealedFile
 from collector.errors import OutputError
 
@@ -23,20 +24,20 @@ ID_FILE = ".collector-output-id"
 _ID = re.compile(rb"[0-9a-f]{32}")
 
 
-def id_of(files: Files, directory: Path) -> str | None:
+def id_of(files: OutputFiles, directory: Path) -> str | None:
     """Return the id of a directory; None if it has no readable id."""
     with suppress(OSError):
         return _read(files, directory)
     return None
 
 
-def _read(files: Files, directory: Path) -> str | None:
+def _read(files: OutputFiles, directory: Path) -> str | None:
     """Return the id of a directory; None if it has none. Raises OSError."""
     content = (files.read(directory / ID_FILE) or b"").strip()
     return content.decode("ascii") if _ID.fullmatch(content) else None
 
 
-def ensure_id(files: Files, directory: Path) -> str:
+def ensure_id(files: OutputFiles, directory: Path) -> str:
     """Return the id of a directory; create the directory and the id if they are missing. Raises OutputError."""
     path = directory / ID_FILE
     try:
@@ -94,9 +95,10 @@ class OneDirectory:
 
 def _contains(files: Files, directory: Path, file: UnsealedFile) -> bool:
     """Return whether a directory has a file: under its hidden name, or sealed if that was intended."""
-    names = [hidden(directory, file.name), *([directory / file.name] if file.seal_intended else [])]
     with suppress(OSError):
-        return any(files.size(name) is not None for name in names)
+        if files.size(hidden(directory, file.name)) is not None:
+            return True
+        return file.seal_intended and bool(sealed_names(files, directory, file.name))
     return False
 
 

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import os
 import secrets
 import stat
+import tempfile
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
+from typing import Any, BinaryIO, Protocol, cast
 
 from collector import disk
 
+SORTED = ".sorted-"  # the beginning of the name of a scratch file, where a file system can't do without one
+_PIECE = 1 << 20
 _DIRECTORY, _FILE = 0o750, 0o640  # the records name customers; a umask may take more away
 
 
-class Files(Protocol):
-    """File operations by path. Every method raises OSError, unless it says otherwise."""
+class OutputFiles(Protocol):
+    """How an output is marked as a ledger's, listed and read, by paths. Every method raises OSError."""
 
     def make_directory(self, path: Path) -> None:
         """Create a directory and its parents; no error if it exists."""
@@ -24,10 +29,6 @@ class Files(Protocol):
 
     def append(self, path: Path, content: bytes) -> None:
         """Append to a file; create it if it is missing. Raises FileNotFoundError if it went away after that."""
-        ...
-
-    def truncate(self, path: Path, size: int) -> None:
-        """Cut a file to that many bytes, durably."""
         ...
 
     def create_once(self, path: Path, content: bytes) -> None:
@@ -38,16 +39,8 @@ class Files(Protocol):
         """Make a file durable: its content, and its directory entry if it is new."""
         ...
 
-    def rename(self, old: Path, new: Path) -> None:
-        """Rename within a directory, durably."""
-        ...
-
     def remove(self, path: Path) -> None:
         """Remove a file; no error if it is missing."""
-        ...
-
-    def remove_abandoned(self, path: Path) -> None:
-        """Remove a file that no process has open; leave it if that can't be told. Raises nothing."""
         ...
 
     def is_directory(self, path: Path) -> bool:
@@ -66,9 +59,65 @@ class Files(Protocol):
         """Return the content of a file; None if it is missing."""
         ...
 
+
+class Files(OutputFiles, Protocol):
+    """File operations by path. Every method raises OSError, unless it says otherwise."""
+
+    def create(self, path: Path) -> BinaryIO:
+        """Return a stream into a new file, instead of one that is there. Its `close` makes the file durable."""
+        ...
+
+    def scratch(self, directory: Path) -> BinaryIO:
+        """Return an empty file without a name, which is gone when it is closed."""
+        ...
+
+    def pieces(self, path: Path) -> Iterator[bytes]:
+        """Yield the content of a file in pieces."""
+        ...
+
+    def truncate(self, path: Path, size: int) -> None:
+        """Cut a file to that many bytes, durably."""
+        ...
+
+    def rename(self, old: Path, new: Path) -> None:
+        """Rename within a directory, durably."""
+        ...
+
+    def sync_names(self, directory: Path) -> None:
+        """Make the names in a directory durable."""
+        ...
+
+    def remove_abandoned(self, path: Path) -> None:
+        """Remove a file that no process has open; leave it if that can't be told. Raises nothing."""
+        ...
+
     def close(self) -> None:
         """Close every open file, without a sync."""
         ...
+
+
+class _Durable(io.FileIO):
+    """A new file that is durable once it is closed: its content, and its name."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(disk.create_file(path, os.O_WRONLY | os.O_NOFOLLOW, _FILE), "wb")
+        self._path = path
+
+    def write(self, data: Any) -> int:
+        rest = memoryview(data)
+        size = len(rest)
+        while rest:
+            rest = rest[super().write(rest) or 0 :]
+        return size
+
+    def close(self) -> None:
+        if self.closed:
+            return
+        try:
+            disk.sync_file(self.fileno())
+        finally:
+            super().close()
+        disk.sync_directory(self._path.parent)
 
 
 class OsFiles:
@@ -111,6 +160,21 @@ class OsFiles:
             temporary.unlink(missing_ok=True)
         disk.sync_directory(path.parent)
 
+    def create(self, path: Path) -> BinaryIO:
+        """Create a file; the file that `append` has open stays open, and locked."""
+        path.unlink(missing_ok=True)
+        return _Durable(path)
+
+    def scratch(self, directory: Path) -> BinaryIO:
+        """Create it beside the records, where there is space for them."""
+        return cast("BinaryIO", tempfile.TemporaryFile(dir=directory, prefix=SORTED, suffix=".unsealed"))
+
+    def pieces(self, path: Path) -> Iterator[bytes]:
+        """Read without a lock: this process may have it."""
+        with path.open("rb") as file:
+            while piece := file.read(_PIECE):
+                yield piece
+
     def truncate(self, path: Path, size: int) -> None:
         """Cut a file to that many bytes, durably."""
         os.ftruncate(self._descriptor(path), size)
@@ -134,6 +198,10 @@ class OsFiles:
         """Remove a file; no error if it is missing."""
         self._close(path)
         path.unlink(missing_ok=True)
+
+    def sync_names(self, directory: Path) -> None:
+        """Make the names in a directory durable."""
+        disk.sync_directory(directory)
 
     def remove_abandoned(self, path: Path) -> None:
         """Remove a file that no process has open: the lock shows it. A file system without locks keeps the file."""

@@ -7,23 +7,27 @@ environment (docs/outputs.md).
 
 from __future__ import annotations
 
-import hashlib
+import io
 import os
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
-from typing import Any, TypeVar
+from tempfile import SpooledTemporaryFile
+from typing import Any, BinaryIO, TypeVar, cast
 
 import structlog
 
 from collector.adapters.paths import place_path
 from collector.adapters.sinks.blobs import Blob, BlobFiles
+from collector.adapters.sinks.converting import PLAIN, convert
 from collector.adapters.sinks.directory import JOURNAL
 from collector.adapters.sinks.directory_id import id_of
 from collector.adapters.sinks.outbox import Ended
 from collector.adapters.tabular.extras import extra
+from collector.core.layout import Layout, RecordsName, sealed_as
 from collector.core.outputs import journal_line
 from collector.errors import OutputError, kind_of
 from collector.ports import SealedFile
@@ -36,6 +40,7 @@ _CONNECT_TIMEOUT = timedelta(seconds=10)
 _RETRY_FOR = timedelta(seconds=90)  # the library's retries, of what it may repeat
 _RETRIES = 8
 _ATTEMPTS = 3  # ours, of an upload whose answer did not come: the library doesn't repeat those
+_SCRATCH = 64 * 2**20  # bytes of partitions that are sorted in memory
 _LOOK_EVERY_S = 0.25  # whether a run that waits for an upload has to end
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>(\w{1,64})</Code>")
@@ -138,10 +143,17 @@ class ObjectStore:
             self._obstore.delete(self._store, name)
 
     def listed(self, folder: str) -> list[Blob]:
-        """Return the objects in a folder."""
+        """Return the objects in a folder, those in its folders too; the journal's are seen from its own folder only."""
+        start = f"{folder}/" if folder else ""
         with self._as_output_error("read"):
-            found = self._obstore.list_with_delimiter(self._store, folder or None)
-        return [Blob(one["path"].rpartition("/")[2], one["last_modified"]) for one in found["objects"]]
+            pages = self._obstore.list(self._store, folder or None)
+            found = [(str(one["path"]), one["last_modified"]) for page in pages for one in page]
+        journal = f"{JOURNAL}/"
+        return [
+            Blob(path.removeprefix(start), modified)
+            for path, modified in found
+            if folder == JOURNAL or not path.startswith(journal)
+        ]
 
     def abandon(self) -> None:
         """Make an upload that is under way give up."""
@@ -188,10 +200,11 @@ class ObjectPlace:
 
     along = None
 
-    def __init__(self, store: ObjectStore) -> None:
+    def __init__(self, store: ObjectStore, layout: Layout = PLAIN) -> None:
         self._store = store
-        self.files = BlobFiles(store)
+        self._layout = layout
         self.path = place_path(store.url)
+        self.files = BlobFiles(store, self.path)
         self.ledger_id = ""
         self._id: str | None = None
 
@@ -202,8 +215,8 @@ class ObjectPlace:
         return self._id
 
     def name_of(self, run_id: str, number: int) -> str:
-        """Return the name of a run's object."""
-        return f"usage-{run_id}-{number:04}.jsonl"
+        """Return the name of one of a run's files, until it is delivered."""
+        return self._layout.working_name(run_id, number)
 
     def note(self, run_id: str) -> None:
         """Note in the journal that a run of this ledger delivers there."""
@@ -211,19 +224,40 @@ class ObjectPlace:
             self.files.append(self.path / JOURNAL, journal_line(run_id, self.ledger_id))
 
     def ended(self, lines: SealedFile, kept: Iterable[bytes]) -> Ended:
-        """Return the object that is made of lines."""
-        content = b"".join(kept)
-        sha256 = hashlib.sha256(content).hexdigest()
-        file = SealedFile(name=lines.name, records=lines.records, bytes=len(content), sha256=sha256)
-        return Ended(file, lambda: self.write(file.name, content))
+        """Return the objects that are made of a file."""
+        files, contents = self._converted(lines.name, kept)
+        return Ended(files, lambda: self._write_all(contents))
 
     def has(self, name: str) -> bool:
-        """Return whether an object was delivered."""
-        return self._store.size(name) is not None
+        """Return whether objects were made of a file."""
+        found = RecordsName.of(name)
+        if found is None or not found.layout.partition_by:
+            return self._store.size(name) is not None
+        return bool(sealed_as(name, self.files.names(self.path)))
 
     def deliver(self, name: str, lines: Iterable[bytes]) -> None:
-        """Deliver an object."""
-        self.write(name, b"".join(lines))
+        """Make the objects of a file, those that are not there yet."""
+        _, contents = self._converted(name, lines)
+        self._write_all(contents)
+
+    def _converted(self, name: str, lines: Iterable[bytes]) -> tuple[list[SealedFile], dict[str, _Body]]:
+        found, contents = RecordsName.of(name), dict[str, _Body]()
+        if found is None:
+            raise OutputError(f"{name} is not the name of a file of records")
+
+        def create(final: str) -> BinaryIO:
+            return contents.setdefault(final, _Body())
+
+        try:
+            layout = replace(found.layout, labels=self._layout.labels)
+            files = convert(lines, found.sealed, layout, create=create, scratch=_scratch)
+        except OSError as error:
+            raise OutputError(f"records can't be sorted in a temporary file: {error.strerror}") from error
+        return files, contents
+
+    def _write_all(self, contents: Mapping[str, _Body]) -> None:
+        for name in sorted(contents):
+            self.write(name, contents[name].content)
 
     def write(self, name: str, content: bytes) -> None:
         """Create an object. One that is there already was written by an attempt whose answer did not come."""
@@ -241,6 +275,21 @@ class ObjectPlace:
 
     def close(self) -> None:
         """Do nothing: connections are the library's."""
+
+
+class _Body(io.BytesIO):
+    """A stream whose content remains when it is closed."""
+
+    content = b""
+
+    def close(self) -> None:
+        if not self.closed:
+            self.content = self.getvalue()
+        super().close()
+
+
+def _scratch() -> BinaryIO:
+    return cast("BinaryIO", SpooledTemporaryFile(_SCRATCH))
 
 
 class _TakenError(OutputError):

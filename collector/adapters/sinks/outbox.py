@@ -17,9 +17,9 @@ from collector.ports import Along, SealedFile
 
 
 class Ended(NamedTuple):
-    """A file as it will be delivered, and what delivers it."""
+    """What a file becomes, and what delivers it."""
 
-    file: SealedFile
+    files: Sequence[SealedFile]
     publish: Callable[[], None]
 
 
@@ -40,7 +40,7 @@ class OutboxPlace(Protocol):
         ...
 
     def ended(self, lines: SealedFile, kept: Iterable[bytes]) -> Ended:
-        """Return the file that is made of lines."""
+        """Return what is made of the lines of a file."""
         ...
 
     def write(self, name: str, content: bytes) -> None:
@@ -105,19 +105,19 @@ class OutboxSink:
         lines, self._lines = b"".join(self._lines), []
         return lines
 
-    def close_file(self, kept: Iterable[bytes] = ()) -> SealedFile | None:
+    def close_file(self, kept: Iterable[bytes] = ()) -> Sequence[SealedFile]:
         """End the file: make of the lines that the ledger has kept what is delivered."""
         if not self._content.lines:
-            return None
+            return ()
         self._ended = self._place.ended(self._content.file(self._name), kept)
         self._number += 1
         self._content = Content()
-        return self._ended.file
+        return self._ended.files
 
-    def publish(self, file: SealedFile) -> None:
+    def publish(self, files: Sequence[SealedFile]) -> None:
         """Deliver the ended file. What failed is delivered by the next run: the ledger keeps the lines until then."""
         ended, self._ended = self._ended, None
-        if ended is not None and ended.file == file:
+        if ended is not None and ended.files == files:
             ended.publish()
 
     def append_coverage(self, lines: bytes, count: int) -> None:

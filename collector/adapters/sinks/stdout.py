@@ -1,6 +1,7 @@
-"""Records on stdout: whole lines, at least once.
+"""Records on stdout: whole lines, at least once, as JSON Lines or CSV.
 
-Lines are written in pieces that a pipe accepts without blocking, so a slow reader can't block a shutdown.
+What is compressed is a whole for each batch: such wholes one behind the other are a valid stream. Lines are written in
+pieces that a pipe accepts without blocking, so a slow reader can't block a shutdown.
 """
 
 from __future__ import annotations
@@ -12,13 +13,26 @@ import stat
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
+from collector.adapters.sinks.converting import PLAIN, csv_of
 from collector.adapters.sinks.jsonl import to_lines
+from collector.adapters.tabular.compression import compress
+from collector.core.layout import Layout, RecordFormat
 from collector.errors import OutputError, ReaderGoneError
 from collector.model import Record
 from collector.ports import SealedFile
 
 _PIECE = select.PIPE_BUF  # a writable pipe accepts this many bytes without blocking (POSIX)
 _CHECK_EVERY_S = 0.25
+_headed: set[tuple[int, int]] = (
+    set()
+)  # the streams to which this process has written a CSV's names: by device and inode
+
+
+def is_terminal(fd: int = 1) -> bool:
+    """Return whether a descriptor, by default stdout, is a terminal."""
+    with suppress(OSError):
+        return os.isatty(fd)
+    return False
 
 
 class StdoutSink:
@@ -28,8 +42,9 @@ class StdoutSink:
     written = (0, 0)
     along = None
 
-    def __init__(self, fd: int = 1) -> None:
+    def __init__(self, fd: int = 1, *, layout: Layout = PLAIN) -> None:
         self._fd = fd
+        self._layout = layout
         self._abandoned = False
 
     def next_name(self) -> str | None:
@@ -38,7 +53,7 @@ class StdoutSink:
 
     def append(self, records: Sequence[Record]) -> None:
         """Write whole lines; return when they are written."""
-        lines = to_lines(records)
+        lines = self._encoded(to_lines(records))
         rest = memoryview(lines)
         try:
             while rest:
@@ -59,14 +74,14 @@ class StdoutSink:
         """Return nothing: written lines are gone."""
         return b""
 
-    def close_file(self, kept: Iterable[bytes] = ()) -> SealedFile | None:
-        """Return None: there are no files."""
+    def close_file(self, kept: Iterable[bytes] = ()) -> Sequence[SealedFile]:
+        """Return nothing: there are no files."""
         del kept
-        return None
+        return ()
 
-    def publish(self, file: SealedFile) -> None:
+    def publish(self, files: Sequence[SealedFile]) -> None:
         """Do nothing: there are no files."""
-        del file
+        del files
 
     def append_coverage(self, lines: bytes, count: int) -> None:
         """Do nothing: stdout is for records only."""
@@ -90,9 +105,31 @@ class StdoutSink:
     def close(self) -> None:
         """Do nothing: stdout belongs to the process."""
 
+    def _encoded(self, lines: bytes) -> bytes:
+        if self._layout.format is RecordFormat.CSV:
+            lines = csv_of(lines, self._layout.labels, names=self._needs_names())
+        return compress(lines, self._layout.compression)
+
+    def _needs_names(self) -> bool:
+        """Return whether the stream has no line of names yet: neither this process nor another one wrote any."""
+        try:
+            found = os.fstat(self._fd)
+        except OSError:
+            return True  # writing says what is wrong
+        if stat.S_ISREG(found.st_mode):
+            return not found.st_size
+        stream = found.st_dev, found.st_ino
+        is_new = stream not in _headed
+        _headed.add(stream)
+        return is_new
+
     def _cut_torn_line(self, written: bytes) -> None:
-        """Remove the incomplete last line that a full disk left, if stdout is a file."""
-        torn = len(written) - (written.rfind(b"\n") + 1)
+        """Remove the incomplete last line that a full disk left, if stdout is a file.
+
+        Of other formats all that was just written is removed: an end of a line may stand within a text.
+        """
+        kept = written.rfind(b"\n") + 1 if self._layout.is_plain else 0
+        torn = len(written) - kept
         with suppress(OSError):
             if torn and stat.S_ISREG(os.fstat(self._fd).st_mode):
                 os.ftruncate(self._fd, os.lseek(self._fd, 0, os.SEEK_CUR) - torn)

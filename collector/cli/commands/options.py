@@ -168,7 +168,18 @@ output_option = click.option(
 )
 service_options = apply(
     output_option,
-    click.option("-f", "--format", "format_", type=Choice(["jsonl"]), help="Format of the records."),
+    click.option(
+        "-f",
+        "--format",
+        "format_",
+        type=Choice(["jsonl", "csv", "parquet"]),
+        help="Format of the records. Default: `output.format`.",
+    ),
+    click.option(
+        "--compression",
+        type=Choice(["none", "gzip", "zstd"]),
+        help="Compression of the files, or of stdout. Default: `output.compression`.",
+    ),
     state_option,
     click.option(
         "--elsewhere",

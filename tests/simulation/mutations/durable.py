@@ -64,12 +64,12 @@ def _seal_told_before_the_rename() -> Sequence[Patch]:
     publish = DirectorySink.publish
 
     def seal(self: Writer) -> Any:
-        file = self._sink.close_file()
-        if file is not None and self._ledger and self._file:
+        files = self._sink.close_file()
+        if files and self._ledger and self._file:
             self._ledger.sealed(self._file.file_id)
             self._file = None
-            publish(self._sink, file)  # type: ignore[arg-type]
-            self.sealed.append(file)
+            publish(self._sink, files)  # type: ignore[arg-type]
+            self.sealed += files
         return tuple(self.sealed)
 
     return [patch.object(Writer, "seal", seal)]
