@@ -97,8 +97,9 @@ def s3() -> Iterator[Store]:
         "AWS_ALLOW_HTTP": "true",
     }
     try:
-        _OPEN(Request(f"{address}/{BUCKET}", method="PUT")).close()
-        yield Store(f"s3://{BUCKET}/usage", env, address)
+        bucket = f"{BUCKET}-{port}"  # moto keeps what its servers of one process had
+        _OPEN(Request(f"{address}/{bucket}", method="PUT")).close()
+        yield Store(f"s3://{bucket}/usage", env, address)
     finally:
         server.stop()
 
