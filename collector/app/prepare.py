@@ -16,7 +16,7 @@ import structlog
 from collector.adapters.sinks.directory import journal_of
 from collector.adapters.sinks.directory_id import VisibleDirectories
 from collector.adapters.sinks.files import Files, OsFiles, OutputFiles
-from collector.adapters.sinks.object_store import ObjectPlace
+from collector.adapters.sinks.outbox import OutboxPlace
 from collector.adapters.sinks.reading import SealedFiles
 from collector.adapters.sinks.sealing import Sealing
 from collector.adapters.text import count
@@ -63,7 +63,7 @@ def prepare(
     clock: Clock,
     *,
     files: Files | None = None,
-    place: ObjectPlace | None = None,
+    place: OutboxPlace | None = None,
 ) -> LedgerSession:
     """Recover, register, and find what is wanted: everything about a run that comes before the first request.
 
@@ -112,7 +112,7 @@ def prepare(
         ranges=_ranges(wanted_, [org for org in orgs if org.name not in refused]),
         awaited=[file.file_id for file in recovered.awaited],
         recovered=unlisted(ledger, sealed, directory, unsettled.listing, recovered.sealed, now=now)
-        if directory
+        if directory and (place is None or place.has_files)
         else (),
     )
 

@@ -20,7 +20,7 @@ from collector.adapters.http import HttpTransport
 from collector.adapters.signals import draining
 from collector.adapters.sinks import DirectorySink, OutboxSink, StdoutSink
 from collector.adapters.sinks.files import OsFiles, OutputFiles
-from collector.adapters.sinks.object_store import ObjectPlace
+from collector.adapters.sinks.outbox import OutboxPlace
 from collector.adapters.thread import WorkerThread
 from collector.app.backfills import log_backfills, old_gaps
 from collector.app.check import Checker, OrgCheck
@@ -76,7 +76,7 @@ def open_transport(settings: Settings) -> HttpTransport:
     )
 
 
-def open_sink(settings: Settings, run_id: str, ledger_id: str = "", place: ObjectPlace | None = None) -> Sink:
+def open_sink(settings: Settings, run_id: str, ledger_id: str = "", place: OutboxPlace | None = None) -> Sink:
     """Return where the records go; an empty id is that of no ledger.
 
     Raises OutputError if that can't be written, and ConfigError if the config's formats can't.

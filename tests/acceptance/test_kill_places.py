@@ -1,10 +1,11 @@
-"""`kill -9` of the real command that delivers to an object store, again and again: nobody downstream notices."""
+"""`kill -9` of the real command that delivers to an object store or a table, again and again: nobody notices."""
 
 from __future__ import annotations
 
 import json
 import os
 import random
+import secrets
 import subprocess
 from collections import Counter
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from tests.support.commands import COLLECTOR, SimulatedApi, collector, environme
 from tests.support.faulty_proxy import Fault, faulty_proxy
 from tests.support.forked import Command
 from tests.support.object_stores import Store, s3
+from tests.support.postgresql import DATABASE, PASSWORD, USER, Server
 from tests.support.truth import assert_equal_to_truth
 
 pytestmark = pytest.mark.slow
@@ -64,6 +66,31 @@ def test_killed_at_random_instants_a_bucket_has_every_record_exactly_once(tmp_pa
             for file in json.loads(store.read(name))[kind]
         }
         assert listed == {name for name in store.names() if name.startswith("usage-")}
+
+
+@pytest.mark.scaled
+@pytest.mark.parametrize("state", ["sqlite", "same database"])
+def test_killed_at_random_instants_a_table_has_the_newest_of_each_record(
+    tmp_path: Path, server: Server, state: str
+) -> None:
+    schema = f"t{secrets.token_hex(6)}"
+    server.sql(f"CREATE SCHEMA {schema} AUTHORIZATION {USER}", DATABASE)
+    database = server.url(password=None).removesuffix("?")
+    env = {"PGPASSWORD": PASSWORD}
+    if state != "sqlite":
+        env["COLLECTOR_STATE__URL"] = f"{database}?schema={schema}_ledger"
+    with simulated_api(tmp_path, orgs=4, faults=FAULTS) as api:
+        kill_again_and_again(api, f"{database}/{schema}.usage", tmp_path, env)
+        columns = "to_jsonb(t) || jsonb_build_object('collected_at', collected_at)"
+        records = [row for (row,) in server.sql(f"SELECT {columns} FROM {schema}.usage AS t", DATABASE)]
+        windows = assert_equal_to_truth(api, records)
+        assert len(windows) == 8
+        assert all(len(spans) >= DAYS - 1 for spans in windows.values())
+        assert len(records) == len({record["record_id"] for record in records})
+        manifests = server.sql(
+            f"SELECT content::jsonb -> 'exit_code' FROM {schema}.usage_files WHERE starts_with(name, 'run-')", DATABASE
+        )
+        assert (0,) in manifests
 
 
 def records_of(store: Store) -> list[dict[str, object]]:

@@ -98,7 +98,7 @@ class BlobFiles:
 
     def size(self, path: Path) -> int | None:
         """Return the size of a file; None if it is missing."""
-        return self._blobs.size(self._key(path))
+        return self._blobs.size(self._key(path)) if self._is_here(path) else None
 
     def names(self, path: Path) -> list[str]:
         """Return the names of what was delivered, with their directories."""
@@ -106,7 +106,12 @@ class BlobFiles:
 
     def read(self, path: Path) -> bytes | None:
         """Return the content of a file; None if it is missing."""
+        if not self._is_here(path):
+            return None
         return self._journal() if path.name == JOURNAL else self._blobs.read(self._key(path))
+
+    def _is_here(self, path: Path) -> bool:
+        return self._root in path.parents
 
     def _key(self, path: Path) -> str:
         return path.relative_to(self._root).as_posix()

@@ -25,6 +25,7 @@ from collector.adapters.sinks.blobs import Blob, BlobFiles
 from collector.adapters.sinks.converting import PLAIN, convert
 from collector.adapters.sinks.directory import JOURNAL
 from collector.adapters.sinks.directory_id import id_of
+from collector.adapters.sinks.files import OutputFiles
 from collector.adapters.sinks.outbox import Ended
 from collector.adapters.tabular.extras import extra
 from collector.core.layout import Layout, RecordsName, sealed_as
@@ -199,12 +200,14 @@ class ObjectPlace:
     """A bucket as the output of a ledger (`ports.Place`, `outbox.OutboxPlace`)."""
 
     along = None
+    at_most = None
+    has_files = True
 
     def __init__(self, store: ObjectStore, layout: Layout = PLAIN) -> None:
         self._store = store
         self._layout = layout
         self.path = place_path(store.url)
-        self.files = BlobFiles(store, self.path)
+        self.files: OutputFiles = BlobFiles(store, self.path)
         self.ledger_id = ""
         self._id: str | None = None
 

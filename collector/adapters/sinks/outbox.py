@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from collector.adapters.sinks.directory import Content
+from collector.adapters.sinks.files import OutputFiles
 from collector.adapters.sinks.jsonl import to_lines
 from collector.model import Record
-from collector.ports import Along, SealedFile
+from collector.ports import Along, Place, SealedFile
 
 
 class Ended(NamedTuple):
@@ -23,12 +25,21 @@ class Ended(NamedTuple):
     publish: Callable[[], None]
 
 
-class OutboxPlace(Protocol):
+class OutboxPlace(Place, Protocol):
     """What a run needs of such a place. Every method raises OutputError."""
 
+    path: Path  # its URL
+    files: OutputFiles  # how it is marked and read
+    ledger_id: str  # of the ledger whose records go there; empty without one
+
     @property
-    def along(self) -> Along | None:
-        """What delivers the lines of a file in the ledger's own transaction, if it is in the ledger's database."""
+    def has_files(self) -> bool:
+        """Whether what is delivered are files, which a manifest lists for its readers."""
+        ...
+
+    @property
+    def at_most(self) -> int | None:
+        """The size at which a file is delivered, whatever the config says; None: the config's counts."""
         ...
 
     def name_of(self, run_id: str, number: int) -> str:
@@ -62,7 +73,7 @@ class OutboxSink:
     def __init__(self, place: OutboxPlace, *, run_id: str, seal_at: int) -> None:
         self._place = place
         self._run_id = run_id
-        self._seal_at = seal_at
+        self._seal_at = min(seal_at, place.at_most or seal_at)
         self._number = 1
         self._content = Content()
         self._lines: list[bytes] = []
