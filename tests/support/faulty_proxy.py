@@ -35,6 +35,7 @@ class FaultyProxy:
     part: str = "usage-2"  # files of records
     faults: list[Fault] = field(default_factory=list)
     always: Fault | None = None
+    away: bool = False  # the store denies every request
     seen: list[tuple[str, str]] = field(default_factory=list)  # methods and paths
     ended: threading.Event = field(default_factory=threading.Event)
     guard: threading.Lock = field(default_factory=threading.Lock)
@@ -46,6 +47,8 @@ class FaultyProxy:
     def fault_of(self, method: str, path: str) -> Fault | None:
         with self.guard:
             self.seen.append((method, path))
+            if self.away:
+                return Fault.DENIED
             if method != "PUT" or self.part not in path:
                 return None
             return self.faults.pop(0) if self.faults else self.always
