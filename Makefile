@@ -16,7 +16,7 @@ PYTEST := -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 ROOT := $(shell [ "$$(id -u)" = 0 ] && command -v apt-get)
 PIP := -m pip install --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: help demo test test-all test-slow test-313 check lint format lock bench compare bill audit image dist clean
+.PHONY: help demo test test-all test-slow test-313 check lint format lock azurite bench compare bill audit image dist clean
 
 help: ## what there is
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -58,6 +58,13 @@ format: .venv/ready ## fix what can be fixed
 	$(DEV) -m ruff format .
 	$(DEV) -m ruff check --fix .
 
+azurite: .node/ready ## Azure's Blob Storage as a program, for slow tests; needs node and npm
+
+.node/ready:
+	@mkdir -p .node
+	npm install --prefix .node --no-audit --no-fund --silent azurite@3.37.0
+	@touch $@
+
 bench: .venv/ready ## memory and speed, compared in one run; takes two hours, most of them for scale and waiting
 	$(DEV) -m benchmarks.memory
 	$(DEV) -m benchmarks.memory --ledger
@@ -94,7 +101,7 @@ lock: .venv/ready ## make the hashed requirement files again
 	scripts/lock
 
 clean: ## remove what make has made
-	rm -rf .venv .venv-run .venv-313 .venv-bench .mypy_cache .ruff_cache .hypothesis .coverage* build dist demo
+	rm -rf .venv .venv-run .venv-313 .venv-bench .node .mypy_cache .ruff_cache .hypothesis .coverage* build dist demo
 
 .venv-run/ready: requirements/runtime.txt
 	$(PYTHON) scripts/check_python.py

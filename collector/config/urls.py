@@ -155,7 +155,7 @@ def _table_url(url: str) -> str:
     if PLACEHOLDER.search(url):
         raise invalid("the URL contains a placeholder that nothing replaces: set all of it in COLLECTOR_OUTPUT__PATH")
     base, table = split_table(url)
-    if not TABLE.fullmatch(table):
+    if not TABLE.fullmatch(table) or len(Url.parse(base).path) < len("/d"):
         raise invalid(
             f"must name a database and a table in it: {TABLE_EXAMPLE}. The table's name has at most 50 lower-case "
             "letters, digits and _, and may follow a schema and a dot"

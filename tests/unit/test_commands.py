@@ -13,7 +13,18 @@ from collector.cli.commands.collect import collect
 from collector.cli.main import cli
 from collector.model import Population
 
-HEAVY = {"aiohttp", "alembic", "jinja2", "orjson", "prometheus_client", "pydantic", "rich.table", "sqlalchemy", "yaml"}
+HEAVY = {
+    "aiohttp",
+    "alembic",
+    "jinja2",
+    "obstore",
+    "orjson",
+    "prometheus_client",
+    "pydantic",
+    "rich.table",
+    "sqlalchemy",
+    "yaml",
+}
 
 
 @pytest.mark.parametrize("name", SUMMARIES)
