@@ -8,9 +8,12 @@ import subprocess
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
+from collector.config.sections import Output
 from tests.support.commands import COLLECTOR, collector, environment, records_in, simulated_api, unmeasured
 from tests.support.forked import Command
 from tests.support.truth import assert_equal_to_truth
@@ -23,13 +26,26 @@ SLOWLY = {"COLLECTOR_API__RATE_LIMIT__REQUESTS": "30", "COLLECTOR_OUTPUT__SEAL_A
 LOST_S = 2.0  # of work, at most, besides what is under way
 
 
+OUTPUTS: dict[str, dict[str, Any]] = {
+    "jsonl": {},
+    "csv.gz": {"format": "csv", "compression": "gzip"},
+    "parquet": {"format": "parquet"},
+    "parquet by month and org": {"format": "parquet", "partition_by": ["month", "org"]},
+}
+
+
 @pytest.mark.scaled
-def test_killed_at_random_instants_a_backfill_ends_with_every_record_exactly_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_killed_at_random_instants_a_backfill_ends_with_every_record_exactly_once(tmp_path: Path, output: str) -> None:
     rng = random.Random(20261123)
     with simulated_api(tmp_path, orgs=4, faults=FAULTS) as api:
-        backfill = ["backfill", "-c", str(api.config), "--last", f"{DAYS}d", "-o", "out"]
+        config = tmp_path / "collector.yaml"
+        config.write_text(yaml.safe_dump(yaml.safe_load(api.config.read_text()) | {"output": OUTPUTS[output]}))
+        backfill = ["backfill", "-c", str(config), "--last", f"{DAYS}d", "-o", "out"]
         for _ in range(KILLS):
-            after_s = rng.uniform(0.02, 0.6)  # while it loads its config, recovers, asks, commits
+            after_s = rng.uniform(
+                0.02, 0.6 if output == "jsonl" else 1.2
+            )  # while it loads its config, recovers, commits
             env = unmeasured(environment(**SLOWLY))
             with Command([*COLLECTOR, *backfill, "-q"], cwd=tmp_path, env=env, stderr=subprocess.DEVNULL) as process:
                 with suppress(subprocess.TimeoutExpired):
@@ -37,12 +53,14 @@ def test_killed_at_random_instants_a_backfill_ends_with_every_record_exactly_onc
                 process.kill()
             assert process.returncode == -9
         assert collector(*backfill, cwd=tmp_path).code == 0
+        ending = Output(**OUTPUTS[output]).layout.ending
+        assert all(path.name.endswith(ending) for path in (tmp_path / "out").rglob("usage-*"))
         records = records_in(tmp_path / "out")
         assert set(Counter((r["record_id"], r["revision"]) for r in records).values()) == {1}
         windows = assert_equal_to_truth(api, records)
         assert len(windows) == 8
         assert all(len(spans) >= DAYS - 1 for spans in windows.values())
-        assert not list((tmp_path / "out").glob(".*.unsealed"))
+        assert not list((tmp_path / "out").rglob(".usage-*"))
         slices = len({(r["org"], r["population"], r["window_start"]) for r in records})
         retries = sum(n for status, n in api.stats["total"]["by_status"].items() if status != "200") + slices
         again = api.stats["total"]["asked"] - slices - retries

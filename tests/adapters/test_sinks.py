@@ -16,6 +16,7 @@ from collector.adapters.sinks.directory import JOURNAL
 from collector.adapters.sinks.directory_id import ID_FILE, ensure_id
 from collector.adapters.sinks.files import OsFiles
 from collector.adapters.sinks.jsonl import to_lines
+from collector.core.layout import Layout, PartitionKey, RecordFormat
 from tests.support.outputs import LINE, RUN_ID, Output, names, open_sink, records
 
 # --- what a reader sees ---------------------------------------------------------------------
@@ -62,6 +63,18 @@ def test_what_is_created_is_for_the_user_and_at_most_readable_for_the_group(
     assert {modes.pop("a"), modes.pop("b")} == {directory}
     assert modes.keys() == {JOURNAL, ID_FILE, f"run-{RUN_ID}.json", f"usage-{RUN_ID}-0001.jsonl"}
     assert {hidden, *modes.values()} == {file}
+
+
+def test_so_are_the_directories_and_files_of_partitions_also_while_they_are_staged(tmp_path: Path) -> None:
+    layout = Layout(format=RecordFormat.CSV, partition_by=(PartitionKey.MONTH, PartitionKey.ORG))
+    output = open_sink(tmp_path / "out", layout=layout)
+    output.sink.append(records(2))
+    files = output.sink.close_file()
+    staged = {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.rglob("*") if path.is_file()}
+    output.sink.publish(files)
+    assert staged == {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.rglob("usage-*")} == {0o640}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "out").rglob("*=*")} == {0o750}
+    assert [file.name for file in files] == [f"month=2026-06/org=acme/usage-{RUN_ID}-0001.csv"]
 
 
 def test_lines_about_windows_are_sealed_like_a_manifest(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import fcntl
 import os
 import select
@@ -17,7 +18,10 @@ import pytest
 
 from collector.adapters.sinks import StdoutSink
 from collector.adapters.sinks.jsonl import to_lines
+from collector.adapters.tabular.compression import decompress
+from collector.core.layout import Compression, Layout, RecordFormat
 from collector.errors import OutputError
+from collector.model import Record
 from tests.support.outputs import records
 from tests.support.waiting import BOUND_S, wait_until_async
 
@@ -194,3 +198,47 @@ async def test_all_of_a_hundred_thousand_records_arrive(pipe: Pipe) -> None:
             await asyncio.to_thread(sink.append, batch)
         sink.write_manifest(b"{}")
     assert pipe.received.count(b"\n") == 100_000
+
+
+# --- formats --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("compression", Compression)
+async def test_csv_has_its_names_once_for_each_stream_whatever_number_of_runs_write_to_it(
+    pipe: Pipe, compression: Compression
+) -> None:
+    layout = Layout(format=RecordFormat.CSV, compression=compression, labels=("team",))
+    async with pipe.reader(1000):
+        for n in (2, 1):  # two runs of a service
+            await asyncio.to_thread(StdoutSink(pipe.write_fd, layout=layout).append, records(n))
+    head, *lines = decompress(bytes(pipe.received), compression).decode().split("\r\n")
+    assert head == ",".join([*Record._fields, "label_team"])
+    assert len(lines) == 3 + 1
+
+
+@pytest.mark.parametrize("compression", Compression)
+def test_of_csv_and_of_what_is_compressed_a_full_disk_leaves_nothing_torn_and_the_names_come_again(
+    tmp_path: Path, compression: Compression, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "out"
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    layout = Layout(format=RecordFormat.CSV, compression=compression)
+    written = []
+    write = os.write
+
+    def full(to: int, content: bytes) -> int:
+        if to == fd and written:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        written.append(write(to, content[:10]))
+        return written[-1]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", full)
+        with pytest.raises(OutputError, match="No space left"):
+            StdoutSink(fd, layout=layout).append(records(2))
+    assert path.stat().st_size == 0
+    for _ in range(2):
+        StdoutSink(fd, layout=layout).append(records(1))
+    os.close(fd)
+    lines = decompress(path.read_bytes(), compression).decode().split("\r\n")
+    assert [line.split(",")[0] for line in lines] == ["record_id", "0-0", "0-0", ""]

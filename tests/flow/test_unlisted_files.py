@@ -13,6 +13,7 @@ import pytest
 
 from collector.adapters.sinks import DirectorySink
 from collector.adapters.sinks.files import OsFiles
+from collector.adapters.sinks.reading import json_lines_of
 from collector.app.command import Command
 from collector.core.exit_codes import ExitCode
 from collector.core.ranges import Between, Moment
@@ -24,6 +25,16 @@ from tests.support.fake_api import FakeClock
 from tests.support.virtual_time import run_virtual
 
 HOUR = timedelta(hours=1)
+OUTPUTS: dict[str, dict[str, Any]] = {
+    "jsonl": {},
+    "csv.gz": {"format": "csv", "compression": "gzip"},
+    "parquet by month and org": {"format": "parquet", "partition_by": ["month", "org"]},
+}
+
+
+@pytest.fixture(params=OUTPUTS)
+def world(tmp_path: Path, request: pytest.FixtureRequest) -> World:
+    return World(tmp_path, output=OUTPUTS[request.param])
 
 
 def killed(world: World, now: datetime, first: str, last: str) -> None:
@@ -46,15 +57,22 @@ def recovered(world: World) -> list[dict[str, Any]]:
     return files
 
 
-def as_it_is(path: Path) -> dict[str, Any]:
-    content = path.read_bytes()
-    return {
-        "name": path.name,
-        "run_id": path.name.split("-")[1],
-        "records": content.count(b"\n"),
-        "bytes": len(content),
-        "sha256": hashlib.sha256(content).hexdigest(),
-    }
+def as_they_are(world: World, *runs: int) -> list[dict[str, Any]]:
+    """Return what a manifest has of the sealed files of runs."""
+    out = world.directory / "out"
+    found = {str(path.relative_to(out)): path for run in runs for path in out.rglob(f"usage-{run:04}-*")}
+    assert found
+    return [
+        {
+            "name": name,
+            "run_id": found[name].name.split("-")[1],
+            "records": json_lines_of(name, content).count(b"\n"),
+            "bytes": len(content),
+            "sha256": hashlib.sha256(content).hexdigest(),
+        }
+        for name in sorted(found)
+        for content in [found[name].read_bytes()]
+    ]
 
 
 def test_files_recovered_by_a_run_that_was_killed_too_are_in_the_next_manifest(world: World) -> None:
@@ -62,8 +80,7 @@ def test_files_recovered_by_a_run_that_was_killed_too_are_in_the_next_manifest(w
     killed(world, NOON + HOUR, "2026-06-01", "2026-06-05")
     killed(world, NOON + 2 * HOUR, "2026-06-01", "2026-06-07")
     assert world.backfill(NOON + 3 * HOUR, "2026-06-01", "2026-06-09").exit_code == ExitCode.OK
-    out = world.directory / "out"
-    assert recovered(world) == [as_it_is(out / f"usage-{n:04}-0001.jsonl") for n in (1, 2, 3)]
+    assert recovered(world) == as_they_are(world, 1, 2, 3)
     world.backfill(NOON + 4 * HOUR, "2026-06-01", "2026-06-12")
     assert recovered(world) == []
 
@@ -74,15 +91,14 @@ def test_files_of_killed_runs_are_in_the_next_manifest_also_after_the_clock_was_
     killed(world, NOON, "2026-06-01", "2026-06-04")
     killed(world, NOON + HOUR, "2026-06-01", "2026-06-05")
     assert world.backfill(NOON + 2 * HOUR, "2026-06-01", "2026-06-06").exit_code == ExitCode.OK
-    out = world.directory / "out"
-    assert recovered(world) == [as_it_is(out / f"usage-{n:04}-0001.jsonl") for n in (2, 3)]
+    assert recovered(world) == as_they_are(world, 2, 3)
 
 
 def test_files_of_a_run_that_could_not_write_its_manifest_are_in_the_next_one(world: World) -> None:
     with patch.object(DirectorySink, "write_manifest", side_effect=OutputError("the disk is full")):
         assert world.backfill(NOON, "2026-06-01", "2026-06-03").exit_code == ExitCode.OUTPUT
     world.backfill(NOON + HOUR, "2026-06-01", "2026-06-05")
-    assert recovered(world) == [as_it_is(world.directory / "out" / "usage-0001-0001.jsonl")]
+    assert recovered(world) == as_they_are(world, 1)
     world.backfill(NOON + 2 * HOUR, "2026-06-01", "2026-06-06")
     assert recovered(world) == []
 
@@ -100,4 +116,5 @@ def test_a_recovered_file_that_a_reader_has_moved_away_is_listed_as_the_ledger_h
     with patch.object(OsFiles, "read", moved_away):
         world.backfill(NOON + HOUR, "2026-06-01", "2026-06-03")
     (file,) = recovered(world)
-    assert (file["records"], file["bytes"], file["sha256"]) == (records, size, None)
+    is_plain = not world.output
+    assert (file["records"], file["bytes"], file["sha256"]) == (records, size if is_plain else None, None)

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from collector.adapters.sinks import DirectorySink
 from collector.adapters.sinks.files import OsFiles
+from collector.adapters.sinks.reading import json_lines_of
 from collector.app.command import NOTHING, Command, Permits
 from collector.app.coverage import CoverageReader
 from collector.app.outputs import check_output
@@ -61,6 +62,7 @@ class World:
     same_organization: str = "refuse"
     trust_zero_for: timedelta = timedelta(days=60)
     permits: Permits = NOTHING
+    output: dict[str, Any] = field(default_factory=dict)
     runs: int = 0
     events: list[Event] = field(default_factory=list)
 
@@ -87,7 +89,7 @@ class World:
     @property
     def config(self) -> LoadedConfig:
         values: dict[str, Any] = {
-            "output": {"path": str(self.directory / "out")},
+            "output": {"path": str(self.directory / "out"), **self.output},
             "state": {"url": self.ledger_url},
             "schedule": self.schedule,
             "same_organization": self.same_organization,
@@ -102,8 +104,8 @@ class World:
         """All sealed records, in the order in which they were collected."""
         records = [
             json.loads(line)
-            for file in sorted((self.directory / "out").glob("usage-*.jsonl"))
-            for line in file.read_text().splitlines()
+            for file in sorted((self.directory / "out").rglob("usage-*"))
+            for line in json_lines_of(file.name, file.read_bytes()).splitlines()
         ]
         return sorted(records, key=lambda record: (record["collected_at"], record["product"]))
 
@@ -143,7 +145,10 @@ class World:
             stack.callback(ledger.close)
             ledger_id = ledger.known_outputs().ledger_id
             check_output(ledger, config.settings, command, OsFiles())
-            sink = DirectorySink.open(self.directory / "out", run_id=run_id, seal_at=10**8, ledger_id=ledger_id)
+            layout = config.settings.output.layout
+            sink = DirectorySink.open(
+                self.directory / "out", run_id=run_id, seal_at=10**8, ledger_id=ledger_id, layout=layout
+            )
             stack.callback(sink.close)
             session = prepare(ledger, config, command, run_id, clock)
             return await Run(

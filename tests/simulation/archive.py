@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from collector.adapters.sinks.reading import json_lines_of
 from collector.model import Population
 from tests.simulation.trace import Broken
 from tests.simulation.truth import SliceId
@@ -72,6 +73,10 @@ class Archive:
                 self._take(path, files[path])
 
     def _take(self, path: Path, content: bytes) -> None:
+        try:
+            content = json_lines_of(path.name, content)
+        except ValueError as error:
+            raise Broken("lines", f"{path.name} is damaged: {error}") from error
         if not content.endswith(b"\n"):
             raise Broken("lines", f"{path.name} ends within a line")
         for line in content.splitlines():

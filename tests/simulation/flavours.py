@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from collector.core.layout import Compression, Layout, PartitionKey, RecordFormat
 from collector.fetch import RateLimit
 from collector.model import Granularity
 from tests.simulation.scenario import (
@@ -26,6 +27,24 @@ from tests.simulation.scenario import (
     Usage,
 )
 
+LAYOUTS = [
+    Layout(),
+    Layout(compression=Compression.GZIP),
+    Layout(format=RecordFormat.CSV, compression=Compression.ZSTD),
+    Layout(format=RecordFormat.PARQUET),
+    Layout(partition_by=(PartitionKey.MONTH,)),
+    Layout(format=RecordFormat.CSV, partition_by=(PartitionKey.ORG, PartitionKey.POPULATION)),
+    Layout(format=RecordFormat.PARQUET, partition_by=(PartitionKey.DAY, PartitionKey.PRODUCT)),
+]
+_SEALING = (
+    "rename .usage",
+    "renamed",
+    "names synced",
+    "remove",
+    "ledger intend_seal",
+    "ledger sealed",
+    "half appended",
+)
 _DAY = timedelta(days=1)
 _HOUR_S = 3600.0
 
@@ -229,6 +248,27 @@ def _searched(scenario: Scenario, rng: random.Random) -> Scenario:
     )
 
 
+def _formatted(scenario: Scenario, rng: random.Random) -> Scenario:
+    """Small files of all formats, which change from process to process; many are killed while they seal."""
+    within = rng.choice((_restored, _powerless, _crowded, _relabelled, lambda same, _: same))
+    base = within(scenario, rng)
+    steps = []
+    for step in base.steps:
+        killed = tuple(
+            Ending(
+                operation=rng.randint(1, 12),
+                point=rng.choice(_SEALING),
+                power=rng.random() < 0.3,
+                tampered=rng.random() < 0.2,
+            )
+            for _ in range(rng.randint(1, 4))
+        )
+        launches = [replace(one, endings=(*one.endings, *killed)) for one in step.launches]
+        steps.append(replace(step, launches=tuple(launches)))
+    layouts = [layout for layout in LAYOUTS if rng.random() < 0.4] or LAYOUTS
+    return replace(base, layouts=tuple(layouts), seal_at=rng.choice((3_000, 10_000, 60_000)), steps=tuple(steps))
+
+
 def _backfill(scenario: Scenario, step: Step, *, days: int, force: bool = False) -> Launch:
     today = (scenario.start + timedelta(seconds=step.begins)).date()
     return Launch(command="backfill", first_day=today - days * _DAY, last_day=today, force=force)
@@ -250,6 +290,7 @@ _FLAVOURS: Mapping[int, Callable[[Scenario, random.Random], Scenario]] = {
     9: _stalled,
     12: _powerless,
     15: _relabelled,
+    16: _formatted,
     19: _reconciled,
     21: _restored,
     22: _searched,

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from collector.adapters.sinks.reading import json_lines_of
 from collector.core.exit_codes import ExitCode
+from collector.core.layout import is_partition
 from collector.core.ledger_entries import RECONCILE, RELABEL
 from collector.model import SliceState
 from collector.run.manifest import RunResult
@@ -87,10 +89,10 @@ def _manifest(world: World, process: Process, result: RunResult) -> None:
     counts = {state.value: result.summary.count(state) for state in SliceState}
     if told["slices"] != {"planned": sum(counts.values())} | counts or told["exit_code"] != process.exit_code:
         raise Broken("manifest", f"{process.run_id} tells {told['slices']} and exit code {told['exit_code']}")
-    by_name = {path.name: content for path, content in sealed.items()}  # a recovered file may be in another directory
+    by_name = {_name(path): content for path, content in sealed.items()}  # a recovered file may be in another directory
     for file in (*told["files"], *(file for file in told["recovered"] if file["sha256"])):
         there = by_name.get(file["name"], b"")
-        if hashlib.sha256(there).hexdigest() != file["sha256"] or there.count(b"\n") != file["records"]:
+        if hashlib.sha256(there).hexdigest() != file["sha256"] or _records(file["name"], there) != file["records"]:
             raise Broken("manifest", f"{file['name']} is not as {process.run_id} tells")
     if told["coverage"] is not None:
         _coverage(process, told["coverage"], by_name.get(told["coverage"]["name"], b""))
@@ -124,7 +126,17 @@ def unlisted(sealed: Mapping[Path, bytes]) -> set[str]:
     """Return the files of records that no manifest names."""
     manifests = [orjson.loads(content) for path, content in sealed.items() if path.name.startswith("run-")]
     named = {file["name"] for told in manifests for file in (*told["files"], *told["recovered"])}
-    return {path.name for path in sealed if path.name.startswith("usage-")} - named
+    return {_name(path) for path in sealed if path.name.startswith("usage-")} - named
+
+
+def _name(path: Path) -> str:
+    """Return the name of a sealed file, with the directories of its partition."""
+    directories = [part for part in path.parts if is_partition(part)]
+    return "/".join([*directories, path.name])
+
+
+def _records(name: str, content: bytes) -> int:
+    return json_lines_of(name, content).count(b"\n")
 
 
 def _exit_code(world: World, process: Process) -> None:

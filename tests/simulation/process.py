@@ -24,6 +24,7 @@ from collector.app.scope import Scope
 from collector.app.wiring import run_config
 from collector.config import LoadedConfig
 from collector.core.exit_codes import ExitCode
+from collector.core.layout import Layout
 from collector.core.ranges import Between, Moment, Range
 from collector.errors import CollectorError, ConfigError, LedgerError, OutputError
 from collector.events import ApiDown, Event, SliceOutcome
@@ -157,7 +158,11 @@ class Process:
             directory = Path(session.directory)
             sink = await self.offload(
                 lambda: DirectorySink.open(
-                    directory, run_id=self.run_id, seal_at=self.world.scenario.seal_at, files=files
+                    directory,
+                    run_id=self.run_id,
+                    seal_at=self.world.scenario.seal_at,
+                    files=files,
+                    layout=self._layout(),
                 )
             )
             return await Run(
@@ -174,6 +179,11 @@ class Process:
         finally:
             if not self.dead:
                 await self.offload(lambda: self._close(ledger))
+
+    def _layout(self) -> Layout:
+        """Return the layout of the process's files; seeds of one layout draw nothing."""
+        layouts = self.world.scenario.layouts
+        return layouts[0] if len(layouts) == 1 else self.rng.choice(layouts)
 
     def _open_ledger(self) -> SqlLedger:
         self.point("open")

@@ -12,6 +12,8 @@ from enum import StrEnum
 from signal import Signals
 from typing import Any
 
+from collector.adapters.sinks.converting import PLAIN
+from collector.core.layout import Layout
 from collector.core.shards import Shard
 from collector.fetch import Limits
 from collector.model import Granularity, Population
@@ -181,6 +183,7 @@ class Scenario:
     steps: tuple[Step, ...] = field(default_factory=tuple)
     restore: Restore | None = None
     relabels: bool = False  # labels change from step to step
+    layouts: tuple[Layout, ...] = (PLAIN,)  # of the files: each process has one of them
     reconciles: bool = False  # at the end, everything is compared with the API's totals
 
     @property
@@ -197,6 +200,7 @@ class Scenario:
             *(f"org {org}" for org in self.orgs),
             *(f"api {episode}" for episode in self.episodes),
             *(f"machine {episode}" for episode in self.machine),
+            f"layouts {[layout.working_name('RUN', 1) for layout in self.layouts]}",
             f"restore {self.restore}",
             *(f"step {n} {step}" for n, step in enumerate(self.steps)),
         ]

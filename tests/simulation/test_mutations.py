@@ -18,6 +18,8 @@ FOUND_BY = {
     "told to be sealed before the rename": 164,
     "recovery cuts nothing off": 2,
     "recovery takes a file that is too short": 67,
+    "recovery converts again what was intended": 116,
+    "the lines are removed before the names are there": 116,
     "a restored ledger doesn't look at its files": 21,
     "a file sealed after the backup is lost": 171,
     "a run that went on after the backup counts as known": 46,

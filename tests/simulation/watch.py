@@ -76,6 +76,8 @@ class Watch:
         histories = list(self.archive.histories())
         disk = self.world.disk
         hidden = [path.name for path in disk.hidden() if path not in disk.cut]
+        if not disk.cut:
+            hidden += [path.name for path in disk.names if path.name.endswith(".staged")]
         if hidden and not disk.losses:  # the removal of an empty left-over need not survive a loss of power
             raise Broken("sealed", f"{hidden} are left over")
         # A file that a reader moves away before the next run begins can't be listed by it any more.

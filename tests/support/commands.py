@@ -16,6 +16,7 @@ from typing import IO, Any
 
 import pytest
 
+from collector.adapters.sinks.reading import json_lines_of
 from collector.cli.main import run
 from tests.support import forked
 
@@ -196,9 +197,11 @@ def simulated_api(
 
 
 def records_in(directory: Path) -> list[dict[str, Any]]:
-    """All records of the sealed files, in no order that means anything."""
+    """All records of the sealed files of any format, in no order that means anything."""
     return [
-        json.loads(line) for file in sorted(directory.glob("usage-*.jsonl")) for line in file.read_text().splitlines()
+        json.loads(line)
+        for file in sorted(directory.rglob("usage-*"))
+        for line in json_lines_of(file.name, file.read_bytes()).splitlines()
     ]
 
 

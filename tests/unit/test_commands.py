@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -13,11 +14,11 @@ from collector.cli.commands.collect import collect
 from collector.cli.main import cli
 from collector.model import Population
 
-HEAVY = {
+EXTRAS = {"obstore", "opentelemetry", "pyarrow", "xlsxwriter"}
+HEAVY = EXTRAS | {
     "aiohttp",
     "alembic",
     "jinja2",
-    "obstore",
     "orjson",
     "prometheus_client",
     "pydantic",
@@ -62,7 +63,20 @@ def test_help_and_usage_errors_import_nothing_heavy(args: list[str]) -> None:
 import sys
 from collector.cli.main import run
 run({args})
-print(*({HEAVY} & set(sys.modules)))
+print(*({HEAVY | EXTRAS} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == ""
+
+
+def test_a_run_that_writes_json_lines_imports_no_package_that_only_others_need(tmp_path: Path) -> None:
+    program = f"""
+import sys
+from pathlib import Path
+from collector.app import wiring
+from collector.adapters.sinks import DirectorySink
+DirectorySink.open(Path({str(tmp_path)!r}), run_id="r", seal_at=10**6).close()
+print(*({EXTRAS} & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == ""

@@ -214,6 +214,7 @@ class DirectorySink:
         for name in self._files.names(self.directory):
             if _SCRATCH.fullmatch(name):
                 self._files.remove_abandoned(self.directory / name)
+        self._sealing.remove_orphans(self.directory)
 
     def _try_files(self) -> None:
         """Do to a file without content what is done to every file (`disk.Ability`)."""

@@ -19,12 +19,12 @@ from collector.adapters.sinks.files import Files, OutputFiles
 from collector.core.layout import Layout, RecordsName, is_partition, sealed_as
 from collector.ports import SealedFile
 
-_STAGED = ".staged"
+_UNSEALED, _STAGED = ".unsealed", ".staged"
 
 
 def hidden(directory: Path, name: str) -> Path:
     """Return the path that a file has until it is sealed."""
-    return directory / f".{name}.unsealed"
+    return directory / f".{name}{_UNSEALED}"
 
 
 def staged(directory: Path, name: str) -> Path:
@@ -136,6 +136,23 @@ class Sealing:
         if not self.is_renamed(name):
             for final in self._staged(directory, name):
                 self.files.remove(staged(directory, final))
+
+    def remove_orphans(self, directory: Path) -> None:
+        """Remove what is staged of working files that don't exist: nobody will ever publish it. Raises OSError.
+
+        A working file is there before anything is staged of it, and until all is published. So it is looked for last.
+        """
+        waiting = [name for name in names_below(self.files, directory) if name.endswith(_STAGED)]
+        if waiting:
+            names = [
+                RecordsName.of(name[1:].removesuffix(_UNSEALED))
+                for name in self.files.names(directory)
+                if name.endswith(_UNSEALED)
+            ]
+            alive = {f".{one.sealed}{_STAGED}" for one in names if one}
+            for name in waiting:
+                if name.rpartition("/")[2] not in alive:
+                    self.files.remove(directory / name)
 
     def _staged(self, directory: Path, name: str) -> list[str]:
         """Return the names that staged files will have."""

@@ -14,7 +14,8 @@ with extra("parquet", "Parquet"):
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-ROW_GROUP = 65_536  # rows: some 10 MB in memory
+ROW_GROUP = 65_536  # rows: some 20 MB in memory
+_BATCH = 4096  # rows; it divides a row group
 
 _TYPES: dict[Kind, pa.DataType] = {
     Kind.TEXT: pa.string(),
@@ -49,28 +50,39 @@ class ParquetWriter:
         self._columns = columns
         self._schema = arrow_schema(columns)
         self._rows: list[Row] = []
+        self._batches: list[pa.RecordBatch] = []  # of the row group
+        self._gathered = 0  # rows in them
         self._writer = pq.ParquetWriter(stream, self._schema, compression="zstd")
 
     def write(self, rows: Iterable[Row]) -> None:
         """Take rows; write them when a row group is full."""
         for row in rows:
             self._rows.append(row)
-            if len(self._rows) >= ROW_GROUP:
-                self._write_group()
+            if len(self._rows) >= _BATCH:
+                self._gather()
 
     def close(self) -> None:
         """Write the rest and the footer."""
         if self._rows:
-            self._write_group()
+            self._gather()
+        self._write_group()
         self._writer.close()
 
-    def _write_group(self) -> None:
+    def _gather(self) -> None:
+        """Turn rows into Arrow's arrays, which take a tenth of the memory."""
         values = zip(*self._rows, strict=True)
-        arrays = [
-            _array(column, list(column_values)) for column, column_values in zip(self._columns, values, strict=True)
-        ]
+        arrays = [_array(column, list(of)) for column, of in zip(self._columns, values, strict=True)]
+        self._batches.append(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
+        self._gathered += len(self._rows)
         self._rows = []
-        self._writer.write_table(pa.Table.from_arrays(arrays, schema=self._schema), row_group_size=ROW_GROUP)
+        if self._gathered >= ROW_GROUP:
+            self._write_group()
+
+    def _write_group(self) -> None:
+        if self._batches:
+            table = pa.Table.from_batches(self._batches, schema=self._schema)
+            self._writer.write_table(table, row_group_size=ROW_GROUP)
+        self._batches, self._gathered = [], 0
 
 
 def _array(column: Column, values: Sequence[Value]) -> pa.Array:

@@ -9,6 +9,7 @@ from unittest.mock import patch
 
 from sqlalchemy import update
 
+from collector.adapters.sinks.sealing import Sealing
 from collector.app import prepare
 from collector.core.ledger_entries import UnsealedFile
 from collector.deliver import recovery
@@ -30,12 +31,32 @@ def _recovery_cuts_nothing() -> Sequence[Patch]:
 def _recovery_trusts_any_size() -> Sequence[Patch]:
     finish = recovery._finish
 
-    def mutated(ledger: Ledger, files: Any, file: UnsealedFile, path: Any) -> None:
-        size = files.size(path)
+    def mutated(ledger: Ledger, sealing: Any, file: UnsealedFile, directory: Any) -> bool:
+        size = sealing.size(directory, file.name)
         booked = file if size is None or not file.records else replace(file, bytes=min(size, file.bytes))
-        finish(ledger, files, booked, path)
+        return finish(ledger, sealing, booked, directory)
 
     return [patch.object(recovery, "_finish", mutated)]
+
+
+def _recovery_converts_again() -> Sequence[Patch]:
+    finish = recovery._finish
+
+    def mutated(ledger: Ledger, sealing: Any, file: UnsealedFile, directory: Any) -> bool:
+        is_there = sealing.size(directory, file.name) is not None
+        return finish(ledger, sealing, replace(file, seal_intended=file.seal_intended and not is_there), directory)
+
+    return [patch.object(recovery, "_finish", mutated)]
+
+
+def _lines_removed_first() -> Sequence[Patch]:
+    publish = Sealing.publish
+
+    def mutated(self: Sealing, directory: Any, name: str, finals: Sequence[str] | None = None) -> None:
+        self.forget(directory, name)
+        publish(self, directory, name, finals)
+
+    return [patch.object(Sealing, "publish", mutated)]
 
 
 def _lost_without_prior() -> Sequence[Patch]:
@@ -61,6 +82,8 @@ MUTATIONS = (
     Mutation("what a killed run left is never finished", {"sealed", "revisions"}, _recovery_never),
     Mutation("recovery cuts nothing off", {"revisions", "lines"}, _recovery_cuts_nothing),
     Mutation("recovery takes a file that is too short", {"revisions", "lines", "truth"}, _recovery_trusts_any_size),
+    Mutation("recovery converts again what was intended", {"sealed", "revisions"}, _recovery_converts_again),
+    Mutation("the lines are removed before the names are there", {"revisions", "truth"}, _lines_removed_first),
     Mutation("a lost file takes all revisions back", {"revisions"}, _lost_without_prior),
     Mutation("the dead keep their leases", {"coverage", "exit code", "sealed", "again"}, _leases_of_the_dead_stay),
     Mutation("a minute of work is gathered before it is booked", {"again"}, _gathered_for_a_minute),
