@@ -223,7 +223,7 @@ def test_of_csv_and_of_what_is_compressed_a_full_disk_leaves_nothing_torn_and_th
     path = tmp_path / "out"
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     layout = Layout(format=RecordFormat.CSV, compression=compression)
-    written = []
+    written: list[int] = []
     write = os.write
 
     def full(to: int, content: bytes) -> int:

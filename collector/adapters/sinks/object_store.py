@@ -43,9 +43,19 @@ _RETRIES = 8
 _ATTEMPTS = 3  # ours, of an upload whose answer did not come: the library doesn't repeat those
 _SCRATCH = 64 * 2**20  # bytes of partitions that are sorted in memory
 _LOOK_EVERY_S = 0.25  # whether a run that waits for an upload has to end
+_WORD = 5  # letters: names that are shorter have none of the words that are looked for
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>(\w{1,64})</Code>")
-_METADATA = "169.254.169.254"
+_HIDDEN = "Check what the environment says of the store; the library's text isn't shown, as it may hold a secret"
+# By parts of the library's texts: first the addresses that credentials come from when the environment has none.
+_BY_TEXT = (
+    (
+        re.compile(r"169\.254\.|latest/api/token|meta-?data/|computeMetadata|oauth2|//sts\.|credential", re.IGNORECASE),
+        "no credentials were found in the environment, or they could not be used (docs/outputs.md)",
+    ),
+    (re.compile("BadScheme"), "http:// is not encrypted: use https://, or set AWS_ALLOW_HTTP=true if that is meant"),
+    (re.compile("HTTP error|error sending request"), "the store doesn't answer: check its name, region and network"),
+)
 _DENIED = "access is denied: these credentials may not do that. The collector lists, reads and creates objects"
 _FIXES = {
     "NoSuchBucket": "there is no such bucket: create it, or correct output.path",
@@ -58,6 +68,7 @@ _FIXES = {
     "SlowDown": "the store answered that requests come too fast, also after retries: run again later",
 }
 _BY_STATUS = {
+    "301": "the bucket is in another region: set AWS_REGION",
     "401": "the credentials are refused: check them in the environment",
     "403": _DENIED,
     "404": "there is no such bucket or container: create it, or correct output.path",
@@ -184,6 +195,22 @@ class ObjectStore:
             raise failure
         return result  # type: ignore[no-any-return]
 
+    def _why(self, error: BaseException) -> str:
+        """Return why a request failed. The library's text isn't shown: its URLs may hold a token."""
+        text = str(error)
+        code, status = _CODE.search(text), _STATUS.search(text)
+        if code and code[1] in _FIXES:
+            return _FIXES[code[1]]
+        if status and status[1] in _BY_STATUS:
+            return _BY_STATUS[status[1]]
+        if status:
+            return f"the store answered with {status[1]}" + (f" ({code[1]})" if code else "")
+        if isinstance(error, self._denied):
+            return _DENIED
+        for part in self.url.partition("://")[2].split("/"):  # a bucket may be called `credentials`
+            text = text.replace(part, "") if len(part) > _WORD else text
+        return next((why for pattern, why in _BY_TEXT if pattern.search(text)), f"{kind_of(error)}. {_HIDDEN}")
+
     @contextmanager
     def _as_output_error(self, what: str) -> Iterator[None]:
         try:
@@ -191,7 +218,7 @@ class ObjectStore:
         except self._exists as error:
             raise _TakenError(f"the output {self.url} has an object of that name") from error
         except self._failures as error:
-            text = f"the output {self.url} can't be {what}: {_why(error, isinstance(error, self._denied))}"
+            text = f"the output {self.url} can't be {what}: {self._why(error)}"
             unanswered = not _STATUS.search(str(error)) and what == "written"
             raise (_UnansweredError if unanswered else OutputError)(text) from None
 
@@ -315,24 +342,3 @@ def _require_bucket(error: FileNotFoundError) -> None:
     """Raise the error if it isn't the object that is missing, but the bucket."""
     if (found := _CODE.search(str(error))) and found[1] in {"NoSuchBucket", "ContainerNotFound"}:
         raise error
-
-
-def _why(error: BaseException, is_denied: bool) -> str:
-    """Return why a request failed. The library's text isn't shown: its URLs may hold a token."""
-    text = str(error)
-    code, status = _CODE.search(text), _STATUS.search(text)
-    if code and code[1] in _FIXES:
-        return _FIXES[code[1]]
-    if status and status[1] in _BY_STATUS:
-        return _BY_STATUS[status[1]]
-    if status:
-        return f"the store answered with {status[1]}" + (f" ({code[1]})" if code else "")
-    if _METADATA in text or "credential" in text.lower():
-        return "no credentials were found in the environment, or they could not be used (docs/outputs.md)"
-    if is_denied:
-        return _DENIED
-    if "error sending request" in text or "HTTP error" in text:
-        return "the store doesn't answer: check its name, the region and the network"
-    if "configuration" in text.lower() or "missing" in text.lower():
-        return "its configuration in the environment is incomplete or can't be read (docs/outputs.md)"
-    return f"{kind_of(error)}; the library's text isn't shown, as it may hold a secret"
