@@ -32,7 +32,8 @@ def ledger_of_run(config: LoadedConfig, command: Command, clock: Clock, *, creat
 def create_no_second_ledger(settings: Settings, permits: Permits) -> None:
     """Raise OutputError if the ledger's file is not there and the output belongs to a ledger. Creates nothing."""
     if _is_absent(settings.state):
-        refuse_new_ledger(settings, permits, files_of(settings))
+        with files_of(settings) as files:
+            refuse_new_ledger(settings, permits, files)
 
 
 def open_ledger(settings: Settings, command: str, clock: Clock, *, create: bool = True) -> SqlLedger:

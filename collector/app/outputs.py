@@ -19,7 +19,7 @@ from collector.adapters.sinks.stdout import is_terminal
 from collector.adapters.text import shell_word
 from collector.app.command import Command, Permits
 from collector.config import Settings
-from collector.core.layout import Compression, RecordFormat
+from collector.core.layout import Compression, Layout, RecordFormat
 from collector.core.outputs import STDOUT, Fit, Journal, KnownOutputs, Output, fit_of, is_remote
 from collector.errors import ConfigError, OutputError
 from collector.ports import Ledger
@@ -62,6 +62,11 @@ def refuse_layout(settings: Settings) -> None:
     """Raise ConfigError if what the config says of formats can't be written: before anything is requested."""
     layout = settings.output.layout
     require(layout)
+    if settings.output.path.startswith("postgresql://") and layout != Layout():
+        raise ConfigError(
+            "output: a table has no `format`, `compression`, `partition_by` or `labels`: leave them away. Its column "
+            "labels has all labels"
+        )
     if settings.output.path != STDOUT:
         return
     if layout.format is RecordFormat.PARQUET:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from collector.adapters.paths import place_path
 from collector.adapters.sinks import OutputLook
 from collector.adapters.sinks.files import OsFiles, OutputFiles
@@ -25,10 +28,15 @@ def open_place(settings: Settings) -> OutboxPlace | None:
     return _open(output, ledger_url=settings.state.url.get_secret_value()) if is_remote(output.path) else None
 
 
-def files_of(settings: Settings) -> OutputFiles:
-    """Return how the output of a config is read and marked. Raises OutputError."""
+@contextmanager
+def files_of(settings: Settings) -> Iterator[OutputFiles]:
+    """Yield how the output of a config is read and marked. Raises OutputError."""
     place = open_place(settings)
-    return OsFiles() if place is None else place.files
+    try:
+        yield OsFiles() if place is None else place.files
+    finally:
+        if place is not None:
+            place.close()
 
 
 def output_look(output: Output) -> OutputLook | PlaceLook:

@@ -131,6 +131,8 @@ async def run_once(
         ledger = await offload(lambda: ledger_of_run(config, command, clock, create=create))
         stack.push_async_callback(offload, ledger.close)
         place = await offload(lambda: open_place(settings))
+        if place is not None:
+            stack.push_async_callback(offload, place.close)
         files: OutputFiles = OsFiles() if place is None else place.files
         own = await offload(lambda: check_output(ledger, settings, command, files))
         sink = await offload(lambda: open_sink(settings, run_id, own.known.ledger_id, place))

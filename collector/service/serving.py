@@ -97,7 +97,8 @@ class ServiceHost:
         def work(ledger: SqlLedger) -> None:
             if output != self._output:
                 command = Command(name=COMMAND, range_=None, scope=self._scope, permits=self._permits)
-                check_output(ledger, settings, command, files_of(settings))
+                with files_of(settings) as files:
+                    check_output(ledger, settings, command, files)
             register(ledger, config, orgs, self._clock.now())
             self._output = output
 

@@ -167,6 +167,18 @@ def test_serve_is_not_ready_while_its_place_is_away(tmp_path: Path) -> None:
             assert "output.down" in (tmp_path / "log").read_text()
 
 
+def test_the_documented_query_finds_the_windows_without_a_row(tmp_path: Path, server: Server) -> None:
+    schema = f"t{secrets.token_hex(6)}"
+    server.sql(f"CREATE SCHEMA {schema} AUTHORIZATION {USER}", DATABASE)
+    place = Place(f"{server.url(password=None).removesuffix('?')}/{schema}.usage_records", {"PGPASSWORD": PASSWORD})
+    with simulated_api(tmp_path, orgs=2, faults=["org-002:401"]) as api:
+        assert backfill(api, tmp_path, place).code == 4
+    document = (Path(__file__).parents[2] / "docs/outputs.md").read_text()
+    query = document.split("```sql\n")[1].split("```")[0]
+    found = server.sql(query.replace("usage_records_files", f"{schema}.usage_records_files"), DATABASE)
+    assert {(org, state) for org, _, state in found} == {("org-002", "refused")}
+
+
 def _status(site: SimulatedApi) -> int:
     import urllib.error  # noqa: PLC0415
     import urllib.request  # noqa: PLC0415
