@@ -171,7 +171,7 @@ def test_the_documented_query_finds_the_windows_without_a_row(tmp_path: Path, se
     schema = f"t{secrets.token_hex(6)}"
     server.sql(f"CREATE SCHEMA {schema} AUTHORIZATION {USER}", DATABASE)
     place = Place(f"{server.url(password=None).removesuffix('?')}/{schema}.usage_records", {"PGPASSWORD": PASSWORD})
-    with simulated_api(tmp_path, orgs=2, faults=["org-002:401"]) as api:
+    with simulated_api(tmp_path, orgs=2, faults=["org-002:refused"]) as api:
         assert backfill(api, tmp_path, place).code == 4
     document = (Path(__file__).parents[2] / "docs/outputs.md").read_text()
     query = document.split("```sql\n")[1].split("```")[0]
