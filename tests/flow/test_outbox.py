@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar, cast
 
 import pytest
 
 from collector.adapters.sinks.files import OsFiles
+from collector.adapters.sinks.outbox import Ended, OutboxPlace, OutboxSink
 from collector.adapters.sinks.sealing import Sealing
 from collector.core.ledger_entries import UnsealedFile
 from collector.deliver.recovery import Recovered, recover, why_awaited
 from collector.errors import OutputError
 from collector.ledger import SqlLedger
+from collector.ports import SealedFile
 from tests.adapters.ledger.support import commit, open_ledger, registered
 from tests.support.orgs import make_org
+from tests.support.outputs import records
+
+T = TypeVar("T")
 
 LINES = b'{"n":1}\n{"n":2}\n'
 URL = "s3://bucket/usage"
@@ -154,3 +160,90 @@ def test_a_file_in_a_directory_of_another_machine_is_awaited_beside_a_place(path
     recovered = finish(ledger, MemoryPlace())
     assert [one.name for one in recovered.awaited] == ["usage-run-0-0001.jsonl"]
     assert recovered.sealed == [file]
+
+
+class ProcessDied(BaseException):
+    """What ends a process in the middle of its work."""
+
+
+class Steps:
+    """Counts what a process does, and ends it before or after one of its steps."""
+
+    def __init__(self, dies_at: int) -> None:
+        self.left = dies_at
+
+    def __call__(self, work: Callable[[], T]) -> T:
+        self._count()
+        result = work()
+        self._count()
+        return result
+
+    def _count(self) -> None:
+        if self.left == 0:
+            raise ProcessDied
+        self.left -= 1
+
+
+class PlaceOfSteps:
+    """The place of a run, whose deliveries are steps (`outbox.OutboxPlace`)."""
+
+    along = None
+    at_most = None
+    has_files = True
+    ledger_id = ""
+
+    def __init__(self, place: MemoryPlace, step: Steps) -> None:
+        self._place, self._step = place, step
+
+    def name_of(self, run_id: str, number: int) -> str:
+        return f"usage-{run_id}-{number:04}.jsonl"
+
+    def note(self, run_id: str) -> None:
+        pass
+
+    def ended(self, lines: SealedFile, kept: Iterable[bytes]) -> Ended:
+        content = b"".join(kept)
+        return Ended([lines], lambda: self._step(lambda: self._place.deliver(lines.name, [content])))
+
+
+FILES, BATCHES = 2, 2
+STEPS = 2 * FILES * (1 + BATCHES + 3)  # each file is opened, its batches are committed, and it is sealed in three steps
+
+
+@pytest.mark.parametrize("dies_at", range(STEPS + 1))
+def test_a_process_that_dies_before_or_after_each_of_its_steps_loses_and_doubles_nothing(
+    path: Path, dies_at: int
+) -> None:
+    place, step, first = MemoryPlace(), Steps(dies_at), open_ledger(path)
+    key = registered(first, make_org())[0].key
+    sink = OutboxSink(cast("OutboxPlace", PlaceOfSteps(place, step)), run_id="run-1", seal_at=10**9)
+    committed = 0
+    try:
+        for number in range(FILES):
+            name = sink.next_name() or ""
+            file = step(lambda name=name: first.open_file("run-1", URL, name, place="an-id"))  # type: ignore[misc]
+            for batch in range(BATCHES):
+                sink.append(records(3, day=BATCHES * number + batch))
+                size, count = sink.written
+                file = replace(file, bytes=size, records=count)
+                slices, lines = [commit(key, BATCHES * number + batch)], sink.take_lines()
+                before = step.left
+                try:
+                    step(lambda file=file, slices=slices, lines=lines: first.commit(slices, file, lines=lines))  # type: ignore[misc]
+                finally:
+                    committed += 3 * (before > 0)
+            files = sink.close_file(first.kept(file))
+            step(lambda file=file: first.intend_seal(file.file_id))  # type: ignore[misc]
+            sink.publish(files)
+            step(lambda file=file: first.sealed(file.file_id))  # type: ignore[misc]
+    except ProcessDied:
+        first.abandon()
+    else:
+        assert dies_at == STEPS
+        first.close()
+    later = open_ledger(path)
+    finish(later, place)
+    delivered = [line for content in place.files.values() for line in content.splitlines()]
+    assert len(delivered) == len(set(delivered)) == committed
+    assert later.left_behind() == []
+    later.close()
