@@ -70,6 +70,7 @@ bench: .venv/ready ## memory and speed, compared in one run; takes two hours, mo
 	$(DEV) -m benchmarks.memory --ledger
 	$(DEV) -m benchmarks.fat
 	$(DEV) -m benchmarks.ledger
+	$(DEV) -m benchmarks.places
 	$(DEV) -m benchmarks.metrics
 	$(DEV) -m benchmarks.speed
 	$(DEV) -m benchmarks.soak
