@@ -9,7 +9,8 @@ from collector.adapters.paths import place_path
 from collector.adapters.sinks import OutputLook
 from collector.adapters.sinks.files import OsFiles, OutputFiles
 from collector.adapters.sinks.look import PlaceLook
-from collector.adapters.sinks.object_store import ObjectPlace, ObjectStore
+from collector.adapters.sinks.object_place import ObjectPlace
+from collector.adapters.sinks.object_store import ObjectStore
 from collector.adapters.sinks.outbox import OutboxPlace
 from collector.config import Settings
 from collector.config.sections import Output
@@ -51,7 +52,8 @@ def _open(output: Output, *, ledger_url: str = "") -> OutboxPlace:
 
 
 def _table(output: Output, ledger_url: str) -> OutboxPlace:
-    from collector.adapters.sinks.table import Connection, TablePlace, TableStore  # noqa: PLC0415 - loads the driver
+    from collector.adapters.sinks.table import Connection, TableStore  # noqa: PLC0415 - loads the driver
+    from collector.adapters.sinks.table_place import TablePlace  # noqa: PLC0415
     from collector.ledger.postgresql import Dsn, UrlError  # noqa: PLC0415
     from collector.ledger.postgresql.failures import why  # noqa: PLC0415
     from collector.ledger.postgresql.session import connect  # noqa: PLC0415

@@ -11,7 +11,8 @@ import pytest
 
 from collector.adapters.sinks.directory import JOURNAL, journal_of, note
 from collector.adapters.sinks.directory_id import ensure_id, id_of
-from collector.adapters.sinks.object_store import ObjectPlace, ObjectStore
+from collector.adapters.sinks.object_place import ObjectPlace
+from collector.adapters.sinks.object_store import ObjectStore
 from collector.core.outputs import journal_line
 from collector.errors import OutputError
 from collector.ports import SealedFile
