@@ -18,7 +18,7 @@ from collector import disk
 from collector.core.layout import sealed_as
 from collector.core.ledger_entries import UnsealedFile
 from collector.core.outputs import is_remote
-from collector.errors import OutputError
+from collector.errors import ConfigError, OutputError
 from collector.ports import Ledger, Place, SealedFile
 
 log = structlog.get_logger("collector")
@@ -122,10 +122,10 @@ def recover(
     """Finish every file that a dead process left and that can be found.
 
     The others are awaited: their slices are not fetched again, since the file may still be sealed. So are files
-    that can't be written in a directory other than our `own`: they must not keep a run from collecting.
+    that can't be sealed in a directory other than our `own`: they must not keep a run from collecting.
     `delivered` are names that manifests list: a restored ledger may not know that such a file was sealed.
     Our own output may be a `place` instead, for files that the ledger keeps.
-    Raises OutputError, LedgerError and MissingExtraError.
+    Raises OutputError, LedgerError, and ConfigError for a package that isn't installed.
     """
     found: dict[int, Path] = {}
     ours: set[int] = set()
@@ -151,10 +151,11 @@ def recover(
             ahead = not file.seal_intended and _was_sealed(sealing, file, directory, delivered)
             one = replace(file, seal_intended=file.seal_intended or ahead)
             is_there = _finish(ledger, sealing, one, directory)
-        except OSError as error:
-            why = f"{directory}/{file.name} can't be sealed: {disk.reason_of(error)}"
+        except (OSError, OutputError, ConfigError) as error:
+            reason = disk.reason_of(error) if isinstance(error, OSError) else str(error)
+            why = f"{directory}/{file.name} can't be sealed: {reason}"
             if directory == own:
-                raise OutputError(why) from error
+                raise (ConfigError if isinstance(error, ConfigError) else OutputError)(why) from error
             log.warning("file.not_sealed", message=why)
             recovered.awaited.append(file)
             continue

@@ -48,7 +48,7 @@ OUTPUTS: list[dict[str, Any]] = [
     {"format": "parquet"},
     {"format": "parquet", "partition_by": ["year", "population", "product"], "labels": ["cost_center"]},
 ]
-TEXTS = ("org", "org_id", "org_name", "population", "product", "timezone", "quality", "run_id")
+TEXTS = ("record_id", "org", "org_id", "org_name", "population", "product", "timezone", "quality", "run_id")
 QUICKLY = {"COLLECTOR_API__RETRY__ATTEMPTS": "2", "COLLECTOR_API__RETRY__BASE_DELAY": "1ms"}
 COUNTS = ("total_tests", "total_duration", "total_screenshots", "org_users")
 
@@ -74,7 +74,7 @@ def output(
 ) -> tuple[Path, dict[str, Any]]:
     directory = tmp_path_factory.mktemp("written")
     config = configured(api, directory, **request.param)
-    for last in ("40d", "45d"):  # two runs, so that there are several files
+    for last in ("32d", "34d"):  # two runs, and two months: several files
         assert collector("backfill", "-c", config, "--last", last, cwd=directory, env=QUICKLY).code in (0, 3)
     return directory, request.param
 

@@ -12,7 +12,8 @@ from collector.adapters.sinks import DirectorySink
 from collector.adapters.sinks.files import OsFiles
 
 LEFT = [".probe-20261101T000000Z-abcdef.unsealed", ".probed-20261101T000000Z-abcdef.unsealed",
-        ".run-20261101T000000Z-abcdef.json.unsealed", ".collector-output-id-0a1b2c3d.unsealed"]  # fmt: skip
+        ".run-20261101T000000Z-abcdef.json.unsealed", ".collector-output-id-0a1b2c3d.unsealed",
+        ".sorted-ab_c12de.unsealed"]  # fmt: skip
 
 
 def names(directory: Path) -> list[str]:

@@ -181,6 +181,24 @@ def test_content_is_converted_in_pieces_whatever_its_size(monkeypatch: pytest.Mo
     assert largest < 2000
 
 
+def test_partitions_that_a_file_system_takes_for_one_directory_stay_apart() -> None:
+    given_ = [record._replace(org=("Acme", "acme")[n]) for n, record in enumerate(records(2))]
+    files: dict[str, bytes] = {}
+
+    def create(name: str) -> BinaryIO:
+        if name.casefold() in {one.casefold() for one in files}:
+            raise FileExistsError(name)
+        return _Kept(files, name)
+
+    layout = Layout(partition_by=(PartitionKey.ORG,))
+    name = "usage-r-0001.jsonl"
+    sealed = convert([to_lines(given_)], name, layout, create=create, scratch=io.BytesIO)
+    assert [file.records for file in sealed] == [1, 1]
+    assert {one["org"] for one in read(files)} == {"Acme", "acme"}
+    assert set(files) == {file.name for file in sealed}
+    assert all(sealed_as("usage-r-0001.by-org.jsonl", [file.name]) for file in sealed)
+
+
 @pytest.mark.parametrize("line", [b"{}\n", b"null\n", b"\0\0\n", b'{"labels": {}}\n'])
 @pytest.mark.parametrize("layout", [Layout(format=RecordFormat.CSV), Layout(partition_by=(PartitionKey.ORG,))])
 def test_what_is_no_record_is_an_error_and_no_row(line: bytes, layout: Layout) -> None:

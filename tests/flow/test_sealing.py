@@ -332,6 +332,29 @@ def test_a_conversion_that_fails_leaves_the_lines_and_nothing_else(
     assert delivered(tmp_path) == EACH
 
 
+def test_a_file_elsewhere_that_cannot_be_converted_keeps_nobody_from_collecting_and_one_in_our_own_does(
+    tmp_path: Path, layout: Layout
+) -> None:
+    ledger = ledger_of(tmp_path, layout)
+    changed = hidden(tmp_path, ledger.file.name)
+    changed.write_bytes(b"x" * (len(LINES) - 1) + b"\n")
+    assert finish(ledger).awaited == [ledger.file]
+    with pytest.raises(OutputError, match=r"can't be sealed: the unsealed file has a line that is no record"):
+        finish(ledger, directory=tmp_path)
+    changed.unlink()
+    finish(ledger)
+    assert ledger.is_lost
+
+
+def test_without_a_ledger_a_seal_that_fails_leaves_nothing_hidden(tmp_path: Path, layout: Layout) -> None:
+    sink = opened(tmp_path, layout, Refusing(nth=1))
+    sink.append(RECORDS)
+    with pytest.raises(NotRenamedError):
+        sink.publish(sink.close_file())
+    sink.discard()
+    assert nothing_hidden(tmp_path)
+
+
 def test_what_is_staged_of_no_working_file_is_removed_and_of_another_one_stays(tmp_path: Path, layout: Layout) -> None:
     sink = opened(tmp_path, layout)
     sink.append(RECORDS)

@@ -163,7 +163,8 @@ class SimFiles:
         self.disk.sync_names()
 
     def create(self, path: Path) -> BinaryIO:
-        self.remove(path)
+        if path in self.disk.names:
+            raise FileExistsError(errno.EEXIST, "File exists")
         return _Stream(self, path)
 
     def scratch(self, directory: Path) -> BinaryIO:

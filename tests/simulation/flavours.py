@@ -34,7 +34,7 @@ LAYOUTS = [
     Layout(format=RecordFormat.PARQUET),
     Layout(partition_by=(PartitionKey.MONTH,)),
     Layout(format=RecordFormat.CSV, partition_by=(PartitionKey.ORG, PartitionKey.POPULATION)),
-    Layout(format=RecordFormat.PARQUET, partition_by=(PartitionKey.DAY, PartitionKey.PRODUCT)),
+    Layout(format=RecordFormat.PARQUET, partition_by=(PartitionKey.MONTH, PartitionKey.PRODUCT)),
 ]
 _SEALING = (
     "rename .usage",

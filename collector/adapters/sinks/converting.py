@@ -45,9 +45,11 @@ def convert(
 ) -> list[SealedFile]:
     """Write records into files of a layout; return these, by name. `pieces` are JSON Lines, cut anywhere.
 
-    `create` opens a file, by its name: `name` is the last part, before it are the directories of its partition. The
-    file is written from its beginning to its end, and closed. `scratch` opens a nameless file that can be read again:
-    partitions are sorted there. The same records always give the same files.
+    `create` opens a new file, by its name: `name` is the last part, before it are the directories of its partition. The
+    file is written from its beginning to its end, and closed. If there is one of that name already, `create` raises
+    FileExistsError: two partitions are one directory, as where a file system takes `A` for `a`. The second one gets
+    another. `scratch` opens a nameless file that can be read again: partitions are sorted there. The same records
+    always give the same files.
 
     Raises MissingExtraError, OutputError, and OSError as `create`'s streams do.
     """
@@ -57,7 +59,7 @@ def convert(
     with scratch() as sorted_:
         segments = _sort(lines, layout, sorted_)
         return [
-            _write(_read(sorted_, where), f"{directory}/{name}", layout, create)
+            _write_partition(_read(sorted_, where), directory, name, layout, create)
             for directory, where in sorted(segments.items())
         ]
 
@@ -105,6 +107,16 @@ class _Measured(io.RawIOBase):
         return self.size
 
 
+def _write_partition(
+    pieces: Iterable[bytes], directory: str, name: str, layout: Layout, create: Callable[[str], BinaryIO]
+) -> SealedFile:
+    try:
+        return _write(pieces, f"{directory}/{name}", layout, create)
+    except FileExistsError:  # raised before anything is read
+        other = hashlib.sha256(directory.encode()).hexdigest()[:16]
+        return _write(pieces, f"{directory}~{other}/{name}", layout, create)
+
+
 def _write(pieces: Iterable[bytes], name: str, layout: Layout, create: Callable[[str], BinaryIO]) -> SealedFile:
     records = 0
     with create(name) as stream:
@@ -122,10 +134,15 @@ def _write(pieces: Iterable[bytes], name: str, layout: Layout, create: Callable[
 def _write_table(pieces: Iterable[bytes], layout: Layout, stream: BinaryIO) -> int:
     table = open_table(Format(layout.format), record_columns(layout.labels), stream)
     row, records = rows_of(layout.labels, typed=layout.format is RecordFormat.PARQUET), 0
-    for piece in pieces:
-        rows = [row(_record(line)) for line in piece.splitlines()]
-        table.write(rows)
-        records += len(rows)
+    try:
+        for piece in pieces:
+            rows = [row(_record(line)) for line in piece.splitlines()]
+            table.write(rows)
+            records += len(rows)
+    except BaseException:
+        with suppress(Exception):  # the first error is raised
+            table.close()
+        raise
     table.close()
     return records
 
@@ -135,7 +152,10 @@ def _record(line: bytes) -> dict[str, Any]:
         record: dict[str, Any] = orjson.loads(line)
         if record.keys() >= _REQUIRED:
             return record
-    raise OutputError("an unsealed file has a line that is no record: another program has changed it")
+    raise OutputError(
+        "the unsealed file has a line that is no record: another program has changed it. If you remove the file, its "
+        "windows are fetched again"
+    )
 
 
 def _sort(pieces: Iterable[bytes], layout: Layout, stream: BinaryIO) -> dict[str, list[tuple[int, int]]]:

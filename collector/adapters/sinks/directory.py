@@ -65,7 +65,7 @@ class DirectorySink:
         self._seal_at = seal_at
         self._files = files
         self._number = 1
-        self._ended = ""  # the hidden file that `publish` is about
+        self._ended = ""  # the hidden file that is to be published
         self._content = Content()
         self._coverage = Content()
 
@@ -157,6 +157,7 @@ class DirectorySink:
             raise
         with self._as_output_error():
             self._sealing.forget(self.directory, name)
+        self._ended = ""
 
     def append_coverage(self, lines: bytes, count: int) -> None:
         """Write lines about the run's windows to their hidden file."""
@@ -196,9 +197,10 @@ class DirectorySink:
                 raise
 
     def discard(self) -> None:
-        """Remove the unsealed file, and reset its size and records."""
+        """Remove the unsealed file, also one that was ended and not published; reset its size and records."""
         with self._as_output_error():
-            self._sealing.discard(self.directory, self._name)
+            for name in {self._ended, self._name} - {""}:
+                self._sealing.discard(self.directory, name)
         self._content = Content()
 
     def abandon(self) -> None:

@@ -64,7 +64,7 @@ class Files(OutputFiles, Protocol):
     """File operations by path. Every method raises OSError, unless it says otherwise."""
 
     def create(self, path: Path) -> BinaryIO:
-        """Return a stream into a new file, instead of one that is there. Its `close` makes the file durable."""
+        """Return a stream into a new file; its `close` makes it durable. Raises FileExistsError if there is one."""
         ...
 
     def scratch(self, directory: Path) -> BinaryIO:
@@ -162,7 +162,6 @@ class OsFiles:
 
     def create(self, path: Path) -> BinaryIO:
         """Create a file; the file that `append` has open stays open, and locked."""
-        path.unlink(missing_ok=True)
         return _Durable(path)
 
     def scratch(self, directory: Path) -> BinaryIO:

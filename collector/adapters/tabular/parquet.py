@@ -63,10 +63,15 @@ class ParquetWriter:
 
     def close(self) -> None:
         """Write the rest and the footer."""
-        if self._rows:
-            self._gather()
-        self._write_group()
-        self._writer.close()
+        try:
+            if self._rows:
+                self._gather()
+            self._write_group()
+        finally:
+            try:
+                self._writer.close()
+            finally:
+                self._writer.is_open = False  # else it closes itself later, and writes to a stream that is closed
 
     def _gather(self) -> None:
         """Turn rows into Arrow's arrays, which take a tenth of the memory."""
