@@ -8,19 +8,13 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterable
-from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from collector.adapters.sinks.directory import JOURNAL
 from collector.core.outputs import journal_line
 
-
-class Blob(NamedTuple):
-    """What is known of a content without reading it."""
-
-    name: str
-    modified: datetime
+_OWNER = "-"  # in the place of a run: the line by which the place is a ledger's
 
 
 class Blobs(Protocol):
@@ -49,8 +43,8 @@ class Blobs(Protocol):
         """Remove a content; no error if there is none."""
         ...
 
-    def listed(self, folder: str) -> Iterable[Blob]:
-        """Return what is in a folder, the empty one for all but the journal's; names are as seen from the folder."""
+    def listed(self, folder: str) -> Iterable[str]:
+        """Return the names in a folder, the empty one for all but the journal's; names are as seen from the folder."""
         ...
 
     def close(self) -> None:
@@ -76,10 +70,11 @@ class BlobFiles:
         """Note lines of the journal; no other file grows."""
         if path.name != JOURNAL:
             raise OSError(errno.ENOTSUP, "an object store or a table has no files that grow", str(path))
-        for line in content.decode().split("\n"):
+        for line in content.decode().splitlines():
             run_id, _, ledger_id = line.partition(" ")
+            name = _OWNER if run_id == _OWNER else f"{run_id}.{ledger_id}"
             if ledger_id:
-                self._blobs.replace(f"{JOURNAL}/{run_id}.{ledger_id}", content)
+                self._blobs.replace(f"{JOURNAL}/{name}", f"{line}\n".encode())
 
     def create_once(self, path: Path, content: bytes) -> None:
         """Write a file unless it exists."""
@@ -102,7 +97,7 @@ class BlobFiles:
 
     def names(self, path: Path) -> list[str]:
         """Return the names of what was delivered, with their directories."""
-        return [one.name for one in self._blobs.listed("")] if path == self._root else []
+        return [*self._blobs.listed("")] if path == self._root else []
 
     def read(self, path: Path) -> bytes | None:
         """Return the content of a file; None if it is missing."""
@@ -117,7 +112,11 @@ class BlobFiles:
         return path.relative_to(self._root).as_posix()
 
     def _journal(self) -> bytes:
-        """Return the journal as a directory has it: the line that was noted last comes last."""
-        found = sorted(self._blobs.listed(JOURNAL), key=lambda one: (one.modified, one.name))
-        parts = [one.name.rpartition(".") for one in found]
-        return b"".join(journal_line(run_id, ledger_id) for run_id, _, ledger_id in parts)
+        """Return the journal as a directory has it: the line by which a ledger made the place its own comes last.
+
+        Without that line, all runs are of one ledger. Times would not tell: stores note whole seconds.
+        """
+        names = sorted(self._blobs.listed(JOURNAL))
+        parts = [name.rpartition(".") for name in names if name != _OWNER]
+        owner = self._blobs.read(f"{JOURNAL}/{_OWNER}") if _OWNER in names else None
+        return b"".join(journal_line(run_id, ledger_id) for run_id, _, ledger_id in parts) + (owner or b"")

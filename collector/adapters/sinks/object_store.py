@@ -17,7 +17,6 @@ from typing import Any, TypeVar
 
 import structlog
 
-from collector.adapters.sinks.blobs import Blob
 from collector.adapters.sinks.directory import JOURNAL
 from collector.adapters.tabular.extras import extra
 from collector.errors import OutputError, kind_of
@@ -142,18 +141,14 @@ class ObjectStore:
         with self._as_output_error("written"), suppress(FileNotFoundError):
             self._obstore.delete(self._store, name)
 
-    def listed(self, folder: str) -> list[Blob]:
+    def listed(self, folder: str) -> list[str]:
         """Return the objects in a folder, those in its folders too; the journal's are seen from its own folder only."""
         start = f"{folder}/" if folder else ""
         with self._as_output_error("read"):
             pages = self._obstore.list(self._store, folder or None)
-            found = [(str(one["path"]), one["last_modified"]) for page in pages for one in page]
+            paths = [str(one["path"]) for page in pages for one in page]
         journal = f"{JOURNAL}/"
-        return [
-            Blob(path.removeprefix(start), modified)
-            for path, modified in found
-            if folder == JOURNAL or not path.startswith(journal)
-        ]
+        return [path.removeprefix(start) for path in paths if folder == JOURNAL or not path.startswith(journal)]
 
     def abandon(self) -> None:
         """Make an upload that is under way give up."""

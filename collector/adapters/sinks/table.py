@@ -11,13 +11,11 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Any, LiteralString, TypeVar
 
 import psycopg
 from psycopg import sql
 
-from collector.adapters.sinks.blobs import Blob
 from collector.adapters.sinks.converting import whole_lines
 from collector.adapters.sinks.directory import JOURNAL
 from collector.core.record_columns import record_columns
@@ -90,15 +88,15 @@ class TableStore:
         """Remove a content; no error if there is none."""
         self._asked("DELETE FROM {files} WHERE name = %s RETURNING name", name)
 
-    def listed(self, folder: str) -> list[Blob]:
+    def listed(self, folder: str) -> list[str]:
         """Return what is in a folder; in the empty one, also the rows of each run that has any."""
         start = f"{folder}/" if folder else ""
         found = self._asked(
-            "SELECT name, modified FROM {files} WHERE starts_with(name, %s) AND starts_with(name, %s) = %s",
+            "SELECT name FROM {files} WHERE starts_with(name, %s) AND starts_with(name, %s) = %s",
             *(start, f"{JOURNAL}/", folder == JOURNAL),
         )
-        blobs = [Blob(name.removeprefix(start), modified) for name, modified in found]
-        return blobs if folder else [*blobs, *self._rows_by_run()]
+        names = [name.removeprefix(start) for (name,) in found]
+        return names if folder else [*names, *self._rows_by_run()]
 
     def close(self) -> None:
         """End the session."""
@@ -127,14 +125,14 @@ class TableStore:
         except psycopg.Error as error:
             raise self._failed(error) from error
 
-    def _rows_by_run(self) -> list[Blob]:
+    def _rows_by_run(self) -> list[str]:
         """Return the rows of each run as one content. Looks from one run to the next in the index."""
         found = self._asked(
             "WITH RECURSIVE runs (run_id) AS (SELECT min(run_id) FROM {kept} UNION ALL "
             "SELECT (SELECT min(run_id) FROM {kept} WHERE run_id > runs.run_id) FROM runs "
             "WHERE run_id IS NOT NULL) SELECT run_id FROM runs WHERE run_id IS NOT NULL",
         )
-        return [Blob(f"usage-{run_id}-0001.jsonl", datetime.min.replace(tzinfo=UTC)) for (run_id,) in found]
+        return [f"usage-{run_id}-0001.jsonl" for (run_id,) in found]
 
     def _asked(self, statement: LiteralString, *values: object) -> list[tuple[Any, ...]]:
         """Return the rows of a statement; none if the tables aren't there."""
