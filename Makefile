@@ -22,7 +22,7 @@ PIP := -m pip install --quiet --disable-pip-version-check --require-hashes
 # Tests start hundreds of processes, and each worker imports all tests: without bytecode each compiles everything again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-all test-slow test-313 check lint format lock docs reference pictures bench compare bill audit image dist clean
+.PHONY: help demo test test-all test-slow test-313 check lint format lock azurite docs reference pictures bench compare bill audit image dist clean
 
 help: ## what there is
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -76,11 +76,19 @@ reference: .venv/ready ## docs/reference/, from the program
 pictures: .venv/ready ## the documents' pictures, from the simulated API; needs Chromium, and npm for a new diagram
 	$(DEV) -m scripts.pictures
 
+azurite: .node/ready ## Azure's Blob Storage as a program, for slow tests; needs node and npm
+
+.node/ready:
+	@mkdir -p .node
+	npm install --prefix .node --no-audit --no-fund --silent azurite@3.37.0
+	@touch $@
+
 bench: .venv/ready ## memory and speed, compared in one run; takes two hours, most of them for scale and waiting
 	$(DEV) -m benchmarks.memory
 	$(DEV) -m benchmarks.memory --ledger
 	$(DEV) -m benchmarks.fat
 	$(DEV) -m benchmarks.ledger
+	$(DEV) -m benchmarks.places
 	$(DEV) -m benchmarks.metrics
 	$(DEV) -m benchmarks.speed
 	$(DEV) -m benchmarks.soak
@@ -112,7 +120,7 @@ lock: .venv/ready ## make the hashed requirement files again
 	scripts/lock
 
 clean: ## remove what make has made
-	rm -rf .venv .venv-run .venv-313 .venv-docs .venv-bench .venv-targets .mypy_cache .ruff_cache .hypothesis .coverage* build dist demo
+	rm -rf .venv .venv-run .venv-313 .venv-docs .venv-bench .venv-targets .node .mypy_cache .ruff_cache .hypothesis .coverage* build dist demo
 
 .venv-run/ready: requirements/runtime.txt
 	$(PYTHON) scripts/check_python.py

@@ -6,10 +6,10 @@ tests replace as a whole.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from collector.core.coverage import Coverage
 from collector.core.coverage_lines import Accounts
@@ -34,6 +34,9 @@ from collector.errors import Failure
 from collector.model import ApiRequest, Org, Population, Record, Window
 
 T = TypeVar("T")
+
+# What delivers the lines of a file through a connection of the ledger's database, in a transaction of the ledger.
+Along = Callable[[Any, Iterator[bytes]], None]
 
 
 class Clock(Protocol):
@@ -120,10 +123,20 @@ class Sink(Protocol):
         """Whether the file has the size at which it is to be sealed."""
         ...
 
-    def close_file(self) -> Sequence[SealedFile]:
+    def take_lines(self) -> bytes:
+        """Return what was appended since the last call, if the ledger has to keep it until the file is sealed."""
+        ...
+
+    @property
+    def along(self) -> Along | None:
+        """What publishes an ended file in the ledger's own transaction, if the output is in the ledger's database."""
+        ...
+
+    def close_file(self, kept: Iterable[bytes] = ()) -> Sequence[SealedFile]:
         """End the file that is not sealed, durably; return what it becomes: hidden until it is published.
 
-        That are several files where records are partitioned, and none if there are no records.
+        That are several files where records are partitioned, and none if there are no records. `kept` are the lines of
+        the file, if the ledger keeps them; else they are not read.
         """
         ...
 
@@ -153,6 +166,28 @@ class Sink(Protocol):
 
     def abandon(self) -> None:
         """Make a write that waits for its reader give up; the only method called from another thread."""
+        ...
+
+
+class Place(Protocol):
+    """An output that takes whole files only, seen from recovery: an object store, or a table. Raises OutputError."""
+
+    @property
+    def id(self) -> str | None:
+        """What identifies it, whatever its URL is."""
+        ...
+
+    @property
+    def along(self) -> Along | None:
+        """What delivers the lines of a file in the ledger's own transaction, if it is in the ledger's database."""
+        ...
+
+    def has(self, name: str) -> bool:
+        """Return whether a file was delivered. A place that merges records need not know."""
+        ...
+
+    def deliver(self, name: str, lines: Iterable[bytes]) -> None:
+        """Deliver the records of a file under its name. If it was delivered before, nothing changes."""
         ...
 
 
@@ -274,9 +309,16 @@ class Ledger(Protocol):
         ...
 
     def commit(
-        self, commits: Sequence[SliceCommit], file: UnsealedFile | None, uses: Sequence[CredentialUse] = ()
+        self,
+        commits: Sequence[SliceCommit],
+        file: UnsealedFile | None,
+        uses: Sequence[CredentialUse] = (),
+        *,
+        lines: bytes = b"",
     ) -> None:
         """Write slices, how far the unsealed file is committed, and what came of credentials, together.
+
+        `lines` are the last ones of the file, if its place keeps none of them until it is sealed: the ledger does.
 
         An org that is among the `uses` both as answered and as refused was refused after the answer.
         """
@@ -296,6 +338,14 @@ class Ledger(Protocol):
 
     def sealed(self, file_id: int) -> None:
         """Forget a file that is sealed: its slices are safe."""
+        ...
+
+    def kept(self, file: UnsealedFile) -> Iterator[bytes]:
+        """Yield the lines of an unsealed file that were committed with slices, a chunk at a time."""
+        ...
+
+    def seal_along(self, file: UnsealedFile, along: Along) -> None:
+        """Do what delivers the kept lines within the ledger's database, and forget the file: both or nothing."""
         ...
 
     def lost(self, file_id: int) -> int:

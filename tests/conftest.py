@@ -28,7 +28,7 @@ settings.load_profile("ours")
 _APART = (
     *("simulation/test_simulation", "simulation/test_mutations", "flow/test_service", "flow/test_sharing"),
     *(
-        "acceptance/test_kill",
+        "acceptance/test_kill",  # and test_kill_places
         "acceptance/test_readiness",
         "acceptance/test_replaced_ledger",
         "acceptance/test_rules",

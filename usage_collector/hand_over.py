@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from concurrent.futures import CancelledError
 
 from collector.errors import OutputError, ReaderGoneError
@@ -20,6 +20,7 @@ class HandOver:
 
     full = False
     written = (0, 0)
+    along = None
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -75,8 +76,13 @@ class HandOver:
     def sync(self) -> None:
         """Do nothing: what was handed over is with its reader."""
 
-    def close_file(self) -> Sequence[SealedFile]:
+    def take_lines(self) -> bytes:
+        """Return nothing: what was handed over is with its reader."""
+        return b""
+
+    def close_file(self, kept: Iterable[bytes] = ()) -> Sequence[SealedFile]:
         """Return nothing: there are no files."""
+        del kept
         return ()
 
     def publish(self, files: Sequence[SealedFile]) -> None:

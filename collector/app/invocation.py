@@ -10,12 +10,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from collector.adapters.paths import place_path
 from collector.adapters.sinks.directory_id import id_of
 from collector.adapters.sinks.files import OsFiles
 from collector.adapters.text import shell_word
 from collector.app.outputs import directory_of
 from collector.config import LoadedConfig
-from collector.core.outputs import KnownOutputs
+from collector.core.outputs import KnownOutputs, is_remote
 from collector.ledger import name_of
 
 _SQLITE = "sqlite:///"
@@ -77,9 +78,11 @@ def plain_path(path: Path) -> str:
 def _where_it_is(known: KnownOutputs) -> Path | None:
     """Return the directory of the ledger's records: where it is now, else where it was last; None if there is none."""
     for one in known.outputs:
+        if is_remote(one.path):
+            return place_path(one.path)
         if one.directory_id is not None and id_of(OsFiles(), Path(one.path)) == one.directory_id:
             return Path(one.path)
-    return Path(known.directories[0].path) if known.directories else None
+    return place_path(known.directories[0].path) if known.directories else None
 
 
 def invocation_of(config: LoadedConfig, known: KnownOutputs | None = None) -> Invocation:

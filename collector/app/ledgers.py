@@ -6,9 +6,9 @@ import os
 
 import structlog
 
-from collector.adapters.sinks.files import OsFiles
 from collector.app.command import Command, Permits, has_ledger
 from collector.app.outputs import refuse_new_ledger
+from collector.app.places import files_of
 from collector.config import LoadedConfig, Settings
 from collector.config.sections import State
 from collector.ledger import Look, NoLedger, Readable, SqlLedger, name_of, open_look, open_reader
@@ -32,7 +32,8 @@ def ledger_of_run(config: LoadedConfig, command: Command, clock: Clock, *, creat
 def create_no_second_ledger(settings: Settings, permits: Permits) -> None:
     """Raise OutputError if the ledger's file is not there and the output belongs to a ledger. Creates nothing."""
     if _is_absent(settings.state):
-        refuse_new_ledger(settings, permits, OsFiles())
+        with files_of(settings) as files:
+            refuse_new_ledger(settings, permits, files)
 
 
 def open_ledger(settings: Settings, command: str, clock: Clock, *, create: bool = True) -> SqlLedger:

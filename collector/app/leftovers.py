@@ -17,11 +17,12 @@ import structlog
 from collector.adapters.paths import named
 from collector.adapters.sinks.directory import journal_of
 from collector.adapters.sinks.directory_id import OneDirectory, VisibleDirectories, id_of, is_being_written
-from collector.adapters.sinks.files import Files, OsFiles
+from collector.adapters.sinks.files import OsFiles, OutputFiles
 from collector.adapters.sinks.reading import SealedFiles
 from collector.adapters.sinks.sealing import Sealing, hidden, sealed_names
 from collector.core.delivered import run_of
 from collector.core.echo import PATH, echo
+from collector.core.outputs import is_remote
 from collector.deliver.adoption import adopt
 from collector.deliver.doubled import log_doubled
 from collector.deliver.recovery import recover
@@ -67,7 +68,7 @@ def _shown(directory: Path) -> str:
     return str(directory) if is_plain else f"the directory {named(directory)}"
 
 
-def warn_of_strangers(ledger: Ledger, files: Files, directory: Path, names: Sequence[str]) -> None:
+def warn_of_strangers(ledger: Ledger, files: OutputFiles, directory: Path, names: Sequence[str]) -> None:
     """Log the hidden files of a directory that no run will finish; `names` are their names without `hidden`."""
     for name in names:
         path = hidden(directory, name)
@@ -94,7 +95,7 @@ def _recover(
         delivered=unsettled.delivered,
     )
     unknown = unknown_files(ledger, sealed, directory, unsettled)
-    if own is not None and own != directory:
+    if own is not None and own != directory and not is_remote(str(own)):
         log_doubled(sealed, directory, [name for one in unknown.values() for name in one.names], own)
     adopted = adopt(ledger, sealed, directory, unsettled, unknown, ahead=bool(recovered.ahead), now=now)
     rest = sorted(directory.glob(hidden(directory, "usage-*").name))
@@ -131,8 +132,11 @@ def _give_up(ledger: SqlLedger, name: str, own: Path | None) -> None:
     if file is None:
         names = ", ".join(sorted(awaited)) or "none"
         raise ConfigError(f"--lost: no file {echo(name, _FILE)} is awaited; awaited files: {names}")
+    if own is not None and file.directory == str(own) and is_remote(file.directory):
+        raise ConfigError(f"--lost: the records of {name} are in the ledger: the next `collect` delivers them to {own}")
     files = OsFiles()
-    directory = VisibleDirectories(files, own)(file)
+    here = None if own is None or is_remote(str(own)) else own
+    directory = None if is_remote(file.directory) else VisibleDirectories(files, here)(file)
     if directory is not None and (hidden(directory, name).exists() or sealed_names(files, directory, name)):
         raise ConfigError(
             f"--lost: {name} exists, in {directory}: the next `collect` seals it, or `--recover {directory}` does"

@@ -10,16 +10,17 @@ import socket
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from collector.adapters.paths import place_path
 from collector.adapters.sinks.converting import require
 from collector.adapters.sinks.directory import journal_of, note, output_error
 from collector.adapters.sinks.directory_id import ensure_id, id_of
-from collector.adapters.sinks.files import Files
+from collector.adapters.sinks.files import OutputFiles
 from collector.adapters.sinks.stdout import is_terminal
 from collector.adapters.text import shell_word
 from collector.app.command import Command, Permits
 from collector.config import Settings
-from collector.core.layout import Compression, RecordFormat
-from collector.core.outputs import STDOUT, Fit, Journal, KnownOutputs, Output, fit_of
+from collector.core.layout import Compression, Layout, RecordFormat
+from collector.core.outputs import STDOUT, Fit, Journal, KnownOutputs, Output, fit_of, is_remote
 from collector.errors import ConfigError, OutputError
 from collector.ports import Ledger
 
@@ -36,7 +37,7 @@ class OwnOutput:
     journal: Journal
 
 
-def check_output(ledger: Ledger, settings: Settings, command: Command, files: Files) -> OwnOutput:
+def check_output(ledger: Ledger, settings: Settings, command: Command, files: OutputFiles) -> OwnOutput:
     """Return the output of a run if it may deliver there. Creates nothing.
 
     Raises ConfigError for an output that isn't the ledger's, and OutputError for a directory that isn't the one that
@@ -64,6 +65,11 @@ def refuse_layout(settings: Settings) -> None:
         _refuse_messages(settings)
         return
     require(layout)
+    if settings.output.path.startswith("postgresql://") and layout != Layout():
+        raise ConfigError(
+            "output: a table has no `format`, `compression`, `partition_by` or `labels`: leave them away. Its column "
+            "labels has all labels"
+        )
     if settings.output.path != STDOUT:
         return
     if layout.format is RecordFormat.PARQUET:
@@ -95,14 +101,14 @@ def _refuse_messages(settings: Settings) -> None:
         raise ConfigError("output: targets read no compressed messages of Singer: write `--compression none`")
 
 
-def refuse_new_ledger(settings: Settings, permits: Permits, files: Files) -> None:
+def refuse_new_ledger(settings: Settings, permits: Permits, files: OutputFiles) -> None:
     """Raise OutputError if the output belongs to a ledger, so that a ledger created now would be another one."""
     directory = directory_of(settings)
     if directory and not permits.adopt and journal_of(files, directory).ledger_id is not None:
         raise OutputError(_of_another_ledger(str(directory)))
 
 
-def claim_output(ledger: Ledger, settings: Settings, command: Command, files: Files) -> OwnOutput:
+def claim_output(ledger: Ledger, settings: Settings, command: Command, files: OutputFiles) -> OwnOutput:
     """Note in ledger and directory that they belong together; return the output. Raises what `check_output` does."""
     own = check_output(ledger, settings, command, files)
     if not ledger.remembers:
@@ -120,13 +126,18 @@ def claim_output(ledger: Ledger, settings: Settings, command: Command, files: Fi
 
 
 def directory_of(settings: Settings) -> Path | None:
-    """Return where files go, if they do."""
-    return None if settings.output.path == STDOUT else Path(settings.output.path).resolve()
+    """Return where files go, if they do: a directory, or the URL of a place."""
+    path = settings.output.path
+    if path == STDOUT:
+        return None
+    return place_path(path) if is_remote(path) else Path(path).resolve()
 
 
 def _output(command: Command, directory: Path | None, directory_id: str | None = None) -> Output:
     shard = str(command.scope.shard) if command.scope.shard else ""
-    return Output(path=str(directory or STDOUT), directory_id=directory_id, host=socket.gethostname(), shard=shard)
+    path = str(directory or STDOUT)
+    host = "" if is_remote(path) else socket.gethostname()
+    return Output(path=path, directory_id=directory_id, host=host, shard=shard)
 
 
 def _elsewhere(here: Output, known: KnownOutputs) -> str:
@@ -146,7 +157,8 @@ def _elsewhere(here: Output, known: KnownOutputs) -> str:
 
 
 def _replaced(here: Output, known: KnownOutputs) -> str:
-    what = "has another id" if here.directory_id else "has no id" if Path(here.path).is_dir() else "isn't there"
+    is_there = is_remote(here.path) or Path(here.path).is_dir()
+    what = "has another id" if here.directory_id else "has no id" if is_there else "isn't there"
     others = [one.path for one in known.directories if one.path != here.path]
     also = f" Its records are also in {' and '.join(others[:_NAMED])}." if others else ""
     return (

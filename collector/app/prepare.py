@@ -15,7 +15,8 @@ import structlog
 
 from collector.adapters.sinks.directory import journal_of
 from collector.adapters.sinks.directory_id import VisibleDirectories
-from collector.adapters.sinks.files import Files, OsFiles
+from collector.adapters.sinks.files import Files, OsFiles, OutputFiles
+from collector.adapters.sinks.outbox import OutboxPlace
 from collector.adapters.sinks.reading import SealedFiles
 from collector.adapters.sinks.sealing import Sealing
 from collector.adapters.text import count
@@ -31,6 +32,7 @@ from collector.core.delivered import Listing, has_no_ledger
 from collector.core.identities import Identities
 from collector.core.ledger_entries import CalendarChanged, RemovedOrg, Standing
 from collector.core.naming import naming
+from collector.core.outputs import STDOUT, is_remote
 from collector.core.ranges import Last
 from collector.core.wanted import BackfillWanted, CollectWanted, ReconcileWanted, RelabelWanted, Wanted
 from collector.deliver.adoption import adopt
@@ -40,7 +42,7 @@ from collector.deliver.unsettled import Unsettled, look, unknown_files, unreadab
 from collector.errors import ConfigError, Refused
 from collector.ledger import NoLedger, Readable, SqlLedger
 from collector.model import Org, Window
-from collector.ports import Clock, Ledger
+from collector.ports import Clock, Ledger, Place
 from collector.run.session import LedgerSession, since_of
 
 log = structlog.get_logger("collector")
@@ -61,29 +63,32 @@ def prepare(
     clock: Clock,
     *,
     files: Files | None = None,
+    place: OutboxPlace | None = None,
 ) -> LedgerSession:
     """Recover, register, and find what is wanted: everything about a run that comes before the first request.
 
+    `place` is the output if it takes whole files only.
     Raises OutputError and LedgerError.
     """
     settings, now = config.settings, clock.now()
     files = files or OsFiles()
-    sealed = SealedFiles(files)
+    output: OutputFiles = files if place is None else place.files
+    sealed = SealedFiles(output)
     if not ledger.remembers and (taken := directory_of(settings)):
-        _refuse_directory_of_a_ledger(taken, files)
-    own = claim_output(ledger, settings, command, files)
+        _refuse_directory_of_a_ledger(taken, output)
+    own = claim_output(ledger, settings, command, output)
     directory = own.directory
     orgs = command.scope.of(config.orgs)
     unsettled = Unsettled()
     if directory and ledger.remembers:
         unsettled = look(ledger, sealed, directory, noted=own.journal.run_ids)
-    recovered = recover_files(ledger, settings, files, delivered=unsettled.delivered)
+    recovered = recover_files(ledger, settings, files, place=place, delivered=unsettled.delivered)
     log_awaited(recovered.awaited, invocation_of(config, own.known).collect)
     standings, refused = register(ledger, config, orgs, now, carried=command.messages.carry)
     unknown = unknown_files(ledger, sealed, directory or Path(), unsettled)
     adopted = adopt(ledger, sealed, directory or Path(), unsettled, unknown, ahead=bool(recovered.ahead), now=now)
     if directory and ledger.remembers:
-        warn_of_strangers(ledger, files, directory, unsettled.listing.unsealed)
+        warn_of_strangers(ledger, output, directory, unsettled.listing.unsealed)
     interrupted = ledger.begin_run(run_id, command.label, now)
     for one in interrupted:
         log.warning("run.interrupted", run_id=one, message=_INTERRUPTED.format(one))
@@ -107,18 +112,27 @@ def prepare(
         ranges=_ranges(wanted_, [org for org in orgs if org.name not in refused]),
         awaited=[file.file_id for file in recovered.awaited],
         recovered=unlisted(ledger, sealed, directory, unsettled.listing, recovered.sealed, now=now)
-        if directory
+        if directory and (place is None or place.has_files)
         else (),
     )
 
 
 def recover_files(
-    ledger: Ledger, settings: Settings, files: Files | None = None, *, delivered: Collection[str] = ()
+    ledger: Ledger,
+    settings: Settings,
+    files: Files | None = None,
+    *,
+    place: Place | None = None,
+    delivered: Collection[str] = (),
 ) -> Recovered:
     """Seal the files that dead processes left where this one sees them.
 
     Before a run, and after it: by then a process that seemed alive may be known to be dead.
     """
+    if place is not None:
+        here = OsFiles()
+        sealing = Sealing(files=here, labels=settings.output.labels)
+        return recover(ledger, sealing, VisibleDirectories(here, None), place=place, delivered=delivered)
     files, own = files or OsFiles(), directory_of(settings)
     sealing = Sealing(files=files, labels=settings.output.labels)
     return recover(ledger, sealing, VisibleDirectories(files, own), own=own, delivered=delivered)
@@ -241,7 +255,7 @@ def _ranges(wanted_: Wanted, orgs: Sequence[Org]) -> dict[Window, list[str]]:
     return ranges
 
 
-def _refuse_directory_of_a_ledger(directory: Path, files: Files) -> None:
+def _refuse_directory_of_a_ledger(directory: Path, files: OutputFiles) -> None:
     """Raise ConfigError if runs with a ledger wrote to a directory: what this one emits would contradict them."""
     try:
         listing = Listing.of(SealedFiles(files).names(directory))
@@ -283,7 +297,7 @@ def expected_identities(ledger: Readable, config: LoadedConfig, orgs: Sequence[O
 def refuse_file_as_output(settings: Settings) -> None:
     """Raise ConfigError if a file is where the output directory, or a directory above it, should be."""
     path = settings.output.path
-    if path == "-":
+    if path == STDOUT or is_remote(path):
         return
     there = next((one for one in (Path(path), *Path(path).parents) if os.path.lexists(one)), None)
     if there is not None and not os.path.isdir(there):  # noqa: PTH112 - `Path.is_dir` raises for a broken disk

@@ -19,8 +19,9 @@ import structlog
 from collector.adapters.clock import SystemClock
 from collector.adapters.http import HttpTransport
 from collector.adapters.signals import draining
-from collector.adapters.sinks import DirectorySink, SingerSink, StdoutSink
-from collector.adapters.sinks.files import OsFiles
+from collector.adapters.sinks import DirectorySink, OutboxSink, SingerSink, StdoutSink
+from collector.adapters.sinks.files import OsFiles, OutputFiles
+from collector.adapters.sinks.outbox import OutboxPlace
 from collector.adapters.thread import WorkerThread
 from collector.app.backfills import log_backfills, old_gaps
 from collector.app.check import Checker, OrgCheck
@@ -28,6 +29,7 @@ from collector.app.command import Command, has_ledger
 from collector.app.ledgers import ledger_of_run, open_ledger
 from collector.app.leftovers import finish_leftovers
 from collector.app.outputs import check_output, directory_of, refuse_layout
+from collector.app.places import open_place
 from collector.app.prepare import prepare, recover_files
 from collector.app.scope import Scope
 from collector.app.singer import messages_of
@@ -78,7 +80,12 @@ def open_transport(settings: Settings) -> HttpTransport:
 
 
 def open_sink(
-    settings: Settings, run_id: str, ledger_id: str = "", *, messages: Callable[[], Sink] = SingerSink
+    settings: Settings,
+    run_id: str,
+    ledger_id: str = "",
+    place: OutboxPlace | None = None,
+    *,
+    messages: Callable[[], Sink] = SingerSink,
 ) -> Sink:
     """Return where the records go; an empty id is that of no ledger. `messages` makes the output for Singer's.
 
@@ -91,6 +98,9 @@ def open_sink(
         if settings.output.format is RecordFormat.SINGER:
             return messages()
         return StdoutSink(layout=settings.output.layout)
+    if place is not None:
+        place.ledger_id = ledger_id
+        return OutboxSink(place, run_id=run_id, seal_at=settings.output.seal_at)
     return DirectorySink.open(
         Path(settings.output.path),
         run_id=run_id,
@@ -133,12 +143,16 @@ async def run_once(
     async with AsyncExitStack() as stack:
         ledger = await offload(lambda: ledger_of_run(config, command, clock, create=create))
         stack.push_async_callback(offload, ledger.close)
-        own = await offload(lambda: check_output(ledger, settings, command, OsFiles()))
+        place = await offload(lambda: open_place(settings))
+        if place is not None:
+            stack.push_async_callback(offload, place.close)
+        files: OutputFiles = OsFiles() if place is None else place.files
+        own = await offload(lambda: check_output(ledger, settings, command, files))
         if sink is None:
             messages = partial(messages_of, ledger, config, command, clock)
-            sink = await offload(lambda: open_sink(settings, run_id, own.known.ledger_id, messages=messages))
+            sink = await offload(lambda: open_sink(settings, run_id, own.known.ledger_id, place, messages=messages))
         stack.push_async_callback(offload, sink.close)
-        session = await offload(lambda: prepare(ledger, config, command, run_id, clock))
+        session = await offload(lambda: prepare(ledger, config, command, run_id, clock, place=place))
         transport = None if command.restates else await stack.enter_async_context(open_transport(settings))
         shard = {"shard": str(command.scope.shard)} if command.scope.shard else {}
         log.info("run.started", command=command.name, run_id=run_id, orgs=len(session.orgs), tzdata=VERSION, **shard)
@@ -154,7 +168,7 @@ async def run_once(
         ).execute()
         if stop.signal is None and result.output_error is None:
             with suppress(CollectorError):  # the run is over and well; the next one reports it
-                await offload(lambda: recover_files(ledger, settings))
+                await offload(lambda: recover_files(ledger, settings, place=place))
         return result
 
 

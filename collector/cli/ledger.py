@@ -121,7 +121,8 @@ def _rows(found: LedgerInfo) -> Iterator[tuple[str, str]]:
     yield "unsealed files", f"{found.unsealed}{awaited}"
     for one in current.outputs if current else ():
         shard = f", shard {one.shard}" if one.shard else ""
-        yield "output", f"{one.path} on {one.host}{shard}"
+        on = f" on {one.host}" if one.host else ""
+        yield "output", f"{one.path}{on}{shard}"
     for process in current.processes if current else ():
         yield "used by", process.text
 

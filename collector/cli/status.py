@@ -28,7 +28,7 @@ from collector.core.calendar_changes import hours_of
 from collector.core.coverage_lines import to_json_lines
 from collector.core.ledger_entries import CutOver, RemovedOrg
 from collector.core.org_coverage import OrgCoverage
-from collector.core.outputs import KnownOutputs
+from collector.core.outputs import KnownOutputs, is_remote
 from collector.core.visible import visible
 from collector.core.windows import merge
 from collector.deliver.recovery import why_awaited
@@ -180,7 +180,10 @@ def _show_removed(console: Console, removed: Sequence[RemovedOrg], invocation: I
 
 def _is_here(one: AwaitedFile, settings: Settings) -> bool:
     """Say whether a run here would find the file's directory, and finish what was left in it."""
-    directory = VisibleDirectories(OsFiles(), directory_of(settings))(one.file)
+    if is_remote(one.file.directory):
+        return one.file.directory == settings.output.path
+    own = None if is_remote(settings.output.path) else directory_of(settings)
+    directory = VisibleDirectories(OsFiles(), own)(one.file)
     return directory is not None and os.path.isdir(directory)  # noqa: PTH112 - `Path.is_dir` raises for a broken disk
 
 
@@ -191,7 +194,8 @@ def _await(one: AwaitedFile, invocation: Invocation, *, is_here: bool) -> str:
     where = f"{printable(file.name)} in {printable(file.directory)}{host}, {count(one.slices, 'slice')}"
     if is_here:
         return f"unsealed{since}: {where}: its process ended before it was sealed; the next run here seals it"
-    return f"awaited{since}: {where}. {why_awaited(printable(file.name), invocation.collect)}"
+    why = why_awaited(printable(file.name), invocation.collect, place=printable(file.directory))
+    return f"awaited{since}: {where}. {why}"
 
 
 def _removed(one: RemovedOrg) -> dict[str, Any]:

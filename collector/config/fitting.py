@@ -18,6 +18,7 @@ from collector.config.messages import duration_text
 from collector.config.orgs import ReadOrg
 from collector.config.secrets import exposed
 from collector.config.settings import Settings
+from collector.config.urls import split_table
 from collector.core.windows import Calendar
 from collector.errors import Problem
 from collector.model import Credential, Granularity, UnreadCredential, Window, Zone
@@ -45,6 +46,9 @@ def misfits(settings: Settings, layers: Layers, orgs: Iterable[ReadOrg], *, last
     if file := settings.state.password_file:
         flaws = password_flaws(settings.state.url.get_secret_value(), file)
         yield from (layers.problem(("state", "password_file"), text) for text in flaws)
+    if file := settings.output.password_file:
+        flaws = password_flaws(split_table(settings.output.path)[0], file)
+        yield from (layers.problem(("output", "password_file"), text) for text in flaws)
     yield from span_problems(settings, orgs, last_year=last_year)
 
 
@@ -63,7 +67,7 @@ def ca_flaws(file: Path) -> Iterator[str]:
 def password_flaws(url: str, file: Path) -> Iterator[str]:
     """Yield the reasons why the ledger's password can't be read from a file."""
     if not url.startswith("postgresql://"):
-        return  # an option replaced the config's ledger
+        return  # an option replaced the config's URL
     from collector.ledger.postgresql.dsn import Dsn, UrlError, read_password  # noqa: PLC0415 - its driver
 
     try:
@@ -117,6 +121,7 @@ def exposed_files(settings: Settings, layers: Layers) -> Iterator[Problem]:
     """Yield a warning for each file of a secret of ours that others on this machine can read."""
     files = {
         ("state", "password_file"): settings.state.password_file,
+        ("output", "password_file"): settings.output.password_file,
         ("service", "token_file"): settings.service.token_file,
         ("push", "otlp", "headers_file"): settings.push.otlp.headers_file,
     }

@@ -27,7 +27,13 @@ from collector.errors import ConfigError, Problem
 from collector.model import Org
 
 READ_PATHS = frozenset(
-    {("api", "ca_file"), ("service", "token_file"), ("state", "password_file"), ("push", "otlp", "headers_file")}
+    {
+        ("api", "ca_file"),
+        ("service", "token_file"),
+        ("state", "password_file"),
+        ("output", "password_file"),
+        ("push", "otlp", "headers_file"),
+    }
 )  # relative to the config
 NO_ORGS = (
     "there are no orgs: add one below `orgs:` (`- name: …` with username_env and access_key_env), "
@@ -97,10 +103,15 @@ def load(
         settings=settings,
         orgs=tuple(org.to_org(settings) for org in orgs),
         path=path,
-        files=(path, *org_files, *secrets.files, *filter(None, (settings.api.ca_file, settings.state.password_file))),
+        files=(path, *org_files, *secrets.files, *filter(None, secret_files(settings))),
         warnings=in_order(warnings, order),
         places={org.settings.name: org.entry.problem("", "timezone") for org in orgs},
     )
+
+
+def secret_files(settings: Settings) -> tuple[Path | None, ...]:
+    """Return the files that settings name, beside those of the orgs' secrets."""
+    return settings.api.ca_file, settings.state.password_file, settings.output.password_file
 
 
 def files_now(config: LoadedConfig) -> set[Path]:
@@ -160,7 +171,7 @@ def with_valid_sections(
             problems.append(document.problem(path, "expected a mapping: its keys, indented, one per line"))
         elif path in READ_PATHS and isinstance(value, str) and value:
             kept[name] = str(document.file.parent / value)
-        elif path == ("state", "url") and isinstance(value, str):
+        elif path in {("state", "url"), ("output", "path")} and isinstance(value, str):
             kept[name] = ledger_url_of_file(value, document.file.parent)
         else:
             kept[name] = value

@@ -26,15 +26,17 @@ from collector.config.types import (
     at_least,
     at_most,
 )
-from collector.config.urls import ApiUrl, HttpUrl, LedgerUrl, require_tls
+from collector.config.urls import ApiUrl, HttpUrl, LedgerUrl, parse_output, require_tls
 from collector.core.echo import WORD
 from collector.core.layout import Compression, Layout, PartitionKey, RecordFormat
+from collector.core.outputs import is_remote
 from collector.core.request import RangeEnd
 from collector.model import Granularity, Population
 
 DAY = timedelta(days=1)
 API_SPAN = timedelta(days=90)
 MIN_SEAL, MAX_SEAL = 10**6, 10**12
+MAX_UPLOAD = 10**9
 
 
 def key(default: object, description: str, **bounds: Any) -> Any:
@@ -157,7 +159,12 @@ class Defaults(Section):
 class Output(Section):
     """The output of records."""
 
-    path: Text = key("-", "a directory, or - for stdout")
+    path: Annotated[Text, AfterValidator(parse_output)] = key(
+        "-", "a directory, - for stdout, s3://…, gs://…, az://… or postgresql://…/table"
+    )
+    password_file: FilePath | None = key(
+        None, "file with the password for a table in PostgreSQL; read at every connection"
+    )
     format: RecordFormat = key("jsonl", "format of the records")
     compression: Compression = key("none", "compression of the files, or of stdout; Parquet compresses itself")
     partition_by: Annotated[tuple[PartitionKey, ...], AfterValidator(distinct)] = key(
@@ -167,6 +174,12 @@ class Output(Section):
         (), "labels that have a column of their own in CSV and Parquet: label_KEY"
     )
     seal_at: Annotated[Size, AfterValidator(seal_size)] = key("128MB", "size at which a file is finished")
+
+    @model_validator(mode="after")
+    def _fits_into_memory(self) -> Self:
+        if is_remote(self.path) and self.seal_at > MAX_UPLOAD:
+            raise invalid("must not be more than 1GB for this output.path: each file is delivered whole", "seal_at")
+        return self
 
     @model_validator(mode="after")
     def _parquet_compresses_itself(self) -> Self:

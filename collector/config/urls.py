@@ -20,6 +20,23 @@ from collector.core.urls import UnclearUrlError, Url
 URL_CHARACTERS = re.compile(r"[^\s\\<>\"{}|^`\x00-\x20\x7f]+")
 PLACEHOLDER = re.compile(r"\$\{|\$\(|\{\{")
 HOST = re.compile(r"[\w.-]+|[0-9A-Fa-f:.]+")
+OUTPUTS = (
+    "a directory, `-`, s3://bucket/prefix, gs://bucket/prefix, az://account/container/prefix or "
+    "postgresql://host/database/table"
+)
+OBJECT_EXAMPLES = {
+    "s3": "s3://bucket/prefix",
+    "gs": "gs://bucket/prefix",
+    "az": "az://account/container/prefix",
+}
+_SEGMENTS = r"(?:/[A-Za-z0-9._=+-]{1,200}){0,10}"
+OBJECTS = {
+    "s3": re.compile(rf"[a-z0-9][a-z0-9.-]{{1,62}}{_SEGMENTS}"),
+    "gs": re.compile(rf"[a-z0-9][a-z0-9._-]{{1,221}}{_SEGMENTS}"),
+    "az": re.compile(rf"[a-z0-9]{{3,24}}/[a-z0-9$][a-z0-9-]{{1,62}}{_SEGMENTS}"),
+}
+TABLE = re.compile(r"[a-z_][a-z0-9_]{0,62}\.[a-z_][a-z0-9_]{0,49}")
+TABLE_EXAMPLE = "postgresql://user@host/database/schema.table"
 LEDGERS = "`none`, sqlite:///path/to/file.db or postgresql://host/database"
 
 
@@ -108,6 +125,55 @@ def contains_password(url: str) -> bool:
         return True
     names = [pair.partition("=")[0] for pair in (parts.query or "").split("&")]
     return bool(parts.password) or any(unquote(name).endswith("password") for name in names)
+
+
+def parse_output(value: str) -> str:
+    """Return an output: a directory, `-`, or the URL of an object store or a table, without a secret in it.
+
+    A URL that is refused isn't shown: it may hold a password.
+    """
+    scheme, found, rest = value.partition("://")
+    if not found:
+        return value
+    if scheme == "postgresql":
+        return _table_url(value)
+    if scheme not in OBJECTS:
+        raise invalid(f"expected {OUTPUTS}")
+    if not OBJECTS[scheme].fullmatch(rest.rstrip("/")) or {"", ".", ".."} & {*rest.rstrip("/").split("/")}:
+        raise invalid(
+            f"must be written like {OBJECT_EXAMPLES[scheme]}: letters, digits and `. _ = + -`, and no credentials, as "
+            "they come from the environment"
+        )
+    return f"{scheme}://{rest.rstrip('/')}"
+
+
+def _table_url(url: str) -> str:
+    from collector.ledger.postgresql.dsn import Dsn, UrlError  # noqa: PLC0415 - loads its driver
+
+    if contains_password(url):
+        raise invalid("must not contain a password: use output.password_file, PGPASSWORD or a passfile")
+    if PLACEHOLDER.search(url):
+        raise invalid("the URL contains a placeholder that nothing replaces: set all of it in COLLECTOR_OUTPUT__PATH")
+    base, table = split_table(url)
+    if not TABLE.fullmatch(table) or len(Url.parse(base).path) < len("/d"):
+        raise invalid(
+            f"must name a database and a table in it: {TABLE_EXAMPLE}. The table's name has at most 50 lower-case "
+            "letters, digits and _, and may follow a schema and a dot"
+        )
+    if "schema=" in base:
+        raise invalid(f"must not have the parameter schema: write {TABLE_EXAMPLE}")
+    try:
+        Dsn.parse(base)
+    except UrlError as error:
+        raise invalid(f"the URL {error}") from None
+    return url
+
+
+def split_table(url: str) -> tuple[str, str]:
+    """Return the URL of a table's database, and the table with its schema."""
+    place, mark, query = url.partition("?")
+    base, _, table = place.rpartition("/")
+    return f"{base}{mark}{query}", table if "." in table else f"public.{table}"
 
 
 HttpUrl = Annotated[

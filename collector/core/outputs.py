@@ -12,17 +12,23 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 STDOUT = "-"
+_SCHEME = "://"  # in the path of an output that is no directory: an object store, or a table
 _LINE = re.compile(r"([\w-]{1,64}) ([0-9a-f]{32})")
 _NO_RUN = "-"
+
+
+def is_remote(path: str) -> bool:
+    """Return whether an output is one that every machine sees under the same path, and that takes whole files only."""
+    return _SCHEME in path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
     """A place that records are delivered to."""
 
-    path: str  # absolute, or `STDOUT`
+    path: str  # absolute, a URL, or `STDOUT`
     directory_id: str | None  # of a directory, unless it has none yet
-    host: str  # the machine
+    host: str  # the machine; empty for a URL, which means the same on each
     shard: str = ""  # such as 0/4, of a run that had one
 
 

@@ -17,14 +17,24 @@ import structlog
 from collector import disk
 from collector.core.layout import sealed_as
 from collector.core.ledger_entries import UnsealedFile
+from collector.core.outputs import is_remote
 from collector.errors import ConfigError, OutputError
-from collector.ports import Ledger, SealedFile
+from collector.ports import Ledger, Place, SealedFile
 
 log = structlog.get_logger("collector")
 
 
-def why_awaited(file: str, collect: str) -> str:
-    """Return what it means that a file is awaited, and what to do. `collect` is the beginning of that command."""
+def why_awaited(file: str, collect: str, *, place: str) -> str:
+    """Return what it means that a file is awaited, and what to do. `collect` is the beginning of that command.
+
+    `place` is the directory of the file, or the URL of the place that it is to be delivered to.
+    """
+    if is_remote(place):
+        return (
+            f"Its records are in the ledger, and its slices are in doubt until they are delivered. The next run with "
+            f"the output {place} delivers them. If that place is gone for good, run `{collect} --lost {file}`: the "
+            "next run then fetches its slices again."
+        )
     return (
         "Its slices are in doubt until the file is sealed. The next run that sees its directory seals it. To seal it "
         f"yourself, run `{collect} --recover DIR` where the directory is mounted. If the file is gone for good, run "
@@ -106,6 +116,7 @@ def recover(
     find: Callable[[UnsealedFile], Path | None] = at_its_path,
     *,
     own: Path | None = None,
+    place: Place | None = None,
     delivered: Collection[str] = (),
 ) -> Recovered:
     """Finish every file that a dead process left and that can be found.
@@ -113,17 +124,28 @@ def recover(
     The others are awaited: their slices are not fetched again, since the file may still be sealed. So are files
     that can't be sealed in a directory other than our `own`: they must not keep a run from collecting.
     `delivered` are names that manifests list: a restored ledger may not know that such a file was sealed.
+    Our own output may be a `place` instead, for files that the ledger keeps.
     Raises OutputError, LedgerError, and ConfigError for a package that isn't installed.
     """
     found: dict[int, Path] = {}
+    ours: set[int] = set()
     recovered = Recovered()
     for file in ledger.left_behind():
+        if is_remote(file.directory):
+            if place is not None and file.place == place.id:
+                ours.add(file.file_id)
+            else:
+                recovered.awaited.append(file)
+            continue
         directory = find(file)
         if directory is None or not sealing.is_directory(directory):  # it may be a disk that isn't mounted
             recovered.awaited.append(file)
         else:
             found[file.file_id] = directory
-    for file in ledger.take_over(found.keys()) if found else ():
+    for file in ledger.take_over([*found, *ours]) if found or ours else ():
+        if file.file_id in ours and place is not None:
+            _deliver(ledger, place, file, recovered, delivered)
+            continue
         directory = found[file.file_id]
         try:
             ahead = not file.seal_intended and _was_sealed(sealing, file, directory, delivered)
@@ -141,6 +163,28 @@ def recover(
         if ahead:
             recovered.ahead.append(file)
     return recovered
+
+
+def _deliver(
+    ledger: Ledger, place: Place, file: UnsealedFile, recovered: Recovered, delivered: Collection[str]
+) -> None:
+    """Deliver what the ledger keeps of a file.
+
+    If it was delivered though nobody meant to, the ledger was restored from a backup: it keeps a part of the file only.
+    """
+    ahead = not file.seal_intended and (bool(sealed_as(file.name, delivered)) or place.has(file.name))
+    if ahead or not file.records or (file.seal_intended and sealed_as(file.name, delivered)):
+        ledger.sealed(file.file_id)
+    elif place.along is not None:
+        ledger.seal_along(file, place.along)
+    else:
+        ledger.intend_seal(file.file_id)
+        place.deliver(file.name, ledger.kept(file))
+        ledger.sealed(file.file_id)
+    recovered.sealed.append(file)
+    if ahead:
+        recovered.ahead.append(file)
+    log.info("file.recovered", file=file.name, directory=file.directory, records=file.records)
 
 
 def _was_sealed(sealing: Sealing, file: UnsealedFile, directory: Path, delivered: Collection[str]) -> bool:
@@ -201,5 +245,5 @@ def log_awaited(awaited: Iterable[UnsealedFile], collect: str) -> None:
             host=file.host,
             directory=file.directory,
             records=file.records,
-            message=why_awaited(file.name, collect),
+            message=why_awaited(file.name, collect, place=file.directory),
         )

@@ -79,7 +79,8 @@ class Writer:
             else self._commit(outcome, key, one, rows.get(key))
             for outcome, key, one in zip(outcomes, keys, found, strict=True)
         ]
-        self._ledger.commit(commits, self._position(), self._uses([*before, *outcomes]))
+        uses = self._uses([*before, *outcomes])
+        self._ledger.commit(commits, self._position(), uses, lines=self._sink.take_lines())
         self._sink.committed()
         ended = zip([*before, *outcomes], [*[None] * len(before), *found], strict=True)
         return [_committed(outcome, one) for outcome, one in ended]
@@ -91,12 +92,15 @@ class Writer:
 
     def seal(self) -> None:
         """Seal the open file, if there is one."""
-        if files := self._sink.close_file():
-            if self._file:
-                self._ledger.intend_seal(self._file.file_id)
+        committed = self._position()
+        if files := self._sink.close_file(() if committed is None else self._ledger.kept(committed)):
+            if committed:
+                self._ledger.intend_seal(committed.file_id)
             self._publish(files)
-            if self._file:
-                self._ledger.sealed(self._file.file_id)
+            if committed and (along := self._sink.along):
+                self._ledger.seal_along(committed, along)
+            elif committed:
+                self._ledger.sealed(committed.file_id)
             self._file = None
             self.sealed += files
 

@@ -11,7 +11,8 @@ from itertools import islice
 from sqlalchemy import Connection, column, func, inspect, select, table
 
 from collector.ledger.codec import DamagedError, emission_of, instant_of, population_of, state_of
-from collector.ledger.schema import metadata, restatement, slice_
+from collector.ledger.outbox import lines_of
+from collector.ledger.schema import file, metadata, outbox, restatement, slice_
 
 _PAGES = 1000  # lines of SQLite's report at most
 _ROWS = 5000  # of a server, at once
@@ -31,6 +32,7 @@ def _all(tx: Connection) -> Iterator[str]:
                 yield " ".join(str(line).split())
     yield from _references(tx)
     yield from _values(tx)
+    yield from _outbox(tx)
 
 
 def _references(tx: Connection) -> Iterator[str]:
@@ -72,3 +74,21 @@ def _values(tx: Connection) -> Iterator[str]:
             emission_of(row.replaced)
         except DamagedError as error:
             yield f"restatement of org {row.org}, population {row.population}, start {row.start}: {error}"
+
+
+def _outbox(tx: Connection) -> Iterator[str]:
+    """Yield the files whose records in the outbox are not those that are committed."""
+    if not inspect(tx).has_table(outbox.name):
+        return  # of an older version
+    sizes: dict[int, int] = {}
+    query = select(outbox).order_by(outbox.c.file, outbox.c.start)
+    for row in tx.execute(query, execution_options={"yield_per": 16}):
+        try:
+            is_next = row.start == sizes.get(row.file, 0)
+            sizes[row.file] = row.start + len(lines_of(row.content)) if is_next else -1
+        except DamagedError as error:
+            yield f"file {row.file}: {error}"
+            sizes[row.file] = -1
+    for file_id, size in sizes.items():
+        if size != tx.scalar(select(file.c.bytes).where(file.c.id == file_id)):
+            yield f"file {file_id}: the outbox lacks records that are committed"

@@ -5,8 +5,9 @@ It is also what is read where no run has created the ledger yet.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from tempfile import SpooledTemporaryFile
 
 from collector.core.coverage import Coverage
 from collector.core.coverage_lines import Accounts
@@ -28,11 +29,16 @@ from collector.core.ledger_entries import (
 from collector.core.org_history import History
 from collector.core.outputs import KnownOutputs, Output
 from collector.core.totals import Totals
+from collector.errors import LedgerError
 from collector.ledger.changes import Changes
 from collector.ledger.digest import Digest
 from collector.ledger.history import HistoryQuery
 from collector.ledger.views import AwaitedFile, Organization
 from collector.model import Org, Population, Window
+from collector.ports import Along
+
+_IN_MEMORY = 8 * 2**20
+_PIECE = 2**20
 
 
 class NoLedger:
@@ -40,6 +46,9 @@ class NoLedger:
 
     remembers = False
     across_machines = False
+
+    def __init__(self) -> None:
+        self._lines: SpooledTemporaryFile[bytes] | None = None  # what the output doesn't keep until it is sealed
 
     def known_outputs(self) -> KnownOutputs:
         """Return no output: nothing is remembered of what was delivered."""
@@ -138,9 +147,21 @@ class NoLedger:
         return ()
 
     def commit(
-        self, commits: Sequence[SliceCommit], file: UnsealedFile | None, uses: Sequence[CredentialUse] = ()
+        self,
+        commits: Sequence[SliceCommit],
+        file: UnsealedFile | None,
+        uses: Sequence[CredentialUse] = (),
+        *,
+        lines: bytes = b"",
     ) -> None:
-        """Do nothing."""
+        """Keep the lines until the file is sealed, and nothing else. Raises LedgerError."""
+        if not lines:
+            return
+        try:
+            self._lines = self._lines or SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - `_forget` closes it
+            self._lines.write(lines)
+        except OSError as error:
+            raise _not_kept(error) from error
 
     def open_file(self, run_id: str, directory: str, name: str, *, place: str | None = None) -> UnsealedFile:
         """Return a file that nobody will recover."""
@@ -162,7 +183,23 @@ class NoLedger:
         """Do nothing."""
 
     def sealed(self, file_id: int) -> None:
-        """Do nothing."""
+        """Forget the lines."""
+        self._forget()
+
+    def kept(self, file: UnsealedFile) -> Iterator[bytes]:
+        """Yield the lines that were kept."""
+        if (kept := self._lines) is None:
+            return
+        try:
+            kept.seek(0)
+            while lines := b"".join(kept.readlines(_PIECE)):
+                yield lines
+        except OSError as error:
+            raise _not_kept(error) from error
+
+    def seal_along(self, file: UnsealedFile, along: Along) -> None:
+        """Raise LedgerError: this ledger is in no database."""
+        raise LedgerError("a ledger that remembers nothing is in no database")
 
     def lost(self, file_id: int) -> int:
         """Return that no slice has to be fetched again."""
@@ -257,4 +294,14 @@ class NoLedger:
         return ()
 
     def close(self) -> None:
-        """Do nothing."""
+        """Forget the lines."""
+        self._forget()
+
+    def _forget(self) -> None:
+        if self._lines is not None:
+            self._lines.close()
+            self._lines = None
+
+
+def _not_kept(error: OSError) -> LedgerError:
+    return LedgerError(f"records can't be kept in a temporary file until they are uploaded: {error.strerror}")

@@ -13,6 +13,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     SmallInteger,
     String,
@@ -137,6 +138,15 @@ file = Table(
     Column("host", Text),  # the machine that wrote it
     Column("place", String(64)),  # the id of its directory, whatever its path; null: the path counts
     sqlite_autoincrement=True,
+)
+
+# The records of an unsealed file, where its place has no files that grow: compressed JSON Lines, in pieces.
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("file", ForeignKey("file.id", name="outbox_file", ondelete="CASCADE"), primary_key=True),
+    Column("start", BigInteger, primary_key=True),  # in bytes of the file that they make together
+    Column("content", LargeBinary, nullable=False),
 )
 
 # One row: who this ledger is. A copy or a restored backup has the same id.

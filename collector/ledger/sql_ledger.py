@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ from collector.ledger import (
     holders,
     identity,
     leases,
+    outbox,
     outputs,
     ranges,
     refusals,
@@ -53,6 +55,7 @@ from collector.ledger.opening import open_database
 from collector.ledger.reader import LedgerReader
 from collector.ledger.versions import Migration
 from collector.model import Org, Window
+from collector.ports import Along
 
 
 class SqlLedger(LedgerReader):
@@ -196,14 +199,21 @@ class SqlLedger(LedgerReader):
         self._database.write(lambda tx: ranges.want(tx, spans))
 
     def commit(
-        self, commits: Sequence[SliceCommit], file: UnsealedFile | None, uses: Sequence[CredentialUse] = ()
+        self,
+        commits: Sequence[SliceCommit],
+        file: UnsealedFile | None,
+        uses: Sequence[CredentialUse] = (),
+        *,
+        lines: bytes = b"",
     ) -> None:
-        """Write slices, the committed size of the unsealed file, and what came of credentials, together."""
+        """Write slices, how far the unsealed file is committed, its last lines, and what came of credentials."""
 
         def work(tx: Connection) -> None:
             holders.require_registered(tx, self._me)
             if file is not None:
                 unsealed.commit(tx, file, self._me)
+            if file is not None and lines:
+                outbox.add(tx, file, lines)
             file_id = None if file is None else file.file_id
             _slices.commit(tx, commits, file_id=file_id)
             restatements.note(tx, commits, file_id=file_id)
@@ -230,6 +240,22 @@ class SqlLedger(LedgerReader):
     def sealed(self, file_id: int) -> None:
         """Delete the row of a sealed file. Its slices no longer refer to it."""
         self._database.write(lambda tx: unsealed.sealed(tx, file_id))
+
+    def seal_along(self, file: UnsealedFile, along: Along) -> None:
+        """Do what delivers a file's records in the same database, and delete its row: both or nothing."""
+
+        def work(tx: Connection) -> None:
+            unsealed.require_ours(tx, file.file_id, self._me)
+            along(tx.connection.driver_connection, outbox.all_lines(file, partial(outbox.lines_at, tx, file.file_id)))
+            unsealed.sealed(tx, file.file_id)
+
+        self._database.write(work)
+
+    def kept(self, file: UnsealedFile) -> Iterator[bytes]:
+        """Yield the lines of an unsealed file that were committed with its slices."""
+        return outbox.all_lines(
+            file, lambda start: self._database.read(lambda tx: outbox.lines_at(tx, file.file_id, start))
+        )
 
     def lost(self, file_id: int) -> int:
         """Reset the slices whose last emission is in a lost file; return how many."""

@@ -116,6 +116,11 @@ def file_of(row: Any) -> UnsealedFile:
     )
 
 
+def require_ours(tx: Connection, file_id: int, me: Holder) -> None:
+    """Raise LedgerError if another process has taken a file over."""
+    _update(tx, file_id, me, seal_intended=True)
+
+
 def _update(tx: Connection, file_id: int, me: Holder, **values: object) -> None:
     ours = update(schema.file).where(_FILE.id == file_id, _FILE.holder == me.holder_id)
     if tx.execute(ours.values(**values)).rowcount != 1:

@@ -20,6 +20,7 @@ KNOWN = (
     "0008",
     "0009",
     "0010",
+    "0011",
 )  # oldest first; the last is what this collector works with
 SCRIPTS = "collector.ledger:migrations"
 # Another application may use the same PostgreSQL schema, with its own alembic_version.

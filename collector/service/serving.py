@@ -18,14 +18,13 @@ import structlog
 from collector.adapters.clock import SystemClock
 from collector.adapters.heap import keep_giving_back
 from collector.adapters.signals import draining, hearing_hangup
-from collector.adapters.sinks import OutputLook
-from collector.adapters.sinks.files import OsFiles
 from collector.adapters.thread import WorkerThread
 from collector.adapters.token_file import TokenFile, read_token
 from collector.app.command import Command, Permits, has_ledger
 from collector.app.coverage import CoverageReader
 from collector.app.ledgers import create_no_second_ledger, is_file, ledger_look, open_ledger
 from collector.app.outputs import check_output
+from collector.app.places import files_of, output_look
 from collector.app.prepare import register
 from collector.app.scope import Scope
 from collector.app.wiring import new_run_id, run_once
@@ -99,7 +98,8 @@ class ServiceHost:
         def work(ledger: SqlLedger) -> None:
             if output != self._output:
                 command = Command(name=COMMAND, range_=None, scope=self._scope, permits=self._permits)
-                check_output(ledger, settings, command, OsFiles())
+                with files_of(settings) as files:
+                    check_output(ledger, settings, command, files)
             register(ledger, config, orgs, self._clock.now())
             self._output = output
 
@@ -222,7 +222,7 @@ async def serve(
 
         looking = partial(Readiness, begin=loop.accepted, observed=loop.observed, clock=clock, on_back=loop.retry)
         ledger = looking(Part.LEDGER, place=lambda: loop.config.settings.state, look_of=ledger_look)
-        output = looking(Part.OUTPUT, place=lambda: loop.config.settings.output.path, look_of=OutputLook)
+        output = looking(Part.OUTPUT, place=lambda: loop.config.settings.output, look_of=output_look)
         site = ServiceSite(loop=loop, service_metrics=metrics, clock=clock, hung_s=hung_s)
         stack.enter_context(draining(loop.stop))
         stack.enter_context(hearing_hangup(loop.reload))

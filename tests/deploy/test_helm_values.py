@@ -246,6 +246,20 @@ def test_pods_are_placed_and_limited_as_the_values_say(tmp_path: Path) -> None:
         kubernetes_validate.validate(one, VERSIONS[-1], strict=True)
 
 
+def test_an_output_in_an_object_store_is_reached_by_the_identity_of_the_cloud(tmp_path: Path) -> None:
+    (tmp_path / "values.yaml").write_text(
+        textwrap.dedent("""
+            config: {output: {path: "s3://bucket/usage"}}
+            podLabels: {azure.workload.identity/use: "true"}
+            serviceAccount: {annotations: {eks.amazonaws.com/role-arn: "arn:aws:iam::123456789012:role/usage"}}
+        """)
+    )
+    built = template(*SERVICE, "-f", tmp_path / "values.yaml")
+    (account,), (deployment,) = built.kind("ServiceAccount"), built.kind("Deployment")
+    assert account["metadata"]["annotations"] == {"eks.amazonaws.com/role-arn": "arn:aws:iam::123456789012:role/usage"}
+    assert deployment["spec"]["template"]["metadata"]["labels"]["azure.workload.identity/use"] == "true"
+
+
 def test_another_chart_may_depend_on_this_one() -> None:
     """Then Helm hands its `global` down."""
     assert rendered(*EXAMPLE, "--set", "global.registry=registry.example.com") == rendered(*EXAMPLE)

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import json
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from signal import SIGTERM, Signals
@@ -88,7 +88,11 @@ class MemorySink:
     def committed(self) -> None:
         self._call("committed")
 
-    def close_file(self) -> Sequence[SealedFile]:
+    def take_lines(self) -> bytes:
+        return b""
+
+    def close_file(self, kept: Iterable[bytes] = ()) -> Sequence[SealedFile]:
+        del kept
         if not self.unsealed:
             return ()
         self._call("close_file")
@@ -96,6 +100,10 @@ class MemorySink:
         lines, name = to_lines(self.ended), f"usage-{len(self.files) + 1:04}"
         sha256 = hashlib.sha256(lines).hexdigest()
         return [SealedFile(name=name, records=len(self.ended), bytes=len(lines), sha256=sha256)]
+
+    @property
+    def along(self) -> None:
+        return None
 
     def publish(self, files: Sequence[SealedFile]) -> None:
         self._call("publish")

@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from collector import disk
 from collector.adapters.sinks.converting import PLAIN, require
-from collector.adapters.sinks.files import Files, OsFiles
+from collector.adapters.sinks.files import Files, OsFiles, OutputFiles
 from collector.adapters.sinks.jsonl import to_lines
 from collector.adapters.sinks.sealing import Sealing, hidden
 from collector.core.layout import Layout
@@ -30,7 +30,7 @@ JOURNAL = ".collector-runs"  # of a directory (`core.outputs.Journal`)
 _SCRATCH = re.compile(r"\.(?:run|coverage|collector-output-id|probed?|sorted)-[A-Za-z0-9._-]+\.unsealed")
 
 
-class _Content:
+class Content:
     """What was written to a file."""
 
     def __init__(self) -> None:
@@ -52,6 +52,8 @@ class _Content:
 class DirectorySink:
     """One run's files in a directory. Create it with `open`."""
 
+    along = None
+
     def __init__(
         self, directory: Path, *, run_id: str, seal_at: int, files: Files, ledger_id: str | None, layout: Layout
     ) -> None:
@@ -64,8 +66,8 @@ class DirectorySink:
         self._files = files
         self._number = 1
         self._ended = ""  # the hidden file that is to be published
-        self._content = _Content()
-        self._coverage = _Content()
+        self._content = Content()
+        self._coverage = Content()
 
     @classmethod
     def open(
@@ -127,8 +129,13 @@ class DirectorySink:
         with self._as_output_error():
             self._files.sync(hidden(self.directory, self._name))
 
-    def close_file(self) -> Sequence[SealedFile]:
+    def take_lines(self) -> bytes:
+        """Return nothing: the hidden file keeps what is appended."""
+        return b""
+
+    def close_file(self, kept: Iterable[bytes] = ()) -> Sequence[SealedFile]:
         """End the hidden file, durably, and stage what it becomes; return nothing if it has no records."""
+        del kept
         if not self._content.lines:
             return ()
         self.sync()
@@ -136,7 +143,7 @@ class DirectorySink:
             files = self._sealing.stage(self.directory, self._name) or [self._content.file(self._name)]
         self._ended = self._name
         self._number += 1
-        self._content = _Content()
+        self._content = Content()
         return files
 
     def publish(self, files: Sequence[SealedFile]) -> None:
@@ -197,7 +204,7 @@ class DirectorySink:
         with self._as_output_error():
             for name in {self._ended, self._name} - {""}:
                 self._sealing.discard(self.directory, name)
-        self._content = _Content()
+        self._content = Content()
 
     def abandon(self) -> None:
         """Do nothing: a write to a disk doesn't wait for a reader."""
@@ -253,7 +260,7 @@ def output_error(directory: Path, error: OSError) -> OutputError:
     return OutputError(f"the output directory {directory} can't be written: {disk.reason_of(error)}")
 
 
-def journal_of(files: Files, directory: Path) -> Journal:
+def journal_of(files: OutputFiles, directory: Path) -> Journal:
     """Return the journal of a directory. Raises OutputError."""
     try:
         return Journal.of(files.read(directory / JOURNAL))
@@ -261,7 +268,7 @@ def journal_of(files: Files, directory: Path) -> Journal:
         raise OutputError(f"the output directory {directory} can't be read: {error.strerror}") from error
 
 
-def note(files: Files, directory: Path, run_id: str | None, ledger_id: str) -> None:
+def note(files: OutputFiles, directory: Path, run_id: str | None, ledger_id: str) -> None:
     """Note a run in the journal of a directory, durably; without a run, that the directory is this ledger's.
 
     Raises OSError.

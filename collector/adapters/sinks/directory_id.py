@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from collector.adapters.sinks.directory import output_error
-from collector.adapters.sinks.files import Files
+from collector.adapters.sinks.files import Files, OutputFiles
 from collector.adapters.sinks.sealing import hidden, sealed_names
 from collector.core.ledger_entries import UnsealedFile
 from collector.errors import OutputError
@@ -24,20 +24,20 @@ ID_FILE = ".collector-output-id"
 _ID = re.compile(rb"[0-9a-f]{32}")
 
 
-def id_of(files: Files, directory: Path) -> str | None:
+def id_of(files: OutputFiles, directory: Path) -> str | None:
     """Return the id of a directory; None if it has no readable id."""
     with suppress(OSError):
         return _read(files, directory)
     return None
 
 
-def _read(files: Files, directory: Path) -> str | None:
+def _read(files: OutputFiles, directory: Path) -> str | None:
     """Return the id of a directory; None if it has none. Raises OSError."""
     content = (files.read(directory / ID_FILE) or b"").strip()
     return content.decode("ascii") if _ID.fullmatch(content) else None
 
 
-def ensure_id(files: Files, directory: Path) -> str:
+def ensure_id(files: OutputFiles, directory: Path) -> str:
     """Return the id of a directory; create the directory and the id if they are missing. Raises OutputError."""
     path = directory / ID_FILE
     try:

@@ -20,8 +20,8 @@ _PIECE = 1 << 20
 _DIRECTORY, _FILE = 0o750, 0o640  # the records name customers; a umask may take more away
 
 
-class Files(Protocol):
-    """File operations by path. Every method raises OSError, unless it says otherwise."""
+class OutputFiles(Protocol):
+    """How an output is marked as a ledger's, listed and read, by paths. Every method raises OSError."""
 
     def make_directory(self, path: Path) -> None:
         """Create a directory and its parents; no error if it exists."""
@@ -30,6 +30,38 @@ class Files(Protocol):
     def append(self, path: Path, content: bytes) -> None:
         """Append to a file; create it if it is missing. Raises FileNotFoundError if it went away after that."""
         ...
+
+    def create_once(self, path: Path, content: bytes) -> None:
+        """Create a file with all of its content, durably, unless it exists. Of two processes, both see one content."""
+        ...
+
+    def sync(self, path: Path) -> None:
+        """Make a file durable: its content, and its directory entry if it is new."""
+        ...
+
+    def remove(self, path: Path) -> None:
+        """Remove a file; no error if it is missing."""
+        ...
+
+    def is_directory(self, path: Path) -> bool:
+        """Return whether a path is an existing directory."""
+        ...
+
+    def size(self, path: Path) -> int | None:
+        """Return the size of a regular file; None if there is none."""
+        ...
+
+    def names(self, path: Path) -> list[str]:
+        """Return the names in a directory; none if it doesn't exist."""
+        ...
+
+    def read(self, path: Path) -> bytes | None:
+        """Return the content of a file; None if it is missing."""
+        ...
+
+
+class Files(OutputFiles, Protocol):
+    """File operations by path. Every method raises OSError, unless it says otherwise."""
 
     def create(self, path: Path) -> BinaryIO:
         """Return a stream into a new file; its `close` makes it durable. Raises FileExistsError if there is one."""
@@ -47,20 +79,8 @@ class Files(Protocol):
         """Cut a file to that many bytes, durably."""
         ...
 
-    def create_once(self, path: Path, content: bytes) -> None:
-        """Create a file with all of its content, durably, unless it exists. Of two processes, both see one content."""
-        ...
-
-    def sync(self, path: Path) -> None:
-        """Make a file durable: its content, and its directory entry if it is new."""
-        ...
-
     def rename(self, old: Path, new: Path) -> None:
         """Rename within a directory, durably."""
-        ...
-
-    def remove(self, path: Path) -> None:
-        """Remove a file; no error if it is missing."""
         ...
 
     def sync_names(self, directory: Path) -> None:
@@ -69,22 +89,6 @@ class Files(Protocol):
 
     def remove_abandoned(self, path: Path) -> None:
         """Remove a file that no process has open; leave it if that can't be told. Raises nothing."""
-        ...
-
-    def is_directory(self, path: Path) -> bool:
-        """Return whether a path is an existing directory."""
-        ...
-
-    def size(self, path: Path) -> int | None:
-        """Return the size of a regular file; None if there is none."""
-        ...
-
-    def names(self, path: Path) -> list[str]:
-        """Return the names in a directory; none if it doesn't exist."""
-        ...
-
-    def read(self, path: Path) -> bytes | None:
-        """Return the content of a file; None if it is missing."""
         ...
 
     def close(self) -> None:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from collector import disk
-from collector.adapters.sinks.directory_id import id_of
+from collector.adapters.sinks.directory_id import ID_FILE, id_of
 from collector.adapters.sinks.files import OsFiles
+from collector.adapters.sinks.outbox import OutboxPlace
 from collector.errors import OutputError
 
 STDOUT = "-"
+_AFRESH_S = 20.0  # after a look at a place that succeeded: each costs a request
 
 
 class OutputLook:
@@ -52,3 +56,34 @@ class OutputLook:
 
     def close(self) -> None:
         """Do nothing: nothing is kept."""
+
+
+class PlaceLook:
+    """Looks at an object store or a table: whether its id can be read, and is the one that was there before."""
+
+    def __init__(self, open_: Callable[[], OutboxPlace]) -> None:
+        self._open = open_
+        self._place: OutboxPlace | None = None
+        self._id: str | None = None
+        self._succeeded_at: float | None = None
+
+    def __call__(self) -> None:
+        """Return if the place answers. Raises OutputError. A success is good for some seconds."""
+        if self._succeeded_at is not None and time.monotonic() - self._succeeded_at < _AFRESH_S:
+            return
+        self._succeeded_at = None
+        place = self._place = self._place or self._open()
+        given = place.files.read(place.path / ID_FILE)
+        found = None if given is None else given.decode("ascii", "replace").strip()
+        if self._id not in {None, found}:
+            raise OutputError(
+                f"the output {place.path} was replaced, or its object {ID_FILE} removed: it isn't the one of before"
+            )
+        self._id = found
+        self._succeeded_at = time.monotonic()
+
+    def close(self) -> None:
+        """End what was opened."""
+        place, self._place = self._place, None
+        if place is not None:
+            place.close()

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from collector.adapters.sinks.files import Files
+from collector.adapters.sinks.files import OutputFiles
 from collector.adapters.sinks.sealing import names_below
 from collector.adapters.tabular.compression import decompress
 from collector.adapters.tabular.extras import extra
@@ -50,7 +50,7 @@ def json_lines_of(name: str, content: bytes) -> bytes:
 class SealedFiles:
     """Reads the files of a directory and of its partitions. Each raises OSError."""
 
-    files: Files
+    files: OutputFiles
 
     def names(self, path: Path) -> list[str]:
         """Return the names in a directory, and those in its partitions, with their directories; none without it."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from collector.adapters.sinks.converting import convert
-from collector.adapters.sinks.files import Files
+from collector.adapters.sinks.files import Files, OutputFiles
 from collector.core.layout import Layout, RecordsName, is_partition, sealed_as
 from collector.ports import SealedFile
 
@@ -33,7 +33,7 @@ def staged(directory: Path, name: str) -> Path:
     return final.with_name(f".{final.name}{_STAGED}")
 
 
-def names_below(files: Files, directory: Path) -> Iterator[str]:
+def names_below(files: OutputFiles, directory: Path) -> Iterator[str]:
     """Yield the names in a directory and in its partitions, with their directories. Raises OSError."""
     for name in files.names(directory):
         if is_partition(name) and files.is_directory(directory / name):

@@ -10,7 +10,7 @@ import errno
 import os
 import select
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from collector.adapters.sinks.converting import PLAIN, csv_of
@@ -40,6 +40,7 @@ class StdoutSink:
 
     full = False
     written = (0, 0)
+    along = None
 
     def __init__(self, fd: int = 1, *, layout: Layout = PLAIN) -> None:
         self._fd = fd
@@ -74,8 +75,13 @@ class StdoutSink:
     def committed(self) -> None:
         """Do nothing: lines say nothing of the ledger."""
 
-    def close_file(self) -> Sequence[SealedFile]:
+    def take_lines(self) -> bytes:
+        """Return nothing: written lines are gone."""
+        return b""
+
+    def close_file(self, kept: Iterable[bytes] = ()) -> Sequence[SealedFile]:
         """Return nothing: there are no files."""
+        del kept
         return ()
 
     def publish(self, files: Sequence[SealedFile]) -> None:

@@ -171,7 +171,8 @@ output_option = click.option(
     "--output",
     metavar="DIR",
     shell_complete=complete_directory,
-    help="A directory for sealed files, or - for stdout. Default: `output.path`.",
+    help="A directory for sealed files, s3://…, gs://…, az://…, postgresql://…/table, or - for stdout. "
+    "Default: `output.path`.",
 )
 service_options = apply(
     output_option,

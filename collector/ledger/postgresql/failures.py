@@ -127,9 +127,14 @@ def to_ledger_error(error: Exception, where: str, schema: str) -> LedgerError:
             "and run `backfill --adopt` for the range: the new ledger takes over the output directory, with the "
             "revisions of the files in it"
         )
-    message = _message(error)
     kind = LedgerAwayError if is_temporary(error) else LedgerError
-    return kind(f"the ledger {where} can't be used: {_fix(error, message).format(message=message, schema=schema)}")
+    return kind(f"the ledger {where} can't be used: {why(error, schema)}")
+
+
+def why(error: Exception, schema: str) -> str:
+    """Return the reason for a failure, and what to do."""
+    message = _message(error)
+    return _fix(error, message).format(message=message, schema=schema)
 
 
 def _fix(error: Exception, message: str) -> str:

@@ -30,7 +30,7 @@ from tests.support.orgs import make_org
 HERE = Path(__file__).parent
 STORED = {
     version: HERE / f"version_{version}.sql"
-    for version in ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010")
+    for version in ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011")
 }  # a ledger as a collector of that version wrote it
 SCRIPTS = Path(versions.__file__).parent / "migrations"
 
@@ -38,7 +38,7 @@ NEXT_VERSION = """
 import sqlalchemy as sa
 from alembic import op
 revision = "9999"
-down_revision = "0010"
+down_revision = "0011"
 def upgrade():
     op.add_column("run", sa.Column("note", sa.Text))
     op.execute("UPDATE run SET note = 'migrated'")

@@ -14,6 +14,9 @@ metadata:
   labels:
     {{- include "usage-collector.selectorLabels" .root | nindent 4 }}
     app.kubernetes.io/component: {{ .component }}
+    {{- with $values.podLabels }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
   annotations:
     checksum/env: {{ include "usage-collector.env" .root | sha256sum }} # pods read variables only when they start
     {{- if and $serve (not $values.podMonitor.enabled) }}
