@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import CancelledError
 
-from collector.errors import OutputError, ReaderGoneError
+from collector.adapters.sinks.without_files import WithoutFiles
+from collector.errors import ReaderGoneError
 from collector.model import Record
-from collector.ports import SealedFile
 
 
-class HandOver:
+class HandOver(WithoutFiles):
     """Hands records over to the event loop that it was made in (`collector.ports.Sink`).
 
     A batch counts as written when its reader asks for what comes after it: what it was handed and has not finished
     is not committed to a ledger, and comes again.
     """
-
-    full = False
-    written = (0, 0)
-    along = None
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -65,42 +61,3 @@ class HandOver:
     def abandon(self) -> None:
         """Stop waiting for the reader."""
         self._loop.call_soon_threadsafe(self.leave)
-
-    def committed(self) -> None:
-        """Do nothing: the ledger has what was handed over."""
-
-    def next_name(self) -> str | None:
-        """Return None: there are no files."""
-        return None
-
-    def sync(self) -> None:
-        """Do nothing: what was handed over is with its reader."""
-
-    def take_lines(self) -> bytes:
-        """Return nothing: what was handed over is with its reader."""
-        return b""
-
-    def close_file(self, kept: Iterable[bytes] = ()) -> Sequence[SealedFile]:
-        """Return nothing: there are no files."""
-        del kept
-        return ()
-
-    def publish(self, files: Sequence[SealedFile]) -> None:
-        """Raise OutputError: there is nothing to publish."""
-        raise OutputError(f"there are no files, and {len(files)} were to be published")
-
-    def append_coverage(self, lines: bytes, count: int) -> None:
-        """Do nothing: the reader gets records only."""
-
-    def seal_coverage(self) -> SealedFile | None:
-        """Return None: there are no files."""
-        return None
-
-    def write_manifest(self, manifest: bytes) -> None:
-        """Do nothing: the reader gets records only."""
-
-    def discard(self) -> None:
-        """Do nothing: what was handed over can't be taken back."""
-
-    def close(self) -> None:
-        """Do nothing: there is nothing open."""

@@ -10,16 +10,16 @@ import errno
 import os
 import select
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 
 from collector.adapters.sinks.converting import PLAIN, csv_of
 from collector.adapters.sinks.jsonl import to_lines
+from collector.adapters.sinks.without_files import WithoutFiles
 from collector.adapters.tabular.compression import compress
 from collector.core.layout import Layout, RecordFormat
 from collector.errors import OutputError, ReaderGoneError
 from collector.model import Record
-from collector.ports import SealedFile
 
 _PIECE = select.PIPE_BUF  # a writable pipe accepts this many bytes without blocking (POSIX)
 _CHECK_EVERY_S = 0.25
@@ -35,21 +35,13 @@ def is_terminal(fd: int = 1) -> bool:
     return False
 
 
-class StdoutSink:
+class StdoutSink(WithoutFiles):
     """Writes to a file descriptor, by default the process's stdout. It has no files and seals nothing."""
-
-    full = False
-    written = (0, 0)
-    along = None
 
     def __init__(self, fd: int = 1, *, layout: Layout = PLAIN) -> None:
         self._fd = fd
         self._layout = layout
         self._abandoned = False
-
-    def next_name(self) -> str | None:
-        """Return None: there are no files."""
-        return None
 
     def append(self, records: Sequence[Record]) -> None:
         """Write whole lines; return when they are written."""
@@ -69,46 +61,9 @@ class StdoutSink:
             self._cut_torn_line(lines[: len(lines) - len(rest)])
             raise _failure(error) from error
 
-    def sync(self) -> None:
-        """Do nothing: written lines can't be synced or taken back."""
-
-    def committed(self) -> None:
-        """Do nothing: lines say nothing of the ledger."""
-
-    def take_lines(self) -> bytes:
-        """Return nothing: written lines are gone."""
-        return b""
-
-    def close_file(self, kept: Iterable[bytes] = ()) -> Sequence[SealedFile]:
-        """Return nothing: there are no files."""
-        del kept
-        return ()
-
-    def publish(self, files: Sequence[SealedFile]) -> None:
-        """Do nothing: there are no files."""
-        del files
-
-    def append_coverage(self, lines: bytes, count: int) -> None:
-        """Do nothing: stdout is for records only."""
-        del lines, count
-
-    def seal_coverage(self) -> SealedFile | None:
-        """Return None: there are no files."""
-        return None
-
-    def write_manifest(self, manifest: bytes) -> None:
-        """Do nothing: stdout is for records only."""
-        del manifest
-
-    def discard(self) -> None:
-        """Do nothing: written lines can't be synced or taken back."""
-
     def abandon(self) -> None:
         """Stop waiting for a reader."""
         self._abandoned = True
-
-    def close(self) -> None:
-        """Do nothing: stdout belongs to the process."""
 
     def _encoded(self, lines: bytes) -> bytes:
         if self._layout.format is RecordFormat.CSV:
