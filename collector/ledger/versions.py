@@ -73,7 +73,7 @@ def require_current(version: str | None, where: str) -> None:
         )
 
 
-def migrate(tx: Connection, *, to: str = KNOWN[-1]) -> None:
+def migrate(tx: Connection, *, to: str | None = None) -> None:
     """Migrate a ledger to a version, by default the current one, within the transaction."""
     # Alembic is only needed here, and is slow to import.
     from alembic import command  # noqa: PLC0415
@@ -81,4 +81,4 @@ def migrate(tx: Connection, *, to: str = KNOWN[-1]) -> None:
 
     config = Config(attributes={"connection": tx, "version_table": version_table(tx)})
     config.set_main_option("script_location", SCRIPTS)
-    command.upgrade(config, to)
+    command.upgrade(config, to or KNOWN[-1])

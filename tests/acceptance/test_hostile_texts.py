@@ -43,7 +43,7 @@ def steering(text: str) -> str:
 
 
 def test_records_on_stdout_are_escaped_and_read_as_they_came(here: Here) -> None:
-    done = here("collect", "-c", "c.yaml", "--last", "1d", "--state", "none", "--log-level", "debug")
+    done = here("collect", "-c", "c.yaml", "--last", "2d", "--state", "none", "--log-level", "debug")
     assert done.code == 0
     assert not steering(done.stdout + done.stderr)
     for record in done.records:
@@ -82,7 +82,7 @@ def test_a_name_that_is_a_path_is_in_no_name_of_a_file(here: Here, tmp_path: Pat
     with http_api(lambda asked: asked.body(name=f"../{asked.user}", org_id=f"../../{asked.user}")) as api:
         (tmp_path / "c.yaml").write_text(f"orgs: [{orgs}]\napi: {{base_url: '{api.url}'}}\n")
         state = f"sqlite:///{tmp_path}/state/ledger.db"
-        assert here("collect", "-c", "c.yaml", "--last", "1d", "-o", "out", "--state", state).code == 0
+        assert here("collect", "-c", "c.yaml", "--last", "2d", "-o", "out", "--state", state).code == 0
     files = [file.relative_to(tmp_path).as_posix() for file in tmp_path.rglob("*") if file.is_file()]
     ours = re.compile(
         r"c\.yaml|state/ledger\.db.*|out/((usage|run|coverage)-\w+(-\w+)*\.jsonl?|\.collector-(output-id|runs))"

@@ -135,7 +135,7 @@ def test_a_ledger_of_another_directory_finds_the_output_taken(api: SimulatedApi,
 
 def test_a_run_that_creates_a_ledger_says_where(api: SimulatedApi, tmp_path: Path) -> None:
     """A relative path begins in another directory than the person meant: they see it at once."""
-    first, second = (run(api, tmp_path, "collect", "--last", "1d", "-o", "out") for _ in range(2))
+    first, second = (run(api, tmp_path, "collect", "--last", "2d", "-o", "out") for _ in range(2))
     assert first.event("ledger.created")["ledger"].startswith(str(tmp_path))
     assert [event for event in second.events if event["event"] == "ledger.created"] == []
 

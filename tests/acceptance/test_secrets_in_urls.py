@@ -39,13 +39,13 @@ URLS = {
     "org": {"ORG": f"https://bob:{{}}@{NOBODY}"},
 }
 COMMANDS = {
-    "collect": ["collect", "--last", "1d", "--population", "account-user"],
-    "backfill": ["backfill", "--last", "1d", "--population", "account-user"],
+    "collect": ["collect", "--last", "2d", "--population", "account-user"],
+    "backfill": ["backfill", "--last", "2d", "--population", "account-user"],
     "check": ["check"],
-    "plan": ["plan", "--last", "1d"],
+    "plan": ["plan", "--last", "2d"],
     "status": ["status"],
     "forget": ["forget", "beta"],
-    "relabel": ["relabel", "--last", "1d"],
+    "relabel": ["relabel", "--last", "2d"],
     "healthcheck": ["healthcheck"],
     "ledger backup": ["ledger", "backup", "copy.db"],
     "ledger info": ["ledger", "info"],

@@ -309,7 +309,8 @@ def test_forty_names_of_one_organization_are_collected_once_while_nobody_reads_t
         done = subprocess.run(command, stderr=stderr, cwd=tmp_path, env=environment(), timeout=120, check=False)
     assert done.returncode == 0
     slices = manifest_in(tmp_path / "out")["slices"]
-    assert slices["planned"] == slices["complete"] == 2 * 3  # populations, days
+    assert slices["planned"] == slices["complete"]
+    assert slices["planned"] in {2 * 2, 2 * 3}  # populations, and the days that are due at this hour
 
 
 def test_a_log_that_is_read_late_is_complete(api: SimulatedApi, tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ LAYOUTS = [
     for form, compression, keys in itertools.product(
         RecordFormat, Compression, [(), (PartitionKey.MONTH,), (PartitionKey.MONTH, PartitionKey.ORG)]
     )
+    if form is not RecordFormat.SINGER  # never in files
     if form is not RecordFormat.PARQUET or compression is Compression.NONE
 ]
 _TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import csv
+import gc
 import io
 import json
+import tempfile
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
+from pathlib import Path
 
 import openpyxl
 import pandas
@@ -174,3 +177,16 @@ def test_an_empty_table_is_a_table() -> None:
     sheet = openpyxl.load_workbook(io.BytesIO(written(Format.XLSX, []))).active
     assert sheet is not None
     assert sheet.max_row == 1
+
+
+def test_a_workbook_that_is_never_ended_leaves_no_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    table = open_table(Format.XLSX, COLUMNS, io.BytesIO())
+    table.write(ROWS)
+    assert list(tmp_path.iterdir())
+    del table
+    gc.collect()
+    assert not list(tmp_path.iterdir())
+    written(Format.XLSX)
+    gc.collect()
+    assert not list(tmp_path.iterdir())

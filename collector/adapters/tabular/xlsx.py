@@ -6,10 +6,12 @@ Instants are texts with their offset, since a spreadsheet knows no zones.
 
 from __future__ import annotations
 
+import tempfile
+import weakref
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from collector.adapters.tabular.extras import extra
 from collector.adapters.tabular.values import json_text
@@ -26,14 +28,22 @@ _FIRST_YEAR = 1900
 _WIDTHS = {Kind.TEXT: 18, Kind.INTEGER: 16, Kind.DECIMAL: 16, Kind.DATE: 12, Kind.INSTANT: 28}
 
 
+def _forget(sheet: Any, scratch: tempfile.TemporaryDirectory[str]) -> None:
+    """Close and remove the file of a sheet's rows: the library does so only when the workbook is closed."""
+    if sheet.row_data_fh:
+        sheet.row_data_fh.close()
+    scratch.cleanup()
+
+
 class WorkbookWriter:
     """Writes a table as a workbook."""
 
     def __init__(self, columns: Sequence[Column], stream: BinaryIO) -> None:
-        self._book = xlsxwriter.Workbook(
-            stream, {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
-        )
+        scratch = tempfile.TemporaryDirectory(prefix="usage-")  # for rows, which are not kept in memory
+        options = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
+        self._book = xlsxwriter.Workbook(stream, {**options, "tmpdir": scratch.name})
         self._sheet = self._book.add_worksheet("usage")
+        weakref.finalize(self, _forget, self._sheet, scratch)  # also of a workbook that is never ended
         self._dates = self._book.add_format({"num_format": "yyyy-mm-dd"})
         self._columns = columns
         self._rows = 0
