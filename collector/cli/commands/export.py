@@ -20,12 +20,12 @@ from collector.cli.commands.options import (
     short_help="Write the present numbers, or their sums.",
     epilog="""\b
 Examples:
-  collector export --last 7d                                # a table
-  collector export --from 2026-06-01 --to 2026-06-30 --by month,label:team
-  collector export --last 90d -o usage.parquet              # one row per product and window
-  collector export --last 90d --unknown                     # windows without all numbers
-  collector export --changed-since 2026-07-01               # what was restated since
-  collector export --by week,org,product -f jsonl | jq .total_tests
+  collector export --last 7d                          # a table
+  collector export --last 90d -o usage.parquet        # a row per record
+  collector export --last 90d --by month,label:team   # sums
+  collector export --last 90d --unknown               # what is missing
+  collector export --changed-since 2026-07-01         # what was restated
+  collector export --by week,org -f jsonl | jq .total_tests
 """,
 )
 @config_options
