@@ -262,6 +262,8 @@ async def test_nothing_is_rendered_for_clients_that_have_gone(monkeypatch: pytes
 
 def test_connections_get_a_share_of_the_file_handles(monkeypatch: pytest.MonkeyPatch) -> None:
     limits = {64: range(4, 16), 200: range(30, 50), 1024: range(200, 251), 1_048_576: range(250, 251)}
-    for limit, fitting in limits.items():
+    others = len(list(Path("/dev/fd").iterdir())) - 12  # of the tests before this one
+    for fewer, fitting in limits.items():
+        limit = fewer + others
         monkeypatch.setattr("resource.getrlimit", lambda _, limit=limit: (limit, limit))
         assert connections.most_connections() in fitting
