@@ -35,7 +35,9 @@ OUTPUTS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.scaled
-@pytest.mark.parametrize("output", OUTPUTS)
+@pytest.mark.parametrize(
+    "output", [pytest.param(name, marks=() if name == "jsonl" else pytest.mark.slow) for name in OUTPUTS]
+)
 def test_killed_at_random_instants_a_backfill_ends_with_every_record_exactly_once(tmp_path: Path, output: str) -> None:
     rng = random.Random(20261123)
     kills = KILLS if output == "jsonl" else -(-KILLS // 4)
