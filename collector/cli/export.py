@@ -13,14 +13,13 @@ import structlog
 
 from collector.adapters.clock import SystemClock
 from collector.adapters.text import some
-from collector.app.command import has_ledger
-from collector.app.ledgers import open_ledger_to_read
 from collector.app.present import PresentReader
 from collector.app.range_notes import changed_notes
 from collector.cli.consoles import stdout_console
 from collector.cli.context import Context, open_context, read_range
 from collector.cli.export_output import Destination, write_table
 from collector.cli.export_tables import changed_table, group_table, record_table, unknown_table
+from collector.cli.reading import open_ledger, refuse_unknown_labels
 from collector.core.columns import Column, Row
 from collector.core.export_rows import (
     RECORDS,
@@ -32,11 +31,11 @@ from collector.core.export_rows import (
     restated_row,
     unknown_row,
 )
-from collector.core.grouping import PERIODS, Dimension, Groups, divides, groups_of, order, parse_dimensions, parts
+from collector.core.grouping import Dimension, Groups, groups_of, order, parse_dimensions, parts, refuse_undivided
 from collector.core.present import PresentWindow, RestatedRecord, records_of
 from collector.core.ranges import Moment, Range
-from collector.errors import ConfigError, LedgerError
-from collector.ledger import LedgerReader, NoLedger, name_of
+from collector.errors import ConfigError
+from collector.ledger import LedgerReader
 
 log = structlog.get_logger("collector")
 _NAMED = 5
@@ -66,7 +65,7 @@ def export(
     range_ = read_range(from_, to, last)
     context = open_context(**options, sharded=True, sends=False)
     context = replace(context, scope=replace(context.scope, orgs=orgs))
-    ledger = _open(context)
+    ledger = open_ledger(context, "export")
     try:
         reading = _Reading(context, ledger, range_, products, dimensions)
         if unknown:
@@ -80,19 +79,6 @@ def export(
     finally:
         ledger.close()
     return 0
-
-
-def _open(context: Context) -> LedgerReader:
-    if not has_ledger(context.config):
-        raise click.UsageError("export reads a ledger: `state.url` is none")
-    ledger = open_ledger_to_read(context.config)
-    if isinstance(ledger, NoLedger):
-        where = name_of(context.config.settings.state.url.get_secret_value())
-        raise LedgerError(
-            f"there is no ledger {where}, so nothing can be exported: check state.url or --state, and the directory "
-            "that a relative path begins in"
-        )
-    return ledger
 
 
 @dataclass(slots=True)
@@ -129,7 +115,7 @@ class _Reading:
         self._ledger, self._products, self._dimensions = ledger, tuple(dict.fromkeys(products)), dimensions
         self._reader = PresentReader(ledger, context.config, context.scope, now=now, range_=range_)
         self._seen = _Seen()
-        _refuse_unknown_labels(dimensions, {key for org in context.config.orgs for key in org.labels})
+        refuse_unknown_labels(dimensions, context.config.orgs)
         if range_ is not None:
             for text in changed_notes(self._reader.entries, range_, now=now):
                 log.info("range.changed", message=text)
@@ -222,13 +208,8 @@ class _Reading:
 
     def _dividing(self, everything: Groups) -> Iterator[PresentWindow]:
         """Yield windows that fit into the periods that are summed over. Raises ConfigError for a longer one."""
-        period = next((one.by for one in self._dimensions if one.by in PERIODS), None)
         for window in self._windows():
-            if period is not None and not divides(window.granularity, period):
-                raise ConfigError(
-                    f"--by {period}: {window.org.name} is collected by {window.granularity}, and such windows can't be "
-                    f"divided: sum over {window.granularity}, or choose other orgs with --org or --label"
-                )
+            refuse_undivided(window, self._dimensions)
             everything.add(window)
             yield window
 
@@ -263,10 +244,3 @@ class _Reading:
                 "that were never requested of them are not"
             )
             log.warning("orgs.gone", orgs=len(gone), message=message)
-
-
-def _refuse_unknown_labels(dimensions: Sequence[Dimension], known: set[str]) -> None:
-    for one in dimensions:
-        if one.label and one.label not in known:
-            labels = f"the labels are {some(sorted(known), _NAMED)}" if known else "no org has a label"
-            raise ConfigError(f"--by: no org in the config has a label of that key; {labels}")

@@ -12,24 +12,34 @@ from rich.table import Table
 from rich.text import Text
 
 from collector.adapters.text import count, printable
-from collector.cli.tables import add_name, new_table
-from collector.core.grouping import By, Dimension, Group, Groups, Sum, order
+from collector.cli.cells import (
+    OPEN,
+    add_numbers,
+    add_texts,
+    difference_text,
+    narrow_table,
+    number_text,
+    show_left,
+    sum_texts,
+    unknown_text,
+    value_text,
+)
+from collector.cli.tables import add_name
+from collector.core.grouping import Dimension, Group, Groups, Sum, order
 from collector.core.org_coverage import CoverageState
 from collector.core.present import KNOWN, PresentRecord, PresentWindow, RestatedRecord, records_of
 from collector.model import Granularity, Population
 
 SHOWN = 1000  # rows: a person reads no more, and a table has to be in memory
-_MORE = "{} more: write them to a file with -o, or sum with --by"
-_OPEN = "?"  # a number that isn't known
 _ADD_UP = ("tests", "duration", "screenshots")
 
 
 def record_table(console: Console, windows: Iterable[PresentWindow], products: Collection[str]) -> None:
     """Print records, below their org and population; a window without any has a row, too."""
-    table, total, below, found = _narrow(console), Groups((), products), None, 0
+    table, total, below, found = narrow_table(console), Groups((), products), None, 0
     add_name(table, "org, window")
     add_name(table, "product")
-    _numbers(table)
+    add_numbers(table)
     table.add_column("quality")
     for window in windows:
         total.add(window)
@@ -40,23 +50,23 @@ def record_table(console: Console, windows: Iterable[PresentWindow], products: C
         if below != (below := (window.org.name, window.population)):
             table.add_row(_heading(*below))
         for cells in rows:
-            _add(table, *cells)
+            add_texts(table, *cells)
     for group in total.rows():
         sums = group.sum
-        _total(table, ["all", f"{_unknown(sums)} unknown" if sums.unknown else ""], sums, [""])
+        _total(table, ["all", f"{unknown_text(sums)} unknown" if sums.unknown else ""], sums, [""])
     console.print(table)
-    _show_left(console, max(0, found - SHOWN))
+    show_left(console, max(0, found - SHOWN))
 
 
 def _record_rows(window: PresentWindow, products: Collection[str]) -> Iterator[list[str]]:
     date = _date(window)
     records = list(records_of(window, products))
     if not records and window.is_unknown(products):
-        yield [date, "any", _OPEN, _OPEN, _OPEN, window.state.value.replace("_", " ")]
+        yield [date, "any", OPEN, OPEN, OPEN, window.state.value.replace("_", " ")]
     for one in records:
         known = one.quality in KNOWN
         numbers = [
-            _number(value, known=known) for value in (one.total_tests, one.total_duration, one.total_screenshots)
+            number_text(value, known=known) for value in (one.total_tests, one.total_duration, one.total_screenshots)
         ]
         complete = one.state is CoverageState.COMPLETE
         quality = one.quality.value if complete else f"{one.quality.value}, {one.state.value.replace('_', ' ')}"
@@ -70,25 +80,25 @@ def group_table(
     total: Callable[[], Sequence[Group]],
 ) -> None:
     """Print sums; `total` is the one of all windows, once the groups are read."""
-    table = _narrow(console)
+    table = narrow_table(console)
     for one in dimensions:
         add_name(table, escape(printable(one.label or one.by.value)))
-    _numbers(table)
+    add_numbers(table)
     table.add_column("unknown", justify="right", no_wrap=True)
     shown = list(islice(groups, SHOWN))
     left = sum(1 for _ in groups)
     for group in shown if left else sorted(shown, key=lambda group: order(group.key)):
-        cells = [_cell(one, value) for one, value in zip(dimensions, group.key, strict=True)]
-        _add(table, *cells, *_sums(group.sum), _unknown(group.sum))
+        cells = [value_text(one, value) for one, value in zip(dimensions, group.key, strict=True)]
+        add_texts(table, *cells, *sum_texts(group.sum), unknown_text(group.sum))
     for group in total():
-        _total(table, ["all"][: len(dimensions)] + [""] * (len(dimensions) - 1), group.sum, [_unknown(group.sum)])
+        _total(table, ["all"][: len(dimensions)] + [""] * (len(dimensions) - 1), group.sum, [unknown_text(group.sum)])
     console.print(table)
-    _show_left(console, left)
+    show_left(console, left)
 
 
 def unknown_table(console: Console, windows: Iterable[tuple[PresentWindow, Sequence[str] | None]]) -> None:
     """Print windows of which not every number is known."""
-    table, below, found = _narrow(console), None, 0
+    table, below, found = narrow_table(console), None, 0
     add_name(table, "org, window")
     table.add_column("state", no_wrap=True)
     table.add_column("reason", overflow="fold")
@@ -100,16 +110,16 @@ def unknown_table(console: Console, windows: Iterable[tuple[PresentWindow, Seque
         if below != (below := (window.org.name, window.population)):
             table.add_row(_heading(*below))
         names = "any" if products is None else ", ".join(map(printable, products))
-        _add(table, _date(window), window.state.value.replace("_", " "), printable(window.reason or ""), names)
+        add_texts(table, _date(window), window.state.value.replace("_", " "), printable(window.reason or ""), names)
     if found:
         console.print(table)
     console.print(f"{count(found, 'window')} of which not every number is known", highlight=False)
-    _show_left(console, max(0, found - SHOWN))
+    show_left(console, max(0, found - SHOWN))
 
 
 def changed_table(console: Console, records: Iterable[RestatedRecord]) -> None:
     """Print restated records: a line for each number that changed."""
-    table, below, found = _narrow(console), None, 0
+    table, below, found = narrow_table(console), None, 0
     total: Counter[str] = Counter()
     add_name(table, "org, window")
     add_name(table, "product, number")
@@ -128,16 +138,16 @@ def changed_table(console: Console, records: Iterable[RestatedRecord]) -> None:
         if below != (below := (one.now.org, one.now.population)):
             table.add_row(_heading(*below))
         for cells in _changes(one, numbers):
-            _add(table, *cells)
+            add_texts(table, *cells)
     if found:
         table.add_section()
         for name in _ADD_UP:
             if total[name]:
-                _add(table, "all", name, "", "", f"{total[name]:+,}", style="bold")
+                add_texts(table, "all", name, "", "", f"{total[name]:+,}", style="bold")
         console.print(table)
     when = "" if last is None else f", the last one at {last:%Y-%m-%d %H:%M} UTC"
     console.print(f"{count(found, 'record')} restated{when}", highlight=False)
-    _show_left(console, max(0, found - SHOWN))
+    show_left(console, max(0, found - SHOWN))
 
 
 def _numbers_of(one: RestatedRecord) -> dict[str, tuple[int | None, int | None]]:
@@ -153,7 +163,7 @@ def _numbers_of(one: RestatedRecord) -> dict[str, tuple[int | None, int | None]]
 def _changes(one: RestatedRecord, numbers: Mapping[str, tuple[int | None, int | None]]) -> Iterator[list[str]]:
     now = one.now
     lines = [
-        (name, _number(old, known=False), _number(new, known=False), _difference(old, new))
+        (name, number_text(old, known=False), number_text(new, known=False), difference_text(old, new))
         for name, (old, new) in numbers.items()
         if old != new
     ]
@@ -165,41 +175,9 @@ def _changes(one: RestatedRecord, numbers: Mapping[str, tuple[int | None, int | 
         yield [_date(now), f"{printable(now.product)} {name}", *cells]
 
 
-def _add(table: Table, *cells: str, style: str = "") -> None:
-    """Add a row of texts as they are: brackets in a name are no markup."""
-    table.add_row(*map(Text, cells), style=style)
-
-
-def _show_left(console: Console, left: int) -> None:
-    if left:
-        console.print(_MORE.format(count(left, "row")), markup=False, highlight=False)
-
-
-def _narrow(console: Console) -> Table:
-    table = new_table(console)
-    if table.box is not None:
-        table.padding = (0, 0)  # the box has a column between two others
-    return table
-
-
-def _numbers(table: Table) -> None:
-    for name in ("tests", "duration", "screenshots"):
-        table.add_column(name, justify="right", no_wrap=True)
-
-
 def _total(table: Table, first: Sequence[str], total: Sum, last: Sequence[str]) -> None:
     table.add_section()
-    _add(table, *first, *_sums(total), *last, style="bold")
-
-
-def _sums(total: Sum) -> list[str]:
-    unknown = total.windows > 0 and total.windows == total.unknown
-    numbers = (total.tests, total.duration, total.screenshots)
-    return [_number(value, known=not unknown) for value in numbers]
-
-
-def _unknown(total: Sum) -> str:
-    return f"{total.unknown:,} of {total.windows:,}" if total.unknown else ""
+    add_texts(table, *first, *sum_texts(total), *last, style="bold")
 
 
 def _heading(org: str, population: Population) -> Text:
@@ -209,20 +187,3 @@ def _heading(org: str, population: Population) -> Text:
 def _date(of: PresentRecord | PresentWindow) -> str:
     hourly = of.granularity is Granularity.HOUR
     return f"{of.window_start:%Y-%m-%d %H:%M}" if hourly else f"{of.window_start:%Y-%m-%d}"
-
-
-def _cell(one: Dimension, value: object) -> str:
-    if value is None:
-        return "-"
-    return str(value)[:7] if one.by is By.MONTH else printable(str(value))
-
-
-def _number(value: int | None, *, known: bool) -> str:
-    """Return a number. One that isn't there is a question mark, or nothing if the product has none."""
-    if value is None:
-        return "" if known else _OPEN
-    return f"{value:,}"
-
-
-def _difference(before: int | None, now: int | None) -> str:
-    return _OPEN if before is None or now is None else f"{now - before:+,}"

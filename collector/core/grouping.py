@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from collector.core.present import KNOWN, PresentOrg, PresentWindow
+from collector.errors import ConfigError
 from collector.model import Granularity, ProductUsage
 
 
@@ -73,6 +74,16 @@ def divides(window: Granularity, period: By) -> bool:
     return _LENGTHS[window] <= PERIODS.index(period) + 1
 
 
+def refuse_undivided(window: PresentWindow, dimensions: Sequence[Dimension]) -> None:
+    """Raise ConfigError for a window that is longer than the period that is summed over."""
+    period = next((one.by for one in dimensions if one.by in PERIODS), None)
+    if period is not None and not divides(window.granularity, period):
+        raise ConfigError(
+            f"--by {period}: {window.org.name} is collected by {window.granularity}, and such windows can't be "
+            f"divided: sum over {window.granularity}, or choose other orgs with --org or --label"
+        )
+
+
 def period_of(day: date, period: By) -> date:
     """Return the first day of the period that a day is in: of a week its Monday."""
     match period:
@@ -102,6 +113,21 @@ class Sum:
             self.duration = (self.duration or 0) + usage.total_duration
         if usage.total_screenshots is not None:
             self.screenshots = (self.screenshots or 0) + usage.total_screenshots
+
+    def add_window(self, window: PresentWindow, products: Collection[str] = ()) -> None:
+        """Add a window: its known numbers, of these products or of all."""
+        self.count(unknown=window.is_unknown(products))
+        for product, emitted in window.products.items():
+            if emitted.quality in KNOWN and (not products or product in products):
+                self.add(emitted.usage)
+
+    def merge(self, other: Sum) -> None:
+        """Add the sums of other windows."""
+        self.add(
+            ProductUsage(total_tests=other.tests, total_duration=other.duration, total_screenshots=other.screenshots)
+        )
+        self.count(unknown=True, windows=other.unknown)
+        self.count(unknown=False, windows=other.windows - other.unknown)
 
     def count(self, *, unknown: bool, windows: int = 1) -> None:
         """Count windows of the group."""
@@ -136,11 +162,7 @@ class Groups:
         self._org_id = window.org.org_id
         key = tuple(_value(one, window) for one in self.dimensions)
         if not any(one.by is By.PRODUCT for one in self.dimensions):
-            found = self._sums[key]
-            found.count(unknown=window.is_unknown(self.products))
-            for product, emitted in window.products.items():
-                if emitted.quality in KNOWN and self._takes(product):
-                    found.add(emitted.usage)
+            self._sums[key].add_window(window, self.products)
             return
         self._add_products(window, key)
 

@@ -22,6 +22,7 @@ SUMMARIES: Mapping[str, str] = {
     "plan": "Show what would be fetched.",
     "reconcile": "Compare with the API's totals.",
     "relabel": "Restate records with new names and labels.",
+    "report": "Show usage and its changes, also as a page.",
     "schema": "Print a JSON Schema, the Arrow schema, or SQL.",
     "serve": "Run as a service, with a status page.",
     "simulate": "Serve a simulated API.",

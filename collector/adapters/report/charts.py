@@ -1,0 +1,358 @@
+"""The charts of a report, as Vega-Lite specifications. Pure: `svg` draws them.
+
+Colours are the page's CSS variables, so one drawing is right in light, dark and print. No chart says anything by colour
+alone: series have names beside them, and unknown windows a shape. Each chart has a width in pixels; the page shows the
+one that fits the screen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, timedelta
+from itertools import pairwise
+from typing import Any
+
+from collector.adapters.text import printable
+from collector.core.grouping import By, Sum
+from collector.core.periods import Period
+from collector.core.report import Line, Metric, Report
+
+Spec = Mapping[str, Any]
+
+SERIES = 7  # products that have a colour of their own; the others are summed
+_OTHERS = "others"
+_HEATS = 5
+_DAY = timedelta(days=1)
+_TEXT = 11
+_SMALL = 220  # pixels
+_WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_FONT = "ui-sans-serif, system-ui, sans-serif"
+_CONFIG = {
+    "background": None,
+    "aria": False,  # the page describes each chart, and has its numbers as a table
+    "font": _FONT,
+    "padding": 2,
+    "view": {"stroke": None},
+    "axis": {
+        "labelColor": "var(--quiet)",
+        "titleColor": "var(--quiet)",
+        "labelFontSize": _TEXT,
+        "titleFontSize": _TEXT,
+        "titleFontWeight": "normal",
+        "gridColor": "var(--hair)",
+        "domainColor": "var(--line)",
+        "tickColor": "var(--line)",
+    },
+    "legend": {
+        "labelColor": "var(--ink)",
+        "titleColor": "var(--quiet)",
+        "labelFontSize": _TEXT,
+        "titleFontSize": _TEXT,
+    },
+    "text": {"fill": "var(--ink)", "fontSize": _TEXT, "font": _FONT},
+}
+_SHORT = "replace(format(datum.value, '~s'), 'G', 'B')"  # 1.2M, 3B
+_NO_AXIS = {"axis": None}
+
+
+def over_time(report: Report, width: int) -> Spec:
+    """Return stacked bars of the products in each part of the period, over a strip of the unknown windows."""
+    products = [line for line in report.of_products if report.metric.of(line.now)]
+    names = [printable(line.name) for line in products[:SERIES]]
+    bars: list[dict[str, Any]] = []
+    parts = report.period.parts(report.part)
+    for part in parts:
+        below = 0
+        for name, value in _shares(products, part, report.metric):
+            bars.append(_span(part, report) | {"product": name, "low": below, "high": (below := below + value)})
+    if len(products) > SERIES:
+        names.append(_OTHERS)
+    strip = [_span(part, report) | _known(report.total.parts.get(part)) for part in parts]
+    time = {"field": "first", "type": "temporal", "scale": {"type": "utc"}, "title": None}
+    end = {"field": "end"}
+    stacked = {
+        "width": width,
+        "height": 220,
+        "data": {"values": bars},
+        "mark": {"type": "rect", "stroke": "var(--paper)", "strokeWidth": 0.5},
+        "encoding": {
+            "x": time | {"axis": {"grid": False, "labels": False, "ticks": False, "domain": False}},
+            "x2": end,
+            "y": {
+                "field": "low",
+                "type": "quantitative",
+                "title": None,
+                "axis": {"labelExpr": _SHORT, "tickCount": 5, "domain": False, "ticks": False},
+            },
+            "y2": {"field": "high"},
+            "color": _series(names, width),
+        },
+    }
+    unknown = {
+        "width": width,
+        "height": 12,
+        "data": {"values": strip},
+        "layer": [
+            {
+                "mark": {"type": "rect", "fill": "var(--bad)", "strokeWidth": 0},
+                "transform": [{"filter": "datum.unknown > 0"}],
+                "encoding": {
+                    "x": time | {"axis": {"grid": False, "labelOverlap": True, "tickCount": max(3, width // 90)}},
+                    "x2": end,
+                    "y": {"field": "ratio", "type": "quantitative", "scale": {"domain": [0, 1]}, **_NO_AXIS},
+                    "y2": {"datum": 0},
+                },
+            },
+        ],
+    }
+    return _whole({"vconcat": [stacked, unknown], "spacing": 4, "resolve": {"scale": {"x": "shared"}}})
+
+
+def shares(report: Report, width: int) -> Spec:
+    """Return a bar for each product: its share of the whole."""
+    lines = [line for line in report.of_products if report.metric.of(line.now)]
+    whole = sum(report.metric.of(line.now) or 0 for line in lines)
+    values = [
+        {"name": printable(line.name), "value": value, "text": f"{value / whole:.1%}", "colour": _colour(place)}
+        for place, line in enumerate(lines)
+        for value in [report.metric.of(line.now) or 0]
+    ]
+    return _bars(values, width)
+
+
+def movers(lines: Sequence[Line], metric: Metric, width: int) -> Spec:
+    """Return a bar for each org that changed: how much, to the right for more and to the left for less."""
+    values = [
+        {
+            "name": printable(line.name),
+            "value": change.difference,
+            "text": f"{change.difference:+,}" + (f" ({change.ratio:+.0%})" if change.ratio is not None else ""),
+            "colour": "var(--s0)" if change.difference > 0 else "var(--s1)",
+        }
+        for line in lines
+        if (change := line.change(metric))
+    ]
+    return _bars(values, width)
+
+
+def calendar(days: Mapping[date, Sum], period: Period, metric: Metric, width: int) -> Spec:
+    """Return a square for each day of a period: the darker, the more; unknown windows as a cross, or as a dot."""
+    known = {day: metric.of(sums) or 0 for day, sums in days.items()}
+    bounds = bounds_of(known.values())
+    values = []
+    for day in period.dates():
+        sums = days.get(day)
+        values.append(
+            {
+                "week": _iso(day - timedelta(days=day.weekday())),
+                "end": _iso(day - timedelta(days=day.weekday() - 7)),
+                "weekday": _WEEKDAYS[day.weekday()],
+                "heat": "none" if (shape := _shape(sums)) is None or shape == "all" else heat_of(known[day], bounds),
+                "unknown": shape or "",
+            }
+        )
+    weeks = len({value["week"] for value in values})
+    heats = ["none", *(str(n) for n in range(_HEATS + 1))]
+    cell = max(9, min(24, (width - 40) // max(1, period.days // 7 + 2)))
+    x = {
+        "field": "week",
+        "type": "temporal",
+        "scale": {"type": "utc"},
+        "title": None,
+        "axis": {"grid": False, "domain": False, "labelOverlap": True, "tickCount": max(1, weeks * cell // 80)},
+    }
+    y = {
+        "field": "weekday",
+        "type": "ordinal",
+        "sort": list(_WEEKDAYS),
+        "title": None,
+        "axis": {"domain": False, "ticks": False, "grid": False},
+    }
+    colours = ["none", "var(--zero)", *(f"var(--h{n})" for n in range(1, _HEATS + 1))]
+    return _whole(
+        {
+            "width": weeks * cell,
+            "height": 7 * cell,
+            "data": {"values": values},
+            "layer": [
+                {
+                    "mark": {"type": "rect", "stroke": "var(--paper)", "strokeWidth": 1.5},
+                    "encoding": {
+                        "x": x,
+                        "x2": {"field": "end"},
+                        "y": y,
+                        "color": {
+                            "field": "heat",
+                            "type": "nominal",
+                            "legend": None,
+                            "scale": {"domain": heats, "range": colours},
+                        },
+                    },
+                },
+                {
+                    "transform": [
+                        {"filter": "datum.unknown != ''"},
+                        {"calculate": "(time(datum.week) + time(datum.end)) / 2", "as": "middle"},
+                    ],
+                    "mark": {"type": "point", "filled": True, "size": cell * 3, "color": "var(--bad)", "opacity": 1},
+                    "encoding": {
+                        "x": {"field": "middle", "type": "temporal", "scale": {"type": "utc"}},
+                        "y": y,
+                        "shape": {
+                            "field": "unknown",
+                            "type": "nominal",
+                            "legend": None,
+                            "scale": {"domain": ["all", "some"], "range": ["cross", "circle"]},
+                        },
+                    },
+                },
+            ],
+        }
+    )
+
+
+def small(line: Line, parts: Sequence[date], metric: Metric) -> Spec:
+    """Return a small chart of one org: a bar for each part, and a tick where windows are unknown."""
+    values = [
+        {"x": place, "y": metric.of(sums), "unknown": bool(sums.unknown)}
+        for place, part in enumerate(parts)
+        for sums in [line.parts.get(part, Sum())]
+    ]
+    x = {"field": "x", "type": "quantitative", "scale": {"domain": [-0.5, len(parts) - 0.5], "nice": False}, **_NO_AXIS}
+    y = {"field": "y", "type": "quantitative", "scale": {"domainMin": 0}, **_NO_AXIS}
+    mark = {"type": "bar", "size": max(1.0, 0.8 * _SMALL / len(parts)), "color": "var(--use)"}
+    layers: list[dict[str, Any]] = [{"mark": mark, "encoding": {"x": x, "y": y}}]
+    if any(value["unknown"] for value in values):
+        tick = {"type": "tick", "orient": "vertical", "color": "var(--bad)", "thickness": 1.5, "height": 7}
+        layers.append(
+            {
+                "transform": [{"filter": "datum.unknown"}],
+                "mark": tick,
+                "encoding": {"x": x, "y": {"value": 47}},
+            }
+        )
+    return _whole({"width": _SMALL, "height": 50, "data": {"values": values}, "layer": layers})
+
+
+def bounds_of(values: Iterable[int]) -> list[int]:
+    """Return the largest number of each heat: fifths of the numbers that are not zero, each about as often."""
+    ranked = sorted(value for value in values if value)
+    if not ranked:
+        return []
+    return sorted({ranked[min(len(ranked) - 1, len(ranked) * n // _HEATS)] for n in range(1, _HEATS + 1)})
+
+
+def heat_of(value: int, bounds: Sequence[int]) -> str:
+    """Return the heat of a number: 0 for zero, else from 1 to 5."""
+    if not value:
+        return "0"
+    place = next((place for place, bound in enumerate(bounds) if value <= bound), len(bounds) - 1)
+    return str(place + 1 + _HEATS - len(bounds))
+
+
+def _whole(spec: dict[str, Any]) -> Spec:
+    return {"config": _CONFIG, **spec}
+
+
+def _bars(values: Sequence[Mapping[str, Any]], width: int) -> Spec:
+    names = [str(value["name"]) for value in values]
+    room = min(width // 3, 8 + 6 * max(map(len, names), default=0))
+    plot = max(80, width - room - 8 * max(map(len, (str(value["text"]) for value in values)), default=0))
+    y = {
+        "field": "name",
+        "type": "nominal",
+        "sort": names,
+        "title": None,
+        "axis": {"domain": False, "ticks": False, "labelLimit": room, "labelColor": "var(--ink)"},
+    }
+    numbers = [int(value["value"]) for value in values]
+    x = {
+        "field": "value",
+        "type": "quantitative",
+        "title": None,
+        "scale": {"domain": [min(0, *numbers, 0), max(0, *numbers, 0)], "nice": False},
+        "axis": None,
+    }
+    return _whole(
+        {
+            "width": plot,
+            "height": {"step": 22},
+            "data": {"values": list(values)},
+            "encoding": {"y": y},
+            "layer": [
+                {
+                    "mark": {"type": "bar", "height": 14},
+                    "encoding": {
+                        "x": x,
+                        "fill": {"field": "colour", "type": "nominal", "scale": None, "legend": None},
+                    },
+                },
+                {
+                    "transform": [{"calculate": "max(datum.value, 0)", "as": "end"}],
+                    "mark": {"type": "text", "align": "left", "dx": 4},
+                    "encoding": {"x": {"field": "end", "type": "quantitative"}, "text": {"field": "text"}},
+                },
+            ],
+        }
+    )
+
+
+def _shares(products: Sequence[Line], part: date, metric: Metric) -> list[tuple[str, int]]:
+    values = [
+        (printable(line.name), metric.of(line.parts[part]) or 0 if part in line.parts else 0) for line in products
+    ]
+    rest = sum(value for _, value in values[SERIES:])
+    return [one for one in [*values[:SERIES], (_OTHERS, rest)] if one[1]]
+
+
+def _series(names: Sequence[str], width: int) -> dict[str, Any]:
+    colours = [_colour(place) for place in range(len(names))]
+    columns = max(1, width // 130)
+    return {
+        "field": "product",
+        "type": "nominal",
+        "scale": {"domain": list(names), "range": colours},
+        "legend": {"orient": "top", "title": None, "columns": columns, "symbolType": "square", "labelLimit": 110},
+    }
+
+
+def _colour(place: int) -> str:
+    return f"var(--s{min(place, SERIES)})"
+
+
+def _span(part: date, report: Report) -> dict[str, Any]:
+    last = _end_of(part, report.part)
+    return {"first": _iso(max(part, report.period.first)), "end": _iso(min(last, report.period.last) + _DAY)}
+
+
+def _end_of(part: date, length: By) -> date:
+    match length:
+        case By.MONTH:
+            return (part.replace(day=28) + 4 * _DAY).replace(day=1) - _DAY
+        case By.WEEK:
+            return part + 6 * _DAY
+        case _:
+            return part
+
+
+def _known(sums: Sum | None) -> dict[str, Any]:
+    unknown, windows = (sums.unknown, sums.windows) if sums else (0, 0)
+    return {"unknown": unknown, "ratio": max(0.25, unknown / windows) if unknown else 0}
+
+
+def _shape(sums: Sum | None) -> str | None:
+    """Return the mark of a day: of which all windows are unknown, some, or none; None if it has no window."""
+    if sums is None or not sums.unknown:
+        return None if sums is None else ""
+    return "all" if sums.unknown == sums.windows else "some"
+
+
+def _iso(day: date) -> str:
+    return f"{day.isoformat()}T00:00:00Z"
+
+
+def years(period: Period) -> list[Period]:
+    """Return a period divided where a year ends: a calendar shows one year in a row."""
+    ends = [date(year, 12, 31) for year in range(period.first.year, period.last.year)]
+    starts = [period.first - _DAY, *ends, period.last]
+    return [Period(before + _DAY, last) for before, last in pairwise(starts)]

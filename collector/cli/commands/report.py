@@ -1,0 +1,63 @@
+"""How `collector report` is called."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from collector.cli.commands.options import (
+    Choice,
+    complete_dimension,
+    config_options,
+    range_options,
+    shard_option,
+    state_option,
+)
+
+
+@click.command(
+    short_help="Show usage and its changes, also as a page.",
+    epilog="""\b
+Examples:
+  collector report                                   # the last 30 days
+  collector report --from 2026-10-01 --to 2026-10-31 --html october.html
+  collector report --last 7d --by label:team,product
+  collector report --last 90d --csv > usage.csv
+  collector report --json | jq .total
+""",
+)
+@config_options
+@state_option
+@shard_option
+@range_options
+@click.option("--product", "products", multiple=True, metavar="NAME", help="Only this product; repeatable.")
+@click.option(
+    "--by",
+    multiple=True,
+    metavar="DIMENSIONS",
+    shell_complete=complete_dimension,
+    help="One table over day, week or month, and org, population, product, label:KEY: with commas, or repeated.",
+)
+@click.option(
+    "--metric",
+    type=Choice(["tests", "duration", "screenshots"]),
+    default="tests",
+    show_default=True,
+    help="What the charts, the change and the order are about.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+@click.option(
+    "--csv", "as_csv", is_flag=True, help="Print CSV: a row for each org, population and product, or for --by."
+)
+@click.option("--html", metavar="FILE", help="Write a page with charts, which needs no other file; - for stdout.")
+def report(**options: Any) -> int:
+    """Show the usage of a period, how it changed against the period before, and what is unknown of it.
+
+    The period is whole days, by default the last 30 that are due for all orgs. A whole month is compared with the month
+    before, the beginning of a month with the same days of the month before. It reads the ledger alone: it needs no
+    credential and sends no request. What is not known stands beside the numbers, and never counts as zero.
+    """
+    from collector.cli import report as act  # noqa: PLC0415 - waits for no other command's imports
+
+    return act.report(**options)

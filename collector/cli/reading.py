@@ -1,0 +1,41 @@
+"""What commands share that read numbers of a ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import click
+
+from collector.adapters.text import some
+from collector.app.command import has_ledger
+from collector.app.ledgers import open_ledger_to_read
+from collector.cli.context import Context
+from collector.core.grouping import Dimension
+from collector.errors import ConfigError, LedgerError
+from collector.ledger import LedgerReader, NoLedger, name_of
+from collector.model import Org
+
+_NAMED = 5
+
+
+def open_ledger(context: Context, command: str) -> LedgerReader:
+    """Open the ledger of a config to read it. Raises UsageError if it has none, LedgerError if that one isn't there."""
+    if not has_ledger(context.config):
+        raise click.UsageError(f"{command} reads a ledger: `state.url` is none")
+    ledger = open_ledger_to_read(context.config)
+    if isinstance(ledger, NoLedger):
+        where = name_of(context.config.settings.state.url.get_secret_value())
+        raise LedgerError(
+            f"there is no ledger {where}, so there is nothing to {command}: check state.url or --state, and the "
+            "directory that a relative path begins in"
+        )
+    return ledger
+
+
+def refuse_unknown_labels(dimensions: Sequence[Dimension], orgs: Iterable[Org]) -> None:
+    """Raise ConfigError for a label that no org of the config has."""
+    known = {key for org in orgs for key in org.labels}
+    for one in dimensions:
+        if one.label and one.label not in known:
+            labels = f"the labels are {some(sorted(known), _NAMED)}" if known else "no org has a label"
+            raise ConfigError(f"--by: no org in the config has a label of that key; {labels}")

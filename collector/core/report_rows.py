@@ -1,0 +1,94 @@
+"""A report as values for programs: rows of a table, and a JSON document. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import date
+from typing import Any
+
+from collector.core.columns import Column, Kind, Row
+from collector.core.export_rows import group_columns, group_row
+from collector.core.grouping import By, Dimension, Group, Sum
+from collector.core.periods import Period
+from collector.core.report import Line, Report
+
+_NUMBERS = ("total_tests", "total_duration", "total_screenshots")
+_SUMS = (*_NUMBERS, "windows", "windows_unknown")  # the last columns of an export's sums
+_BEFORE = (
+    *(Column(f"{name}_before", Kind.DECIMAL, "In the period before") for name in _NUMBERS),
+    Column("windows_before", Kind.INTEGER),
+    Column("windows_unknown_before", Kind.INTEGER),
+)
+
+
+def line_columns(report: Report) -> tuple[Column, ...]:
+    """Return the columns of a report's lines: those of an export by the same, and the period before."""
+    return (*group_columns(report.by), *(_BEFORE if report.compares else ()))
+
+
+def line_rows(report: Report) -> Iterator[Row]:
+    """Yield a report's lines as rows."""
+    for line in report.lines:
+        before = line.before
+        numbers = (before.tests, before.duration, before.screenshots, before.windows, before.unknown)
+        row = group_row(report.by, Group(line.key, line.now, line.org_id))
+        yield (*row, *numbers) if report.compares else row
+
+
+def document(report: Report) -> dict[str, Any]:
+    """Return a report as a JSON document."""
+    return {
+        "period": _period(report.period),
+        "before": _period(report.before),
+        "made_at": report.made_at.isoformat(timespec="seconds"),
+        "metric": report.metric.value,
+        "part": report.part.value,
+        "only_products": list(report.products),
+        "total": _line((), report.total),
+        "lines": [_line(report.by, line) for line in report.lines],
+        "orgs": [_line((Dimension(By.ORG),), line) for line in report.orgs],
+        "products": [_line((Dimension(By.PRODUCT),), line) for line in report.of_products],
+        "populations": [_line((Dimension(By.POPULATION),), line) for line in report.populations],
+        "labels": {
+            key: [_line((Dimension(By.LABEL, key),), line) for line in lines] for key, lines in report.labels.items()
+        },
+        "days": [{"date": day.isoformat(), **_sum(sums)} for day, sums in sorted(report.days.items())],
+        "unknown": [
+            {
+                "org": one.org,
+                "population": one.population.value,
+                "state": one.state.value,
+                "windows": one.windows,
+                "first": one.first.isoformat(),
+                "last": one.last.isoformat(),
+            }
+            for one in report.unknown
+        ],
+        "windows_not_wanted": report.not_wanted,
+        "orgs_without_days": list(report.coarse),
+        "orgs_not_in_config": list(report.gone),
+    }
+
+
+def _period(period: Period) -> dict[str, str]:
+    return {"first": period.first.isoformat(), "last": period.last.isoformat()}
+
+
+def _line(dimensions: Sequence[Dimension], line: Line) -> dict[str, Any]:
+    names = [column.name for column in group_columns(dimensions)][: -len(_SUMS)]
+    values = group_row(dimensions, Group(line.key, line.now, line.org_id))[: len(names)]
+    key = {
+        name: value.isoformat() if isinstance(value, date) else value for name, value in zip(names, values, strict=True)
+    }
+    parts = [{"first": part.isoformat(), **_sum(sums)} for part, sums in sorted(line.parts.items())]
+    return {**key, **_sum(line.now), "before": _sum(line.before), **({"parts": parts} if parts else {})}
+
+
+def _sum(sums: Sum) -> dict[str, int | None]:
+    return {
+        "total_tests": sums.tests,
+        "total_duration": sums.duration,
+        "total_screenshots": sums.screenshots,
+        "windows": sums.windows,
+        "windows_unknown": sums.unknown,
+    }
