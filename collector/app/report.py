@@ -60,9 +60,9 @@ def read_report(
     products: Sequence[str] = (),
     metric: Metric = Metric.TESTS,
     now: datetime,
-    read: Callable[[int], None],
+    read: Callable[[int], None] | None = None,
 ) -> Report:
-    """Return the report of a range. `read` is called with the number of windows that were read since its last call.
+    """Return the report of a range. `read` hears of windows that were read: how many since its last call.
 
     Raises ConfigError for a range, orgs or dimensions that don't fit, and LedgerError.
     """
@@ -73,7 +73,7 @@ def read_report(
     reporting = Reporting(period, granularities=granularities, by=by, products=products, metric=metric)
     before = PresentReader(ledger, config, scope, now=now, range_=reporting.before.as_range())
     for source, add in ((reader, reporting.add), (before, reporting.add_before)):
-        _add_all(source, add, read)
+        _add_all(source, add, read or (lambda _: None))
     return reporting.report(now, not_wanted=sum(reader.not_wanted.values()))
 
 

@@ -23,6 +23,13 @@ class Scope:
     populations: tuple[Population, ...] = ()
     shard: Shard | None = None
 
+    @property
+    def options(self) -> list[tuple[str, str]]:
+        """Return the options of a command that mean it."""
+        found = [*(("org", name) for name in self.orgs), *(("label", label) for label in self.labels)]
+        found += [("population", population.value) for population in self.populations]
+        return found + ([("shard", str(self.shard))] if self.shard is not None else [])
+
     def of(self, orgs: Iterable[Org]) -> list[Org]:
         """Return the orgs in it, each with its populations in it. Raises ConfigError for one that fits no org.
 

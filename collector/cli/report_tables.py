@@ -74,7 +74,7 @@ def change_text(line: Line, metric: Metric) -> str:
     change = line.change(metric)
     if change is None:
         is_unknown = line.now.windows == line.now.unknown or line.before.windows == line.before.unknown
-        return "new" if not line.before.windows and metric.of(line.now) else OPEN if is_unknown else ""
+        return "new" if line.is_new and metric.of(line.now) else OPEN if is_unknown else ""
     about = "" if change.exact else "~"
     if change.ratio is None:
         return f"{about}{change.difference:+,}" if change.difference else f"{about}0"

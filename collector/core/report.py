@@ -20,6 +20,7 @@ from collector.model import Granularity, Population
 
 _PART = {Granularity.HOUR: By.DAY, Granularity.DAY: By.DAY, Granularity.WEEK: By.WEEK, Granularity.MONTH: By.MONTH}
 _PARTS = (By.DAY, By.WEEK, By.MONTH)
+_ABOUT = 0.02
 
 
 class Metric(StrEnum):
@@ -36,7 +37,7 @@ class Metric(StrEnum):
 
 
 class Change(NamedTuple):
-    """The difference to the period before. It is `exact` if all windows of both periods are known."""
+    """The difference to the period before. It is `exact` if all windows of both periods are wanted and known."""
 
     difference: int
     ratio: float | None  # of the number before; None if that is 0
@@ -52,18 +53,30 @@ class Line:
     now: Sum
     before: Sum
     parts: Mapping[date, Sum] = field(default_factory=dict)
+    expected: float = 1  # windows of the period before, for each of the period: by their days
 
     @property
     def name(self) -> str:
         """Return the values of the group as one text."""
         return ", ".join("(none)" if value is None else str(value) for value in self.key)
 
+    @property
+    def is_new(self) -> bool:
+        """Return whether less than half of the period before is wanted: there is nothing to compare with."""
+        return self.before.windows < self.now.windows * self.expected / 2
+
+    @property
+    def _has_as_many(self) -> bool:
+        """Return whether the periods have as many windows, by their days; a clock's change of an hour is no matter."""
+        expected = self.now.windows * self.expected
+        return abs(self.before.windows - expected) <= max(_ABOUT * expected, 1)
+
     def change(self, metric: Metric) -> Change | None:
-        """Return how a number changed; None if either period has no known number."""
+        """Return how a number changed; None if either period has no known number, or the one before is `is_new`."""
         now, before = metric.of(self.now), metric.of(self.before)
-        if now is None or before is None:
+        if now is None or before is None or self.is_new:
             return None
-        exact = not self.now.unknown and not self.before.unknown
+        exact = not self.now.unknown and not self.before.unknown and self._has_as_many
         return Change(now - before, (now - before) / before if before else None, exact)
 
 
@@ -128,6 +141,7 @@ class Reporting:
         metric: Metric = Metric.TESTS,
     ) -> None:
         self._period, self._before = period, period.before()
+        self._expected = self._before.days / period.days
         self._by, self._products, self._metric = tuple(by), tuple(products), metric
         self._part = period.part(max((_PART[one] for one in granularities), key=_PARTS.index, default=By.DAY))
         product = (Dimension(By.PRODUCT),)
@@ -203,7 +217,7 @@ class Reporting:
 
     def _org(self, window: PresentWindow) -> _OrgSums:
         key = (window.org.name, window.org.org_id)
-        return self._orgs.setdefault(key, _OrgSums(window.org))
+        return self._orgs.setdefault(key, _OrgSums(window.org, self._expected))
 
     def _note_unknown(self, window: PresentWindow) -> None:
         key = (window.org.name, window.population, window.state)
@@ -246,6 +260,7 @@ class Reporting:
                 now=by_key.get((key, org_id), Sum()),
                 before=then.get((key, org_id), Sum()),
                 parts=of_parts.get(key, {}),
+                expected=self._expected,
             )
             for key, org_id in dict.fromkeys([*by_key, *then])
         )
@@ -268,6 +283,7 @@ class _OrgSums:
     """The sums of an org by population: of the parts of the period, and of the period before."""
 
     org: PresentOrg
+    expected: float
     parts: dict[tuple[Population, date], Sum] = field(default_factory=dict)
     before: dict[Population, Sum] = field(default_factory=dict)
 
@@ -286,7 +302,14 @@ class _OrgSums:
             if population in populations:
                 parts.setdefault(part, Sum()).merge(sums)
         before = merged(sums for population, sums in self.before.items() if population in populations)
-        return Line(key=key, org_id=self.org.org_id, now=merged(parts.values()), before=before, parts=parts)
+        return Line(
+            key=key,
+            org_id=self.org.org_id,
+            now=merged(parts.values()),
+            before=before,
+            parts=parts,
+            expected=self.expected,
+        )
 
 
 def sum_of(window: PresentWindow, products: Sequence[str] = ()) -> Sum:
@@ -310,7 +333,8 @@ def _merged(key: Key, lines: Sequence[Line]) -> Line:
         for part, sums in line.parts.items():
             parts.setdefault(part, Sum()).merge(sums)
     now, before = merged(line.now for line in lines), merged(line.before for line in lines)
-    return Line(key=key, now=now, before=before, parts=parts)
+    expected = lines[0].expected if lines else 1
+    return Line(key=key, now=now, before=before, parts=parts, expected=expected)
 
 
 def _or_less(value: int | None) -> int:

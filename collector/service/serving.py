@@ -223,7 +223,7 @@ async def serve(
         looking = partial(Readiness, begin=loop.accepted, observed=loop.observed, clock=clock, on_back=loop.retry)
         ledger = looking(Part.LEDGER, place=lambda: loop.config.settings.state, look_of=ledger_look)
         output = looking(Part.OUTPUT, place=lambda: loop.config.settings.output, look_of=output_look)
-        site = ServiceSite(loop=loop, service_metrics=metrics, clock=clock, hung_s=hung_s)
+        site = ServiceSite(loop=loop, service_metrics=metrics, clock=clock, hung_s=hung_s, scope=scope)
         stack.enter_context(draining(loop.stop))
         stack.enter_context(hearing_hangup(loop.reload))
         service = config.settings.service

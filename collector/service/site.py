@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from collector.app.scope import Scope
+from collector.config.urls import contains_password
 from collector.ports import Clock
 from collector.service import health
 from collector.service.loop import Loop
 from collector.service.metrics import ServiceMetrics
 from collector.service.view import Observed
+from collector.service.web.reports import options_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +24,7 @@ class ServiceSite:
     service_metrics: ServiceMetrics
     clock: Clock
     hung_s: Callable[[], dict[str, float]]
+    scope: Scope
 
     def now(self) -> datetime:
         """Return the current instant, in UTC."""
@@ -41,3 +45,13 @@ class ServiceSite:
     def metrics(self) -> bytes:
         """Return the metrics in the text format of Prometheus."""
         return self.service_metrics.text()
+
+    def report_options(self) -> Sequence[str]:
+        """Return the options that make `collector report` mean what the service collects.
+
+        A URL with a password is not among them, since others could read it: it stands in the config, or in a variable,
+        which the command reads as well.
+        """
+        config, scope = self.loop.config, self.scope
+        state = config.settings.state.url.get_secret_value()
+        return options_of(config.path, state=None if contains_password(state) else state, scope=scope.options)

@@ -73,6 +73,7 @@ class FakeSite:
     at: datetime = NOW
     sick: str | None = None
     unfit: str | None = None
+    report: tuple[str, ...] = ()  # options of `collector report`
 
     def now(self) -> datetime:
         return self.at
@@ -85,6 +86,9 @@ class FakeSite:
 
     def unready(self) -> str | None:
         return self.unfit
+
+    def report_options(self) -> list[str]:
+        return list(self.report)
 
     def metrics(self) -> bytes:
         return b"# HELP collector_up It is\n# TYPE collector_up gauge\ncollector_up 1.0\n"

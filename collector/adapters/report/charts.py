@@ -22,9 +22,10 @@ Spec = Mapping[str, Any]
 SERIES = 7  # products that have a colour of their own; the others are summed
 _OTHERS = "others"
 _HEATS = 5
+_ROW = 53 * 7  # days in a row of a calendar
 _DAY = timedelta(days=1)
 _TEXT = 11
-_SMALL = 220  # pixels
+_SMALL, _HIGH = 220, 50  # pixels
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _FONT = "ui-sans-serif, system-ui, sans-serif"
 _CONFIG = {
@@ -149,6 +150,7 @@ def calendar(days: Mapping[date, Sum], period: Period, metric: Metric, width: in
                 "weekday": _WEEKDAYS[day.weekday()],
                 "heat": "none" if (shape := _shape(sums)) is None or shape == "all" else heat_of(known[day], bounds),
                 "unknown": shape or "",
+                "share": sums.unknown / sums.windows if sums and sums.windows else 0,
             }
         )
     weeks = len({value["week"] for value in values})
@@ -194,10 +196,16 @@ def calendar(days: Mapping[date, Sum], period: Period, metric: Metric, width: in
                         {"filter": "datum.unknown != ''"},
                         {"calculate": "(time(datum.week) + time(datum.end)) / 2", "as": "middle"},
                     ],
-                    "mark": {"type": "point", "filled": True, "size": cell * 3, "color": "var(--bad)", "opacity": 1},
+                    "mark": {"type": "point", "filled": True, "color": "var(--bad)", "opacity": 1},
                     "encoding": {
                         "x": {"field": "middle", "type": "temporal", "scale": {"type": "utc"}},
                         "y": y,
+                        "size": {
+                            "field": "share",
+                            "type": "quantitative",
+                            "legend": None,
+                            "scale": {"domain": [0, 1], "range": [cell * cell / 24, cell * cell / 3]},
+                        },
                         "shape": {
                             "field": "unknown",
                             "type": "nominal",
@@ -212,26 +220,32 @@ def calendar(days: Mapping[date, Sum], period: Period, metric: Metric, width: in
 
 
 def small(line: Line, parts: Sequence[date], metric: Metric) -> Spec:
-    """Return a small chart of one org: a bar for each part, and a tick where windows are unknown."""
-    values = [
-        {"x": place, "y": metric.of(sums), "unknown": bool(sums.unknown)}
-        for place, part in enumerate(parts)
-        for sums in [line.parts.get(part, Sum())]
+    """Return a small chart of one org: a step for each part, none where nothing is known; ticks: unknown windows.
+
+    The steps are one shape of whole pixels, so that hundreds of charts make no large page. What is not zero is seen.
+    """
+    pixels = max(2, _SMALL // len(parts))  # of a part
+    most = max((metric.of(sums) or 0 for sums in line.parts.values()), default=0) or 1
+    steps: list[dict[str, Any]] = []
+    ticks: list[dict[str, Any]] = []
+    for place, part in enumerate(parts):
+        sums = line.parts.get(part, Sum())
+        value = metric.of(sums)
+        high = value and max(1, round(_HIGH * value / most))
+        # Two points at the same place would have no order: a step ends a pixel before the next.
+        steps += [{"x": x, "y": high} for x in (place * pixels, (place + 1) * pixels - 1)]
+        if sums.unknown:
+            ticks.append({"x": (place + 0.5) * pixels})
+    width = len(parts) * pixels
+    x = {"field": "x", "type": "quantitative", "scale": {"domain": [0, width], "nice": False}, **_NO_AXIS}
+    y = {"field": "y", "type": "quantitative", "scale": {"domain": [0, _HIGH]}, **_NO_AXIS}
+    layers: list[dict[str, Any]] = [
+        {"data": {"values": steps}, "mark": {"type": "area", "fill": "var(--use)"}, "encoding": {"x": x, "y": y}}
     ]
-    x = {"field": "x", "type": "quantitative", "scale": {"domain": [-0.5, len(parts) - 0.5], "nice": False}, **_NO_AXIS}
-    y = {"field": "y", "type": "quantitative", "scale": {"domainMin": 0}, **_NO_AXIS}
-    mark = {"type": "bar", "size": max(1.0, 0.8 * _SMALL / len(parts)), "color": "var(--use)"}
-    layers: list[dict[str, Any]] = [{"mark": mark, "encoding": {"x": x, "y": y}}]
-    if any(value["unknown"] for value in values):
-        tick = {"type": "tick", "orient": "vertical", "color": "var(--bad)", "thickness": 1.5, "height": 7}
-        layers.append(
-            {
-                "transform": [{"filter": "datum.unknown"}],
-                "mark": tick,
-                "encoding": {"x": x, "y": {"value": 47}},
-            }
-        )
-    return _whole({"width": _SMALL, "height": 50, "data": {"values": values}, "layer": layers})
+    if ticks:
+        mark = {"type": "tick", "orient": "vertical", "color": "var(--bad)", "thickness": 1.5, "height": 7}
+        layers.append({"data": {"values": ticks}, "mark": mark, "encoding": {"x": x, "y": {"value": 47}}})
+    return _whole({"width": width, "height": _HIGH, "layer": layers})
 
 
 def bounds_of(values: Iterable[int]) -> list[int]:
@@ -352,7 +366,9 @@ def _iso(day: date) -> str:
 
 
 def years(period: Period) -> list[Period]:
-    """Return a period divided where a year ends: a calendar shows one year in a row."""
+    """Return a period divided where a year ends, unless it is no longer than one: a calendar shows that in a row."""
+    if period.days <= _ROW:
+        return [period]
     ends = [date(year, 12, 31) for year in range(period.first.year, period.last.year)]
     starts = [period.first - _DAY, *ends, period.last]
     return [Period(before + _DAY, last) for before, last in pairwise(starts)]

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from collector.adapters.report import charts
 from collector.adapters.report.svg import svg_of
-from collector.adapters.text import count, printable
+from collector.adapters.text import printable
 from collector.core.grouping import By, Dimension, Sum
 from collector.core.org_coverage import CoverageState
 from collector.core.report import Line, Metric, Report
@@ -51,7 +51,7 @@ def page_of(report: Report) -> bytes:
         lstrip_blocks=True,
     )
     templates.filters |= {"name": printable, "number": number, "change": change, "dimension": dimension}
-    templates.globals |= {"count": count}
+    templates.globals |= {"count": counted}
     metric = report.metric
     text = templates.get_template(
         "report.html"
@@ -75,6 +75,11 @@ def page_of(report: Report) -> bytes:
     return text.encode("utf-8", "replace")
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: `1 day`, `1,000 days`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def number(value: int | None, sums: Sum | None = None) -> str:
     """Return a number; a question mark if none of the windows behind it is known, nothing if there is none."""
     if value is None:
@@ -86,7 +91,7 @@ def change(line: Line, metric: Metric) -> str:
     """Return how a line changed, in percent."""
     found = line.change(metric)
     if found is None:
-        return "new" if not line.before.windows and metric.of(line.now) else ""
+        return "new" if line.is_new and metric.of(line.now) else ""
     if found.ratio is None:
         return f"{found.difference:+,}" if found.difference else "0"
     return f"{found.ratio:+.1%}".replace("-", "−")  # noqa: RUF001 - a minus

@@ -40,6 +40,7 @@ HEADERS = {
     "Cache-Control": "no-store",
     "Server": "usage-collector",
 }
+_OWN = ("Cache-Control", "Content-Security-Policy")  # an answer may have one of its own
 CHALLENGES = ('Basic realm="usage collector: any user name, the token as password", charset="UTF-8"', "Bearer")
 
 WRONG_HOST = (
@@ -159,7 +160,7 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
     """Tell browsers what the answer may do: nothing but be shown."""
     del request
     for name, value in HEADERS.items():
-        if not (name == "Cache-Control" and name in response.headers):
+        if not (name in _OWN and name in response.headers):
             response.headers[name] = value
 
 

@@ -28,6 +28,7 @@ from collector.service.web.guard import Guarding, add_headers, guard, route_of
 from collector.service.web.page import Page
 from collector.service.web.protocol import FAILED, AnswerEnds, Answering, noting_answers
 from collector.service.web.rendering import Body, Rendering
+from collector.service.web.reports import POLICY, Chosen, ReportError, Reports
 from collector.service.web.sending import Pace, answer
 from collector.service.web.site import Site
 from collector.service.web.status_json import status_bytes
@@ -50,6 +51,7 @@ class _Routes:
         self._static = {asset.name: (asset, Body.of(asset.content)) for asset in assets.values()}
         self._page = Page(assets)
         self._rendering = Rendering()
+        self._reports = Reports(site.report_options)
         self._pace = Pace()
 
     def routes(self) -> list[web.RouteDef]:
@@ -61,6 +63,7 @@ class _Routes:
             web.get("/readyz", self.readyz),
             web.get("/metrics", self.metrics),
             web.get("/api/status", self.status),
+            web.get("/report", self.report),
             web.get("/static/{name}", self.static),
         ]
 
@@ -78,6 +81,18 @@ class _Routes:
     async def status(self, request: web.Request) -> web.Response:
         choice = Choice.of(_pairs(request.query))
         return await self._view(request, JSON, partial(status_bytes, choice=choice), "/api/status", choice)
+
+    async def report(self, request: web.Request) -> web.Response:
+        try:
+            chosen = Chosen.of(request.query)
+            body = await self._reports.get(chosen)
+        except ValueError as error:
+            return web.Response(status=400, text=f"This is no range of a report: {error}.\n")
+        except ReportError as error:
+            return web.Response(status=400 if error.is_chosen else 503, text=f"The report can't be shown: {error}.\n")
+        response = answer(request, body, HTML, self._pace)
+        response.headers["Content-Security-Policy"] = POLICY
+        return response
 
     async def metrics(self, request: web.Request) -> web.Response:
         def begin() -> Callable[[], bytes]:

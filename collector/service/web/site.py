@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -29,4 +30,8 @@ class Site(Protocol):
 
     def metrics(self) -> bytes:
         """Return the metrics in the text format of Prometheus."""
+        ...
+
+    def report_options(self) -> Sequence[str]:
+        """Return the options that make `collector report` mean what the service collects."""
         ...

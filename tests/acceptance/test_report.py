@@ -1,0 +1,196 @@
+"""`collector report`: usage of a period out of the ledger, against the truth of the API, by the real command."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from collector.adapters.clock import SystemClock
+from tests.support.commands import Done, SimulatedApi, collector, simulated_api
+from tests.support.exports import NUMBERS, days_of
+from tests.support.sites import FakeSite, served
+from tests.support.views import observed
+
+DAY = timedelta(days=1)
+LAST = SystemClock().now().date() - 3 * DAY
+FIRST = LAST - 6 * DAY
+BEFORE = (FIRST - 7 * DAY, FIRST - DAY)
+RANGE = ("--from", str(FIRST), "--to", str(LAST))
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatedApi]:
+    with simulated_api(tmp_path_factory.mktemp("api"), orgs=4, faults=["org-003:refused"]) as api:
+        yield api
+
+
+@pytest.fixture(scope="module")
+def home(api: SimulatedApi, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with a config and a ledger of two weeks; org-003 is refused."""
+    path = tmp_path_factory.mktemp("home")
+    values = yaml.safe_load(api.config.read_text())
+    for number, org in enumerate(values["orgs"]):
+        org["labels"] = {"cost_center": ("qa", "web")[number % 2]}
+    values["output"] = {"path": "usage"}
+    values["state"] = {"url": "sqlite:///ledger.db"}
+    (path / "collector.yaml").write_text(yaml.safe_dump(values))
+    (path / "collector.yaml").chmod(0o600)
+    done = run(path, "backfill", "--from", str(BEFORE[0]), "--to", str(LAST))
+    assert done.code == 4, done.stderr
+    return path
+
+
+def run(home: Path, *words: str) -> Done:
+    return collector(*words, cwd=home, env={"COLLECTOR_CONFIG": "collector.yaml"})
+
+
+def report(home: Path, *words: str) -> Any:
+    done = run(home, "report", *RANGE, "--json", *words)
+    assert done.code == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def truth(api: SimulatedApi, first: date, last: date, *, without: str = "org-003") -> dict[str, dict[str, int]]:
+    """Sums by product, of what the simulated API knows."""
+    sums: dict[str, dict[str, int]] = {}
+    for org in yaml.safe_load(api.config.read_text())["orgs"]:
+        for population in ("account-user", "service-user") if org["name"] != without else ():
+            for _, start, end in days_of(org["timezone"], first, last):
+                for product, numbers in api.truth(org["name"], population, start, end)["products"].items():
+                    of = sums.setdefault(product, {})
+                    for name in NUMBERS.keys() & numbers.keys():
+                        of[name] = of.get(name, 0) + numbers[name]
+    return sums
+
+
+def test_numbers_equal_the_truth_and_unknown_windows_stand_beside_them(api: SimulatedApi, home: Path) -> None:
+    found = report(home)
+    for line, of in ((line, side) for line in found["products"] for side in ("now", "before")):
+        numbers = line if of == "now" else line["before"]
+        expected = truth(api, *((FIRST, LAST) if of == "now" else BEFORE)).get(line["product"], {})
+        shown = {
+            "totalTests": "total_tests",
+            "totalDuration": "total_duration",
+            "totalScreenshots": "total_screenshots",
+        }
+        assert {name: numbers[field] for name, field in shown.items() if numbers[field] is not None} == expected
+        assert numbers["windows_unknown"] == 2 * 7
+    assert found["total"]["windows"] == 4 * 2 * 7
+    assert found["total"]["windows_unknown"] == 2 * 7
+    assert [(one["org"], one["state"], one["windows"]) for one in found["unknown"]] == [
+        ("org-003", "missing", 7),
+        ("org-003", "missing", 7),
+    ]
+    (refused,) = (line for line in found["orgs"] if line["org"] == "org-003")
+    assert refused["total_tests"] is None, "never zero"
+    assert found["before"] == {"first": str(BEFORE[0]), "last": str(BEFORE[1])}
+    assert {line["cost_center"] for line in found["labels"]["cost_center"]} == {"qa", "web"}
+
+
+def test_the_csv_has_the_lines_of_an_export_with_the_period_before(home: Path) -> None:
+    done = run(home, "report", *RANGE, "--csv", "--by", "label:cost_center,product")
+    rows = list(csv.DictReader(io.StringIO(done.stdout, newline="")))
+    exported = run(home, "export", *RANGE, "--by", "label:cost_center,product", "-f", "csv")
+    expected = list(csv.DictReader(io.StringIO(exported.stdout, newline="")))
+    names = list(expected[0])
+    assert sorted([row[name] for name in names] for row in rows) == sorted([*row.values()] for row in expected)
+    before = run(home, "export", "--from", str(BEFORE[0]), "--to", str(BEFORE[1]), "--by", "label:cost_center,product")
+    tests = {
+        (one["cost_center"], one["product"]): one["total_tests"] for one in csv.DictReader(io.StringIO(before.stdout))
+    }
+    assert {(one["cost_center"], one["product"]): one["total_tests_before"] for one in rows} == tests
+
+
+def test_tables_fit_80_columns_and_say_what_is_unknown(home: Path) -> None:
+    done = run(home, "report", *RANGE, "--org", "org-00[123]")
+    assert done.code == 0
+    lines = done.stdout.splitlines()
+    assert lines[0] == f"Usage {FIRST} to {LAST}, compared with {BEFORE[0]} to {BEFORE[1]}"
+    assert max(map(len, lines)) <= 80
+    (refused,) = (line for line in lines if line.startswith("org-003 ") and "of" in line)
+    assert refused.split() == ["org-003", "?", "?", "?", "?", "14", "of", "14"]
+    assert "14 windows of the period unknown, or known in part: no number of them is counted as zero" in done.stdout
+
+
+def test_the_page_is_one_file_and_replaces_one_that_was_there(home: Path) -> None:
+    file = home / "report.html"
+    file.write_text("older")
+    done = run(home, "report", *RANGE, "--html", "report.html", "--log-format", "json")
+    assert done.code == 0, done.stderr
+    page = file.read_text()
+    assert page.startswith("<!doctype html>")
+    assert "<script" not in page
+    assert not [word for word in page.split('"') if word.startswith(("http:", "https:", "//")) and "w3.org" not in word]
+    found = report(home)
+    assert f"{found['total']['total_tests']:,}" in page
+    assert "14 of 56 windows are unknown" in page
+    assert "report.written" in done.stderr
+    assert [path.name for path in home.iterdir() if path.name.startswith(".report")] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--json", "--csv"], "give one of --json, --csv and --html"),
+        (["--by", "colour"], "--by: expected day, week, month, org, population, product or label:KEY"),
+        (["--by", "label:team"], "--by: no org in the config has a label of that key; the labels are cost_center"),
+        (["--last", "36h"], "--last: a report is of whole days: write 7d or 30d"),
+        (["--from", "2099-01-01"], "is the last day that is due for all orgs"),
+        (["--html", "missing/report.html"], "missing is not an existing directory"),
+        (["--html", "usage"], "usage is a directory: name a file in it"),
+        (["--state", "none"], "report reads a ledger: `state.url` is none"),
+        (["--metric", "minutes"], "'minutes' is not one of 'tests', 'duration', 'screenshots'"),
+    ],
+)
+def test_what_can_not_be_reported_is_said_with_what_would_be_right(home: Path, words: list[str], message: str) -> None:
+    done = run(home, "report", *words)
+    assert done.code == 2
+    assert message in done.stderr
+    assert done.stdout == ""
+
+
+def test_without_a_ledger_there_is_nothing_to_report(home: Path) -> None:
+    done = run(home, "report", "--state", "sqlite:///other.db")
+    assert done.code == 5
+    assert "there is no ledger other.db, so there is nothing to report" in done.stderr
+    assert not (home / "other.db").exists()
+
+
+def test_the_service_shows_the_page_of_a_range_that_one_chooses(home: Path) -> None:
+    options = ("--config", str(home / "collector.yaml"), "--state", f"sqlite:///{home}/ledger.db", "--org", "org-001")
+    with served(FakeSite(observed(), report=options)) as address:
+
+        def get(query: str) -> tuple[int, str, str]:
+            try:
+                with urllib.request.urlopen(f"{address}/report?{query}") as answer:
+                    return answer.status, answer.read().decode(), answer.headers["Content-Security-Policy"]
+            except urllib.error.HTTPError as error:
+                return error.code, error.read().decode(), error.headers["Content-Security-Policy"]
+
+        status, page, policy = get(f"from={FIRST}&to={LAST}&metric=screenshots")
+        assert status == 200
+        assert f"Usage {FIRST} to {LAST}" in page
+        assert "org-001" in page
+        assert "org-002" not in page, "its scope is the service's"
+        assert "Everything is known" in page
+        assert policy.startswith("default-src 'none'; style-src 'unsafe-inline'")
+        status, text, policy = get("from=yesterday")
+        assert (status, "write 2026-06-23" in text) == (400, True)
+        assert "unsafe" not in policy
+        status, text, _ = get("from=2099-01-01")
+        assert (status, "is the last day that is due" in text) == (400, True)
+        assert get("metric=--html")[0] == 400
+    with served(FakeSite(observed(), report=("--config", str(home / "none.yaml")))) as address:
+        status, text, _ = get("")
+        assert status == 400
+        assert "none.yaml" in text
