@@ -124,7 +124,7 @@ def _keys(schema: dict[str, Any], known: dict[str, Any], path: str) -> Iterator[
 
 
 def _section_of(value: dict[str, Any], known: dict[str, Any]) -> dict[str, Any] | None:
-    refs = [value, *value.get("anyOf", [])]
+    refs = [value, value.get("items", {}), *value.get("anyOf", [])]
     found = [known[one["$ref"].rpartition("/")[2]] for one in refs if "$ref" in one]
     return next((one for one in found if "properties" in one), None)
 

@@ -50,6 +50,7 @@ def misfits(settings: Settings, layers: Layers, orgs: Iterable[ReadOrg], *, last
         flaws = password_flaws(split_table(settings.output.path)[0], file)
         yield from (layers.problem(("output", "password_file"), text) for text in flaws)
     yield from span_problems(settings, orgs, last_year=last_year)
+    yield from price_problems(settings, layers, orgs)
 
 
 def ca_flaws(file: Path) -> Iterator[str]:
@@ -95,6 +96,23 @@ def span_problems(settings: Settings, orgs: Iterable[ReadOrg], *, last_year: int
                 f"a window of one {org.granularity} in {org.zone.name} can be {length} long, more than api.max_span "
                 f"({allowed}): set api.max_span to {length} or more{finer}"
             )
+
+
+def price_problems(settings: Settings, layers: Layers, orgs: Iterable[ReadOrg]) -> Iterator[Problem]:
+    """Yield a problem for each two prices of which neither counts for an org: they are equally good, and differ."""
+    prices = settings.prices.price_list()
+    found: dict[tuple[int, int], str] = {}
+    for read in orgs if prices else ():
+        for pair in prices.clashes(read.settings.name, read.settings.labels or {}):
+            found.setdefault(pair, read.settings.name)
+    for (first, second), name in found.items():
+        other = layers.problem(("prices", "list", first), "")
+        at = f"{other.file}:{other.line}" if other.line else str(other.path)
+        yield layers.problem(
+            ("prices", "list", second),
+            f"for the org {name!r}, this price and the one at {at} are equally specific and valid from the same date, "
+            "and differ: delete one, or name the org or the product in the one that counts",
+        )
 
 
 @lru_cache(maxsize=4096)  # orgs share zones, and `serve` loads the config again and again
@@ -146,10 +164,20 @@ def same_credentials(settings: Settings, orgs: Iterable[ReadOrg]) -> Iterator[Pr
             )
 
 
-def unlikely_settings(settings: Settings, layers: Layers) -> Iterator[Problem]:
+def unlikely_settings(settings: Settings, layers: Layers, orgs: Iterable[ReadOrg]) -> Iterator[Problem]:
     """Yield a warning for settings that are valid but probably a mistake."""
     api = settings.api
     if api.org_concurrency > api.concurrency:
         text = f"{api.org_concurrency} is more than api.concurrency ({api.concurrency}), which limits all orgs together"
         place = "org_concurrency" if layers.is_set(("api", "org_concurrency")) else "concurrency"
         yield layers.problem(("api", place), text)
+    yield from idle_prices(settings, layers, orgs)
+
+
+def idle_prices(settings: Settings, layers: Layers, orgs: Iterable[ReadOrg]) -> Iterator[Problem]:
+    """Yield a warning for each price that is for no org of the config."""
+    known = [(read.settings.name, read.settings.labels or {}) for read in orgs]
+    for index, price in enumerate(settings.prices.price_list().prices):
+        if not any(price.is_for(name, labels) for name, labels in known):
+            key = "org" if price.org is not None else "label"
+            yield layers.problem(("prices", "list", index, key), "no org in the config is meant: the price is not used")

@@ -23,6 +23,7 @@ from collector.config.secrets import Secrets
 from collector.config.settings import Settings
 from collector.config.urls import contains_password, ledger_url_of_file
 from collector.config.variables import misspelt
+from collector.core.prices import PriceList
 from collector.errors import ConfigError, Problem
 from collector.model import Org
 
@@ -51,6 +52,7 @@ class LoadedConfig:
     files: tuple[Path, ...]
     warnings: tuple[Problem, ...]
     places: Mapping[str, Problem] = field(default_factory=dict)  # each org's place, for later problems
+    prices: PriceList = field(default_factory=PriceList)
 
 
 def load(
@@ -97,7 +99,7 @@ def load(
         *secrets.warnings,
         *exposed_files(settings, layers),
         *same_credentials(settings, orgs),
-        *unlikely_settings(settings, layers),
+        *unlikely_settings(settings, layers, orgs),
     ]
     return LoadedConfig(
         settings=settings,
@@ -106,6 +108,7 @@ def load(
         files=(path, *org_files, *secrets.files, *filter(None, secret_files(settings))),
         warnings=in_order(warnings, order),
         places={org.settings.name: org.entry.problem("", "timezone") for org in orgs},
+        prices=settings.prices.price_list(),
     )
 
 

@@ -83,9 +83,11 @@ def message_of(details: ErrorDetails, loc: KeyPath) -> str:
 def known_keys(model: type[BaseModel], path: KeyPath, more: Sequence[str]) -> list[str]:
     """Return the keys that exist at a path, in the order of the documentation."""
     for step in path:
-        annotation = model.model_fields[str(step)].annotation
+        if isinstance(step, int):
+            continue  # an item of the list whose model was found by the step before
+        annotation = model.model_fields[step].annotation
         inner = next((kind for kind in (annotation, *get_args(annotation)) if isinstance(kind, type)), None)
         if inner is None or not issubclass(inner, BaseModel):
             return []
         model, more = inner, ()
-    return [*model.model_fields, *more]
+    return [*(one.alias or name for name, one in model.model_fields.items()), *more]

@@ -13,6 +13,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from collector.config.orgs import OrgSettings
+from collector.config.prices import PriceEntry
 from collector.config.sections import key
 from collector.config.settings import Settings
 
@@ -25,6 +26,9 @@ class ConfigFile(Settings):
     """The config of the usage collector."""
 
     orgs: tuple[OrgSettings, ...] | None = key((), "the organizations to collect")
+
+
+_NEVER_NULL = (OrgSettings, PriceEntry, ConfigFile)
 
 
 class FileSchema(GenerateJsonSchema):
@@ -51,7 +55,9 @@ class FileSchema(GenerateJsonSchema):
     def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
         """Return a mapping; a section without keys may be null."""
         found = super().model_schema(schema)
-        return found if schema["cls"] in (OrgSettings, ConfigFile) else {**found, "type": ["object", "null"]}
+        return (
+            found if schema["cls"] in (OrgSettings, PriceEntry, ConfigFile) else {**found, "type": ["object", "null"]}
+        )
 
 
 def config_schema() -> dict[str, object]:

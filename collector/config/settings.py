@@ -12,6 +12,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from collector.config.layers import Layers, TreeSource
+from collector.config.prices import Prices
 from collector.config.sections import Api, Defaults, Log, Output, Push, Schedule, Service, State, Text, key
 from collector.config.types import Days
 
@@ -33,6 +34,7 @@ class Settings(BaseSettings):
     schedule: Schedule = Field(default_factory=Schedule, description="when to collect, and what to fetch again")
     service: Service = Field(default_factory=Service, description="the HTTP server of `serve`")
     push: Push = Field(default_factory=Push, description="where metrics are pushed")
+    prices: Prices = Field(default_factory=Prices, description="what usage costs: for `--costs` and `--format focus`")
     log: Log = Field(default_factory=Log, description="the log on stderr")
 
     @classmethod

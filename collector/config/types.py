@@ -1,4 +1,4 @@
-"""The types of single config values: durations, sizes, dates, paths, cron lines.
+"""The types of single config values: durations, sizes, dates, amounts of money, paths, cron lines.
 
 Owns how each is parsed (the same way from a file, a variable or an option), and its JSON
 Schema. Knows no keys, no files and no defaults. URLs and zones have their own modules.
@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 import re
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, PlainValidator, WithJsonSchema
 
-from collector.config.messages import AMOUNT, DAY, FIELDS, duration_text, expected, invalid, shown
+from collector.config.messages import AMOUNT, DAY, FIELDS, NUMBER, duration_text, expected, invalid, shown
 from collector.config.zones import parse_zone
 from collector.core.schedule import cron_flaw
 from collector.model import Zone
@@ -24,6 +25,7 @@ UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 MAX_DAYS = 36_525  # a hundred years
 SIZE = re.compile(r"([0-9]{1,15})(B|[kK]B|MB|GB|KiB|MiB|GiB)?")
 UNIT_BYTES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+MONEY = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,9})?")
 ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 FIRST_DATE = date(2015, 1, 1)
 
@@ -75,6 +77,15 @@ def parse_size(value: object) -> int:
     if isinstance(value, str) and (found := SIZE.fullmatch(value)):
         return int(found[1]) * UNIT_BYTES[(found[2] or "B").upper()]
     raise invalid(expected("a size such as 128MB, 512KB or 1GiB", value, AMOUNT))
+
+
+def parse_money(value: object) -> Decimal:
+    """Return an amount from its digits, so that it is exact: a YAML number is read by its text."""
+    if isinstance(value, int | Decimal) and not isinstance(value, bool):
+        value = f"{value:f}"
+    if not isinstance(value, str) or not MONEY.fullmatch(value):
+        raise invalid(expected("an amount such as 12, 0.005 or 1250.00, with up to 9 decimals", value, NUMBER))
+    return Decimal(value)
 
 
 def parse_date(value: object) -> date:
@@ -160,6 +171,7 @@ Days = Annotated[timedelta, unit_below(timedelta(hours=1)), text_schema(DURATION
 Positive = Annotated[Duration, AfterValidator(positive)]
 PositiveDays = Annotated[Days, AfterValidator(positive)]
 Size = Annotated[int, PlainValidator(parse_size), text_schema(f"^{SIZE.pattern}$", or_also="integer")]
+Money = Annotated[Decimal, PlainValidator(parse_money), text_schema(f"^{MONEY.pattern}$", or_also="number")]
 Date = Annotated[
     date, PlainValidator(parse_date), WithJsonSchema({"type": "string", "format": "date", "minLength": 10})
 ]

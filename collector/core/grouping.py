@@ -2,6 +2,7 @@
 
 Only numbers that are known are summed. A window of a group with any unknown number is counted apart (`unknown`); a
 group without a known number has none, not zero. Users never add up. Pure; the windows of one org after the other.
+With prices, a group has a cost, too.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from datetime import date, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
+from collector.core.costs import CostSum
 from collector.core.present import KNOWN, PresentOrg, PresentWindow
+from collector.core.prices import PriceList
 from collector.errors import ConfigError
 from collector.model import Granularity, ProductUsage
 
@@ -34,6 +37,7 @@ PERIODS = (By.DAY, By.WEEK, By.MONTH)
 _OF_ORG = (By.ORG, By.LABEL)
 _LENGTHS = {Granularity.HOUR: 0, Granularity.DAY: 1, Granularity.WEEK: 2, Granularity.MONTH: 3}
 Key = tuple[date | str | None, ...]
+NO_PRICES = PriceList()
 
 
 class Dimension(NamedTuple):
@@ -104,6 +108,7 @@ class Sum:
     screenshots: int | None = None
     windows: int = 0
     unknown: int = 0  # of the windows: those of which not every number is known
+    cost: CostSum = field(default_factory=CostSum)  # without prices it stays empty
 
     def add(self, usage: ProductUsage) -> None:
         """Add known numbers."""
@@ -114,9 +119,10 @@ class Sum:
         if usage.total_screenshots is not None:
             self.screenshots = (self.screenshots or 0) + usage.total_screenshots
 
-    def add_window(self, window: PresentWindow, products: Collection[str] = ()) -> None:
-        """Add a window: its known numbers, of these products or of all."""
+    def add_window(self, window: PresentWindow, products: Collection[str] = (), prices: PriceList = NO_PRICES) -> None:
+        """Add a window: its known numbers, of these products or of all, and what they cost."""
         self.count(unknown=window.is_unknown(products))
+        self.cost.add(prices.cost_of(window, products))
         for product, emitted in window.products.items():
             if emitted.quality in KNOWN and (not products or product in products):
                 self.add(emitted.usage)
@@ -128,6 +134,7 @@ class Sum:
         )
         self.count(unknown=True, windows=other.unknown)
         self.count(unknown=False, windows=other.windows - other.unknown)
+        self.cost.merge(other.cost)
 
     def count(self, *, unknown: bool, windows: int = 1) -> None:
         """Count windows of the group."""
@@ -152,6 +159,7 @@ class Groups:
 
     dimensions: Sequence[Dimension]
     products: Collection[str] = ()
+    prices: PriceList = NO_PRICES
     _sums: dict[Key, Sum] = field(default_factory=lambda: defaultdict(Sum))
     _open: Counter[Key] = field(default_factory=Counter)  # windows with any products, by key without a product
     _seen: Counter[Key] = field(default_factory=Counter)  # of those: the ones that have a record of the product
@@ -162,7 +170,7 @@ class Groups:
         self._org_id = window.org.org_id
         key = tuple(_value(one, window) for one in self.dimensions)
         if not any(one.by is By.PRODUCT for one in self.dimensions):
-            self._sums[key].add_window(window, self.products)
+            self._sums[key].add_window(window, self.products, self.prices)
             return
         self._add_products(window, key)
 
@@ -175,6 +183,7 @@ class Groups:
                 of_product = self._with(key, product)
                 found = self._sums[of_product]
                 found.count(unknown=not window.knows(product))
+                found.cost.add(self.prices.cost_of(window, (product,)))
                 if emitted.quality in KNOWN:
                     found.add(emitted.usage)
                 if window.is_open:
@@ -182,7 +191,9 @@ class Groups:
         if not window.is_open:
             for product in window.unknown(self.products) or ():
                 if product not in window.products:
-                    self._sums[self._with(key, product)].count(unknown=True)
+                    found = self._sums[self._with(key, product)]
+                    found.count(unknown=True)
+                    found.cost.add(self.prices.cost_of(window, (product,)))
 
     def rows(self) -> list[Group]:
         """Return the groups, sorted by their values, and begin anew."""
@@ -204,7 +215,9 @@ class Groups:
             for product in everywhere or {None}:
                 of_product = self._with(key, product)
                 if unseen := windows - self._seen[of_product]:
-                    self._sums[of_product].count(unknown=True, windows=unseen)
+                    found = self._sums[of_product]
+                    found.count(unknown=True, windows=unseen)
+                    found.cost.windows_unknown += unseen if self.prices else 0
 
     def _takes(self, product: str) -> bool:
         return not self.products or product in self.products
@@ -253,11 +266,14 @@ def _value(one: Dimension, window: PresentWindow) -> date | str | None:
 
 
 def groups_of(
-    windows: Iterator[PresentWindow], dimensions: Sequence[Dimension], products: Collection[str] = ()
+    windows: Iterator[PresentWindow],
+    dimensions: Sequence[Dimension],
+    products: Collection[str] = (),
+    prices: PriceList = NO_PRICES,
 ) -> Iterator[Group]:
     """Yield the groups of windows: those of orgs that are summed together, which have to follow each other."""
     part_of = parts(dimensions)
-    groups, part = Groups(dimensions, products), None
+    groups, part = Groups(dimensions, products, prices), None
     for window in windows:
         now = part_of(window.org)
         if part is not None and now != part:

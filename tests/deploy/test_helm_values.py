@@ -64,6 +64,8 @@ def test_config_has_the_keys_that_the_collector_knows() -> None:
     assert set(key_paths(theirs, chart)) == set(key_paths(ours, ours))
     orgs = {"properties": ours["$defs"]["OrgSettings"]["properties"]}
     assert set(key_paths(chart["definitions"]["orgs"]["items"], chart)) == set(key_paths(orgs, ours))
+    price = ours["$defs"]["PriceEntry"]
+    assert set(key_paths(chart["definitions"]["prices"]["items"], chart)) == set(key_paths(price, ours))
 
 
 def key_paths(schema: Any, root: Object, path: str = "") -> Iterator[str]:
@@ -181,6 +183,12 @@ def test_org_with_text_that_helm_would_change_is_refused(text: str) -> None:
     """The collector takes `cost_center: 0042` as it is written. Helm would make it 34."""
     message = refusal("--set", f"{IMAGE},{NAME},orgs[0].{text}")
     assert re.search(r"at '/orgs/0/[\w/]+': got (number|boolean), want", message)
+
+
+def test_price_that_helm_would_change_is_refused() -> None:
+    """The collector takes `unit_price: 0.00001` as it is written. Helm would make it 1e-05: a price is text."""
+    message = refusal("--set", f"{IMAGE},{NAME}", "--set", "config.prices.list[0].unit_price=7")
+    assert "at '/config/prices/list/0/unit_price': got number, want string" in message
 
 
 # ---- What is the user's own

@@ -247,6 +247,40 @@ def test_org_limit_above_the_limit_for_all_orgs_is_warned_about() -> None:
     ]
 
 
+def test_prices_are_read_by_their_text_so_that_they_are_exact() -> None:
+    text = """prices:
+  currency: USD
+  list:
+  - {metric: tests, unit_price: 0.1000, from: 2026-01-01}
+  - {metric: tests, unit_price: "12", from: 2026-01-02, product: automation, org: "a*"}
+  - {metric: screenshots, unit_price: 0, from: 2026-01-01, label: {team: qa, zone: eu}}
+"""
+    labelled = "orgs:\n- {name: acme, token_env: T, labels: {zone: eu, team: qa}}\n"
+    config = loaded(text + labelled)
+    assert [str(one.unit_price) for one in config.prices.prices] == ["0.1000", "12", "0"]
+    assert [(one.product, one.org, one.label) for one in config.prices.prices] == [
+        ("*", None, ()),
+        ("automation", "a*", ()),
+        ("*", None, (("team", "qa"), ("zone", "eu"))),
+    ]
+    assert (config.prices.currency, config.prices.decimals, config.prices.closing) == ("USD", 2, timedelta(days=5))
+    assert config.warnings == ()
+    assert not loaded(ORG).prices
+
+
+def test_a_price_that_is_for_no_org_is_warned_about() -> None:
+    prices = """prices:
+  currency: USD
+  list:
+  - {metric: tests, unit_price: 0.1, from: 2026-01-01, org: acmee}
+  - {metric: tests, unit_price: 0.1, from: 2026-01-01, label: {team: qa}}
+"""
+    assert list(map(str, loaded(prices + ORG).warnings)) == [
+        "collector.yaml:4: prices.list[0].org: no org in the config is meant: the price is not used",
+        "collector.yaml:5: prices.list[1].label: no org in the config is meant: the price is not used",
+    ]
+
+
 def test_example_config_has_exactly_the_defaults() -> None:
     config = load(EXAMPLES / "collector.example.yaml", environ=VARIABLES)
     assert config.settings == Settings()
