@@ -9,7 +9,7 @@ from collector.app.present import PresentReader
 from collector.app.present_orgs import choose
 from collector.app.scope import Scope
 from collector.config import LoadedConfig
-from collector.core.grouping import Dimension
+from collector.core.grouping import NO_PRICES, Dimension
 from collector.core.periods import Period
 from collector.core.present import PresentWindow
 from collector.core.ranges import Between, Last, Range
@@ -59,6 +59,7 @@ def read_report(
     by: Sequence[Dimension] = (),
     products: Sequence[str] = (),
     metric: Metric = Metric.TESTS,
+    costs: bool = False,
     now: datetime,
     read: Callable[[int], None] | None = None,
 ) -> Report:
@@ -70,7 +71,8 @@ def read_report(
     period = period_of(range_, orgs, now=now, settle=config.settings.schedule.settle)
     reader = PresentReader(ledger, config, scope, now=now, range_=period.as_range())
     granularities = {org.granularity for org in orgs}
-    reporting = Reporting(period, granularities=granularities, by=by, products=products, metric=metric)
+    prices = config.settings.prices.price_list() if costs else NO_PRICES
+    reporting = Reporting(period, granularities=granularities, by=by, products=products, metric=metric, prices=prices)
     before = PresentReader(ledger, config, scope, now=now, range_=reporting.before.as_range())
     for source, add in ((reader, reporting.add), (before, reporting.add_before)):
         _add_all(source, add, read or (lambda _: None))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from collector.adapters.text import count, printable
 from collector.cli.tables import new_table
+from collector.core.costs import rounded
 from collector.core.grouping import By, Dimension, Sum
 
 _MORE = "{} more: write them to a file with -o, or sum with --by"
@@ -51,6 +54,13 @@ def number_text(value: int | None, *, known: bool) -> str:
     if value is None:
         return "" if known else OPEN
     return f"{value:,}"
+
+
+def money_text(amount: Fraction | None, decimals: int, *, known: bool) -> str:
+    """Return an amount, rounded; a question mark if it is not known, nothing if there is none."""
+    if amount is None:
+        return "" if known else OPEN
+    return f"{rounded(amount, decimals):,}"
 
 
 def unknown_text(total: Sum) -> str:

@@ -31,6 +31,7 @@ from collector.core.ranges import Moment
 from collector.core.report import Metric, Report
 from collector.core.report_rows import document, line_columns, line_rows
 from collector.core.visible import visible
+from collector.errors import ConfigError
 
 log = structlog.get_logger("collector")
 _NAMED = 5
@@ -44,6 +45,7 @@ def report(
     products: tuple[str, ...],
     by: tuple[str, ...],
     metric: str,
+    costs: bool,
     as_json: bool,
     as_csv: bool,
     html: str | None,
@@ -61,6 +63,9 @@ def report(
     context = open_context(**options, sharded=True, sends=False)
     context = replace(context, scope=replace(context.scope, orgs=orgs))
     refuse_unknown_labels(dimensions, context.config.orgs)
+    costs = costs or metric == Metric.COST
+    if costs and not context.config.settings.prices.list:
+        raise ConfigError("--costs: the config has no prices: add the section `prices` (docs/chargeback.md)")
     if as_csv and not dimensions:
         dimensions = _BY_DEFAULT
     ledger = open_ledger(context, "report")
@@ -74,11 +79,14 @@ def report(
                 by=dimensions,
                 products=tuple(dict.fromkeys(products)),
                 metric=Metric(metric),
+                costs=costs,
                 now=SystemClock().now(),
                 read=read,
             )
     finally:
         ledger.close()
+    if as_json or as_csv or page is not None:
+        _note_unknown(found)  # tables say so themselves
     _note(found)
     if as_json:
         click.echo(visible(orjson.dumps(document(found), option=orjson.OPT_INDENT_2)))
@@ -127,8 +135,8 @@ def _progress(*, quiet: bool) -> Iterator[Callable[[int], None]]:
         yield lambda windows: bar.advance(task, windows)
 
 
-def _note(found: Report) -> None:
-    """Log what the numbers leave out."""
+def _note_unknown(found: Report) -> None:
+    """Log how much is in no number."""
     if found.total.now.unknown:
         message = (
             f"{found.total.now.unknown} of {found.total.now.windows} windows are unknown, or known in part: no number "
@@ -137,6 +145,13 @@ def _note(found: Report) -> None:
         log.warning(
             "windows.unknown", windows=found.total.now.windows, unknown=found.total.now.unknown, message=message
         )
+    if (cost := found.total.now.cost).windows_not_priced:
+        message = f"{cost.windows_not_priced} windows have usage without a price: it is in no cost, and never costs 0"
+        log.warning("windows.not_priced", windows=cost.windows_not_priced, message=message)
+
+
+def _note(found: Report) -> None:
+    """Log what else the numbers leave out."""
     known = [str(line.key[0]) for line in found.of_products]
     if new := [one for one in found.products if one not in known]:
         names = f"the products are {some(sorted(known), 9)}" if known else "no window has any"

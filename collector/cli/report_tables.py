@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 from rich.text import Text
 
 from collector.adapters.text import count, printable
 from collector.cli.cells import (
     OPEN,
-    add_numbers,
     add_texts,
+    money_text,
     narrow_table,
+    number_text,
     show_left,
     sum_texts,
     unknown_text,
     value_text,
 )
 from collector.cli.tables import add_name
+from collector.core.costs import rounded
 from collector.core.grouping import By, Dimension
-from collector.core.report import Line, Metric, Report, Unknown
+from collector.core.report import Line, Number, Report, Unknown, rounding
 
 _ROWS = 20
 _ALL_ROWS = 1000  # of the table that was asked for
@@ -41,7 +43,20 @@ def show_report(console: Console, report: Report) -> None:
         for key, lines in report.labels.items():
             _lines(console, report, (Dimension(By.LABEL, key),), lines)
         _lines(console, report, (Dimension(By.ORG),), report.orgs)
+    if report.prices and (missing := cost_notes(report)):
+        console.print(Text("; ".join(missing)))
     _unknown(console, report.unknown)
+
+
+def cost_notes(report: Report) -> list[str]:
+    """Return what the costs leave out."""
+    cost = report.total.now.cost
+    notes = []
+    if cost.windows_unknown:
+        notes.append(f"{count(cost.windows_unknown, 'window')} of unknown cost: in no amount, and never 0")
+    if cost.windows_not_priced:
+        notes.append(f"{count(cost.windows_not_priced, 'window')} with usage without a price: in no amount")
+    return notes
 
 
 def _lines(
@@ -50,35 +65,52 @@ def _lines(
     table = narrow_table(console)
     for one in dimensions:
         add_name(table, escape(printable(one.label or one.by.value)))
-    add_numbers(table)
     compares = report.compares or lines is not report.lines
-    if compares:
-        table.add_column("change", justify="right", no_wrap=True)
-    table.add_column("unknown", justify="right", no_wrap=True)
+    names = ["tests", f"cost ({report.prices.currency})"] if report.prices else ["tests", "duration", "screenshots"]
+    for name in [*names, *(["change"] if compares else []), "unknown"]:
+        table.add_column(name, justify="right", no_wrap=True)
+
+    def add(cells: list[str], line: Line, style: str = "") -> None:
+        change = [change_text(line, report)] if compares else []
+        add_texts(table, *cells, *_numbers(line, report), *change, unknown_text(line.now), style=style)
+
     for line in lines[:rows]:
-        cells = [value_text(one, value) for one, value in zip(dimensions, line.key, strict=True)]
-        _add(table, cells, line, report.metric if compares else None)
+        add([value_text(one, value) for one, value in zip(dimensions, line.key, strict=True)], line)
     table.add_section()
-    _add(table, ["all", *[""] * (len(dimensions) - 1)], report.total, report.metric if compares else None, style="bold")
+    rest = [""] * (len(dimensions) - 1)
+    if report.prices and (left := rounding(report, lines)):
+        add_texts(table, "rounding", *rest, "", f"{left:+,}")
+    add(["all", *rest], report.total, style="bold")
     console.print(table)
     show_left(console, max(0, len(lines) - rows), _MORE)
 
 
-def _add(table: Table, cells: list[str], line: Line, metric: Metric | None, style: str = "") -> None:
-    change = [] if metric is None else [change_text(line, metric)]
-    add_texts(table, *cells, *sum_texts(line.now), *change, unknown_text(line.now), style=style)
+def _numbers(line: Line, report: Report) -> list[str]:
+    """Return the numbers of a line. With costs there is no room for all of them."""
+    if not report.prices:
+        return sum_texts(line.now)
+    known = not 0 < line.now.windows == line.now.unknown
+    cost = money_text(line.now.cost.amount, report.prices.decimals, known=known)
+    return [number_text(line.now.tests, known=known), cost]
 
 
-def change_text(line: Line, metric: Metric) -> str:
+def change_text(line: Line, report: Report) -> str:
     """Return a change in percent; with a tilde where unknown windows may alter it, `new` without a period before."""
+    metric = report.metric
     change = line.change(metric)
     if change is None:
         is_unknown = line.now.windows == line.now.unknown or line.before.windows == line.before.unknown
         return "new" if line.is_new and metric.of(line.now) else OPEN if is_unknown else ""
     about = "" if change.exact else "~"
     if change.ratio is None:
-        return f"{about}{change.difference:+,}" if change.difference else f"{about}0"
+        return about + (amount_text(change.difference, report, signed=True) if change.difference else "0")
     return f"{about}{change.ratio:+.1%}"
+
+
+def amount_text(value: Number, report: Report, *, signed: bool = False) -> str:
+    """Return a number of the report's metric."""
+    shown = rounded(value, report.prices.decimals) if isinstance(value, Fraction) else value
+    return f"{shown:+,}" if signed else f"{shown:,}"
 
 
 def _unknown(console: Console, unknown: Sequence[Unknown]) -> None:

@@ -9,15 +9,31 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from decimal import Decimal
 from enum import StrEnum
+from fractions import Fraction
 from typing import NamedTuple
 
-from collector.core.grouping import PERIODS, By, Dimension, Group, Groups, Key, Sum, period_of, refuse_undivided
+from collector.core.costs import remainder, rounded
+from collector.core.grouping import (
+    NO_PRICES,
+    PERIODS,
+    By,
+    Dimension,
+    Group,
+    Groups,
+    Key,
+    Sum,
+    period_of,
+    refuse_undivided,
+)
 from collector.core.org_coverage import CoverageState
 from collector.core.periods import Period
 from collector.core.present import PresentOrg, PresentWindow
+from collector.core.prices import PriceList
 from collector.model import Granularity, Population
 
+Number = int | Fraction
 _PART = {Granularity.HOUR: By.DAY, Granularity.DAY: By.DAY, Granularity.WEEK: By.WEEK, Granularity.MONTH: By.MONTH}
 _PARTS = (By.DAY, By.WEEK, By.MONTH)
 _ABOUT = 0.02
@@ -29,17 +45,25 @@ class Metric(StrEnum):
     TESTS = "tests"
     DURATION = "duration"
     SCREENSHOTS = "screenshots"
+    COST = "cost"
 
-    def of(self, sums: Sum) -> int | None:
+    def of(self, sums: Sum) -> Number | None:
         """Return the number of a sum; None if it is not known."""
-        value: int | None = getattr(sums, self.value)
-        return value
+        match self:
+            case Metric.TESTS:
+                return sums.tests
+            case Metric.DURATION:
+                return sums.duration
+            case Metric.SCREENSHOTS:
+                return sums.screenshots
+            case Metric.COST:
+                return sums.cost.amount
 
 
 class Change(NamedTuple):
     """The difference to the period before. It is `exact` if all windows of both periods are wanted and known."""
 
-    difference: int
+    difference: Number
     ratio: float | None  # of the number before; None if that is 0
     exact: bool
 
@@ -77,7 +101,7 @@ class Line:
         if now is None or before is None or self.is_new:
             return None
         exact = not self.now.unknown and not self.before.unknown and self._has_as_many
-        return Change(now - before, (now - before) / before if before else None, exact)
+        return Change(now - before, float((now - before) / before) if before else None, exact)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +138,7 @@ class Report:
     coarse: Sequence[str] = ()  # orgs whose windows are longer than a day: they are not in `days`
     gone: Sequence[str] = ()  # orgs that the config has no more
     not_wanted: int = 0  # windows of the period that nobody wants: days before an org's `since`
+    prices: PriceList = NO_PRICES  # by which lines have costs
     extra: bool = False  # whether there are numbers that the API added later, which are not summed
 
     @property
@@ -124,7 +149,7 @@ class Report:
     def movers(self, most: int) -> list[Line]:
         """Return the orgs that changed most, in either direction; those with unknown windows are left out."""
         found = [(line, change) for line in self.orgs if (change := line.change(self.metric)) and change.exact]
-        ranked = sorted(found, key=lambda one: -abs(one[1].difference))
+        ranked = sorted(found, key=lambda one: max(one[1].difference, -one[1].difference), reverse=True)
         return [line for line, change in ranked[:most] if change.difference]
 
 
@@ -139,15 +164,17 @@ class Reporting:
         by: Sequence[Dimension] = (),
         products: Sequence[str] = (),
         metric: Metric = Metric.TESTS,
+        prices: PriceList = NO_PRICES,
     ) -> None:
         self._period, self._before = period, period.before()
         self._expected = self._before.days / period.days
         self._by, self._products, self._metric = tuple(by), tuple(products), metric
+        self._prices = prices
         self._part = period.part(max((_PART[one] for one in granularities), key=_PARTS.index, default=By.DAY))
         product = (Dimension(By.PRODUCT),)
-        self._now = _Both(Groups(self._by, products), Groups(product, products))
-        self._then = _Both(Groups(self._by, products), Groups(product, products))
-        self._in_parts = Groups((*product, Dimension(self._part)), products)
+        self._now = _Both(Groups(self._by, products, prices), Groups(product, products, prices))
+        self._then = _Both(Groups(self._by, products, prices), Groups(product, products, prices))
+        self._in_parts = Groups((*product, Dimension(self._part)), products, prices)
         self._orgs: dict[tuple[str, str | None], _OrgSums] = {}
         self._days: dict[date, Sum] = {}
         self._unknown: dict[tuple[str, Population, CoverageState], Unknown] = {}
@@ -166,7 +193,7 @@ class Reporting:
         self._now.by.add(window)
         self._now.products.add(window)
         self._in_parts.add(window)
-        one = sum_of(window, self._products)
+        one = sum_of(window, self._products, self._prices)
         self._org(window).add(window.population, period_of(window.window_date, self._part), one)
         if _PART[window.granularity] is not By.DAY:
             self._coarse[window.org.name] = None
@@ -184,7 +211,9 @@ class Reporting:
         if not any(one.by in PERIODS for one in self._by):  # else no line of the period before has the same time
             self._then.by.add(window)
         self._then.products.add(window)
-        self._org(window).before.setdefault(window.population, Sum()).merge(sum_of(window, self._products))
+        self._org(window).before.setdefault(window.population, Sum()).merge(
+            sum_of(window, self._products, self._prices)
+        )
 
     def report(self, made_at: datetime, *, not_wanted: int = 0) -> Report:
         """Return the report of what was added."""
@@ -212,6 +241,7 @@ class Reporting:
             coarse=sorted(self._coarse),
             gone=list(self._gone),
             not_wanted=not_wanted,
+            prices=self._prices,
             extra=self._extra,
         )
 
@@ -312,10 +342,10 @@ class _OrgSums:
         )
 
 
-def sum_of(window: PresentWindow, products: Sequence[str] = ()) -> Sum:
+def sum_of(window: PresentWindow, products: Sequence[str] = (), prices: PriceList = NO_PRICES) -> Sum:
     """Return the known numbers of one window."""
     found = Sum()
-    found.add_window(window, products)
+    found.add_window(window, products, prices)
     return found
 
 
@@ -337,5 +367,13 @@ def _merged(key: Key, lines: Sequence[Line]) -> Line:
     return Line(key=key, now=now, before=before, parts=parts, expected=expected)
 
 
-def _or_less(value: int | None) -> int:
+def _or_less(value: Number | None) -> Number:
     return -1 if value is None else value
+
+
+def rounding(report: Report, lines: Sequence[Line]) -> Decimal:
+    """Return what the rounded costs of lines lack of the rounded total: shown beside them, so that a column adds up."""
+    decimals = report.prices.decimals
+    amounts = [None if (amount := line.now.cost.amount) is None else rounded(amount, decimals) for line in lines]
+    total = report.total.now.cost.amount
+    return remainder(rounded(total or Fraction(), decimals), amounts)

@@ -7,9 +7,11 @@ from datetime import date
 from typing import Any
 
 from collector.core.columns import Column, Kind, Row
+from collector.core.costs import rounded
 from collector.core.export_rows import group_columns, group_row
 from collector.core.grouping import By, Dimension, Group, Sum
 from collector.core.periods import Period
+from collector.core.prices import PriceList
 from collector.core.report import Line, Report
 
 _NUMBERS = ("total_tests", "total_duration", "total_screenshots")
@@ -44,15 +46,17 @@ def document(report: Report) -> dict[str, Any]:
         "metric": report.metric.value,
         "part": report.part.value,
         "only_products": list(report.products),
-        "total": _line((), report.total),
-        "lines": [_line(report.by, line) for line in report.lines],
-        "orgs": [_line((Dimension(By.ORG),), line) for line in report.orgs],
-        "products": [_line((Dimension(By.PRODUCT),), line) for line in report.of_products],
-        "populations": [_line((Dimension(By.POPULATION),), line) for line in report.populations],
+        "currency": report.prices.currency or None,
+        "total": _line((), report.total, report.prices),
+        "lines": [_line(report.by, line, report.prices) for line in report.lines],
+        "orgs": [_line((Dimension(By.ORG),), line, report.prices) for line in report.orgs],
+        "products": [_line((Dimension(By.PRODUCT),), line, report.prices) for line in report.of_products],
+        "populations": [_line((Dimension(By.POPULATION),), line, report.prices) for line in report.populations],
         "labels": {
-            key: [_line((Dimension(By.LABEL, key),), line) for line in lines] for key, lines in report.labels.items()
+            key: [_line((Dimension(By.LABEL, key),), line, report.prices) for line in lines]
+            for key, lines in report.labels.items()
         },
-        "days": [{"date": day.isoformat(), **_sum(sums)} for day, sums in sorted(report.days.items())],
+        "days": [{"date": day.isoformat(), **_sum(sums, report.prices)} for day, sums in sorted(report.days.items())],
         "unknown": [
             {
                 "org": one.org,
@@ -74,21 +78,28 @@ def _period(period: Period) -> dict[str, str]:
     return {"first": period.first.isoformat(), "last": period.last.isoformat()}
 
 
-def _line(dimensions: Sequence[Dimension], line: Line) -> dict[str, Any]:
+def _line(dimensions: Sequence[Dimension], line: Line, prices: PriceList) -> dict[str, Any]:
     names = [column.name for column in group_columns(dimensions)][: -len(_SUMS)]
     values = group_row(dimensions, Group(line.key, line.now, line.org_id))[: len(names)]
     key = {
         name: value.isoformat() if isinstance(value, date) else value for name, value in zip(names, values, strict=True)
     }
-    parts = [{"first": part.isoformat(), **_sum(sums)} for part, sums in sorted(line.parts.items())]
-    return {**key, **_sum(line.now), "before": _sum(line.before), **({"parts": parts} if parts else {})}
+    parts = [{"first": part.isoformat(), **_sum(sums, prices)} for part, sums in sorted(line.parts.items())]
+    shown = {**key, **_sum(line.now, prices), "before": _sum(line.before, prices)}
+    return shown | ({"parts": parts} if parts else {})
 
 
-def _sum(sums: Sum) -> dict[str, int | None]:
-    return {
+def _sum(sums: Sum, prices: PriceList) -> dict[str, int | str | None]:
+    numbers: dict[str, int | str | None] = {
         "total_tests": sums.tests,
         "total_duration": sums.duration,
         "total_screenshots": sums.screenshots,
         "windows": sums.windows,
         "windows_unknown": sums.unknown,
     }
+    if prices:
+        amount = sums.cost.amount
+        numbers["cost"] = None if amount is None else str(rounded(amount, prices.decimals))
+        numbers["windows_cost_unknown"] = sums.cost.windows_unknown
+        numbers["windows_not_priced"] = sums.cost.windows_not_priced
+    return numbers

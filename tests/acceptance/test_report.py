@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from datetime import date, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from collector.adapters.clock import SystemClock
 from tests.support.commands import Done, SimulatedApi, collector, simulated_api
 from tests.support.exports import NUMBERS, days_of
 from tests.support.sites import FakeSite, served
+from tests.support.terminals import at_terminal
 from tests.support.views import observed
 
 DAY = timedelta(days=1)
@@ -26,6 +29,12 @@ LAST = SystemClock().now().date() - 3 * DAY
 FIRST = LAST - 6 * DAY
 BEFORE = (FIRST - 7 * DAY, FIRST - DAY)
 RANGE = ("--from", str(FIRST), "--to", str(LAST))
+
+TEST_COSTS, SCREENSHOT_COSTS = Decimal("0.00517"), Decimal("0.0013")
+PRICES = [
+    {"product": "automation", "metric": "tests", "unit_price": str(TEST_COSTS), "from": "2020-01-01"},
+    {"product": "smartui", "metric": "screenshots", "unit_price": str(SCREENSHOT_COSTS), "from": "2020-01-01"},
+]
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +52,7 @@ def home(api: SimulatedApi, tmp_path_factory: pytest.TempPathFactory) -> Path:
         org["labels"] = {"cost_center": ("qa", "web")[number % 2]}
     values["output"] = {"path": "usage"}
     values["state"] = {"url": "sqlite:///ledger.db"}
+    values["prices"] = {"currency": "EUR", "list": PRICES}
     (path / "collector.yaml").write_text(yaml.safe_dump(values))
     (path / "collector.yaml").chmod(0o600)
     done = run(path, "backfill", "--from", str(BEFORE[0]), "--to", str(LAST))
@@ -112,14 +122,40 @@ def test_the_csv_has_the_lines_of_an_export_with_the_period_before(home: Path) -
 
 
 def test_tables_fit_80_columns_and_say_what_is_unknown(home: Path) -> None:
-    done = run(home, "report", *RANGE, "--org", "org-00[123]")
-    assert done.code == 0
-    lines = done.stdout.splitlines()
-    assert lines[0] == f"Usage {FIRST} to {LAST}, compared with {BEFORE[0]} to {BEFORE[1]}"
-    assert max(map(len, lines)) <= 80
-    (refused,) = (line for line in lines if line.startswith("org-003 ") and "of" in line)
-    assert refused.split() == ["org-003", "?", "?", "?", "?", "14", "of", "14"]
-    assert "14 windows of the period unknown, or known in part: no number of them is counted as zero" in done.stdout
+    for words in ([], ["--costs"]):
+        command = [sys.executable, "-m", "collector", "report", *RANGE, *words, "--quiet"]
+        with at_terminal(command, cwd=home, env={"COLLECTOR_CONFIG": "collector.yaml"}, columns=80) as terminal:
+            assert terminal.end() == 0
+        lines = [line.rstrip() for line in terminal.text.splitlines()]
+        assert f"Usage {FIRST} to {LAST}, compared with {BEFORE[0]} to {BEFORE[1]}" in lines
+        assert [line for line in lines if len(line) > 80] == []
+        refused, *_ = (line.split() for line in lines if line.strip().startswith("org-003") and "account" not in line)
+        assert refused == ["org-003", *["?"] * (3 if words else 4), "14", "of", "14"]
+        assert "14 windows of the period unknown, or known in part: no number of them" in terminal.text
+
+
+def test_costs_are_those_of_the_truth_and_columns_add_up(api: SimulatedApi, home: Path) -> None:
+    found = report(home, "--costs")
+    of = truth(api, FIRST, LAST)
+    whole = of["automation"]["totalTests"] * TEST_COSTS + of["smartui"]["totalScreenshots"] * SCREENSHOT_COSTS
+    assert found["total"]["cost"] == str(round(whole, 2))
+    assert found["currency"] == "EUR"
+    assert found["total"]["windows_cost_unknown"] == 2 * 7
+    assert found["total"]["windows_not_priced"] > 0, "app-automation has no price"
+    (refused,) = (line for line in found["orgs"] if line["org"] == "org-003")
+    assert refused["cost"] is None, "never 0"
+    shown = run(home, "report", *RANGE, "--costs", "--by", "org").stdout.splitlines()
+    amounts = [Decimal(line.split()[-n].replace(",", "")) for line in shown for n in [_cost_from_the_right(line)] if n]
+    *rows, total = amounts
+    assert sum(rows) == total == round(whole, 2)
+
+
+def _cost_from_the_right(line: str) -> int:
+    """Where the cost stands in a line of a table by org, from the right; 0 if it has none."""
+    words = line.split()
+    if not words or words[0] not in {"org-001", "org-002", "org-004", "rounding", "all"}:
+        return 0
+    return next(n for n in range(1, len(words)) if "." in words[-n] and "%" not in words[-n])
 
 
 def test_the_page_is_one_file_and_replaces_one_that_was_there(home: Path) -> None:
@@ -149,7 +185,7 @@ def test_the_page_is_one_file_and_replaces_one_that_was_there(home: Path) -> Non
         (["--html", "missing/report.html"], "missing is not an existing directory"),
         (["--html", "usage"], "usage is a directory: name a file in it"),
         (["--state", "none"], "report reads a ledger: `state.url` is none"),
-        (["--metric", "minutes"], "'minutes' is not one of 'tests', 'duration', 'screenshots'"),
+        (["--metric", "minutes"], "'minutes' is not one of 'tests', 'duration', 'screenshots', 'cost'"),
     ],
 )
 def test_what_can_not_be_reported_is_said_with_what_would_be_right(home: Path, words: list[str], message: str) -> None:
@@ -159,10 +195,20 @@ def test_what_can_not_be_reported_is_said_with_what_would_be_right(home: Path, w
     assert done.stdout == ""
 
 
+def test_costs_need_prices(home: Path, tmp_path: Path) -> None:
+    values = yaml.safe_load((home / "collector.yaml").read_text())
+    del values["prices"]
+    (tmp_path / "collector.yaml").write_text(yaml.safe_dump(values))
+    (tmp_path / "collector.yaml").chmod(0o600)
+    done = run(tmp_path, "report", "--costs")
+    assert done.code == 2
+    assert "--costs: the config has no prices: add the section `prices`" in done.stderr
+
+
 def test_without_a_ledger_there_is_nothing_to_report(home: Path) -> None:
     done = run(home, "report", "--state", "sqlite:///other.db")
     assert done.code == 5
-    assert "there is no ledger other.db, so there is nothing to report" in done.stderr
+    assert "other.db, so there is nothing to report" in done.stderr
     assert not (home / "other.db").exists()
 
 

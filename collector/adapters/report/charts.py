@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
+from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
 from collector.adapters.text import printable
+from collector.core.costs import rounded
 from collector.core.grouping import By, Sum
 from collector.core.periods import Period
-from collector.core.report import Line, Metric, Report
+from collector.core.report import Change, Line, Metric, Report
 
 Spec = Mapping[str, Any]
 
@@ -63,7 +65,7 @@ def over_time(report: Report, width: int) -> Spec:
     bars: list[dict[str, Any]] = []
     parts = report.period.parts(report.part)
     for part in parts:
-        below = 0
+        below = 0.0
         for name, value in _shares(products, part, report.metric):
             bars.append(_span(part, report) | {"product": name, "low": below, "high": (below := below + value)})
     if len(products) > SERIES:
@@ -112,33 +114,40 @@ def over_time(report: Report, width: int) -> Spec:
 def shares(report: Report, width: int) -> Spec:
     """Return a bar for each product: its share of the whole."""
     lines = [line for line in report.of_products if report.metric.of(line.now)]
-    whole = sum(report.metric.of(line.now) or 0 for line in lines)
+    whole = sum(value_of(line.now, report.metric) for line in lines)
     values = [
         {"name": printable(line.name), "value": value, "text": f"{value / whole:.1%}", "colour": _colour(place)}
         for place, line in enumerate(lines)
-        for value in [report.metric.of(line.now) or 0]
+        for value in [value_of(line.now, report.metric)]
     ]
     return _bars(values, width)
 
 
-def movers(lines: Sequence[Line], metric: Metric, width: int) -> Spec:
+def movers(report: Report, most: int, width: int) -> Spec:
     """Return a bar for each org that changed: how much, to the right for more and to the left for less."""
     values = [
         {
             "name": printable(line.name),
-            "value": change.difference,
-            "text": f"{change.difference:+,}" + (f" ({change.ratio:+.0%})" if change.ratio is not None else ""),
+            "value": float(change.difference),
+            "text": difference_text(change, report),
             "colour": "var(--s0)" if change.difference > 0 else "var(--s1)",
         }
-        for line in lines
-        if (change := line.change(metric))
+        for line in report.movers(most)
+        if (change := line.change(report.metric))
     ]
     return _bars(values, width)
 
 
+def difference_text(change: Change, report: Report) -> str:
+    """Return a difference with its sign, and in percent."""
+    value = change.difference
+    shown = rounded(value, report.prices.decimals) if isinstance(value, Fraction) else value
+    return f"{shown:+,}" + (f" ({change.ratio:+.0%})" if change.ratio is not None else "")
+
+
 def calendar(days: Mapping[date, Sum], period: Period, metric: Metric, width: int) -> Spec:
     """Return a square for each day of a period: the darker, the more; unknown windows as a cross, or as a dot."""
-    known = {day: metric.of(sums) or 0 for day, sums in days.items()}
+    known = {day: value_of(sums, metric) for day, sums in days.items()}
     bounds = bounds_of(known.values())
     values = []
     for day in period.dates():
@@ -225,12 +234,12 @@ def small(line: Line, parts: Sequence[date], metric: Metric) -> Spec:
     The steps are one shape of whole pixels, so that hundreds of charts make no large page. What is not zero is seen.
     """
     pixels = max(2, _SMALL // len(parts))  # of a part
-    most = max((metric.of(sums) or 0 for sums in line.parts.values()), default=0) or 1
+    most = max((value_of(sums, metric) for sums in line.parts.values()), default=0.0) or 1.0
     steps: list[dict[str, Any]] = []
     ticks: list[dict[str, Any]] = []
     for place, part in enumerate(parts):
         sums = line.parts.get(part, Sum())
-        value = metric.of(sums)
+        value = None if metric.of(sums) is None else value_of(sums, metric)
         high = value and max(1, round(_HIGH * value / most))
         # Two points at the same place would have no order: a step ends a pixel before the next.
         steps += [{"x": x, "y": high} for x in (place * pixels, (place + 1) * pixels - 1)]
@@ -248,7 +257,12 @@ def small(line: Line, parts: Sequence[date], metric: Metric) -> Spec:
     return _whole({"width": width, "height": _HIGH, "layer": layers})
 
 
-def bounds_of(values: Iterable[int]) -> list[int]:
+def value_of(sums: Sum, metric: Metric) -> float:
+    """Return the number of a sum as a chart draws it; 0 if it is not known."""
+    return float(metric.of(sums) or 0)
+
+
+def bounds_of(values: Iterable[float]) -> list[float]:
     """Return the largest number of each heat: fifths of the numbers that are not zero, each about as often."""
     ranked = sorted(value for value in values if value)
     if not ranked:
@@ -256,7 +270,7 @@ def bounds_of(values: Iterable[int]) -> list[int]:
     return sorted({ranked[min(len(ranked) - 1, len(ranked) * n // _HEATS)] for n in range(1, _HEATS + 1)})
 
 
-def heat_of(value: int, bounds: Sequence[int]) -> str:
+def heat_of(value: float, bounds: Sequence[float]) -> str:
     """Return the heat of a number: 0 for zero, else from 1 to 5."""
     if not value:
         return "0"
@@ -279,12 +293,12 @@ def _bars(values: Sequence[Mapping[str, Any]], width: int) -> Spec:
         "title": None,
         "axis": {"domain": False, "ticks": False, "labelLimit": room, "labelColor": "var(--ink)"},
     }
-    numbers = [int(value["value"]) for value in values]
+    numbers = [float(value["value"]) for value in values]
     x = {
         "field": "value",
         "type": "quantitative",
         "title": None,
-        "scale": {"domain": [min(0, *numbers, 0), max(0, *numbers, 0)], "nice": False},
+        "scale": {"domain": [min(0.0, *numbers), max(0.0, *numbers)], "nice": False},
         "axis": None,
     }
     return _whole(
@@ -311,10 +325,8 @@ def _bars(values: Sequence[Mapping[str, Any]], width: int) -> Spec:
     )
 
 
-def _shares(products: Sequence[Line], part: date, metric: Metric) -> list[tuple[str, int]]:
-    values = [
-        (printable(line.name), metric.of(line.parts[part]) or 0 if part in line.parts else 0) for line in products
-    ]
+def _shares(products: Sequence[Line], part: date, metric: Metric) -> list[tuple[str, float]]:
+    values = [(printable(line.name), value_of(line.parts.get(part, Sum()), metric)) for line in products]
     rest = sum(value for _, value in values[SERIES:])
     return [one for one in [*values[:SERIES], (_OTHERS, rest)] if one[1]]
 

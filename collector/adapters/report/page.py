@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
+from fractions import Fraction
 from importlib import resources
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -13,9 +15,10 @@ from markupsafe import Markup
 from collector.adapters.report import charts
 from collector.adapters.report.svg import svg_of
 from collector.adapters.text import printable
+from collector.core.costs import rounded
 from collector.core.grouping import By, Dimension, Sum
 from collector.core.org_coverage import CoverageState
-from collector.core.report import Line, Metric, Report
+from collector.core.report import Line, Metric, Number, Report, rounding
 
 WIDE, NARROW = 1040, 340  # pixels of a chart; the page shows the one that fits
 HALF = 500
@@ -50,7 +53,8 @@ def page_of(report: Report) -> bytes:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.filters |= {"name": printable, "number": number, "change": change, "dimension": dimension}
+    texts = _Texts(report)
+    templates.filters |= {"name": printable, "number": texts.number, "change": texts.change, "dimension": dimension}
     templates.globals |= {"count": counted}
     metric = report.metric
     text = templates.get_template(
@@ -69,7 +73,7 @@ def page_of(report: Report) -> bytes:
         tables=_tables(report),
         why=_WHY,
         unknown_shown=report.unknown[:_UNKNOWN],
-        last_change=report.movers(_MOVERS),
+        cost_notes=_cost_notes(report),
         known=metric.of(report.total.now) is not None,
     )
     return text.encode("utf-8", "replace")
@@ -80,21 +84,29 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def number(value: int | None, sums: Sum | None = None) -> str:
-    """Return a number; a question mark if none of the windows behind it is known, nothing if there is none."""
-    if value is None:
-        return "?" if sums is not None and 0 < sums.windows == sums.unknown else ""
-    return f"{value:,}"
+@dataclass(frozen=True, slots=True)
+class _Texts:
+    """Numbers as texts; amounts of money with the decimals of the prices."""
 
+    report: Report
 
-def change(line: Line, metric: Metric) -> str:
-    """Return how a line changed, in percent."""
-    found = line.change(metric)
-    if found is None:
-        return "new" if line.is_new and metric.of(line.now) else ""
-    if found.ratio is None:
-        return f"{found.difference:+,}" if found.difference else "0"
-    return f"{found.ratio:+.1%}".replace("-", "−")  # noqa: RUF001 - a minus
+    def number(self, value: Number | None, sums: Sum | None = None) -> str:
+        """Return a number; a question mark if none of the windows behind it is known, nothing if there is none."""
+        if value is None:
+            return "?" if sums is not None and 0 < sums.windows == sums.unknown else ""
+        return f"{self._shown(value):,}"
+
+    def change(self, line: Line, metric: Metric) -> str:
+        """Return how a line changed, in percent."""
+        found = line.change(metric)
+        if found is None:
+            return "new" if line.is_new and metric.of(line.now) else ""
+        if found.ratio is None:
+            return f"{self._shown(found.difference):+,}" if found.difference else "0"
+        return f"{found.ratio:+.1%}".replace("-", "−")  # noqa: RUF001 - a minus
+
+    def _shown(self, value: Number) -> int | Decimal:
+        return rounded(value, self.report.prices.decimals) if isinstance(value, Fraction) else value
 
 
 def dimension(value: object, one: Dimension) -> str:
@@ -104,12 +116,21 @@ def dimension(value: object, one: Dimension) -> str:
     return f"{value:%Y-%m}" if one.by is By.MONTH and isinstance(value, date) else printable(str(value))
 
 
+def _cost_notes(report: Report) -> Sequence[str]:
+    """Return what the costs leave out."""
+    cost = report.total.now.cost
+    notes = []
+    if cost.windows_unknown:
+        notes.append(f"The cost of {counted(cost.windows_unknown, 'window')} is unknown, or known in part.")
+    if cost.windows_not_priced:
+        notes.append(f"{counted(cost.windows_not_priced, 'window')} have usage without a price.")
+    return notes
+
+
 def _over_time(report: Report) -> _Chart | None:
     if not report.total.now.windows:
         return None
-    values = [(part, report.metric.of(sums) or 0) for part, sums in report.total.parts.items()]
-    most = max(values, key=lambda one: one[1], default=(report.period.first, 0))
-    about = f"{report.metric.value} in each {_UNITS[report.part]}, by product; most from {most[0]} on: {most[1]:,}"
+    about = f"{report.metric.value} in each {_UNITS[report.part]}, by product; the tables have the sums"
     wide, narrow = (charts.over_time(report, width) for width in (WIDE - 60, NARROW - 60))
     return _Chart(wide=_drawn(wide, about), narrow=_drawn(narrow, about))
 
@@ -123,33 +144,28 @@ def _shares(report: Report) -> _Chart | None:
 
 
 def _movers(report: Report) -> _Chart | None:
-    found = report.movers(_MOVERS)
-    if not found:
+    if not report.movers(_MOVERS):
         return None
     about = f"difference in {report.metric.value} of the orgs that changed most; the table of orgs has the numbers"
-    wide, narrow = (charts.movers(found, report.metric, width) for width in (HALF, NARROW))
+    wide, narrow = (charts.movers(report, _MOVERS, width) for width in (HALF, NARROW))
     return _Chart(wide=_drawn(wide, about), narrow=_drawn(narrow, about))
 
 
-def _calendars(report: Report) -> Sequence[tuple[str, _Chart]]:
+def _calendars(report: Report) -> Sequence[_Chart]:
     if not report.days:
         return []
-    found = []
-    for period in charts.years(report.period):
-        about = f"{report.metric.value} of each day, {period}; crosses and dots are days with unknown windows"
-        wide = _drawn(charts.calendar(report.days, period, report.metric, WIDE - 60), about)
-        found.append((str(period), _Chart(wide=wide)))
-    return found
-
-
-def _heats(report: Report) -> Sequence[tuple[int, str]]:
-    """Return the legend of the calendar: each heat, and the numbers that it stands for."""
-    bounds = charts.bounds_of(report.metric.of(sums) or 0 for sums in report.days.values())
-    below = [0, *bounds]
+    about = f"{report.metric.value} of each day; crosses and dots are days with unknown windows"
     return [
-        (int(charts.heat_of(high, bounds)), f"{low + 1:,} to {high:,}")
-        for low, high in zip(below, bounds, strict=False)
+        _Chart(wide=_drawn(charts.calendar(report.days, period, report.metric, WIDE - 60), f"{about}; {period}"))
+        for period in charts.years(report.period)
     ]
+
+
+def _heats(report: Report) -> Sequence[tuple[str, str]]:
+    """Return the legend of the calendar: each heat, and the largest number that it stands for."""
+    bounds = charts.bounds_of(charts.value_of(sums, report.metric) for sums in report.days.values())
+    decimals = report.prices.decimals if report.metric is Metric.COST else 0
+    return [(charts.heat_of(bound, bounds), f"up to {bound:,.{decimals}f}") for bound in bounds]
 
 
 def _small(report: Report) -> Mapping[int, Markup]:
@@ -162,18 +178,33 @@ def _small(report: Report) -> Mapping[int, Markup]:
     }
 
 
-def _tables(report: Report) -> Sequence[tuple[str, Sequence[Dimension], Sequence[Line], bool]]:
-    """Return the tables below the charts: a title, what its lines are by, the lines, and whether they have changes."""
-    found: list[tuple[str, Sequence[Dimension], Sequence[Line], bool]] = []
-    if report.by:
-        names = ", ".join(one.label or one.by.value for one in report.by)
-        found.append((f"By {names}", report.by, report.lines, report.compares))
-    found.append(("By product", (Dimension(By.PRODUCT),), report.of_products, True))
-    found.append(("By population", (Dimension(By.POPULATION),), report.populations, True))
-    for key, lines in report.labels.items():
-        found.append((f"By {printable(key)}", (Dimension(By.LABEL, key),), lines, True))
-    found.append(("By org", (Dimension(By.ORG),), report.orgs, True))
-    return found
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Table:
+    """A table below the charts."""
+
+    title: str
+    by: Sequence[Dimension]
+    lines: Sequence[Line]
+    compares: bool = True
+    rounding: Decimal | None = None  # what the rounded costs lack of their total, if there are any
+
+
+def _tables(report: Report) -> Sequence[_Table]:
+    found: list[tuple[Sequence[Dimension], Sequence[Line]]] = [(report.by, report.lines)] if report.by else []
+    found.append(((Dimension(By.PRODUCT),), report.of_products))
+    found.append(((Dimension(By.POPULATION),), report.populations))
+    found += [((Dimension(By.LABEL, key),), lines) for key, lines in report.labels.items()]
+    found.append(((Dimension(By.ORG),), report.orgs))
+    return [
+        _Table(
+            title=f"By {', '.join(printable(one.label or one.by.value) for one in by)}",
+            by=by,
+            lines=lines,
+            compares=report.compares or lines is not report.lines,
+            rounding=rounding(report, lines) if report.prices else None,
+        )
+        for by, lines in found
+    ]
 
 
 def _drawn(spec: charts.Spec, about: str) -> Markup:

@@ -23,6 +23,7 @@ Examples:
   collector report                                   # the last 30 days
   collector report --from 2026-10-01 --to 2026-10-31 --html october.html
   collector report --last 7d --by label:team,product
+  collector report --from 2026-10-01 --to 2026-10-31 --by label:cost_center --costs
   collector report --last 90d --csv > usage.csv
   collector report --json | jq .total
 """,
@@ -41,11 +42,12 @@ Examples:
 )
 @click.option(
     "--metric",
-    type=Choice(["tests", "duration", "screenshots"]),
+    type=Choice(["tests", "duration", "screenshots", "cost"]),
     default="tests",
     show_default=True,
     help="What the charts, the change and the order are about.",
 )
+@click.option("--costs", is_flag=True, help="Also show costs, by the `prices` of the config.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @click.option(
     "--csv", "as_csv", is_flag=True, help="Print CSV: a row for each org, population and product, or for --by."
