@@ -122,10 +122,10 @@ lock: .venv/ready ## make the hashed requirement files again
 clean: ## remove what make has made
 	rm -rf .venv .venv-run .venv-313 .venv-docs .venv-bench .venv-targets .node .mypy_cache .ruff_cache .hypothesis .coverage* build dist demo
 
-.venv-run/ready: requirements/demo.txt
+.venv-run/ready: requirements/report.txt
 	$(PYTHON) scripts/check_python.py
 	$(PYTHON) -m venv --clear .venv-run
-	$(RUN) $(PIP) -r requirements/demo.txt
+	$(RUN) $(PIP) -r requirements/report.txt
 	touch $@
 
 .venv/ready: requirements/dev.txt pyproject.toml

@@ -1,4 +1,4 @@
-"""Make the pictures of the documents: diagrams as SVG, and the status page of a simulated run as PNG.
+"""Make the pictures of the documents: diagrams as SVG, and the status page and the report of a simulated run as PNG.
 
 `make pictures`. It needs Chromium; for a diagram that has no picture yet also npm, which fetches Mermaid.
 """
@@ -20,7 +20,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from docs.conf import diagrams_in, picture_of
 from tests.browser.conftest import CHROMIUM, QUIET
-from tests.support.commands import simulated_api, started
+from tests.support.commands import collector, simulated_api, started
 from tests.support.needs import free_port
 from tests.support.waiting import wait_until
 
@@ -101,6 +101,20 @@ def photograph_page(browser: Browser, directory: Path) -> None:
             page.close()
 
 
+def photograph_report(browser: Browser, directory: Path) -> None:
+    """Collect two months of a simulated API in which some orgs are in trouble, and take the picture of their report."""
+    faults = ("org-003:refused", "org-005:partial=often")
+    limits = {"COLLECTOR_API__RATE_LIMIT__REQUESTS": "1000", "COLLECTOR_API__ORG_RATE_LIMIT__REQUESTS": "100"}
+    with simulated_api(directory, orgs=ORGS, faults=faults) as api:
+        options = ("-c", str(api.config), "--state", f"sqlite:///{directory}/ledger.db")
+        collector("backfill", *options, "--last", "63d", "-o", "usage", cwd=directory, env=limits)
+        collector("report", *options, "--html", "report.html", cwd=directory)
+    page = browser.new_page(viewport={"width": 1100, "height": 1000}, color_scheme="light")
+    page.goto((directory / "report.html").as_uri())
+    page.screenshot(path=IMAGES / "report.png")
+    page.close()
+
+
 def _ended_a_run(url: str) -> bool:
     try:
         with urllib.request.urlopen(f"{url}/api/status", timeout=5) as response:  # noqa: S310
@@ -115,7 +129,9 @@ def main() -> None:
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as directory:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
         draw_diagrams(browser)
-        photograph_page(browser, Path(directory))
+        for name, photograph in (("page", photograph_page), ("report", photograph_report)):
+            (place := Path(directory) / name).mkdir()
+            photograph(browser, place)
         browser.close()
 
 

@@ -259,6 +259,9 @@ def test_demo_ends_well_with_a_table_and_a_folder_of_records(here: Here, tmp_pat
     assert "the credential is refused" in done.stderr
     assert len(records_in(tmp_path / "shown")) > 16 * 2 * 6
     assert len(list((tmp_path / "shown").glob("run-*.json"))) == 1
+    assert "shown/report.html" in done.stdout
+    assert "<svg" in (tmp_path / "shown" / "report.html").read_text()
+    assert not [path.name for path in (tmp_path / "shown").iterdir() if path.name.startswith(".")]
 
 
 def test_help_fits_80_columns(here: Here) -> None:

@@ -95,7 +95,8 @@ def prepared(api: SimulatedApi, tmp_path_factory: pytest.TempPathFactory) -> Pat
     values: dict[str, Any] = yaml.safe_load(api.config.read_text())
     first, second, third = values["orgs"]
     acme = first | {"name": "acme", "labels": {"team": "qa"}}
-    with_output = values | {"output": {"path": "usage"}}
+    price = {"product": "automation", "metric": "tests", "unit_price": "0.005", "from": "2020-01-01"}
+    with_output = values | {"output": {"path": "usage"}, "prices": {"currency": "EUR", "list": [price]}}
     config = home / "collector.yaml"
     config.write_text(yaml.safe_dump(with_output | {"orgs": [acme, second | {"name": "beta"}, third]}))
     assert collector("collect", "--last", "3d", cwd=home, env=CONFIG).code == 0
