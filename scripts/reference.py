@@ -17,6 +17,7 @@ from collector.core.coverage_lines import coverage_schema
 from collector.core.exit_codes import ExitCode
 from collector.core.record_schema import record_schema
 from collector.service.web.status_document import status_schema
+from scripts import chart_schema
 from scripts.log_events import MEANINGS, events
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
@@ -198,10 +199,11 @@ def _type(value: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """Write all pages."""
+    """Write all pages, and the config in the schema of the chart's values."""
     FOLDER.mkdir(exist_ok=True)
     for name, text in pages().items():
         (FOLDER / name).write_text(text)
+    chart_schema.main()
 
 
 if __name__ == "__main__":

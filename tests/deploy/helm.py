@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import json
 import subprocess
 import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 HELM = ROOT / "deploy" / "helm"
 CHART = HELM / "usage-collector"
 
+LEAST = "image.repository=registry.example.com/c,image.tag=main,orgs[0].name=acme"
 EXAMPLE = ("-f", str(HELM / "values.example.yaml"))
 SERVICE = (*EXAMPLE, "--set", "mode=service")
 SHARDED = (*EXAMPLE, "-f", str(HELM / "sharded.example.yaml"))
@@ -47,7 +50,11 @@ def template(*args: str | Path, name: str = "usage-collector", chart: Path = CHA
 
 def objects_of(done: subprocess.CompletedProcess[str]) -> Built:
     assert done.returncode == 0, done.stderr
-    return Built(tuple(one for one in yaml.safe_load_all(done.stdout) if one))
+    return objects_in(done.stdout)
+
+
+def objects_in(text: str) -> Built:
+    return Built(tuple(one for one in yaml.safe_load_all(text) if one))
 
 
 @functools.cache
@@ -64,6 +71,36 @@ def notes(*args: str | Path) -> str:
     done = helm("template", "usage-collector", CHART, "-n", "usage-collector", "--notes", *args)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def each(values: Iterable[Sequence[str]]) -> list[dict[str, str]]:
+    """Return what our chart makes of each of the values, in one process: its `text`, or its `error`.
+
+    Values are texts: YAML if there is a line break, else as for `--set`.
+    """
+    command = [sys.executable, str(Path(__file__).with_name("helm_command.py")), "each", str(CHART)]
+    text = json.dumps([list(one) for one in values])
+    done = subprocess.run(command, cwd=ROOT, input=text, capture_output=True, text=True, check=True)
+    results: list[dict[str, str]] = json.loads(done.stdout)
+    return results
+
+
+def refusals(values: Iterable[str]) -> dict[str, str]:
+    """Return the message with which helm refuses each of the values, beside those of the least install; "" if it doesn't."""
+    those = list(values)
+    return {one: made.get("error", "") for one, made in zip(those, each([LEAST, one] for one in those), strict=True)}
+
+
+def built(*values: str) -> Built:
+    """Render our chart with the least values and these, as `each` takes them."""
+    return builds([values])[0]
+
+
+def builds(values: Iterable[Sequence[str]]) -> list[Built]:
+    made = each([LEAST, *one] for one in values)
+    errors = [one["error"] for one in made if "error" in one]
+    assert not errors, errors
+    return [objects_in(one["text"]) for one in made]
 
 
 def refusal(*args: str | Path) -> str:

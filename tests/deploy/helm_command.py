@@ -6,6 +6,7 @@ The engine is a Go library. Only this process loads it, so that no test has Go's
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,9 @@ def main(argv: list[str]) -> int:
         sub.add_argument("-n", "--namespace", default="default")
         sub.add_argument("-f", "--values", action="append", default=[], type=Path)
         sub.add_argument("--set", action="append", default=[])
+    sub = commands.add_parser("each")  # not helm's: many values in one process
+    sub.set_defaults(run=each)
+    sub.add_argument("chart")
     args = parser.parse_args(argv)
     try:
         return int(args.run(args))
@@ -65,6 +69,26 @@ def render(args: argparse.Namespace) -> int:
     for path, text in rendered.items():
         if path.endswith("NOTES.txt") == args.notes:
             print(text if args.notes else f"---\n# Source: {path}\n{text}")  # noqa: T201
+    return 0
+
+
+def each(args: argparse.Namespace) -> int:
+    """Render for each of the values on stdin, a JSON list; print the text or the error of each."""
+    results: list[dict[str, str]] = []
+    with helm_python.Chart.load(args.chart) as chart:
+        for one in json.load(sys.stdin):
+            merged = helm_python.parse_set_string(",".join(text for text in one if "\n" not in text))
+            for text in one:
+                merged = merge(merged, helm_python.values_from_yaml(text) if "\n" in text else {})
+            try:
+                chart.validate_schema(merged)
+                rendered = chart.render(merged, name="usage-collector", namespace="usage-collector")
+            except helm_python.HelmError as error:
+                results.append({"error": str(error)})
+            else:
+                yaml = [text for path, text in rendered.items() if not path.endswith("NOTES.txt")]
+                results.append({"text": "".join(f"---\n{text}\n" for text in yaml)})
+    print(json.dumps(results))  # noqa: T201
     return 0
 
 

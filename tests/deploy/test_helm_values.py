@@ -125,25 +125,6 @@ def test_wrong_values_are_refused_with_what_to_do(wrong: str, message: str) -> N
     assert re.search(message, refusal("--set", wrong))
 
 
-@pytest.mark.parametrize(
-    "secret",
-    [
-        "orgs[0].access_key=hunter2",
-        "orgs[0].token=hunter2",
-        "config.orgs[0].name=b,config.orgs[0].token=hunter2",
-        "orgs[0].token_env=ACME,env.ACME=hunter2",
-        "postgresql.url=postgresql://collector:hunter2@db/collector",
-        "postgresql.url=postgresql://collector:hunter2/@@db:5432/collector",
-        "config.state.url=postgresql://db/collector?user=collector&password=hunter2",
-        "env.COLLECTOR_STATE__URL=postgresql://collector:hunter2@db/collector",
-    ],
-)
-def test_secret_in_the_values_is_refused_and_not_shown(secret: str) -> None:
-    message = refusal("--set", f"{IMAGE},{NAME},{secret}")
-    assert "Put it into the Secret: " in message
-    assert "hunter2" not in message
-
-
 @each_way
 def test_chart_makes_no_secret(overlays: tuple[str, ...]) -> None:
     assert not rendered(*WAYS[overlays]).kind("Secret")

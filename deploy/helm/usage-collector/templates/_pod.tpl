@@ -15,17 +15,19 @@ metadata:
     {{- include "usage-collector.selectorLabels" .root | nindent 4 }}
     app.kubernetes.io/component: {{ .component }}
     {{- with $values.podLabels }}
-    {{- toYaml . | nindent 4 }}
+    {{- include "usage-collector.texts" . | trim | nindent 4 }}
     {{- end }}
   annotations:
-    checksum/env: {{ include "usage-collector.env" .root | sha256sum }} # pods read variables only when they start
-    {{- if and $serve (not $values.podMonitor.enabled) }}
-    prometheus.io/scrape: "true"
-    prometheus.io/port: {{ $values.config.service.port | int | quote }}
-    prometheus.io/path: /metrics
-    {{- end }}
+    {{- $annotations := dict -}}
+    {{- if and $serve (not $values.podMonitor.enabled) -}}
+    {{- $port := $values.config.service.port | int | toString -}}
+    {{- $annotations = dict "prometheus.io/scrape" "true" "prometheus.io/port" $port "prometheus.io/path" "/metrics" -}}
+    {{- end -}}
+    {{- /* Pods read variables only when they start. */ -}}
+    {{- $checksum := dict "checksum/env" (include "usage-collector.env" .root | sha256sum) -}}
+    {{- include "usage-collector.texts" (merge $checksum $values.podAnnotations $annotations) | trim | nindent 4 }}
 spec:
-  serviceAccountName: {{ include "usage-collector.fullname" .root }}
+  serviceAccountName: {{ include "usage-collector.serviceAccount" .root | quote }}
   automountServiceAccountToken: false
   enableServiceLinks: false
   {{- if not $serve }}
@@ -45,28 +47,33 @@ spec:
         matchLabels:
           app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
           app.kubernetes.io/component: {{ .component }}
-  {{- else }}
+  {{- end }}
+  {{- with include "usage-collector.affinity" . | fromYaml }}
   affinity:
-    podAffinity:
-      requiredDuringSchedulingIgnoredDuringExecution:
-        - labelSelector:
-            matchLabels:
-              {{- include "usage-collector.selectorLabels" .root | nindent 14 }}
-          topologyKey: kubernetes.io/hostname
+    {{- toYaml . | nindent 4 }}
   {{- end }}
   {{- with $values.pod }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
   containers:
     - name: collector
-      image: {{ include "usage-collector.image" .root }}
+      image: {{ include "usage-collector.image" .root | quote }}
       imagePullPolicy: {{ $values.image.pullPolicy }}
       args: {{ toJson .args }}
       envFrom:
-        - configMapRef: {name: {{ include "usage-collector.fullname" .root }}-env}
-      {{- if .sharded }}
-      env: # a pod knows its own shard: from its host name, or from JOB_COMPLETION_INDEX
-        - {name: COLLECTOR_SHARDS, value: {{ $values.sharded.shards | quote }}}
+        - configMapRef: {name: {{ include "usage-collector.named" (list .root "env") }}}
+        {{- with $values.envFrom }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+      {{- if or .sharded $values.secretEnv }}
+      env:
+        {{- if .sharded }} # a pod knows its own shard: from its host name, or from JOB_COMPLETION_INDEX
+        - {name: COLLECTOR_SHARDS, value: {{ $values.sharded.shards | int | quote }}}
+        {{- end }}
+        {{- range $name, $entry := $values.secretEnv }}
+        - name: {{ $name | quote }}
+          valueFrom: {secretKeyRef: {name: {{ $entry.name | quote }}, key: {{ $entry.key | quote }}}}
+        {{- end }}
       {{- end }}
       {{- if $serve }}
       ports:
@@ -96,14 +103,17 @@ spec:
         - {name: credentials, mountPath: /run/secrets/usage-collector, readOnly: true}
         - {name: data, mountPath: /data}
         - {name: tmp, mountPath: /tmp}
+        {{- with $values.extraVolumeMounts }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
   volumes:
     - name: config
-      configMap: {name: {{ include "usage-collector.configMap" .root }}}
+      configMap: {name: {{ include "usage-collector.configMap" .root | quote }}}
     - name: credentials
-      secret: {secretName: {{ $values.existingSecret }}, defaultMode: 0440}
+      secret: {secretName: {{ $values.existingSecret | quote }}, defaultMode: 0440}
     {{- with .claim }}
     - name: data
-      persistentVolumeClaim: {claimName: {{ . }}}
+      persistentVolumeClaim: {claimName: {{ . | quote }}}
     {{- else }}
     {{- if not $serve }}
     - name: data
@@ -112,6 +122,23 @@ spec:
     {{- end }}
     - name: tmp
       emptyDir: {sizeLimit: 64Mi}
+    {{- with $values.extraVolumes }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+{{- end }}
+
+{{/* The user's affinity. Unless sharded, with ours: all pods are on one node. As YAML, of the pod's dict. */}}
+{{- define "usage-collector.affinity" -}}
+{{- $affinity := deepCopy .root.Values.affinity -}}
+{{- if not .sharded -}}
+{{- $labels := include "usage-collector.selectorLabels" .root | fromYaml -}}
+{{- $ours := dict "labelSelector" (dict "matchLabels" $labels) "topologyKey" "kubernetes.io/hostname" -}}
+{{- $pods := $affinity.podAffinity | default dict -}}
+{{- $required := $pods.requiredDuringSchedulingIgnoredDuringExecution | default list -}}
+{{- $_ := set $pods "requiredDuringSchedulingIgnoredDuringExecution" (append $required $ours) -}}
+{{- $_ := set $affinity "podAffinity" $pods -}}
+{{- end -}}
+{{- toYaml $affinity -}}
 {{- end }}
 
 {{/* An eviction or a drained node, with any exit code (143, 137), doesn't count as a try. */}}
@@ -130,7 +157,7 @@ spec:
 {{- define "usage-collector.claimSpec" -}}
 accessModes: [{{ .mode }}]
 {{- with .class }}
-storageClassName: {{ . }}
+storageClassName: {{ ternary "" . (eq . "-") | quote }}
 {{- end }}
-resources: {requests: {storage: {{ .size }}}}
+resources: {requests: {storage: {{ .size | quote }}}}
 {{- end }}
