@@ -1,7 +1,8 @@
 """Write the collector's config into the schema of the chart's values, as `make reference` does for the documents.
 
-Owns what the chart's schema says of `config`: the published schema of the config, with what Helm changes. Helm shows a value
-that doesn't match a pattern. So no value that may hold a secret, such as a URL, has a pattern here: the templates check those.
+Owns what the chart's schema says of `config`: the published schema of the config, with what Helm changes. Helm shows a
+value that doesn't match a pattern. So no value that may hold a secret, such as a URL, has a pattern here: the templates
+check those.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ Schema = dict[str, Any]
 
 def chart_schema(chart: Schema) -> Schema:
     """Return the schema of the values, with the config that the collector has now."""
-    ours = config_schema()
+    ours: Schema = dict(config_schema())
     config = _section(ours)
     config["properties"] |= {"orgs": {"$ref": "#/definitions/orgs"}}
     config |= {"type": "object", "required": ["service"], "description": "the keys of `collector schema config`"}
@@ -95,6 +96,7 @@ def written() -> str:
 
 
 def main() -> None:
+    """Write the schema of the values."""
     FILE.write_text(written())
 
 

@@ -86,7 +86,7 @@ def each(values: Iterable[Sequence[str]]) -> list[dict[str, str]]:
 
 
 def refusals(values: Iterable[str]) -> dict[str, str]:
-    """Return the message with which helm refuses each of the values, beside those of the least install; "" if it doesn't."""
+    """Return the message with which helm refuses each of the values, beside the least ones; "" if it doesn't."""
     those = list(values)
     return {one: made.get("error", "") for one, made in zip(those, each([LEAST, one] for one in those), strict=True)}
 

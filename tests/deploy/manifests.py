@@ -73,9 +73,11 @@ class Built:
 
     @property
     def environ(self) -> dict[str, str]:
-        """The variables of the container, but for those that Kubernetes gives."""
+        """The variables of the container, but for those that Kubernetes gives and those of a Secret."""
         environ: dict[str, str] = {}
         for source in self.container.get("envFrom", []):
+            if "configMapRef" not in source:
+                continue
             environ |= self.named("ConfigMap", source["configMapRef"]["name"]).get("data", {})
         for variable in self.container.get("env", []):
             environ[variable["name"]] = variable.get("value") or self._referenced(variable["valueFrom"])

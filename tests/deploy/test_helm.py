@@ -53,6 +53,12 @@ def test_chart_makes_the_objects_of_the_overlays(overlays: tuple[str, ...]) -> N
     assert compared(rendered(*WAYS[overlays])) == wanted
 
 
+TABLE = (
+    "postgresql://collector@postgresql.databases.svc/warehouse/billing.usage_records?sslmode=verify-full"
+    "&sslrootcert=/run/secrets/usage-collector/postgresql-ca.crt"
+)
+
+
 @pytest.mark.parametrize(
     ("component", "under", "values"),
     [
@@ -64,6 +70,12 @@ def test_chart_makes_the_objects_of_the_overlays(overlays: tuple[str, ...]) -> N
             (*EXAMPLE, "--set", "proxy.url=http://proxy.example.internal:3128,proxy.to[0].ipBlock.cidr=10.0.0.10/32"),
         ),
         ("pushgateway", "cronjob", (*EXAMPLE, "--set", "pushgateway.url=http://pushgateway.monitoring.svc:9091")),
+        ("table", "service", (*SERVICE, "--set", f"table.url={TABLE}")),
+        ("cloud-metadata", "cronjob", (*EXAMPLE, "--set", "networkPolicy.cloudMetadata=true")),
+        *(
+            ("secret-variables", overlay, (*way, "--set", "envFrom[0].secretRef.name=usage-collector-variables"))
+            for overlay, way in (("cronjob", EXAMPLE), ("service-sharded", SHARDED))
+        ),
     ],
 )
 def test_chart_makes_the_objects_of_a_component(

@@ -369,7 +369,9 @@ def test_pushgateway_has_its_place_in_variables_and_policy(overlay: str, tmp_pat
     assert shipped["static_configs"] == [{"targets": [f"{(gateway.hostname or '').split('.')[0]}:{gateway.port}"]}]
 
 
-@pytest.mark.parametrize("component", ["podmonitor", "proxy", "pushgateway"])
+@pytest.mark.parametrize(
+    "component", ["cloud-metadata", "podmonitor", "proxy", "pushgateway", "secret-variables", "table"]
+)
 def test_every_object_of_a_component_is_valid(component: str, tmp_path: Path) -> None:
     one = built_with(component, "service" if component == "podmonitor" else "cronjob", tmp_path)
     for policy in one.kind("NetworkPolicy", *WORKLOADS):
@@ -377,6 +379,22 @@ def test_every_object_of_a_component_is_valid(component: str, tmp_path: Path) ->
         if policy["kind"] == "NetworkPolicy":
             labels = one.template["metadata"]["labels"]
             assert policy["spec"]["podSelector"]["matchLabels"].items() <= labels.items()
+
+
+def test_table_gets_the_records_and_the_ledger_stays_a_file(tmp_path: Path) -> None:
+    settings = config_of(built_with("table", "cronjob", tmp_path), tmp_path / "pod").settings
+    assert settings.output.path.startswith("postgresql://collector@")
+    assert settings.output.password_file == tmp_path / "pod" / SECRETS.lstrip("/") / "table-password"
+    assert settings.state.url.get_secret_value().startswith("sqlite:////data/")
+
+
+def test_cloud_s_metadata_is_reached_on_its_addresses_alone(tmp_path: Path) -> None:
+    policy = built_with("cloud-metadata", "service", tmp_path).named("NetworkPolicy", "usage-collector-cloud-metadata")
+    blocks = [to["ipBlock"] for rule in policy["spec"]["egress"] for to in rule["to"]]
+    text = (KUBERNETES.parents[1] / "docs" / "outputs.md").read_text()
+    documented = re.findall(r"\b169\.254\.\d+\.\d+", text)
+    assert {address for address in documented if allowed(address, blocks)} == set(documented)
+    assert not [one for one in ("169.254.169.253", "10.0.0.1", "93.184.216.34") if allowed(one, blocks)]
 
 
 def test_runbook_names_objects_that_there_are() -> None:
