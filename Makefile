@@ -70,7 +70,7 @@ docs: .venv-docs/ready ## the documents as a site, with a search, in build/site
 	.venv-docs/bin/python -m sphinx -W --keep-going -E -a -q -b html docs $(or $(SITE),build/site)
 	.venv-docs/bin/python scripts/check_site.py $(or $(SITE),build/site)
 
-reference: .venv/ready ## docs/reference/, from the program
+reference: .venv/ready ## docs/reference/ and the schema of the chart's config, from the program
 	$(DEV) -m scripts.reference
 
 pictures: .venv/ready ## the documents' pictures, from the simulated API; needs Chromium, and npm for a new diagram

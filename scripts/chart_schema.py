@@ -25,6 +25,7 @@ SECRET = (
     "path",
     "textfile",
 )  # ends of keys whose value may hold a secret, or a path
+ANY_TEXT = ["string", "number", "boolean"]
 WIDTH = 130
 
 Schema = dict[str, Any]
@@ -57,16 +58,20 @@ def _section(schema: Schema) -> Schema:
 
 def _value(schema: Schema, *, secret: bool) -> Schema:
     value = _without(schema)
-    if value.get("type") == ["string", "number", "boolean"]:
+    if value.get("type") == ANY_TEXT:
         value["type"] = "string"  # Helm would write 0042 as 34, and on as true
     if secret:
         value.pop("pattern", None)
     if "$ref" in value:
         value["$ref"] = f"#/definitions/{PREFIX}{value['$ref'].rpartition('/')[2]}"
-    if "anyOf" in value:
-        value["anyOf"] = [_value(one, secret=secret) for one in value["anyOf"]]
-    if "items" in value:
-        value["items"] = _value(value["items"], secret=secret)
+    for key in ("anyOf", "items", "additionalProperties"):
+        match value.get(key):
+            case dict() as below:
+                value[key] = _value(below, secret=secret)
+            case list() as several:
+                value[key] = [_value(one, secret=secret) for one in several]
+            case _:
+                pass
     return value
 
 

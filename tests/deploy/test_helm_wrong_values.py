@@ -151,6 +151,8 @@ def test_values_that_do_not_fit_together_are_refused() -> None:
             "secretEnv.A.name=s,secretEnv.A.key=k,env.A=b": "secretEnv.A is also set by env.A",
             "secretEnv.COLLECTOR_SHARDS.name=s,secretEnv.COLLECTOR_SHARDS.key=k": "is also set by sharded.shards",
             "extraVolumes[0].name=data": "extraVolumes has data, which is a volume of the chart",
+            "extraVolumeMounts[0].name=a,extraVolumeMounts[0].mountPath=/a": "names a, which is none of extraVolumes",
+            "extraVolumeMounts[0].name=tmp,extraVolumeMounts[0].mountPath=/data/": "has the path /data/, where the",
             "ingress.host=u.example.com": "ingress is for mode: service",
             "mode=service,ingress.host=u.example.com": "Set ingress.tlsSecret: the token",
             "mode=service,ingress.host=u.example.com,ingress.tlsSecret=t": "Set config.service.token_file to a file",

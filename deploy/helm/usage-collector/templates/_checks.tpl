@@ -44,6 +44,16 @@
 {{- fail (printf "extraVolumes has %s, which is a volume of the chart. Give yours another name." .name) }}
 {{- end }}
 {{- end }}
+{{- $volumes := list "data" "tmp" }}
+{{- range .extraVolumes }}{{ $volumes = append $volumes .name }}{{ end }}
+{{- range .extraVolumeMounts }}
+{{- if not (has .name $volumes) }}
+{{- fail (printf "extraVolumeMounts names %s, which is none of extraVolumes. Add it there." .name) }}
+{{- end }}
+{{- if has (trimSuffix "/" .mountPath) (list "/etc/collector" "/run/secrets/usage-collector" "/data" "/tmp") }}
+{{- fail (printf "extraVolumeMounts has the path %s, where the chart mounts a volume. Choose another path." .mountPath) }}
+{{- end }}
+{{- end }}
 {{- with .ingress }}
 {{- if .host }}
 {{- if ne $.Values.mode "service" }}
