@@ -15,7 +15,10 @@ from collector.config import config_schema
 
 FILE = Path(__file__).parents[1] / "deploy" / "helm" / "usage-collector" / "values.schema.json"
 PREFIX = "config"  # of the definitions that are written here: configApi
-OWN = {"port": {"$ref": "#/definitions/port"}}  # probes and policy have it, so it is a number
+OWN = {
+    "port": {"$ref": "#/definitions/port"},  # probes and policy have it, so it is a number
+    "unit_price": {"type": "string"},  # Helm would write 0.00001 as 1e-05, and round a long number
+}
 LEFT_OUT = {"default", "title", "minLength", "maxLength"}
 SECRET = (
     "_file",
