@@ -100,6 +100,7 @@ MEANINGS = {
     "task.crashed": "a defect in a task of the service",
     "token.not_read": "the token file can't be read: the page is locked",
     "totals.not_additive": "totals of the API don't add up",
+    "windows.not_priced": "a report with costs has usage that no price fits",
     "windows.not_wanted": "an export's range has windows that nobody wanted",
     "windows.unknown": "an export has windows of which not every number is known",
 }
@@ -115,6 +116,7 @@ class LogEvent:
 
 def events() -> dict[str, LogEvent]:
     """Return each event by name, sorted."""
+    "report.written": "the page of a report was written",
     found: dict[str, LogEvent] = {}
     for path in sorted(CODE.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
