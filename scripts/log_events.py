@@ -74,6 +74,7 @@ MEANINGS = {
     "records.equal_again": "an export of restatements leaves out records that are again as they were",
     "records.without_ledger": "runs without a ledger wrote to the directory: their revisions are taken over",
     "refusals.doubtful": "several orgs of a host were refused and none was answered: they aren't quarantined",
+    "report.written": "the page of a report was written",
     "request.ended": "one request ended",
     "restatements.not_known": "the ledger doesn't know restatements before an instant",
     "run.crashed": "a defect ended the run",
@@ -116,7 +117,6 @@ class LogEvent:
 
 def events() -> dict[str, LogEvent]:
     """Return each event by name, sorted."""
-    "report.written": "the page of a report was written",
     found: dict[str, LogEvent] = {}
     for path in sorted(CODE.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
