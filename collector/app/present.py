@@ -86,17 +86,25 @@ class PresentReader:
 
         A moment is read in each org's zone. Restatements by the run `but` are left out.
         """
+        for window, of in self.restated_windows(since):
+            yield from restated(window, [one for one in of if one.run_id != but], products)
+
+    def restated_windows(self, since: Moment | datetime) -> Iterator[tuple[PresentWindow, Sequence[Restatement]]]:
+        """Yield the windows of which records were restated since an instant, with these restatements, oldest first.
+
+        A moment is read in each org's zone.
+        """
         for target, parts in self._parts():
             if target.row is None:
                 continue
             instant = since if isinstance(since, datetime) else since.as_start(target.entry.zone)
-            found = [one for one in self._ledger.restatements(target.row.key, instant) if one.run_id != but]
+            found = self._ledger.restatements(target.row.key, instant)
             for population, of in groupby(found, key=lambda one: one.slice.population):
                 if not self._scope.populations or population in self._scope.populations:
                     by_start: dict[datetime, list[Restatement]] = {}
                     for one in of:
                         by_start.setdefault(one.slice.start, []).append(one)
-                    yield from self._restated(target, parts, population, by_start, products)
+                    yield from self._restated(target, parts, population, by_start)
 
     def _restated(
         self,
@@ -104,8 +112,7 @@ class PresentReader:
         parts: Sequence[Part],
         population: Population,
         by_start: Mapping[datetime, Sequence[Restatement]],
-        products: Collection[str],
-    ) -> Iterator[RestatedRecord]:
+    ) -> Iterator[tuple[PresentWindow, Sequence[Restatement]]]:
         for part in parts:
             span = self._span(part)
             starts = [start for start in by_start if span is not None and span.start <= start < span.end]
@@ -114,8 +121,7 @@ class PresentReader:
                 for stored in found:
                     start = stored.account.start
                     if start in by_start:
-                        window = self._window(target, part, population, Window(start, stored.end), stored)
-                        yield from restated(window, by_start[start], products)
+                        yield self._window(target, part, population, Window(start, stored.end), stored), by_start[start]
                 starts = [start for start in starts if found and start > found[-1].account.start]
 
     def _windows(self, target: Target, part: Part, population: Population) -> Iterator[PresentWindow]:

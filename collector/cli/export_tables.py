@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from itertools import islice
 
 from rich.console import Console
@@ -24,7 +25,10 @@ from collector.cli.cells import (
     unknown_text,
     value_text,
 )
+from collector.cli.export_costs import ExportCosts
 from collector.cli.tables import add_name
+from collector.core.costs import CostSum, WindowCost
+from collector.core.export_rows import not_priced_text
 from collector.core.grouping import Dimension, Group, Groups, Sum, order
 from collector.core.org_coverage import CoverageState
 from collector.core.present import KNOWN, PresentRecord, PresentWindow, RestatedRecord, records_of
@@ -34,16 +38,19 @@ SHOWN = 1000  # rows: a person reads no more, and a table has to be in memory
 _ADD_UP = ("tests", "duration", "screenshots")
 
 
-def record_table(console: Console, windows: Iterable[PresentWindow], products: Collection[str]) -> None:
+def record_table(
+    console: Console, windows: Iterable[PresentWindow], products: Collection[str], costs: ExportCosts | None = None
+) -> None:
     """Print records, below their org and population; a window without any has a row, too."""
     table, total, below, found = narrow_table(console), Groups((), products), None, 0
     add_name(table, "org, window")
     add_name(table, "product")
     add_numbers(table)
+    _add_cost(table, costs)
     table.add_column("quality")
     for window in windows:
         total.add(window)
-        rows = list(_record_rows(window, products))
+        rows = list(_record_rows(window, products, costs))
         found += len(rows)
         if found > SHOWN:
             continue
@@ -53,24 +60,31 @@ def record_table(console: Console, windows: Iterable[PresentWindow], products: C
             add_texts(table, *cells)
     for group in total.rows():
         sums = group.sum
-        _total(table, ["all", f"{unknown_text(sums)} unknown" if sums.unknown else ""], sums, [""])
+        first = ["all", f"{unknown_text(sums)} unknown" if sums.unknown else ""]
+        _total(table, first, sums, [*_total_cost(costs), ""])
+        _rounding(table, first, costs, [""])
     console.print(table)
     show_left(console, max(0, found - SHOWN))
 
 
-def _record_rows(window: PresentWindow, products: Collection[str]) -> Iterator[list[str]]:
+def _record_rows(window: PresentWindow, products: Collection[str], costs: ExportCosts | None) -> Iterator[list[str]]:
     date = _date(window)
+    cost = WindowCost() if costs is None else costs.prices.cost_of(window, products)
     records = list(records_of(window, products))
     if not records and window.is_unknown(products):
-        yield [date, "any", OPEN, OPEN, OPEN, window.state.value.replace("_", " ")]
+        state = window.state.value.replace("_", " ")
+        yield [date, "any", OPEN, OPEN, OPEN, *([] if costs is None else [OPEN if cost.unknown else ""]), state]
     for one in records:
         known = one.quality in KNOWN
-        numbers = [
+        cells = [
             number_text(value, known=known) for value in (one.total_tests, one.total_duration, one.total_screenshots)
         ]
+        if costs is not None:
+            shown = costs.rounding.row(cost.of(one.product).amount)
+            cells.append(_money(shown, not_priced_text(cost, one.product) or ("" if known else OPEN)))
         complete = one.state is CoverageState.COMPLETE
         quality = one.quality.value if complete else f"{one.quality.value}, {one.state.value.replace('_', ' ')}"
-        yield [date, printable(one.product), *numbers, quality]
+        yield [date, printable(one.product), *cells, quality]
 
 
 def group_table(
@@ -78,22 +92,68 @@ def group_table(
     dimensions: Sequence[Dimension],
     groups: Iterator[Group],
     total: Callable[[], Sequence[Group]],
+    costs: ExportCosts | None = None,
 ) -> None:
     """Print sums; `total` is the one of all windows, once the groups are read."""
     table = narrow_table(console)
     for one in dimensions:
         add_name(table, escape(printable(one.label or one.by.value)))
     add_numbers(table)
+    _add_cost(table, costs)
     table.add_column("unknown", justify="right", no_wrap=True)
+    if costs is not None:
+        table.add_column("no price", justify="right", no_wrap=True)
     shown = list(islice(groups, SHOWN))
-    left = sum(1 for _ in groups)
+    rounded = {id(group): _group_cost(group, costs) for group in shown}
+    left = 0
+    for group in groups:
+        _group_cost(group, costs)  # it is in the total
+        left += 1
     for group in shown if left else sorted(shown, key=lambda group: order(group.key)):
         cells = [value_text(one, value) for one, value in zip(dimensions, group.key, strict=True)]
-        add_texts(table, *cells, *sum_texts(group.sum), unknown_text(group.sum))
+        add_texts(table, *cells, *sum_texts(group.sum), *rounded[id(group)], *_left_out(group.sum, costs))
     for group in total():
-        _total(table, ["all"][: len(dimensions)] + [""] * (len(dimensions) - 1), group.sum, [unknown_text(group.sum)])
+        first = ["all"][: len(dimensions)] + [""] * (len(dimensions) - 1)
+        _total(table, first, group.sum, [*_total_cost(costs), *_left_out(group.sum, costs)])
+        _rounding(table, first, costs, [""] * len(_left_out(group.sum, costs)))
     console.print(table)
     show_left(console, left)
+
+
+def _add_cost(table: Table, costs: ExportCosts | None) -> None:
+    if costs is not None:
+        table.add_column(f"cost {costs.prices.currency}", justify="right", no_wrap=True)
+
+
+def _group_cost(group: Group, costs: ExportCosts | None) -> list[str]:
+    if costs is None:
+        return []
+    return [_money(costs.rounding.row(group.sum.cost.amount), _missing(group.sum.cost))]
+
+
+def _missing(cost: CostSum) -> str:
+    """Return what stands instead of a cost: nothing only if nothing would cost something."""
+    return OPEN if cost.windows_unknown or cost.windows_not_priced else ""
+
+
+def _left_out(total: Sum, costs: ExportCosts | None) -> list[str]:
+    unpriced = total.cost.windows_not_priced
+    return [unknown_text(total), *([] if costs is None else [f"{unpriced:,}" if unpriced else ""])]
+
+
+def _total_cost(costs: ExportCosts | None) -> list[str]:
+    return [] if costs is None else [_money(costs.rounding.total, OPEN)]
+
+
+def _rounding(table: Table, first: Sequence[str], costs: ExportCosts | None, last: Sequence[str]) -> None:
+    """Add what the rounded rows lack of the total."""
+    if costs is not None and costs.rounding.rest:
+        names = ["of it: rounding", *first[1:]] if first else []
+        add_texts(table, *names, "", "", "", _money(costs.rounding.rest, ""), *last)
+
+
+def _money(amount: Decimal | None, otherwise: str) -> str:
+    return otherwise if amount is None else f"{amount:,}"
 
 
 def unknown_table(console: Console, windows: Iterable[tuple[PresentWindow, Sequence[str] | None]]) -> None:

@@ -7,7 +7,7 @@ fractions until they are rounded. Pure; which price counts is decided by `collec
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Context, Decimal, Inexact
 from enum import StrEnum
 from fractions import Fraction
@@ -60,6 +60,14 @@ class WindowCost(NamedTuple):
         """The sum of the charges; None if there is none."""
         return sum((one.amount for one in self.charges), Fraction()) if self.charges else None
 
+    def of(self, product: str) -> WindowCost:
+        """Return the part that one product has in what is known."""
+        return WindowCost(
+            charges=[one for one in self.charges if one.product == product],
+            not_priced=[one for one in self.not_priced if one == product],
+            changing=[one for one in self.changing if one == product],
+        )
+
 
 @dataclass(slots=True)
 class CostSum:
@@ -97,6 +105,53 @@ class CostSum:
                 self._shares *= common // self._scale
             self._scale = common
         self._shares = (self._shares or 0) + shares
+
+
+@dataclass(slots=True)
+class LeftOut:
+    """What is in no cost of the windows that were read."""
+
+    windows: int = 0
+    unknown: int = 0  # windows
+    not_priced: int = 0  # windows
+    products: set[str] = field(default_factory=set)  # that have usage without a price
+    changing: set[str] = field(default_factory=set)  # of those: the price changes within a window
+
+    def add(self, cost: WindowCost) -> None:
+        """Add a window."""
+        self.windows += 1
+        self.unknown += cost.unknown
+        self.not_priced += bool(cost.not_priced)
+        self.products.update(cost.not_priced)
+        self.changing.update(cost.changing)
+
+
+@dataclass(slots=True)
+class Rounding:
+    """Rounds the amounts of rows, and keeps what they lack of their total."""
+
+    decimals: int
+    _exact: Fraction | None = None
+    _shown: Decimal = Decimal()
+
+    def row(self, amount: Fraction | None) -> Decimal | None:
+        """Return the amount of a row as it is shown."""
+        if amount is None:
+            return None
+        self._exact = amount + (self._exact or 0)
+        shown = rounded(amount, self.decimals)
+        self._shown = _EXACT.add(self._shown, shown)
+        return shown
+
+    @property
+    def total(self) -> Decimal | None:
+        """The exact sum of all rows, rounded; None if no row has an amount."""
+        return None if self._exact is None else rounded(self._exact, self.decimals)
+
+    @property
+    def rest(self) -> Decimal:
+        """What the rows lack of the total."""
+        return Decimal() if self.total is None else remainder(self.total, [self._shown])
 
 
 def rounded(amount: Fraction, decimals: int) -> Decimal:

@@ -6,8 +6,10 @@ Names of columns are a promise to those who read the files (docs/export.md).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 
 from collector.core.columns import Column, Kind, Row
+from collector.core.costs import WindowCost
 from collector.core.grouping import By, Dimension, Group
 from collector.core.present import PresentRecord, PresentWindow, RestatedRecord
 
@@ -93,7 +95,19 @@ _SUMS = (
     Column("windows", Kind.INTEGER, "Windows of the group: each org, population and window counts once"),
     Column("windows_unknown", Kind.INTEGER, "Of these, the windows of which not every number is known"),
 )
-_TAKEN = {"org", "org_id", *(by.value for by in By), *(column.name for column in _SUMS)}
+_COST = Column("cost", Kind.DECIMAL, "What is known of the cost, rounded; empty: nothing is known, or has a price")
+_CURRENCY = Column("currency", Kind.TEXT, "The code of ISO 4217")
+RECORD_COSTS = (
+    _COST,
+    _CURRENCY,
+    Column("not_priced", Kind.TEXT, "Why usage has no cost: `no price`, or the `price changes` within the window"),
+)
+GROUP_COSTS = (
+    _COST,
+    _CURRENCY,
+    Column("windows_not_priced", Kind.INTEGER, "Windows with usage that no price fits: it is not in the cost"),
+)
+_TAKEN = {"org", "org_id", *(by.value for by in By), *(column.name for column in (*_SUMS, *GROUP_COSTS))}
 
 
 def group_columns(dimensions: Sequence[Dimension]) -> tuple[Column, ...]:
@@ -122,6 +136,23 @@ def group_row(dimensions: Sequence[Dimension], group: Group) -> Row:
         values += [value, group.org_id] if one.by is By.ORG else [value]
     sums = group.sum
     return (*values, sums.tests, sums.duration, sums.screenshots, sums.windows, sums.unknown)  # type: ignore[arg-type]
+
+
+def not_priced_text(cost: WindowCost, product: str) -> str | None:
+    """Return why usage of a product has no cost, if it has none."""
+    if product not in cost.not_priced:
+        return None
+    return "price changes" if product in cost.changing else "no price"
+
+
+def record_costs(cost: WindowCost, product: str, shown: Decimal | None, currency: str) -> Row:
+    """Return what `RECORD_COSTS` has of a record."""
+    return shown, currency, not_priced_text(cost, product)
+
+
+def group_costs(group: Group, shown: Decimal | None, currency: str) -> Row:
+    """Return what `GROUP_COSTS` has of a group."""
+    return shown, currency, group.sum.cost.windows_not_priced
 
 
 def record_row(one: PresentRecord) -> Row:

@@ -10,6 +10,7 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 from datetime import date
+from decimal import Decimal
 from typing import Any, BinaryIO
 
 from collector.adapters.tabular.values import json_text
@@ -44,6 +45,8 @@ def _field(value: Value) -> Any:
             return value
         case date():  # and datetime
             return value.isoformat()
+        case Decimal():
+            return f"{value:f}"
         case list() | tuple() | dict():
             return json_text(value)
         case _:

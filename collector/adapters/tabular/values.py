@@ -41,5 +41,5 @@ def _plain(value: object) -> str:
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, Decimal):
-        return str(value)  # a text: a number would be a float where it is read
+        return f"{value:f}"  # a text: a number would be a float where it is read
     raise TypeError(f"{type(value).__name__} has no form in JSON")

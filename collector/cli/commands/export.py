@@ -25,6 +25,8 @@ Examples:
   collector export --last 90d --by month,label:team   # sums
   collector export --last 90d --unknown               # what is missing
   collector export --changed-since 2026-07-01         # what was restated
+  collector export --from 2026-06-01 --to 2026-06-30 --by label:team --costs
+  collector export --from 2026-06-01 --to 2026-06-30 -f focus -o june.csv
   collector export --by week,org -f jsonl | jq .total_tests
 """,
 )
@@ -47,11 +49,15 @@ Examples:
     help="Instead: the records that were restated after that run, or since that date, with both numbers.",
 )
 @click.option(
+    "--costs", is_flag=True, help="Beside the numbers, or their sums: what they cost by the `prices` of the config."
+)
+@click.option(
     "-f",
     "--format",
     "format_",
-    type=Choice(["table", "csv", "jsonl", "parquet", "xlsx"]),
-    help="Default: by the ending of the file; else a table on a terminal, and csv elsewhere.",
+    type=Choice(["table", "csv", "jsonl", "parquet", "xlsx", "focus"]),
+    help="Default: by the ending of the file; else a table on a terminal, and csv elsewhere. focus: the costs of whole "
+    "months as FOCUS 1.2, in CSV or Parquet.",
 )
 @click.option(
     "-o",
