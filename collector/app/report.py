@@ -71,7 +71,7 @@ def read_report(
     period = period_of(range_, orgs, now=now, settle=config.settings.schedule.settle)
     reader = PresentReader(ledger, config, scope, now=now, range_=period.as_range())
     granularities = {org.granularity for org in orgs}
-    prices = config.settings.prices.price_list() if costs else NO_PRICES
+    prices = config.prices if costs else NO_PRICES
     reporting = Reporting(period, granularities=granularities, by=by, products=products, metric=metric, prices=prices)
     before = PresentReader(ledger, config, scope, now=now, range_=reporting.before.as_range())
     for source, add in ((reader, reporting.add), (before, reporting.add_before)):

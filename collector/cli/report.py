@@ -23,6 +23,7 @@ from collector.adapters.text import some
 from collector.app.report import read_report
 from collector.cli.consoles import stderr_console, stdout_console
 from collector.cli.context import open_context, read_range
+from collector.cli.export_costs import prices_of
 from collector.cli.export_output import Destination, write_table
 from collector.cli.reading import open_ledger, refuse_unknown_labels
 from collector.cli.report_tables import show_report
@@ -31,7 +32,6 @@ from collector.core.ranges import Moment
 from collector.core.report import Metric, Report
 from collector.core.report_rows import document, line_columns, line_rows
 from collector.core.visible import visible
-from collector.errors import ConfigError
 
 log = structlog.get_logger("collector")
 _NAMED = 5
@@ -64,8 +64,8 @@ def report(
     context = replace(context, scope=replace(context.scope, orgs=orgs))
     refuse_unknown_labels(dimensions, context.config.orgs)
     costs = costs or metric == Metric.COST
-    if costs and not context.config.settings.prices.list:
-        raise ConfigError("--costs: the config has no prices: add the section `prices` (docs/chargeback.md)")
+    if costs:
+        prices_of(context, "--costs")
     if as_csv and not dimensions:
         dimensions = _BY_DEFAULT
     ledger = open_ledger(context, "report")

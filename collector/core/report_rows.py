@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 from collector.core.columns import Column, Kind, Row
 from collector.core.costs import rounded
-from collector.core.export_rows import group_columns, group_row
+from collector.core.export_rows import GROUP_COSTS, group_columns, group_costs, group_row
 from collector.core.grouping import By, Dimension, Group, Sum
 from collector.core.periods import Period
 from collector.core.prices import PriceList
@@ -21,20 +22,32 @@ _BEFORE = (
     Column("windows_before", Kind.INTEGER),
     Column("windows_unknown_before", Kind.INTEGER),
 )
+_COST_BEFORE = (Column("cost_before", Kind.DECIMAL, "In the period before"),)
 
 
 def line_columns(report: Report) -> tuple[Column, ...]:
     """Return the columns of a report's lines: those of an export by the same, and the period before."""
-    return (*group_columns(report.by), *(_BEFORE if report.compares else ()))
+    costs = GROUP_COSTS if report.prices else ()
+    before = (*_BEFORE, *(_COST_BEFORE if report.prices else ())) if report.compares else ()
+    return (*group_columns(report.by), *costs, *before)
 
 
 def line_rows(report: Report) -> Iterator[Row]:
     """Yield a report's lines as rows."""
+    prices = report.prices
     for line in report.lines:
-        before = line.before
-        numbers = (before.tests, before.duration, before.screenshots, before.windows, before.unknown)
-        row = group_row(report.by, Group(line.key, line.now, line.org_id))
-        yield (*row, *numbers) if report.compares else row
+        group, before = Group(line.key, line.now, line.org_id), line.before
+        row = list(group_row(report.by, group))
+        if prices:
+            row += group_costs(group, _amount(line.now, prices), prices.currency)
+        if report.compares:
+            row += (before.tests, before.duration, before.screenshots, before.windows, before.unknown)
+            row += [_amount(before, prices)] if prices else []
+        yield row
+
+
+def _amount(sums: Sum, prices: PriceList) -> Decimal | None:
+    return None if (amount := sums.cost.amount) is None else rounded(amount, prices.decimals)
 
 
 def document(report: Report) -> dict[str, Any]:
@@ -98,8 +111,8 @@ def _sum(sums: Sum, prices: PriceList) -> dict[str, int | str | None]:
         "windows_unknown": sums.unknown,
     }
     if prices:
-        amount = sums.cost.amount
-        numbers["cost"] = None if amount is None else str(rounded(amount, prices.decimals))
+        amount = _amount(sums, prices)
+        numbers["cost"] = None if amount is None else str(amount)
         numbers["windows_cost_unknown"] = sums.cost.windows_unknown
         numbers["windows_not_priced"] = sums.cost.windows_not_priced
     return numbers
