@@ -24,6 +24,8 @@ WIDE, NARROW = 1040, 340  # pixels of a chart; the page shows the one that fits
 HALF = 500
 _MOVERS = 10
 _UNKNOWN = 60  # rows
+_CHARTS = 500  # of orgs, the largest: more make a page that few browsers like
+_ROWS = 2000  # of a table
 _UNITS = {By.DAY: "day", By.WEEK: "week", By.MONTH: "month"}
 _WHY = {
     CoverageState.UNVERIFIED: "answered zero, long after the API may have deleted the data",
@@ -70,6 +72,7 @@ def page_of(report: Report) -> bytes:
         calendars=_calendars(report),
         heats=_heats(report),
         small=_small(report),
+        charted=report.orgs[:_CHARTS],
         tables=_tables(report),
         why=_WHY,
         unknown_shown=report.unknown[:_UNKNOWN],
@@ -173,7 +176,7 @@ def _small(report: Report) -> Mapping[int, Markup]:
     parts = report.period.parts(report.part)
     return {
         place: _drawn(charts.small(line, parts, report.metric), "")
-        for place, line in enumerate(report.orgs)
+        for place, line in enumerate(report.orgs[:_CHARTS])
         if report.metric.of(line.now) is not None
     }
 
@@ -185,6 +188,7 @@ class _Table:
     title: str
     by: Sequence[Dimension]
     lines: Sequence[Line]
+    left_out: int = 0  # lines
     compares: bool = True
     rounding: Decimal | None = None  # what the rounded costs lack of their total, if there are any
 
@@ -199,7 +203,8 @@ def _tables(report: Report) -> Sequence[_Table]:
         _Table(
             title=f"By {', '.join(printable(one.label or one.by.value) for one in by)}",
             by=by,
-            lines=lines,
+            lines=lines[:_ROWS],
+            left_out=max(0, len(lines) - _ROWS),
             compares=report.compares or lines is not report.lines,
             rounding=rounding(report, lines) if report.prices else None,
         )
