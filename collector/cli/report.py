@@ -22,13 +22,13 @@ from collector.adapters.tabular import Format
 from collector.adapters.text import some
 from collector.app.report import read_report
 from collector.cli.consoles import stderr_console, stdout_console
-from collector.cli.context import open_context, read_range
+from collector.cli.context import Context, open_context, read_range
 from collector.cli.export_costs import prices_of
 from collector.cli.export_output import Destination, write_table
 from collector.cli.reading import open_ledger, refuse_unknown_labels
 from collector.cli.report_tables import show_report
 from collector.core.grouping import By, Dimension, parse_dimensions
-from collector.core.ranges import Moment
+from collector.core.ranges import Moment, Range
 from collector.core.report import Metric, Report
 from collector.core.report_rows import document, line_columns, line_rows
 from collector.core.visible import visible
@@ -66,25 +66,14 @@ def report(
     costs = costs or metric == Metric.COST
     if costs:
         prices_of(context, "--costs")
-    if as_csv and not dimensions:
-        dimensions = _BY_DEFAULT
-    ledger = open_ledger(context, "report")
-    try:
-        with _progress(quiet=context.quiet) as read:
-            found = read_report(
-                ledger,
-                context.config,
-                context.scope,
-                read_range(from_, to, last),
-                by=dimensions,
-                products=tuple(dict.fromkeys(products)),
-                metric=Metric(metric),
-                costs=costs,
-                now=SystemClock().now(),
-                read=read,
-            )
-    finally:
-        ledger.close()
+    found = _read(
+        context,
+        read_range(from_, to, last),
+        by=_BY_DEFAULT if as_csv and not dimensions else dimensions,
+        products=tuple(dict.fromkeys(products)),
+        metric=Metric(metric),
+        costs=costs,
+    )
     if as_json or as_csv or page is not None:
         _note_unknown(found)  # tables say so themselves
     _note(found)
@@ -97,6 +86,16 @@ def report(
     else:
         show_report(stdout_console(), found)
     return 0
+
+
+def _read(context: Context, range_: Range | None, **what: Any) -> Report:
+    ledger = open_ledger(context, "report")
+    try:
+        with _progress(quiet=context.quiet) as read:
+            now = SystemClock().now()
+            return read_report(ledger, context.config, context.scope, range_, **what, now=now, read=read)
+    finally:
+        ledger.close()
 
 
 @dataclass(frozen=True, slots=True)
