@@ -45,7 +45,7 @@ test-all: .venv/ready ## all tests, with branch coverage: needs a database, a br
 	$(if $(ROOT),,@echo "no root or no apt-get: the image is not built, and its tests are left out")
 	$(if $(PYTHON313)$(ROOT),$(MAKE) -j2 --output-sync=target $(if $(PYTHON313),test-313) $(if $(ROOT),image))
 
-test-slow: .venv/ready $(TARGETS:%=.venv-targets/%/ready)
+test-slow: .venv/ready $(TARGETS:%=.venv-targets/%/ready) $(if $(PYTHON313),.venv-focus/ready)
 	$(DEV) $(PYTEST) -m "slow or scaled"
 
 # Whole runs, and the adapters: what runs there runs everything that the tests of units look at one by one.
@@ -120,7 +120,7 @@ lock: .venv/ready ## make the hashed requirement files again
 	scripts/lock
 
 clean: ## remove what make has made
-	rm -rf .venv .venv-run .venv-313 .venv-docs .venv-bench .venv-targets .node .mypy_cache .ruff_cache .hypothesis .coverage* build dist demo
+	rm -rf .venv .venv-run .venv-313 .venv-docs .venv-bench .venv-targets .venv-focus .node .mypy_cache .ruff_cache .hypothesis .coverage* build dist demo
 
 .venv-run/ready: requirements/report.txt
 	$(PYTHON) scripts/check_python.py
@@ -151,6 +151,12 @@ clean: ## remove what make has made
 .venv-targets/%/ready: tests/singer/targets/%.txt
 	$(PYTHON) -m venv --clear .venv-targets/$*
 	.venv-targets/$*/bin/python $(PIP) -r $<
+	touch $@
+
+# FOCUS's validator doesn't run on Python 3.11.
+.venv-focus/ready: tests/focus/validator.txt
+	$(PYTHON313) -m venv --clear .venv-focus
+	.venv-focus/bin/python $(PIP) -r $<
 	touch $@
 
 .venv-bench/%/ready: benchmarks/peers/%.txt

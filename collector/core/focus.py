@@ -44,6 +44,7 @@ COLUMNS = (
     Column("ChargeFrequency", _T),
     Column("ChargePeriodEnd", _I, "The first instant after the window"),
     Column("ChargePeriodStart", _I, "The first instant of the window, on the org's own calendar"),
+    Column("CommitmentDiscountStatus", _T, "Empty: no commitment discount is known"),  # rules of others refer to it
     Column("ConsumedQuantity", _D),
     Column("ConsumedUnit", _T),
     Column("ContractedCost", _D),
@@ -62,6 +63,7 @@ COLUMNS = (
     Column("ServiceSubcategory", _T),
     Column("SkuId", _T, "The product and the metric"),
     Column("SkuMeter", _T, "The metric"),
+    Column("SkuPriceDetails", _T, "The product and the metric, as JSON"),
     Column("SkuPriceId", _T, "The product, the metric and the unit price"),
     Column("SubAccountId", _T, "The organization's id"),
     Column("SubAccountName", _T),
@@ -177,6 +179,7 @@ class Focus:
             "Usage-Based",
             window.window_end.astimezone(UTC),
             window.window_start.astimezone(UTC),
+            None,
             quantity,
             unit,
             cost,
@@ -195,10 +198,11 @@ class Focus:
             "Quality Assurance",
             sku,
             unit,
+            _json({"x_Metric": charge.metric.value, "x_Product": charge.product}),
             f"{sku}-{price:f}",
             account,
             account_name,
-            json.dumps(dict(org.labels), ensure_ascii=False, sort_keys=True),
+            _json(org.labels),
             org.name,
             window.population.value,
             line.emitted.quality.value,
@@ -231,6 +235,10 @@ def _at(window: PresentWindow, later: Sequence[Restatement]) -> PresentWindow:
     for one in reversed(later):
         products |= {name: old for name, old in one.replaced.products.items() if name in products}
     return replace(window, emission=replace(window.emission, products=products))
+
+
+def _json(values: Mapping[str, str]) -> str:
+    return json.dumps(dict(values), ensure_ascii=False, sort_keys=True)
 
 
 def _description(window: PresentWindow, line: _Line, quantity: Decimal) -> str:
