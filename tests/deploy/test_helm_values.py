@@ -64,8 +64,8 @@ def test_config_has_the_keys_that_the_collector_knows() -> None:
     assert set(key_paths(theirs, chart)) == set(key_paths(ours, ours))
     orgs = {"properties": ours["$defs"]["OrgSettings"]["properties"]}
     assert set(key_paths(chart["definitions"]["orgs"]["items"], chart)) == set(key_paths(orgs, ours))
-    price = ours["$defs"]["PriceEntry"]
-    assert set(key_paths(chart["definitions"]["prices"]["items"], chart)) == set(key_paths(price, ours))
+    for name, entry in (("prices", "PriceEntry"), ("budgets", "BudgetEntry")):
+        assert set(key_paths(chart["definitions"][name]["items"], chart)) == set(key_paths(ours["$defs"][entry], ours))
 
 
 def key_paths(schema: Any, root: Object, path: str = "") -> Iterator[str]:
@@ -189,6 +189,11 @@ def test_price_that_helm_would_change_is_refused() -> None:
     """The collector takes `unit_price: 0.00001` as it is written. Helm would make it 1e-05: a price is text."""
     message = refusal("--set", f"{IMAGE},{NAME}", "--set", "config.prices.list[0].unit_price=7")
     assert "at '/config/prices/list/0/unit_price': got number, want string" in message
+
+
+def test_budget_that_helm_would_change_is_refused() -> None:
+    message = refusal("--set", f"{IMAGE},{NAME}", "--set", "config.budgets[0].amount=1000000")
+    assert "at '/config/budgets/0/amount': got number, want string" in message
 
 
 # ---- What is the user's own
