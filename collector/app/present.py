@@ -67,6 +67,10 @@ class PresentReader:
         """The orgs with their calendars: those of the config, or of the ledger where the config has none."""
         return [target.entry for target in self._targets]
 
+    def keep(self, is_kept: Callable[[PresentOrg], bool]) -> None:
+        """Read only some of the orgs."""
+        self._targets = [target for target in self._targets if is_kept(target.org)]
+
     def sort(self, key: Callable[[PresentOrg], tuple[object, ...]]) -> None:
         """Read orgs in another order than that of the config."""
         self._targets.sort(key=lambda target: key(target.org))

@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from collector.adapters.paths import named
+from collector.config.budget_fitting import budget_problems
 from collector.config.layers import Layers
 from collector.config.messages import duration_text
 from collector.config.orgs import ReadOrg
@@ -51,6 +52,7 @@ def misfits(settings: Settings, layers: Layers, orgs: Iterable[ReadOrg], *, last
         yield from (layers.problem(("output", "password_file"), text) for text in flaws)
     yield from span_problems(settings, orgs, last_year=last_year)
     yield from price_problems(settings, layers, orgs)
+    yield from budget_problems(settings, layers)
 
 
 def ca_flaws(file: Path) -> Iterator[str]:

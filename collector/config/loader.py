@@ -12,6 +12,7 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from collector.adapters.clock import SystemClock
+from collector.config.budget_fitting import idle_budgets
 from collector.config.document import Document, read_document
 from collector.config.fitting import exposed_files, misfits, same_credentials, unlikely_settings
 from collector.config.layers import Layers, section, variables_tree
@@ -23,6 +24,7 @@ from collector.config.secrets import Secrets
 from collector.config.settings import Settings
 from collector.config.urls import contains_password, ledger_url_of_file
 from collector.config.variables import misspelt
+from collector.core.budgets import Budget
 from collector.core.prices import PriceList
 from collector.errors import ConfigError, Problem
 from collector.model import Org
@@ -53,6 +55,7 @@ class LoadedConfig:
     warnings: tuple[Problem, ...]
     places: Mapping[str, Problem] = field(default_factory=dict)  # each org's place, for later problems
     prices: PriceList = field(default_factory=PriceList)
+    budgets: tuple[Budget, ...] = ()
 
 
 def load(
@@ -91,6 +94,8 @@ def load(
     problems += misspelt(Settings, environ, theirs=variables_of(entries))
     if settings:
         problems += misfits(settings, layers, orgs, last_year=SystemClock().now().year + 10)
+        if len(orgs) == len(entries):  # else a budget may be for an org that could not be read
+            problems += idle_budgets(settings, layers, orgs)
 
     order = {str(file): place for place, file in enumerate([path, *org_files])}
     if settings is None or problems:
@@ -109,6 +114,7 @@ def load(
         warnings=in_order(warnings, order),
         places={org.settings.name: org.entry.problem("", "timezone") for org in orgs},
         prices=settings.prices.price_list(),
+        budgets=tuple(one.budget(settings.prices) for one in settings.budgets),
     )
 
 

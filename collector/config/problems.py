@@ -65,7 +65,7 @@ def message_of(details: ErrorDetails, loc: KeyPath) -> str:
     if kind == ERROR_TYPE:
         return details["msg"]
     if kind == "missing":
-        return f"needs a `{loc[-1]}`"
+        return f"needs {_article(str(loc[-1]))} `{loc[-1]}`"
     if kind in CHOICES:
         wanted: str = context["expected"]
         names = wanted.replace(" or ", ", ").replace("'", "").split(", ")
@@ -91,3 +91,7 @@ def known_keys(model: type[BaseModel], path: KeyPath, more: Sequence[str]) -> li
             return []
         model, more = inner, ()
     return [*(one.alias or name for name, one in model.model_fields.items()), *more]
+
+
+def _article(key: str) -> str:
+    return "an" if key[:1] in "aeio" else "a"

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
+from collector.config.budgets import BudgetEntry
 from collector.config.orgs import OrgSettings
 from collector.config.prices import PriceEntry
 from collector.config.sections import key
@@ -28,7 +29,7 @@ class ConfigFile(Settings):
     orgs: tuple[OrgSettings, ...] | None = key((), "the organizations to collect")
 
 
-_NEVER_NULL = (OrgSettings, PriceEntry, ConfigFile)
+_NEVER_NULL = (OrgSettings, PriceEntry, BudgetEntry, ConfigFile)
 
 
 class FileSchema(GenerateJsonSchema):
@@ -55,9 +56,7 @@ class FileSchema(GenerateJsonSchema):
     def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
         """Return a mapping; a section without keys may be null."""
         found = super().model_schema(schema)
-        return (
-            found if schema["cls"] in (OrgSettings, PriceEntry, ConfigFile) else {**found, "type": ["object", "null"]}
-        )
+        return found if schema["cls"] in _NEVER_NULL else {**found, "type": ["object", "null"]}
 
 
 def config_schema() -> dict[str, object]:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from collector.config.budgets import BudgetEntry
 from collector.config.layers import Layers, TreeSource
 from collector.config.prices import Prices
 from collector.config.sections import Api, Defaults, Log, Output, Push, Schedule, Service, State, Text, key
@@ -35,6 +36,7 @@ class Settings(BaseSettings):
     service: Service = Field(default_factory=Service, description="the HTTP server of `serve`")
     push: Push = Field(default_factory=Push, description="where metrics are pushed")
     prices: Prices = Field(default_factory=Prices, description="what usage costs: for `--costs` and `--format focus`")
+    budgets: tuple[BudgetEntry, ...] = key((), "what orgs may use in a month: for reports, metrics and alerts")
     log: Log = Field(default_factory=Log, description="the log on stderr")
 
     @classmethod

@@ -12,22 +12,20 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from fnmatch import fnmatchcase
 from fractions import Fraction
 from functools import lru_cache
 from math import lcm
 from typing import NamedTuple
 
 from collector.core.costs import Charge, Metric, WindowCost
+from collector.core.meant import WILDCARDS, Labels, Meant
 from collector.core.present import KNOWN, PresentWindow
 from collector.model import Granularity, ProductUsage
 
 EVERY = "*"  # product
-_WILDCARDS = "*?["
 _TICK = timedelta(microseconds=1)
 _CACHED = 65_536  # timelines; those of 2,700 orgs with eight products
 _WITHIN_A_DAY = (Granularity.HOUR, Granularity.DAY)
-Labels = tuple[tuple[str, str], ...]
 
 
 class DurationUnit(StrEnum):
@@ -44,29 +42,21 @@ class DurationUnit(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Price:
+class Price(Meant):
     """What one test, minute or screenshot costs from a date on."""
 
     metric: Metric
     unit_price: Decimal
     since: date
     product: str = EVERY
-    org: str | None = None  # a name, or a glob such as `acme-*`
-    label: Labels = ()  # an org has all of them
 
     @property
     def rank(self) -> tuple[int, bool]:
         """How specific it is: the higher one counts."""
         of_org = 0 if not self.label else 1
         if self.org is not None:
-            of_org = 2 if any(sign in self.org for sign in _WILDCARDS) else 3
+            of_org = 2 if any(sign in self.org for sign in WILDCARDS) else 3
         return of_org, self.product != EVERY
-
-    def is_for(self, org: str, labels: Mapping[str, str]) -> bool:
-        """Return whether it is for an org, by its name and its labels."""
-        if self.org is not None and self.org != org and not fnmatchcase(org, self.org):
-            return False
-        return all(labels.get(key) == value for key, value in self.label)
 
 
 class _Rate(NamedTuple):

@@ -202,7 +202,7 @@ def test_costs_need_prices(home: Path, tmp_path: Path) -> None:
     (tmp_path / "collector.yaml").chmod(0o600)
     done = run(tmp_path, "report", "--costs")
     assert done.code == 2
-    assert "--costs: the config has no prices: add the section `prices`" in done.stderr
+    assert "--costs needs prices: add them to the config" in done.stderr
 
 
 def test_without_a_ledger_there_is_nothing_to_report(home: Path) -> None:

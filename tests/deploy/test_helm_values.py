@@ -170,6 +170,11 @@ def test_price_that_helm_would_change_is_refused() -> None:
     assert "at '/config/prices/list/0/unit_price': got number, want string" in message
 
 
+def test_budget_that_helm_would_change_is_refused() -> None:
+    message = refusal("--set", f"{IMAGE},{NAME}", "--set", "config.budgets[0].amount=1000000")
+    assert "at '/config/budgets/0/amount': got number, want string" in message
+
+
 # ---- What is the user's own
 
 

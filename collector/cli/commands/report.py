@@ -23,7 +23,7 @@ Examples:
   collector report                                   # the last 30 days
   collector report --from 2026-10-01 --to 2026-10-31 --html october.html
   collector report --last 7d --by label:team,product
-  collector report --from 2026-10-01 --to 2026-10-31 --by label:cost_center --costs
+  collector report --last 90d --by label:cost_center --costs
   collector report --last 90d --csv > usage.csv
   collector report --json | jq .total
 """,

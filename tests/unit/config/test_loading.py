@@ -281,6 +281,28 @@ def test_a_price_that_is_for_no_org_is_warned_about() -> None:
     ]
 
 
+def test_budgets_are_read_by_their_text_and_counted_in_the_unit_of_the_prices() -> None:
+    text = """prices:
+  currency: USD
+  duration_unit: seconds
+  list:
+  - {metric: tests, unit_price: 0.1, from: 2026-01-01}
+budgets:
+- {name: money, metric: cost, amount: 0.10, org: "a*"}
+- {name: time, metric: minutes, amount: 90, label: {team: qa, zone: eu}, products: [automation]}
+"""
+    budgets = loaded(text + "orgs:\n- {name: acme, token_env: T, labels: {zone: eu, team: qa}}\n").budgets
+    assert [(one.name, str(one.amount), one.unit, one.per_unit) for one in budgets] == [
+        ("money", "0.10", "USD", 1),
+        ("time", "90", "minutes", 60),
+    ]
+    assert [(one.org, one.label, one.products) for one in budgets] == [
+        ("a*", (), ()),
+        (None, (("team", "qa"), ("zone", "eu")), ("automation",)),
+    ]
+    assert loaded(ORG).budgets == ()
+
+
 def test_example_config_has_exactly_the_defaults() -> None:
     config = load(EXAMPLES / "collector.example.yaml", environ=VARIABLES)
     assert config.settings == Settings()
