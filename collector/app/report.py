@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 
+from collector.app.budgets import read_budgets
 from collector.app.present import PresentReader
 from collector.app.present_orgs import choose
 from collector.app.scope import Scope
@@ -76,7 +78,8 @@ def read_report(
     before = PresentReader(ledger, config, scope, now=now, range_=reporting.before.as_range())
     for source, add in ((reader, reporting.add), (before, reporting.add_before)):
         _add_all(source, add, read or (lambda _: None))
-    return reporting.report(now, not_wanted=sum(reader.not_wanted.values()))
+    found = reporting.report(now, not_wanted=sum(reader.not_wanted.values()))
+    return replace(found, budgets=read_budgets(ledger, config, scope, now=now, read=read))
 
 
 def _add_all(reader: PresentReader, add: Callable[[PresentWindow], None], read: Callable[[int], None]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 from fractions import Fraction
 
 from rich.console import Console
@@ -22,9 +23,11 @@ from collector.cli.cells import (
     value_text,
 )
 from collector.cli.tables import add_name
+from collector.core.budgets import LEVELS, BudgetStanding
 from collector.core.costs import rounded
 from collector.core.grouping import By, Dimension
 from collector.core.report import Line, Number, Report, Unknown, rounding
+from collector.core.report_rows import amount_text
 
 _ROWS = 20
 _ALL_ROWS = 1000  # of the table that was asked for
@@ -43,9 +46,34 @@ def show_report(console: Console, report: Report) -> None:
         for key, lines in report.labels.items():
             _lines(console, report, (Dimension(By.LABEL, key),), lines)
         _lines(console, report, (Dimension(By.ORG),), report.orgs)
+    _budgets(console, report.budgets)
     if report.prices and (missing := cost_notes(report)):
         console.print(Text("; ".join(missing)))
     _unknown(console, report.unknown)
+
+
+def _budgets(console: Console, budgets: Sequence[BudgetStanding]) -> None:
+    if not budgets:
+        return
+    table = narrow_table(console)
+    add_name(table, f"budget of {budgets[0].month.first:%Y-%m}")
+    for name in ("amount", "used", "forecast", "unknown"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for one in budgets:
+        amount, used, forecast = (
+            budget_text(value, one) for value in (Fraction(one.budget.amount), one.used, one.forecast)
+        )
+        at_least = "≥" if one.is_at_least and one.forecast is not None else ""
+        cells = [amount, used, at_least + forecast, f"{one.unknown:,} of {one.windows:,}" if one.unknown else ""]
+        add_texts(table, printable(one.budget.name), *cells, LEVELS[one.level])
+    console.print(table)
+
+
+def budget_text(value: Fraction | None, one: BudgetStanding) -> str:
+    """Return an amount of a budget; a question mark if it is not known."""
+    text = amount_text(value, one)
+    return OPEN if text is None else f"{Decimal(text):,}"
 
 
 def cost_notes(report: Report) -> list[str]:
@@ -103,11 +131,11 @@ def change_text(line: Line, report: Report) -> str:
         return "new" if line.is_new and metric.of(line.now) else OPEN if is_unknown else ""
     about = "" if change.exact else "~"
     if change.ratio is None:
-        return about + (amount_text(change.difference, report, signed=True) if change.difference else "0")
+        return about + (number_of(change.difference, report, signed=True) if change.difference else "0")
     return f"{about}{change.ratio:+.1%}"
 
 
-def amount_text(value: Number, report: Report, *, signed: bool = False) -> str:
+def number_of(value: Number, report: Report, *, signed: bool = False) -> str:
     """Return a number of the report's metric."""
     shown = rounded(value, report.prices.decimals) if isinstance(value, Fraction) else value
     return f"{shown:+,}" if signed else f"{shown:,}"

@@ -41,6 +41,15 @@ class Level(StrEnum):
     OVER = "over"  # all of it is used
 
 
+LEVELS = {  # in words, so that no colour is needed
+    Level.UNKNOWN: "nothing known",
+    Level.OK: "within",
+    Level.NEAR: "80 % used",
+    Level.FORECAST: "will be over",
+    Level.OVER: "over",
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget(Meant):
     """What orgs may use in a month, together."""

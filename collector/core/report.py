@@ -14,6 +14,7 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import NamedTuple
 
+from collector.core.budgets import BudgetStanding
 from collector.core.costs import remainder, rounded
 from collector.core.grouping import (
     NO_PRICES,
@@ -139,6 +140,7 @@ class Report:
     gone: Sequence[str] = ()  # orgs that the config has no more
     not_wanted: int = 0  # windows of the period that nobody wants: days before an org's `since`
     prices: PriceList = NO_PRICES  # by which lines have costs
+    budgets: Sequence[BudgetStanding] = ()  # of the present month, whatever the period is
     extra: bool = False  # whether there are numbers that the API added later, which are not summed
 
     @property

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import date
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
+from collector.core.budgets import BudgetMetric, BudgetStanding
 from collector.core.columns import Column, Kind, Row
 from collector.core.costs import rounded
 from collector.core.export_rows import GROUP_COSTS, group_columns, group_costs, group_row
@@ -81,10 +83,38 @@ def document(report: Report) -> dict[str, Any]:
             }
             for one in report.unknown
         ],
+        "budgets": [_budget(one) for one in report.budgets],
         "windows_not_wanted": report.not_wanted,
         "orgs_without_days": list(report.coarse),
         "orgs_not_in_config": list(report.gone),
     }
+
+
+def _budget(one: BudgetStanding) -> dict[str, Any]:
+    budget = one.budget
+    return {
+        "budget": budget.name,
+        "month": f"{one.month.first:%Y-%m}",
+        "metric": budget.metric.value,
+        "unit": budget.unit,
+        "amount": str(budget.amount),
+        "used": amount_text(one.used, one),
+        "forecast": amount_text(one.forecast, one),
+        "forecast_is_at_least": one.is_at_least,
+        "level": one.level.value,
+        "windows": one.windows,
+        "windows_unknown": one.unknown,
+        "windows_not_priced": one.not_priced,
+    }
+
+
+def amount_text(value: Fraction | None, one: BudgetStanding) -> str | None:
+    """Return an amount of a budget, with the decimals that its own amount has, and at least two of money."""
+    if value is None:
+        return None
+    _, _, exponent = one.budget.amount.as_tuple()
+    decimals = max(2 if one.budget.metric is BudgetMetric.COST else 0, -exponent if isinstance(exponent, int) else 0)
+    return f"{rounded(value, decimals):f}"
 
 
 def _period(period: Period) -> dict[str, str]:

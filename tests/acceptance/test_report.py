@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import sys
 import urllib.error
 import urllib.request
@@ -52,6 +53,10 @@ def home(api: SimulatedApi, tmp_path_factory: pytest.TempPathFactory) -> Path:
         org["labels"] = {"cost_center": ("qa", "web")[number % 2]}
     values["output"] = {"path": "usage"}
     values["state"] = {"url": "sqlite:///ledger.db"}
+    values["budgets"] = [
+        {"name": "money", "metric": "cost", "amount": "0.01"},
+        {"name": "refused", "org": "org-003", "metric": "tests", "amount": 10},
+    ]
     values["prices"] = {"currency": "EUR", "list": PRICES}
     (path / "collector.yaml").write_text(yaml.safe_dump(values))
     (path / "collector.yaml").chmod(0o600)
@@ -158,6 +163,20 @@ def _cost_from_the_right(line: str) -> int:
     return next(n for n in range(1, len(words)) if "." in words[-n] and "%" not in words[-n])
 
 
+def test_budgets_of_the_month_stand_in_tables_json_and_page(home: Path) -> None:
+    money, refused = report(home, "--org", "org-00[13]")["budgets"]
+    assert (money["level"], money["amount"], money["unit"]) == ("over", "0.01", "EUR")
+    assert Decimal(money["used"]) > 1
+    assert money["windows_unknown"] >= refused["windows_unknown"] == refused["windows"] > 0
+    assert (refused["level"], refused["used"], refused["forecast"]) == ("unknown", None, None)
+    shown = run(home, "report", *RANGE, "--org", "org-00[13]").stdout
+    assert re.search(rf"^money +0\.01 +{re.escape(money['used'])} .* over$", shown, re.MULTILINE)
+    assert re.search(r"^refused +10 +\? +\? .* nothing known$", shown, re.MULTILINE)
+    page = run(home, "report", *RANGE, "--org", "org-00[13]", "--html", "-").stdout
+    assert '<h2 id="budgets">' in page
+    assert "nothing known" in page
+
+
 def test_the_page_is_one_file_and_replaces_one_that_was_there(home: Path) -> None:
     file = home / "report.html"
     file.write_text("older")
@@ -197,7 +216,7 @@ def test_what_can_not_be_reported_is_said_with_what_would_be_right(home: Path, w
 
 def test_costs_need_prices(home: Path, tmp_path: Path) -> None:
     values = yaml.safe_load((home / "collector.yaml").read_text())
-    del values["prices"]
+    del values["prices"], values["budgets"]
     (tmp_path / "collector.yaml").write_text(yaml.safe_dump(values))
     (tmp_path / "collector.yaml").chmod(0o600)
     done = run(tmp_path, "report", "--costs")

@@ -40,6 +40,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         values |= {
             "output": {"path": "usage"},
             "state": {"url": f"sqlite:///{path}/ledger.db"},
+            "budgets": [{"name": "tests", "metric": "tests", "amount": 1000}],
             "prices": {"currency": "EUR", "list": prices},
         }
         (path / "collector.yaml").write_text(yaml.safe_dump(values))

@@ -15,10 +15,12 @@ from markupsafe import Markup
 from collector.adapters.report import charts
 from collector.adapters.report.svg import svg_of
 from collector.adapters.text import printable
+from collector.core.budgets import LEVELS, BudgetStanding
 from collector.core.costs import rounded
 from collector.core.grouping import By, Dimension, Sum
 from collector.core.org_coverage import CoverageState
 from collector.core.report import Line, Metric, Number, Report, rounding
+from collector.core.report_rows import amount_text as plain_amount
 
 WIDE, NARROW = 1040, 340  # pixels of a chart; the page shows the one that fits
 HALF = 500
@@ -57,7 +59,7 @@ def page_of(report: Report) -> bytes:
     )
     texts = _Texts(report)
     templates.filters |= {"name": printable, "number": texts.number, "change": texts.change, "dimension": dimension}
-    templates.globals |= {"count": counted}
+    templates.globals |= {"count": counted, "amount": amount_text}
     metric = report.metric
     text = templates.get_template(
         "report.html"
@@ -77,9 +79,16 @@ def page_of(report: Report) -> bytes:
         why=_WHY,
         unknown_shown=report.unknown[:_UNKNOWN],
         cost_notes=_cost_notes(report),
+        levels=LEVELS,
         known=metric.of(report.total.now) is not None,
     )
     return text.encode("utf-8", "replace")
+
+
+def amount_text(value: Fraction | None, one: BudgetStanding) -> str:
+    """Return an amount of a budget; a question mark if it is not known."""
+    text = plain_amount(value, one)
+    return "?" if text is None else f"{Decimal(text):,}"
 
 
 def counted(number: int, noun: str) -> str:
