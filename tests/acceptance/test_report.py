@@ -170,8 +170,8 @@ def test_budgets_of_the_month_stand_in_tables_json_and_page(home: Path) -> None:
     assert money["windows_unknown"] >= refused["windows_unknown"] == refused["windows"] > 0
     assert (refused["level"], refused["used"], refused["forecast"]) == ("unknown", None, None)
     shown = run(home, "report", *RANGE, "--org", "org-00[13]").stdout
-    assert re.search(rf"^money +0\.01 +{re.escape(money['used'])} .* over$", shown, re.MULTILINE)
-    assert re.search(r"^refused +10 +\? +\? .* nothing known$", shown, re.MULTILINE)
+    assert re.search(rf"^money +0\.01 +{re.escape(money['used'])} .* over *$", shown, re.MULTILINE)
+    assert re.search(r"^refused +10 +\? +\? .* nothing known *$", shown, re.MULTILINE)
     page = run(home, "report", *RANGE, "--org", "org-00[13]", "--html", "-").stdout
     assert '<h2 id="budgets">' in page
     assert "nothing known" in page
