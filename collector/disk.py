@@ -20,6 +20,7 @@ from pathlib import Path
 
 _RACES = 10
 WRITABLE = "make the file and its directory readable and writable for this user"
+NO_HOME = "begins with `~`, and there is no such home directory: write the whole path, or `./~…` if it is called so"
 _UNSUPPORTED = frozenset(
     {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK, errno.ENODEV, errno.ENOTTY}
 )
@@ -146,3 +147,17 @@ def give(descriptor: int, *, like: Path) -> None:
         owner = like.stat()
         with suppress(OSError):  # a root without that right, as in a container, or a file system without owners
             os.fchown(descriptor, owner.st_uid, owner.st_gid)
+
+
+class HomeError(ValueError):
+    """A path begins with `~`, and that home directory isn't known. The message continues a sentence; it has no path."""
+
+
+def at_home(path: str) -> str:
+    """Return a path with the home directory in place of a leading `~` or `~user`, as in a shell. Raises HomeError."""
+    if not path.startswith("~"):
+        return path
+    home = os.path.expanduser(path.partition("/")[0])  # noqa: PTH111 - Path's leaves out why
+    if home.startswith("~") or not os.environ.get("HOME", "/").startswith("/"):
+        raise HomeError(NO_HOME)
+    return os.path.join(home, path.partition("/")[2].lstrip("/")) if "/" in path else home  # noqa: PTH118

@@ -15,6 +15,7 @@ from collector.adapters.text import printable
 from collector.cli.questions import Flaw, Questions, ask, choose
 from collector.config.first import flaw_of_org, is_unset
 from collector.config.secrets import BOTH_KINDS
+from collector.disk import HomeError, at_home
 
 _ASKED = {"username": "User name of an admin", "access_key": "Access key", "token": "Token"}
 _LONGEST_SLUG = 40
@@ -81,14 +82,20 @@ class CredentialQuestions:
 
     def _as_written(self, file: str) -> str:
         """Return a file as the config names it: relative to the config, if it is below its directory."""
-        absolute, directory = Path(file).expanduser().absolute(), self.config.absolute().parent
+        absolute, directory = Path(at_home(file)).absolute(), self.config.absolute().parent
         return str(absolute.relative_to(directory) if absolute.is_relative_to(directory) else absolute)
 
     def _flaw(self, key: str) -> Flaw:
         return lambda text: flaw_of_org(key, text, config=self.config, environ=os.environ)
 
     def _flaw_of_file(self, key: str) -> Flaw:
-        return lambda text: self._flaw(key)(self._as_written(text))
+        def flaw(text: str) -> str | None:
+            try:
+                return self._flaw(key)(self._as_written(text))
+            except HomeError as error:
+                return str(error)
+
+        return flaw
 
     def _flaw_of_variable(self, key: str) -> Flaw:
         """Accept also a variable that is to be set later: the check names it."""

@@ -18,7 +18,7 @@ from collector.cli.check import check
 from collector.cli.credential import CredentialQuestions
 from collector.cli.questions import Questions, is_terminal
 from collector.config import Settings, load
-from collector.config.find import PLACES, VARIABLE
+from collector.config.find import PLACES, of_variable
 from collector.config.first import (
     DEFAULT_POPULATIONS,
     DEFAULT_URL,
@@ -30,7 +30,7 @@ from collector.config.first import (
 )
 from collector.config.sections import Output
 from collector.core.exit_codes import ExitCode
-from collector.disk import reason_of
+from collector.disk import at_home, reason_of
 from collector.errors import ConfigError
 
 EU_URL = "https://eu-api.lambdatest.com"
@@ -45,7 +45,7 @@ _UNCHANGED: Mapping[str, Any] = {  # the options of `check`
 
 def init(config_path: Path | None, **options: Any) -> int:
     """Do what `collector init` is called for; return the exit code of the check."""
-    path = config_path or Path(os.environ.get(VARIABLE) or PLACES[0])
+    path = config_path or of_variable(os.environ) or PLACES[0]
     _refuse(path)
     questions = Questions(is_terminal())
     credential = CredentialQuestions(path, questions, options)
@@ -103,7 +103,7 @@ def _answers(questions: Questions, credential: CredentialQuestions, options: Map
     return FirstConfig(
         org={"name": name, **keys, "timezone": zone, **chosen},
         base_url=None if url == DEFAULT_URL else url,
-        output=None if output == Output().path else output,
+        output=None if output == Output().path else at_home(output),
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from collector.adapters.paths import named
+from collector.disk import HomeError, at_home
 from collector.errors import ConfigError
 
 VARIABLE = "COLLECTOR_CONFIG"
@@ -22,10 +23,10 @@ def find_config(explicit: Path | None, environ: Mapping[str, str]) -> Path:
     """
     if explicit is not None:
         return explicit
-    if given := environ.get(VARIABLE):
-        if may_exist(Path(given)):
-            return Path(given)
-        raise ConfigError(f"{VARIABLE}: the file {named(Path(given))} doesn't exist")
+    if given := of_variable(environ):
+        if may_exist(given):
+            return given
+        raise ConfigError(f"{VARIABLE}: the file {named(given)} doesn't exist")
     for place in PLACES:
         if may_exist(place):
             return place
@@ -35,6 +36,14 @@ def find_config(explicit: Path | None, environ: Mapping[str, str]) -> Path:
         f"To begin, `collector init` writes {PLACES[0]} with your first org; "
         "or `collector demo` shows everything without a config"
     )
+
+
+def of_variable(environ: Mapping[str, str]) -> Path | None:
+    """Return the path in COLLECTOR_CONFIG, if it is set. Raises ConfigError."""
+    try:
+        return Path(at_home(given)) if (given := environ.get(VARIABLE)) else None
+    except HomeError as error:
+        raise ConfigError(f"{VARIABLE}: the path {error}") from None
 
 
 def may_exist(place: Path) -> bool:

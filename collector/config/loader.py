@@ -178,7 +178,7 @@ def with_valid_sections(
             kept[name] = with_valid_sections(inner, value, document, problems, path)
         elif inner and value is not None:
             problems.append(document.problem(path, "expected a mapping: its keys, indented, one per line"))
-        elif path in READ_PATHS and isinstance(value, str) and value:
+        elif path in READ_PATHS and isinstance(value, str) and value and not value.startswith("~"):
             kept[name] = str(document.file.parent / value)
         elif path in {("state", "url"), ("output", "path")} and isinstance(value, str):
             kept[name] = ledger_url_of_file(value, document.file.parent)

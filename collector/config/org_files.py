@@ -15,6 +15,7 @@ from collector.config.document import Document, read_document
 from collector.config.messages import unknown_key
 from collector.config.orgs import Entry
 from collector.config.settings import Settings
+from collector.disk import HomeError, at_home
 from collector.errors import ConfigError, Problem
 
 MAGIC = frozenset("*?[")
@@ -31,21 +32,12 @@ def find_org_files(patterns: Sequence[object], config: Document, problems: list[
     for index, pattern in enumerate(patterns):
         if not isinstance(pattern, str) or not pattern:
             continue  # the models report it
-        message = None
-        if MAGIC.isdisjoint(pattern):
-            file = base / pattern
-            matches = [file]
-            if not file.exists():
-                message = f"the file {named(file)} doesn't exist"
-            elif file.is_dir():
-                message = f"{file} is a directory; for all files in it write {pattern.rstrip('/')}/*.yaml"
-        else:
-            folder = fixed_part(base, pattern)
-            matches = [base / match for match in shell_glob(base, pattern)]
-            if folder.is_dir() and not os.access(folder, os.R_OK | os.X_OK):
-                message = f"the directory {folder} can't be read: permission denied"
-        if message:
-            problems.append(config.problem(("org_files", index), message))
+        try:
+            matches, flaw = _matches(base, at_home(pattern))
+        except HomeError as error:
+            matches, flaw = [], str(error)
+        if flaw:
+            problems.append(config.problem(("org_files", index), flaw))
             continue
         for match in matches:
             found.setdefault(os.path.realpath(match), match)
@@ -53,9 +45,24 @@ def find_org_files(patterns: Sequence[object], config: Document, problems: list[
     return sorted(found.values())
 
 
+def _matches(base: Path, pattern: str) -> tuple[list[Path], str | None]:
+    """Return the files that a path or glob names, and why it can't be used, if there is a reason."""
+    if MAGIC.isdisjoint(pattern):
+        file = base / pattern
+        if not file.exists():
+            return [], f"the file {named(file)} doesn't exist"
+        if file.is_dir():
+            return [], f"{file} is a directory; for all files in it write {pattern.rstrip('/')}/*.yaml"
+        return [file], None
+    folder = fixed_part(base, pattern)
+    if folder.is_dir() and not os.access(folder, os.R_OK | os.X_OK):
+        return [], f"the directory {folder} can't be read: permission denied"
+    return [base / match for match in shell_glob(base, pattern)], None
+
+
 def matching_now(patterns: Sequence[str], base: Path) -> list[Path]:
     """Return the files that the patterns of a config in that directory match now."""
-    return [base / match for pattern in patterns for match in shell_glob(base, pattern)]
+    return [base / match for pattern in patterns for match in shell_glob(base, at_home(pattern))]
 
 
 def shell_glob(base: Path, pattern: str) -> list[str]:

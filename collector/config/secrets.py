@@ -16,6 +16,7 @@ from pathlib import Path
 from collector.adapters.paths import named
 from collector.config.document import Document
 from collector.config.messages import KeyPath
+from collector.disk import HomeError, at_home
 from collector.errors import Problem
 from collector.model import BasicCredential, BearerCredential, Credential, UnreadCredential
 
@@ -107,7 +108,10 @@ class Secrets:
         if key.endswith("_env"):
             subject, text = self.from_variable(value)
         elif key.endswith("_file"):
-            file = document.file.parent / value
+            try:
+                file = document.file.parent / at_home(value)
+            except HomeError as error:
+                raise FlawError(str(error)) from None
             subject = f"the secret file {named(file)}"
             text = self.from_file(file, subject)
             if name != "username":

@@ -18,6 +18,7 @@ from pydantic import AfterValidator, PlainValidator, WithJsonSchema
 from collector.config.messages import AMOUNT, DAY, FIELDS, NUMBER, duration_text, expected, invalid, shown
 from collector.config.zones import parse_zone
 from collector.core.schedule import cron_flaw
+from collector.disk import HomeError, at_home
 from collector.model import Zone
 
 DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)?")
@@ -120,7 +121,15 @@ def parse_path(value: object) -> Path:
         return value
     if not isinstance(value, str) or not value or "\0" in value:
         raise invalid(expected("a path", value))
-    return Path(value)
+    return Path(path_at_home(value))
+
+
+def path_at_home(value: str) -> str:
+    """Return a path, `~` being the home directory of the user who runs the collector."""
+    try:
+        return at_home(value)
+    except HomeError as error:
+        raise invalid(str(error)) from None
 
 
 def positive(value: timedelta) -> timedelta:

@@ -15,6 +15,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from pydantic import AfterValidator, PlainValidator, SecretStr, WithJsonSchema
 
 from collector.config.messages import expected, invalid
+from collector.config.types import path_at_home
 from collector.core.urls import UnclearUrlError, Url
 
 URL_CHARACTERS = re.compile(r"[^\s\\<>\"{}|^`\x00-\x20\x7f]+")
@@ -92,6 +93,8 @@ def parse_ledger_url(value: object) -> SecretStr:
         raise invalid(f"expected {LEDGERS}; the value isn't shown, as it may hold a password")
     if scheme == "sqlite" and (not rest.startswith("/") or len(rest) < 2):
         raise invalid("a sqlite URL has three slashes and a path: sqlite:///state/ledger.db")
+    if scheme == "sqlite":
+        return SecretStr(f"sqlite:///{path_at_home(rest[1:])}")
     if scheme == "postgresql" and not rest:
         raise invalid("a postgresql URL names a host and a database: postgresql://host/database")
     if scheme == "postgresql":
@@ -134,7 +137,7 @@ def parse_output(value: str) -> str:
     """
     scheme, found, rest = value.partition("://")
     if not found:
-        return value
+        return path_at_home(value)
     if scheme == "postgresql":
         return _table_url(value)
     if scheme not in OBJECTS:

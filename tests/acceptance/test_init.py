@@ -217,6 +217,23 @@ def test_without_a_terminal_options_give_all_answers(api: SimulatedApi, key: dic
     assert values["output"] == {"path": "usage"}
 
 
+def test_a_path_that_begins_with_a_tilde_is_in_the_home_directory(
+    api: SimulatedApi, simulated: dict[str, Any], tmp_path: Path
+) -> None:
+    """Also where the shell leaves the tilde: in `--output=~/usage`, and at the question."""
+    home, work = tmp_path / "home", tmp_path / "work"
+    home.mkdir()
+    work.mkdir()
+    (home / "key").write_text(simulated["access_key"])
+    args = ["--username-env=U", "--access-key-file=~/key", "--org=acme", "--timezone=UTC", f"--base-url={api.base_url}"]
+    env = {"HOME": str(home), "U": simulated["username"]}
+    done = collector("init", "--config=~/c.yaml", "--output=~/usage", *args, cwd=work, env=env)
+    assert done.code == 0, done.stderr
+    values = yaml.safe_load((home / "c.yaml").read_text())
+    assert (values["orgs"][0]["access_key_file"], values["output"]["path"]) == ("key", f"{home}/usage")
+    assert left(work) == []
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [
@@ -227,6 +244,10 @@ def test_without_a_terminal_options_give_all_answers(api: SimulatedApi, key: dic
         (["--org", "a", "--token-env", "s3cr3tPasted"], "--token-env: the environment variable named here is not set"),
         (["--org", "a", "--token-file", "s3cr3tPasted"], "--token-file: the secret file named here (of its path, only"),
         (["--org", " a"], "--org: begins or ends with a space"),
+        (["--org", ".."], "--org: must not be `.` or `..`"),
+        (["--org", "ac\u202eme"], "--org: contains the invisible character U+202E"),
+        (["--token-file", "~nobody-here/s3cr3t"], "'--token-file': begins with `~`, and there is no such home"),
+        (["--token-env", "A_TOKEN", "--output", "~nobody-here/x"], "--output: begins with `~`"),
         (["--timezone", "Europe/Berln"], "--timezone: unknown time zone 'Europe/Berln'; did you mean Europe/Berlin?"),
         (["--base-url", "http://example.test"], "--base-url: http:// would send credentials unencrypted"),
         (["--token-env", "A_TOKEN", "--output", "taken"], "taken can't be a directory"),

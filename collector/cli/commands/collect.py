@@ -7,7 +7,14 @@ from typing import Any
 
 import click
 
-from collector.cli.commands.options import config_options, output_options, range_options, shard_option, wait_option
+from collector.cli.commands.options import (
+    PathType,
+    config_options,
+    output_options,
+    range_options,
+    shard_option,
+    wait_option,
+)
 
 
 @click.command(
@@ -31,7 +38,7 @@ in a ledger, and don't come again.
     "--recover",
     "directories",
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=PathType(path_type=Path),
     metavar="DIR",
     help="Seal the files that a dead process left in DIR, such as another machine's directory, and end; repeatable.",
 )

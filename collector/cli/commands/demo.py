@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from collector.cli.commands.options import PathType
+
 
 @click.command(
     short_help="Try it without an account.",
@@ -21,7 +23,7 @@ Examples:
 @click.option(
     "-o",
     "--output",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=PathType(file_okay=False, path_type=Path),
     default=Path("demo"),
     show_default=True,
     metavar="DIR",

@@ -8,6 +8,7 @@ import click
 
 from collector.cli.commands.options import (
     Choice,
+    PathType,
     complete_dimension,
     config_options,
     range_options,
@@ -63,6 +64,7 @@ Examples:
     "-o",
     "--output",
     "file",
+    type=PathType(),
     metavar="FILE",
     help="A file, which is replaced when all is written; - for stdout, the default.",
 )

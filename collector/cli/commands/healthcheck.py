@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from collector.cli.commands.options import PathType
+
 
 @click.command(
     short_help="Test whether `serve` is alive.",
@@ -17,7 +19,7 @@ Examples:
 In a Dockerfile: HEALTHCHECK CMD ["collector", "healthcheck"]
 """,
 )
-@click.option("-c", "--config", "config_path", type=click.Path(path_type=Path), help="The config file.")
+@click.option("-c", "--config", "config_path", type=PathType(path_type=Path), help="The config file.")
 def healthcheck(**options: Any) -> int:
     """Request /healthz of the `serve` that runs here with this config: exit 0 if it is alive, else 1."""
     from collector.cli import healthcheck as act  # noqa: PLC0415

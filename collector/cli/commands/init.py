@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from collector.cli.commands.options import Choice, apply, complete_directory, complete_zone
+from collector.cli.commands.options import Choice, PathType, apply, complete_directory, complete_zone
 
-_FILE = click.Path(path_type=Path)
+_FILE = PathType(path_type=Path)
 _secrets = apply(
     *(
         click.option(f"--{name}-{form}", metavar=metavar, type=kind, help=f"{help_} {text}.")
@@ -35,7 +35,7 @@ Examples:
     "-c",
     "--config",
     "config_path",
-    type=click.Path(path_type=Path),
+    type=PathType(path_type=Path),
     help="The file to write. Default: $COLLECTOR_CONFIG, config/collector.yaml.",
 )
 @click.option("--org", metavar="NAME", help="The name of the org, in records, logs and reports.")

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from collector.cli.commands.options import ledger_options
+from collector.cli.commands.options import PathType, ledger_options
 
 
 @click.group(
@@ -26,7 +26,7 @@ def ledger() -> None:
 @ledger.command(short_help="Copy the ledger to a file.")
 @ledger_options
 @click.option("--force", is_flag=True, help="Replace FILE if it exists.")
-@click.argument("target", metavar="FILE", type=click.Path(path_type=Path))
+@click.argument("target", metavar="FILE", type=PathType(path_type=Path))
 def backup(**options: Any) -> None:
     """Copy a ledger in SQLite to FILE, as it is at one moment. Processes go on to use it.
 

@@ -57,6 +57,19 @@ def complete_directory(ctx: click.Context, param: click.Parameter, incomplete: s
     return [CompletionItem(incomplete, type="dir")]
 
 
+class PathType(click.Path):
+    """A path. `~` is a home directory also where the shell leaves it, as in `--config=~/collector.yaml`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path, or fail if there is no such home directory."""
+        from collector.disk import HomeError, at_home  # noqa: PLC0415 - see above
+
+        try:
+            return super().convert(at_home(str(value)), param, ctx)
+        except HomeError as error:
+            self.fail(str(error), param, ctx)
+
+
 class MomentType(click.ParamType["Moment"]):
     """A date or a time of day."""
 
@@ -122,7 +135,7 @@ _config_option = click.option(
     "-c",
     "--config",
     "config_path",
-    type=click.Path(path_type=Path),
+    type=PathType(path_type=Path),
     help="The config file. Default: $COLLECTOR_CONFIG, config/collector.yaml, /etc/collector/collector.yaml.",
 )
 _log_options = apply(

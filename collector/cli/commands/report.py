@@ -8,6 +8,7 @@ import click
 
 from collector.cli.commands.options import (
     Choice,
+    PathType,
     complete_dimension,
     config_options,
     range_options,
@@ -52,7 +53,9 @@ Examples:
 @click.option(
     "--csv", "as_csv", is_flag=True, help="Print CSV: a row for each org, population and product, or for --by."
 )
-@click.option("--html", metavar="FILE", help="Write a page with charts, which needs no other file; - for stdout.")
+@click.option(
+    "--html", type=PathType(), metavar="FILE", help="Write a page with charts, which needs no other file; - for stdout."
+)
 def report(**options: Any) -> int:
     """Show the usage of a period, how it changed against the period before, and what is unknown of it.
 

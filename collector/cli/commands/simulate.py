@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from collector.cli.commands.options import PathType
 from collector.simulator.fault_kinds import KINDS
 from collector.simulator.limits import Limit
 from collector.simulator.scenario import DEFAULT_PORT, MAX_ORGS
@@ -97,7 +98,7 @@ def _instant(_: click.Context, __: click.Parameter, text: str | None) -> datetim
 )
 @click.option(
     "--config-out",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=PathType(dir_okay=False, path_type=Path),
     help="Write a collector config for this simulator, with mode 0600.",
 )
 @click.option("--until-eof", is_flag=True, help="Stop when stdin ends.")

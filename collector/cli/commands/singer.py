@@ -8,9 +8,10 @@ from typing import Any
 import click
 
 from collector import __version__
+from collector.cli.commands.options import PathType
 
 NAME = "collector-singer"
-_FILE = click.Path(path_type=Path)
+_FILE = PathType(path_type=Path)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -19,6 +19,7 @@ from psycopg import ProgrammingError, pq
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from collector.core.urls import UnclearUrlError, Url
+from collector.disk import HomeError, at_home
 from collector.errors import LedgerError
 
 SCHEMA = "collector"
@@ -62,7 +63,7 @@ class Dsn:
         schemas = [value for name, value in query if name == "schema"]
         if any(not _NAME.fullmatch(name) or name.startswith("pg_") for name in schemas) or len(schemas) > 1:
             raise UrlError("must name one schema, in lower-case letters, digits and _: ?schema=collector")
-        rest = [(name, value) for name, value in query if name != "schema"]
+        rest = [(name, _at_home(name, value)) for name, value in query if name != "schema"]
         _check_names([name for name, _ in rest])
         try:
             found = conninfo_to_dict(_joined(base, rest))
@@ -147,10 +148,22 @@ def with_files_beside(url: str, directory: Path) -> str:
         return url  # it is refused as it is
     base, query = split(url)
     resolved = [
-        (name, str(directory / value) if name in FILES and value and value not in _NO_FILES else value)
+        (name, str(directory / value) if _is_file(name, value) and not value.startswith("~") else value)
         for name, value in query
     ]
     return url if resolved == query else _joined(base, resolved)
+
+
+def _is_file(name: str, value: str) -> bool:
+    return name in FILES and bool(value) and value not in _NO_FILES
+
+
+def _at_home(name: str, value: str) -> str:
+    """Return a parameter's value, `~` being the home directory: libpq doesn't know it. Raises UrlError."""
+    try:
+        return at_home(value) if _is_file(name, value) else value
+    except HomeError as error:
+        raise UrlError(f"has a file in its parameter {name} that {error}") from None
 
 
 def _joined(base: str, query: list[tuple[str, str]]) -> str:
