@@ -6,6 +6,7 @@ They are copied to every record, into tables, logs and links.
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -14,6 +15,8 @@ from collector.config.messages import CONTROL, invalid
 
 LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,62}")
 MAX_NAME, MAX_LABEL = 300, 1024
+NOT_SEEN = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180e\u180f\u2800\u3164\uffa0")  # as spaces
+JOINERS = "\u200c\u200d"  # in words of Persian and Hindi, and in emoji
 
 
 def check_name(value: str) -> str:
@@ -26,7 +29,28 @@ def check_name(value: str) -> str:
         raise invalid("contains a line break or another control character")
     if value != value.strip():
         raise invalid("begins or ends with a space")
+    if (odd := invisible_in(value)) is not None:
+        raise invalid(f"contains the invisible character U+{ord(odd):04X}: type the name anew, without it")
+    if value in (".", ".."):
+        raise invalid("must not be `.` or `..`, which are directories in paths and addresses")
     return value
+
+
+def invisible_in(name: str) -> str | None:
+    """Return the first character of a name that isn't seen: two names would look the same, or read backwards.
+
+    A joiner is part of a word between letters that aren't ASCII.
+    """
+    for place, one in enumerate(name):
+        joins = one in JOINERS and _is_within_a_word(name, place)
+        if not joins and (one in NOT_SEEN or unicodedata.category(one) in ("Cf", "Cs")):
+            return one
+    return None
+
+
+def _is_within_a_word(name: str, place: int) -> bool:
+    around = name[place - 1 : place] + name[place + 1 : place + 2]
+    return len(around) == 2 and not any(map(str.isascii, around))
 
 
 def check_label(value: str) -> str:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -193,6 +194,30 @@ def test_unreadable_directory_of_org_files_is_an_error(
     monkeypatch.setattr("os.access", lambda folder, _: str(folder) != "orgs.d")
     with pytest.raises(ConfigError, match=r"org_files\[0\]: the directory orgs\.d can't be read: permission denied"):
         loaded(ORG)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Acme Corp (EU): QA, 50%",
+        "Düsseldorf",
+        "it's",
+        "a/b",
+        "back\\slash",
+        "$HOME",
+        "...",
+        "-rf",
+        "東京 支社",
+        "\u0645\u06cc\u200c\u062e\u0648",
+        "\u0915\u094d\u200d\u0937",
+        "lab \U0001f469\u200d\U0001f52c",
+        "heart \u2764\ufe0f",
+        "a\u00a0b",
+    ],
+)
+def test_names_of_every_language_are_valid(name: str) -> None:
+    (org,) = loaded(json.dumps({"orgs": [{"name": name, "token_env": "T"}]})).orgs
+    assert org.name == name
 
 
 def test_paths_that_are_read_are_relative_to_the_file_that_names_them() -> None:
