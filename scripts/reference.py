@@ -103,8 +103,8 @@ def config() -> Iterator[str]:
     yield "# Config\n"
     yield "From the program, by `make reference`. `collector schema config` prints the JSON Schema, for an editor.\n"
     yield "`COLLECTOR_` and the path of a key, in capitals and joined by `__`, is the variable that overrides it:"
-    yield "`COLLECTOR_API__TIMEOUT` is `api.timeout`. The orgs are only in files. In each path, a leading `~/` is the home"
-    yield "directory of the user who runs the collector; if it isn't known, the path is an error."
+    yield "`COLLECTOR_API__TIMEOUT` is `api.timeout`. The orgs are only in files. In each path, a leading `~/` is the"
+    yield "home directory of the user who runs the collector; if it isn't known, the path is an error."
     yield "[config/collector.example.yaml](../../config/collector.example.yaml) is a file with comments.\n"
     yield from table(("key", "default", "meaning"), _keys(schema, schema["$defs"], ""))
 

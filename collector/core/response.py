@@ -30,13 +30,16 @@ class Reply:
 
 
 def interpret(
-    reply: Reply, request: ApiRequest, *, now: datetime, pinned_org_id: str | None = None
+    reply: Reply, request: ApiRequest, *, now: datetime, pinned_org_id: str | None = None, by_token: bool = False
 ) -> Answer | Failure:
-    """Return the answer or failure that a reply means. `now` is needed for a `Retry-After` that is a date."""
+    """Return the answer or failure that a reply means. `now` is needed for a `Retry-After` that is a date.
+
+    `by_token` is whether the request has a token, for the advice in a refusal.
+    """
     if reply.status == 200:
         return answer_of(reply.body, request, pinned_org_id=pinned_org_id)
     retry_after_s = parse_retry_after(reply.headers.get("retry-after"), now=now)
-    return failure_of(reply.status, reply.body, retry_after_s=retry_after_s)
+    return failure_of(reply.status, reply.body, retry_after_s=retry_after_s, by_token=by_token)
 
 
 def clock_skew(reply: Reply, *, now: datetime) -> timedelta | None:

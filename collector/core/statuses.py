@@ -29,10 +29,10 @@ class _ErrorBody(BaseModel):
     status: str = ""
 
 
-def failure_of(status: int, body: bytes, *, retry_after_s: float | None) -> Failure:
-    """Return the failure that a status other than 200 means (api.md, "Errors")."""
+def failure_of(status: int, body: bytes, *, retry_after_s: float | None, by_token: bool = False) -> Failure:
+    """Return the failure that a status other than 200 means (api.md, "Errors"), for a user's key or a token."""
     if status in (401, 403):
-        refused = _refused(status, body) if retry_after_s is None else None
+        refused = _refused(status, body, by_token=by_token) if retry_after_s is None else None
         return refused or _blocked(status, retry_after_s)
     if status in _RETRIED:
         return Retriable(
@@ -44,7 +44,7 @@ def failure_of(status: int, body: bytes, *, retry_after_s: float | None) -> Fail
     return _rejected(status, body)
 
 
-def _refused(status: int, body: bytes) -> Refused | None:
+def _refused(status: int, body: bytes, *, by_token: bool) -> Refused | None:
     """Return the refusal of a 401 or 403 that the API documents, None for any other."""
     error = _error(body)
     if error.status != "error":
@@ -52,17 +52,19 @@ def _refused(status: int, body: bytes) -> Refused | None:
     if status == 401:
         return Refused(
             reason=RefusalReason.CREDENTIAL,
-            message="the credential is refused (401): check the user name and the access key, or renew them",
+            message="the credential is refused (401): "
+            + ("check the token, or renew it" if by_token else "check the user name and the access key, or renew them"),
         )
+    user = "the token's user" if by_token else "the user"
     if error.message.startswith("admin access required"):
         return Refused(
             reason=RefusalReason.NOT_ADMIN,
-            message="the user is not an admin of the organization (403): use an admin's credential",
+            message=f"{user} is not an admin of the organization (403): use an admin's credential",
         )
     if error.message.startswith("access restricted"):
         return Refused(
             reason=RefusalReason.PERMISSION,
-            message="the user's role doesn't have the permission analytics:admin (403): add it to the role",
+            message=f"the role of {user} doesn't have the permission analytics:admin (403): add it to the role",
         )
     return None
 

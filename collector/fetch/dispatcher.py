@@ -24,7 +24,7 @@ from collector.fetch.lane import Lane, Step
 from collector.fetch.limiter import Limiter, Permit
 from collector.fetch.limits import Limits
 from collector.fetch.slice_fetch import SliceFetch
-from collector.model import Answer, ApiRequest, Org, SliceState
+from collector.model import Answer, ApiRequest, BearerCredential, Org, SliceState
 from collector.ports import Clock, Transport
 
 RELOADED = Rejected(
@@ -261,7 +261,8 @@ class Dispatcher:
             return reply
         if wrong := self._hosts.wrong_clock(lane, reply, self._clock.now()):
             return wrong
-        return interpret(reply, request, now=self._clock.now(), pinned_org_id=lane.org.org_id)
+        by_token = isinstance(lane.org.credential, BearerCredential)
+        return interpret(reply, request, now=self._clock.now(), pinned_org_id=lane.org.org_id, by_token=by_token)
 
     async def _close(self, lanes: Iterable[Lane], failure: Failure) -> None:
         """Fetch nothing more of these orgs in this run."""

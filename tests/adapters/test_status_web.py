@@ -19,7 +19,7 @@ from collector.core.identities import user_fingerprint
 from collector.core.ledger_entries import CredentialUse
 from collector.core.org_coverage import AnomalySpan
 from collector.errors import ConfigError, Problem, RefusalReason, Refused
-from collector.model import BasicCredential, Window
+from collector.model import BasicCredential, BearerCredential, Window
 from collector.service.view import Observed, Part
 from collector.service.web.guard import Guarding
 from collector.service.web.server import make_app, serving
@@ -90,7 +90,7 @@ async def test_a_refused_org_is_shown_since_when_and_why_on_both_pages_and_in_th
         for path in ("/", "/orgs/org-0001"):
             text = " ".join(re.sub("<[^>]*>", "", (await get(path)).text).split())
             assert "Credential refused (401) since 8 d ago, last tried 3 h ago: user name or access key is" in text
-            assert "The config has another user by now." in text
+            assert "The config has another user by now. What to do: correct it;" in text
         (shown,) = json.loads((await get("/api/status")).body)["orgs"]
     assert shown["credential"] == {
         "standing": "refused",
@@ -102,6 +102,29 @@ async def test_a_refused_org_is_shown_since_when_and_why_on_both_pages_and_in_th
         "changed": True,
         "tried_again_at": None,
     }
+
+
+async def test_a_refused_token_is_called_a_token(tmp_path: Path) -> None:
+    fleet = make_fleet(tmp_path, numbered(1), lambda _: REFUSED_NOW)
+    fleet.orgs[0] = replace(fleet.orgs[0], credential=BearerCredential(token="t"))
+    refused = Refused(reason=RefusalReason.CREDENTIAL, message="the credential is refused (401)")
+    ledger = fleet.open()
+    ledger.commit([], None, [CredentialUse(org=fleet.orgs[0], at=NOW, refused=refused)])
+    ledger.close()
+    async with running_site(observed_of(fleet)) as get:
+        for path in ("/", "/orgs/org-0001"):
+            text = " ".join(re.sub("<[^>]*>", "", (await get(path)).text).split())
+            assert "the token is wrong, has expired or was renewed. What to do: correct it;" in text
+            assert "access key" not in text
+
+
+async def test_no_sentence_of_a_page_runs_into_the_next(seen: Observed) -> None:
+    async with running_site(seen) as get:
+        for path in ("/", *(f"/orgs/{name}" for name in seen.orgs)):
+            page = re.sub(r"<(style|script|code).*?</\1>", "", (await get(path)).text, flags=re.DOTALL)
+            text = re.sub("<(?!/?(strong|bdi|span|time|a)\\b)[^>]*>", "\n", page)
+            text = re.sub("<[^>]*>", "", text)
+            assert re.findall(r".{0,30}[a-z)](?:\.[A-Z]|[;,][A-Za-z]).{0,30}", text) == []
 
 
 async def test_answers_that_look_wrong_are_on_the_page_of_the_org_and_in_the_json(seen: Observed) -> None:

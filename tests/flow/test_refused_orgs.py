@@ -207,6 +207,7 @@ def test_the_refused_user_can_be_told_from_others_and_is_not_named(world: World)
     seen, token = credential(world, NOON), credential(world, NOON, "b")
     assert seen.user is not None
     assert (seen.changed, token.user, token.changed) == (False, None, None)
+    assert ("the access key" in str(seen.message), "the token" in str(token.message)) == (True, True)
     assert not [secret for secret in ("example.test", "key-of-a", "token-of-b") if secret in str((seen, token))]
     world.orgs[0] = make_org("a", credential=BasicCredential(username="other@example.test", access_key="key"))
     assert credential(world, NOON) == replace(seen, changed=True)

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from collector.core.response import Reply, interpret, parse_retry_after
 from collector.errors import Broken, RefusalReason, Refused, Rejected, Retriable
 from collector.model import Answer, ProductUsage
-from tests.unit.answers.bodies import ANSWER, MARKER, NOW, PRODUCTS, REQUEST, USAGES, changed, success
+from tests.unit.answers.bodies import ANSWER, MARKER, NOW, PRODUCTS, REQUEST, USAGES, changed, error, success
 from tests.unit.answers.broken import BROKEN
 from tests.unit.answers.good import GOOD, Good
-from tests.unit.answers.statuses import FAILING_STATUSES, Case
+from tests.unit.answers.statuses import FAILING_STATUSES, PERMISSION, UNAUTHORIZED, Case
 
 FAILING = (*FAILING_STATUSES, *BROKEN)
 KINDS = {"refused": Refused, "retriable": Retriable, "broken": Broken, "rejected": Rejected}
@@ -117,6 +117,23 @@ def test_a_401_or_403_that_is_not_documented_is_a_refusal_only_if_it_lasts(case:
     else:
         assert isinstance(failure, Refused)
         assert failure.reason is not RefusalReason.FORBIDDEN
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "by_token", "says"),
+    [
+        (401, error(UNAUTHORIZED), False, "check the user name and the access key, or renew them"),
+        (401, error(UNAUTHORIZED), True, "check the token, or renew it"),
+        (403, error("admin access required"), False, "the user is not an admin"),
+        (403, error("admin access required"), True, "the token's user is not an admin"),
+        (403, error(PERMISSION), True, "the role of the token's user"),
+    ],
+)
+def test_a_refusal_names_what_was_sent(status: int, body: bytes, by_token: bool, says: str) -> None:
+    failure = interpret(Reply(status=status, body=body), REQUEST, now=NOW, by_token=by_token)
+    assert isinstance(failure, Refused)
+    assert says in failure.message
+    assert not by_token or "access key" not in failure.message
 
 
 def test_headers_of_an_answer_say_nothing() -> None:

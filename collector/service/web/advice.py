@@ -47,6 +47,7 @@ _ADVICE = {
         "collected as another org", "two orgs of the config are one organization", "remove one: it would count twice"
     ),
 }
+_TOKEN_REFUSED = Advice("credential refused (401)", "the token is wrong, has expired or was renewed", "correct it")
 # Reasons with a message that says more than the advice.
 TELLING = frozenset(
     {None, RefusalReason.FORBIDDEN, RefusalReason.IDENTITY, RefusalReason.CALENDAR, RefusalReason.DUPLICATE}
@@ -54,6 +55,8 @@ TELLING = frozenset(
 _UNKNOWN = Advice("refused", "the API refuses this org", "look at the log")
 
 
-def advice(reason: RefusalReason | None) -> Advice:
-    """Return what to do about a refusal."""
+def advice(reason: RefusalReason | None, *, of_token: bool = False) -> Advice:
+    """Return what to do about a refusal, of a user's key or of a token."""
+    if of_token and reason is RefusalReason.CREDENTIAL:
+        return _TOKEN_REFUSED
     return _UNKNOWN if reason is None else _ADVICE[reason]

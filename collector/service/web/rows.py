@@ -111,7 +111,7 @@ def trouble(org: OrgCoverage, invocation: Invocation, *, now: datetime) -> Troub
     if not org.refused:
         return None
     return Trouble(
-        advice=advice(credential.reason),
+        advice=advice(credential.reason, of_token=credential.user is None),
         message=line_text(credential.message) if credential.message and credential.reason in TELLING else None,
         since=maybe_when(credential.since, now=now, zone=org.timezone),
         last=maybe_when(credential.last_at, now=now, zone=org.timezone),
