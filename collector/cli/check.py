@@ -21,6 +21,7 @@ from collector.app.wiring import check_orgs
 from collector.cli.colours import COLOURS
 from collector.cli.consoles import stdout_console
 from collector.cli.context import Context, open_context
+from collector.cli.obstacles import obstacles_of_some, refuse_obstacles
 from collector.cli.progress import shown_progress
 from collector.cli.tables import add_name, new_table
 from collector.core.checks import Additivity
@@ -37,7 +38,9 @@ log = structlog.get_logger("collector")
 def check(deep: bool, as_json: bool, **options: Any) -> int:
     """Do what `collector check` is called for; return the exit code."""
     context = open_context(**options, logs_warnings=False)
+    refuse_obstacles(context.config.settings)
     refused, identities = _look_into_ledger(context)
+    warnings = [*map(str, context.config.warnings), *obstacles_of_some(context.config.settings)]
     with shown_progress(mode="auto", quiet=context.quiet, watch=all_of()) as watch:
         checks = asyncio.run(check_orgs(context.config, context.scope, identities=identities, deep=deep, watch=watch))
     for one in checks:
@@ -47,14 +50,14 @@ def check(deep: bool, as_json: bool, **options: Any) -> int:
     if as_json:
         content = {
             "exit_code": int(code),
-            "warnings": [str(warning) for warning in context.config.warnings],
+            "warnings": warnings,
             "orgs": [_as_json(one, deep=deep) for one in checks],
         }
         click.echo(visible(orjson.dumps(content, option=orjson.OPT_INDENT_2)))
         return int(code)
     console = stdout_console()
     console.print(_table(console, checks, deep=deep))
-    for warning in context.config.warnings:
+    for warning in warnings:
         console.print(Text(f"warning: {warning}", style="yellow"))
     for hint in _hints(checks):
         console.print(Text(hint, style="yellow"))

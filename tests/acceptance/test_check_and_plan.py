@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,40 @@ def test_check_asks_once_per_org_and_tells_each_identity(here: Here, api: Simula
     assert code == 0
     assert all(org["accepted"] and org["org_id"] for org in orgs.values())
     assert api.stats["total"]["asked"] - before == ORGS
+
+
+def test_check_names_all_at_once_that_would_stop_a_run_and_sends_nothing(
+    here: Here, api: SimulatedApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    before = api.stats["total"]["asked"]
+    env = {"OUTPUT__PATH": "file/usage", "OUTPUT__FORMAT": "parquet"}
+    env |= {"PUSH__OTLP__ENDPOINT": "http://127.0.0.1:9", "PUSH__OTLP__HEADERS_FILE": "no-headers"}
+    done = here("check", "-c", api.config, env={f"COLLECTOR_{key}": value for key, value in env.items()})
+    assert (done.code, done.stdout) == (2, "")
+    assert "file/usage can't be a directory" in done.stderr
+    assert "pip install 'usage-collector[parquet]'" in done.stderr
+    assert "push.otlp.headers_file: the file named here" in done.stderr
+    assert api.stats["total"]["asked"] == before
+
+
+def test_check_names_a_package_of_an_object_store_that_is_missing(
+    here: Here, api: SimulatedApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "obstore", None)
+    done = here("check", "-c", api.config, env={"COLLECTOR_OUTPUT__PATH": "s3://bucket/usage"})
+    assert done.code == 2
+    assert "pip install 'usage-collector[s3]'" in done.stderr
+
+
+def test_check_warns_of_what_would_stop_some_commands(here: Here, api: SimulatedApi) -> None:
+    env = {"COLLECTOR_SERVICE__TOKEN_FILE": "no-token", "COLLECTOR_OUTPUT__FORMAT": "parquet"}
+    done = here("check", "-c", api.config, "--json", env=env)
+    assert done.code == 0
+    warnings = "\n".join(json.loads(done.stdout)["warnings"])
+    assert "`serve` would not start: service.token_file: the file named here" in warnings
+    assert "a run without `-o` would not start: output: Parquet can't be written to stdout" in warnings
 
 
 def test_check_tells_the_refusals_apart(here: Here, api: SimulatedApi) -> None:

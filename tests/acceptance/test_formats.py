@@ -243,7 +243,7 @@ def test_what_no_format_can_do_is_refused_before_anything_is_requested(
 @pytest.mark.parametrize(
     ("args", "extra"), [(["-f", "parquet"], "parquet"), (["-f", "csv", "--compression", "zstd"], "zstd")]
 )
-@pytest.mark.parametrize("command", ["collect", "serve"])
+@pytest.mark.parametrize("command", ["collect", "serve", "check"])
 def test_a_missing_package_is_named_before_anything_is_requested(
     api: SimulatedApi, tmp_path: Path, args: list[str], extra: str, command: str
 ) -> None:
@@ -253,13 +253,16 @@ def test_a_missing_package_is_named_before_anything_is_requested(
         "from collector.__main__ import main\nmain()"
     )
     before = api.stats["total"]["asked"]
+    given = dict(zip(("FORMAT", "COMPRESSION"), args[1::2], strict=False)) | {"PATH": "usage"}
+    env = {f"COLLECTOR_OUTPUT__{key}": value for key, value in given.items()} if command == "check" else {}
+    options = [] if command == "check" else ["-o", "usage", *args]
     done = subprocess.run(
-        [sys.executable, "-c", hiding, command, "-c", str(api.config), "-o", "usage", *args],
+        [sys.executable, "-c", hiding, command, "-c", str(api.config), *options],
         cwd=tmp_path,
         capture_output=True,
         text=True,
         check=False,
-        env=unmeasured(environment(PYTHONPATH=os.environ.get("PYTHONPATH", ""))),
+        env=unmeasured(environment(PYTHONPATH=os.environ.get("PYTHONPATH", ""), **env)),
     )
     assert done.returncode == 2
     assert f"pip install 'usage-collector[{extra}]'" in done.stderr

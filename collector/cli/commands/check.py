@@ -29,6 +29,8 @@ Examples:
 def check(**options: Any) -> int:
     """Validate the config, and send one request per org: show whether it is accepted, or why not.
 
+    What would stop every run at once is an error too: a missing package, an output or a file that can't be used.
+
     An org is refused as a run would refuse it: also if another organization answers than the ledger knows for it.
     """
     from collector.cli import check as act  # noqa: PLC0415
