@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 import textwrap
 import traceback
@@ -19,6 +20,7 @@ from collector.core.exit_codes import ExitCode
 from collector.errors import CollectorError, ConfigError, LedgerError, OutputError
 
 NAME = "collector"
+VARIABLE = "_COLLECTOR_COMPLETE"  # with which a shell asks
 _LONGEST_LINE = 4000
 _EXIT_CODES = "\b\nExit codes:\n" + "\n".join(
     textwrap.fill(code.meaning, 76, initial_indent=f"{code:>5}  ", subsequent_indent=" " * 7) for code in ExitCode
@@ -76,6 +78,10 @@ def run(
     args: Sequence[str] | None = None, *, warnings: Sequence[str] = (), command: click.Command = cli, name: str = NAME
 ) -> int:
     """Run a command and return its exit code. It logs the warnings if it reads credentials."""
+    if VARIABLE in os.environ:
+        from collector.cli.shells import register  # noqa: PLC0415 - a shell asks for what it completes
+
+        register()
     try:
         code = int(command.main(args=args, obj=tuple(warnings), prog_name=name, standalone_mode=False) or 0)
         if sys.stdout is not None:

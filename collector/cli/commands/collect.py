@@ -9,6 +9,7 @@ import click
 
 from collector.cli.commands.options import (
     PathType,
+    complete_awaited,
     config_options,
     output_options,
     range_options,
@@ -46,6 +47,7 @@ in a ledger, and don't come again.
     "--lost",
     multiple=True,
     metavar="FILE",
+    shell_complete=complete_awaited,
     help="Give up a file that `status` shows as awaited: its slices are to be fetched again. Then end; repeatable.",
 )
 def collect(**options: Any) -> int:

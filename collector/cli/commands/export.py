@@ -10,6 +10,8 @@ from collector.cli.commands.options import (
     Choice,
     PathType,
     complete_dimension,
+    complete_product,
+    complete_run,
     config_options,
     range_options,
     shard_option,
@@ -35,7 +37,14 @@ Examples:
 @state_option
 @shard_option
 @range_options
-@click.option("--product", "products", multiple=True, metavar="NAME", help="Only this product; repeatable.")
+@click.option(
+    "--product",
+    "products",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=complete_product,
+    help="Only this product; repeatable.",
+)
 @click.option(
     "--by",
     multiple=True,
@@ -47,6 +56,7 @@ Examples:
 @click.option(
     "--changed-since",
     metavar="RUN_ID|DATE",
+    shell_complete=complete_run,
     help="Instead: the records that were restated after that run, or since that date, with both numbers.",
 )
 @click.option(

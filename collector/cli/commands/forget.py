@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from collector.cli.commands.options import ledger_options
+from collector.cli.commands.options import complete_removed, ledger_options
 
 
 @click.command(
@@ -18,7 +18,7 @@ Examples:
 """,
 )
 @ledger_options
-@click.argument("names", metavar="ORG...", nargs=-1, required=True)
+@click.argument("names", metavar="ORG...", nargs=-1, required=True, shell_complete=complete_removed)
 def forget(**options: Any) -> None:
     """Report orgs no longer that were removed from the config.
 

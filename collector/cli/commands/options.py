@@ -43,6 +43,34 @@ def complete_dimension(ctx: click.Context, param: click.Parameter, incomplete: s
     return completion.complete_dimension(ctx, param, incomplete)
 
 
+def complete_product(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the documented products that begin so."""
+    from collector.cli import completion  # noqa: PLC0415 - see above
+
+    return completion.complete_product(ctx, param, incomplete)
+
+
+def complete_removed(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the orgs that are gone from the config that begin so."""
+    from collector.cli import completion  # noqa: PLC0415 - see above
+
+    return completion.complete_removed(ctx, param, incomplete)
+
+
+def complete_run(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the ids of the newest runs that begin so."""
+    from collector.cli import completion  # noqa: PLC0415 - see above
+
+    return completion.complete_run(ctx, param, incomplete)
+
+
+def complete_awaited(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the awaited files that begin so."""
+    from collector.cli import completion  # noqa: PLC0415 - see above
+
+    return completion.complete_awaited(ctx, param, incomplete)
+
+
 def complete_zone(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Return the time zones that begin so."""
     del ctx, param

@@ -10,6 +10,7 @@ from collector.cli.commands.options import (
     Choice,
     PathType,
     complete_dimension,
+    complete_product,
     config_options,
     range_options,
     shard_option,
@@ -33,7 +34,14 @@ Examples:
 @state_option
 @shard_option
 @range_options
-@click.option("--product", "products", multiple=True, metavar="NAME", help="Only this product; repeatable.")
+@click.option(
+    "--product",
+    "products",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=complete_product,
+    help="Only this product; repeatable.",
+)
 @click.option(
     "--by",
     multiple=True,
