@@ -16,13 +16,14 @@ import pytest
 import yaml
 
 from collector import __version__
+from collector.cli.commands import SUMMARIES
 from tests.support.commands import collector, environment, records_in, simulated_api, started
 from tests.support.needs import free_port
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "tutorial.md").read_text()
-INSTALL, SIMULATE, LOOK, COLLECT, STATUS, SERVE, INIT, OWN = re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)
+INSTALL, SIMULATE, LOOK, COLLECT, STATUS, AGAIN, SERVE, INIT, OWN = re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)
 SET = dict(re.findall(r"^export (COLLECTOR_\w+)=(\S+)$", LOOK, re.MULTILINE))
 
 
@@ -44,6 +45,13 @@ def refused_of(status: Mapping[str, Any] | None) -> list[str]:
     """The orgs that are refused."""
     orgs = status["orgs"] if status else ()
     return [org["org"] for org in orgs if org["credential"]["standing"] == "refused"]
+
+
+def test_what_a_sentence_tells_to_run_is_shown_as_it_is_pasted() -> None:
+    """A command without `collector` or without its output is pasted as it stands, and ends with exit code 2."""
+    for document in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "docs" / "how-to").glob("*.md")):
+        told = re.findall(r"\b(?:[Rr]un|[Cc]all) `(?!collector )([a-z]+)(?: [^`]*)?`", document.read_text())
+        assert not SUMMARIES.keys() & set(told), document.name
 
 
 def test_the_installation_is_the_readme_s() -> None:
@@ -93,8 +101,9 @@ def test_from_nothing_to_a_page(tmp_path: Path) -> None:
         shown = collector(*status, cwd=tmp_path, env=SET)
         assert (shown.code, "org-002" in shown.stdout) == (3, True), shown.stderr
         before = len(records)
-        again = collector(*collect, cwd=tmp_path, env=SET)
-        assert again.code == 4
+        (once_more,) = lines_of(AGAIN)
+        again = collector(*once_more, cwd=tmp_path, env=SET)
+        assert again.code == 4, again.stderr
         assert len(records_in(usage)) - before < before / 4
         (serve,) = lines_of(SERVE)
         port = free_port()
