@@ -23,7 +23,8 @@ from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "tutorial.md").read_text()
-INSTALL, SIMULATE, LOOK, COLLECT, STATUS, AGAIN, SERVE, INIT, OWN = re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)
+BLOCKS = re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)
+INSTALL, SIMULATE, LOOK, COLLECT, STATUS, AGAIN, REPORT, SERVE, INIT, OWN = BLOCKS
 SET = dict(re.findall(r"^export (COLLECTOR_\w+)=(\S+)$", LOOK, re.MULTILINE))
 
 
@@ -105,6 +106,10 @@ def test_from_nothing_to_a_page(tmp_path: Path) -> None:
         again = collector(*once_more, cwd=tmp_path, env=SET)
         assert again.code == 4, again.stderr
         assert len(records_in(usage)) - before < before / 4
+        (report,) = lines_of(REPORT)
+        done = collector(*report, cwd=tmp_path, env=SET)
+        assert done.code == 0, done.stderr
+        assert "org-001" in (tmp_path / report[-1]).read_text()
         (serve,) = lines_of(SERVE)
         port = free_port()
         with started(*serve, cwd=tmp_path, **SET, COLLECTOR_SERVICE__PORT=str(port)):
