@@ -19,7 +19,7 @@ html_show_search_summary = False  # a page that was opened from a folder may not
 html_static_path = ["_static"]
 html_favicon = "../collector/service/web/static/icon.svg"
 html_js_files = ["readable.js"]
-html_theme_options = {"top_of_page_buttons": []}
+html_theme_options: dict[str, list[str]] = {"top_of_page_buttons": []}
 # The addresses of headings are those of a forge.
 myst_heading_anchors = 4
 myst_number_code_blocks: list[str] = []
