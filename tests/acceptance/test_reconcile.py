@@ -38,7 +38,7 @@ def test_late_numbers_are_shown_restated_and_gone_the_second_time(
 
     assert first.code == 3
     lines = first.stdout.splitlines()
-    assert lines[1].split() == ["org,", "population,", "product", "API", "collected", "difference"]
+    assert lines[1].split() == ["org,", "population,", "product", "API", "collected", "difference", "changed"]
     assert "org-001 account-user" in [line.strip() for line in lines]
     assert any("automation tests" in line and "+" in line for line in lines)
     assert any("restated: " in line for line in lines)
