@@ -15,7 +15,7 @@ from collector.core.comparison import Comparison, Row
 from collector.core.extent import Extent
 from collector.core.summary import OrgSummary, RunSummary
 from collector.model import Granularity, Population
-from collector.run.compared import compared, rows, unresolved, was_not_compared, why_not
+from collector.run.compared import compared, rows, unresolved, why_not
 from collector.run.manifest import local_spans
 
 _GROUPS = 40  # populations without a difference, and as many that were not compared, in the table
@@ -32,8 +32,8 @@ def comparison_table(console: Console, summary: RunSummary) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     found = compared(summary)
     differing = [one for one in found if one[2].differs]
-    unknown = [one for one in found if not one[2].differs and was_not_compared(*one)]
-    same = [one for one in found if not one[2].differs and not was_not_compared(*one)]
+    unknown = [one for one in found if not one[2].differs and not one[2].windows]
+    same = [one for one in found if not one[2].differs and one[2].windows]
     for one in [*differing, *unknown[:_GROUPS], *same[:_GROUPS]]:
         for row in _rows(*one):
             table.add_row(*row)
@@ -48,11 +48,9 @@ def _rows(org: OrgSummary, population: Population, comparison: Comparison) -> It
     yield (Text(f"{printable(org.org.name)} {population.value}", style="bold"),)
     for row in rows(comparison):
         yield _cells(row, org.org.granularity)
-    if was_not_compared(org, population, comparison):
+    if not comparison.windows:
         reasons = ", ".join(map(_spaced, why_not(org, population, comparison)))
         yield (Text(f"  not compared: {reasons}", style="yellow"),)
-    elif not comparison.windows:
-        yield (Text("  nothing to compare", style="dim"),)
     elif not comparison.rows:
         yield (Text("  no usage", style="dim"),)
 
@@ -86,8 +84,6 @@ def _notes(org: OrgSummary, population: Population, comparison: Comparison) -> I
         yield who, f"{_windows(extent)}not compared, {_spaced(code)}{_where(extent, org)}"
     for code, (extent, _) in unresolved(org, population).items():
         yield who, f"{_windows(extent)}changed in part, unknown which, {_spaced(code)}{_where(extent, org)}"
-    if not comparison.windows and not why_not(org, population, comparison):
-        yield who, "nothing to compare: the range has no window that is due and wanted"
 
 
 def _windows(extent: Extent) -> str:

@@ -45,6 +45,7 @@ class Comparison:
     restated: Extent = field(default_factory=Extent)  # windows whose records were restated
     kept: Extent = field(default_factory=Extent)  # windows whose earlier, larger numbers stay
     left_out: Mapping[str, Extent] = field(default_factory=dict)  # windows that are not complete, by their state
+    looked: bool = False  # whether the run came to the population, and saw what there is to compare
 
     def add(self, one: Compared) -> None:
         """Add what the API says of a span of windows. What changed in it may be undone in another one: both count."""

@@ -21,6 +21,8 @@ _MEANING = {  # of states in which windows are left out
     UNAVAILABLE: "a number of these windows was not known. They were fetched again: run it once more",
     EARLIER_CALENDAR: "these windows belong to a calendar that the org had before: no run fetches them",
 }
+_NOTHING_DUE = "nothing_due", "no window of the range is due and wanted: there is nothing to compare"
+_NOT_REACHED = "not_reached", "the run ended before it came to this org: run it again"
 
 
 class Reason(NamedTuple):
@@ -41,18 +43,20 @@ def compared(summary: RunSummary) -> list[Compared]:
         for name, population in org.populations.items()
         if population.comparison is not None
     ]
-    return sorted(found, key=lambda one: (not one[2].differs, not was_not_compared(*one), not why_not(*one)))
-
-
-def was_not_compared(org: OrgSummary, population: Population, comparison: Comparison) -> bool:
-    """Return whether nothing of a population could be compared, though there was something."""
-    return not comparison.windows and bool(why_not(org, population, comparison))
+    return sorted(found, key=lambda one: (not one[2].differs, bool(one[2].windows), not why_not(*one)))
 
 
 def why_not(org: OrgSummary, population: Population, comparison: Comparison) -> dict[str, Reason]:
-    """Return which windows were not compared: by their state in the ledger, or by what kept the run from it."""
+    """Return which windows were not compared: by their state in the ledger, or by what kept the run from it.
+
+    Where nothing was compared there is always a reason.
+    """
     found = {state: Reason(extent, _MEANING.get(state, _GAP)) for state, extent in comparison.left_out.items()}
-    return found | {code: one for code, one in _causes(org, population) if code not in UNRESOLVED}
+    found |= {code: one for code, one in _causes(org, population) if code not in UNRESOLVED}
+    if not found and not comparison.windows:
+        code, message = _NOTHING_DUE if comparison.looked else _NOT_REACHED
+        return {code: Reason(Extent(), message)}
+    return found
 
 
 def unresolved(org: OrgSummary, population: Population) -> dict[str, Reason]:

@@ -222,14 +222,19 @@ def test_a_range_that_selects_nothing_is_a_warning_that_says_why(
     here: Here, args: list[str], why: str, tmp_path: Path
 ) -> None:
     (tmp_path / "c.yaml").write_text("orgs: [{name: a, token: t}, {name: b, token: t, timezone: Asia/Kolkata}]")
-    for command in ("backfill", "collect"):
+    doing = {"backfill": "fetched", "collect": "fetched", "reconcile": "compared", "relabel": "restated"}
+    for command, what in doing.items():
         done = here(command, "-c", "c.yaml", "-q", *args)
         assert done.code == 0
         warnings = [event["message"] for event in done.events if event["event"] == "range.note"]
         assert warnings
-        assert all(f"nothing will be fetched: {why}" in warning for warning in warnings)
+        assert all(f"nothing will be {what}: {why}" in warning for warning in warnings)
     plan = here("plan", "-c", "c.yaml", *args)
     assert f"nothing will be fetched: {why}" in plan.stdout
+    assert f"nothing will be fetched: {why}" in here("plan", "-c", "c.yaml", "--json", *args).stderr
+    export = here("export", "-c", "c.yaml", "-q", *args)
+    assert export.code == 0
+    assert f"nothing will be exported: {why[:24]}" in export.event("range.changed")["message"]
 
 
 @pytest.mark.parametrize("what", ["record", "config"])

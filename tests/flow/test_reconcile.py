@@ -273,6 +273,14 @@ def why(there: World, result: RunResult, org: str = "a", what: str = "not_compar
     return {code: reason["slices"] for code, reason in one[what].items()}
 
 
+def test_a_range_in_the_future_is_no_difference_and_says_that_nothing_is_due(tmp_path: Path) -> None:
+    there, api = world(tmp_path), SpanApi(usage_of())
+    collected(there, api, "2025-12-01", "2025-12-31")
+    result = there.reconcile(NOW, "2027-01-01", "2027-01-31")
+    assert result.exit_code is ExitCode.OK
+    assert why(there, result) == {"nothing_due": 0}
+
+
 def test_a_span_without_a_whole_answer_is_not_compared_and_the_rest_is(tmp_path: Path) -> None:
     there, api = world(tmp_path, make_org("a", populations=(PEOPLE,))), SpanApi(usage_of())
     collected(there, api)

@@ -105,24 +105,25 @@ def test_what_was_restated_differs_although_no_sum_did() -> None:
 
 
 def test_orgs_that_were_not_compared_say_why_and_do_not_look_like_orgs_without_usage() -> None:
-    idle, empty = Comparison(), Comparison()
+    idle, empty = Comparison(), Comparison(looked=True)
     idle.add(Compared(30, {}, {}, searched=30))
     missing = Comparison(left_out={"missing": extent(1, 2)})
-    summary = summary_of(idle=idle, empty=empty, refused=Comparison(), missing=missing)
+    summary = summary_of(idle=idle, empty=empty, early=Comparison(), refused=Comparison(), missing=missing)
     population = summary.orgs["refused"].populations[SERVICE]
     population.planned = 30
     population.close(SliceState.REFUSED, "refused_credential", "its credential is refused", extent(*range(30)).spans)
     lines = [line.strip() for line in printed(summary)]
     where = {line.split()[0]: n for n, line in enumerate(lines) if line.endswith(" service-user")}
     below = {name: " ".join(lines[n + 1 : n + 3]) for name, n in where.items()}
-    assert [*where][:2] == ["refused", "missing"]
+    assert [*where][-1] == "idle"
     assert below["refused"].startswith("not compared: refused credential")
     assert below["missing"].startswith("not compared: missing")
     assert below["idle"].startswith("no usage")
-    assert below["empty"].startswith("nothing to compare")
+    assert below["empty"].startswith("not compared: nothing due")
+    assert below["early"].startswith("not compared: not reached")
     text = "\n".join(printed(summary, terminal=False))
     assert "refused service-user: 30 windows not compared, refused credential: 2026-06-01 to 2026-06-30" in text
-    assert "empty service-user: nothing to compare" in text
+    assert "empty service-user: not compared, nothing due" in text
     found = {one["org"]: one["not_compared"] for one in populations_as_json(summary) if one["not_compared"]}
     assert found["refused"]["refused_credential"]["message"] == "its credential is refused"
     assert found["missing"]["missing"]["slices"] == 2
