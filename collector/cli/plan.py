@@ -135,7 +135,7 @@ def _table(console: Console, previews: Sequence[OrgPreview], whole: Estimate, re
     rows = sorted(zip(previews, requests.orgs, whole.org_seconds, strict=True), key=lambda row: -row[0].slices)
     shown = [row for row in rows if row[0].slices][:_ROWS]
     for one, of_org, seconds in shown:
-        windows = [count(one.windows, one.org.granularity.value)] * (len(blank) - 2)
+        windows = [count(one.windows, one.org.granularity.value)] * (len(blank) - 3)
         table.add_row(
             Text(printable(one.org.name)),
             one.org.zone.name,

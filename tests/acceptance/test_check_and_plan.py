@@ -304,3 +304,12 @@ def test_the_config_is_found_where_the_contract_says(
     missing = here("plan")
     assert missing.code == 2
     assert "config/collector.yaml" in missing.stderr
+
+
+def test_each_number_of_a_plan_stands_below_its_heading(here: Here, tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("orgs: [{name: a, token: t}]")
+    lines = here("plan", "-c", "c.yaml", "--from", "2026-01-01", "--to", "2026-01-31", "-q").stdout.splitlines()
+    (heading,) = (line for line in lines if line.startswith("org "))
+    (row,) = (line for line in lines if line.startswith("a "))
+    assert row.split()[4:7] == ["31", "days", "62"]
+    assert heading.index("requests") + len("requests") == row.index(" 62") + len(" 62")
