@@ -71,7 +71,7 @@ MEANINGS = {
     "page.token_refused": "a client of the page sent a wrong token or none",
     "process.warning": "something about this process looks wrong, such as a limit on open files",
     "products.unknown": "an export was given products of which there is no record",
-    "range.changed": "an export's range was widened or cut",
+    "range.changed": "an export's range was widened or cut, or selects nothing",
     "range.note": "what is to be known of the given range",
     "records.doubled": "two directories have the same records",
     "records.equal_again": "an export of restatements leaves out records that are again as they were",

@@ -61,6 +61,11 @@ class Command:
         return self.name == RECONCILE
 
     @property
+    def needs_ledger(self) -> bool:
+        """Whether it makes sense only with a ledger that exists: it creates none."""
+        return self.restates or self.compares
+
+    @property
     def label(self) -> str:
         """What the ledger calls its runs: those of one shard are not another's."""
         return f"{self.name} {self.scope.shard}" if self.scope.shard else self.name

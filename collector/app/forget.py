@@ -6,13 +6,12 @@ from collections.abc import Sequence
 
 from collector.adapters.text import some
 from collector.app.command import has_ledger
-from collector.app.ledgers import open_ledger, open_ledger_to_read
+from collector.app.ledgers import open_ledger, require_ledger
 from collector.config import LoadedConfig
 from collector.config.messages import near_to
 from collector.core.echo import NAME, echo
 from collector.core.ledger_entries import RemovedOrg
-from collector.errors import ConfigError, LedgerError, Problem
-from collector.ledger import NoLedger, name_of
+from collector.errors import ConfigError, Problem
 from collector.ports import Clock
 
 _NAMED = 5  # orgs, in a message
@@ -22,8 +21,8 @@ def forget_orgs(config: LoadedConfig, names: Sequence[str], clock: Clock) -> lis
     """Forget the orgs of those names; return them. Raises ConfigError if one isn't removed: then none is forgotten."""
     if not has_ledger(config):
         raise ConfigError("there is no ledger: `state.url` is none")
-    _require_ledger(config)
-    ledger = open_ledger(config.settings, "forget", clock)
+    require_ledger(config.settings, "forget")
+    ledger = open_ledger(config.settings, "forget", clock, create=False)
     try:
         removed = ledger.note_config(config.orgs, clock.now())
         known = {one.name for one in removed}
@@ -34,15 +33,6 @@ def forget_orgs(config: LoadedConfig, names: Sequence[str], clock: Clock) -> lis
         return found
     finally:
         ledger.close()
-
-
-def _require_ledger(config: LoadedConfig) -> None:
-    """Raise LedgerError if there is no ledger: none is created."""
-    reader = open_ledger_to_read(config)
-    reader.close()
-    if isinstance(reader, NoLedger):
-        where = name_of(config.settings.state.url.get_secret_value())
-        raise LedgerError(f"there is no ledger {where}: check state.url or --state")
 
 
 def _why_not(name: str, config: LoadedConfig, removed: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ from collector.app.outputs import refuse_new_ledger
 from collector.app.places import files_of
 from collector.config import LoadedConfig, Settings
 from collector.config.sections import State
+from collector.errors import LedgerError
 from collector.ledger import Look, NoLedger, Readable, SqlLedger, name_of, open_look, open_reader
 from collector.ports import Clock
 
@@ -24,6 +25,9 @@ def ledger_of_run(config: LoadedConfig, command: Command, clock: Clock, *, creat
     """
     if not has_ledger(config):
         return NoLedger()
+    if create and command.needs_ledger:
+        require_ledger(config.settings, command.name)
+        create = False
     if create:
         create_no_second_ledger(config.settings, command.permits)
     return open_ledger(config.settings, command.name, clock, create=create)
@@ -34,6 +38,24 @@ def create_no_second_ledger(settings: Settings, permits: Permits) -> None:
     if _is_absent(settings.state):
         with files_of(settings) as files:
             refuse_new_ledger(settings, permits, files)
+
+
+def require_ledger(settings: Settings, what: str) -> None:
+    """Raise LedgerError if there is no ledger, so that there is nothing to do what is said. Creates nothing."""
+    url = settings.state.url.get_secret_value()
+    reader = open_reader(url, password_file=settings.state.password_file, older=True)
+    if reader is None:
+        raise no_ledger(settings, what)
+    reader.close()
+
+
+def no_ledger(settings: Settings, what: str) -> LedgerError:
+    """Return what to raise where a command needs a ledger, and there is none: its place may be mistyped."""
+    where = name_of(settings.state.url.get_secret_value())
+    return LedgerError(
+        f"there is no ledger {where}, so there is nothing to {what}: check state.url or --state, and the directory "
+        "that a relative path begins in"
+    )
 
 
 def open_ledger(settings: Settings, command: str, clock: Clock, *, create: bool = True) -> SqlLedger:

@@ -36,6 +36,13 @@ _FILE = re.compile(r"usage-[A-Za-z0-9._-]{1,160}")
 log = structlog.get_logger("collector")
 
 
+def refuse_absent(directories: Sequence[Path]) -> None:
+    """Raise ConfigError for a directory that doesn't exist."""
+    for directory in directories:
+        if not directory.is_dir():
+            raise ConfigError(f"--recover: {_shown(directory)} is not an existing directory")
+
+
 def finish_leftovers(
     ledger: SqlLedger,
     *,
@@ -50,9 +57,6 @@ def finish_leftovers(
     `own` is the output directory, `labels` those that have columns of their own. Raises ConfigError for impossible
     arguments, OutputError and LedgerError.
     """
-    for directory in directories:
-        if not directory.is_dir():
-            raise ConfigError(f"--recover: {_shown(directory)} is not an existing directory")
     rest = [path for directory in directories for path in _recover(ledger, directory, own, now, labels)]
     for path in rest:
         _warn(ledger, path)

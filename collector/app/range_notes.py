@@ -9,9 +9,11 @@ from datetime import datetime, timedelta
 from collector.config import LoadedConfig
 from collector.config.messages import duration_text
 from collector.core.ranges import Last, Range, Selection, select
+from collector.core.search_cost import Requests
+from collector.core.wanted import Sparse
 from collector.core.windows import Calendar
 from collector.errors import ConfigError
-from collector.model import Granularity, Org
+from collector.model import Granularity, Org, Window
 
 _LONG_ENOUGH = {Granularity.HOUR: "1h", Granularity.DAY: "1d", Granularity.WEEK: "7d", Granularity.MONTH: "31d"}
 
@@ -35,8 +37,19 @@ class _Orgs:
     names: list[str] = field(default_factory=list)
 
 
-def range_notes(config: LoadedConfig, orgs: Sequence[Org], range_: Range, *, now: datetime) -> list[RangeNote]:
-    """Return a note for each way in which the range was changed. Raises ConfigError for an impossible range."""
+def range_notes(
+    config: LoadedConfig,
+    orgs: Sequence[Org],
+    range_: Range,
+    *,
+    now: datetime,
+    doing: str = "fetched",
+    sparse: Sparse | None = None,
+) -> list[RangeNote]:
+    """Return a note for each way in which the range was changed, and for windows that a search can't settle.
+
+    `doing` is what the command does with windows. Raises ConfigError for an impossible range.
+    """
     settle = config.settings.schedule.settle
     orgs_by_text: dict[str, _Orgs] = {}
     for org in orgs:
@@ -47,9 +60,11 @@ def range_notes(config: LoadedConfig, orgs: Sequence[Org], range_: Range, *, now
         except ValueError as error:
             raise ConfigError(str(error)) from None
         if selection.span is None:
-            texts = [_why_empty(range_, without_since, selection, calendar, now=now, settle=settle)]
+            why = _why_empty(range_, without_since, selection, calendar, now=now, settle=settle)
+            texts = [f"nothing will be {doing}: {why}"]
         else:
             texts = list(_changes(selection, calendar, settle))
+            texts += _one_by_one(selection.span, calendar, sparse, now) if sparse is not None else ()
         for text in texts:
             orgs_by_text.setdefault(text, _Orgs(selection.span is None)).names.append(org.name)
     return [
@@ -58,15 +73,32 @@ def range_notes(config: LoadedConfig, orgs: Sequence[Org], range_: Range, *, now
     ]
 
 
-def changed_notes(orgs: Sequence[Org], range_: Range, *, now: datetime) -> list[str]:
+def export_notes(orgs: Sequence[Org], range_: Range, *, now: datetime) -> list[RangeNote]:
     """Return a note for each way in which a range was changed, for what fetches nothing: what ended is in it."""
-    names: dict[str, list[str]] = {}
+    orgs_by_text: dict[str, _Orgs] = {}
     for org in orgs:
         calendar = Calendar(org.zone, org.granularity)
         selection = select(range_, calendar, now=now, settle=timedelta(0))
-        for text in _changes(selection, calendar, timedelta(0)):
-            names.setdefault(text, []).append(org.name)
-    return [f"{_names(of)}: {text}" for text, of in names.items()]
+        if selection.span is None:
+            why = _why_empty(range_, selection, selection, calendar, now=now, settle=timedelta(0))
+            texts = [f"nothing will be exported: {why}"]
+        else:
+            texts = list(_changes(selection, calendar, timedelta(0)))
+        for text in texts:
+            orgs_by_text.setdefault(text, _Orgs(selection.span is None)).names.append(org.name)
+    return [RangeNote(f"{_names(about.names)}: {text}", warns=about.empty) for text, about in orgs_by_text.items()]
+
+
+def shared(requests: Requests) -> list[RangeNote]:
+    """Return why the largest numbers of requests of the orgs are more than that of all, if they are."""
+    together = sum(one.most for one in requests.orgs)
+    if together <= requests.all.most:
+        return []
+    text = (
+        f"the largest numbers of the orgs add up to {together}, and all take {requests.all.most} at most: requests for "
+        "spans may cost 5 % of all windows, whichever orgs need them. So any org may take that many, but not each"
+    )
+    return [RangeNote(text)]
 
 
 def _changes(selection: Selection, calendar: Calendar, settle: timedelta) -> Iterator[str]:
@@ -95,11 +127,11 @@ def _why_empty(
     unit = calendar.granularity.value
     if without_since.span and selection.cut_since:
         wanted = _local(selection.cut_since, calendar)
-        return f"nothing will be fetched: nothing before {wanted} is wanted (`since`)"
+        return f"nothing before {wanted} is wanted (`since`)"
     match range_:
         case Last(duration) if calendar.floor(now - duration) == (ended := calendar.floor(now)):
             return (
-                f"nothing will be fetched: no {unit} ended within the last {duration_text(duration)}; the newest ended "
+                f"no {unit} ended within the last {duration_text(duration)}; the newest ended "
                 f"at {_local(ended, calendar)}. Write --last {_LONG_ENOUGH[calendar.granularity]} or longer"
             )
         case Last(duration):
@@ -108,7 +140,25 @@ def _why_empty(
             which = "the range is in the future"
         case _:
             which = f"no {unit} of the range is due yet"
-    return f"nothing will be fetched: {which}; {_due(unit, settle)}"
+    return f"{which}; {_due(unit, settle)}"
+
+
+def _one_by_one(span: Window, calendar: Calendar, sparse: Sparse, now: datetime) -> Iterator[str]:
+    """Yield which windows of a sparse backfill are requested one by one, whatever is in them."""
+    unit = calendar.granularity.value
+    trusted, late = calendar.floor(now - sparse.trust_zero_for), calendar.floor(now - sparse.rechecked_for)
+    if trusted > span.start:
+        which = "the whole range is" if trusted >= span.end else f"{unit}s before {_local(trusted, calendar)} are"
+        yield (
+            f"{which} older than `trust_zero_for` ({duration_text(sparse.trust_zero_for)}): --sparse saves nothing "
+            f"there. A zero may be deleted data, so these {unit}s are requested one by one. If the API keeps data for "
+            "longer: COLLECTOR_TRUST_ZERO_FOR=400d, for this command"
+        )
+    if late < span.end and sparse.rechecked_for:
+        yield (
+            f"{unit}s from {_local(max(late, span.start), calendar)} on are requested one by one: their data may come "
+            "late (`schedule.recheck`)"
+        )
 
 
 def _due(unit: str, settle: timedelta) -> str:

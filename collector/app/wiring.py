@@ -26,8 +26,8 @@ from collector.adapters.thread import WorkerThread
 from collector.app.backfills import log_backfills, old_gaps
 from collector.app.check import Checker, OrgCheck
 from collector.app.command import Command, has_ledger
-from collector.app.ledgers import ledger_of_run, open_ledger
-from collector.app.leftovers import finish_leftovers
+from collector.app.ledgers import ledger_of_run, open_ledger, require_ledger
+from collector.app.leftovers import finish_leftovers, refuse_absent
 from collector.app.outputs import check_output, directory_of, refuse_layout
 from collector.app.places import open_place
 from collector.app.prepare import prepare, recover_files
@@ -186,13 +186,15 @@ def run_config(settings: Settings, command: Command, run_id: str) -> RunConfig:
 
 def finish_left_files(config: LoadedConfig, *, directories: Sequence[Path], lost: Sequence[str]) -> bool:
     """Do what a person says about files that were left behind (`leftovers.finish_leftovers`)."""
-    clock = SystemClock()
-    ledger = open_ledger(config.settings, "collect", clock)
+    clock, directories = SystemClock(), [directory.resolve() for directory in directories]
+    refuse_absent(directories)
+    require_ledger(config.settings, "recover, and no file that may be lost")
+    ledger = open_ledger(config.settings, "collect", clock, create=False)
     try:
         own = directory_of(config.settings)
         done = finish_leftovers(
             ledger,
-            directories=[directory.resolve() for directory in directories],
+            directories=directories,
             lost=lost,
             own=own,
             now=clock.now(),

@@ -14,7 +14,7 @@ import structlog
 from collector.adapters.clock import SystemClock
 from collector.adapters.event_log import EventLog
 from collector.adapters.heap import leave_out_modules
-from collector.app.command import Command, has_ledger
+from collector.app.command import Command, has_ledger, sparse_of
 from collector.app.outputs import refuse_layout
 from collector.app.prepare import refuse_file_as_output
 from collector.app.range_notes import range_notes
@@ -71,7 +71,10 @@ def run_and_show(
     refuse_layout(context.config.settings)
     orgs = context.scope.of(context.config.orgs)
     if command.range_:
-        for note in range_notes(context.config, orgs, command.range_, now=SystemClock().now()):
+        sparse = sparse_of(context.config.settings) if command.sparse else None
+        doing = "compared" if command.compares else "restated" if command.restates else "fetched"
+        now = SystemClock().now()
+        for note in range_notes(context.config, orgs, command.range_, now=now, doing=doing, sparse=sparse):
             (log.warning if note.warns else log.info)("range.note", message=note.text)
     retries, is_json = Retries(), context.log_format == "json"
     leave_out_modules()

@@ -14,7 +14,7 @@ import structlog
 from collector.adapters.clock import SystemClock
 from collector.adapters.text import some
 from collector.app.present import PresentReader
-from collector.app.range_notes import changed_notes
+from collector.app.range_notes import export_notes
 from collector.cli.consoles import stdout_console
 from collector.cli.context import Context, open_context, read_range
 from collector.cli.export_costs import ExportCosts, prices_of
@@ -146,8 +146,8 @@ class _Reading:
         self._costs = ExportCosts(prices_of(context, "--costs"), self._products) if costs else None
         refuse_unknown_labels(dimensions, context.config.orgs)
         if range_ is not None:
-            for text in changed_notes(self._reader.entries, range_, now=now):
-                log.info("range.changed", message=text)
+            for note in export_notes(self._reader.entries, range_, now=now):
+                (log.warning if note.warns else log.info)("range.changed", message=note.text)
 
     def write_records(self, destination: Destination) -> None:
         """Write one row for each product and window."""

@@ -8,16 +8,17 @@ from typing import Any
 
 import click
 import orjson
+import structlog
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from collector.adapters.clock import SystemClock
 from collector.adapters.text import count, duration, printable
-from collector.app.command import has_ledger
+from collector.app.command import has_ledger, sparse_of
 from collector.app.ledgers import open_ledger_to_read, warn_of_missing_ledger
 from collector.app.preview import OrgPreview, preview
-from collector.app.range_notes import RangeNote, range_notes
+from collector.app.range_notes import RangeNote, range_notes, shared
 from collector.app.wiring import limits_of
 from collector.cli.colours import COLOURS
 from collector.cli.consoles import stdout_console
@@ -28,6 +29,8 @@ from collector.core.ranges import Last, Moment, Range
 from collector.core.search_cost import Bounds, Requests
 from collector.core.visible import visible
 from collector.ledger import NoLedger
+
+log = structlog.get_logger("collector")
 
 _ROWS = 60
 _WIDE = 90  # columns
@@ -44,12 +47,16 @@ def plan(
     previews, notes = _preview(context, range_, sparse=sparse)
     limits = limits_of(context.config.settings)
     requests = Requests.of([one.costs for one in previews])
+    notes += shared(requests)
     whole = estimate(
         [one.least for one in requests.orgs],
         rate=(limits.rate.requests, limits.rate.period_s),
         org_rate=(limits.org_rate.requests, limits.org_rate.period_s),
     )
     if as_json:
+        for note in notes:
+            if note.warns:  # else only who reads the JSON would see it
+                log.warning("range.note", message=note.text)
         click.echo(visible(orjson.dumps(_as_json(previews, notes, whole, requests), option=orjson.OPT_INDENT_2)))
         return
     console = stdout_console()
@@ -65,11 +72,12 @@ def plan(
 def _preview(context: Context, range_: Range | None, *, sparse: bool) -> tuple[list[OrgPreview], list[RangeNote]]:
     config, clock = context.config, SystemClock()
     orgs, now = context.scope.of(config.orgs), clock.now()
+    searched = sparse_of(config.settings) if sparse else None
     if not has_ledger(config):
         range_ = range_ or Last(config.settings.schedule.lookback)
-        notes = range_notes(config, orgs, range_, now=now)
+        notes = range_notes(config, orgs, range_, now=now, sparse=searched)
         return preview(NoLedger(), config, orgs, range_=range_, now=now, sparse=sparse), notes
-    notes = range_notes(config, orgs, range_, now=now) if range_ else []
+    notes = range_notes(config, orgs, range_, now=now, sparse=searched) if range_ else []
     ledger = open_ledger_to_read(config)
     if isinstance(ledger, NoLedger):
         warn_of_missing_ledger(config, "all windows are planned as new")
@@ -127,7 +135,7 @@ def _table(console: Console, previews: Sequence[OrgPreview], whole: Estimate, re
     rows = sorted(zip(previews, requests.orgs, whole.org_seconds, strict=True), key=lambda row: -row[0].slices)
     shown = [row for row in rows if row[0].slices][:_ROWS]
     for one, of_org, seconds in shown:
-        windows = [count(one.windows, one.org.granularity.value)] * (len(blank) - 2)
+        windows = [count(one.windows, one.org.granularity.value)] * (len(blank) - 3)
         table.add_row(
             Text(printable(one.org.name)),
             one.org.zone.name,
@@ -140,7 +148,7 @@ def _table(console: Console, previews: Sequence[OrgPreview], whole: Estimate, re
         slices = sum(one.slices for one, _, _ in rest)
         least, most = (sum(getattr(of_org, name) for _, of_org, _ in rest) for name in ("least", "most"))
         what = f"{count(len(rest), 'more org' if shown else 'org')}{'' if slices else ': nothing to fetch'}"
-        table.add_row(Text(what, style="dim"), *blank, str(Bounds(least=least, most=most)), "")
+        table.add_row(Text(what, style="dim"), *blank, str(Bounds(least=least, most=min(most, requests.all.most))), "")
     table.add_section()
     table.add_row("all", *blank, str(requests.all), _time(requests.all.least, whole.seconds))
     return table

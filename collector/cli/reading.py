@@ -8,11 +8,11 @@ import click
 
 from collector.adapters.text import some
 from collector.app.command import has_ledger
-from collector.app.ledgers import open_ledger_to_read
+from collector.app.ledgers import no_ledger, open_ledger_to_read
 from collector.cli.context import Context
 from collector.core.grouping import Dimension
-from collector.errors import ConfigError, LedgerError
-from collector.ledger import LedgerReader, NoLedger, name_of
+from collector.errors import ConfigError
+from collector.ledger import LedgerReader, NoLedger
 from collector.model import Org
 
 _NAMED = 5
@@ -24,11 +24,7 @@ def open_ledger(context: Context, command: str) -> LedgerReader:
         raise click.UsageError(f"{command} reads a ledger: `state.url` is none")
     ledger = open_ledger_to_read(context.config)
     if isinstance(ledger, NoLedger):
-        where = name_of(context.config.settings.state.url.get_secret_value())
-        raise LedgerError(
-            f"there is no ledger {where}, so there is nothing to {command}: check state.url or --state, and the "
-            "directory that a relative path begins in"
-        )
+        raise no_ledger(context.config.settings, command)
     return ledger
 
 

@@ -60,6 +60,7 @@ def _document(result: RunResult) -> dict[str, Any]:
     return {
         "run_id": result.run_id,
         "exit_code": int(result.exit_code),
+        "message": result.why_idle if result.had_nothing_due else None,
         "totals": totals_as_json(summary, only_differing=False),
         "populations": populations_as_json(summary),
         "not_complete": in_words(result)["not_complete"],

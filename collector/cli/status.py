@@ -89,7 +89,7 @@ def _show_all(
         _show_backfills(console, config, shown, found.known)
     for name, cut in found.left_out.items():
         _show_left_out(console, name, cut)
-    _show_notes(console, shown, _seen_here(found, config), invocation, left_out=len(found.orgs) - len(shown))
+    _show_notes(console, shown, found, _seen_here(found, config), invocation)
     if found.removed:
         _show_removed(console, found.removed, invocation)
 
@@ -111,15 +111,17 @@ def _document(
 def _show_notes(
     console: Console,
     orgs: Sequence[OrgCoverage],
+    found: Status,
     awaited: Sequence[tuple[AwaitedFile, bool]],
     invocation: Invocation,
-    *,
-    left_out: int,
 ) -> None:
-    """Show what the table doesn't: orgs that are left out or begin later, and files of dead processes."""
-    if left_out:
+    """Show what the table doesn't: orgs that are left out or begin later, and files of dead processes.
+
+    What is counted is of all orgs that were chosen, also of those that `--incomplete` leaves out.
+    """
+    if left_out := len(found.orgs) - len(orgs):
         console.print(f"{count(left_out, 'complete org')} not shown", markup=False, highlight=False)
-    for note in notes(orgs):
+    for note in notes(orgs, counted=found.orgs):
         console.print(note, markup=False, highlight=False)
     for one, is_here in awaited:
         console.print(_await(one, invocation, is_here=is_here), markup=False)

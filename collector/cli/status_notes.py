@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from collector.adapters.text import count, duration, printable, some
-from collector.core.org_coverage import CoverageState, OrgCoverage
+from collector.core.org_coverage import CoverageState, OrgCoverage, gaps_of
 from collector.errors import RefusalReason
 from collector.model import Window, Zone
 from collector.service.web.text import local_dates, window_text
@@ -17,10 +17,12 @@ _LONGEST = 1000  # of a message
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
-def notes(orgs: Sequence[OrgCoverage]) -> Iterator[str]:
-    """Yield the lines."""
+def notes(orgs: Sequence[OrgCoverage], *, counted: Sequence[OrgCoverage]) -> Iterator[str]:
+    """Yield the lines about the orgs that are shown. Windows are counted of all that were chosen."""
+    if (gaps := gaps_of(counted)).incomplete:
+        yield str(gaps)
     yield from _wanted(orgs)
-    yield from _unverified(orgs)
+    yield from _unverified(counted)
     for org in orgs:
         if org.credential.reason is RefusalReason.CALENDAR:
             yield printable(f"{org.name}: {org.credential.message}", _LONGEST)

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from types import FrameType
 
 import click
@@ -16,9 +17,10 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from collector.adapters.clock import SystemClock
-from collector.adapters.text import count, printable
+from collector.adapters.text import printable
 from collector.cli.status_reading import Status, StatusReading
 from collector.core.exit_codes import ExitCode
+from collector.core.org_coverage import gaps_of
 from collector.errors import LedgerError
 
 Show = Callable[[Console, Status, int | None], None]  # with the most orgs that are of use
@@ -50,7 +52,8 @@ def watch(reading: StatusReading, show: Show, console: Console, *, every_s: floa
         trouble: str | None = None
         try:
             while True:
-                _draw(console, status, show, _heading(status, SystemClock().now(), every_s, trouble), every_s)
+                heading = partial(heading_of, status, SystemClock().now(), every_s, trouble)
+                _draw(console, status, show, heading, every_s)
                 try:
                     status, trouble = reading.read(), None
                 except LedgerError as error:
@@ -61,14 +64,15 @@ def watch(reading: StatusReading, show: Show, console: Console, *, every_s: floa
     return ExitCode.TERMINATED if terminated.is_set() else status.exit_code
 
 
-def _draw(console: Console, status: Status, show: Show, heading: str, pause_s: float) -> None:
+def _draw(console: Console, status: Status, show: Show, heading: Callable[[int], str], pause_s: float) -> None:
     """Draw, and wait. Where the window gets another size meanwhile, draw once more."""
     drawn, pause = None, threading.Event()
     while pause_s > 0:
         if console.size != drawn:
             drawn = console.size
             with console.capture() as captured:
-                console.print(heading, style="bold", markup=False, highlight=False, no_wrap=True, overflow="ellipsis")
+                text = heading(drawn.width)
+                console.print(text, style="bold", markup=False, highlight=False, no_wrap=True, overflow="ellipsis")
                 show(console, status, drawn.height)
             lines = fitting(captured.get().removesuffix("\n").split("\n"), width=drawn.width, height=drawn.height)
             console.file.write(in_place(lines, width=drawn.width))
@@ -101,12 +105,13 @@ def fitting(lines: list[str], *, width: int, height: int) -> list[str]:
     return [*lines[:shown], _MORE[:width]]
 
 
-def _heading(status: Status, now: datetime, every_s: float, trouble: str | None) -> str:
+def heading_of(status: Status, now: datetime, every_s: float, trouble: str | None, width: int) -> str:
+    """Return what stands above the status; in a narrow window, what counts comes first."""
     if trouble is not None:
         return f"not read again at {now:%H:%M:%S} UTC: {trouble}"
-    gaps = f"{count(sum(org.incomplete for org in status.orgs), 'window')} not complete"
-    what = "there is no ledger" if status.known is None else gaps
-    return f"{now:%Y-%m-%d %H:%M:%S} UTC, every {every_s:g} s; Ctrl-C ends · {what}"
+    what = "there is no ledger" if status.known is None else str(gaps_of(status.orgs))
+    whole = f"{now:%Y-%m-%d %H:%M:%S} UTC, every {every_s:g} s; Ctrl-C ends · {what}"
+    return whole if len(whole) <= width else f"{what} · Ctrl-C ends · {now:%H:%M:%S}"
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from collector.config.budget_fitting import idle_budgets
 from collector.config.document import Document, read_document
 from collector.config.fitting import exposed_files, misfits, same_credentials, unlikely_settings
 from collector.config.layers import Layers, section, variables_tree
-from collector.config.messages import KeyPath
+from collector.config.messages import KeyPath, or_null, says_off
 from collector.config.org_files import entries_of_config, entries_of_file, find_org_files, matching_now
 from collector.config.orgs import Entry, duplicates, read_org, variables_of
 from collector.config.problems import findings
@@ -38,6 +38,7 @@ READ_PATHS = frozenset(
         ("push", "otlp", "headers_file"),
     }
 )  # relative to the config
+OFF_BY_NULL = frozenset({("schedule", "reconcile"), ("push",), ("push", "otlp")})  # sections
 NO_ORGS = (
     "there are no orgs: add one below `orgs:` (`- name: …` with username_env and access_key_env), "
     "or a file with orgs that `org_files` matches"
@@ -177,8 +178,9 @@ def with_valid_sections(
         if inner and isinstance(value, dict):
             kept[name] = with_valid_sections(inner, value, document, problems, path)
         elif inner and value is not None:
-            problems.append(document.problem(path, "expected a mapping: its keys, indented, one per line"))
-        elif path in READ_PATHS and isinstance(value, str) and value and not value.startswith("~"):
+            off = or_null(value) if path in OFF_BY_NULL else ""
+            problems.append(document.problem(path, f"expected a mapping: its keys, indented, one per line{off}"))
+        elif path in READ_PATHS and isinstance(value, str) and value and not (value.startswith("~") or says_off(value)):
             kept[name] = str(document.file.parent / value)
         elif path in {("state", "url"), ("output", "path")} and isinstance(value, str):
             kept[name] = ledger_url_of_file(value, document.file.parent)
@@ -192,5 +194,7 @@ def read_settings(layers: Layers, problems: list[Problem]) -> Settings | None:
     try:
         return Settings.of(layers)
     except ValidationError as error:
-        problems += [layers.problem(path, text) for path, text in findings(error, Settings, more=("orgs",))]
+        problems += [
+            layers.problem(path, text) for path, text in findings(error, Settings, more=("orgs",), null_is_off=True)
+        ]
         return None

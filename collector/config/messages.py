@@ -42,6 +42,7 @@ ZONE = re.compile(
 )
 FIELD = r"(?:[0-9*,/-]{1,8}|[A-Za-z]{3}(?:[,-][A-Za-z]{3})*)"
 FIELDS = re.compile(rf"@[a-z]{{1,8}}|{FIELD}(?: +{FIELD}){{0,6}}")
+OFF = frozenset({"off", "false", "no", "none", "never", "disabled"})
 UNITS = (("d", 86_400_000_000), ("h", 3_600_000_000), ("m", 60_000_000), ("s", 1_000_000), ("ms", 1_000))
 
 
@@ -62,6 +63,16 @@ def shown(value: object, shape: re.Pattern[str] | None = None) -> str:
 def expected(what: str, value: object, shape: re.Pattern[str] | None = None) -> str:
     """Return the usual message: the expected value, and the given one."""
     return f"expected {what}, got {shown(value, shape)}"
+
+
+def says_off(value: object) -> bool:
+    """Return whether a value is a word with which people switch things off."""
+    return isinstance(value, str | bool) and str(value).casefold() in OFF
+
+
+def or_null(value: object) -> str:
+    """Return what to add to a message about a key that null switches off: nothing, unless the value means that."""
+    return "; to switch it off, write null" if says_off(value) else ""
 
 
 def invalid(message: str, *keys: str) -> PydanticCustomError:

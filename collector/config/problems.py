@@ -12,7 +12,7 @@ from typing import get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from collector.config.messages import ERROR_TYPE, NUMBER, KeyPath, expected, nearest, shown, unknown_key
+from collector.config.messages import ERROR_TYPE, NUMBER, KeyPath, expected, nearest, or_null, shown, unknown_key
 from collector.config.secrets import KEYS
 from collector.core.echo import WORD
 
@@ -40,11 +40,12 @@ BOUNDS = {
 
 
 def findings(
-    error: ValidationError, model: type[BaseModel], *, more: Sequence[str] = ()
+    error: ValidationError, model: type[BaseModel], *, more: Sequence[str] = (), null_is_off: bool = False
 ) -> Iterator[tuple[KeyPath, str]]:
     """Yield the path and the message of every problem.
 
-    `more` are known keys of the top level that the model doesn't have.
+    `more` are known keys of the top level that the model doesn't have. `null_is_off` is whether null means "off" for
+    keys that may be null, not "as elsewhere".
     """
     for details in error.errors(include_url=False):
         loc: KeyPath = details["loc"]
@@ -56,7 +57,19 @@ def findings(
             yield (*loc[:-1], key), text
         else:
             keys = details.get("ctx", {}).get("keys", ())
-            yield (*loc, *keys[:1]), message_of(details, loc)
+            off = or_null(details["input"]) if null_is_off and not keys and _may_be_null(model, loc) else ""
+            yield (*loc, *keys[:1]), message_of(details, loc) + off
+
+
+def _may_be_null(model: type[BaseModel], path: KeyPath) -> bool:
+    annotation: object = model
+    for step in path:
+        kinds = (annotation, *get_args(annotation))
+        inner = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+        if inner is None or str(step) not in inner.model_fields:
+            return False
+        annotation = inner.model_fields[str(step)].annotation
+    return type(None) in get_args(annotation)
 
 
 def message_of(details: ErrorDetails, loc: KeyPath) -> str:

@@ -15,7 +15,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, PlainValidator, WithJsonSchema
 
-from collector.config.messages import AMOUNT, DAY, FIELDS, NUMBER, duration_text, expected, invalid, shown
+from collector.config.messages import AMOUNT, DAY, FIELDS, NUMBER, duration_text, expected, invalid, says_off, shown
 from collector.config.zones import parse_zone
 from collector.core.schedule import cron_flaw
 from collector.disk import HomeError, at_home
@@ -121,6 +121,8 @@ def parse_path(value: object) -> Path:
         return value
     if not isinstance(value, str) or not value or "\0" in value:
         raise invalid(expected("a path", value))
+    if says_off(value):  # else a file of that name would be written
+        raise invalid(f"expected a path, got {value!r}; for a file of that name write ./{value}")
     return Path(path_at_home(value))
 
 

@@ -16,19 +16,25 @@ by one, and never compared.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from collector.core.collected import added, whole
 from collector.core.search import Search
-from collector.core.search_nodes import Awaited, Kind, Node
+from collector.core.search_nodes import Awaited, Kind, Node, Settled
 from collector.core.totals import Metric, Totals, difference, totals_of
 from collector.errors import Failure, Rejected
 from collector.model import Answer, Window
 
 NO_ANSWER = Rejected(
     code="not_compared", message="the API gave no whole answer for the span of these windows: they were not compared"
+)
+NOT_LOCATED = Rejected(
+    code="not_located",
+    message="some of these windows changed, and it isn't known which ones: the API gave no whole answer for a part of "
+    "them. Run it again",
 )
 CONTRADICTION = Rejected(
     code="not_additive",
@@ -45,6 +51,10 @@ PRODUCT_GONE = Rejected(
     message="the API no longer names products that these windows have. What was collected stays",
 )
 
+UNRESOLVED = frozenset(
+    one.code for one in (NOT_LOCATED, CONTRADICTION, DELETED, PRODUCT_GONE)
+)  # the total of such windows was compared; which of them changed stays unknown
+
 
 @dataclass(frozen=True, slots=True)
 class GivenUp:
@@ -54,13 +64,26 @@ class GivenUp:
     why: Failure
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Compared:
-    """What the API said of some windows, and what had been collected of them."""
+    """What the API said of a span of windows, and what had been collected of them; and what the search in it found."""
 
     windows: int
     api: Totals
     collected: Totals
+    changed: Counter[Metric] = field(default_factory=Counter)  # windows in which it is another number
+    searched: int = 0  # windows of which it is known whether they changed
+
+    @property
+    def differing(self) -> dict[Metric, int]:
+        """In how many windows at least each number is another one: where a total differs, it is one or more."""
+        totals = [metric for metric, rest in difference(self.api, self.collected).items() if rest]
+        return {metric: max(1, self.changed[metric]) for metric in dict.fromkeys([*totals, *self.changed])}
+
+    @property
+    def is_searched(self) -> bool:
+        """Whether all windows that changed were found."""
+        return self.searched >= self.windows
 
 
 class Comparing(Search):
@@ -73,6 +96,7 @@ class Comparing(Search):
         self.compared: list[Compared] = []  # what whole spans came to
         self._given_up: list[GivenUp] = []
         self._said_until: datetime | None = None  # the end of the newest span that was compared
+        self._searched_until: datetime | None = None  # the end of the newest window of which it is known if it changed
         self._right = False  # whether a difference was right
 
     def expect(self, collected: Mapping[datetime, Totals]) -> None:
@@ -111,6 +135,15 @@ class Comparing(Search):
             self._push(part)
         else:
             self._whole(awaited.node, part)
+        if len(part.windows) == 1:
+            self._count(part.windows, part.rest)
+
+    def settle(self) -> list[Settled]:
+        """Return the windows that are settled next, in their order."""
+        found = super().settle()
+        for one in found:
+            self._count(one.windows, {})
+        return found
 
     def _is_settled(self, node: Node) -> bool:
         """Return whether a node needs no request: the first difference is checked by one."""
@@ -127,7 +160,8 @@ class Comparing(Search):
 
     def _useless(self, awaited: Awaited) -> None:
         """Give the rest of a span up. How a single window ended that was requested, others say."""
-        self._give_up_span(awaited.node.windows if awaited.size > 1 else awaited.behind, NO_ANSWER)
+        why = NOT_LOCATED if self._is_noted(awaited.node.windows[0]) else NO_ANSWER
+        self._give_up_span(awaited.node.windows if awaited.size > 1 else awaited.behind, why)
 
     def _whole(self, node: Node, found: Node) -> None:
         """Go on after a request for all windows of a node."""
@@ -156,13 +190,25 @@ class Comparing(Search):
 
     def _note(self, found: Node) -> None:
         """Note what a whole span came to; not once more if it is a part of one that was noted before."""
-        if found.by is None or (self._said_until is not None and found.windows[0].start < self._said_until):
+        if found.by is None or self._is_noted(found.windows[0]):
             return
         self._said_until = found.windows[-1].end
         collected: Totals = {}
         for window in found.windows:
             collected = added(collected, self._collected[window.start])
         self.compared.append(Compared(len(found.windows), whole(totals_of(found.by)), collected))
+
+    def _is_noted(self, window: Window) -> bool:
+        """Return whether a window is in a span of which it was noted what it came to."""
+        return self._said_until is not None and window.start < self._said_until
+
+    def _count(self, windows: Sequence[Window], rest: Totals) -> None:
+        """Count windows of which it is known now how they differ; not once more if one is requested again."""
+        if not self.compared or (self._searched_until is not None and windows[0].start < self._searched_until):
+            return
+        self._searched_until = windows[-1].end
+        self.compared[-1].searched += len(windows)
+        self.compared[-1].changed.update(metric for metric, number in rest.items() if number)
 
     def _adjoins(self, group: Sequence[Window], window: Window) -> bool:
         return window.start != self._said_until and super()._adjoins(group, window)

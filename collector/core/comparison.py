@@ -6,10 +6,12 @@ unavailable are never summed: their windows are left out, and named.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from collector.core.collected import added
+from collector.core.comparing import Compared
 from collector.core.extent import Extent
 from collector.core.totals import Metric, Totals
 from collector.model import Window
@@ -22,6 +24,8 @@ class Row:
     metric: Metric
     api: int | float
     collected: int | float
+    changed: int = 0  # windows in which it is another number
+    more: bool = False  # whether it may be more windows: the search for them ended early
 
     @property
     def difference(self) -> int | float:
@@ -36,14 +40,19 @@ class Comparison:
     windows: int = 0  # that were compared
     api: Totals = field(default_factory=dict)
     collected: Totals = field(default_factory=dict)
+    changed: Counter[Metric] = field(default_factory=Counter)  # windows in which a number is another one
+    more: set[Metric] = field(default_factory=set)  # numbers that may be others in more windows than were found
     restated: Extent = field(default_factory=Extent)  # windows whose records were restated
     kept: Extent = field(default_factory=Extent)  # windows whose earlier, larger numbers stay
     left_out: Mapping[str, Extent] = field(default_factory=dict)  # windows that are not complete, by their state
+    looked: bool = False  # whether the run came to the population, and saw what there is to compare
 
-    def add(self, windows: int, *, api: Totals, collected: Totals) -> None:
-        """Add what the API says of a span of windows."""
-        self.windows += windows
-        self.api, self.collected = added(self.api, api), added(self.collected, collected)
+    def add(self, one: Compared) -> None:
+        """Add what the API says of a span of windows. What changed in it may be undone in another one: both count."""
+        self.windows += one.windows
+        self.api, self.collected = added(self.api, one.api), added(self.collected, one.collected)
+        self.changed.update(one.differing)
+        self.more |= set() if one.is_searched else one.differing.keys()
 
     def committed(self, window: Window, *, restated: int, kept: Iterable[str]) -> None:
         """Note what became of a window that was fetched again."""
@@ -56,14 +65,21 @@ class Comparison:
     def rows(self) -> list[Row]:
         """All numbers, in the order of the products."""
         metrics = dict.fromkeys([*self.api, *self.collected])
-        return [Row(metric=m, api=self.api.get(m, 0), collected=self.collected.get(m, 0)) for m in metrics]
+        return [
+            Row(
+                metric=metric,
+                api=self.api.get(metric, 0),
+                collected=self.collected.get(metric, 0),
+                changed=self.changed[metric],
+                more=metric in self.more,
+            )
+            for metric in metrics
+        ]
 
     @property
     def differs(self) -> bool:
-        """Whether any number was another one than the API's."""
-        return any(row.difference for row in self.rows)
+        """Whether any number of any span was another one than the API's, or anything was restated.
 
-    @property
-    def is_whole(self) -> bool:
-        """Whether all windows could be compared."""
-        return not self.left_out
+        The sums over the range may be the same: what was re-dated from one span to another cancels in them.
+        """
+        return bool(self.changed or self.restated.slices or self.kept.slices)

@@ -15,7 +15,7 @@ A window is *unverified* where the API answered zero throughout, so long after i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
@@ -43,6 +43,21 @@ class CoverageState(StrEnum):
 COUNTED = tuple(CoverageState)[:7]  # of windows
 FETCHED = (CoverageState.COMPLETE, CoverageState.UNVERIFIED)  # there is nothing left to fetch
 INCOMPLETE = COUNTED[len(FETCHED) :]
+
+
+@dataclass(frozen=True, slots=True)
+class Gaps:
+    """How many windows of some orgs a run can still complete, and how many are unverified: those are no gaps.
+
+    The one rule for whoever counts them.
+    """
+
+    incomplete: int
+    unverified: int
+
+    def __str__(self) -> str:
+        also = f", {self.unverified} unverified" if self.unverified else ""
+        return f"{self.incomplete} window{'' if self.incomplete == 1 else 's'} not complete{also}"
 
 
 class CredentialStanding(StrEnum):
@@ -185,3 +200,9 @@ class OrgCoverage:
     def last_success(self) -> datetime | None:
         """When a complete answer last came, of whichever population."""
         return max((p.last_success for p in self.populations if p.last_success), default=None)
+
+
+def gaps_of(orgs: Iterable[OrgCoverage]) -> Gaps:
+    """Return how many windows of some orgs are not complete, and how many are unverified."""
+    counts = [(org.incomplete, org.count(CoverageState.UNVERIFIED)) for org in orgs]
+    return Gaps(sum(one for one, _ in counts), sum(one for _, one in counts))

@@ -107,7 +107,7 @@ class PopulationSummary:
     def compare(self, one: Compared) -> None:
         """Add what the API says of a span of windows."""
         if self.comparison is not None:
-            self.comparison.add(one.windows, api=one.api, collected=one.collected)
+            self.comparison.add(one)
 
     def mark(self) -> None:
         """Remember the present tally."""

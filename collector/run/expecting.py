@@ -70,6 +70,7 @@ class Expecting:
         for name, population in summary.populations.items():
             if population.comparison is not None:
                 key = (summary.org.name, name)
+                population.comparison.looked = True
                 unavailable = self._unavailable[key]
                 left_out = dict(self._left_out[key])
                 population.comparison.left_out = left_out | ({UNAVAILABLE: unavailable} if unavailable.slices else {})

@@ -105,7 +105,7 @@ class Run:
 
     def _wire(self) -> None:
         """Make the three tasks and the queues between them."""
-        self._summary = RunSummary.of(self.session.orgs, compares=isinstance(self.session.wanted, ReconcileWanted))
+        self._summary = self._new_summary()
         self._tasks = tasks = self._org_tasks()
         batches: Batches = asyncio.Queue()
         backlog = Backlog(self.config.limits)
@@ -126,6 +126,14 @@ class Run:
             clock=self.clock,
         )
         self._wire_fetching(tasks, batches, backlog)
+
+    def _new_summary(self) -> RunSummary:
+        """Return the summary of a run that has only begun. It names the organizations that the ledger knows."""
+        summary = RunSummary.of(self.session.orgs, compares=isinstance(self.session.wanted, ReconcileWanted))
+        for name, org in summary.orgs.items():
+            standing = self.session.standings[name]
+            org.org_id, org.org_name = standing.org_id, standing.org_name
+        return summary
 
     def _org_tasks(self) -> OrgTasks:
         tasks = []

@@ -99,7 +99,7 @@ def _orgs(config: LoadedConfig, command: Command, clock: Clock) -> OrgMetrics | 
 
 def _read(config: LoadedConfig, scope: Scope, clock: Clock) -> OrgMetrics:
     service = config.settings.service
-    ledger = open_ledger(config.settings, "push", clock)
+    ledger = open_ledger(config.settings, "push", clock, create=False)
     try:
         orgs = CoverageReader(config, scope).read_all(ledger, clock.now())
         removed = ledger.removed([org.name for org in config.orgs])

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from collector.adapters.clock import SystemClock
 from collector.cli.main import run
+from collector.ledger import SqlLedger
 
 CONFIG = """\
 orgs:
@@ -181,7 +183,6 @@ BAD: list[tuple[list[str], str]] = [
         "Error: Invalid value for '--last': expected a duration such as 30s, 500ms, 10m, 6h or 3d, "
         "got text of 8 characters",
     ),
-    ([*COLLECT, "--lost", "kQ7vX2mN"], "error: --lost: no file text of 8 characters is awaited; awaited files: none"),
     (
         ["schema", "records"],
         "Error: Invalid value for '{record|coverage|config|status|arrow|sql}': 'records' is not one of 'record', "
@@ -256,4 +257,15 @@ def test_a_directory_to_recover_that_does_not_exist_is_shown_unless_it_may_be_a_
     (tmp_path / "c.yaml").write_text(CONFIG)
     assert run([*COLLECT, "--recover", typed]) == 2
     expected = f"error: --recover: {shown.format(here=tmp_path)} is not an existing directory"
+    assert expected in capsys.readouterr().err.splitlines()
+
+
+def test_a_lost_file_that_no_run_awaits_is_not_shown_as_it_may_be_a_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "c.yaml").write_text(CONFIG)
+    SqlLedger.open("sqlite:///state/ledger.db", command="test", now=SystemClock().now).close()
+    assert run([*COLLECT, "--lost", "kQ7vX2mN"]) == 2
+    expected = "error: --lost: no file text of 8 characters is awaited; awaited files: none"
     assert expected in capsys.readouterr().err.splitlines()

@@ -257,14 +257,19 @@ def test_a_range_that_selects_nothing_is_a_warning_that_says_why(
     here: Here, args: list[str], why: str, tmp_path: Path
 ) -> None:
     (tmp_path / "c.yaml").write_text("orgs: [{name: a, token: t}, {name: b, token: t, timezone: Asia/Kolkata}]")
-    for command in ("backfill", "collect"):
+    doing = {"backfill": "fetched", "collect": "fetched", "reconcile": "compared", "relabel": "restated"}
+    for command, what in doing.items():
         done = here(command, "-c", "c.yaml", "-q", *args)
         assert done.code == 0
         warnings = [event["message"] for event in done.events if event["event"] == "range.note"]
         assert warnings
-        assert all(f"nothing will be fetched: {why}" in warning for warning in warnings)
+        assert all(f"nothing will be {what}: {why}" in warning for warning in warnings)
     plan = here("plan", "-c", "c.yaml", *args)
     assert f"nothing will be fetched: {why}" in plan.stdout
+    assert f"nothing will be fetched: {why}" in here("plan", "-c", "c.yaml", "--json", *args).stderr
+    export = here("export", "-c", "c.yaml", "-q", *args)
+    assert export.code == 0
+    assert f"nothing will be exported: {why[:24]}" in export.event("range.changed")["message"]
 
 
 @pytest.mark.parametrize("what", ["record", "config"])
@@ -334,3 +339,12 @@ def test_the_config_is_found_where_the_contract_says(
     missing = here("plan")
     assert missing.code == 2
     assert "config/collector.yaml" in missing.stderr
+
+
+def test_each_number_of_a_plan_stands_below_its_heading(here: Here, tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("orgs: [{name: a, token: t}]")
+    lines = here("plan", "-c", "c.yaml", "--from", "2026-01-01", "--to", "2026-01-31", "-q").stdout.splitlines()
+    (heading,) = (line for line in lines if line.startswith("org "))
+    (row,) = (line for line in lines if line.startswith("a "))
+    assert row.split()[4:7] == ["31", "days", "62"]
+    assert heading.index("requests") + len("requests") == row.index(" 62") + len(" 62")

@@ -38,7 +38,7 @@ def test_late_numbers_are_shown_restated_and_gone_the_second_time(
 
     assert first.code == 3
     lines = first.stdout.splitlines()
-    assert lines[1].split() == ["org,", "population,", "product", "API", "collected", "difference"]
+    assert lines[1].split() == ["org,", "population,", "product", "API", "collected", "difference", "changed"]
     assert "org-001 account-user" in [line.strip() for line in lines]
     assert any("automation tests" in line and "+" in line for line in lines)
     assert any("restated: " in line for line in lines)
@@ -84,6 +84,25 @@ def test_a_call_that_makes_no_sense_says_what_is_right(
     done = here("reconcile", "-c", str(api.config), *words)
     assert done.code == 2
     assert why in " ".join(done.stderr.split())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("reconcile", "--last", "30d", "-o", "usage/"),
+        ("relabel", "--last", "30d", "-o", "usage/"),
+        ("collect", "--recover", "."),
+        ("collect", "--lost", "usage-x-0001.jsonl"),
+        ("forget", "acme"),
+    ],
+)
+def test_what_needs_a_ledger_creates_none_where_its_path_is_mistyped(
+    here: Here, api: SimulatedApi, words: tuple[str, ...], tmp_path: Path
+) -> None:
+    done = here(*words, "-c", str(api.config), "--state", "sqlite:///stat/ledger.db")
+    assert done.code == 5
+    assert f"there is no ledger {tmp_path}/stat/ledger.db, so there is nothing to " in done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_with_records_on_stdout_the_table_is_on_stderr(here: Here, api: SimulatedApi) -> None:

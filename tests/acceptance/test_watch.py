@@ -78,7 +78,7 @@ def test_it_follows_a_run_and_ends_with_what_status_says(api: SimulatedApi, tmp_
     assert re.sub(r"largest lag [^(]*", "", after) == re.sub(r"largest lag [^(]*", "", status.text)
 
 
-@pytest.mark.parametrize(("rows", "columns"), [(12, 80), (24, 80), (24, 200)])
+@pytest.mark.parametrize(("rows", "columns"), [(12, 80), (24, 60), (24, 200)])
 def test_it_fits_the_window_with_the_worst_first(rows: int, columns: int, api: SimulatedApi, tmp_path: Path) -> None:
     collect(api, tmp_path)
     with at_terminal(watching(api), cwd=tmp_path, env=CALM, rows=rows, columns=columns) as terminal:

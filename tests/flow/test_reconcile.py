@@ -209,6 +209,78 @@ def test_smaller_numbers_of_old_windows_are_kept_and_the_difference_stays_and_is
     assert comparison(second).differs
 
 
+def test_usage_that_moved_to_another_span_differs_although_the_sums_are_the_same(tmp_path: Path) -> None:
+    there, api = world(tmp_path), SpanApi(usage_of(), same_durations=True)
+    collected(there, api)
+    moved = min(api.usage[PEOPLE])
+    to = next(day for day in DAYS[200:] if day + timedelta(hours=12) not in api.usage[PEOPLE])
+    api.usage[PEOPLE][to] = api.usage[PEOPLE].pop(moved)
+
+    result = there.reconcile(NOW, *YEAR)
+
+    assert result.exit_code is ExitCode.INCOMPLETE
+    assert restated(there, result) == {f"{moved:%Y-%m-%d}", f"{to:%Y-%m-%d}"}
+    assert comparison(result).differs
+    (tests,) = (row for row in comparison(result).rows if row.metric == TESTS)
+    assert (tests.difference, tests.changed, tests.more) == (0, 2, False)
+    compared = there.manifest(result)["compared"]
+    assert [one["differs"] for one in compared["populations"]] == [True, False]
+    assert {(one["difference"], one["changed_windows"]) for one in compared["differences"]} == {(0, 2)}
+    assert there.reconcile(NOW, *YEAR).exit_code is ExitCode.OK
+
+
+def test_a_larger_number_that_is_kept_differs_although_another_one_makes_up_for_it(tmp_path: Path) -> None:
+    there, api = world(tmp_path, schedule={"restate_for": "100d"}), SpanApi(usage_of(), same_durations=True)
+    collected(there, api)
+    old, young = min(api.usage[PEOPLE]), max(api.usage[PEOPLE])
+    api.usage[PEOPLE] |= {old: api.usage[PEOPLE][old] - 3, young: api.usage[PEOPLE][young] + 3}
+
+    result = there.reconcile(NOW, *YEAR)
+
+    assert (comparison(result).restated.slices, comparison(result).kept.slices) == (1, 1)
+    assert {(row.difference, row.changed) for row in comparison(result).rows if row.metric == TESTS} == {(0, 2)}
+    assert result.exit_code is ExitCode.INCOMPLETE
+    assert there.reconcile(NOW, *YEAR).exit_code is ExitCode.INCOMPLETE
+
+
+def test_usage_that_moved_within_a_span_is_not_found_and_by_calendar_months_it_is(tmp_path: Path) -> None:
+    there, api = world(tmp_path), SpanApi(usage_of(), same_durations=True)
+    collected(there, api)
+    free = [day for day in DAYS[:59] if day + timedelta(hours=12) not in api.usage[PEOPLE]]
+    january = min(api.usage[PEOPLE])
+    february = next(day for day in free if day.month == 2)
+    api.usage[PEOPLE][february] = api.usage[PEOPLE].pop(january)
+
+    assert there.reconcile(NOW, "2025-01-01", "2025-02-28").exit_code is ExitCode.OK
+    months = [there.reconcile(NOW, *month) for month in (("2025-01-01", "2025-01-31"), ("2025-02-01", "2025-02-28"))]
+    assert [restated(there, one) for one in months] == [{f"{january:%Y-%m-%d}"}, {f"{february:%Y-%m-%d}"}]
+
+
+def test_organizations_are_named_where_no_window_was_requested_by_itself(tmp_path: Path) -> None:
+    there, api = world(tmp_path), SpanApi(usage_of())
+    collected(there, api)
+    result = there.reconcile(NOW, *YEAR)
+    assert there.records_of_run(result) == []
+    populations = there.manifest(result)["compared"]["populations"]
+    assert [one["org_id"] for one in populations] == ["id-a", "id-a"]
+
+
+def why(there: World, result: RunResult, org: str = "a", what: str = "not_compared") -> dict[str, int]:
+    """Return the windows of people that were not compared, by why not."""
+    populations = there.manifest(result)["compared"]["populations"]
+    (one,) = (one for one in populations if (one["org"], one["population"]) == (org, PEOPLE.value))
+    assert all(reason["message"] for reason in one[what].values())
+    return {code: reason["slices"] for code, reason in one[what].items()}
+
+
+def test_a_range_in_the_future_is_no_difference_and_says_that_nothing_is_due(tmp_path: Path) -> None:
+    there, api = world(tmp_path), SpanApi(usage_of())
+    collected(there, api, "2025-12-01", "2025-12-31")
+    result = there.reconcile(NOW, "2027-01-01", "2027-01-31")
+    assert result.exit_code is ExitCode.OK
+    assert why(there, result) == {"nothing_due": 0}
+
+
 def test_a_span_without_a_whole_answer_is_not_compared_and_the_rest_is(tmp_path: Path) -> None:
     there, api = world(tmp_path, make_org("a", populations=(PEOPLE,))), SpanApi(usage_of())
     collected(there, api)
@@ -227,7 +299,25 @@ def test_a_span_without_a_whole_answer_is_not_compared_and_the_rest_is(tmp_path:
     assert comparison(result).windows == 275
     (_, cause) = result.summary.orgs["a"].causes[0]
     assert (cause.code, cause.slices) == ("not_compared", 90)
+    assert why(there, result) == {"not_compared": 90}
     assert there.backfill(NOW, *YEAR).summary.planned == 0  # what was collected is as complete as before
+
+
+def test_a_part_that_is_not_answered_leaves_unknown_which_windows_changed(tmp_path: Path) -> None:
+    there, api = world(tmp_path, make_org("a", populations=(PEOPLE,))), SpanApi(usage_of())
+    collected(there, api)
+    late(api, [7])
+
+    def halves(org: Org, request: ApiRequest, _n: int) -> Step:
+        if len(days_of(request)) == 45:
+            return answer(org, request, partial=True, products={"automation": {"totalTests": 0, "totalDuration": 0}})
+        return api.reply(org, request)
+
+    there.api = FakeApi(halves)
+    result = there.reconcile(NOW, *YEAR)
+    assert (why(there, result), why(there, result, what="unresolved")) == ({}, {"not_located": 90})
+    (tests,) = (row for row in comparison(result).rows if row.metric == TESTS)
+    assert (tests.difference, tests.changed, tests.more) == (11, 1, True)
 
 
 def test_a_single_failure_is_retried_and_changes_nothing(tmp_path: Path) -> None:
@@ -266,6 +356,8 @@ def test_data_that_the_api_has_deleted_is_not_searched_and_what_was_collected_st
     assert result.exit_code is ExitCode.INCOMPLETE
     assert there.records_of_run(result) == []
     assert {cause.code for _, cause in result.summary.orgs["a"].causes} == {"maybe_deleted"}
+    assert why(there, result) == {}
+    assert 270 < why(there, result, what="unresolved")["maybe_deleted"] <= 311
     assert result.summary.requests <= 2 * (5 + 2 * 8 + 1)
 
 
@@ -277,6 +369,7 @@ def test_a_refused_org_is_refused_and_what_was_collected_stays_complete(tmp_path
     assert result.exit_code is ExitCode.REFUSED
     assert not comparison(result, org="b").differs
     assert comparison(result, org="b").windows == 365
+    assert (why(there, result), why(there, result, org="b")) == ({"refused_credential": 365}, {})
     there.api = FakeApi(api.script)
     assert there.reconcile(NOW, *YEAR).exit_code is ExitCode.OK
     assert there.page(NOW)["a"].refused is False
@@ -320,7 +413,7 @@ def test_numbers_that_are_unavailable_are_fetched_again_and_never_summed(tmp_pat
     assert comparison(result).windows == 364
     assert {state: extent.slices for state, extent in comparison(result).left_out.items()} == {"unavailable": 1}
     assert restated(there, result) == {"2025-02-10"}
-    assert not comparison(result).differs
+    assert not any(row.changed for row in comparison(result).rows)
     assert there.reconcile(NOW, *YEAR).exit_code is ExitCode.OK
 
 

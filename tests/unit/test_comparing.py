@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.core.collected import added
-from collector.core.comparing import CONTRADICTION, DELETED, NO_ANSWER, PRODUCT_GONE, Comparing
+from collector.core.comparing import CONTRADICTION, DELETED, NO_ANSWER, NOT_LOCATED, PRODUCT_GONE, Comparing
 from collector.core.totals import Totals
 from collector.errors import Failure
 from collector.model import Answer, ProductUsage, Window
@@ -60,6 +60,8 @@ class Found:
     settled: list[Window] = field(default_factory=list)
     given_up: dict[Window, Failure] = field(default_factory=dict)
     windows: int = 0  # compared
+    changed: int = 0  # windows with another number of tests, at least
+    whole: bool = True  # whether all that changed were found
     api: Totals = field(default_factory=dict)
     collected: Totals = field(default_factory=dict)
 
@@ -101,6 +103,8 @@ def run(
                 break
     for compared in search.compared:
         found.windows += compared.windows
+        found.changed += compared.differing.get(("automation", "total_tests"), 0)
+        found.whole = found.whole and compared.is_searched
         found.api, found.collected = added(found.api, compared.api), added(found.collected, compared.collected)
     return found
 
@@ -143,6 +147,7 @@ def test_each_changed_window_is_requested_at_a_bounded_price_also_where_batches_
     assert found.windows == len(YEAR)
     assert sum(before.values()) == found.collected.get(("automation", "total_tests"), 0)
     assert sum(now.values()) == found.api.get(("automation", "total_tests"), 0)
+    assert (found.changed, found.whole) == (len(late), True)
 
 
 @settings(deadline=None)
@@ -161,7 +166,8 @@ def test_what_is_settled_is_as_it_was_collected_whatever_is_not_answered(
 
     assert found.ended == YEAR
     assert not differing(before, now) & {(window.start - START) // DAY for window in found.settled}
-    assert {*found.given_up.values()} <= {NO_ANSWER}
+    assert {*found.given_up.values()} <= {NO_ANSWER, NOT_LOCATED}
+    assert found.changed <= len(differing(before, now))
     assert len(found.requested) <= 5 + 8 * len(differing(before, now)) + 1 + 4  # spans that are cut are compared anew
 
 

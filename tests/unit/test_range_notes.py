@@ -10,6 +10,8 @@ import pytest
 from collector.app.range_notes import RangeNote, range_notes
 from collector.config import load
 from collector.core.ranges import Between, Last, Moment, Range
+from collector.core.wanted import Sparse
+from collector.model import Window
 
 CONFIG = """\
 orgs:
@@ -31,12 +33,20 @@ def between(start: str, end: str) -> Between:
     return Between(Moment.parse(start), Moment.parse(end))
 
 
-def notes(tmp_path: Path, range_: Range, *, now: datetime, keys: str = "", kolkata: bool = True) -> list[RangeNote]:
+def notes(
+    tmp_path: Path,
+    range_: Range,
+    *,
+    now: datetime,
+    keys: str = "",
+    kolkata: bool = True,
+    sparse: Sparse | None = None,
+) -> list[RangeNote]:
     file = tmp_path / "collector.yaml"
     content = CONFIG if kolkata else CONFIG.replace(", timezone: Asia/Kolkata", "")
     file.write_text(content.format(keys=f", {keys}" if keys else ""))
     config = load(file, environ={"T": "t"})
-    return range_notes(config, config.orgs, range_, now=now)
+    return range_notes(config, config.orgs, range_, now=now, sparse=sparse)
 
 
 def test_whole_days_that_are_all_due_need_no_note(tmp_path: Path) -> None:
@@ -83,3 +93,40 @@ def test_a_since_within_the_range_is_a_note(tmp_path: Path) -> None:
     assert [str(note) for note in found] == [
         "4 orgs (acme, globex, …): the range begins at 2026-06-05 00:00: nothing older is wanted (`since`)"
     ]
+
+
+SPARSE = Sparse(trust_zero_for=timedelta(days=60), rechecked_for=timedelta(days=3), max_span=timedelta(days=90))
+
+
+@pytest.mark.parametrize(
+    ("range_", "old"),
+    [
+        (between("2026-01-01", "2026-06-10"), "days before 2026-04-25 00:00 are older than `trust_zero_for` (60d)"),
+        (between("2026-01-01", "2026-02-28"), "the whole range is older than `trust_zero_for` (60d)"),
+    ],
+)
+def test_windows_of_a_sparse_backfill_that_are_too_old_to_be_inferred_are_a_note(
+    range_: Range, old: str, tmp_path: Path
+) -> None:
+    (note,) = notes(tmp_path, range_, now=EVENING, kolkata=False, sparse=SPARSE)
+    assert note.text.startswith(f"4 orgs (acme, globex, …): {old}: --sparse saves nothing there.")
+    assert "requested one by one" in note.text
+
+
+def test_windows_of_a_sparse_backfill_whose_data_may_come_late_are_a_note(tmp_path: Path) -> None:
+    (note,) = notes(tmp_path, between("2026-05-01", "2026-06-22"), now=EVENING, kolkata=False, sparse=SPARSE)
+    assert note.text == (
+        "4 orgs (acme, globex, …): days from 2026-06-21 00:00 on are requested one by one: their data may come late "
+        "(`schedule.recheck`)"
+    )
+    assert notes(tmp_path, between("2026-05-01", "2026-06-20"), now=EVENING, kolkata=False, sparse=SPARSE) == []
+
+
+@pytest.mark.parametrize("day", range(1, 29))
+def test_the_note_names_exactly_the_windows_that_are_not_inferred(day: int, tmp_path: Path) -> None:
+    """What `Sparse.accepts` says of each day is what the notes say."""
+    first, now = date(2026, 4, day), EVENING
+    found = notes(tmp_path, between(f"{first}", "2026-06-22"), now=now, kolkata=False, sparse=SPARSE)
+    start = datetime(2026, 4, day, tzinfo=UTC)
+    old = not SPARSE.accepts(Window(start, start + timedelta(days=1)), None, now=now)
+    assert any("trust_zero_for" in note.text for note in found) is old

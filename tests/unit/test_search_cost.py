@@ -8,6 +8,7 @@ from datetime import timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from collector.app.range_notes import shared
 from collector.core.allowance import Allowance
 from collector.core.search import Search
 from collector.core.search_cost import Requests, cost
@@ -30,6 +31,13 @@ def test_what_is_not_searched_takes_a_request_each() -> None:
 def test_few_windows_are_not_searched() -> None:
     requests = Requests.of([{PEOPLE: cost(YEAR[:19], lambda _: True, max_span=MAX_SPAN)}])
     assert str(requests.all) == "19"
+
+
+def test_that_the_largest_numbers_of_orgs_do_not_add_up_is_a_note_that_says_why() -> None:
+    costs = {PEOPLE: cost(YEAR[:30], lambda _: True, max_span=MAX_SPAN)}
+    assert not shared(Requests.of([costs]))
+    (note,) = shared(Requests.of([costs] * 4))
+    assert "add up to 144, and all take 126 at most" in note.text
 
 
 @settings(deadline=None)

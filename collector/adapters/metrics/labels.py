@@ -23,7 +23,7 @@ _REJECTED = (
 )
 _OURS = (
     *("api_down", "busy", "clock", "defect", "gave_way", "ledger", "lost", "reloaded", "restored", "stopped", "window"),
-    *("maybe_deleted", "not_additive", "not_compared", "product_missing"),
+    *("maybe_deleted", "not_additive", "not_compared", "not_located", "product_missing"),
 )
 CODES = frozenset({*ANSWERED, *_BROKEN, *_RETRIABLE, *_REJECTED, *_OURS, *REFUSED_CODES, OTHER})
 

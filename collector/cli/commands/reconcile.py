@@ -18,7 +18,8 @@ Examples:
   collector reconcile --last 90d -o usage/ --json | jq .totals     # a script
 
 Exit code 3 if anything differed or could not be compared, also if it was
-restated: a second call says whether it still differs.
+restated: a second call says whether it still differs. For bills: one call for
+each month, as what moves from day to day within a call may cancel.
 """,
 )
 @config_options
@@ -31,8 +32,9 @@ def reconcile(**options: Any) -> int:
     """Compare what was collected with what the API says now, and restate what changed.
 
     One request for up to 90 days says whether anything in them changed. Where it did, a few more find the windows:
-    only those are fetched again. The table shows what the API says now, what was collected, and the difference, per
-    org, population and product. Only complete windows are compared. Users are not: they don't add up.
+    only those are fetched again. The table shows what the API says now, what was collected, the difference, and in how
+    many windows a number changed ("3+": at least three), per org, population and product. Only complete windows are
+    compared. Users are not: they don't add up.
     """
     from collector.cli import reconcile as act  # noqa: PLC0415
 
