@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from fractions import Fraction
 
-from collector.core.columns import Column, Kind, Row
+from collector.core.columns import Column, Kind, Row, Value
 from collector.core.costs import Charge, Metric, rounded
 from collector.core.emission import Emitted
 from collector.core.grouping import By, period_of
@@ -223,8 +223,22 @@ def months_of(first: date, last: date) -> list[date]:
 
 
 def as_text(row: Row) -> Row:
-    """Return a row for a format without types: instants as the specification writes them."""
-    return [f"{value:%Y-%m-%dT%H:%M:%SZ}" if isinstance(value, datetime) else value for value in row]
+    """Return a row for a format without types: instants as the specification writes them, decimals with a point.
+
+    Readers guess the type of a column: quantities that happen to be whole would be integers in one month only.
+    """
+    return [_text(value) for value in row]
+
+
+def _text(value: Value) -> Value:
+    match value:
+        case datetime():
+            return f"{value:%Y-%m-%dT%H:%M:%SZ}"
+        case Decimal():
+            text = f"{value:f}"
+            return text if "." in text else f"{text}.0"
+        case _:
+            return value
 
 
 def _at(window: PresentWindow, later: Sequence[Restatement]) -> PresentWindow:

@@ -170,11 +170,14 @@ def test_every_row_keeps_the_rules_of_the_specification(
         assert json.loads(one["Tags"]) == {"team": "qa"}
 
 
-def test_instants_are_written_as_the_specification_wants_them() -> None:
+def test_instants_and_decimals_are_written_as_the_specification_wants_them() -> None:
     ((row, _),) = Focus(PRICES, {JUNE}).rows(window({"visual": usage(1)}), ())
     text = dict(zip(NAMES, as_text(row), strict=True))
     assert (text["BillingPeriodStart"], text["ChargePeriodEnd"]) == ("2026-06-01T00:00:00Z", "2026-06-24T00:00:00Z")
     assert all(isinstance(text[one.name], str | None) for one in COLUMNS if one.kind is Kind.INSTANT)
+    assert (text["ConsumedQuantity"], text["BilledCost"]) == ("1.0", "0.004")
+    ((tiny, _),) = Focus(PRICES, {JUNE}).rows(window({"automation": usage(None, 1)}), ())
+    assert dict(zip(NAMES, as_text(tiny), strict=True))["BilledCost"] == "0.000333333"
 
 
 def test_what_is_unknown_unused_or_without_a_price_has_no_row() -> None:
