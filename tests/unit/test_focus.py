@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from collector.core.columns import Kind
 from collector.core.costs import Metric
 from collector.core.emission import Emission
-from collector.core.focus import COLUMNS, Books, Focus, as_text, months_of
+from collector.core.focus import Books, Focus, months_of
+from collector.core.focus_columns import COLUMNS, as_text
 from collector.core.ledger_entries import Restatement, SliceKey
 from collector.core.org_coverage import CoverageState
 from collector.core.present import PresentOrg, PresentWindow
