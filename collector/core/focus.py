@@ -22,6 +22,7 @@ from collector.core.ledger_entries import Restatement
 from collector.core.normalise import ids_of
 from collector.core.present import PresentOrg, PresentWindow
 from collector.core.prices import PriceList
+from collector.core.visible import visible
 from collector.model import Window
 
 VERSION = "1.2"
@@ -185,7 +186,7 @@ def _at(window: PresentWindow, later: Sequence[Restatement]) -> PresentWindow:
 
 
 def _json(values: Mapping[str, str]) -> str:
-    return json.dumps(dict(values), ensure_ascii=False, sort_keys=True)
+    return visible(json.dumps(dict(values), ensure_ascii=False, sort_keys=True).encode()).decode()
 
 
 def _description(window: PresentWindow, line: _Line, quantity: Decimal) -> str:

@@ -200,6 +200,12 @@ def test_a_window_is_in_the_month_of_its_local_date() -> None:
     assert rows(tokyo, months=(date(2026, 5, 1),)) == []
 
 
+def test_a_label_steers_no_terminal() -> None:
+    org = PresentOrg(name="acme", org_id="1", labels={"team": "\u202eqa\x9b"})
+    (one,) = rows(window({"visual": usage(1)}, org=org))
+    assert one["Tags"] == '{"team": "\\u202eqa\\u009b"}'
+
+
 def test_only_chosen_products_have_rows() -> None:
     found = rows(window({"visual": usage(1), "automation": usage(2)}), products=["visual"])
     assert [one["ServiceName"] for one in found] == ["visual"]
