@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,13 +12,13 @@ import click
 import structlog
 
 from collector.adapters.clock import SystemClock
-from collector.adapters.text import some
 from collector.app.present import PresentReader
 from collector.app.range_notes import export_notes
 from collector.cli.consoles import stdout_console
 from collector.cli.context import Context, open_context, read_range
 from collector.cli.export_costs import ExportCosts, prices_of
 from collector.cli.export_focus import FOCUS, billing_months, focus_destination, write_focus
+from collector.cli.export_notes import Seen
 from collector.cli.export_output import Destination, write_table
 from collector.cli.export_tables import changed_table, group_table, record_table, unknown_table
 from collector.cli.reading import open_ledger, refuse_unknown_labels
@@ -107,25 +107,6 @@ def export(
     return 0
 
 
-@dataclass(slots=True)
-class _Seen:
-    """What is worth a note of the windows that were read."""
-
-    windows: int = 0
-    unknown: int = 0
-    products: set[str] = field(default_factory=set)
-    extra: bool = False
-    gone: dict[str, None] = field(default_factory=dict)
-
-    def note(self, window: PresentWindow, products: Sequence[str]) -> None:
-        self.windows += 1
-        self.unknown += window.is_unknown(products)
-        self.products.update(window.products)
-        self.extra = self.extra or any(one.usage.extra for one in window.products.values())
-        if not window.org.in_config:
-            self.gone[window.org.name] = None
-
-
 class _Reading:
     """One export: what is read, and the notes about it."""
 
@@ -142,7 +123,7 @@ class _Reading:
         now = SystemClock().now()
         self._ledger, self._products, self._dimensions = ledger, tuple(dict.fromkeys(products)), dimensions
         self._reader = PresentReader(ledger, context.config, context.scope, now=now, range_=range_)
-        self._seen = _Seen()
+        self._seen = Seen()
         self._costs = ExportCosts(prices_of(context, "--costs"), self._products) if costs else None
         refuse_unknown_labels(dimensions, context.config.orgs)
         if range_ is not None:
@@ -190,7 +171,7 @@ class _Reading:
         else:
             rows = (unknown_row(window, window.unknown(self._products)) for window in found)
             self._write(destination, UNKNOWN, rows)
-        self._note_gone()
+        self._seen.warn_of_gone(self._reader.not_wanted)
 
     def write_changed(self, destination: Destination, since: str) -> None:
         """Write the records that were restated since then."""
@@ -267,21 +248,5 @@ class _Reading:
                 "as zero. --unknown lists them"
             )
             log.warning("windows.unknown", windows=seen.windows, unknown=seen.unknown, message=message)
-        if new := [one for one in self._products if one not in seen.products]:
-            known = f"the products are {some(sorted(seen.products), 9)}" if seen.products else "no window has any"
-            log.warning("products.unknown", message=f"no record is of {', '.join(map(repr, new))}: {known}")
-        self._note_gone()
-
-    def _note_gone(self) -> None:
-        if left := {name: number for name, number in self._reader.not_wanted.items() if number}:
-            message = (
-                f"of {some([*left], _NAMED)}, {sum(left.values())} windows of the range are not wanted: they are not "
-                "known, and not counted as unknown. A `backfill` fetches them, as far as `since` permits"
-            )
-            log.warning("windows.not_wanted", orgs=len(left), windows=sum(left.values()), message=message)
-        if gone := self._seen.gone:
-            message = (
-                f"no longer in the config: {some([*gone], _NAMED)}. Their numbers are here, without labels; windows "
-                "that were never requested of them are not"
-            )
-            log.warning("orgs.gone", orgs=len(gone), message=message)
+        seen.warn_of_products(self._products)
+        seen.warn_of_gone(self._reader.not_wanted)

@@ -12,10 +12,13 @@ from collector.adapters.tabular import Format
 from collector.app.focus import FocusReader
 from collector.cli.context import Context
 from collector.cli.export_costs import prices_of, warn_of_prices
+from collector.cli.export_notes import Seen
 from collector.cli.export_output import Destination, write_table
 from collector.core.columns import Column, Kind, Row
-from collector.core.focus import COLUMNS, as_text
+from collector.core.costs import LeftOut, Rounding
+from collector.core.focus_columns import COLUMNS, as_text
 from collector.core.periods import Period
+from collector.core.present import PresentWindow
 from collector.core.ranges import Between, Range
 from collector.ledger import LedgerReader
 
@@ -52,7 +55,13 @@ def write_focus(
 ) -> None:
     """Write the dataset of billing months, and say what isn't in it."""
     prices = prices_of(context, "--format focus")
-    reader = FocusReader(ledger, context.config, context.scope, now=now, period=period, products=products)
+    seen, left = Seen(), LeftOut()
+
+    def note(window: PresentWindow) -> None:
+        seen.note(window, products)
+        left.add(prices.cost_of(window, products))
+
+    reader = FocusReader(ledger, context.config, context.scope, now=now, period=period, products=products, note=note)
     known_from = ledger.restatements_known_from()
     if known_from is not None and reader.since < known_from and reader.since < now:
         message = (
@@ -63,13 +72,18 @@ def write_focus(
     written = write_table(to, _columns(to), _rows(reader, to))
     if to.path is not None:
         log.info("export.written", file=str(to.path), rows=written)
-    rounding = reader.rounding
-    message = f"the costs of {period} are together {rounding.total or 0:,} {prices.currency}"
+    _tell_costs(reader.rounding, left, f"{period}", prices.currency)
+    seen.warn_of_products(products)
+    seen.warn_of_gone(reader.reader.not_wanted)
+
+
+def _tell_costs(rounding: Rounding, left: LeftOut, period: str, currency: str) -> None:
+    """Say what the rows are together, and what isn't in them."""
+    message = f"the costs of {period} are together {rounding.total or 0:,} {currency}"
     if rounding.rest:
         message += f"; the rows lack {rounding.rest:f} of it, since a row has nine decimals"
     total, rest = str(rounding.total or 0), f"{rounding.rest:f}"
-    log.info("costs.rounded", total=total, rounding=rest, currency=prices.currency, message=message)
-    left = reader.left_out
+    log.info("costs.rounded", total=total, rounding=rest, currency=currency, message=message)
     if left.unknown:
         message = (
             f"the cost of {left.unknown} of {left.windows} windows is unknown, or known in part: what is unknown has "

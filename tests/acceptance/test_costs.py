@@ -96,6 +96,14 @@ def test_costs_of_records_and_their_rounding_are_together_the_total(home: Invoic
     assert shown + Decimal(told["rounding"]) == Decimal(told["total"]) == cents(total(home.now))
 
 
+def test_costs_are_exact_decimals_in_parquet(home: Invoiced) -> None:
+    file = home.directory / "costs.parquet"
+    told = run(home, "export", *JUNE, "--costs", "-o", str(file)).event("costs.rounded")
+    with duckdb.connect() as database:
+        (summed,) = database.execute(f"SELECT sum(cost) FROM '{file}'").fetchall()[0]
+    assert summed + Decimal(told["rounding"]) == cents(total(home.now))
+
+
 def test_costs_by_product_are_known_apart_from_what_has_no_price(home: Invoiced) -> None:
     found = {row["product"]: row for row in rows(run(home, "export", *JUNE, "--by", "product", "--costs"))}
     for product in ("automation", "visual"):

@@ -5,14 +5,18 @@ from __future__ import annotations
 import io
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 
 from rich.console import Console
 
+from collector.cli.export_costs import ExportCosts
 from collector.cli.export_tables import SHOWN, changed_table, group_table, record_table, unknown_table
+from collector.core.costs import Metric
 from collector.core.grouping import Groups, groups_of, parse_dimensions
 from collector.core.ledger_entries import Restatement, SliceKey
 from collector.core.org_coverage import CoverageState
 from collector.core.present import PresentOrg, restated
+from collector.core.prices import Price, PriceList
 from collector.model import Granularity, Quality
 from tests.unit.test_present import START, emission, window
 
@@ -68,3 +72,37 @@ def test_an_hour_is_shown_with_its_time() -> None:
         [],
     )
     assert "2026-06-23 14:00" in text.getvalue()
+
+
+def test_costs_of_very_many_rows_are_summed_too_and_the_rounding_is_a_row() -> None:
+    price = Price(metric=Metric.TESTS, unit_price=Decimal("0.001"), since=START.date())
+    one = window(
+        CoverageState.COMPLETE, {"automation": Quality.MEASURED}
+    )  # of five tests: half a cent, shown as nothing
+    days = [START + timedelta(days=n) for n in range(SHOWN + 5)]
+    many = [replace(one, window_start=day, window_date=day.date(), window_end=day + timedelta(days=1)) for day in days]
+    target, text = console()
+    record_table(target, many, [], ExportCosts(PriceList([price], currency="USD"), []))
+    dimensions, costs = parse_dimensions(["day"]), ExportCosts(PriceList([price], currency="USD"), [])
+    everything = Groups((), (), costs.prices)
+    for day in many:
+        everything.add(day)
+    group_table(target, dimensions, groups_of(iter(many), dimensions, (), costs.prices), everything.rows, costs)
+    shown = text.getvalue()
+    totals = [line.split() for line in shown.splitlines() if line.strip().startswith("all")]
+    assert all(f"{5 * (SHOWN + 5) * Decimal('0.001'):.2f}" in line for line in totals)
+    roundings = [line for line in shown.splitlines() if "of it: rounding" in line]
+    assert len(totals) == len(roundings) == 2
+    assert all("5.02" in line for line in roundings)
+
+
+def test_what_has_no_cost_is_never_shown_as_nothing() -> None:
+    price = Price(metric=Metric.TESTS, unit_price=Decimal(1), since=START.date(), product="automation")
+    measured = window(CoverageState.COMPLETE, {"tunnel": Quality.MEASURED})
+    gap = window(CoverageState.FAILED, None)
+    target, text = console()
+    record_table(target, [measured, gap], [], ExportCosts(PriceList([price], currency="USD"), []))
+    lines = text.getvalue().splitlines()
+    assert "no price" in next(line for line in lines if "tunnel" in line)
+    assert next(line for line in lines if "failed" in line).split()[-2] == "?"
+    assert next(line for line in lines if line.strip().startswith("all")).split()[-1] == "?"

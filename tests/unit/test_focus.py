@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from collector.core.columns import Kind
 from collector.core.costs import Metric
 from collector.core.emission import Emission
-from collector.core.focus import COLUMNS, Books, Focus, as_text, months_of
+from collector.core.focus import Books, Focus, months_of
+from collector.core.focus_columns import COLUMNS, as_text
 from collector.core.ledger_entries import Restatement, SliceKey
 from collector.core.org_coverage import CoverageState
 from collector.core.present import PresentOrg, PresentWindow
@@ -170,11 +171,14 @@ def test_every_row_keeps_the_rules_of_the_specification(
         assert json.loads(one["Tags"]) == {"team": "qa"}
 
 
-def test_instants_are_written_as_the_specification_wants_them() -> None:
+def test_instants_and_decimals_are_written_as_the_specification_wants_them() -> None:
     ((row, _),) = Focus(PRICES, {JUNE}).rows(window({"visual": usage(1)}), ())
     text = dict(zip(NAMES, as_text(row), strict=True))
     assert (text["BillingPeriodStart"], text["ChargePeriodEnd"]) == ("2026-06-01T00:00:00Z", "2026-06-24T00:00:00Z")
     assert all(isinstance(text[one.name], str | None) for one in COLUMNS if one.kind is Kind.INSTANT)
+    assert (text["ConsumedQuantity"], text["BilledCost"]) == ("1.0", "0.004")
+    ((tiny, _),) = Focus(PRICES, {JUNE}).rows(window({"automation": usage(None, 1)}), ())
+    assert dict(zip(NAMES, as_text(tiny), strict=True))["BilledCost"] == "0.000333333"
 
 
 def test_what_is_unknown_unused_or_without_a_price_has_no_row() -> None:
@@ -194,6 +198,12 @@ def test_a_window_is_in_the_month_of_its_local_date() -> None:
     (one,) = rows(tokyo)
     assert (one["BillingPeriodStart"], one["ChargePeriodStart"]) == (at(1, 6), at(31, 5).replace(hour=15))
     assert rows(tokyo, months=(date(2026, 5, 1),)) == []
+
+
+def test_a_label_steers_no_terminal() -> None:
+    org = PresentOrg(name="acme", org_id="1", labels={"team": "\u202eqa\x9b"})
+    (one,) = rows(window({"visual": usage(1)}, org=org))
+    assert one["Tags"] == '{"team": "\\u202eqa\\u009b"}'
 
 
 def test_only_chosen_products_have_rows() -> None:
