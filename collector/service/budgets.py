@@ -101,18 +101,18 @@ class BudgetWatch:
             self._began_with = None
             return
         except CollectorError as error:
-            self._failed(message=str(error))
+            self._failed(str(error))
         except Exception as error:  # noqa: BLE001 - the service outlives it, and shows what it saw before
-            self._failed(exception=type(error).__name__, where=place_of(error))
+            self._failed(f"a defect of the collector: {type(error).__name__} at {place_of(error)}")
         else:
             self._observed.budgets, self._observed.budgets_read_at = standings, now
             self._runs = runs
             self._not_after_s = asyncio.get_running_loop().time() + _AT_LEAST_EVERY_S
         self._not_before_s = asyncio.get_running_loop().time() + _AT_MOST_EVERY_S
 
-    def _failed(self, **why: str) -> None:
-        if self._repeats.due(tuple(why.values())) is not None:
-            log.warning("budgets.not_read", **why)
+    def _failed(self, why: str) -> None:
+        if self._repeats.due(why) is not None:
+            log.warning("budgets.not_read", message=why)
 
     async def _pass(self, config: LoadedConfig) -> Sequence[BudgetStanding]:
         """Read all windows. Raises LedgerError."""

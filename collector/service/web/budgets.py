@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
 
-from collector.core.budgets import Budget, BudgetStanding, Level
+from collector.core.budgets import LEVELS, Budget, BudgetStanding, Level
 from collector.core.costs import rounded
 from collector.service.view import Observed
 from collector.service.web.text import When, line_text, name_text, plural, when
@@ -20,13 +20,6 @@ _TONES = {
     Level.NEAR: Tone.WARN,
     Level.FORECAST: Tone.WARN,
     Level.OVER: Tone.BAD,
-}
-_WORDS = {
-    Level.UNKNOWN: "not known",
-    Level.OK: "within the budget",
-    Level.NEAR: "80 % is used",
-    Level.FORECAST: "the forecast is over the budget",
-    Level.OVER: "used up",
 }
 
 
@@ -86,7 +79,7 @@ def _row(one: BudgetStanding) -> BudgetRow:
         name=name_text(budget.name),
         about=line_text(f"{budget.meant}{products}"),
         tone=_TONES[one.level],
-        level=_WORDS[one.level],
+        level=LEVELS[one.level],
         used="not known" if one.used is None else amount_text(one.used, budget),
         used_percent=_percent(one.used_ratio),
         amount=f"{amount_text(Fraction(budget.amount), budget)} {budget.unit}",
