@@ -24,6 +24,7 @@ MEANINGS = {
     "answer.suspicious": "an answer has an anomaly; the records are emitted as they are",
     "api.down": "a host of the API is down: one request at a time probes it",
     "api.up": "the host answers again",
+    "budgets.not_read": "how budgets stand could not be read; what was seen before stays",
     "calendar.cut_over": "an org's zone or granularity changed: the new calendar begins where the old one ends",
     "clock.set_back": "the machine's clock was set back: the next run is planned anew",
     "config.loaded": "`serve` loaded a changed config",

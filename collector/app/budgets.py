@@ -29,7 +29,7 @@ class BudgetPass:
         month = month_of(now, settle=schedule.settle, zone=schedule.timezone)
         reader = PresentReader(ledger, config, scope, now=now, range_=read_of(month, now).as_range())
         collected = {entry.name: entry.populations for entry in reader.entries}
-        self.now = now
+        self.ledger = ledger
         self._budgeting = Budgeting(config.budgets, month=month, now=now, collected=collected, prices=config.prices)
         reader.keep(self._budgeting.is_for)
         self._windows: Iterator[PresentWindow] = reader.windows()

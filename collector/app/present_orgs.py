@@ -28,7 +28,9 @@ def choose(ledger: LedgerReader, config: LoadedConfig, scope: Scope) -> list[Tar
     names = frozenset(org.name for org in config.orgs)
     rows = ledger.locate(list(config.orgs), names=names)
     gone = _gone(ledger, names, {row.key for row in rows.values()})
-    given = [one for one in scope.orgs if one in names or not any(_fits(one, target.org.name) for target in gone)]
+    # A name of one that is gone is no mistake; a pattern may mean both kinds.
+    of_gone = {one for one in scope.orgs if any(_fits(one, target.org.name) for target in gone)}
+    given = [one for one in scope.orgs if one not in of_gone or any(_fits(one, name) for name in names)]
     entries = [] if scope.orgs and not given else replace(scope, orgs=tuple(given)).of(config.orgs)
     here = [_here(org, rows.get(org.name)) for org in entries]
     if scope.labels:

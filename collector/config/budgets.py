@@ -47,14 +47,15 @@ class BudgetEntry(Section):
 
     def budget(self, prices: Prices) -> Budget:
         """Return it as the rest of the collector knows it."""
-        unit = prices.duration_unit
+        unit, is_cost = prices.duration_unit, self.metric is BudgetMetric.COST
         return Budget(
             name=self.name,
             metric=self.metric,
             amount=self.amount,
-            unit=prices.currency or "" if self.metric is BudgetMetric.COST else self.metric.value,
+            unit=prices.currency or "" if is_cost else self.metric.value,
             products=self.products,
             per_unit=unit.per_minute if unit is not None and self.metric is BudgetMetric.MINUTES else 1,
+            decimals=prices.decimals if is_cost else 0,
             org=self.org,
             label=tuple(sorted((self.label or {}).items())),
         )

@@ -60,6 +60,14 @@ class Budget(Meant):
     unit: str  # tests, minutes, screenshots, or the currency
     products: tuple[str, ...] = ()  # empty: all
     per_unit: int = 1  # of what the API counts: 60 if that is seconds
+    decimals: int = 0  # of amounts that are shown
+
+    @property
+    def meant(self) -> str:
+        """Whom it is about, in words."""
+        if self.org is not None:
+            return f"org {self.org}"
+        return ", ".join(f"{key}: {value}" for key, value in self.label) or "all orgs"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +102,7 @@ class BudgetStanding:
 
     @property
     def level(self) -> Level:
-        """How it stands: the worst that is true."""
+        """How it stands: the worst that is true. The forecast passes an amount that it is more than."""
         used, forecast = self.used_ratio, self.forecast_ratio
         if used is not None and used >= 1:
             return Level.OVER

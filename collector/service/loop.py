@@ -68,6 +68,7 @@ class Loop:
             started_at=now,
             config_path=plain_path(config.path),
             config_loaded_at=now,
+            shard=str(scope.shard) if scope.shard else None,
             shards=scope.shard.of if scope.shard else 1,
         )
         self._config_reload = ConfigReload(host, config, observed=self.observed, clock=clock, on_change=self._change)

@@ -19,6 +19,7 @@ from collector.core.ledger_entries import RECONCILE
 from collector.core.schedule import Schedule
 from collector.events import Event
 from collector.model import Zone
+from collector.service.budget_metrics import BudgetMetrics
 from collector.service.health import unready
 from collector.service.loop import COMMAND
 from collector.service.org_metrics import OrgMetrics, removed_metric
@@ -107,6 +108,10 @@ class _Now(Collector):
         if observed.snapshot_at is not None:
             yield removed_metric(len(observed.removed))
             yield _moment("snapshot", "When the ledger was read for what is shown of orgs", observed.snapshot_at)
+        if observed.budgets_read_at is not None:
+            yield from BudgetMetrics(
+                standings=observed.budgets, read_at=observed.budgets_read_at, shard=observed.shard
+            ).collect()
 
     def _interval_s(self, observed: Observed) -> float:
         if self._interval is None or self._interval[:2] != (observed.cron, observed.timezone):

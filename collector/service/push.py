@@ -8,7 +8,7 @@ state of each org: there the newest push replaces the ones before. A group is a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,9 +16,12 @@ from itertools import chain
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
 
 from collector.adapters.clock import SystemClock
 from collector.adapters.metrics import EndedRun, Labelled, RunMetrics, new_registry, push, write_textfile
+from collector.app.budgets import read_budgets
 from collector.app.command import Command, has_ledger
 from collector.app.coverage import CoverageReader
 from collector.app.ledgers import open_ledger
@@ -27,7 +30,9 @@ from collector.config import LoadedConfig
 from collector.core.shards import Shard
 from collector.errors import ConfigError
 from collector.events import Event
+from collector.ledger import SqlLedger
 from collector.ports import Clock
+from collector.service.budget_metrics import BudgetMetrics
 from collector.service.org_metrics import OrgMetrics
 from collector.service.otlp import TIMEOUT_S, check_otlp, send_otlp, warned
 
@@ -88,31 +93,59 @@ def leaving_metrics(config: LoadedConfig, command: Command, *, clock: Clock | No
         _send(config, command, registry, orgs, started_at=started_at, now=clock.now())
 
 
-def _orgs(config: LoadedConfig, command: Command, clock: Clock) -> OrgMetrics | None:
-    """Return the metrics of all orgs of the config or shard, whatever the run's scope; None if they can't be read."""
-    orgs = None
+def _orgs(config: LoadedConfig, command: Command, clock: Clock) -> Collector | None:
+    """Return the metrics of all orgs and budgets of the config or shard, whatever the run's scope.
+
+    None if there is no ledger, or orgs can't be read.
+    """
+    found: list[Collector] = []
     if has_ledger(config):
-        with warned("reading the metrics of orgs"):
-            orgs = _read(config, Scope(shard=command.scope.shard), clock)
-    return orgs
+        scope = Scope(shard=command.scope.shard)
+        with warned("reading the metrics of orgs"), _reading(config, clock) as ledger:
+            found.append(_of_orgs(ledger, config, scope, clock))
+            if config.budgets:
+                with warned("reading the metrics of budgets"):
+                    found.append(_of_budgets(ledger, config, scope, clock))
+    return _Together(found) if found else None
 
 
-def _read(config: LoadedConfig, scope: Scope, clock: Clock) -> OrgMetrics:
-    service = config.settings.service
+@contextmanager
+def _reading(config: LoadedConfig, clock: Clock) -> Iterator[SqlLedger]:
     ledger = open_ledger(config.settings, "push", clock, create=False)
     try:
-        orgs = CoverageReader(config, scope).read_all(ledger, clock.now())
-        removed = ledger.removed([org.name for org in config.orgs])
+        yield ledger
     finally:
         ledger.close()
+
+
+def _of_orgs(ledger: SqlLedger, config: LoadedConfig, scope: Scope, clock: Clock) -> OrgMetrics:
+    service = config.settings.service
+    orgs = CoverageReader(config, scope).read_all(ledger, clock.now())
+    removed = ledger.removed([org.name for org in config.orgs])
     return OrgMetrics(orgs=orgs, per_org=service.org_metrics, usage=service.usage_metrics, removed=len(removed))
+
+
+def _of_budgets(ledger: SqlLedger, config: LoadedConfig, scope: Scope, clock: Clock) -> BudgetMetrics:
+    now = clock.now()
+    shard = None if scope.shard is None else str(scope.shard)
+    return BudgetMetrics(standings=read_budgets(ledger, config, scope, now=now), read_at=now, shard=shard)
+
+
+class _Together(Collector):
+    """The metrics of several collectors."""
+
+    def __init__(self, of: Sequence[Collector]) -> None:
+        self._of = of
+
+    def collect(self) -> Iterator[Metric]:
+        return chain.from_iterable(one.collect() for one in self._of)
 
 
 def _send(
     config: LoadedConfig,
     command: Command,
     registry: CollectorRegistry,
-    orgs: OrgMetrics | None,
+    orgs: Collector | None,
     *,
     started_at: datetime,
     now: datetime,

@@ -38,6 +38,7 @@ from collector.ledger import SqlLedger
 from collector.ports import Clock
 from collector.run.manifest import RunResult
 from collector.run.stop import Stop
+from collector.service.budgets import BudgetWatch
 from collector.service.loop import COMMAND, Loop
 from collector.service.metrics import ServiceMetrics, wanted_of
 from collector.service.otlp import check_otlp, keep_sending
@@ -213,6 +214,7 @@ async def serve(
             clock=clock,
             scope=scope,
         )
+        budgets = BudgetWatch(host, config=lambda: loop.config, observed=loop.observed, clock=clock, scope=scope)
         loop.on_event = all_of(watch, metrics.note, viewer.note)
         loop.on_run = metrics.run_ended
 
@@ -236,7 +238,7 @@ async def serve(
             keep_sending, lambda: loop.config.settings.push.otlp, metrics.families, shard=scope.shard, clock=clock
         )
         await stack.enter_async_context(
-            running(viewer.run, ledger.run, output.run, metrics.loop_lag.measure, keep_giving_back, otlp)
+            running(viewer.run, budgets.run, ledger.run, output.run, metrics.loop_lag.measure, keep_giving_back, otlp)
         )
         await loop.run()
     log.info("service.ended", message="the service has ended: no run is under way, and the page is closed")

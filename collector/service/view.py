@@ -11,6 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from collector.app.invocation import Invocation
+from collector.core.budgets import BudgetStanding
 from collector.core.ledger_entries import RemovedOrg
 from collector.core.org_coverage import OrgCoverage
 from collector.errors import Problem
@@ -66,6 +67,7 @@ class Observed:
     state: str | None = None  # the ledger's URL, as commands are given it (`Invocation`)
     output: str | None = None  # the directory of the records
     config_loaded_at: datetime
+    shard: str | None = None  # which one this is, as `--shard` says it
     shards: int = 1  # services that share the orgs of the config, this one included
     config_problems: Sequence[Problem] = ()  # of a newer config that was refused: the old one stays
     config_refused_at: datetime | None = None
@@ -81,6 +83,8 @@ class Observed:
     orgs: Mapping[str, OrgCoverage] = field(default_factory=dict)  # by name, in the order of the config
     removed: Sequence[RemovedOrg] = ()  # that the config no longer has, by name
     snapshot_at: datetime | None = None  # None: the ledger has not been read yet
+    budgets: Sequence[BudgetStanding] = ()  # in the order of the config; of a shard: of its orgs
+    budgets_read_at: datetime | None = None  # when that was read; None: not yet
     troubles: Mapping[Part, str] = field(default_factory=dict)  # why a part can't be used now
     back_at: datetime | None = None  # when ledger or output last came back
     stopping: bool = False

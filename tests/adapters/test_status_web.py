@@ -15,6 +15,7 @@ import jsonschema
 import pytest
 
 from collector.core.anomalies import MEANING, Anomaly
+from collector.core.budgets import BudgetMetric
 from collector.core.identities import user_fingerprint
 from collector.core.ledger_entries import CredentialUse
 from collector.core.org_coverage import AnomalySpan
@@ -25,6 +26,7 @@ from collector.service.web.guard import Guarding
 from collector.service.web.server import make_app, serving
 from collector.service.web.status_document import status_schema
 from collector.service.web.status_json import status_bytes
+from tests.support.budgets import budget, standing
 from tests.support.fleets import HEALTHY, KINDS, NOW, REFUSED_NOW, make_fleet, numbered
 from tests.support.sites import FakeSite, observed_of
 from tests.support.waiting import BOUND_S
@@ -74,6 +76,42 @@ async def test_the_json_matches_its_schema_and_supports_the_filters_of_the_page(
         refused = json.loads((await get("/api/status?state=refused&q=org-0002")).body)
         assert [org["credential"]["reason"] for org in refused["orgs"]] == ["credential"]
         assert refused["orgs_total"] == len(seen.orgs)
+
+
+async def test_budgets_are_on_the_page_and_in_the_json_with_what_is_unknown_of_them(seen: Observed) -> None:
+    money = budget("<i>money</i>", "1250.50", BudgetMetric.COST, unit="USD", decimals=2, label=(("team", "qa"),))
+    standings = [
+        standing(unknown=3, coarse=1, too_new=2),
+        standing(money, "1250.499", "1250.5001", not_priced=4),
+        standing(budget("dark", products=("automation",), org="acme-*"), None, None, unknown=40),
+        standing(budget("over"), "1000", None),
+    ]
+    async with running_site(replace(seen, budgets=standings, budgets_read_at=NOW)) as get:
+        document = json.loads((await get("/api/status")).body)
+        page = (await get("/")).text
+    jsonschema.Draft202012Validator(status_schema()).validate(document)
+    first, second, dark, over = document["budgets"]
+    assert [one["level"] for one in document["budgets"]] == ["ok", "forecast", "unknown", "over"]
+    assert (first["used"], first["used_ratio"], first["forecast_ratio"], first["windows_unknown"]) == (500, 0.5, 0.9, 3)
+    assert (first["forecast_is_at_least"], first["orgs_coarse"], first["orgs_too_new"]) == (True, 1, 2)
+    assert (second["amount"], second["unit"], second["label"]) == (1250.5, "USD", {"team": "qa"})
+    assert (dark["used"], dark["forecast"], dark["org"], dark["products"]) == (None, None, "acme-*", ["automation"])
+    assert (over["first_day"], over["last_day"]) == ("2026-11-01", "2026-11-30")
+    text = " ".join(re.sub(r"<[^>]+>", " ", page).split())
+    assert "Budgets of November 2026" in text
+    assert "all all orgs within" in text
+    assert "500 50 % 1,000 tests at least 900 90 % 3" in text
+    assert "no forecast of 2 orgs with fewer than 7 known days" in text
+    assert "&lt;i&gt;money&lt;/i&gt; team: qa will be over 4 windows with usage that has no price 1,250.50 99 %" in text
+    assert "1,250.50 99 % 1,250.50 USD 1,250.50 100 % 0" in text, "99.99 % is not shown as all of it"
+    assert "dark org acme-*, automation nothing known not known 1,000 tests none 40" in text
+    assert "over all orgs over 1,000 100 % 1,000 tests none 0" in text
+
+
+async def test_without_budgets_or_before_they_are_read_the_page_has_no_section_of_them(seen: Observed) -> None:
+    async with running_site(seen) as get:
+        assert "Budgets of" not in (await get("/")).text
+        assert json.loads((await get("/api/status")).body)["budgets_read_at"] is None
 
 
 async def test_a_refused_org_is_shown_since_when_and_why_on_both_pages_and_in_the_json(tmp_path: Path) -> None:
@@ -168,8 +206,16 @@ async def test_ranges_that_are_wanted_are_on_the_page_and_in_the_json_with_the_h
 
 async def test_the_schema_knows_every_key_and_every_state(seen: Observed) -> None:
     validator = jsonschema.Draft202012Validator(status_schema())
+    seen = replace(seen, budgets=[standing()], budgets_read_at=NOW)
     document = json.loads(status_bytes(seen, now=NOW))
-    parts = [document, document["config"], document["schedule"], document["runs"][0], *document["orgs"]]
+    parts = [
+        document,
+        document["config"],
+        document["budgets"][0],
+        document["schedule"],
+        document["runs"][0],
+        *document["orgs"],
+    ]
     parts += [population for org in document["orgs"] for population in org["populations"]]
     parts += [part for population in parts[-2:] for part in (population["days"], *population["newest_usage"].values())]
     for part in (*parts, *(org["credential"] for org in document["orgs"])):
@@ -186,6 +232,8 @@ async def test_the_schema_knows_every_key_and_every_state(seen: Observed) -> Non
         (document["orgs"][0]["credential"], "standing", "fine"),
         (document["orgs"][0], "granularity", "year"),
         (document["runs"][0]["states"], "complete", "3"),
+        (document["budgets"][0], "level", "fine"),
+        (document["budgets"][0], "windows_unknown", -1),
     ]
     for part, key, value in wrong:
         right, part[key] = part[key], value

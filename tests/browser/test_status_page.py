@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from collector.app.coverage import CoverageReader
+from collector.core.budgets import BudgetMetric
 from collector.core.org_coverage import CoverageState, CredentialStanding, CredentialStatus, OrgCoverage
 from collector.errors import Problem, RefusalReason
 from collector.run.progress import Progress
 from collector.service.view import CurrentRun, Observed, Part
 from collector.service.web.guard import Guarding
 from tests.browser.visits import NARROW, WIDE, Visitor, violations
+from tests.support.budgets import budget, standing
 from tests.support.fleets import (
     FAILING,
     HEALTHY,
@@ -292,6 +295,32 @@ def test_axe_finds_nothing(
         for details in page.locator("details > summary").all():
             details.click()
         assert violations(page) == [], url
+
+
+@pytest.mark.parametrize(
+    ("scheme", "size"), [("light", WIDE), ("dark", WIDE), ("light", NARROW)], ids=["light", "dark", "narrow"]
+)
+def test_budgets_are_readable_without_colour_and_on_a_narrow_screen(
+    visit: Visitor, small: tuple[str, FakeSite], scheme: str, size: tuple[int, int], tmp_path: Path
+) -> None:
+    url, site = small
+    site.seen.budgets = [
+        standing(unknown=3, too_new=1),
+        standing(budget("qa-" + "very-long-name-" * 4, label=(("cost_center", "qa"),)), "850", "1250"),
+        standing(budget("acme", "2500.00", BudgetMetric.COST, unit="USD", decimals=2, org="acme"), "3400.129", "4100"),
+        standing(budget(f"{OVERRIDE}kcab"), None, None, unknown=46),
+    ]
+    site.seen.budgets_read_at = NOW - timedelta(minutes=3)
+    page = visit(url, scheme=scheme, size=size)
+    region = page.locator("#budgets")
+    rows = region.locator("tbody tr").all_inner_texts()
+    for row, words in zip(rows, ("within", "will be over", "over", "nothing known"), strict=True):
+        assert words in row
+    assert "as of 3 min ago" in region.inner_text()
+    assert violations(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") == size[0]
+    assert visit.complaints == []
+    region.screenshot(path=tmp_path / "budgets.png")
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,19 @@ def test_a_range_selects_the_windows_that_start_in_it(fleet: Fleet) -> None:
     every, some = windows_of(fleet), windows_of(fleet, range_=chosen)
     assert some == [one for one in every if "2026-11-01" <= str(one.window_date) <= "2026-11-07"]
     assert len({one.window_date for one in some}) == 7
+
+
+def test_a_pattern_means_the_orgs_of_the_config_also_where_it_fits_one_that_is_gone(fleet: Fleet) -> None:
+    config = replace(fleet.config, orgs=tuple(fleet.orgs[1:]))
+    ledger = fleet.open()
+    ledger.note_config(fleet.orgs, NOW)
+    ledger.note_config(config.orgs, NOW)
+    pattern = Scope(orgs=(f"{fleet.orgs[0].name[:-1]}*",))
+    found = {one.name for one in PresentReader(ledger, config, pattern, now=NOW).orgs}
+    gone = {one.name for one in PresentReader(ledger, config, Scope(orgs=(fleet.orgs[0].name,)), now=NOW).orgs}
+    ledger.close()
+    assert found == {org.name for org in fleet.orgs}
+    assert gone == {fleet.orgs[0].name}
 
 
 def test_more_orgs_take_no_more_memory(tmp_path: Path) -> None:

@@ -21,7 +21,8 @@ from tests.support.monitoring import PROMETHEUS
 Object = dict[str, Any]
 
 # Nobody waits for hours in a test: what is looked back at is seconds, and an alert fires a second later.
-SHORTER = {"[1h]": "[8s]", "[10m]": "[8s]", "[1d]": "[8s]", "[7d] offset 1d": "[8s] offset 4s", "[15m]": "[4s]"}
+SHORTER = {"[1h]": "[8s]", "[10m]": "[8s]", "[1d]": "[8s]", "[7d] offset 1d": "[8s] offset 4s"}
+SHORTER |= {"[15m]": "[4s]", "[30m]": "[4s]"}
 OFTEN = {"scrape_interval": "500ms", "scrape_timeout": "400ms", "evaluation_interval": "500ms"}
 
 

@@ -17,6 +17,7 @@ from collector.model import Population
 from collector.service.metrics import ServiceMetrics
 from collector.service.org_text import Wanted
 from collector.service.view import RunView
+from tests.support.budgets import standing
 from tests.support.monitoring import CONFIGS, PROMETHEUS, ROOT, RULE_TESTS, RULES, alerts, dashboard, panels, queries
 from tests.support.views import DAY, NOW, observed, org_view, population_view
 
@@ -42,7 +43,8 @@ def everything() -> ServiceMetrics:
     )
     behind = population_view(Population.ACCOUNT_USER, counts={"partial": 1})
     refused = CredentialStatus(standing=CredentialStanding.REFUSED, reason=RefusalReason.CREDENTIAL)
-    seen = observed(org_view(populations=[behind], credential=refused), config_refused_at=NOW)
+    org = org_view(populations=[behind], credential=refused)
+    seen = observed(org, config_refused_at=NOW, budgets=[standing()], budgets_read_at=NOW)
     metrics = ServiceMetrics(seen, lambda: Wanted(usage=True))
     assert isinstance(run, RunView)
     metrics.run_ended(run)

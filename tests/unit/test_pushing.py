@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,15 +12,19 @@ import pytest
 from structlog.testing import capture_logs
 
 from collector.adapters.metrics import RunMetrics, new_registry
+from collector.app.budgets import read_budgets
 from collector.app.command import Command
 from collector.app.scope import Scope
 from collector.config import LoadedConfig, Settings
+from collector.core.budgets import Budget
 from collector.core.shards import Shard
-from collector.errors import ConfigError, OutputError, Retriable
+from collector.errors import ConfigError, LedgerError, OutputError, Retriable
 from collector.events import ApiDown
-from collector.service.push import leaving_metrics
+from collector.service.push import leaving_metrics, textfile
+from tests.support.budgets import budget
 from tests.support.fake_api import FakeClock
-from tests.support.metrics import labels_of, parsed, value
+from tests.support.fleets import HEALTHY, NOW, Fleet, make_fleet, numbered
+from tests.support.metrics import Samples, labels_of, parsed, value
 from tests.support.otlp import Answer, receiving
 
 COLLECT = Command(name="collect", range_=None)
@@ -91,6 +95,56 @@ def test_shards_of_one_machine_have_files_of_their_own(tmp_path: Path) -> None:
     first, second = (parsed((tmp_path / f"c-shard-{index}-of-2.prom").read_text()) for index in (0, 1))
     assert value(first, "last_run_exit_code", command="collect", shard="0-of-2") == 0
     assert not first.keys() & second.keys()
+
+
+def pushed(fleet: Fleet, *budgets: Budget, shard: Shard | None = None) -> Samples:
+    file = fleet.directory / "collector.prom"
+    settings = Settings(push={"textfile": str(file)}, state={"url": fleet.url})
+    config = replace(fleet.config, settings=settings, budgets=budgets)
+    command = Command(name="collect", range_=None, scope=Scope(shard=shard))
+    with leaving_metrics(config, command, clock=FakeClock(NOW)) as leaving:
+        leaving.result = Result()
+    return parsed(textfile(file, "orgs", shard).read_text())
+
+
+def test_budgets_are_pushed_with_the_orgs(tmp_path: Path) -> None:
+    fleet = make_fleet(tmp_path, numbered(3), lambda _: HEALTHY)
+    (of,) = read_budgets(fleet.open(), replace(fleet.config, budgets=(budget(),)), Scope(), now=NOW)
+    samples = pushed(fleet, budget())
+    assert value(samples, "orgs") == 3
+    assert value(samples, "budget_used_ratio", budget="all") == float(of.used_ratio or 0) > 0
+    assert value(samples, "budget_forecast_ratio", budget="all") == float(of.forecast_ratio or 0)
+    assert value(samples, "budgets_read_timestamp_seconds") == NOW.timestamp()
+    assert not labels_of(pushed(fleet), "budgets_read_timestamp_seconds"), "there are none"
+
+
+def test_shards_push_their_parts_of_a_budget(tmp_path: Path) -> None:
+    fleet = make_fleet(tmp_path, numbered(6), lambda _: HEALTHY)
+    whole = value(pushed(fleet, budget()), "budget_used_ratio", budget="all")
+    parts = [
+        value(
+            pushed(fleet, budget(), shard=Shard(n, 2)),
+            "budget_used_ratio",
+            budget="all",
+            part=f"{n}/2",
+            shard=f"{n}-of-2",
+        )
+        for n in range(2)
+    ]
+    assert sum(parts) == pytest.approx(whole)
+
+
+def test_budgets_that_can_not_be_read_are_a_warning_and_orgs_are_pushed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise LedgerError("the disk is gone")
+
+    fleet = make_fleet(tmp_path, numbered(2), lambda _: HEALTHY)
+    monkeypatch.setattr("collector.service.push.read_budgets", fails)
+    with capture_logs() as logs:
+        assert value(pushed(fleet, budget()), "orgs") == 2
+    assert [(one["event"], one["what"]) for one in logs] == [("metrics.not_pushed", "reading the metrics of budgets")]
 
 
 def test_a_config_that_is_refused_ended_no_run(tmp_path: Path) -> None:

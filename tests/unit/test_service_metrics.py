@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from collector.adapters.metrics import LoopLag, new_registry
+from collector.core.budgets import BudgetMetric
 from collector.core.org_coverage import CredentialStanding, CredentialStatus
 from collector.core.schedule import Schedule
 from collector.errors import RefusalReason
@@ -22,6 +23,7 @@ from collector.service.metrics import ServiceMetrics, longest_interval_s
 from collector.service.org_metrics import PRODUCTS, OrgMetrics
 from collector.service.org_text import Wanted
 from collector.service.view import CurrentRun, Observed, RunView
+from tests.support.budgets import budget, standing
 from tests.support.metrics import Samples, labels_of, parsed, samples_of, value, who
 from tests.support.orgs import make_org
 from tests.support.views import DAY, NOW, observed, org_view, population_view
@@ -173,6 +175,27 @@ def test_next_run_queue_and_snapshot_are_shown() -> None:
     assert value(samples, "snapshot_timestamp_seconds") == NOW.timestamp()
     seen.current = None
     assert value(scraped(seen), "run_under_way") == value(scraped(seen), "queue_slices") == 0
+
+
+def test_budgets_are_shown_as_ratios_and_what_is_not_known_has_no_series() -> None:
+    dark = standing(budget("dark", "5.50", BudgetMetric.COST), None, None, unknown=7)
+    samples = scraped(observed(budgets=[standing(unknown=3), dark], budgets_read_at=NOW))
+    assert value(samples, "budget_used_ratio", budget="all") == 0.5
+    assert value(samples, "budget_forecast_ratio", budget="all") == 0.9
+    assert value(samples, "budget_unknown_windows", budget="all") == 3
+    assert value(samples, "budget_unknown_windows", budget="dark") == 7
+    assert value(samples, "budget_amount", budget="dark", metric="cost") == 5.5
+    assert value(samples, "budgets_read_timestamp_seconds") == NOW.timestamp()
+    for name in ("budget_used_ratio", "budget_forecast_ratio"):
+        assert labels_of(samples, name) == {frozenset({("budget", "all")})}
+    assert not labels_of(scraped(observed()), "budgets_read_timestamp_seconds")
+
+
+def test_budgets_of_a_shard_say_which_part_they_are() -> None:
+    seen = observed(budgets=[standing(budget("\ud800"))], budgets_read_at=NOW, shard="0/4", shards=4)
+    samples = scraped(seen)
+    assert value(samples, "budget_used_ratio", budget="?", part="0/4") == 0.5
+    assert value(samples, "budget_amount", budget="?", metric="tests", part="0/4") == 1000
 
 
 def test_a_refused_config_shows_until_one_is_accepted() -> None:

@@ -15,6 +15,7 @@ from collector.core.org_coverage import CoverageState
 from collector.service.health import is_starting, unready
 from collector.service.view import Observed
 from collector.service.web.assets import Asset
+from collector.service.web.budgets import budgets
 from collector.service.web.choice import PER_PAGE, Choice, Shown, Sort, has_state, labels_of, ordered
 from collector.service.web.detail import detail
 from collector.service.web.removed import removed
@@ -83,6 +84,7 @@ class Page:
             removed=removed(seen, now=now),
             in_doubt=in_doubt_command(all_orgs, seen.invocation),
             runs=runs(seen, now=now),
+            budgets=budgets(seen, now=now),
             choice=choice,
             tallies=tallies(found, choice),
             words=_SHOWN,

@@ -14,6 +14,7 @@ from pydantic import Field, PositiveInt, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
 from collector.config.schema import DIALECT
+from collector.core.budgets import BudgetMetric, Level
 from collector.core.org_coverage import CoverageState, CredentialStatus
 from collector.errors import Problem
 from collector.model import Granularity, Population
@@ -134,6 +135,33 @@ class RemovedPart:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetPart:
+    """How a budget stands in a month. Amounts are in `unit`."""
+
+    name: Annotated[str, about("As in the config")]
+    metric: BudgetMetric
+    unit: Annotated[str, about("tests, minutes, screenshots, or the currency")]
+    org: Annotated[str | None, about("The org that it is about, or a glob")]
+    label: Annotated[Mapping[str, str], about("The labels of the orgs that it is about")]
+    products: Annotated[Sequence[str], about("The products that it is about; empty: all")]
+    first_day: Annotated[date, about("Of the month: on each org's own calendar")]
+    last_day: Annotated[date, about("Of the month")]
+    amount: Annotated[float, about("How much may be used in the month")]
+    used: Annotated[float | None, about("The sum of what is known; null: no number of the month is known")]
+    used_ratio: Annotated[float | None, about("The used part of the amount: 1 is all of it")]
+    forecast: Annotated[float | None, about("What will be used by the end of the month; null: too few days are known")]
+    forecast_ratio: Annotated[float | None, about("The same as a part of the amount")]
+    forecast_is_at_least: Annotated[bool, about("Whether the forecast leaves out what some orgs will use")]
+    level: Annotated[Level, about("near: 80 % is used; forecast: it passes the amount; over: all is used")]
+    windows: Annotated[Count, about("Windows of the month that are due")]
+    windows_unknown: Annotated[Count, about("Of them with a number that is unknown: it is not in `used`")]
+    windows_not_priced: Annotated[Count, about("Of them with usage that has no price: it is not in `used`")]
+    orgs: Annotated[Count, about("Orgs that it is about")]
+    orgs_coarse: Annotated[Count, about("Of them with windows longer than a day: not forecast")]
+    orgs_too_new: Annotated[Count, about("Of them with too few known days: not forecast")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigPart:
     """The config file."""
 
@@ -207,6 +235,8 @@ class StatusDocument:
     orgs_lacking: Annotated[Count, about("Of them with a window that is not complete")]
     credentials_refused: Annotated[Count, about("Of them with a refused credential")]
     orgs_removed: Annotated[Sequence[RemovedPart], about("Orgs that earlier runs had and the config no longer has")]
+    budgets: Annotated[Sequence[BudgetPart], about("In the order of the config; of a shard: of its orgs")]
+    budgets_read_at: Annotated[datetime | None, about("When the ledger was read for them; null: not yet, or none")]
     orgs: Annotated[
         Sequence[OrgPart], about("In the order of the config: those that `?q=`, `?state=`, `?label=` choose, else all")
     ]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
+from fractions import Fraction
 from itertools import groupby
 from typing import TYPE_CHECKING, TypeVar
 
 import orjson
 
+from collector.core.budgets import BudgetStanding
 from collector.core.org_coverage import COUNTED, OrgCoverage, PopulationCoverage
 from collector.core.visible import visible
 from collector.model import Window, Zone
@@ -18,6 +20,7 @@ from collector.service.view import CurrentRun, Observed
 from collector.service.web.choice import Choice, has_state
 from collector.service.web.status_document import (
     AnomalyPart,
+    BudgetPart,
     ConfigPart,
     CurrentRunPart,
     DaysPart,
@@ -87,8 +90,36 @@ def status_document(seen: Observed, choice: Choice = EVERYTHING, *, now: datetim
         orgs_lacking=sum(org.incomplete > 0 for org in orgs),
         credentials_refused=sum(org.refused for org in orgs),
         orgs_removed=[_like(RemovedPart, one, org=one.name) for one in seen.removed],
+        budgets=[_budget(one) for one in seen.budgets],
         orgs=[_org(org) for org in orgs if choice.matches(org) and has_state(org, choice.shown)],
     )
+
+
+def _budget(one: BudgetStanding) -> BudgetPart:
+    return _like(
+        BudgetPart,
+        one.budget,
+        label=dict(one.budget.label),
+        first_day=one.month.first,
+        last_day=one.month.last,
+        amount=float(one.budget.amount),
+        used=_float(one.used),
+        used_ratio=_float(one.used_ratio),
+        forecast=_float(one.forecast),
+        forecast_ratio=_float(one.forecast_ratio),
+        forecast_is_at_least=one.is_at_least,
+        level=one.level,
+        windows=one.windows,
+        windows_unknown=one.unknown,
+        windows_not_priced=one.not_priced,
+        orgs=one.orgs,
+        orgs_coarse=one.coarse,
+        orgs_too_new=one.too_new,
+    )
+
+
+def _float(number: Fraction | None) -> float | None:
+    return None if number is None else float(number)
 
 
 def _org(org: OrgCoverage) -> OrgPart:

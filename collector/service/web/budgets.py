@@ -1,0 +1,124 @@
+"""How budgets stand, as the page shows it: words and numbers, and a bar that needs no colour."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from fractions import Fraction
+
+from collector.core.budgets import LEVELS, Budget, BudgetStanding, Level
+from collector.core.costs import rounded
+from collector.service.view import Observed
+from collector.service.web.text import When, line_text, name_text, plural, when
+from collector.service.web.verdict import Tone
+
+_WIDTH = 200  # of a bar
+_TONES = {
+    Level.UNKNOWN: Tone.CALM,
+    Level.OK: Tone.GOOD,
+    Level.NEAR: Tone.WARN,
+    Level.FORECAST: Tone.WARN,
+    Level.OVER: Tone.BAD,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    """A bar, in pixels: what is used, the forecast, and where the amount is."""
+
+    width: int
+    used: int
+    forecast: int
+    amount: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetRow:
+    """One budget."""
+
+    name: str
+    about: str
+    tone: Tone
+    level: str
+    used: str
+    used_percent: str
+    amount: str
+    forecast: str
+    forecast_percent: str
+    unknown: int
+    notes: Sequence[str]
+    bar: Bar | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budgets:
+    """All budgets of a month."""
+
+    month: str
+    read: When
+    rows: Sequence[BudgetRow]
+
+
+def budgets(seen: Observed, *, now: datetime) -> Budgets | None:
+    """Return what is shown of budgets; None if there are none, or they have not been read yet."""
+    if not seen.budgets or seen.budgets_read_at is None:
+        return None
+    return Budgets(
+        month=f"{seen.budgets[0].month.first:%B %Y}",
+        read=when(seen.budgets_read_at, now=now, zone=seen.timezone),
+        rows=[_row(one) for one in seen.budgets],
+    )
+
+
+def _row(one: BudgetStanding) -> BudgetRow:
+    budget = one.budget
+    products = f", {', '.join(budget.products)}" if budget.products else ""
+    at_least = "at least " if one.is_at_least else ""
+    return BudgetRow(
+        name=name_text(budget.name),
+        about=line_text(f"{budget.meant}{products}"),
+        tone=_TONES[one.level],
+        level=LEVELS[one.level],
+        used="not known" if one.used is None else amount_text(one.used, budget),
+        used_percent=_percent(one.used_ratio),
+        amount=f"{amount_text(Fraction(budget.amount), budget)} {budget.unit}",
+        forecast="none" if one.forecast is None else f"{at_least}{amount_text(one.forecast, budget)}",
+        forecast_percent=_percent(one.forecast_ratio),
+        unknown=one.unknown,
+        notes=list(_notes(one)),
+        bar=_bar(one.used_ratio, one.forecast_ratio),
+    )
+
+
+def _notes(one: BudgetStanding) -> list[str]:
+    found = []
+    if one.not_priced:
+        found.append(f"{plural(one.not_priced, 'window')} with usage that has no price")
+    if one.coarse:
+        found.append(f"no forecast of {plural(one.coarse, 'org')} with windows longer than a day")
+    if one.too_new:
+        found.append(f"no forecast of {plural(one.too_new, 'org')} with fewer than 7 known days")
+    return found
+
+
+def amount_text(amount: Fraction, budget: Budget) -> str:
+    """Return an amount in the budget's unit, rounded to be shown."""
+    return f"{rounded(amount, budget.decimals):,f}"
+
+
+def _percent(ratio: Fraction | None) -> str:
+    """Return a ratio in percent, rounded down: 100 % is never shown of less."""
+    return "" if ratio is None else f"{int(ratio * 100):,} %"
+
+
+def _bar(used: Fraction | None, forecast: Fraction | None) -> Bar | None:
+    if used is None:
+        return None
+    whole = max(Fraction(1), used, forecast or used)
+    return Bar(
+        width=_WIDTH,
+        used=round(_WIDTH * used / whole),
+        forecast=round(_WIDTH * max(forecast or used, used) / whole),
+        amount=round(_WIDTH / whole),
+    )
