@@ -197,5 +197,5 @@ def test_the_document_has_the_lines_with_the_period_before_and_the_parts() -> No
 def test_a_group_is_a_row_as_in_an_export() -> None:
     report = reported([a_day(0, 6)], by=parse_dimensions(["org"]))
     (row,) = line_rows(report)
-    assert row[:2] == ("acme", "acme")
+    assert tuple(row)[:2] == ("acme", "acme")
     assert Group(("acme",), Sum(tests=6, windows=1), "acme").sum == report.lines[0].now
