@@ -18,6 +18,7 @@ PREFIX = "config"  # of the definitions that are written here: configApi
 OWN = {
     "port": {"$ref": "#/definitions/port"},  # probes and policy have it, so it is a number
     "unit_price": {"type": "string"},  # Helm would write 0.00001 as 1e-05, and round a long number
+    "amount": {"type": "string"},  # of a budget: the same
 }
 LEFT_OUT = {"default", "title", "minLength", "maxLength"}
 SECRET = (

@@ -171,7 +171,8 @@ def test_price_that_helm_would_change_is_refused() -> None:
 
 
 def test_budget_that_helm_would_change_is_refused() -> None:
-    message = refusal("--set", f"{IMAGE},{NAME}", "--set", "config.budgets[0].amount=1000000")
+    budget = ("name=a", "metric=tests", "amount=1000000")
+    message = refusal("--set", ",".join([IMAGE, NAME, *(f"config.budgets[0].{one}" for one in budget)]))
     assert "at '/config/budgets/0/amount': got number, want string" in message
 
 
