@@ -44,7 +44,8 @@ class Service:
         self.content["orgs"] = []
         self.content["api"]["retry"] = {"base_delay": "50ms", "max_delay": "200ms", "budget": "60s", "attempts": 4}
         self.content["service"] = {"port": self.port, "usage_metrics": True, "grace": "1s"}
-        self.content["schedule"] = {"cron": "0 0 * * *", "jitter": 0}
+        self.content["schedule"] = {"cron": "0 0 * * *", "jitter": 0, "lookback": "9d"}  # enough for a forecast
+        self.content["budgets"] = [{"name": "everything", "metric": "tests", "amount": 10**9}]
         self.content["output"] = {"path": "out"}
 
     @property
