@@ -33,11 +33,14 @@ def budget_problems(settings: Settings, layers: Layers) -> Iterator[Problem]:
 
 
 def idle_budgets(settings: Settings, layers: Layers, orgs: Collection[ReadOrg]) -> Iterator[Problem]:
-    """Yield a problem for each budget that is for no org of the config: nobody would hear when it is used up."""
+    """Yield a warning for each budget that is for no org of the config.
+
+    It is no error: who deletes an org must not stop the collection of all others.
+    """
     known = [(read.settings.name, read.settings.labels or {}) for read in orgs]
     for index, entry in enumerate(settings.budgets):
         budget = entry.budget(settings.prices)
         if known and not any(budget.is_for(name, labels) for name, labels in known):
             which = "org" if entry.org is not None else "label"
-            text = "no org in the config is meant: correct it, or delete the budget"
+            text = "no org in the config is meant: nobody hears when the budget is used up. Correct it, or delete it"
             yield layers.problem(("budgets", index, which), text)

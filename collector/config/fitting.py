@@ -6,14 +6,14 @@ Owns whether settings that are valid by themselves work together. Parses nothing
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 
 from collector.adapters.paths import named
-from collector.config.budget_fitting import budget_problems
+from collector.config.budget_fitting import budget_problems, idle_budgets
 from collector.config.layers import Layers
 from collector.config.messages import duration_text
 from collector.config.orgs import ReadOrg
@@ -166,7 +166,7 @@ def same_credentials(settings: Settings, orgs: Iterable[ReadOrg]) -> Iterator[Pr
             )
 
 
-def unlikely_settings(settings: Settings, layers: Layers, orgs: Iterable[ReadOrg]) -> Iterator[Problem]:
+def unlikely_settings(settings: Settings, layers: Layers, orgs: Collection[ReadOrg]) -> Iterator[Problem]:
     """Yield a warning for settings that are valid but probably a mistake."""
     api = settings.api
     if api.org_concurrency > api.concurrency:
@@ -174,6 +174,7 @@ def unlikely_settings(settings: Settings, layers: Layers, orgs: Iterable[ReadOrg
         place = "org_concurrency" if layers.is_set(("api", "org_concurrency")) else "concurrency"
         yield layers.problem(("api", place), text)
     yield from idle_prices(settings, layers, orgs)
+    yield from idle_budgets(settings, layers, orgs)
 
 
 def idle_prices(settings: Settings, layers: Layers, orgs: Iterable[ReadOrg]) -> Iterator[Problem]:

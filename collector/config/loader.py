@@ -12,7 +12,6 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from collector.adapters.clock import SystemClock
-from collector.config.budget_fitting import idle_budgets
 from collector.config.document import Document, read_document
 from collector.config.fitting import exposed_files, misfits, same_credentials, unlikely_settings
 from collector.config.layers import Layers, section, variables_tree
@@ -95,8 +94,6 @@ def load(
     problems += misspelt(Settings, environ, theirs=variables_of(entries))
     if settings:
         problems += misfits(settings, layers, orgs, last_year=SystemClock().now().year + 10)
-        if len(orgs) == len(entries):  # else a budget may be for an org that could not be read
-            problems += idle_budgets(settings, layers, orgs)
 
     order = {str(file): place for place, file in enumerate([path, *org_files])}
     if settings is None or problems:

@@ -306,6 +306,18 @@ def test_a_price_that_is_for_no_org_is_warned_about() -> None:
     ]
 
 
+def test_a_budget_that_is_for_no_org_is_warned_about_and_stops_nobody() -> None:
+    budgets = """budgets:
+- {name: gone, metric: tests, amount: 5, org: acmee}
+- {name: label, metric: tests, amount: 5, label: {team: qa}}
+"""
+    why = "no org in the config is meant: nobody hears when the budget is used up. Correct it, or delete it"
+    assert list(map(str, loaded(budgets + ORG).warnings)) == [
+        f"collector.yaml:2: budgets[0].org: {why}",
+        f"collector.yaml:3: budgets[1].label: {why}",
+    ]
+
+
 def test_budgets_are_read_by_their_text_and_counted_in_the_unit_of_the_prices() -> None:
     text = """prices:
   currency: USD
