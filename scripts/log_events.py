@@ -76,6 +76,7 @@ MEANINGS = {
     "range.note": "what is to be known of the given range",
     "records.doubled": "two directories have the same records",
     "records.equal_again": "an export of restatements leaves out records that are again as they were",
+    "records.without_difference": "an export of restatements has numbers that were unknown before, or are unknown now",
     "records.without_ledger": "runs without a ledger wrote to the directory: their revisions are taken over",
     "refusals.doubtful": "several orgs of a host were refused and none was answered: they aren't quarantined",
     "report.written": "the page of a report was written",

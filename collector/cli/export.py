@@ -47,6 +47,7 @@ from collector.core.grouping import (
 )
 from collector.core.present import PresentWindow, RestatedRecord, records_of
 from collector.core.ranges import Moment, Range
+from collector.core.restated_sums import RestatedSums
 from collector.errors import ConfigError
 from collector.ledger import LedgerReader
 
@@ -176,23 +177,31 @@ class _Reading:
     def write_changed(self, destination: Destination, since: str) -> None:
         """Write the records that were restated since then."""
         moment, run_id = self._since(since)
-        equal = 0
+        equal, sums = 0, RestatedSums()
 
         def differing() -> Iterator[RestatedRecord]:
             nonlocal equal
             for one in self._reader.restated(moment, but=run_id, products=self._products):
                 if one.differs:
+                    sums.add(one)
                     yield one
                 else:
                     equal += 1
 
         if destination.form is None:
-            changed_table(stdout_console(), differing())
+            changed_table(stdout_console(), differing(), sums)
         else:
             self._write(destination, RESTATED, map(restated_row, differing()))
         if equal:
             message = f"{equal} records were restated, and are again as they were: they are left out"
             log.info("records.equal_again", records=equal, message=message)
+        if sums.without_difference:
+            message = (
+                f"{sums.without_difference} records have a number without a difference: it was unknown before, or is "
+                "unknown now. An invoice changes by it all the same: subtract the sum of a column _before from that "
+                "of its number, and don't sum _difference"
+            )
+            log.warning("records.without_difference", records=sums.without_difference, message=message)
 
     def _since(self, text: str) -> tuple[Moment | datetime, str | None]:
         """Return when changes begin, and the run whose own changes are none. Warns if not all are known."""
