@@ -88,8 +88,10 @@ class PresentReader:
 
         A moment is read in each org's zone. Restatements by the run `but` are left out.
         """
+        zones = {target.org.name: target.entry.zone for target in self._targets}
         for window, of in self.restated_windows(since):
-            yield from restated(window, [one for one in of if one.run_id != but], products)
+            instant = since if isinstance(since, datetime) else since.as_start(zones[window.org.name])
+            yield from restated(window, [one for one in of if one.run_id != but], products, since=instant)
 
     def restated_windows(self, since: Moment | datetime) -> Iterator[tuple[PresentWindow, Sequence[Restatement]]]:
         """Yield the windows of which records were restated since an instant, with these restatements, oldest first.

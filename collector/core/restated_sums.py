@@ -50,9 +50,11 @@ class RestatedSums:
 
     numbers: Mapping[str, RestatedSum] = field(default_factory=lambda: {name: RestatedSum() for name in _NAMES})
     without_difference: int = 0
+    new: int = 0  # records of windows of which nothing had been emitted at that time
 
     def add(self, one: RestatedRecord) -> None:
         """Add a record."""
+        self.new += one.is_new
         before, now = one.before.usage, one.now
         numbers = self.numbers
         missing = (
