@@ -65,6 +65,7 @@ MEANINGS = {
     "org.refused": "an org is refused: a person is needed",
     "org.stopped": "the run was stopped before the org was done",
     "orgs.gone": "an export has orgs that the config no longer has",
+    "orgs.unconfirmed": "numbers taken over from files are left out: no answer has shown which org they are of",
     "object.differs": "an object has the name of one of ours, and another size: nothing is replaced",
     "orgs.removed": "the config no longer has orgs that earlier runs had",
     "output.failed": "the output, the ledger or the clock failed; the message says which",

@@ -22,7 +22,7 @@ from collector.cli.export_notes import Seen
 from collector.cli.export_output import Destination, write_table
 from collector.cli.export_since import changes_since, note_sums
 from collector.cli.export_tables import changed_table, group_table, record_table, unknown_table
-from collector.cli.reading import open_ledger, refuse_unknown_labels
+from collector.cli.reading import open_ledger, refuse_unknown_labels, warn_of_unconfirmed
 from collector.core.columns import Column, Row
 from collector.core.export_rows import (
     GROUP_COSTS,
@@ -91,6 +91,7 @@ def export(
     context = replace(context, scope=replace(context.scope, orgs=orgs))
     ledger = open_ledger(context, "export")
     try:
+        warn_of_unconfirmed(context, ledger)
         if months is not None:
             write_focus(context, ledger, months, products, destination, now=SystemClock().now())
             return 0

@@ -194,6 +194,27 @@ def test_the_newest_of_each_record_is_a_row_with_the_present_names_and_labels(ho
         assert row["state"] == "complete"
 
 
+def test_numbers_that_a_lost_ledger_took_over_are_named_until_an_answer_shows_whose_they_are(
+    home: Home, api: SimulatedApi, tmp_path: Path
+) -> None:
+    last = ("--from", str(LAST - 3 * DAY), "--to", str(LAST))
+    assert home("backfill", *last).code == 0
+    before = home.rows(*last, "--by", "org,product")
+    new = {"COLLECTOR_STATE__URL": f"sqlite:///{tmp_path}/new.db"}
+    api.set_faults("org-001:refused")
+    assert home("backfill", *last, "--adopt", **new).code == 4
+    for command in (("export", *last, "--by", "org"), ("report", *last, "--json")):
+        done = home(*command, **new)
+        (org_id,) = {row["org_id"] for row in before if row["org"] == "org-001"}
+        assert f"org-001 ({org_id})" in done.event("orgs.unconfirmed")["message"]
+    assert "orgs.unconfirmed" not in home("export", *last, "--org", "org-002", **new).stderr
+    api.set_faults()
+    assert home("backfill", *last, **new).code == 0
+    done = home("export", *last, "--by", "org,product", **new)
+    assert list(csv.DictReader(io.StringIO(done.stdout, newline=""))) == before
+    assert "orgs.unconfirmed" not in done.stderr
+
+
 def test_an_org_that_is_no_longer_in_the_config_is_exported_without_labels(home: Home, api: SimulatedApi) -> None:
     assert home("backfill", "--last", "3d").code == 0
     home.write(home.orgs[1:], api)
