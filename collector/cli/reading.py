@@ -37,8 +37,8 @@ def warn_of_unconfirmed(context: Context, ledger: LedgerReader) -> None:
         names = some([f"{printable(one.name)} ({one.org_id})" for one in found], _NAMED)
         message = (
             f"the ledger took over records of {names} from files, and no answer has shown yet that the org of that "
-            "name is that organization: their numbers are left out, and their windows are unknown here. They are read after "
-            "the next answer: correct the credential if it is refused (`collector check`)"
+            "name is that organization: their numbers are left out, and their windows are unknown here. They are read "
+            "after the next answer: correct the credential if it is refused (`collector check`)"
         )
         log.warning("orgs.unconfirmed", orgs=len(found), message=message)
 
