@@ -19,6 +19,7 @@ from enum import StrEnum
 from pathlib import Path
 
 _RACES = 10
+_LONGEST_STEM = 200  # bytes of a name that a hidden name has: file systems take 255
 WRITABLE = "make the file and its directory readable and writable for this user"
 NO_HOME = "begins with `~`, and there is no such home directory: write the whole path, or `./~…` if it is called so"
 _UNSUPPORTED = frozenset(
@@ -114,6 +115,19 @@ def create_file(path: Path, flags: int, mode: int) -> int:
     descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     give(descriptor, like=path.parent)
     return descriptor
+
+
+def draft_of(path: Path, mark: str) -> Path:
+    """Return the hidden name under which a file is written until it is whole: cut where it would be too long."""
+    return path.with_name(f"{draft_prefix(path)}{mark}")
+
+
+def draft_prefix(path: Path) -> str:
+    """Return how the hidden names of a file begin."""
+    name = os.fsencode(path.name)
+    if len(name) > _LONGEST_STEM:
+        name = name[:_LONGEST_STEM].decode(errors="ignore").encode()
+    return f".{os.fsdecode(name)}."
 
 
 def make_directories(path: Path, mode: int, *, like: Path | None = None) -> list[Path]:

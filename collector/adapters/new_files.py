@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from collector.disk import create_file, make_directories, rename, sync_directory, sync_file
+from collector.disk import create_file, draft_of, make_directories, rename, sync_directory, sync_file
 
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK})
 
@@ -37,7 +37,7 @@ def write_new_files(files: Mapping[Path, str]) -> None:
 
 def _write_new(file: Path, content: str, written: dict[Path, os.stat_result]) -> None:
     """Create one file; note what it is before it gets its name, so that it can be told from a file of others."""
-    draft = file.with_name(f".{file.name}.{os.getpid()}")
+    draft = draft_of(file, str(os.getpid()))
     descriptor = create_file(draft, os.O_WRONLY, 0o600)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as stream:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from collector.disk import create_file, reason_of, rename, sync_file
+from collector.disk import create_file, draft_of, reason_of, rename, sync_file
 from collector.errors import ConfigError, OutputError
 
 _MODE = 0o666  # less what the process masks: whoever may write here decides who reads
@@ -18,6 +18,13 @@ _MODE = 0o666  # less what the process masks: whoever may write here decides who
 
 def refuse_as_file(path: Path) -> None:
     """Raise ConfigError if a path can't be a file that is written anew."""
+    try:
+        _refuse(path)
+    except OSError as error:  # such as a name that is too long
+        raise ConfigError(f"{path} can't be written: {os.strerror(error.errno or 0)}") from error
+
+
+def _refuse(path: Path) -> None:
     if not path.parent.is_dir():
         raise ConfigError(f"{path.parent} is not an existing directory")
     if path.is_dir():
@@ -33,7 +40,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     Raises OutputError.
     """
     path = path.resolve()  # a link stays one
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    draft = draft_of(path, secrets.token_hex(4))
     try:
         descriptor = create_file(draft, os.O_RDWR, _MODE)
         try:

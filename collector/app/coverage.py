@@ -157,7 +157,9 @@ class CoverageReader:
         return found
 
     def windows(self, ledger: Readable, org: OrgCoverage, now: datetime) -> Iterator[CoverageLine]:
-        """Yield each wanted, due window of an org that was read before: also those of its earlier calendars.
+        """Yield each wanted window that has ended of an org that was read before: also those of its earlier calendars.
+
+        What bills a month has to see that its last day isn't due yet.
 
         Raises LedgerError.
         """
@@ -184,7 +186,8 @@ class CoverageReader:
         """Yield the windows of an org by one calendar."""
         org, row = part.org, part.row
         grid = self._grids.setdefault(_calendar(org), Grid(Calendar(org.zone, org.granularity)))
-        for span in part.wanted(self._schedule.settle, now):
+        due = grid.calendar.floor(now - self._schedule.settle)
+        for span in part.wanted(timedelta(0), now):
             yield from lines_of(
                 org,
                 org_id,
@@ -192,6 +195,7 @@ class CoverageReader:
                 ledger.accounts(row.key, span) if row else {},
                 in_doubt=self._in_doubt.get(row.key, _NO_FILES) if row else _NO_FILES,
                 unfetched=part.unfetched,
+                due=due,
             )
 
     def _look(self, ledger: Readable) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import chain, groupby
 
@@ -20,7 +19,6 @@ from collector.config import LoadedConfig
 from collector.core.coverage_lines import Unfetched, state_of
 from collector.core.grid import Grids
 from collector.core.ledger_entries import Restatement
-from collector.core.org_coverage import CoverageState
 from collector.core.present import PresentOrg, PresentWindow, RestatedRecord, Stored, restated
 from collector.core.ranges import Moment, Range, select
 from collector.core.wanted import Since
@@ -90,8 +88,10 @@ class PresentReader:
 
         A moment is read in each org's zone. Restatements by the run `but` are left out.
         """
+        zones = {target.org.name: target.entry.zone for target in self._targets}
         for window, of in self.restated_windows(since):
-            yield from restated(window, [one for one in of if one.run_id != but], products)
+            instant = since if isinstance(since, datetime) else since.as_start(zones[window.org.name])
+            yield from restated(window, [one for one in of if one.run_id != but], products, since=instant)
 
     def restated_windows(self, since: Moment | datetime) -> Iterator[tuple[PresentWindow, Sequence[Restatement]]]:
         """Yield the windows of which records were restated since an instant, with these restatements, oldest first.
@@ -144,20 +144,25 @@ class PresentReader:
         for window, stored, is_wanted in _merged(wanted, self._stored(target, population, span)):
             if is_wanted or (stored and (stored.emission is not None or not target.org.in_config)):
                 found += 1
-                one = self._window(target, part, population, window, stored)
-                later = window.end > due and one.state is CoverageState.MISSING
-                yield replace(one, state=CoverageState.NOT_DUE, reason=None) if later else one
+                yield self._window(target, part, population, window, stored, is_due=window.end <= due)
         if wants and self._range is not None:
             whole = grid.windows_in(span)
             self.not_wanted[target.org.name] += max(0, (whole[0] if whole else 0) - found)
 
     def _window(
-        self, target: Target, part: Part, population: Population, window: Window, stored: Stored | None
+        self,
+        target: Target,
+        part: Part,
+        population: Population,
+        window: Window,
+        stored: Stored | None,
+        *,
+        is_due: bool = True,
     ) -> PresentWindow:
         org, row = part.org, target.row
         account = stored.account if stored else None
         in_doubt = self._in_doubt.get(row.key, _NO_FILES) if row else _NO_FILES
-        state, reason = state_of(account, in_doubt, part.unfetched)
+        state, reason = state_of(account, in_doubt, part.unfetched, is_due=is_due)
         start = window.start.astimezone(org.zone.tz)
         return PresentWindow(
             org=target.org,

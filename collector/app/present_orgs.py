@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
@@ -37,6 +37,19 @@ def choose(ledger: LedgerReader, config: LoadedConfig, scope: Scope) -> list[Tar
         return here
     chosen = [one for one in gone if not scope.orgs or any(_fits(name, one.org.name) for name in scope.orgs)]
     return [*here, *(one for one in chosen if scope.shard is None or scope.shard.has(one.entry))]
+
+
+def unconfirmed(ledger: LedgerReader, targets: Sequence[Target]) -> list[Organization]:
+    """Return organizations that have the name of an org of the config, while nothing has shown that they are that org.
+
+    So it is after a ledger was lost: what was taken over from files is of an organization, and the answer that shows
+    which org of the config has that is still missing, as of a refused one. Their numbers are not read.
+    """
+    names = {one.org.name for one in targets if one.org.in_config and one.org.org_id is None}
+    if not names:
+        return []
+    known = {one.row.key for one in targets if one.row is not None}
+    return [row for row in ledger.organizations() if row.name in names and row.org_id and row.key not in known]
 
 
 def _gone(ledger: LedgerReader, names: Collection[str], present: Collection[int]) -> list[Target]:

@@ -80,10 +80,10 @@ def export_notes(orgs: Sequence[Org], range_: Range, *, now: datetime) -> list[R
         calendar = Calendar(org.zone, org.granularity)
         selection = select(range_, calendar, now=now, settle=timedelta(0))
         if selection.span is None:
-            why = _why_empty(range_, selection, selection, calendar, now=now, settle=timedelta(0))
+            why = _why_empty(range_, selection, selection, calendar, now=now, settle=None)
             texts = [f"nothing will be exported: {why}"]
         else:
-            texts = list(_changes(selection, calendar, timedelta(0)))
+            texts = list(_changes(selection, calendar, None))
         for text in texts:
             orgs_by_text.setdefault(text, _Orgs(selection.span is None)).names.append(org.name)
     return [RangeNote(f"{_names(about.names)}: {text}", warns=about.empty) for text, about in orgs_by_text.items()]
@@ -101,8 +101,11 @@ def shared(requests: Requests) -> list[RangeNote]:
     return [RangeNote(text)]
 
 
-def _changes(selection: Selection, calendar: Calendar, settle: timedelta) -> Iterator[str]:
-    """Yield how the selected windows differ from the range. Times are on the org's calendar, without its offset."""
+def _changes(selection: Selection, calendar: Calendar, settle: timedelta | None) -> Iterator[str]:
+    """Yield how the selected windows differ from the range. Times are on the org's calendar, without its offset.
+
+    `settle` is None for what reads windows as soon as they have ended.
+    """
     unit = calendar.granularity.value
     if given := selection.widened_from:
         start, end = (_local(at, calendar) for at in (given.start, given.end))
@@ -111,7 +114,7 @@ def _changes(selection: Selection, calendar: Calendar, settle: timedelta) -> Ite
         yield f"the range begins at {_local(selection.cut_since, calendar)}: nothing older is wanted (`since`)"
     if selection.cut_due:
         end = _last(selection.cut_due, calendar)
-        yield f"the range ends {end}: later {unit}s are not due yet; {_due(unit, settle)}"
+        yield f"the range ends {end}: later {unit}s {_not_yet(unit, settle)}"
 
 
 def _why_empty(
@@ -121,7 +124,7 @@ def _why_empty(
     calendar: Calendar,
     *,
     now: datetime,
-    settle: timedelta,
+    settle: timedelta | None,
 ) -> str:
     """Return why a range selects nothing, and what to do."""
     unit = calendar.granularity.value
@@ -139,8 +142,14 @@ def _why_empty(
         case _ if range_.start.as_start(calendar.zone) > now:
             which = "the range is in the future"
         case _:
-            which = f"no {unit} of the range is due yet"
-    return f"{which}; {_due(unit, settle)}"
+            which = (
+                f"no {unit} of the range is due yet" if settle is not None else f"no {unit} of the range has ended yet"
+            )
+    return which if settle is None else f"{which}; {_due(unit, settle)}"
+
+
+def _not_yet(unit: str, settle: timedelta | None) -> str:
+    return "have not ended yet" if settle is None else f"are not due yet; {_due(unit, settle)}"
 
 
 def _one_by_one(span: Window, calendar: Calendar, sparse: Sparse, now: datetime) -> Iterator[str]:

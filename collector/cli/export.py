@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import click
@@ -20,8 +20,9 @@ from collector.cli.export_costs import ExportCosts, prices_of
 from collector.cli.export_focus import FOCUS, billing_months, focus_destination, write_focus
 from collector.cli.export_notes import Seen
 from collector.cli.export_output import Destination, write_table
+from collector.cli.export_since import changes_since, note_sums
 from collector.cli.export_tables import changed_table, group_table, record_table, unknown_table
-from collector.cli.reading import open_ledger, refuse_unknown_labels
+from collector.cli.reading import open_ledger, refuse_unknown_labels, warn_of_unconfirmed
 from collector.core.columns import Column, Row
 from collector.core.export_rows import (
     GROUP_COSTS,
@@ -47,7 +48,7 @@ from collector.core.grouping import (
 )
 from collector.core.present import PresentWindow, RestatedRecord, records_of
 from collector.core.ranges import Moment, Range
-from collector.errors import ConfigError
+from collector.core.restated_sums import RestatedSums
 from collector.ledger import LedgerReader
 
 log = structlog.get_logger("collector")
@@ -90,6 +91,7 @@ def export(
     context = replace(context, scope=replace(context.scope, orgs=orgs))
     ledger = open_ledger(context, "export")
     try:
+        warn_of_unconfirmed(context, ledger)
         if months is not None:
             write_focus(context, ledger, months, products, destination, now=SystemClock().now())
             return 0
@@ -120,7 +122,7 @@ class _Reading:
         *,
         costs: bool,
     ) -> None:
-        now = SystemClock().now()
+        now = self._now = SystemClock().now()
         self._ledger, self._products, self._dimensions = ledger, tuple(dict.fromkeys(products)), dimensions
         self._reader = PresentReader(ledger, context.config, context.scope, now=now, range_=range_)
         self._seen = Seen()
@@ -175,49 +177,23 @@ class _Reading:
 
     def write_changed(self, destination: Destination, since: str) -> None:
         """Write the records that were restated since then."""
-        moment, run_id = self._since(since)
-        equal = 0
+        moment, run_id = changes_since(self._ledger, self._reader.entries, since, now=self._now)
+        equal, sums = 0, RestatedSums()
 
         def differing() -> Iterator[RestatedRecord]:
             nonlocal equal
             for one in self._reader.restated(moment, but=run_id, products=self._products):
                 if one.differs:
+                    sums.add(one)
                     yield one
                 else:
                     equal += 1
 
         if destination.form is None:
-            changed_table(stdout_console(), differing())
+            changed_table(stdout_console(), differing(), sums)
         else:
             self._write(destination, RESTATED, map(restated_row, differing()))
-        if equal:
-            message = f"{equal} records were restated, and are again as they were: they are left out"
-            log.info("records.equal_again", records=equal, message=message)
-
-    def _since(self, text: str) -> tuple[Moment | datetime, str | None]:
-        """Return when changes begin, and the run whose own changes are none. Warns if not all are known."""
-        known_from = self._ledger.restatements_known_from()
-        run_id = None
-        try:
-            moment: Moment | datetime = Moment.parse(text)
-        except ValueError as error:
-            run = self._ledger.run(text)
-            if run is None:
-                raise ConfigError(f"--changed-since: the ledger knows no run of that id; as a date: {error}") from None
-            if run.ended_at is None:
-                raise ConfigError("--changed-since: that run has not ended: name one that has, or a date") from None
-            moment, run_id = run.ended_at, text
-        earliest = moment if isinstance(moment, datetime) else self._earliest(moment)
-        if known_from is not None and earliest is not None and earliest <= known_from:
-            message = (
-                f"restatements before {known_from:%Y-%m-%d %H:%M:%S} UTC are not all known: the ledger was migrated or "
-                "restored then. What changed before is not listed, and a number that is listed may be a later one"
-            )
-            log.warning("restatements.not_known", until=known_from.isoformat(), message=message)
-        return moment, run_id
-
-    def _earliest(self, moment: Moment) -> datetime | None:
-        return min((moment.as_start(org.zone) for org in self._reader.entries), default=None)
+        note_sums(equal, sums)
 
     def _windows(self) -> Iterator[PresentWindow]:
         for window in self._reader.windows():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from itertools import islice
@@ -32,10 +31,10 @@ from collector.core.export_rows import not_priced_text
 from collector.core.grouping import Dimension, Group, Groups, Sum, order
 from collector.core.org_coverage import CoverageState
 from collector.core.present import KNOWN, PresentRecord, PresentWindow, RestatedRecord, records_of
+from collector.core.restated_sums import RestatedSum, RestatedSums
 from collector.model import Granularity, Population
 
 SHOWN = 1000  # rows: a person reads no more, and a table has to be in memory
-_ADD_UP = ("tests", "duration", "screenshots")
 
 
 def record_table(
@@ -177,10 +176,9 @@ def unknown_table(console: Console, windows: Iterable[tuple[PresentWindow, Seque
     show_left(console, max(0, found - SHOWN))
 
 
-def changed_table(console: Console, records: Iterable[RestatedRecord]) -> None:
-    """Print restated records: a line for each number that changed."""
+def changed_table(console: Console, records: Iterable[RestatedRecord], sums: RestatedSums) -> None:
+    """Print restated records, a line for each number that changed, and in the end what they add up to."""
     table, below, found = narrow_table(console), None, 0
-    total: Counter[str] = Counter()
     add_name(table, "org, window")
     add_name(table, "product, number")
     for name in ("before", "now", "difference"):
@@ -189,25 +187,31 @@ def changed_table(console: Console, records: Iterable[RestatedRecord]) -> None:
     for one in records:
         found += 1
         last = one.changed_at if last is None else max(last, one.changed_at)
-        numbers = _numbers_of(one)
-        for name in _ADD_UP:
-            before, now = numbers[name]
-            total[name] += 0 if before is None or now is None else now - before
         if found > SHOWN:
             continue
         if below != (below := (one.now.org, one.now.population)):
             table.add_row(_heading(*below))
-        for cells in _changes(one, numbers):
+        for cells in _changes(one, _numbers_of(one)):
             add_texts(table, *cells)
     if found:
         table.add_section()
-        for name in _ADD_UP:
-            if total[name]:
-                add_texts(table, "all", name, "", "", f"{total[name]:+,}", style="bold")
+        for name, total in sums.numbers.items():
+            for cells in _restated_sum(name, total):
+                add_texts(table, *cells, style="bold")
         console.print(table)
     when = "" if last is None else f", the last one at {last:%Y-%m-%d %H:%M} UTC"
     console.print(f"{count(found, 'record')} restated{when}", highlight=False)
     show_left(console, max(0, found - SHOWN))
+
+
+def _restated_sum(name: str, total: RestatedSum) -> Iterator[list[str]]:
+    """Yield what an invoice changes by, and what of it has no difference of its own."""
+    if total.changed:
+        yield ["all", name, f"{total.before:,}", f"{total.now:,}", f"{total.difference:+,}"]
+    if total.unknown_before:
+        yield ["of it unknown before", name, OPEN, f"{total.unknown_before:,}", f"{total.unknown_before:+,}"]
+    if total.unknown_now:
+        yield ["of it unknown now", name, f"{total.unknown_now:,}", OPEN, f"{-total.unknown_now:+,}"]
 
 
 def _numbers_of(one: RestatedRecord) -> dict[str, tuple[int | None, int | None]]:

@@ -25,7 +25,7 @@ from collector.cli.consoles import stderr_console, stdout_console
 from collector.cli.context import Context, open_context, read_range
 from collector.cli.export_costs import prices_of
 from collector.cli.export_output import Destination, write_table
-from collector.cli.reading import open_ledger, refuse_unknown_labels
+from collector.cli.reading import open_ledger, refuse_unknown_labels, warn_of_unconfirmed
 from collector.cli.report_tables import show_report
 from collector.core.grouping import By, Dimension, parse_dimensions
 from collector.core.ranges import Moment, Range
@@ -91,6 +91,7 @@ def report(
 def _read(context: Context, range_: Range | None, **what: Any) -> Report:
     ledger = open_ledger(context, "report")
     try:
+        warn_of_unconfirmed(context, ledger)
         with _progress(quiet=context.quiet) as read:
             now = SystemClock().now()
             return read_report(ledger, context.config, context.scope, range_, **what, now=now, read=read)

@@ -71,7 +71,7 @@ class StatusReading:
             raise
 
     def windows(self, org: OrgCoverage) -> Iterator[CoverageLine]:
-        """Yield each wanted, due window of an org that was read."""
+        """Yield each wanted window of an org that was read, if it has ended."""
         return self._reader.windows(self._opened(), org, SystemClock().now())
 
     def _read(self) -> Status:

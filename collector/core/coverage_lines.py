@@ -77,7 +77,8 @@ _DESCRIPTIONS = {
     "window_start": "The first instant of the window, with the zone's offset",
     "window_end": "The first instant after the window, with the zone's offset",
     "state": "Only the numbers of a complete window are whole. unverified: zero throughout, and so old that the API "
-    "may have deleted the data; in_doubt: fetched, but its records may be lost; missing: never fetched",
+    "may have deleted the data; in_doubt: fetched, but its records may be lost; missing: never fetched; not_due: never "
+    "fetched, and it ended so recently that no run fetches it yet",
     "reason": "Why it isn't complete, as a code; null if it is, or if nothing more is known",
     "anomalies": "What looks wrong about the answer; new kinds may come",
     "fetched_at": "When it was requested last, in UTC; null: never",
@@ -93,12 +94,13 @@ def lines_of(
     *,
     in_doubt: Collection[int] = (),
     unfetched: Unfetched = Unfetched(),
+    due: datetime | None = None,
     run_id: str | None = None,
     includes: Callable[[Window, SliceAccount | None], bool] = lambda _window, _account: True,
 ) -> Iterator[CoverageLine]:
     """Yield a line for each population of each window that `includes` chooses, oldest first.
 
-    `in_doubt` are the unsealed files of dead processes.
+    `in_doubt` are the unsealed files of dead processes. Windows that end after `due` are not due.
     """
     for window in windows:
         start = window.start.astimezone(org.zone.tz)
@@ -106,7 +108,7 @@ def lines_of(
             account = accounts.get((population, window.start))
             if not includes(window, account):
                 continue
-            state, reason = state_of(account, in_doubt, unfetched)
+            state, reason = state_of(account, in_doubt, unfetched, is_due=due is None or window.end <= due)
             yield CoverageLine(
                 org=org.name,
                 org_id=org_id,
@@ -137,7 +139,7 @@ def coverage_schema() -> dict[str, Any]:
     for name, part in schema["properties"].items():
         part.pop("title", None)
         part["description"] = _DESCRIPTIONS[name]
-    schema["$defs"]["CoverageState"]["enum"] = [state.value for state in COUNTED]
+    schema["$defs"]["CoverageState"]["enum"] = [state.value for state in (*COUNTED, CoverageState.NOT_DUE)]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **schema,
@@ -148,10 +150,12 @@ def coverage_schema() -> dict[str, Any]:
 
 
 def state_of(
-    account: SliceAccount | None, in_doubt: Collection[int], unfetched: Unfetched
+    account: SliceAccount | None, in_doubt: Collection[int], unfetched: Unfetched, *, is_due: bool = True
 ) -> tuple[CoverageState, str | None]:
     """Return the state of a slice, and why it isn't complete, if that is known."""
     if account is None or account.known.state is SliceState.NOT_ASKED:
+        if not is_due:
+            return CoverageState.NOT_DUE, None
         return unfetched.state, unfetched.reason
     if account.file in in_doubt:
         return CoverageState.IN_DOUBT, None

@@ -125,6 +125,7 @@ class RestatedRecord(NamedTuple):
     changed_at: datetime  # the last time
     run_id: str  # of that time
     restatements: int  # since that instant
+    is_new: bool = False  # nothing of its window had been emitted at that instant: `before` is what came first
 
     @property
     def differs(self) -> bool:
@@ -178,9 +179,14 @@ def records_of(window: PresentWindow, products: Collection[str] = ()) -> Iterato
 
 
 def restated(
-    window: PresentWindow, restatements: Sequence[Restatement], products: Collection[str] = ()
+    window: PresentWindow,
+    restatements: Sequence[Restatement],
+    products: Collection[str] = (),
+    *,
+    since: datetime | None = None,
 ) -> Iterator[RestatedRecord]:
     """Yield the records of a window that restatements, oldest first, replaced; also those that are equal again."""
+    is_new = since is not None and bool(restatements) and restatements[0].replaced.emitted_at >= since
     for record in records_of(window, products):
         of = [one for one in restatements if record.product in one.replaced.products]
         if of:
@@ -191,4 +197,5 @@ def restated(
                 changed_at=of[-1].at,
                 run_id=of[-1].run_id,
                 restatements=len(of),
+                is_new=is_new,
             )

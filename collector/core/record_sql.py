@@ -134,7 +134,7 @@ def script(dialect: Dialect, form: FileFormat, parts: Sequence[Part] = tuple(Par
         Part.TABLES: (
             ("One row for each record, the newest", table(dialect)),
             ("Rows as they come from the files, between loading and merging", table(dialect, STAGING, keyed=False)),
-            ("What to query", view()),
+            ("What to query. Sum only what has the quality measured or inferred: all else is not known", view()),
         ),
         Part.LOAD: _loading(dialect, form),
         Part.MERGE: (("Of each record the newest wins: files may come in any order, and again", merge(dialect)),),

@@ -147,7 +147,9 @@ def test_after_late_data_exactly_the_changed_records_are_listed_with_both_number
         assert datetime.fromisoformat(row["changed_at"]) == datetime.fromisoformat(now[record_id]["collected_at"])
         assert (row["restatements"], row["revision"]) == ("1", "2")
     assert changed == {row["record_id"]: row for row in home.rows("--changed-since", "2026-01-01")}
-    assert home.rows("--changed-since", "2099-01-01") == []
+    later = home("export", "--changed-since", "2099-01-01")
+    assert (later.code, len(later.stdout.splitlines())) == (0, 1)
+    assert "2099-01-01 is in the future" in later.event("changes.in_future")["message"]
     mine = home.rows("--changed-since", run_id, "--org", "org-001", "--product", "automation")
     assert [row["record_id"] for row in mine] == [
         record_id for record_id, row in changed.items() if (row["org"], row["product"]) == ("org-001", "automation")
@@ -190,6 +192,27 @@ def test_the_newest_of_each_record_is_a_row_with_the_present_names_and_labels(ho
         labels = json.loads(row["labels"])
         assert labels == ({"cost_center": "moved"} if row["org"] == "org-001" else record["labels"])
         assert row["state"] == "complete"
+
+
+def test_numbers_that_a_lost_ledger_took_over_are_named_until_an_answer_shows_whose_they_are(
+    home: Home, api: SimulatedApi, tmp_path: Path
+) -> None:
+    last = ("--from", str(LAST - 3 * DAY), "--to", str(LAST))
+    assert home("backfill", *last).code == 0
+    before = home.rows(*last, "--by", "org,product")
+    new = {"COLLECTOR_STATE__URL": f"sqlite:///{tmp_path}/new.db"}
+    api.set_faults("org-001:refused")
+    assert home("backfill", *last, "--adopt", **new).code == 4
+    for command in (("export", *last, "--by", "org"), ("report", *last, "--json")):
+        done = home(*command, **new)
+        (org_id,) = {row["org_id"] for row in before if row["org"] == "org-001"}
+        assert f"org-001 ({org_id})" in done.event("orgs.unconfirmed")["message"]
+    assert "orgs.unconfirmed" not in home("export", *last, "--org", "org-002", **new).stderr
+    api.set_faults()
+    assert home("backfill", *last, **new).code == 0
+    done = home("export", *last, "--by", "org,product", **new)
+    assert list(csv.DictReader(io.StringIO(done.stdout, newline=""))) == before
+    assert "orgs.unconfirmed" not in done.stderr
 
 
 def test_an_org_that_is_no_longer_in_the_config_is_exported_without_labels(home: Home, api: SimulatedApi) -> None:

@@ -240,8 +240,13 @@ def test_windows_of_a_range_that_are_not_due_or_not_wanted_are_not_passed_over(h
     (total,) = csv.DictReader(io.StringIO(run(home, "export", *words, "--by", "org", **settle).stdout))
     assert (total["total_tests"], total["windows_unknown"]) == ("", str(len(states)))
 
+    next_month = ("--from", str(today + 40 * DAY), "--to", str(today + 50 * DAY))
+    for by in (("--unknown",), ("--by", "month")):
+        future = run(home, "export", *words[:4], *next_month, *by, "-q")
+        assert (future.code, len(future.stdout.splitlines())) == (0, 1)
+        assert "the range is in the future" in future.event("range.changed")["message"]
     ahead = run(home, "export", *words, "--to", str(today + 9 * DAY), "--by", "org")
-    assert "later days are not due yet" in ahead.event("range.changed")["message"]
+    assert "later days have not ended yet" in ahead.event("range.changed")["message"]
     early = run(home, "export", *words[:4], "--from", str(LAST - 18 * DAY), "--to", str(LAST), "--by", "org")
     assert early.event("windows.not_wanted")["windows"] == 10
     (total,) = csv.DictReader(io.StringIO(early.stdout))

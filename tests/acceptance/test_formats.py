@@ -44,9 +44,9 @@ OUTPUTS: list[dict[str, Any]] = [
     {"format": "jsonl"},
     {"format": "jsonl", "compression": "gzip", "partition_by": ["month"]},
     {"format": "csv"},
-    {"format": "csv", "compression": "gzip", "partition_by": ["month", "org"], "labels": ["cost_center"]},
+    {"format": "csv", "compression": "gzip", "partition_by": ["month", "org"], "labels": ["center", "team"]},
     {"format": "parquet"},
-    {"format": "parquet", "partition_by": ["year", "population", "product"], "labels": ["cost_center"]},
+    {"format": "parquet", "partition_by": ["year", "population", "product"], "labels": ["center"]},
 ]
 TEXTS = ("record_id", "org", "org_id", "org_name", "population", "product", "timezone", "quality", "run_id")
 QUICKLY = {"COLLECTOR_API__RETRY__ATTEMPTS": "2", "COLLECTOR_API__RETRY__BASE_DELAY": "1ms"}
@@ -61,8 +61,12 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatedApi]:
 
 
 def configured(api: SimulatedApi, directory: Path, **output: Any) -> Path:
-    """Return a config of the simulated orgs, one of which has a name that looks like a number."""
+    """Return a config of the simulated orgs, whose labels look like numbers, truth values, dates and nothing."""
     config = yaml.safe_load(api.config.read_text())
+    for org, center in zip(config["orgs"], ("0042", "1e5", "2026-01-01"), strict=True):
+        org["labels"] = {"center": center}
+    config["orgs"][0]["labels"]["team"] = "TRUE"
+    config["orgs"][1]["labels"]["team"] = "NA"
     path = directory / "collector.yaml"
     path.write_text(yaml.safe_dump(config | {"output": {"path": "usage", **output}}))
     return path
@@ -129,6 +133,8 @@ def _plain(value: Any) -> Any:
         return dict(value)
     if isinstance(value, list) and value and isinstance(value[0], dict):
         return {one["key"]: one["value"] for one in value}
+    if isinstance(value, dict):  # polars has the labels of all orgs in each
+        return {name: one for name, one in value.items() if one is not None}
     return value
 
 
@@ -186,7 +192,7 @@ def test_the_manifest_lists_each_file_of_a_partition_as_it_is(output: tuple[Path
 
 
 def test_csv_on_stdout_has_its_names_once_also_where_a_file_is_appended_to(api: SimulatedApi, tmp_path: Path) -> None:
-    config = configured(api, tmp_path, labels=["cost_center"])
+    config = configured(api, tmp_path, labels=["center"])
     command = [*COLLECTOR, "collect", "-c", str(config), "--state", "none", "-q", "-o", "-", "-f", "csv"]
     for last in ("3d", "5d"):
         with (tmp_path / "usage.csv").open("ab") as file:
@@ -195,7 +201,7 @@ def test_csv_on_stdout_has_its_names_once_also_where_a_file_is_appended_to(api: 
             )
     content = (tmp_path / "usage.csv").read_bytes().decode()
     found = list(csv.DictReader(io.StringIO(content)))
-    assert list(found[0]) == [*Record._fields, "label_cost_center"]
+    assert list(found[0]) == [*Record._fields, "label_center"]
     assert content.count("record_id") == 1
     assert len(found) > 50
 

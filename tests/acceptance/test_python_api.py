@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 import usage_collector
+from collector.adapters.clock import SystemClock
 from tests.support.commands import Here, SimulatedApi, records_in, simulated_api
 from tests.support.waiting import wait_until
 from usage_collector import LatestRecord, Record
@@ -220,16 +221,22 @@ def test_what_is_public_is_documented() -> None:
 def test_the_examples_of_the_documents_do_what_they_say(
     api: SimulatedApi, here: Here, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "collector.yaml").write_text(api.config.read_text())
-    assert (
-        here(
-            "collect", "-c", "collector.yaml", "--last", "3d", "-o", "usage", "--state", "sqlite:///state/ledger.db"
-        ).code
-        == 0
-    )
+    (tmp_path / "collector.yaml").write_text(api.config.read_text() + "\ntrust_zero_for: 2d\n")
+    out = ("-c", "collector.yaml", "-o", "usage", "--state", "sqlite:///state/ledger.db")
+    assert here("collect", "--last", "3d", *out, "--org", "org-001", "--org", "org-002").code == 0
+    today = SystemClock().now().date()
+    old = ("--from", str(today - timedelta(days=9)), "--to", str(today - timedelta(days=6)))
+    api.set_faults("org-003:retention=1h")
+    assert here("backfill", *old, *out, "--org", "org-003").code == 0
+    api.set_faults()
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "python.md").read_text(), re.DOTALL)
     assert len(blocks) >= 5
     for block in blocks:
         exec(compile(block, "docs/python.md", "exec"), {"__name__": "example"})  # noqa: S102 - our own documents
     shown = capfd.readouterr().out
     assert shown.count("automation") >= 3
+    pandas_says = shown.partition("org-003")[2]
+    assert re.match(r" +accessibility +NaN|[^\n]*\bNaN\n", pandas_says), "an unverified zero is none"
+    assert re.findall(r"smartui\W+(\w+)", shown) == ["NaN", "NaN", "NaN", "null", "NULL"], (
+        "no product has tests that aren't counted"
+    )

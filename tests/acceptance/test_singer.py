@@ -52,6 +52,25 @@ def last_state(done: Done, directory: Path) -> Path:
     return path
 
 
+@pytest.mark.parametrize("shell", [["bash"], ["bash", "-e"]])
+@pytest.mark.parametrize(("tap_code", "target_code"), [(0, 0), (4, 0), (0, 9)])
+def test_the_script_of_the_document_keeps_the_state_and_ends_as_the_run_does(
+    tmp_path: Path, shell: list[str], tap_code: int, target_code: int
+) -> None:
+    (script,) = re.findall(r"```sh\n(set -o pipefail.*?)```", (ROOT / "docs" / "singer.md").read_text(), re.DOTALL)
+    for name, line in {
+        "collector-singer": f"""echo '{{"args": "'"$*"'"}}'; exit {tap_code}""",
+        "target-jsonl": f"cat; exit {target_code}",
+    }.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{line}\n")
+        (tmp_path / name).chmod(0o755)
+    env = environment(PATH=f"{tmp_path}:{os.environ['PATH']}")
+    for state in ("", " --state state.json"):
+        done = subprocess.run([*shell, "-c", script], cwd=tmp_path, env=env, check=False)
+        assert done.returncode == (tap_code or target_code)
+        assert json.loads((tmp_path / "state.json").read_text()) == {"args": f"--config config.json{state}"}
+
+
 def test_the_script_is_the_entry_that_meltano_calls() -> None:
     project = (ROOT / "pyproject.toml").read_text()
     assert 'collector-singer = "collector.__main__:singer"' in project

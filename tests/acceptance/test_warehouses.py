@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
+from collector.adapters.clock import SystemClock
 from collector.core.record_sql import TABLE, VIEW
 from tests.support.commands import COLLECTOR, environment, records_in, simulated_api
 from tests.support.commands import collector as call
@@ -27,7 +29,7 @@ import sys, duckdb
 with duckdb.connect(sys.argv[1]) as database:
     if sys.argv[2:3] == ["-c"]:
         for row in database.execute(sys.argv[3]).fetchall():
-            print(*row, sep="|")
+            print(*("" if cell is None else cell for cell in row), sep="|")
     else:
         database.execute(sys.stdin.read())
 """
@@ -40,11 +42,16 @@ def shown(section: str) -> str:
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """A directory with records of three days, and commands on its PATH."""
-    with simulated_api(tmp_path, orgs=2) as api:
+    """A directory with records of some days, and commands on its PATH. What team old used may be deleted."""
+    with simulated_api(tmp_path, orgs=3, faults=["org-003:retention=1h"]) as api:
         config: dict[str, Any] = yaml.safe_load(api.config.read_text())
-        for org, team in zip(config["orgs"], ("qa", "web"), strict=True):
+        for org, team in zip(config["orgs"], ("qa", "web", "old"), strict=True):
             org["labels"] = {"team": team}
+        api.config.write_text(yaml.safe_dump(config | {"trust_zero_for": "2d"}))
+        today = SystemClock().now().date()
+        days = ("--from", str(today - timedelta(days=9)), "--to", str(today - timedelta(days=5)))
+        assert call("backfill", *days, "--org", "org-003", "-c", api.config, "-o", "usage", cwd=tmp_path).code == 0
+        config["orgs"] = config["orgs"][:2]
         api.config.write_text(yaml.safe_dump(config))
         assert call("collect", "--last", "3d", "-c", api.config, "-o", "usage", cwd=tmp_path).code == 0
         assert call("backfill", "--last", "9d", "-c", api.config, "-o", "usage", cwd=tmp_path).code == 0
@@ -67,17 +74,19 @@ def run(script: str, home: Path, **more: str) -> list[str]:
 
 
 def sums(home: Path) -> list[str]:
-    """Tests by team and month, of the newest record of each id."""
+    """Tests by team and month that are known, of the newest record of each id."""
     newest: dict[str, dict[str, Any]] = {}
     for record in records_in(home / "usage"):
-        known = newest.get(record["record_id"])
-        if known is None or known["collected_at"] < record["collected_at"]:
+        earlier = newest.get(record["record_id"])
+        if earlier is None or earlier["collected_at"] < record["collected_at"]:
             newest[record["record_id"]] = record
-    found: dict[tuple[str, str], int] = {}
+    found: dict[tuple[str, str], int | None] = {}
     for record in newest.values():
         key = (record["labels"]["team"], f"{record['window_date'][:7]}-01")
-        found[key] = found.get(key, 0) + (record["total_tests"] or 0)
-    return [f"{team}|{month}|{tests}" for (team, month), tests in sorted(found.items())]
+        known = record["total_tests"] is not None and record["quality"] == "measured"
+        found[key] = (found.get(key) or 0) + record["total_tests"] if known else found.get(key)
+    assert found["old", max(month for team, month in found if team == "old")] is None
+    return [f"{team}|{month}|{'' if tests is None else tests}" for (team, month), tests in sorted(found.items())]
 
 
 def test_duckdb_answers_as_the_files_do(home: Path) -> None:

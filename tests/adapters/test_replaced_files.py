@@ -61,9 +61,18 @@ def test_a_full_disk_is_an_error_that_names_the_file() -> None:
         ("nowhere/usage.csv", "nowhere is not an existing directory"),
         (".", "is a directory"),
         ("pipe", "no regular|not a regular"),
+        ("x" * 256, "File name too long"),
     ],
 )
 def test_what_is_no_file_is_refused(tmp_path: Path, name: str, why: str) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(ConfigError, match=why):
         refuse_as_file(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["x" * 255, "x" + "ä" * 127])
+def test_the_longest_name_can_be_written(tmp_path: Path, name: str) -> None:
+    refuse_as_file(tmp_path / name)
+    with replacing(tmp_path / name) as stream:
+        stream.write(b"whole")
+    assert [(one.name, one.read_text()) for one in tmp_path.iterdir()] == [(name, "whole")]

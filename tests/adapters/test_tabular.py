@@ -190,3 +190,17 @@ def test_a_workbook_that_is_never_ended_leaves_no_file(monkeypatch: pytest.Monke
     written(Format.XLSX)
     gc.collect()
     assert not list(tmp_path.iterdir())
+
+
+def test_rows_that_a_full_disk_does_not_take_are_one_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file of the rows is closed when the workbook goes: what isn't written by then has failed before."""
+    crashed: list[object] = []
+    monkeypatch.setattr("sys.excepthook", lambda *error: crashed.append(error))
+    table = open_table(Format.XLSX, [Column("n", Kind.INTEGER)], io.BytesIO())
+    sheet = table._sheet  # type: ignore[attr-defined]
+    sheet.row_data_fh.close()
+    sheet.row_data_fh = sheet.fh = Path("/dev/full").open("w")  # noqa: SIM115
+    table.write([(1,), (2,)])
+    del table, sheet
+    gc.collect()
+    assert crashed == []

@@ -17,8 +17,10 @@ from collector.core.ledger_entries import Restatement, SliceKey
 from collector.core.org_coverage import CoverageState
 from collector.core.present import PresentOrg, restated
 from collector.core.prices import Price, PriceList
+from collector.core.restated_sums import RestatedSums
 from collector.model import Granularity, Quality
 from tests.unit.test_present import START, emission, window
+from tests.unit.test_restated_sums import restated_record
 
 HOSTILE = PresentOrg(name="[/b]evil\x1b[31m", org_id="1", labels={"[red]": "[/nope]\u202e"})
 PRODUCT = "[/link]x\r"
@@ -41,7 +43,9 @@ def test_names_from_outside_are_shown_as_they_are_and_steer_nothing() -> None:
     group_table(target, dimensions, groups_of(iter([one]), dimensions), everything.rows)
     key = SliceKey(key=1, population=one.population, start=START)
     before = emission({PRODUCT: Quality.MEASURED}, tests=4)
-    changed_table(target, restated(one, [Restatement(slice=key, at=START, run_id="run", replaced=before)]))
+    changed_table(
+        target, restated(one, [Restatement(slice=key, at=START, run_id="run", replaced=before)]), RestatedSums()
+    )
     shown = text.getvalue()
     assert "\x1b" not in shown
     assert "\u202e" not in shown
@@ -49,6 +53,17 @@ def test_names_from_outside_are_shown_as_they_are_and_steer_nothing() -> None:
     assert "[/link]x\\u000d" in shown
     assert "[/nope]\\u202e" in shown
     assert "[/]http_500" in shown
+
+
+def test_what_restated_records_add_up_to_has_what_was_unknown_before() -> None:
+    sums, records = RestatedSums(), [restated_record(10, 12), restated_record(None, 1000)]
+    for one in records:
+        sums.add(one)
+    target, text = console()
+    changed_table(target, records, sums)
+    lines = [" ".join(line.split()) for line in text.getvalue().splitlines()]
+    assert "all tests 10 1,012 +1,002" in lines
+    assert "of it unknown before tests ? 1,000 +1,000" in lines
 
 
 def test_of_very_many_rows_the_first_are_shown_and_all_are_summed() -> None:

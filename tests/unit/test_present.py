@@ -128,3 +128,5 @@ def test_of_several_restatements_the_first_former_numbers_and_the_present_ones_c
     assert (b.before.usage.total_tests, b.restatements, b.differs) == (8, 2, True)
     (again,) = restated(one, [noted(2, {"a": MEASURED}, 9)])
     assert not again.differs
+    for since, is_new in ((START - timedelta(hours=1), True), (START + timedelta(hours=1), False)):
+        assert {found.is_new for found in restated(one, restatements, since=since)} == {is_new}

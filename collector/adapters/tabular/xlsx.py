@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 import weakref
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, BinaryIO
@@ -29,9 +30,13 @@ _WIDTHS = {Kind.TEXT: 18, Kind.INTEGER: 16, Kind.DECIMAL: 16, Kind.DATE: 12, Kin
 
 
 def _forget(sheet: Any, scratch: tempfile.TemporaryDirectory[str]) -> None:
-    """Close and remove the file of a sheet's rows: the library does so only when the workbook is closed."""
-    if sheet.row_data_fh:
-        sheet.row_data_fh.close()
+    """Close and remove the file of a sheet's rows: the library does so only when the workbook is closed.
+
+    Rows that can't be written any more, as on a full disk, have failed before: they are not needed.
+    """
+    with suppress(OSError):
+        if sheet.row_data_fh:
+            sheet.row_data_fh.close()
     scratch.cleanup()
 
 

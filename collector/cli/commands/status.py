@@ -39,7 +39,7 @@ Examples:
     metavar="[SECONDS]",
     help="Draw it again in place, on a terminal, every 2 s or as often as this; Ctrl-C ends it.",
 )
-@click.option("--all", "every", is_flag=True, help="With --json: a line for every window that is wanted and due.")
+@click.option("--all", "every", is_flag=True, help="With --json: a line for every window that is wanted and has ended.")
 def status(**options: Any) -> int:
     """Show coverage from the ledger, per org and population. Exits with 3 if anything is incomplete.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
 
@@ -49,6 +50,13 @@ def _driver_of(tx: Connection) -> sqlite3.Connection:
 
 def _refuse(file: DatabaseFile, target: Path, *, replace: bool) -> None:
     """Raise ConfigError if the file must not be written."""
+    try:
+        _refuse_as_it_is(file, target, replace=replace)
+    except OSError as error:  # such as a name that is too long, or would be with the endings of SQLite
+        raise ConfigError(f"{target} can't be written: {os.strerror(error.errno or 0)}") from error
+
+
+def _refuse_as_it_is(file: DatabaseFile, target: Path, *, replace: bool) -> None:
     if target.is_dir():
         raise ConfigError(f"{target} is a directory: name a file in it")
     if not target.parent.is_dir():

@@ -26,7 +26,7 @@ _FULL = ("SQLITE_FULL", "SQLITE_IOERR_WRITE")  # of the copy: the ledger is only
 
 def make_copy(target: Path, fill: Callable[[Path], None]) -> None:
     """Call `fill` with a temporary path, and rename the result to the target. Raises LedgerError that names it."""
-    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    part = disk.draft_of(target, secrets.token_hex(4))
     try:
         os.close(disk.create_file(part, os.O_RDWR, 0o600))
         fill(part)
@@ -41,7 +41,7 @@ def make_copy(target: Path, fill: Callable[[Path], None]) -> None:
 
 def remove_leftovers(target: Path) -> None:
     """Remove what killed processes left of a copy. The caller makes sure that nobody else makes it now."""
-    for leftover in target.parent.glob(f".{escape(target.name)}.*"):
+    for leftover in target.parent.glob(f"{escape(disk.draft_prefix(target))}*"):
         leftover.unlink()
 
 

@@ -192,3 +192,15 @@ def test_an_index_that_misses_a_row_is_found(path: Path) -> None:
         "UPDATE sqlite_schema SET sql = 'CREATE INDEX org_changed ON org (wanted_from)' WHERE name = 'org_changed'",
     )
     assert any("org_changed" in line for line in found)
+
+
+def test_a_name_that_is_too_long_is_refused_and_one_that_is_just_short_enough_is_written(
+    path: Path, tmp_path: Path
+) -> None:
+    filled(path, 2)
+    for length in (255, 300):
+        with pytest.raises(ConfigError, match="can't be written: File name too long"):
+            backup(path, tmp_path / ("b" * length))
+    target = tmp_path / ("b" * 247)
+    backup(path, target)
+    assert target.stat().st_size > 0
