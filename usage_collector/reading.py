@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from collector.adapters.clock import SystemClock
+from collector.adapters.sinks.directory_id import ID_FILE
 from collector.adapters.sinks.files import OsFiles
 from collector.adapters.sinks.reading import SealedFiles
 from collector.app.ledgers import open_ledger_to_read
@@ -110,6 +111,8 @@ def _of_directory(directory: Path) -> Iterator[LatestRecord]:
         names = sorted(name for name in files.names(directory) if RecordsName.of(name) and not name.startswith("."))
     except OSError as error:
         raise OutputError(f"{directory} can't be read: {error.strerror}") from error
+    if not names and not (directory / ID_FILE).exists():
+        raise ConfigError(f"{directory} has no files of records (usage-…), and no collector has written there")
     newest: dict[bytes, tuple[str, int]] = {}
     for record in _lines(files, directory, names):
         key, order = _order(record)

@@ -43,6 +43,8 @@ class Destination:
         by_name = _ENDINGS.get(path.suffix.lower())
         if form is None and by_name is None:
             raise click.UsageError(f"give --format, or a file that ends in {', '.join(_ENDINGS)}")
+        if form is not None and by_name not in (None, Format(form)):
+            raise click.UsageError(f"--format {form}, and a file that ends in {path.suffix}: leave out one of the two")
         refuse_as_file(path)
         return cls(by_name if form is None else Format(form), path)
 

@@ -173,8 +173,19 @@ def unlikely_settings(settings: Settings, layers: Layers, orgs: Collection[ReadO
         text = f"{api.org_concurrency} is more than api.concurrency ({api.concurrency}), which limits all orgs together"
         place = "org_concurrency" if layers.is_set(("api", "org_concurrency")) else "concurrency"
         yield layers.problem(("api", place), text)
+    orgs = list(orgs)
     yield from idle_prices(settings, layers, orgs)
     yield from idle_budgets(settings, layers, orgs)
+    yield from empty_columns(settings, layers, orgs)
+
+
+def empty_columns(settings: Settings, layers: Layers, orgs: Iterable[ReadOrg]) -> Iterator[Problem]:
+    """Yield a warning for each label with a column of its own that no org of the config has."""
+    known = {label for read in orgs for label in read.settings.labels or {}}
+    for index, label in enumerate(settings.output.labels):
+        if label not in known:
+            text = "no org in the config has a label of that key: its column is empty"
+            yield layers.problem(("output", "labels", index), text)
 
 
 def idle_prices(settings: Settings, layers: Layers, orgs: Iterable[ReadOrg]) -> Iterator[Problem]:

@@ -16,6 +16,7 @@ from pydantic import AfterValidator, PlainValidator, SecretStr, WithJsonSchema
 
 from collector.config.messages import expected, invalid
 from collector.config.types import path_at_home
+from collector.core.echo import PATH
 from collector.core.urls import UnclearUrlError, Url
 
 URL_CHARACTERS = re.compile(r"[^\s\\<>\"{}|^`\x00-\x20\x7f]+")
@@ -89,6 +90,8 @@ def parse_ledger_url(value: object) -> SecretStr:
     if not isinstance(text, str) or not text:
         raise invalid(expected(LEDGERS, value))
     scheme, _, rest = text.partition("://")
+    if "://" not in text and PATH.fullmatch(text) and ("/" in text or text.endswith(".db")):
+        raise invalid(f"expected {LEDGERS}: write sqlite:///{text}")
     if text != "none" and (scheme not in ("sqlite", "postgresql") or "://" not in text):
         raise invalid(f"expected {LEDGERS}; the value isn't shown, as it may hold a password")
     if scheme == "sqlite" and (not rest.startswith("/") or len(rest) < 2):

@@ -236,10 +236,15 @@ def parts(dimensions: Sequence[Dimension]) -> Callable[[PresentOrg], Key]:
             value
             for one in dimensions
             if one.of_org
-            for value in ((org.name, org.org_id) if one.by is By.ORG else (org.labels.get(one.label),))
+            for value in ((org.name, org.org_id) if one.by is By.ORG else (_label(org, one),))
         )
 
     return part_of
+
+
+def _label(org: PresentOrg, one: Dimension) -> str | None:
+    """Return the value of a label. An empty one is none: a table and a CSV can't tell them apart."""
+    return org.labels.get(one.label) or None
 
 
 def order(key: Key) -> tuple[tuple[bool, str], ...]:
@@ -256,7 +261,7 @@ def _value(one: Dimension, window: PresentWindow) -> date | str | None:
         case By.ORG:
             return window.org.name
         case By.LABEL:
-            return window.org.labels.get(one.label)
+            return _label(window.org, one)
         case By.POPULATION:
             return window.population.value
         case By.PRODUCT:

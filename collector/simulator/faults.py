@@ -53,6 +53,11 @@ def parse_fault(text: str) -> Fault:
                 f"{text!r}: unknown option {option!r}{_nearest(option, known)}; {name} has {', '.join(known)}"
             )
     try:
+        first_requests, after = _count("first", options), _count("after", options) or 0
+        if first_requests is not None and first_requests <= after:
+            raise FaultError(
+                "first and after both count from the first request, so these apply to none: first must be larger"
+            )
         return Fault(
             text=text,
             pattern=pattern.strip(),
@@ -61,8 +66,8 @@ def parse_fault(text: str) -> Fault:
             body=_one_of("body", options, BODIES),
             retry_after=_retry_after(options),
             group=_one_of("group", options, GROUPS),
-            first=_count("first", options),
-            after=_count("after", options) or 0,
+            first=first_requests,
+            after=after,
         )
     except FaultError as error:
         raise FaultError(f"{text!r}: {error}; write it like PATTERN:{kind.example}") from None

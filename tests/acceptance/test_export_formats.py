@@ -194,6 +194,8 @@ def test_binary_formats_are_refused_at_a_terminal(home: Path) -> None:
         (("--changed-since", "yesterday"), "the ledger knows no run of that id"),
         (("-o", "usage.txt"), "give --format, or a file that ends in"),
         (("-o", "usage.csv", "-f", "table"), "a table is for people"),
+        (("-o", "usage.xlsx", "-f", "csv"), "--format csv, and a file that ends in .xlsx"),
+        (("--state", "state/ledger.db"), "write sqlite:///state/ledger.db"),
         (("-o", "nowhere/usage.csv"), "nowhere is not an existing directory"),
         (("--to", "2026-01-01"), "--to needs --from"),
         (("--org", "nobody"), "no org in the config is called"),

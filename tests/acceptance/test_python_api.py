@@ -193,6 +193,18 @@ def test_a_source_that_is_not_there_is_an_error(source: str, tmp_path: Path, mon
     assert not list(tmp_path.iterdir())
 
 
+def test_a_directory_that_no_collector_has_written_to_is_an_error(
+    api: SimulatedApi, here: Here, tmp_path: Path
+) -> None:
+    (tmp_path / "wrong").mkdir()
+    with pytest.raises(usage_collector.ConfigError, match="no files of records"):
+        list(usage_collector.latest(tmp_path / "wrong"))
+    api.set_faults("*:refused")
+    assert here("collect", "-c", api.config, "--last", "2d", "-o", "usage").code == 4
+    api.set_faults()
+    assert list(usage_collector.latest(tmp_path / "usage")) == []
+
+
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "usage-a-0001.parquet").write_bytes(b"PAR1")
     with pytest.raises(usage_collector.OutputError, match=r"usage-a-0001\.parquet can't be read"):

@@ -149,6 +149,15 @@ def test_sums_beyond_64_bits_are_exact() -> None:
     assert group.sum.tests == 10 * (2**63 - 1)
 
 
+def test_an_empty_label_counts_as_none() -> None:
+    windows = [
+        window(CoverageState.COMPLETE, {"a": Quality.MEASURED}, org=PresentOrg(name=name, org_id=name, labels=labels))
+        for name, labels in {"b": {"team": ""}, "c": {}}.items()
+    ]
+    (group,) = groups_of(iter(windows), parse_dimensions(["label:team"]))
+    assert (group.key, group.sum.tests) == ((None,), 10)
+
+
 def test_orgs_of_one_name_are_apart() -> None:
     another = window(CoverageState.MISSING, org=PresentOrg(name="acme", org_id="2", labels={}, in_config=False))
     dimensions = parse_dimensions(["org"])

@@ -167,6 +167,7 @@ def test_the_example_of_every_kind_is_a_fault(name: str, kind: Kind) -> None:
         ("org-1:partial=sometimes", "not one of once, often, always"),
         ("org-1:partial,group=web", "group must be one of automation, realdevice, smartui"),
         ("org-1:502,body=xml", "body must be one of json, html, empty"),
+        ("org-1:502,after=60,first=40", "these apply to none"),
         ("org-1:502,first=two", "first must be a number of requests"),
         ("org-1:refused=1", "takes no value"),
         ("org-1:same-as", "requires the name of an org"),

@@ -272,6 +272,13 @@ def test_org_limit_above_the_limit_for_all_orgs_is_warned_about() -> None:
     ]
 
 
+def test_a_column_of_a_label_that_no_org_has_is_warned_about() -> None:
+    labels = "output: {labels: [team, nope]}\norgs:\n- {name: acme, token_env: T, labels: {team: qa}}\n"
+    assert list(map(str, loaded(labels).warnings)) == [
+        "collector.yaml:1: output.labels[1]: no org in the config has a label of that key: its column is empty"
+    ]
+
+
 def test_prices_are_read_by_their_text_so_that_they_are_exact() -> None:
     text = """prices:
   currency: USD
