@@ -76,16 +76,25 @@ def read_report(
     prices = config.prices if costs else NO_PRICES
     reporting = Reporting(period, granularities=granularities, by=by, products=products, metric=metric, prices=prices)
     before = PresentReader(ledger, config, scope, now=now, range_=reporting.before.as_range())
-    for source, add in ((reader, reporting.add), (before, reporting.add_before)):
-        _add_all(source, add, read or (lambda _: None))
-    found = reporting.report(now, not_wanted=sum(reader.not_wanted.values()))
-    return replace(found, budgets=read_budgets(ledger, config, scope, now=now, read=read))
+    for source, of, add in ((reader, period, reporting.add), (before, reporting.before, reporting.add_before)):
+        add_begun(source.windows(), of, add, read or (lambda _: None))
+    found = reporting.report(now, not_wanted=reader.not_wanted)
+    # A budget is about its own orgs, whichever the report is about.
+    budgets = read_budgets(ledger, config, Scope(shard=scope.shard), now=now, read=read)
+    return replace(found, budgets=budgets, duration_unit=config.prices.duration_unit)
 
 
-def _add_all(reader: PresentReader, add: Callable[[PresentWindow], None], read: Callable[[int], None]) -> None:
+def add_begun(
+    windows: Iterable[PresentWindow],
+    period: Period,
+    add: Callable[[PresentWindow], None],
+    read: Callable[[int], None] = lambda _: None,
+) -> None:
+    """Add the windows that begin in a period: a week that began before it is in the period before."""
     number = 0
-    for number, window in enumerate(reader.windows(), start=1):
-        add(window)
+    for number, window in enumerate(windows, start=1):
+        if period.first <= window.window_date <= period.last:
+            add(window)
         if not number % _A_WHILE:
             read(_A_WHILE)
     read(number % _A_WHILE)

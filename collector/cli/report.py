@@ -26,10 +26,11 @@ from collector.cli.context import Context, open_context, read_range
 from collector.cli.export_costs import prices_of
 from collector.cli.export_output import Destination, write_table
 from collector.cli.reading import open_ledger, refuse_unknown_labels, warn_of_unconfirmed
-from collector.cli.report_tables import show_report
+from collector.cli.report_tables import not_wanted_text, show_report
+from collector.core.costs import rounded
 from collector.core.grouping import By, Dimension, parse_dimensions
 from collector.core.ranges import Moment, Range
-from collector.core.report import Metric, Report
+from collector.core.report import Metric, Report, rounding
 from collector.core.report_rows import document, line_columns, line_rows
 from collector.core.visible import visible
 
@@ -74,13 +75,16 @@ def report(
         metric=Metric(metric),
         costs=costs,
     )
-    if as_json or as_csv or page is not None:
+    in_table = not (as_json or as_csv or page is not None)
+    if not in_table:
         _note_unknown(found)  # tables say so themselves
-    _note(found)
+    _note(found, in_table=in_table)
+    _note_cut(found, to)
     if as_json:
         click.echo(visible(orjson.dumps(document(found), option=orjson.OPT_INDENT_2)))
     elif as_csv:
         write_table(Destination(Format.CSV, None), line_columns(found), line_rows(found))
+        _note_rounding(found)
     elif page is not None:
         page.write(found)
     else:
@@ -150,20 +154,32 @@ def _note_unknown(found: Report) -> None:
         log.warning("windows.not_priced", windows=cost.windows_not_priced, message=message)
 
 
-def _note(found: Report) -> None:
+def _note(found: Report, *, in_table: bool) -> None:
     """Log what else the numbers leave out."""
     known = [str(line.key[0]) for line in found.of_products]
     if new := [one for one in found.products if one not in known]:
         names = f"the products are {some(sorted(known), 9)}" if known else "no window has any"
         log.warning("products.unknown", message=f"no record is of {', '.join(map(repr, new))}: {names}")
-    if found.not_wanted:
-        message = (
-            f"{found.not_wanted} windows of the period are not wanted: they are not known, and not counted as unknown. "
-            "A `backfill` fetches them, as far as `since` permits"
-        )
-        log.warning("windows.not_wanted", windows=found.not_wanted, message=message)
+    if found.not_wanted and not in_table:
+        log.warning("windows.not_wanted", windows=found.windows_not_wanted, message=not_wanted_text(found))
     if found.gone:
         message = f"no longer in the config: {some(found.gone, _NAMED)}. Their numbers are here, without labels"
         log.warning("orgs.gone", orgs=len(found.gone), message=message)
     if found.extra:
         log.info("metrics.not_summed", message="numbers that the API added later (`extra`) are not summed")
+
+
+def _note_cut(found: Report, to: Moment | None) -> None:
+    """Log that the period ends before the day that was given."""
+    if to is not None and str(to.value)[:10] > str(found.period.last):
+        message = f"the period ends with {found.period.last}: it is the last day that is due for all orgs"
+        log.info("range.changed", message=message)
+
+
+def _note_rounding(found: Report) -> None:
+    """Log what the rounded costs of lines lack of their total."""
+    amount = found.total.now.cost.amount
+    if found.prices and amount is not None and (left := rounding(found, found.lines)):
+        total, currency = rounded(amount, found.prices.decimals), found.prices.currency
+        message = f"the total is {total} {currency}: the rounded lines lack {left}"
+        log.info("costs.rounded", total=str(total), rounding=str(left), currency=currency, message=message)

@@ -30,6 +30,7 @@ from collector.core.report import Line, Number, Report, Unknown, rounding
 from collector.core.report_rows import amount_text
 
 _ROWS = 20
+_NOT_PRICED = "*"  # behind a cost
 _ALL_ROWS = 1000  # of the table that was asked for
 _MORE = "{} more: --by org shows them, and --csv has them all"
 _UNKNOWN_MORE = "{} more: `collector export --unknown` lists each window"
@@ -49,7 +50,7 @@ def show_report(console: Console, report: Report) -> None:
     _budgets(console, report.budgets)
     if report.prices and (missing := cost_notes(report)):
         console.print(Text("; ".join(missing)))
-    _unknown(console, report.unknown)
+    _unknown(console, report)
 
 
 def _budgets(console: Console, budgets: Sequence[BudgetStanding]) -> None:
@@ -83,7 +84,9 @@ def cost_notes(report: Report) -> list[str]:
     if cost.windows_unknown:
         notes.append(f"{count(cost.windows_unknown, 'window')} of unknown cost: in no amount, and never 0")
     if cost.windows_not_priced:
-        notes.append(f"{count(cost.windows_not_priced, 'window')} with usage without a price: in no amount")
+        notes.append(
+            f"{count(cost.windows_not_priced, 'window')} with usage without a price ({_NOT_PRICED}): in no amount"
+        )
     return notes
 
 
@@ -95,7 +98,8 @@ def _lines(
         add_name(table, escape(printable(one.label or one.by.value)))
     compares = report.compares or lines is not report.lines
     names = ["tests", f"cost ({report.prices.currency})"] if report.prices else ["tests", "duration", "screenshots"]
-    for name in [*names, *(["change"] if compares else []), "unknown"]:
+    change = f"change of {report.metric}" if report.prices else "change"
+    for name in [*names, *([change] if compares else []), "unknown"]:
         table.add_column(name, justify="right", no_wrap=True)
 
     def add(cells: list[str], line: Line, style: str = "") -> None:
@@ -119,6 +123,7 @@ def _numbers(line: Line, report: Report) -> list[str]:
         return sum_texts(line.now)
     known = not 0 < line.now.windows == line.now.unknown
     cost = money_text(line.now.cost.amount, report.prices.decimals, known=known)
+    cost += _NOT_PRICED if line.now.cost.windows_not_priced else ""
     return [number_text(line.now.tests, known=known), cost]
 
 
@@ -141,22 +146,43 @@ def number_of(value: Number, report: Report, *, signed: bool = False) -> str:
     return f"{shown:+,}" if signed else f"{shown:,}"
 
 
-def _unknown(console: Console, unknown: Sequence[Unknown]) -> None:
-    if not unknown:
-        console.print("Every window is known.")
+def _unknown(console: Console, report: Report) -> None:
+    if report.is_whole:
+        console.print("Every window of the period is known.")
         return
-    windows = sum(one.windows for one in unknown)
+    unknown = report.unknown
     table = narrow_table(console)
     add_name(table, "unknown")
-    for name in ("population", "state", "first", "last"):
+    for name in ("population", "why", "first", "last"):
         table.add_column(name, no_wrap=True)
     table.add_column("windows", justify="right", no_wrap=True)
     for one in unknown[:_ROWS]:
-        state = one.state.value.replace("_", " ")
-        add_texts(
-            table, printable(one.org), one.population.value, state, str(one.first), str(one.last), f"{one.windows:,}"
-        )
-    console.print(table)
-    show_left(console, max(0, len(unknown) - _ROWS), _UNKNOWN_MORE)
-    text = f"{count(windows, 'window')} of the period unknown, or known in part: no number of them is counted as zero"
-    console.print(text, highlight=False)
+        days = (str(one.first), str(one.last))
+        add_texts(table, printable(one.org), one.population.value, why_text(one), *days, f"{one.windows:,}")
+    if unknown:
+        console.print(table)
+        show_left(console, max(0, len(unknown) - _ROWS), _UNKNOWN_MORE)
+        windows = count(report.total.now.unknown, "window")
+        text = f"{windows} of the period unknown, or known in part: no number of them is counted as zero"
+        console.print(text, highlight=False)
+    if report.not_wanted:
+        console.print(not_wanted_text(report), highlight=False, markup=False)
+    if not report.total.now.windows and not report.not_wanted:
+        console.print("No window begins in the period.")
+
+
+def why_text(one: Unknown) -> str:
+    """Return why windows are unknown: their state, or its reason where that says more."""
+    if one.reason is not None and one.reason.startswith("refused"):
+        return one.reason.replace("_", " ")
+    return one.state.value.replace("_", " ")
+
+
+def not_wanted_text(report: Report) -> str:
+    """Return how much of the period nobody ever collected, and what to do about it."""
+    left, orgs = report.windows_not_wanted, len(report.not_wanted)
+    whole = left + report.total.now.windows
+    return (
+        f"{left:,} of {whole:,} windows of the period were never collected, of {count(orgs, 'org')}: they are in no "
+        "number, and not counted as unknown. A `backfill` fetches them, as far as `since` permits"
+    )

@@ -31,7 +31,7 @@ from collector.core.grouping import (
 from collector.core.org_coverage import CoverageState
 from collector.core.periods import Period
 from collector.core.present import PresentOrg, PresentWindow
-from collector.core.prices import PriceList
+from collector.core.prices import DurationUnit, PriceList
 from collector.model import Granularity, Population
 
 Number = int | Fraction
@@ -112,6 +112,7 @@ class Unknown:
     org: str
     population: Population
     state: CoverageState
+    reason: str | None = None
     windows: int
     first: date
     last: date
@@ -138,7 +139,8 @@ class Report:
     unknown: Sequence[Unknown]
     coarse: Sequence[str] = ()  # orgs whose windows are longer than a day: they are not in `days`
     gone: Sequence[str] = ()  # orgs that the config has no more
-    not_wanted: int = 0  # windows of the period that nobody wants: days before an org's `since`
+    not_wanted: Mapping[str, int] = field(default_factory=dict)  # windows that nobody wants or has, by org
+    duration_unit: DurationUnit | None = None  # what durations count, if the config says so
     prices: PriceList = NO_PRICES  # by which lines have costs
     budgets: Sequence[BudgetStanding] = ()  # of the present month, whatever the period is
     extra: bool = False  # whether there are numbers that the API added later, which are not summed
@@ -147,6 +149,16 @@ class Report:
     def compares(self) -> bool:
         """Return whether `lines` have a period before: not if the time is one of their dimensions."""
         return not any(one.by in PERIODS for one in self.by)
+
+    @property
+    def windows_not_wanted(self) -> int:
+        """Return how many windows of the period nobody wants and nothing has: they are in no number."""
+        return sum(self.not_wanted.values())
+
+    @property
+    def is_whole(self) -> bool:
+        """Return whether every window of the period is wanted and known."""
+        return bool(self.total.now.windows) and not self.total.now.unknown and not self.not_wanted
 
     def movers(self, most: int) -> list[Line]:
         """Return the orgs that changed most, in either direction; those with unknown windows are left out."""
@@ -179,7 +191,7 @@ class Reporting:
         self._in_parts = Groups((*product, Dimension(self._part)), products, prices)
         self._orgs: dict[tuple[str, str | None], _OrgSums] = {}
         self._days: dict[date, Sum] = {}
-        self._unknown: dict[tuple[str, Population, CoverageState], Unknown] = {}
+        self._unknown: dict[tuple[str, Population, CoverageState, str | None], Unknown] = {}
         self._coarse: dict[str, None] = {}
         self._gone: dict[str, None] = {}
         self._extra = False
@@ -217,7 +229,7 @@ class Reporting:
             sum_of(window, self._products, self._prices)
         )
 
-    def report(self, made_at: datetime, *, not_wanted: int = 0) -> Report:
+    def report(self, made_at: datetime, *, not_wanted: Mapping[str, int] | None = None) -> Report:
         """Return the report of what was added."""
         orgs = list(self._orgs.values())
         lines = [org.line() for org in orgs]
@@ -242,7 +254,7 @@ class Reporting:
             unknown=sorted(self._unknown.values(), key=lambda one: (-one.windows, one.org, one.population)),
             coarse=sorted(self._coarse),
             gone=list(self._gone),
-            not_wanted=not_wanted,
+            not_wanted={org: windows for org, windows in (not_wanted or {}).items() if windows},
             prices=self._prices,
             extra=self._extra,
         )
@@ -252,13 +264,14 @@ class Reporting:
         return self._orgs.setdefault(key, _OrgSums(window.org, self._expected))
 
     def _note_unknown(self, window: PresentWindow) -> None:
-        key = (window.org.name, window.population, window.state)
+        key = (window.org.name, window.population, window.state, window.reason)
         known = self._unknown.get(key)
         day = window.window_date
         self._unknown[key] = Unknown(
             org=window.org.name,
             population=window.population,
             state=window.state,
+            reason=window.reason,
             windows=1 + (known.windows if known else 0),
             first=min(known.first, day) if known else day,
             last=max(known.last, day) if known else day,
@@ -274,13 +287,16 @@ class Reporting:
         """Return the lines of `by`: the largest first, and by time first where the time is one of the dimensions."""
         if not self._by:
             return ()
-        lines = self._lines(self._now.by.rows(), self._then.by.rows())
+        lines = self._lines(self._now.by.rows(), self._then.by.rows(), of_by=True)
         times = [place for place, one in enumerate(self._by) if one.by in PERIODS]
         return sorted(lines, key=lambda line: [str(line.key[place]) for place in times])
 
-    def _lines(self, now: Sequence[Group], before: Sequence[Group], parts: Sequence[Group] = ()) -> Sequence[Line]:
-        by_key = {(one.key, one.org_id): one.sum for one in now}
-        then = {(one.key, one.org_id): one.sum for one in before}
+    def _lines(
+        self, now: Sequence[Group], before: Sequence[Group], parts: Sequence[Group] = (), *, of_by: bool = False
+    ) -> Sequence[Line]:
+        by_key, then = {one.key: one.sum for one in now}, {one.key: one.sum for one in before}
+        place = next((place for place, one in enumerate(self._by) if one.by is By.ORG), None) if of_by else None
+        ids = {name: org_id for name, org_id in self._orgs if org_id is not None}
         of_parts: dict[Key, dict[date, Sum]] = {}
         for one in parts:
             *key, part = one.key
@@ -288,13 +304,13 @@ class Reporting:
         return self._ordered(
             Line(
                 key=key,
-                org_id=org_id,
-                now=by_key.get((key, org_id), Sum()),
-                before=then.get((key, org_id), Sum()),
+                org_id=None if place is None else ids.get(str(key[place])),
+                now=by_key.get(key, Sum()),
+                before=then.get(key, Sum()),
                 parts=of_parts.get(key, {}),
                 expected=self._expected,
             )
-            for key, org_id in dict.fromkeys([*by_key, *then])
+            for key in dict.fromkeys([*by_key, *then])
         )
 
     def _ordered(self, lines: Iterable[Line]) -> list[Line]:

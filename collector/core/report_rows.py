@@ -77,6 +77,7 @@ def document(report: Report) -> dict[str, Any]:
                 "org": one.org,
                 "population": one.population.value,
                 "state": one.state.value,
+                "reason": one.reason,
                 "windows": one.windows,
                 "first": one.first.isoformat(),
                 "last": one.last.isoformat(),
@@ -84,7 +85,8 @@ def document(report: Report) -> dict[str, Any]:
             for one in report.unknown
         ],
         "budgets": [_budget(one) for one in report.budgets],
-        "windows_not_wanted": report.not_wanted,
+        "windows_not_wanted": report.windows_not_wanted,
+        "not_wanted": dict(report.not_wanted),
         "orgs_without_days": list(report.coarse),
         "orgs_not_in_config": list(report.gone),
     }

@@ -54,4 +54,5 @@ class ServiceSite:
         """
         config, scope = self.loop.config, self.scope
         state = config.settings.state.url.get_secret_value()
-        return options_of(config.path, state=None if contains_password(state) else state, scope=scope.options)
+        costs = ["--costs"] if config.prices else []
+        return costs + options_of(config.path, state=None if contains_password(state) else state, scope=scope.options)

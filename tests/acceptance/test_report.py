@@ -108,6 +108,7 @@ def test_numbers_equal_the_truth_and_unknown_windows_stand_beside_them(api: Simu
     ]
     (refused,) = (line for line in found["orgs"] if line["org"] == "org-003")
     assert refused["total_tests"] is None, "never zero"
+    assert {one["reason"] for one in found["unknown"]} == {"refused_credential"}
     assert found["before"] == {"first": str(BEFORE[0]), "last": str(BEFORE[1])}
     assert {line["cost_center"] for line in found["labels"]["cost_center"]} == {"qa", "web"}
 
@@ -119,6 +120,10 @@ def test_the_csv_has_the_lines_of_an_export_with_the_period_before(home: Path) -
     expected = list(csv.DictReader(io.StringIO(exported.stdout, newline="")))
     names = list(expected[0])
     assert sorted([row[name] for name in names] for row in rows) == sorted([*row.values()] for row in expected)
+    ids = {line["org"]: line["org_id"] for line in report(home)["orgs"]}
+    by_org = csv.DictReader(io.StringIO(run(home, "report", *RANGE, "--csv", "--by", "org,product").stdout))
+    assert {(row["org"], row["org_id"] or None) for row in by_org} == set(ids.items())
+    assert len(set(ids.values())) == 4
     before = run(home, "export", "--from", str(BEFORE[0]), "--to", str(BEFORE[1]), "--by", "label:cost_center,product")
     tests = {
         (one["cost_center"], one["product"]): one["total_tests"] for one in csv.DictReader(io.StringIO(before.stdout))
@@ -150,7 +155,12 @@ def test_costs_are_those_of_the_truth_and_columns_add_up(api: SimulatedApi, home
     (refused,) = (line for line in found["orgs"] if line["org"] == "org-003")
     assert refused["cost"] is None, "never 0"
     shown = run(home, "report", *RANGE, "--costs", "--by", "org").stdout.splitlines()
-    amounts = [Decimal(line.split()[-n].replace(",", "")) for line in shown for n in [_cost_from_the_right(line)] if n]
+    amounts = [
+        Decimal(line.split()[-n].strip("*").replace(",", ""))
+        for line in shown
+        for n in [_cost_from_the_right(line)]
+        if n
+    ]
     *rows, total = amounts
     assert sum(rows) == total == round(whole, 2)
 
@@ -165,6 +175,7 @@ def _cost_from_the_right(line: str) -> int:
 
 def test_budgets_of_the_month_stand_in_tables_json_and_page(home: Path) -> None:
     money, refused = report(home, "--org", "org-00[13]")["budgets"]
+    assert report(home, "--org", "org-001")["budgets"] == [money, refused], "whichever orgs are chosen"
     assert (money["level"], money["amount"], money["unit"]) == ("over", "0.01", "EUR")
     assert Decimal(money["used"]) > 1
     assert money["windows_unknown"] >= refused["windows_unknown"] == refused["windows"] > 0
@@ -175,6 +186,20 @@ def test_budgets_of_the_month_stand_in_tables_json_and_page(home: Path) -> None:
     page = run(home, "report", *RANGE, "--org", "org-00[13]", "--html", "-").stdout
     assert '<h2 id="budgets">' in page
     assert "nothing known" in page
+
+
+def test_what_nobody_ever_collected_is_said_and_never_called_known(home: Path) -> None:
+    first = BEFORE[0] - 20 * DAY
+    done = run(home, "report", "--from", str(first), "--to", str(LAST), "--org", "org-001", "--html", "-")
+    assert "Not everything is known" in done.stdout
+    assert "Everything is known" not in done.stdout
+    assert "40 of 68 windows of the period were never collected, of 1 organization" in done.stdout
+    shown = run(home, "report", "--from", str(first), "--to", str(LAST), "--org", "org-001").stdout
+    assert "40 of 68 windows of the period were never collected, of 1 org: they are in no number" in shown
+    assert "Every window of the period is known" not in shown
+    assert "Every window of the period is known" in run(home, "report", *RANGE, "--org", "org-001").stdout
+    long_ago = run(home, "report", "--from", "2020-01-01", "--to", "2020-01-31", "--org", "org-001").stdout
+    assert "62 of 62 windows of the period were never collected" in long_ago
 
 
 def test_the_page_is_one_file_and_replaces_one_that_was_there(home: Path) -> None:
@@ -255,6 +280,13 @@ def test_the_service_shows_the_page_of_a_range_that_one_chooses(home: Path) -> N
         status, text, _ = get("from=2099-01-01")
         assert (status, "is the last day that is due" in text) == (400, True)
         assert get("metric=--html")[0] == 400
+        for query, why in (
+            ("last=7d", "there is no last, only from, to, metric"),
+            (f"to={LAST}", "`to` needs `from`"),
+            (f"from={LAST}&to={FIRST}", "`to` is before `from`"),
+        ):
+            status, text, _ = get(query)
+            assert (status, why in text) == (400, True), text
     with served(FakeSite(observed(), report=("--config", str(home / "none.yaml")))) as address:
         status, text, _ = get("")
         assert status == 400

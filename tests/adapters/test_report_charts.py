@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -14,7 +15,8 @@ from collector.adapters.report import charts, page_of
 from collector.adapters.report.svg import svg_of
 from collector.core.org_coverage import CoverageState
 from collector.core.periods import Period
-from collector.core.report import Metric, Report
+from collector.core.prices import DurationUnit
+from collector.core.report import Metric, Report, Reporting
 from collector.model import Population
 from tests.unit.test_present import START
 from tests.unit.test_report import a_day, reported
@@ -130,6 +132,24 @@ def test_names_from_outside_stay_texts_in_charts_and_page() -> None:
     assert page.count("</svg>") == page.count("<svg ")
 
 
+def test_what_nobody_collected_makes_a_page_incomplete() -> None:
+    reporting = Reporting(Period(FIRST, FIRST))
+    reporting.add(a_day(0, 9))
+    page = page_of(reporting.report(START, not_wanted={"acme": 3, "other": 0})).decode()
+    assert "Not everything is known" in page
+    assert "3 of 4 windows of the period were never collected, of 1 organization" in page
+    assert "Everything is known" not in page
+
+
+def test_a_refusal_is_named_and_hours_stand_where_the_unit_is_known() -> None:
+    refused = a_day(1, None, state=MISSING, reason="refused_credential")
+    report = reported([a_day(0, 9), refused], period=Period(FIRST, FIRST + timedelta(days=1)))
+    page = page_of(replace(report, duration_unit=DurationUnit.SECONDS)).decode()
+    assert "the API refuses the credential" in page
+    assert "<dt>Hours</dt>" in page
+    assert "<dt>Duration</dt>" in page_of(report).decode()
+
+
 def test_a_drawing_is_described_and_has_the_colours_of_the_page() -> None:
     report = two_days()
     drawn = svg_of(charts.over_time(report, 600), 'a "chart" <of> tests')
@@ -145,4 +165,4 @@ def test_a_page_without_any_number_says_so(metric: Metric) -> None:
     assert "No window of the period is wanted or due" in empty
     unknown = page_of(reported([a_day(0, None, state=MISSING)], period=Period(FIRST, FIRST), metric=metric)).decode()
     assert "No number is known." in unknown
-    assert "never fetched" in unknown
+    assert "not fetched yet" in unknown

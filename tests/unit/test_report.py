@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
+from collector.app.report import add_begun
 from collector.core.columns import Kind
 from collector.core.grouping import By, Dimension, Group, Sum, groups_of, order, parse_dimensions, parts
 from collector.core.org_coverage import CoverageState
@@ -156,6 +157,14 @@ def test_weeks_are_in_no_calendar_of_days_and_charts_have_weeks() -> None:
     assert report.total.now.tests == 75
     with pytest.raises(ConfigError, match=r"--by day: weekly is collected by week"):
         reported([week], by=parse_dimensions(["day"]))
+
+
+def test_a_week_counts_in_the_period_in_which_it_begins() -> None:
+    weeks = [a_day(7 * n - 3, 70, org="weekly", granularity=Granularity.WEEK) for n in range(4)]
+    period = Period(START.date(), START.date() + timedelta(days=13))
+    found: list[PresentWindow] = []
+    add_begun(iter(weeks), period, found.append)
+    assert found == weeks[1:3]
 
 
 def test_lines_with_a_time_are_in_its_order_and_have_nothing_to_compare_with() -> None:

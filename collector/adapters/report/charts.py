@@ -71,7 +71,9 @@ def over_time(report: Report, width: int) -> Spec:
     if len(products) > SERIES:
         names.append(_OTHERS)
     strip = [_span(part, report) | _known(report.total.parts.get(part)) for part in parts]
-    time = {"field": "first", "type": "temporal", "scale": {"type": "utc"}, "title": None}
+    scale = {"type": "utc", "domain": [_moment(report.period.first), _moment(report.period.last + _DAY)], "nice": False}
+    time = {"field": "first", "type": "temporal", "scale": scale, "title": None}
+    ticks = _ticks(parts, report.period, max(3, width // 80))
     end = {"field": "end"}
     stacked = {
         "width": width,
@@ -93,14 +95,14 @@ def over_time(report: Report, width: int) -> Spec:
     }
     unknown = {
         "width": width,
-        "height": 12,
+        "height": 14,
         "data": {"values": strip},
         "layer": [
             {
                 "mark": {"type": "rect", "fill": "var(--bad)", "strokeWidth": 0},
                 "transform": [{"filter": "datum.unknown > 0"}],
                 "encoding": {
-                    "x": time | {"axis": {"grid": False, "labelOverlap": True, "tickCount": max(3, width // 90)}},
+                    "x": time | {"axis": _dated(ticks, report.part)},
                     "x2": end,
                     "y": {"field": "ratio", "type": "quantitative", "scale": {"domain": [0, 1]}, **_NO_AXIS},
                     "y2": {"datum": 0},
@@ -170,7 +172,7 @@ def calendar(days: Mapping[date, Sum], period: Period, metric: Metric, width: in
         "type": "temporal",
         "scale": {"type": "utc"},
         "title": None,
-        "axis": {"grid": False, "domain": False, "labelOverlap": True, "tickCount": max(1, weeks * cell // 80)},
+        "axis": _dated(_month_starts(period), By.MONTH) | {"domain": False},
     }
     y = {
         "field": "weekday",
@@ -284,8 +286,8 @@ def _whole(spec: dict[str, Any]) -> Spec:
 
 def _bars(values: Sequence[Mapping[str, Any]], width: int) -> Spec:
     names = [str(value["name"]) for value in values]
-    room = min(width // 3, 8 + 6 * max(map(len, names), default=0))
-    plot = max(80, width - room - 8 * max(map(len, (str(value["text"]) for value in values)), default=0))
+    room = min(width // 3, 10 + 7 * max(map(len, names), default=0))
+    plot = max(80, width - room - 9 * max(map(len, (str(value["text"]) for value in values)), default=0))
     y = {
         "field": "name",
         "type": "nominal",
@@ -361,9 +363,36 @@ def _end_of(part: date, length: By) -> date:
             return part
 
 
+def _moment(day: date) -> dict[str, Any]:
+    return {"year": day.year, "month": day.month, "date": day.day, "utc": True}
+
+
+def _ticks(parts: Sequence[date], period: Period, most: int) -> list[date]:
+    """Return the beginnings of parts that an axis names: as many as there is room for."""
+    step = -(-len(parts) // most)
+    return [max(part, period.first) for part in parts[::step]]
+
+
+def _month_starts(period: Period) -> list[date]:
+    found = [day for day in period.dates() if day.day == 1]
+    return found if found and len(found) < 14 else found[:: max(1, len(found) // 12)] or [period.first]
+
+
+def _dated(days: Sequence[date], length: By) -> dict[str, Any]:
+    """Return an axis that names these days, at the place where each begins."""
+    form = "%b %Y" if length is By.MONTH and any(day.day == 1 for day in days) else "%-d %b"
+    return {
+        "grid": False,
+        "values": [_moment(day) for day in days],
+        "labelExpr": f"utcFormat(datum.value, '{form}')",
+        "labelAlign": "left",
+        "labelOverlap": "parity",
+    }
+
+
 def _known(sums: Sum | None) -> dict[str, Any]:
     unknown, windows = (sums.unknown, sums.windows) if sums else (0, 0)
-    return {"unknown": unknown, "ratio": max(0.25, unknown / windows) if unknown else 0}
+    return {"unknown": unknown, "ratio": max(0.35, unknown / windows) if unknown else 0}
 
 
 def _shape(sums: Sum | None) -> str | None:

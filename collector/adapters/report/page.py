@@ -19,8 +19,9 @@ from collector.core.budgets import LEVELS, BudgetStanding
 from collector.core.costs import rounded
 from collector.core.grouping import By, Dimension, Sum
 from collector.core.org_coverage import CoverageState
-from collector.core.report import Line, Metric, Number, Report, rounding
+from collector.core.report import Line, Metric, Number, Report, Unknown, rounding
 from collector.core.report_rows import amount_text as plain_amount
+from collector.model import Population
 
 WIDE, NARROW = 1040, 340  # pixels of a chart; the page shows the one that fits
 HALF = 500
@@ -28,14 +29,21 @@ _MOVERS = 10
 _UNKNOWN = 60  # rows
 _CHARTS = 500  # of orgs, the largest: more make a page that few browsers like
 _ROWS = 2000  # of a table
+_REFUSED = {
+    "refused_credential": "the API refuses the credential",
+    "refused_not_admin": "the user is no admin",
+    "refused_permission": "the user may not see usage",
+}
+_PEOPLE = {Population.ACCOUNT_USER.value: "human accounts", Population.SERVICE_USER.value: "service accounts"}
+_A_CALENDAR = 14  # days: shorter periods need none
 _UNITS = {By.DAY: "day", By.WEEK: "week", By.MONTH: "month"}
 _WHY = {
     CoverageState.UNVERIFIED: "answered zero, long after the API may have deleted the data",
     CoverageState.IN_DOUBT: "in a file of a killed run, not recovered yet",
     CoverageState.PARTIAL: "answered in part",
     CoverageState.FAILED: "could not be fetched",
-    CoverageState.REFUSED: "the credential is refused",
-    CoverageState.MISSING: "never fetched",
+    CoverageState.REFUSED: "the API refuses the credential",
+    CoverageState.MISSING: "not fetched yet",
     CoverageState.NOT_DUE: "ended, and not due yet",
 }
 
@@ -58,7 +66,15 @@ def page_of(report: Report) -> bytes:
         lstrip_blocks=True,
     )
     texts = _Texts(report)
-    templates.filters |= {"name": printable, "number": texts.number, "change": texts.change, "dimension": dimension}
+    templates.filters |= {
+        "why": why,
+        "percent": lambda ratio: f"{ratio:,.0%}",
+        "name": printable,
+        "number": texts.number,
+        "duration": texts.duration,
+        "change": texts.change,
+        "dimension": dimension,
+    }
     templates.globals |= {"count": counted, "amount": amount_text}
     metric = report.metric
     text = templates.get_template(
@@ -76,10 +92,12 @@ def page_of(report: Report) -> bytes:
         small=_small(report),
         charted=report.orgs[:_CHARTS],
         tables=_tables(report),
-        why=_WHY,
+        people=_PEOPLE,
         unknown_shown=report.unknown[:_UNKNOWN],
         cost_notes=_cost_notes(report),
         levels=LEVELS,
+        duration_name=texts.duration_name,
+        other_metrics=[one for one in Metric if one is not metric and metric_known(report, one)],
         known=metric.of(report.total.now) is not None,
     )
     return text.encode("utf-8", "replace")
@@ -89,6 +107,18 @@ def amount_text(value: Fraction | None, one: BudgetStanding) -> str:
     """Return an amount of a budget; a question mark if it is not known."""
     text = plain_amount(value, one)
     return "?" if text is None else f"{Decimal(text):,}"
+
+
+def metric_known(report: Report, metric: Metric) -> bool:
+    """Return whether any number of a metric is known, other than 0."""
+    return bool(metric.of(report.total.now))
+
+
+def why(one: Unknown) -> str:
+    """Return why windows are unknown, in words."""
+    if one.reason is not None and one.reason.startswith("refused"):
+        return _REFUSED.get(one.reason, "refused: " + one.reason.removeprefix("refused_").replace("_", " "))
+    return _WHY.get(one.state, "known in part")
 
 
 def counted(number: int, noun: str) -> str:
@@ -108,6 +138,18 @@ class _Texts:
             return "?" if sums is not None and 0 < sums.windows == sums.unknown else ""
         return f"{self._shown(value):,}"
 
+    @property
+    def duration_name(self) -> str:
+        """Return what durations are called: in hours if the config says what the API counts."""
+        return "Duration" if self.report.duration_unit is None else "Hours"
+
+    def duration(self, sums: Sum) -> str:
+        """Return a duration: in hours if that is known."""
+        unit, value = self.report.duration_unit, sums.duration
+        return self.number(
+            value if unit is None or value is None else round(Fraction(value, unit.per_minute * 60)), sums
+        )
+
     def change(self, line: Line, metric: Metric) -> str:
         """Return how a line changed, in percent."""
         found = line.change(metric)
@@ -125,6 +167,8 @@ def dimension(value: object, one: Dimension) -> str:
     """Return the value of a dimension."""
     if value is None:
         return "(none)"
+    if one.by is By.POPULATION:
+        return _PEOPLE[str(value)]
     return f"{value:%Y-%m}" if one.by is By.MONTH and isinstance(value, date) else printable(str(value))
 
 
@@ -135,12 +179,14 @@ def _cost_notes(report: Report) -> Sequence[str]:
     if cost.windows_unknown:
         notes.append(f"The cost of {counted(cost.windows_unknown, 'window')} is unknown, or known in part.")
     if cost.windows_not_priced:
-        notes.append(f"{counted(cost.windows_not_priced, 'window')} have usage without a price.")
+        products = [printable(line.name) for line in report.of_products if line.now.cost.windows_not_priced]
+        windows = counted(cost.windows_not_priced, "window")
+        notes.append(f"{windows} have usage without a price: of {', '.join(products) or 'some products'}.")
     return notes
 
 
 def _over_time(report: Report) -> _Chart | None:
-    if not report.total.now.windows:
+    if not report.metric.of(report.total.now):
         return None
     about = f"{report.metric.value} in each {_UNITS[report.part]}, by product; the tables have the sums"
     wide, narrow = (charts.over_time(report, width) for width in (WIDE - 60, NARROW - 60))
@@ -164,7 +210,7 @@ def _movers(report: Report) -> _Chart | None:
 
 
 def _calendars(report: Report) -> Sequence[_Chart]:
-    if not report.days:
+    if not report.days or report.period.days < _A_CALENDAR:
         return []
     about = f"{report.metric.value} of each day; crosses and dots are days with unknown windows"
     return [

@@ -10,7 +10,7 @@ import asyncio
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 
 from collector.adapters.text import printable
@@ -19,7 +19,8 @@ from collector.core.ranges import Moment
 from collector.service.web.rendering import Body
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; frame-ancestors 'none'"
-_METRICS = ("tests", "duration", "screenshots")
+_METRICS = ("tests", "duration", "screenshots", "cost")
+_PARAMETERS = ("from", "to", "metric")
 _FRESH_S = 60.0
 _KEPT = 4  # reports
 _LONGEST_S = 600.0
@@ -36,13 +37,21 @@ class Chosen:
     @classmethod
     def of(cls, query: Mapping[str, str]) -> Chosen:
         """Read a query string; what is empty is left to the command. Raises ValueError that says what is right."""
+        if unknown := [name for name in query if name not in _PARAMETERS]:
+            raise ValueError(f"there is no {printable(unknown[0])}, only {', '.join(_PARAMETERS)}")
         options: list[str] = []
+        days: list[date] = []
         for name in ("from", "to"):
             if text := query.get(name, "").strip():
                 day = Moment.parse(text).value
                 if isinstance(day, datetime):
                     raise ValueError(f"a report is of whole days: write {day:%Y-%m-%d}")
                 options += [f"--{name}", day.isoformat()]
+                days.append(day)
+            elif name == "from" and query.get("to", "").strip():
+                raise ValueError("`to` needs `from`, too")
+        if len(days) == 2 and days[1] < days[0]:
+            raise ValueError("`to` is before `from`: swap them")
         if metric := query.get("metric", ""):
             if metric not in _METRICS:
                 raise ValueError(f"metric is one of {', '.join(_METRICS)}")
