@@ -6,13 +6,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
+from math import floor
 
-from collector.core.forecast import BASIS_DAYS
+from collector.core.forecast import BASIS_DAYS, FEWEST
 from collector.core.meant import Meant
 from collector.core.periods import Period
 from collector.core.windows import Calendar
@@ -84,6 +86,11 @@ class BudgetStanding:
     orgs: int  # that the budget is about
     coarse: int  # of them: those whose windows are longer than a day. The forecast has only what they used
     too_new: int  # of them: those with too few known days. The forecast has only what they used
+    newly_priced: int  # of them: those with too few days since a price of what they use began. The same
+    unpriced: int  # of them: those without a price for anything they use. They are in no number
+    nothing_counted: bool  # no window has any of the products with this number
+    absent: Sequence[str] = ()  # products of the budget that no window has
+    without_number: Sequence[str] = ()  # products of the budget that never have its number
 
     @property
     def used_ratio(self) -> Fraction | None:
@@ -98,7 +105,33 @@ class BudgetStanding:
     @property
     def is_at_least(self) -> bool:
         """Whether the forecast is made of some orgs only: it will be at least that much."""
-        return bool(self.coarse or self.too_new)
+        return bool(self.coarse or self.too_new or self.newly_priced)
+
+    @property
+    def product_notes(self) -> tuple[str, ...]:
+        """What is wrong with the products of the budget."""
+        of = self.budget.metric.value
+        found = [f"no window has the product {one}: compare its name with those in an export" for one in self.absent]
+        found += [f"{one} has no {of} in any window: that is not counted" for one in self.without_number]
+        if self.nothing_counted and not found:
+            found.append(f"no product has {of} in any window")
+        return tuple(found)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What its numbers leave out, and why."""
+        found = [*self.product_notes]
+        if self.not_priced:
+            found.append(f"{_many(self.not_priced, 'window')} with usage that has no price")
+        if self.coarse:
+            found.append(f"no forecast of {_many(self.coarse, 'org')} with windows longer than a day")
+        reasons = (
+            (self.too_new, f"fewer than {FEWEST} days of the last 4 weeks are known"),
+            (self.newly_priced, f"a price of what is used began fewer than {FEWEST} known days ago"),
+            (self.unpriced, "what is used has no price"),
+        )
+        found += [f"no forecast of {_many(orgs, 'org')} or a part: {reason}" for orgs, reason in reasons if orgs]
+        return tuple(found)
 
     @property
     def level(self) -> Level:
@@ -126,3 +159,12 @@ def month_of(now: datetime, *, settle: timedelta, zone: Zone) -> Period:
 def read_of(month: Period, now: datetime) -> Period:
     """Return the days that standings are made from: the month, and the days before the present one."""
     return Period(min(month.first, now.date() - (BASIS_DAYS + 1) * _DAY), max(month.last, now.date() + _DAY))
+
+
+def percent_text(ratio: Fraction | None) -> str:
+    """Return a ratio in whole percents, rounded half up: `13,518 %`. Nothing if it is not known."""
+    return "" if ratio is None else f"{floor(ratio * 100 + Fraction(1, 2)):,} %"
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -34,6 +34,9 @@ def standing(of: Budget | None = None, used: str | None = "500", forecast: str |
         "orgs": 2,
         "coarse": 0,
         "too_new": 0,
+        "newly_priced": 0,
+        "unpriced": 0,
+        "nothing_counted": False,
     }
     return BudgetStanding(**(values | more))
 

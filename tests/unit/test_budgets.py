@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from collector.core.anomalies import Anomaly
 from collector.core.budgeting import Budgeting
-from collector.core.budgets import Budget, BudgetMetric, BudgetStanding, Level, month_of, read_of
+from collector.core.budgets import Budget, BudgetMetric, BudgetStanding, Level, month_of, percent_text, read_of
 from collector.core.costs import Metric
 from collector.core.org_coverage import CoverageState
 from collector.core.periods import Period
@@ -59,6 +60,7 @@ def days(first: date, last: date, tests: int = 10, **more: Any) -> Iterator[Pres
         yield window({"automation": usage(tests)}, day=first + n * DAY, **more)
 
 
+CENT = Fraction(3, 1000)  # of a test
 YESTERDAY = TODAY - DAY
 MAY_26 = TODAY - 28 * DAY
 
@@ -149,7 +151,9 @@ def test_a_budget_is_about_its_orgs_and_products_only() -> None:
     assert standing(windows, budget(org="globex")).used == 22
     assert standing(windows, budget(org="*")).used == 242
     assert standing(windows, budget(label=(("team", "qa"),))).used == 220
-    assert standing(windows, budget(products=("visual",))).used == 0
+    unused = [window({"automation": usage(1), "visual": usage(0)}, day=one.window_date) for one in windows]
+    found = standing(unused, budget(products=("visual",)))
+    assert seen(found.used, found.forecast, found.level, found.notes) == (0, 0, Level.OK, ())
 
 
 def test_minutes_are_counted_by_the_unit_of_the_api() -> None:
@@ -179,12 +183,126 @@ def test_days_before_the_prices_are_no_basis_of_a_forecast_of_costs() -> None:
 
     windows = [window(numbers(n), day=MAY_26 + n * DAY) for n in range(28)]
     found = standing(windows, budget(metric=COST))
-    assert seen(found.used, found.forecast, found.too_new) == (210, None, 1)  # three days with a price
+    assert seen(found.used, found.forecast, found.newly_priced) == (210, None, 1)  # three days with a price
     later = datetime(2026, 6, 28, 9, tzinfo=UTC)
     longer = [window(numbers(n), day=MAY_26 + n * DAY) for n in range(33)]
     found = standing(longer, budget(metric=COST), now=later)
     assert found.used == 70 * sum(n % 7 not in (0, 1) for n in range(25, 33))
     assert found.forecast is not None
+
+
+def two(tests: int | None = 10, screenshots: int = 40) -> dict[str, Any]:
+    """The usage of a product with a price and of one that only tests' prices don't fit."""
+    return {"automation": usage(tests), "smartui": usage(None, None, screenshots)}
+
+
+def test_a_product_that_never_has_a_price_spoils_no_forecast_of_those_that_have_one() -> None:
+    every = [window(two(), day=MAY_26 + n * DAY) for n in range(28)]
+    found = standing(every, budget(metric=COST))
+    assert seen(found.used, found.forecast) == (220 * CENT, 300 * CENT)
+    assert (found.not_priced, found.is_at_least, found.too_new, found.newly_priced) == (22, False, 0, 0)
+    alone = [window({"automation": usage(10)}, day=MAY_26 + n * DAY) for n in range(28)]
+    assert standing(alone, budget(metric=COST)).forecast == found.forecast
+
+
+def test_a_day_on_which_only_a_product_without_a_price_was_used_costs_nothing_of_those_with_one() -> None:
+    every = [window(two(tests=10 if n < 27 else 0), day=MAY_26 + n * DAY) for n in range(28)]
+    found = standing(every, budget(metric=COST))
+    assert seen(found.used, found.forecast) == (210 * CENT, (210 + 70 + Fraction(30, 4)) * CENT)
+
+
+def test_that_nothing_but_usage_without_a_price_is_known_is_neither_zero_nor_a_forecast_of_zero() -> None:
+    """On its days without usage it costs nothing, but that is no basis."""
+    every = [window(two(screenshots=0 if n % 7 in (0, 1) else 40), day=MAY_26 + n * DAY) for n in range(28)]
+    found = standing(every, budget(metric=COST, products=("smartui",)))
+    assert (found.used, found.forecast, found.level, found.not_priced) == (None, None, Level.UNKNOWN, 16)
+    assert found.notes == (
+        "16 windows with usage that has no price",
+        "no forecast of 1 org or a part: what is used has no price",
+    )
+
+
+def test_an_org_without_any_price_spoils_no_forecast_of_the_others() -> None:
+    unpriced = [window({"smartui": usage(None, None, 5)}, day=MAY_26 + n * DAY, org=GLOBEX) for n in range(28)]
+    priced = [window(two(), day=MAY_26 + n * DAY) for n in range(28)]
+    found = standing([*priced, *unpriced], budget(metric=COST))
+    assert seen(found.forecast, found.is_at_least, found.not_priced, found.orgs) == (300 * CENT, False, 44, 2)
+
+
+def test_why_there_is_no_forecast_is_true() -> None:
+    newly = [window({"visual": usage(5)}, day=MAY_26 + n * DAY) for n in range(28)]  # a price from June 20 on
+    found = standing(newly, budget(metric=COST))
+    assert (found.newly_priced, found.too_new, found.forecast, found.is_at_least) == (1, 0, None, True)
+    assert (
+        found.notes[-1] == "no forecast of 1 org or a part: a price of what is used began fewer than 7 known days ago"
+    )
+    new = [window({"visual": usage(5)}, day=YESTERDAY)]
+    found = standing(new, budget(metric=COST))
+    assert (found.newly_priced, found.too_new) == (0, 1)
+    assert found.notes == ("no forecast of 1 org or a part: fewer than 7 days of the last 4 weeks are known",)
+
+
+def test_a_product_that_no_window_has_is_named_and_its_budget_is_unknown_and_not_zero() -> None:
+    found = standing(days(MAY_26, YESTERDAY), budget(products=("automaton",)))
+    assert (found.used, found.forecast, found.level, found.unknown) == (None, None, Level.UNKNOWN, 0)
+    assert found.absent == ("automaton",)
+    assert found.notes == ("no window has the product automaton: compare its name with those in an export",)
+
+
+def test_of_two_products_the_one_that_no_window_has_is_named_and_the_other_counts() -> None:
+    found = standing(days(MAY_26, YESTERDAY), budget(products=("automation", "automaton")))
+    assert seen(found.used, found.forecast, found.level, found.absent) == (220, 300, Level.OK, ("automaton",))
+
+
+def test_a_product_without_the_number_of_the_budget_is_named_and_its_budget_is_unknown() -> None:
+    every = [window(two(), day=MAY_26 + n * DAY) for n in range(28)]
+    found = standing(every, budget(products=("smartui",)))
+    assert (found.used, found.forecast, found.level) == (None, None, Level.UNKNOWN)
+    assert (found.absent, found.without_number) == ((), ("smartui",))
+    assert found.notes == ("smartui has no tests in any window: that is not counted",)
+    assert standing(every, budget("b", "9", SCREENSHOTS, products=("smartui",))).used == 22 * 40
+
+
+def test_a_number_that_no_product_has_is_unknown_without_products_in_the_budget_too() -> None:
+    found = standing(days(MAY_26, YESTERDAY), budget("b", "9", SCREENSHOTS))
+    assert (found.used, found.forecast, found.level) == (None, None, Level.UNKNOWN)
+    assert found.notes == ("no product has screenshots in any window",)
+
+
+def test_an_org_whose_answers_have_no_product_used_nothing() -> None:
+    assert standing([window({}, day=YESTERDAY)]).used == 0
+
+
+def test_a_product_is_not_called_absent_by_windows_that_may_have_it() -> None:
+    """Only a whole answer has all products; one product may be unknown in it."""
+    missing = [window(day=YESTERDAY, state=MISSING), window({"automation": usage(1)}, day=YESTERDAY, state=PARTIAL)]
+    assert standing(missing, budget(products=("visual",))).absent == ()
+    gone = window({"automation": usage(1)}, day=YESTERDAY, anomalies={Anomaly.PRODUCT_MISSING: ("visual",)})
+    assert standing([gone], budget(products=("visual",))).absent == ()
+    unverified = window({"visual": Quality.UNVERIFIED}, day=YESTERDAY - DAY)
+    assert standing([unverified, *days(YESTERDAY, YESTERDAY)], budget(products=("visual",))).product_notes == ()
+
+
+def test_a_product_that_one_org_has_is_not_absent_of_the_others() -> None:
+    other = window({"visual": usage(3)}, day=YESTERDAY, org=GLOBEX)
+    found = standing([*days(MAY_26, YESTERDAY), other], budget(products=("visual",)))
+    assert seen(found.used, found.absent) == (3, ())
+
+
+@pytest.mark.parametrize(
+    ("ratio", "text"),
+    [
+        (None, ""),
+        (Fraction(0), "0 %"),
+        (Fraction(4, 1000), "0 %"),
+        (Fraction(5, 1000), "1 %"),
+        (Fraction(25, 1000), "3 %"),
+        (Fraction(9994, 10_000), "100 %"),
+        (Fraction(1351768, 10_000), "13,518 %"),
+    ],
+)
+def test_percents_are_rounded_half_up_with_a_separator_and_a_space(ratio: Fraction | None, text: str) -> None:
+    assert percent_text(ratio) == text
 
 
 def test_hours_make_a_known_day_only_together_also_where_clocks_change() -> None:
