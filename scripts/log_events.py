@@ -25,6 +25,7 @@ MEANINGS = {
     "api.down": "a host of the API is down: one request at a time probes it",
     "api.up": "the host answers again",
     "budgets.not_read": "how budgets stand could not be read; what was seen before stays",
+    "budgets.product_not_counted": "a budget names a product that no window has, or that never has its number",
     "calendar.cut_over": "an org's zone or granularity changed: the new calendar begins where the old one ends",
     "changes.in_future": "an export of restatements begins in the future, for all orgs or for those west of others",
     "clock.set_back": "the machine's clock was set back: the next run is planned anew",

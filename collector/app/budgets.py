@@ -6,9 +6,11 @@ memory of one org's days. Sends no request and writes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime
 from itertools import islice
+
+import structlog
 
 from collector.app.present import PresentReader
 from collector.app.scope import Scope
@@ -17,6 +19,8 @@ from collector.core.budgeting import Budgeting
 from collector.core.budgets import BudgetStanding, month_of, read_of
 from collector.core.present import PresentWindow
 from collector.ledger import LedgerReader
+
+log = structlog.get_logger("collector")
 
 _A_WHILE = 500  # windows
 
@@ -67,3 +71,14 @@ def read_budgets(
         if read is not None:
             read(found)
     return reading.standings()
+
+
+def warn_of_products(
+    standings: Sequence[BudgetStanding], known: Collection[tuple[str, str]] = ()
+) -> Collection[tuple[str, str]]:
+    """Log what is wrong with the products of budgets, except what is `known` already. Return all of it."""
+    found = [(one.budget.name, note) for one in standings for note in one.product_notes]
+    for name, note in found:
+        if (name, note) not in known:
+            log.warning("budgets.product_not_counted", budget=name, message=f"the budget {name}: {note}")
+    return found

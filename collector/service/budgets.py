@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol, TypeVar
 
 import structlog
 
 from collector.adapters.repeats import Repeats
-from collector.app.budgets import BudgetPass
+from collector.app.budgets import BudgetPass, warn_of_products
 from collector.app.scope import EVERYTHING, Scope
 from collector.config import LoadedConfig
 from collector.core.budgets import BudgetStanding
@@ -69,6 +69,7 @@ class BudgetWatch:
         self._runs: object = None  # that had ended when the last pass began that came to its end
         self._not_before_s = self._not_after_s = 0.0
         self._repeats = Repeats(_LOGGED_AGAIN_S)
+        self._warned: Collection[tuple[str, str]] = ()  # of products, by the last pass
 
     async def run(self) -> None:
         """Look every few seconds whether a pass is due, until cancelled."""
@@ -106,6 +107,7 @@ class BudgetWatch:
             self._failed(f"a defect of the collector: {type(error).__name__} at {place_of(error)}")
         else:
             self._observed.budgets, self._observed.budgets_read_at = standings, now
+            self._warned = warn_of_products(standings, self._warned)
             self._runs = runs
             self._not_after_s = asyncio.get_running_loop().time() + _AT_LEAST_EVERY_S
         self._not_before_s = asyncio.get_running_loop().time() + _AT_MOST_EVERY_S

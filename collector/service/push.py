@@ -21,7 +21,7 @@ from prometheus_client.registry import Collector
 
 from collector.adapters.clock import SystemClock
 from collector.adapters.metrics import EndedRun, Labelled, RunMetrics, new_registry, push, write_textfile
-from collector.app.budgets import read_budgets
+from collector.app.budgets import read_budgets, warn_of_products
 from collector.app.command import Command, has_ledger
 from collector.app.coverage import CoverageReader
 from collector.app.ledgers import open_ledger
@@ -128,7 +128,9 @@ def _of_orgs(ledger: SqlLedger, config: LoadedConfig, scope: Scope, clock: Clock
 def _of_budgets(ledger: SqlLedger, config: LoadedConfig, scope: Scope, clock: Clock) -> BudgetMetrics:
     now = clock.now()
     shard = None if scope.shard is None else str(scope.shard)
-    return BudgetMetrics(standings=read_budgets(ledger, config, scope, now=now), read_at=now, shard=shard)
+    standings = read_budgets(ledger, config, scope, now=now)
+    warn_of_products(standings)
+    return BudgetMetrics(standings=standings, read_at=now, shard=shard)
 
 
 class _Together(Collector):

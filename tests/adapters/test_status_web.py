@@ -85,25 +85,30 @@ async def test_budgets_are_on_the_page_and_in_the_json_with_what_is_unknown_of_t
         standing(money, "1250.499", "1250.5001", not_priced=4),
         standing(budget("dark", products=("automation",), org="acme-*"), None, None, unknown=40),
         standing(budget("over"), "1000", None),
+        standing(budget("odd", products=("<b>auto",)), None, None, absent=("<b>auto",), without_number=("smartui\n",)),
     ]
     async with running_site(replace(seen, budgets=standings, budgets_read_at=NOW)) as get:
         document = json.loads((await get("/api/status")).body)
         page = (await get("/")).text
     jsonschema.Draft202012Validator(status_schema()).validate(document)
-    first, second, dark, over = document["budgets"]
-    assert [one["level"] for one in document["budgets"]] == ["ok", "forecast", "unknown", "over"]
+    first, second, dark, over, odd = document["budgets"]
+    assert [one["level"] for one in document["budgets"]] == ["ok", "forecast", "unknown", "over", "unknown"]
     assert (first["used"], first["used_ratio"], first["forecast_ratio"], first["windows_unknown"]) == (500, 0.5, 0.9, 3)
     assert (first["forecast_is_at_least"], first["orgs_coarse"], first["orgs_too_new"]) == (True, 1, 2)
     assert (second["amount"], second["unit"], second["label"]) == (1250.5, "USD", {"team": "qa"})
     assert (dark["used"], dark["forecast"], dark["org"], dark["products"]) == (None, None, "acme-*", ["automation"])
     assert (over["first_day"], over["last_day"]) == ("2026-11-01", "2026-11-30")
+    assert (odd["products_absent"], odd["products_without_number"]) == (["<b>auto"], ["smartui\n"])
+    assert odd["notes"][0] == "no window has the product <b>auto: compare its name with those in an export"
     text = " ".join(re.sub(r"<[^>]+>", " ", page).split())
+    assert "no window has the product &lt;b&gt;auto: compare" in text
+    assert "smartui has" not in text, "controls are made visible"
     assert "Budgets of November 2026" in text
     assert "all all orgs within" in text
     assert "500 50 % 1,000 tests at least 900 90 % 3" in text
-    assert "no forecast of 2 orgs with fewer than 7 known days" in text
-    assert "&lt;i&gt;money&lt;/i&gt; team: qa will be over 4 windows with usage that has no price 1,250.50 99 %" in text
-    assert "1,250.50 99 % 1,250.50 USD 1,250.50 100 % 0" in text, "99.99 % is not shown as all of it"
+    assert "no forecast of 2 orgs or a part: fewer than 7 days of the last 4 weeks are known" in text
+    assert "&lt;i&gt;money&lt;/i&gt; team: qa will be over 4 windows with usage that has no price 1,250.50 100 %" in text
+    assert "1,250.50 100 % 1,250.50 USD 1,250.50 100 % 0" in text
     assert "dark org acme-*, automation nothing known not known 1,000 tests none 40" in text
     assert "over all orgs over 1,000 100 % 1,000 tests none 0" in text
 

@@ -192,6 +192,20 @@ def test_a_ledger_that_is_opened_again_in_mid_pass_begins_it_anew(fleet: Fleet) 
     assert logs == []
 
 
+def test_a_misspelt_product_of_a_budget_is_logged_once_and_again_when_it_is_another(fleet: Fleet) -> None:
+    async def during(world: World) -> None:
+        for product in ("automaton", "automaton", "automation", "automaton"):
+            world.config = replace(world.config, budgets=(budget("auto", products=(product,)),))
+            await asyncio.sleep(20)
+
+    with capture_logs() as logs:
+        watch(fleet, during)
+    assert [(one["event"], one["log_level"], one["budget"]) for one in logs] == [
+        ("budgets.product_not_counted", "warning", "auto")
+    ] * 2
+    assert logs[0]["message"].startswith("the budget auto: no window has the product automaton: ")
+
+
 def test_a_shard_shows_its_own_orgs(fleet: Fleet) -> None:
     shown = [watch(fleet, nothing, Scope(shard=Shard(n, 2))).seen.budgets[0].orgs for n in range(2)]
     assert sum(shown) == 8

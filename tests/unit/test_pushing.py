@@ -118,6 +118,14 @@ def test_budgets_are_pushed_with_the_orgs(tmp_path: Path) -> None:
     assert not labels_of(pushed(fleet), "budgets_read_timestamp_seconds"), "there are none"
 
 
+def test_a_misspelt_product_of_a_budget_is_logged_and_has_no_ratio(tmp_path: Path) -> None:
+    fleet = make_fleet(tmp_path, numbered(2), lambda _: HEALTHY)
+    with capture_logs() as logs:
+        samples = pushed(fleet, budget(products=("automaton",)))
+    assert not labels_of(samples, "budget_used_ratio")
+    assert [(one["event"], one["budget"]) for one in logs] == [("budgets.product_not_counted", "all")]
+
+
 def test_shards_push_their_parts_of_a_budget(tmp_path: Path) -> None:
     fleet = make_fleet(tmp_path, numbered(6), lambda _: HEALTHY)
     whole = value(pushed(fleet, budget()), "budget_used_ratio", budget="all")

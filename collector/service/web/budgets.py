@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
 
-from collector.core.budgets import LEVELS, Budget, BudgetStanding, Level
+from collector.core.budgets import LEVELS, Budget, BudgetStanding, Level, percent_text
 from collector.core.costs import rounded
 from collector.service.view import Observed
-from collector.service.web.text import When, line_text, name_text, plural, when
+from collector.service.web.text import When, line_text, name_text, when
 from collector.service.web.verdict import Tone
 
 _WIDTH = 200  # of a bar
@@ -81,35 +81,19 @@ def _row(one: BudgetStanding) -> BudgetRow:
         tone=_TONES[one.level],
         level=LEVELS[one.level],
         used="not known" if one.used is None else amount_text(one.used, budget),
-        used_percent=_percent(one.used_ratio),
+        used_percent=percent_text(one.used_ratio),
         amount=f"{amount_text(Fraction(budget.amount), budget)} {budget.unit}",
         forecast="none" if one.forecast is None else f"{at_least}{amount_text(one.forecast, budget)}",
-        forecast_percent=_percent(one.forecast_ratio),
+        forecast_percent=percent_text(one.forecast_ratio),
         unknown=one.unknown,
-        notes=list(_notes(one)),
+        notes=[line_text(note) for note in one.notes],
         bar=_bar(one.used_ratio, one.forecast_ratio),
     )
-
-
-def _notes(one: BudgetStanding) -> list[str]:
-    found = []
-    if one.not_priced:
-        found.append(f"{plural(one.not_priced, 'window')} with usage that has no price")
-    if one.coarse:
-        found.append(f"no forecast of {plural(one.coarse, 'org')} with windows longer than a day")
-    if one.too_new:
-        found.append(f"no forecast of {plural(one.too_new, 'org')} with fewer than 7 known days")
-    return found
 
 
 def amount_text(amount: Fraction, budget: Budget) -> str:
     """Return an amount in the budget's unit, rounded to be shown."""
     return f"{rounded(amount, budget.decimals):,f}"
-
-
-def _percent(ratio: Fraction | None) -> str:
-    """Return a ratio in percent, rounded down: 100 % is never shown of less."""
-    return "" if ratio is None else f"{int(ratio * 100):,} %"
 
 
 def _bar(used: Fraction | None, forecast: Fraction | None) -> Bar | None:

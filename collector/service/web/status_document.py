@@ -147,9 +147,9 @@ class BudgetPart:
     first_day: Annotated[date, about("Of the month: on each org's own calendar")]
     last_day: Annotated[date, about("Of the month")]
     amount: Annotated[float, about("How much may be used in the month")]
-    used: Annotated[float | None, about("The sum of what is known; null: no number of the month is known")]
+    used: Annotated[float | None, about("The sum of what is known; null: no number of the month is known, or none can be")]
     used_ratio: Annotated[float | None, about("The used part of the amount: 1 is all of it")]
-    forecast: Annotated[float | None, about("What will be used by the end of the month; null: too few days are known")]
+    forecast: Annotated[float | None, about("What will be used by the end of the month; null: none can be made")]
     forecast_ratio: Annotated[float | None, about("The same as a part of the amount")]
     forecast_is_at_least: Annotated[bool, about("Whether the forecast leaves out what some orgs will use")]
     level: Annotated[Level, about("near: 80 % is used; forecast: it passes the amount; over: all is used")]
@@ -159,6 +159,11 @@ class BudgetPart:
     orgs: Annotated[Count, about("Orgs that it is about")]
     orgs_coarse: Annotated[Count, about("Of them with windows longer than a day: not forecast")]
     orgs_too_new: Annotated[Count, about("Of them with too few known days: not forecast")]
+    orgs_newly_priced: Annotated[Count, about("Of them with too few days since a price began: not forecast")]
+    orgs_unpriced: Annotated[Count, about("Of them without a price for anything they use: in no number")]
+    products_absent: Annotated[Sequence[str], about("Of `products`: those that no window has. Misspelt?")]
+    products_without_number: Annotated[Sequence[str], about("Of `products`: those that never have this number")]
+    notes: Annotated[Sequence[str], about("What its numbers leave out and why, in words")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -115,6 +115,11 @@ def _budget(one: BudgetStanding) -> BudgetPart:
         orgs=one.orgs,
         orgs_coarse=one.coarse,
         orgs_too_new=one.too_new,
+        orgs_newly_priced=one.newly_priced,
+        orgs_unpriced=one.unpriced,
+        products_absent=one.absent,
+        products_without_number=one.without_number,
+        notes=one.notes,
     )
 
 
