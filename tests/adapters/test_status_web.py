@@ -107,7 +107,9 @@ async def test_budgets_are_on_the_page_and_in_the_json_with_what_is_unknown_of_t
     assert "all all orgs within" in text
     assert "500 50 % 1,000 tests at least 900 90 % 3" in text
     assert "no forecast of 2 orgs or a part: fewer than 7 days of the last 4 weeks are known" in text
-    assert "&lt;i&gt;money&lt;/i&gt; team: qa will be over 4 windows with usage that has no price 1,250.50 100 %" in text
+    assert (
+        "&lt;i&gt;money&lt;/i&gt; team: qa will be over 4 windows with usage that has no price 1,250.50 100 %" in text
+    )
     assert "1,250.50 100 % 1,250.50 USD 1,250.50 100 % 0" in text
     assert "dark org acme-*, automation nothing known not known 1,000 tests none 40" in text
     assert "over all orgs over 1,000 100 % 1,000 tests none 0" in text

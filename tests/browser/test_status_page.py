@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,16 @@ MANY = 2000
 ODD_ONES = {17: REFUSED_NOW, 230: PATCHY, 999: FAILING, 1500: OLD_GAPS, 1700: NO_ADMIN, 1999: NEW}
 FIVE = (HEALTHY, REFUSED_NOW, PATCHY, FAILING, IN_DOUBT)
 OVERRIDE = "\u202e"  # of the direction of a text
+PLACES_OF_TEXTS = """(row) => [...row.querySelectorAll("td")].flatMap((cell) => {
+    const walker = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT), found = [];
+    for (let node; (node = walker.nextNode());) {
+        const range = document.createRange();
+        range.selectNodeContents(node);
+        const box = range.getBoundingClientRect();
+        if (node.textContent.trim() && !node.parentElement.closest("svg")) found.push([box.left, box.right]);
+    }
+    return found;
+})"""
 HOSTILE = (
     "<script>alert(1)</script>",
     "\"'><img src=x onerror=alert(2)>",
@@ -321,6 +332,45 @@ def test_budgets_are_readable_without_colour_and_on_a_narrow_screen(
     assert page.evaluate("document.documentElement.scrollWidth") == size[0]
     assert visit.complaints == []
     region.screenshot(path=tmp_path / "budgets.png")
+
+
+@pytest.mark.parametrize("width", [1000, 1200])
+def test_on_a_laptop_no_column_of_budgets_is_cut_off(
+    visit: Visitor, small: tuple[str, FakeSite], width: int, tmp_path: Path
+) -> None:
+    url, site = small
+    money = budget("acme", "2500000.00", BudgetMetric.COST, unit="USD", decimals=2, org="acme")
+    site.seen.budgets = [
+        standing(money, "3400000.129", "337950000", unknown=1234, newly_priced=6, not_priced=117),
+        standing(budget("automation of all", products=("automaton",)), None, None, absent=("automaton",)),
+    ]
+    site.seen.budgets_read_at = NOW - timedelta(minutes=3)
+    page = visit(url, size=(width, 800))
+    region = page.locator("#budgets .scroll")
+    region.screenshot(path=tmp_path / f"{width}.png")
+    assert region.evaluate("(found) => found.scrollWidth - found.clientWidth") == 0
+    assert "13,518 %" in region.inner_text()
+    assert visit.complaints == []
+
+
+@pytest.mark.parametrize("width", [1000, 1200])
+def test_numbers_of_an_org_never_touch(visit: Visitor, small: tuple[str, FakeSite], width: int) -> None:
+    url, site = small
+    behind: dict[str, Any] = {
+        "counts": {CoverageState.MISSING: 11_700},
+        "newest_due": NOW,
+        "newest_complete": NOW - timedelta(days=1117, hours=23),
+        "tests": [*[0] * 89, 1_234_567],
+    }
+    site.seen.orgs = {
+        name: replace(org, populations=[replace(one, **behind) for one in org.populations])
+        for name, org in site.seen.orgs.items()
+    }
+    row = visit(url, size=(width, 800)).locator("tbody.org tr").first
+    assert [one.inner_text() for one in row.locator("td.num").all()][:2] == ["11,700", "1117 d 23 h"]
+    places = row.evaluate(PLACES_OF_TEXTS)
+    assert len(places) == 5
+    assert [right[0] - left[1] for left, right in pairwise(places) if right[0] - left[1] < 8] == []
 
 
 @pytest.fixture(scope="module")

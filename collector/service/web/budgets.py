@@ -13,7 +13,7 @@ from collector.service.view import Observed
 from collector.service.web.text import When, line_text, name_text, when
 from collector.service.web.verdict import Tone
 
-_WIDTH = 200  # of a bar
+_WIDTH = 110  # of a bar
 _TONES = {
     Level.UNKNOWN: Tone.CALM,
     Level.OK: Tone.GOOD,
@@ -45,6 +45,7 @@ class BudgetRow:
     used_percent: str
     amount: str
     forecast: str
+    at_least: bool
     forecast_percent: str
     unknown: int
     notes: Sequence[str]
@@ -74,7 +75,6 @@ def budgets(seen: Observed, *, now: datetime) -> Budgets | None:
 def _row(one: BudgetStanding) -> BudgetRow:
     budget = one.budget
     products = f", {', '.join(budget.products)}" if budget.products else ""
-    at_least = "at least " if one.is_at_least else ""
     return BudgetRow(
         name=name_text(budget.name),
         about=line_text(f"{budget.meant}{products}"),
@@ -83,7 +83,8 @@ def _row(one: BudgetStanding) -> BudgetRow:
         used="not known" if one.used is None else amount_text(one.used, budget),
         used_percent=percent_text(one.used_ratio),
         amount=f"{amount_text(Fraction(budget.amount), budget)} {budget.unit}",
-        forecast="none" if one.forecast is None else f"{at_least}{amount_text(one.forecast, budget)}",
+        forecast="none" if one.forecast is None else amount_text(one.forecast, budget),
+        at_least=one.is_at_least and one.forecast is not None,
         forecast_percent=percent_text(one.forecast_ratio),
         unknown=one.unknown,
         notes=[line_text(note) for note in one.notes],

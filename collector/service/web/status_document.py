@@ -147,7 +147,9 @@ class BudgetPart:
     first_day: Annotated[date, about("Of the month: on each org's own calendar")]
     last_day: Annotated[date, about("Of the month")]
     amount: Annotated[float, about("How much may be used in the month")]
-    used: Annotated[float | None, about("The sum of what is known; null: no number of the month is known, or none can be")]
+    used: Annotated[
+        float | None, about("The sum of what is known; null: no number of the month is known, or none can be")
+    ]
     used_ratio: Annotated[float | None, about("The used part of the amount: 1 is all of it")]
     forecast: Annotated[float | None, about("What will be used by the end of the month; null: none can be made")]
     forecast_ratio: Annotated[float | None, about("The same as a part of the amount")]
