@@ -7,12 +7,16 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from collector.config.budgets import BudgetEntry
+from collector.config.prices import Prices
 from collector.core.anomalies import Anomaly
 from collector.core.budgeting import Budgeting
 from collector.core.budgets import Budget, BudgetMetric, BudgetStanding, Level, month_of, percent_text, read_of
@@ -22,6 +26,7 @@ from collector.core.periods import Period
 from collector.core.present import PresentOrg, PresentWindow
 from collector.core.prices import DurationUnit, Price, PriceList
 from collector.model import Granularity, Population, Quality, Zone
+from collector.simulator.habits import PRODUCTS
 from tests.support.budgets import budget, seen
 from tests.support.presents import usage, window
 
@@ -29,6 +34,7 @@ NOW = datetime(2026, 6, 23, 9, tzinfo=UTC)
 TODAY = NOW.date()
 JUNE = Period(date(2026, 6, 1), date(2026, 6, 30))
 DAY = timedelta(days=1)
+ROOT = Path(__file__).parents[2]
 GLOBEX = PresentOrg(name="globex", org_id="2", labels={"team": "dev"})
 MISSING, PARTIAL = CoverageState.MISSING, CoverageState.PARTIAL
 COST, MINUTES, SCREENSHOTS = BudgetMetric.COST, BudgetMetric.MINUTES, BudgetMetric.SCREENSHOTS
@@ -220,6 +226,19 @@ def test_that_nothing_but_usage_without_a_price_is_known_is_neither_zero_nor_a_f
         "16 windows with usage that has no price",
         "no forecast of 1 org or a part: what is used has no price",
     )
+
+
+def test_the_prices_of_the_documents_make_a_forecast_of_all_products_of_the_api() -> None:
+    text = (ROOT / "docs/budgets.md").read_text("utf-8")
+    example = yaml.load(text.split("```yaml")[1].split("```")[0], yaml.BaseLoader)  # noqa: S506 - reads texts only
+    prices = Prices.model_validate(example["prices"])
+    counted = {name: usage(None, None, 9) if name == "smartui" else usage(10, 500) for name in PRODUCTS}
+    windows = [window(dict(counted), day=MAY_26 + n * DAY) for n in range(28)]
+    for entry in example["budgets"]:
+        of = replace(BudgetEntry.model_validate(entry).budget(prices), org=None, label=())
+        found = standing(windows, of, prices=prices.price_list())
+        assert found.forecast is not None
+        assert found.notes == ()
 
 
 def test_an_org_without_any_price_spoils_no_forecast_of_the_others() -> None:
