@@ -30,6 +30,7 @@ from collector.core.report import Line, Number, Report, Unknown, rounding
 from collector.core.report_rows import amount_text
 
 _ROWS = 20
+_NOTE = 300  # characters
 _NOT_PRICED = "*"  # behind a cost
 _ALL_ROWS = 1000  # of the table that was asked for
 _MORE = "{} more: --by org shows them, and --csv has them all"
@@ -69,6 +70,9 @@ def _budgets(console: Console, budgets: Sequence[BudgetStanding]) -> None:
         cells = [amount, used, at_least + forecast, f"{one.unknown:,} of {one.windows:,}" if one.unknown else ""]
         add_texts(table, printable(one.budget.name), *cells, LEVELS[one.level])
     console.print(table)
+    for one in budgets:
+        for note in one.notes:
+            console.print(Text(printable(f"{one.budget.name}: {note}", _NOTE)))
 
 
 def budget_text(value: Fraction | None, one: BudgetStanding) -> str:

@@ -107,6 +107,7 @@ def _budget(one: BudgetStanding) -> dict[str, Any]:
         "windows": one.windows,
         "windows_unknown": one.unknown,
         "windows_not_priced": one.not_priced,
+        "notes": list(one.notes),
     }
 
 

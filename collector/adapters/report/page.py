@@ -15,7 +15,7 @@ from markupsafe import Markup
 from collector.adapters.report import charts
 from collector.adapters.report.svg import svg_of
 from collector.adapters.text import printable
-from collector.core.budgets import LEVELS, BudgetStanding
+from collector.core.budgets import LEVELS, BudgetStanding, percent_text
 from collector.core.costs import rounded
 from collector.core.grouping import By, Dimension, Sum
 from collector.core.org_coverage import CoverageState
@@ -68,7 +68,7 @@ def page_of(report: Report) -> bytes:
     texts = _Texts(report)
     templates.filters |= {
         "why": why,
-        "percent": lambda ratio: f"{ratio:,.0%}",
+        "percent": percent_text,
         "name": printable,
         "number": texts.number,
         "duration": texts.duration,
