@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from fractions import Fraction
@@ -118,7 +119,7 @@ def test_of_an_org_that_the_config_has_no_more_what_it_used_counts(fleet: Fleet)
 
 
 def test_a_config_without_budgets_reads_nothing(fleet: Fleet) -> None:
-    with sqlite3.connect(fleet.directory / "ledger.db") as connection:
+    with closing(sqlite3.connect(fleet.directory / "ledger.db")) as connection:
         connection.execute("DROP TABLE slice")
     assert standings(fleet) == ()
 
