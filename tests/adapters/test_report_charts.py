@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.adapters.report import charts, page_of
+from collector.adapters.report import calendar_chart, charts, page_of
 from collector.adapters.report.svg import svg_of
 from collector.core.org_coverage import CoverageState
 from collector.core.periods import Period
@@ -72,7 +72,7 @@ def test_a_step_is_seen_unless_its_number_is_zero_or_unknown(numbers: list[int |
 
 def test_a_day_without_a_known_number_has_no_heat_and_a_cross_and_one_known_in_part_a_dot() -> None:
     report = two_days(1)
-    spec = charts.calendar(report.days, report.period, Metric.TESTS, 600)
+    spec = calendar_chart.calendar(report.days, report.period, Metric.TESTS, 600)
     days = marks(spec, "rect")
     assert [(one["heat"], one["unknown"]) for one in days] == [("5", ""), ("none", "all"), ("4", "some"), ("none", "")]
 
@@ -99,18 +99,18 @@ def test_products_beyond_the_largest_are_summed_and_nothing_gets_lost() -> None:
 
 @given(st.lists(st.integers(1, 10**9), min_size=1, max_size=400))
 def test_the_largest_number_has_the_darkest_heat_and_more_is_never_lighter(numbers: list[int]) -> None:
-    bounds = charts.bounds_of(numbers)
-    assert charts.heat_of(max(numbers), bounds) == "5"
-    assert charts.heat_of(0, bounds) == "0"
-    heats = [int(charts.heat_of(one, bounds)) for one in sorted(numbers)]
+    bounds = calendar_chart.bounds_of(numbers)
+    assert calendar_chart.heat_of(max(numbers), bounds) == "5"
+    assert calendar_chart.heat_of(0, bounds) == "0"
+    heats = [int(calendar_chart.heat_of(one, bounds)) for one in sorted(numbers)]
     assert heats == sorted(heats)
     assert min(heats) >= 1
 
 
 def test_a_calendar_shows_a_year_in_a_row_and_longer_periods_by_year() -> None:
     year = Period(date(2025, 11, 26), date(2026, 11, 25))
-    assert charts.years(year) == [year]
-    assert [str(one) for one in charts.years(Period(date(2024, 11, 1), date(2026, 2, 1)))] == [
+    assert calendar_chart.years(year) == [year]
+    assert [str(one) for one in calendar_chart.years(Period(date(2024, 11, 1), date(2026, 2, 1)))] == [
         "2024-11-01 to 2024-12-31",
         "2025-01-01 to 2025-12-31",
         "2026-01-01 to 2026-02-01",

@@ -7,53 +7,22 @@ one that fits the screen.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from fractions import Fraction
-from itertools import pairwise
 from typing import Any
 
+from collector.adapters.report.charting import Spec, dated, iso, moment, value_of, whole
 from collector.adapters.text import printable
 from collector.core.costs import rounded
 from collector.core.grouping import By, Sum
 from collector.core.periods import Period
 from collector.core.report import Change, Line, Metric, Report
 
-Spec = Mapping[str, Any]
-
 SERIES = 7  # products that have a colour of their own; the others are summed
 _OTHERS = "others"
-_HEATS = 5
-_ROW = 53 * 7  # days in a row of a calendar
 _DAY = timedelta(days=1)
-_TEXT = 11
 _SMALL, _HIGH = 220, 50  # pixels
-_WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_FONT = "ui-sans-serif, system-ui, sans-serif"
-_CONFIG = {
-    "background": None,
-    "aria": False,  # the page describes each chart, and has its numbers as a table
-    "font": _FONT,
-    "padding": 2,
-    "view": {"stroke": None},
-    "axis": {
-        "labelColor": "var(--quiet)",
-        "titleColor": "var(--quiet)",
-        "labelFontSize": _TEXT,
-        "titleFontSize": _TEXT,
-        "titleFontWeight": "normal",
-        "gridColor": "var(--hair)",
-        "domainColor": "var(--line)",
-        "tickColor": "var(--line)",
-    },
-    "legend": {
-        "labelColor": "var(--ink)",
-        "titleColor": "var(--quiet)",
-        "labelFontSize": _TEXT,
-        "titleFontSize": _TEXT,
-    },
-    "text": {"fill": "var(--ink)", "fontSize": _TEXT, "font": _FONT},
-}
 _SHORT = "replace(format(datum.value, '~s'), 'G', 'B')"  # 1.2M, 3B
 _NO_AXIS = {"axis": None}
 
@@ -71,7 +40,7 @@ def over_time(report: Report, width: int) -> Spec:
     if len(products) > SERIES:
         names.append(_OTHERS)
     strip = [_span(part, report) | _known(report.total.parts.get(part)) for part in parts]
-    scale = {"type": "utc", "domain": [_moment(report.period.first), _moment(report.period.last + _DAY)], "nice": False}
+    scale = {"type": "utc", "domain": [moment(report.period.first), moment(report.period.last + _DAY)], "nice": False}
     time = {"field": "first", "type": "temporal", "scale": scale, "title": None}
     ticks = _ticks(parts, report.period, max(3, width // 80))
     end = {"field": "end"}
@@ -102,7 +71,7 @@ def over_time(report: Report, width: int) -> Spec:
                 "mark": {"type": "rect", "fill": "var(--bad)", "strokeWidth": 0},
                 "transform": [{"filter": "datum.unknown > 0"}],
                 "encoding": {
-                    "x": time | {"axis": _dated(ticks, report.part)},
+                    "x": time | {"axis": dated(ticks, report.part)},
                     "x2": end,
                     "y": {"field": "ratio", "type": "quantitative", "scale": {"domain": [0, 1]}, **_NO_AXIS},
                     "y2": {"datum": 0},
@@ -110,7 +79,7 @@ def over_time(report: Report, width: int) -> Spec:
             },
         ],
     }
-    return _whole({"vconcat": [stacked, unknown], "spacing": 4, "resolve": {"scale": {"x": "shared"}}})
+    return whole({"vconcat": [stacked, unknown], "spacing": 4, "resolve": {"scale": {"x": "shared"}}})
 
 
 def shares(report: Report, width: int) -> Spec:
@@ -147,89 +116,6 @@ def difference_text(change: Change, report: Report) -> str:
     return f"{shown:+,}" + (f" ({change.ratio:+.0%})" if change.ratio is not None else "")
 
 
-def calendar(days: Mapping[date, Sum], period: Period, metric: Metric, width: int) -> Spec:
-    """Return a square for each day of a period: the darker, the more; unknown windows as a cross, or as a dot."""
-    known = {day: value_of(sums, metric) for day, sums in days.items()}
-    bounds = bounds_of(known.values())
-    values = []
-    for day in period.dates():
-        sums = days.get(day)
-        values.append(
-            {
-                "week": _iso(day - timedelta(days=day.weekday())),
-                "end": _iso(day - timedelta(days=day.weekday() - 7)),
-                "weekday": _WEEKDAYS[day.weekday()],
-                "heat": "none" if (shape := _shape(sums)) is None or shape == "all" else heat_of(known[day], bounds),
-                "unknown": shape or "",
-                "share": sums.unknown / sums.windows if sums and sums.windows else 0,
-            }
-        )
-    weeks = len({value["week"] for value in values})
-    heats = ["none", *(str(n) for n in range(_HEATS + 1))]
-    cell = max(9, min(24, (width - 40) // max(1, period.days // 7 + 2)))
-    x = {
-        "field": "week",
-        "type": "temporal",
-        "scale": {"type": "utc"},
-        "title": None,
-        "axis": _dated(_month_starts(period), By.MONTH) | {"domain": False},
-    }
-    y = {
-        "field": "weekday",
-        "type": "ordinal",
-        "sort": list(_WEEKDAYS),
-        "title": None,
-        "axis": {"domain": False, "ticks": False, "grid": False},
-    }
-    colours = ["none", "var(--zero)", *(f"var(--h{n})" for n in range(1, _HEATS + 1))]
-    return _whole(
-        {
-            "width": weeks * cell,
-            "height": 7 * cell,
-            "data": {"values": values},
-            "layer": [
-                {
-                    "mark": {"type": "rect", "stroke": "var(--paper)", "strokeWidth": 1.5},
-                    "encoding": {
-                        "x": x,
-                        "x2": {"field": "end"},
-                        "y": y,
-                        "color": {
-                            "field": "heat",
-                            "type": "nominal",
-                            "legend": None,
-                            "scale": {"domain": heats, "range": colours},
-                        },
-                    },
-                },
-                {
-                    "transform": [
-                        {"filter": "datum.unknown != ''"},
-                        {"calculate": "(time(datum.week) + time(datum.end)) / 2", "as": "middle"},
-                    ],
-                    "mark": {"type": "point", "filled": True, "color": "var(--bad)", "opacity": 1},
-                    "encoding": {
-                        "x": {"field": "middle", "type": "temporal", "scale": {"type": "utc"}},
-                        "y": y,
-                        "size": {
-                            "field": "share",
-                            "type": "quantitative",
-                            "legend": None,
-                            "scale": {"domain": [0, 1], "range": [cell * cell / 24, cell * cell / 3]},
-                        },
-                        "shape": {
-                            "field": "unknown",
-                            "type": "nominal",
-                            "legend": None,
-                            "scale": {"domain": ["all", "some"], "range": ["cross", "circle"]},
-                        },
-                    },
-                },
-            ],
-        }
-    )
-
-
 def small(line: Line, parts: Sequence[date], metric: Metric) -> Spec:
     """Return a small chart of one org: a step for each part, none where nothing is known; ticks: unknown windows.
 
@@ -256,32 +142,7 @@ def small(line: Line, parts: Sequence[date], metric: Metric) -> Spec:
     if ticks:
         mark = {"type": "tick", "orient": "vertical", "color": "var(--bad)", "thickness": 1.5, "height": 7}
         layers.append({"data": {"values": ticks}, "mark": mark, "encoding": {"x": x, "y": {"value": 47}}})
-    return _whole({"width": width, "height": _HIGH, "layer": layers})
-
-
-def value_of(sums: Sum, metric: Metric) -> float:
-    """Return the number of a sum as a chart draws it; 0 if it is not known."""
-    return float(metric.of(sums) or 0)
-
-
-def bounds_of(values: Iterable[float]) -> list[float]:
-    """Return the largest number of each heat: fifths of the numbers that are not zero, each about as often."""
-    ranked = sorted(value for value in values if value)
-    if not ranked:
-        return []
-    return sorted({ranked[min(len(ranked) - 1, len(ranked) * n // _HEATS)] for n in range(1, _HEATS + 1)})
-
-
-def heat_of(value: float, bounds: Sequence[float]) -> str:
-    """Return the heat of a number: 0 for zero, else from 1 to 5."""
-    if not value:
-        return "0"
-    place = next((place for place, bound in enumerate(bounds) if value <= bound), len(bounds) - 1)
-    return str(place + 1 + _HEATS - len(bounds))
-
-
-def _whole(spec: dict[str, Any]) -> Spec:
-    return {"config": _CONFIG, **spec}
+    return whole({"width": width, "height": _HIGH, "layer": layers})
 
 
 def _bars(values: Sequence[Mapping[str, Any]], width: int) -> Spec:
@@ -303,7 +164,7 @@ def _bars(values: Sequence[Mapping[str, Any]], width: int) -> Spec:
         "scale": {"domain": [min(0.0, *numbers), max(0.0, *numbers)], "nice": False},
         "axis": None,
     }
-    return _whole(
+    return whole(
         {
             "width": plot,
             "height": {"step": 22},
@@ -350,7 +211,7 @@ def _colour(place: int) -> str:
 
 def _span(part: date, report: Report) -> dict[str, Any]:
     last = _end_of(part, report.part)
-    return {"first": _iso(max(part, report.period.first)), "end": _iso(min(last, report.period.last) + _DAY)}
+    return {"first": iso(max(part, report.period.first)), "end": iso(min(last, report.period.last) + _DAY)}
 
 
 def _end_of(part: date, length: By) -> date:
@@ -363,53 +224,12 @@ def _end_of(part: date, length: By) -> date:
             return part
 
 
-def _moment(day: date) -> dict[str, Any]:
-    return {"year": day.year, "month": day.month, "date": day.day, "utc": True}
-
-
 def _ticks(parts: Sequence[date], period: Period, most: int) -> list[date]:
     """Return the beginnings of parts that an axis names: as many as there is room for."""
     step = -(-len(parts) // most)
     return [max(part, period.first) for part in parts[::step]]
 
 
-def _month_starts(period: Period) -> list[date]:
-    found = [day for day in period.dates() if day.day == 1]
-    return found if found and len(found) < 14 else found[:: max(1, len(found) // 12)] or [period.first]
-
-
-def _dated(days: Sequence[date], length: By) -> dict[str, Any]:
-    """Return an axis that names these days, at the place where each begins."""
-    form = "%b %Y" if length is By.MONTH and any(day.day == 1 for day in days) else "%-d %b"
-    return {
-        "grid": False,
-        "values": [_moment(day) for day in days],
-        "labelExpr": f"utcFormat(datum.value, '{form}')",
-        "labelAlign": "left",
-        "labelOverlap": "parity",
-    }
-
-
 def _known(sums: Sum | None) -> dict[str, Any]:
     unknown, windows = (sums.unknown, sums.windows) if sums else (0, 0)
     return {"unknown": unknown, "ratio": max(0.35, unknown / windows) if unknown else 0}
-
-
-def _shape(sums: Sum | None) -> str | None:
-    """Return the mark of a day: of which all windows are unknown, some, or none; None if it has no window."""
-    if sums is None or not sums.unknown:
-        return None if sums is None else ""
-    return "all" if sums.unknown == sums.windows else "some"
-
-
-def _iso(day: date) -> str:
-    return f"{day.isoformat()}T00:00:00Z"
-
-
-def years(period: Period) -> list[Period]:
-    """Return a period divided where a year ends, unless it is no longer than one: a calendar shows that in a row."""
-    if period.days <= _ROW:
-        return [period]
-    ends = [date(year, 12, 31) for year in range(period.first.year, period.last.year)]
-    starts = [period.first - _DAY, *ends, period.last]
-    return [Period(before + _DAY, last) for before, last in pairwise(starts)]

@@ -12,7 +12,8 @@ from importlib import resources
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from collector.adapters.report import charts
+from collector.adapters.report import calendar_chart, charts
+from collector.adapters.report.charting import Spec, value_of
 from collector.adapters.report.svg import svg_of
 from collector.adapters.text import printable
 from collector.core.budgets import LEVELS, BudgetStanding, percent_text
@@ -214,16 +215,18 @@ def _calendars(report: Report) -> Sequence[_Chart]:
         return []
     about = f"{report.metric.value} of each day; crosses and dots are days with unknown windows"
     return [
-        _Chart(wide=_drawn(charts.calendar(report.days, period, report.metric, WIDE - 60), f"{about}; {period}"))
-        for period in charts.years(report.period)
+        _Chart(
+            wide=_drawn(calendar_chart.calendar(report.days, period, report.metric, WIDE - 60), f"{about}; {period}")
+        )
+        for period in calendar_chart.years(report.period)
     ]
 
 
 def _heats(report: Report) -> Sequence[tuple[str, str]]:
     """Return the legend of the calendar: each heat, and the largest number that it stands for."""
-    bounds = charts.bounds_of(charts.value_of(sums, report.metric) for sums in report.days.values())
+    bounds = calendar_chart.bounds_of(value_of(sums, report.metric) for sums in report.days.values())
     decimals = report.prices.decimals if report.metric is Metric.COST else 0
-    return [(charts.heat_of(bound, bounds), f"up to {bound:,.{decimals}f}") for bound in bounds]
+    return [(calendar_chart.heat_of(bound, bounds), f"up to {bound:,.{decimals}f}") for bound in bounds]
 
 
 def _small(report: Report) -> Mapping[int, Markup]:
@@ -267,5 +270,5 @@ def _tables(report: Report) -> Sequence[_Table]:
     ]
 
 
-def _drawn(spec: charts.Spec, about: str) -> Markup:
+def _drawn(spec: Spec, about: str) -> Markup:
     return Markup(svg_of(spec, about))  # noqa: S704 - Vega escapes the texts in it

@@ -9,13 +9,8 @@ import click
 from collector.cli.commands.options import (
     Choice,
     PathType,
-    complete_dimension,
-    complete_product,
     complete_run,
-    config_options,
-    range_options,
-    shard_option,
-    state_option,
+    number_options,
 )
 
 
@@ -33,25 +28,7 @@ Examples:
   collector export --by week,org -f jsonl | jq .total_tests
 """,
 )
-@config_options
-@state_option
-@shard_option
-@range_options
-@click.option(
-    "--product",
-    "products",
-    multiple=True,
-    metavar="NAME",
-    shell_complete=complete_product,
-    help="Only this product; repeatable.",
-)
-@click.option(
-    "--by",
-    multiple=True,
-    metavar="DIMENSIONS",
-    shell_complete=complete_dimension,
-    help="Sum over day, week or month, and org, population, product, label:KEY: with commas, or repeated.",
-)
+@number_options
 @click.option("--unknown", is_flag=True, help="Instead of numbers: the windows of which not every number is known.")
 @click.option(
     "--changed-since",

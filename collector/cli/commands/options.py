@@ -22,53 +22,25 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def complete_org(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Return the names of orgs that begin so."""
-    from collector.cli import completion  # noqa: PLC0415 - see above
+def _completing(name: str) -> Callable[[click.Context, click.Parameter, str], list[Any]]:
+    """Return a function of `collector.cli.completion`, which is imported when it is called."""
 
-    return completion.complete_org(ctx, param, incomplete)
+    def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        from collector.cli import completion  # noqa: PLC0415 - see above
 
+        found: list[Any] = getattr(completion, name)(ctx, param, incomplete)
+        return found
 
-def complete_label(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Return the labels that begin so."""
-    from collector.cli import completion  # noqa: PLC0415 - see above
-
-    return completion.complete_label(ctx, param, incomplete)
+    return complete
 
 
-def complete_dimension(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Return what can be summed over that begins so."""
-    from collector.cli import completion  # noqa: PLC0415 - see above
-
-    return completion.complete_dimension(ctx, param, incomplete)
-
-
-def complete_product(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Return the documented products that begin so."""
-    from collector.cli import completion  # noqa: PLC0415 - see above
-
-    return completion.complete_product(ctx, param, incomplete)
-
-
-def complete_removed(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Return the orgs that are gone from the config that begin so."""
-    from collector.cli import completion  # noqa: PLC0415 - see above
-
-    return completion.complete_removed(ctx, param, incomplete)
-
-
-def complete_run(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Return the ids of the newest runs that begin so."""
-    from collector.cli import completion  # noqa: PLC0415 - see above
-
-    return completion.complete_run(ctx, param, incomplete)
-
-
-def complete_awaited(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Return the awaited files that begin so."""
-    from collector.cli import completion  # noqa: PLC0415 - see above
-
-    return completion.complete_awaited(ctx, param, incomplete)
+complete_org = _completing("complete_org")
+complete_label = _completing("complete_label")
+complete_dimension = _completing("complete_dimension")
+complete_product = _completing("complete_product")
+complete_removed = _completing("complete_removed")
+complete_run = _completing("complete_run")
+complete_awaited = _completing("complete_awaited")
 
 
 def complete_zone(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
@@ -275,6 +247,35 @@ range_options = apply(
     ),
 )
 
+shard_option = click.option(
+    "--shard",
+    metavar="I/N",
+    help="Only the orgs of shard I (from 0) of N; auto/N takes I from Kubernetes, as COLLECTOR_SHARDS=N does.",
+)
+
+# Of commands that read numbers out of a ledger, and may sum them.
+number_options = apply(
+    config_options,
+    state_option,
+    shard_option,
+    range_options,
+    click.option(
+        "--product",
+        "products",
+        multiple=True,
+        metavar="NAME",
+        shell_complete=complete_product,
+        help="Only this product; repeatable.",
+    ),
+    click.option(
+        "--by",
+        multiple=True,
+        metavar="DIMENSIONS",
+        shell_complete=complete_dimension,
+        help="Sum over day, week or month, and org, population, product, label:KEY: with commas, or repeated.",
+    ),
+)
+
 
 wait_option = click.option(
     "--wait",
@@ -283,11 +284,4 @@ wait_option = click.option(
     default="5m",
     show_default=True,
     help="How long to wait for orgs that other processes work on, such as 30s or 2h; 0: not at all.",
-)
-
-
-shard_option = click.option(
-    "--shard",
-    metavar="I/N",
-    help="Only the orgs of shard I (from 0) of N; auto/N takes I from Kubernetes, as COLLECTOR_SHARDS=N does.",
 )

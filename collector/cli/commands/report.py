@@ -9,12 +9,7 @@ import click
 from collector.cli.commands.options import (
     Choice,
     PathType,
-    complete_dimension,
-    complete_product,
-    config_options,
-    range_options,
-    shard_option,
-    state_option,
+    number_options,
 )
 
 
@@ -30,25 +25,7 @@ Examples:
   collector report --json | jq .total
 """,
 )
-@config_options
-@state_option
-@shard_option
-@range_options
-@click.option(
-    "--product",
-    "products",
-    multiple=True,
-    metavar="NAME",
-    shell_complete=complete_product,
-    help="Only this product; repeatable.",
-)
-@click.option(
-    "--by",
-    multiple=True,
-    metavar="DIMENSIONS",
-    shell_complete=complete_dimension,
-    help="One table over day, week or month, and org, population, product, label:KEY: with commas, or repeated.",
-)
+@number_options
 @click.option(
     "--metric",
     type=Choice(["tests", "duration", "screenshots", "cost"]),
