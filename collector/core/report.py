@@ -12,6 +12,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
+from functools import partial
 from typing import NamedTuple
 
 from collector.core.budgets import BudgetStanding
@@ -25,6 +26,7 @@ from collector.core.grouping import (
     Groups,
     Key,
     Sum,
+    parts,
     period_of,
     refuse_undivided,
 )
@@ -186,8 +188,8 @@ class Reporting:
         self._prices = prices
         self._part = period.part(max((_PART[one] for one in granularities), key=_PARTS.index, default=By.DAY))
         product = (Dimension(By.PRODUCT),)
-        self._now = _Both(Groups(self._by, products, prices), Groups(product, products, prices))
-        self._then = _Both(Groups(self._by, products, prices), Groups(product, products, prices))
+        self._now = _Both(_Parts(self._by, products, prices), Groups(product, products, prices))
+        self._then = _Both(_Parts(self._by, products, prices), Groups(product, products, prices))
         self._in_parts = Groups((*product, Dimension(self._part)), products, prices)
         self._orgs: dict[tuple[str, str | None], _OrgSums] = {}
         self._days: dict[date, Sum] = {}
@@ -287,16 +289,13 @@ class Reporting:
         """Return the lines of `by`: the largest first, and by time first where the time is one of the dimensions."""
         if not self._by:
             return ()
-        lines = self._lines(self._now.by.rows(), self._then.by.rows(), of_by=True)
+        lines = self._lines(self._now.by.rows(), self._then.by.rows())
         times = [place for place, one in enumerate(self._by) if one.by in PERIODS]
         return sorted(lines, key=lambda line: [str(line.key[place]) for place in times])
 
-    def _lines(
-        self, now: Sequence[Group], before: Sequence[Group], parts: Sequence[Group] = (), *, of_by: bool = False
-    ) -> Sequence[Line]:
-        by_key, then = {one.key: one.sum for one in now}, {one.key: one.sum for one in before}
-        place = next((place for place, one in enumerate(self._by) if one.by is By.ORG), None) if of_by else None
-        ids = {name: org_id for name, org_id in self._orgs if org_id is not None}
+    def _lines(self, now: Sequence[Group], before: Sequence[Group], parts: Sequence[Group] = ()) -> Sequence[Line]:
+        by_key = {(one.key, one.org_id): one.sum for one in now}
+        then = {(one.key, one.org_id): one.sum for one in before}
         of_parts: dict[Key, dict[date, Sum]] = {}
         for one in parts:
             *key, part = one.key
@@ -304,13 +303,13 @@ class Reporting:
         return self._ordered(
             Line(
                 key=key,
-                org_id=None if place is None else ids.get(str(key[place])),
-                now=by_key.get(key, Sum()),
-                before=then.get(key, Sum()),
+                org_id=org_id,
+                now=by_key.get((key, org_id), Sum()),
+                before=then.get((key, org_id), Sum()),
                 parts=of_parts.get(key, {}),
                 expected=self._expected,
             )
-            for key in dict.fromkeys([*by_key, *then])
+            for key, org_id in dict.fromkeys([*by_key, *then])
         )
 
     def _ordered(self, lines: Iterable[Line]) -> list[Line]:
@@ -322,8 +321,28 @@ class Reporting:
 class _Both:
     """The sums of one period that don't follow from those of orgs: of `by`, and of products."""
 
-    by: Groups
+    by: _Parts
     products: Groups
+
+
+class _Parts:
+    """Sums over dimensions: apart for orgs that an export sums apart, in whatever order their windows come."""
+
+    def __init__(self, dimensions: Sequence[Dimension], products: Sequence[str], prices: PriceList) -> None:
+        self._make = partial(Groups, dimensions, products, prices)
+        self._part_of = parts(dimensions)
+        self._groups: dict[Key, Groups] = {}
+
+    def add(self, window: PresentWindow) -> None:
+        """Add a window."""
+        part = self._part_of(window.org)
+        if part not in self._groups:
+            self._groups[part] = self._make()
+        self._groups[part].add(window)
+
+    def rows(self) -> list[Group]:
+        """Return the groups of all parts."""
+        return [group for groups in self._groups.values() for group in groups.rows()]
 
 
 @dataclass(slots=True)

@@ -11,6 +11,7 @@ from hypothesis import given
 
 from collector.app.report import add_begun
 from collector.core.columns import Kind
+from collector.core.export_rows import group_row
 from collector.core.grouping import By, Dimension, Group, Sum, groups_of, order, parse_dimensions, parts
 from collector.core.org_coverage import CoverageState
 from collector.core.periods import Period
@@ -83,13 +84,9 @@ def test_each_line_is_what_an_export_by_the_same_sums_up(
     for one in now:
         whole.add_window(one)
     assert report.total.now == whole
-    # Of products, an open window counts for each that is seen anywhere: as in an export without orgs.
-    groups = list(groups_of(iter(now), (Dimension(By.PRODUCT),))) if now else []
-    if len({one.org.name for one in now}) <= 1:
-        assert {line.key: line.now for line in report.of_products if line.now.windows} == {
-            one.key: one.sum for one in groups
-        }
-    if report.compares and not any(one.by is By.PRODUCT for one in dimensions):
+    products = {line.key: line.now for line in report.of_products if line.now.windows}
+    assert products == {key: sums for key, sums in exported(now, "product").items() if sums.windows}
+    if report.compares:
         names = [f"label:{one.label}" if one.label else one.by.value for one in dimensions]
         assert {line.key: line.now for line in report.lines if line.now.windows} == exported(now, *names)
 
@@ -206,5 +203,6 @@ def test_the_document_has_the_lines_with_the_period_before_and_the_parts() -> No
 def test_a_group_is_a_row_as_in_an_export() -> None:
     report = reported([a_day(0, 6)], by=parse_dimensions(["org"]))
     (row,) = line_rows(report)
-    assert tuple(row)[:2] == ("acme", "acme")
-    assert Group(("acme",), Sum(tests=6, windows=1), "acme").sum == report.lines[0].now
+    line = report.lines[0]
+    expected = group_row(report.by, Group(("acme",), line.now, "acme"))
+    assert tuple(row)[: len(expected)] == tuple(expected) == ("acme", "acme", 6, None, None, 1, 0)
