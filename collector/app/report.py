@@ -15,7 +15,8 @@ from collector.core.grouping import NO_PRICES, Dimension
 from collector.core.periods import Period
 from collector.core.present import PresentWindow
 from collector.core.ranges import Between, Last, Range
-from collector.core.report import Metric, Report, Reporting
+from collector.core.report import Metric, Report
+from collector.core.reporting import Reporting
 from collector.core.windows import Calendar
 from collector.errors import ConfigError
 from collector.ledger import LedgerReader

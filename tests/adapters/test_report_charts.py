@@ -16,7 +16,8 @@ from collector.adapters.report.svg import svg_of
 from collector.core.org_coverage import CoverageState
 from collector.core.periods import Period
 from collector.core.prices import DurationUnit
-from collector.core.report import Metric, Report, Reporting
+from collector.core.report import Metric, Report
+from collector.core.reporting import Reporting
 from collector.model import Population
 from tests.unit.test_present import START
 from tests.unit.test_report import a_day, reported

@@ -16,8 +16,9 @@ from collector.core.grouping import By, Dimension, Group, Sum, groups_of, order,
 from collector.core.org_coverage import CoverageState
 from collector.core.periods import Period
 from collector.core.present import PresentOrg, PresentWindow
-from collector.core.report import Metric, Report, Reporting
+from collector.core.report import Metric, Report
 from collector.core.report_rows import document, line_columns, line_rows
+from collector.core.reporting import Reporting
 from collector.errors import ConfigError
 from collector.model import Granularity, Population, Quality
 from tests.unit.test_grouping import DIMENSIONS, windows
