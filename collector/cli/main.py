@@ -63,15 +63,14 @@ def cli() -> None:
 
 def main(
     args: Sequence[str] | None = None, *, warnings: Sequence[str] = (), command: click.Command = cli, name: str = NAME
-) -> None:
-    """Run a command and end the process with its exit code."""
+) -> int:
+    """Run a command as all that the process is for; return its exit code once what it said is written."""
     guard_streams()
     log_what_is_uncaught()
     try:
-        code = run(args, warnings=warnings, command=command, name=name)
+        return run(args, warnings=warnings, command=command, name=name)
     finally:
         drain_stderr()
-    sys.exit(code)
 
 
 def run(

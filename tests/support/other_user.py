@@ -39,4 +39,4 @@ if __name__ == "__main__":
     os.chdir(sys.argv.pop(1))
     from collector.cli.main import main
 
-    main()
+    sys.exit(main())
