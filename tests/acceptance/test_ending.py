@@ -59,7 +59,6 @@ def test_what_an_exit_function_prints_for_nobody_changes_the_exit_code() -> None
     finally:
         os.close(writing)
     assert done.returncode == 120  # Python's own, for a stdout that couldn't be written when it ended
-    assert "BrokenPipeError" in done.stderr
 
 
 def test_objects_are_not_freed() -> None:
