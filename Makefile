@@ -40,17 +40,18 @@ test: .venv/ready ## most tests, in two or three minutes; they need nothing but 
 # With TESTED=1 without what `make test` has just run, and without coverage, which takes two minutes. Its tests wait even more.
 test-all: .venv/ready ## all tests, with branch coverage: needs a database, a browser and more (see .ci/run)
 	$(if $(TESTED),,$(MAKE) test COVERAGE=1)
+	$(if $(PYTHON313),,@echo "no python3.13 on the PATH, nor in PYTHON313: all tests run on one version of Python")
 	KILLS=$(or $(KILLS),200) SEEDS=$(or $(SEEDS),500) $(MAKE) test-slow JOBS=$$(($(JOBS) + 1))
-	$(if $(PYTHON313),,@echo "no python3.13 on the PATH, nor in PYTHON313: its tests are left out")
 	$(if $(ROOT),,@echo "no root or no apt-get: the image is not built, and its tests are left out")
 	$(if $(PYTHON313)$(ROOT),$(MAKE) -j2 --output-sync=target $(if $(PYTHON313),test-313) $(if $(ROOT),image))
 
-test-slow: .venv/ready $(TARGETS:%=.venv-targets/%/ready) $(if $(PYTHON313),.venv-focus/ready)
-	$(DEV) $(PYTEST) -m "slow or scaled"
+# On the newest Python that is there: the others have run on the oldest.
+test-slow: .venv/ready $(TARGETS:%=.venv-targets/%/ready) $(if $(PYTHON313),.venv-313/ready .venv-focus/ready)
+	$(if $(PYTHON313),.venv-313/bin/python,$(DEV)) $(PYTEST) -m "slow or scaled"
 
-# Whole runs, and the adapters: what runs there runs everything that the tests of units look at one by one.
-test-313: .venv-313/ready ## the tests of the inside on Python 3.13, where that is there
-	SEEDS=20 .venv-313/bin/python $(PYTEST) -m "not slow" tests/flow tests/adapters tests/simulation
+# Whole runs are among the slow tests. These are about what changes with Python: sockets, TLS, files, SQLite, processes.
+test-313: .venv-313/ready ## the tests of the adapters on Python 3.13, where that is there
+	.venv-313/bin/python $(PYTEST) -m "not slow" tests/adapters
 
 check: lint test ## before a commit: format, lint, types, import rules, tests
 

@@ -243,15 +243,15 @@ def test_it_reads_beside_a_running_collect_and_without_credentials(home: Home, a
     slow = {"COLLECTOR_CONFIG": str(api.config), "COLLECTOR_STATE__URL": home.state}
     slow |= {"COLLECTOR_API__RATE_LIMIT__REQUESTS": "20"}
     seen = 0
-    with started("backfill", "--last", "40d", "-o", "usage", cwd=home.path, **slow) as process:
+    with started("backfill", "--last", "15d", "-o", "usage", cwd=home.path, **slow) as process:
         home.write(home.orgs, api)
         while process.poll() is None:
-            rows = home.rows("--by", "org", "--last", "40d")
+            rows = home.rows("--by", "org", "--last", "15d")
             windows = [int(row["windows"]) - int(row["windows_unknown"]) for row in rows]
             assert sum(windows) >= seen
             seen = sum(windows)
         process.communicate()
-    done = home("export", "--by", "population", *RANGE)
+    done = home("export", "--by", "population", "--last", "15d")
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
     assert {row["windows_unknown"] for row in rows} == {"0"}
 
