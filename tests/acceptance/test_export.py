@@ -251,7 +251,7 @@ def test_it_reads_beside_a_running_collect_and_without_credentials(home: Home, a
             assert sum(windows) >= seen
             seen = sum(windows)
         process.communicate()
-    done = home("export", "--by", "population", "--last", "15d")
+    done = home("export", "--by", "population", "--from", str(LAST - 8 * DAY), "--to", str(LAST))
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
     assert {row["windows_unknown"] for row in rows} == {"0"}
 
