@@ -17,7 +17,7 @@ from collector.core.coverage_lines import coverage_schema
 from collector.core.exit_codes import ExitCode
 from collector.core.record_schema import record_schema
 from collector.service.web.status_document import status_schema
-from scripts import chart_schema
+from scripts import chart_schema, new_ledger
 from scripts.log_events import MEANINGS, events
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
@@ -205,6 +205,7 @@ def main() -> None:
     for name, text in pages().items():
         (FOLDER / name).write_text(text)
     chart_schema.main()
+    new_ledger.main()
 
 
 if __name__ == "__main__":

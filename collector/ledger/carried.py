@@ -29,7 +29,7 @@ from collector.core.coverage import CLOCK_TOLERANCE, Ages
 from collector.ledger import adoption, versions
 from collector.ledger.codec import STATE, DamagedError, instant_of, micros
 from collector.ledger.schema import UNREAD, alias, calendar, metadata, org, refusal, slice_, wanted
-from collector.ledger.sqlite import DatabaseFile, create_database
+from collector.ledger.sqlite import DatabaseFile, create_database, create_tables
 from collector.ledger.statements import batches
 from collector.model import SliceState
 
@@ -91,14 +91,18 @@ def restore(carried: Mapping[str, Any], path: Path, *, now: datetime) -> None:
     content, version, at, ended = _read(carried)
 
     def build(tx: Connection) -> None:
-        versions.migrate(tx, to=version)
+        if version == versions.KNOWN[-1]:
+            create_tables(tx)
+        else:
+            versions.migrate(tx, to=version)
         for one in (*_TABLES, slice_):
             _insert(tx, one.name, content.tables[one.name])
         _insert_spans(tx, content.spans, complete_at=micros(now))
         ends = [*content.unread, *([] if ended else [micros(max(now, at))])]
         unread = [[f"{UNREAD}-{number}", UNREAD, end, end] for number, end in enumerate(ends)]
         _insert(tx, "run", {"columns": ["run_id", "command", "started_at", "ended_at"], "rows": unread})
-        versions.migrate(tx)
+        if version != versions.KNOWN[-1]:
+            versions.migrate(tx)
 
     try:
         create_database(DatabaseFile.of(f"sqlite:///{path}"), build)

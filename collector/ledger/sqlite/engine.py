@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, pool
 from collector.ledger import versions
 from collector.ledger.database import PATIENCE_S
 from collector.ledger.sqlite.copying import copy_pages, make_copy, remove_leftovers
+from collector.ledger.sqlite.creating import create_tables
 from collector.ledger.sqlite.database_file import DatabaseFile
 from collector.ledger.sqlite.failures import FAILURES, damaged, replaced, to_ledger_error
 from collector.ledger.sqlite.locks import FileLocks
@@ -135,7 +136,7 @@ def create_database(file: DatabaseFile, build: Callable[[Connection], None]) -> 
         raise to_ledger_error(error, str(file.path)) from error
 
 
-def _build(path: Path, *, by: Callable[[Connection], None] = versions.migrate) -> None:
+def _build(path: Path, *, by: Callable[[Connection], None] = create_tables) -> None:
     engine = _engine(path, durable=True, patience_s=PATIENCE_S)
     database = SqliteDatabase(engine, DatabaseFile(path), FileLocks(path.parent))
     try:

@@ -22,7 +22,9 @@ from collector.ledger import SqlLedger, versions
 from collector.ledger.codec import micros
 from collector.ledger.history import HistoryQuery
 from collector.ledger.schema import metadata
+from collector.ledger.sqlite.creating import END, SCRIPT
 from collector.model import SliceState
+from scripts.new_ledger import statements
 from tests.adapters.ledger.conftest import Open
 from tests.adapters.ledger.support import ACCOUNT, ALWAYS, commit, day, days, emission, registered, slice_at, url_of
 from tests.support.orgs import make_org
@@ -65,6 +67,17 @@ def query(path: Path, sql: str) -> list[tuple[object, ...]]:
         return connection.execute(sql).fetchall()
     finally:
         connection.close()
+
+
+def test_the_script_for_new_ledgers_is_what_the_migrations_make(path: Path, ledger: SqlLedger) -> None:
+    del ledger  # it is new
+    made = statements()
+    assert SCRIPT.read_text() == "".join(f"{one}{END}" for one in made), "run `make reference`"
+    stored = query(path, "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'")
+    assert [str(sql) for (sql,) in stored] == made
+    assert query(path, "SELECT version_num FROM alembic_version") == [(versions.KNOWN[-1],)]
+    ((own, restated_from),) = query(path, "SELECT id, restated_from FROM ledger")
+    assert (len(str(own)), restated_from) == (32, None)
 
 
 KEPT = {"ledger.db.holders", "ledger.db.v0003"}
