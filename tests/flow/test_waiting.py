@@ -15,6 +15,7 @@ from collector.fetch import Limits, RateLimit
 from collector.model import Population
 from tests.flow.harness import COMPLETE, dispatch
 from tests.flow.world import DAY, NOON, World
+from tests.support.breadth import some_of
 from tests.support.fake_api import FakeApi
 from tests.support.orgs import make_org, plan_days
 
@@ -37,7 +38,7 @@ def least_s(slices: dict[str, int], latencies_s: dict[str, float], limits: Limit
     return max(sum(work_s) / limits.concurrency, max(work_s) / limits.org_concurrency)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", some_of(range(3), 1))
 def test_orgs_of_unequal_length_end_within_a_twentieth_of_the_least_time(seed: int) -> None:
     slices, latencies_s = unequal(200, 24.0, seed)
     batches = [plan_days(make_org(name, populations=HUMANS), n) for name, n in slices.items()]
