@@ -31,7 +31,7 @@ demo: .venv-run/ready ## the main job on the simulated API, end to end
 	$(RUN) -m collector demo
 
 # With COVERAGE=1 it fails if too few branches are run. The tests that take long are not needed for that.
-test: .venv/ready ## most tests, in two or three minutes; they need nothing but Python
+test: .venv/ready ## most tests, in about four minutes; they need nothing but Python
 	$(if $(COVERAGE),$(DEV) -m coverage erase)
 	$(DEV) $(if $(COVERAGE),-m coverage run) $(PYTEST) -m "not slow"
 	$(if $(COVERAGE),$(DEV) -m coverage combine --quiet)
