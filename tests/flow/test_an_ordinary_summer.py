@@ -122,6 +122,7 @@ class Summer(World):
         return answer(org, request, products=products, users=users, org_id=f"id-{letter}", partial=partial)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("untraced")
 def test_63_days(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "here").mkdir()

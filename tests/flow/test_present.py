@@ -93,6 +93,7 @@ def test_a_pattern_means_the_orgs_of_the_config_also_where_it_fits_one_that_is_g
     assert gone == {fleet.orgs[0].name}
 
 
+@pytest.mark.slow
 def test_more_orgs_take_no_more_memory(tmp_path: Path) -> None:
     fleet = make_fleet(tmp_path / "fleet", numbered(60), lambda _: HEALTHY)
     ledger = reader_of(fleet)

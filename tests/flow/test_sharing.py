@@ -22,6 +22,7 @@ from collector.run.manifest import RunResult
 from collector.run.stop import Stop
 from tests.flow.harness import FAST
 from tests.flow.world import DAY, NOON, World
+from tests.support.breadth import some_of
 from tests.support.fake_api import RESET, FakeApi, FakeClock, Step
 from tests.support.orgs import make_org
 from tests.support.virtual_time import run_virtual
@@ -98,7 +99,7 @@ def run_all(world: World, *runs: Shared) -> None:
     assert set(records.values()) == {1}
 
 
-@pytest.mark.parametrize("orgs", [1, 5, 10])
+@pytest.mark.parametrize("orgs", some_of([1, 5, 20], 2))
 def test_a_collect_beside_a_long_backfill_gets_every_org_long_before_that_ends(tmp_path: Path, orgs: int) -> None:
     """The backfill released and acquired its orgs in one pass: a `collect` that waited never found one free."""
     long, collect = Shared(backfill()), Shared(COLLECT, begins_at=1.0)

@@ -129,7 +129,7 @@ def differing(before: Tests, now: Tests) -> set[int]:
     return {n for n in {*before, *now} if before.get(n, 0) != now.get(n, 0)}
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(before=usage, by=changes, every=st.integers(1, 40))
 def test_each_changed_window_is_requested_at_a_bounded_price_also_where_batches_are_cut(
     before: Tests, by: Tests, every: int
@@ -150,7 +150,7 @@ def test_each_changed_window_is_requested_at_a_bounded_price_also_where_batches_
     assert (found.changed, found.whole) == (len(late), True)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(before=usage, by=changes, seed=seeds, share=st.sampled_from([0.1, 0.5]))
 def test_what_is_settled_is_as_it_was_collected_whatever_is_not_answered(
     before: Tests, by: Tests, seed: int, share: float

@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -211,4 +212,6 @@ class RepeatedTransactionsBesideModel(LedgerBesideModel):
 
 
 RepeatedTransactionsBesideModel.TestCase.settings = settings(max_examples=20, stateful_step_count=20)
-test_a_ledger_behaves_like_its_model_if_every_transaction_runs_twice = RepeatedTransactionsBesideModel.TestCase
+test_a_ledger_behaves_like_its_model_if_every_transaction_runs_twice = pytest.mark.slow(
+    RepeatedTransactionsBesideModel.TestCase
+)
