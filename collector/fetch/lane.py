@@ -40,6 +40,24 @@ Step = SliceOutcome | RetryScheduled | LaneEnded | NotAdditive
 class Lane:
     """The state of one org in one run."""
 
+    # Thousands of orgs have one each.
+    __slots__ = (
+        "_able_since",
+        "_pace",
+        "_policy",
+        "_retries",
+        "_span_policy",
+        "besides",
+        "end",
+        "expecting",
+        "health",
+        "leased",
+        "org",
+        "outage",
+        "plan",
+        "requested_at",
+    )
+
     def __init__(
         self, org: Org, *, pace: OrgPace, policy: RetryPolicy, outage: Outage, allowances: Allowances | None = None
     ) -> None:
@@ -51,7 +69,8 @@ class Lane:
         self.end: LaneEnded | None = None
         self.leased = False  # whether this process may work on the org now
         self.expecting = False  # whether its next batch is on its way
-        self.besides = Counter[Population]()  # requests that no outcome counts: for spans, and slices planned again
+        # Requests that no outcome counts: for spans, and slices planned again.
+        self.besides: Counter[Population] = Counter()
         self._pace = pace
         self._policy = policy
         self._span_policy = replace(policy, attempts=min(policy.attempts, _SPAN_ATTEMPTS))

@@ -52,6 +52,8 @@ class Limiter:
     is lost by it, and where little is asked nothing waits.
     """
 
+    __slots__ = ("_due_at", "_even_until", "_throttler", "stretch", "unsent")
+
     def __init__(self, requests: int, period_s: float) -> None:
         margin_s = min(period_s * _MARGIN_RATIO + _MARGIN_S, _LONGEST_MARGIN_S)
         self._throttler = Throttler(rate_limit=requests, period=period_s + margin_s)

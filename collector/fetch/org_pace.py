@@ -11,6 +11,8 @@ from collector.fetch.limiter import Limiter, Permit
 class OrgPace:
     """The org's own limits. All times are the loop's, in seconds."""
 
+    __slots__ = ("_limiter", "_policy", "_slowed_at", "in_flight", "paused_until", "permits")
+
     def __init__(self, limiter: Limiter, *, permits: int, policy: RetryPolicy) -> None:
         self.permits = permits
         self.in_flight = 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from heapq import heappop, heappush
-from itertools import count
 
 from collector.fetch.slice_fetch import SliceFetch
 
@@ -11,9 +10,11 @@ from collector.fetch.slice_fetch import SliceFetch
 class RetryQueue:
     """Slices that wait hold no permit and no worker. All times are the loop's, in seconds."""
 
+    __slots__ = ("_heap", "_tickets")
+
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, SliceFetch]] = []
-        self._tickets = count()
+        self._tickets = 0
 
     def __len__(self) -> int:
         return len(self._heap)
@@ -25,7 +26,8 @@ class RetryQueue:
 
     def put(self, fetch: SliceFetch, due_at: float) -> None:
         """Let a slice wait until an instant."""
-        heappush(self._heap, (due_at, next(self._tickets), fetch))
+        self._tickets += 1
+        heappush(self._heap, (due_at, self._tickets, fetch))
 
     def take_due(self, now: float) -> tuple[SliceFetch, float] | None:
         """Take the slice that is due first, and when it was due; None if none is due yet."""
