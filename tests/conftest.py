@@ -12,7 +12,7 @@ import pytest
 from hypothesis import settings
 from xdist.scheduler import LoadFileScheduling
 
-from tests.support.commands import Here
+from tests.support.commands import Here, renew_calm
 from tests.support.postgresql import Server, running_server
 
 # jsonschema parses a grammar of IRIs when it is imported, a second in each worker. No schema of ours has an IRI.
@@ -84,6 +84,12 @@ def server() -> Iterator[Server]:
     """A real PostgreSQL server."""
     with running_server() as started:
         yield started
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _calm() -> None:
+    """Let the commands of a file's tests agree on what is due, whatever the time is."""
+    renew_calm()
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from tests.acceptance.test_serve import Service, serving
 from tests.adapters.ledger.conftest import BOTH
-from tests.support.commands import collector, simulated_api
+from tests.support.commands import collector, past_days, simulated_api
 from tests.support.postgresql import Server
 from tests.support.waiting import wait_until
 
@@ -37,7 +37,7 @@ def test_what_a_backfill_beside_a_service_commits_and_its_run_are_on_the_page(tm
         assert "All due windows are complete" in service.get("/")[1]
 
         api.set_faults(*(f"{name}:500" for name in FAILING))
-        backfill = ("backfill", "-c", api.config, "--last", "40d", "-o", "out")
+        backfill = ("backfill", "-c", str(api.config), *past_days(40), "-o", "out")
         assert collector(*backfill, cwd=tmp_path, env=env).code == 3
         wait_until(lambda: {name for name, lacking in shown(service).items() if lacking} == {*FAILING}, "it is seen")
         wait_until(lambda: "5 orgs are incomplete" in service.get("/")[1], "the page shows it")

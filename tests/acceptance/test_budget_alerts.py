@@ -22,7 +22,7 @@ from collector.app.scope import EVERYTHING
 from collector.config import load
 from collector.core.budgets import BudgetStanding
 from collector.ledger import open_reader
-from tests.support.commands import SimulatedApi, calm, collector, logging_to, simulated_api
+from tests.support.commands import HARDLY_EVER, SimulatedApi, calm, collector, logging_to, simulated_api
 from tests.support.discovery import COMPOSE, PUSHED
 from tests.support.needs import free_port, need
 from tests.support.servers import Prometheus, node_exporter, prometheus, pushgateway
@@ -96,7 +96,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         port = free_port()
         content = yaml.safe_load(api.config.read_text())
         content |= {"state": {"url": "sqlite:///state.db"}, "output": {"path": "out"}, "service": {"port": port}}
-        content |= {"schedule": {"cron": "0 0 1 1 *", "jitter": 0, "reconcile": None}}
+        content |= {"schedule": {"cron": HARDLY_EVER, "jitter": 0, "reconcile": None}}
         told = World(api, directory, textfile, env, content)
         for way, address in (("pushgateway", gateway.url), ("textfile", exporter)):
             config = PUSHED[way].config(directory / way, address.removeprefix("http://"))

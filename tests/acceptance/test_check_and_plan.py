@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from collector.cli.commands import SUMMARIES
-from tests.support.commands import Here, SimulatedApi, records_in, simulated_api
+from tests.support.commands import Here, SimulatedApi, records_in, simulated_api, without_rechecks
 
 pytestmark = pytest.mark.slow
 ORGS = 8
@@ -192,8 +192,10 @@ def test_plan_needs_no_api_at_all(here: Here, tmp_path: Path) -> None:
 
 
 def test_plan_asks_the_ledger_what_is_there_and_makes_none(here: Here, api: SimulatedApi, tmp_path: Path) -> None:
+    config = without_rechecks(api.config, tmp_path)
+
     def slices(*args: str) -> int:
-        done = here("plan", "-c", api.config, *args, "--json")
+        done = here("plan", "-c", config, *args, "--json")
         assert done.code == 0
         warnings.append(sum(event["event"] == "ledger.not_found" for event in done.events))
         return int(json.loads(done.stdout)["slices"])
@@ -204,11 +206,11 @@ def test_plan_asks_the_ledger_what_is_there_and_makes_none(here: Here, api: Simu
     first = slices()
     assert ORGS * 2 * 2 <= first <= ORGS * 2 * 3
     assert not (tmp_path / "state").exists()
-    assert here("collect", "-c", api.config, "-o", "out").code == 0
+    assert here("collect", "-c", config, "-o", "out").code == 0
     assert slices() == 0
     week = slices("--last", "7d")
     assert ORGS * 2 * 3 <= week <= ORGS * 2 * 5
-    assert here("backfill", "-c", api.config, "--last", "7d", "-o", "out").code == 0
+    assert here("backfill", "-c", config, "--last", "7d", "-o", "out").code == 0
     assert slices("--last", "7d") == 0
     assert warnings == [1, 0, 0, 0]
 
@@ -218,9 +220,10 @@ def test_a_ledger_that_was_named_by_an_option_can_be_looked_at_by_one(
 ) -> None:
     api.set_faults()
     state = ("--state", f"sqlite:///{tmp_path}/elsewhere.db")
-    assert here("collect", "-c", api.config, "-o", "out", *state).code == 0
-    assert here("status", "-c", api.config, *state).code == 0
-    assert json.loads(here("plan", "-c", api.config, "--json", *state).stdout)["slices"] == 0
+    config = without_rechecks(api.config, tmp_path)
+    assert here("collect", "-c", config, "-o", "out", *state).code == 0
+    assert here("status", "-c", config, *state).code == 0
+    assert json.loads(here("plan", "-c", config, "--json", *state).stdout)["slices"] == 0
     assert not (tmp_path / "state").exists()
 
 
@@ -251,7 +254,7 @@ def test_a_changed_calendar_is_told_with_its_place_by(
 @pytest.mark.parametrize(
     ("args", "why"),
     [
-        (["--from", "2998-01-01"], "the range is in the future; a day is due 6h after its end (`schedule.settle`)"),
+        (["--from", "2998-01-01"], "the range is in the future; a day is due 8h after its end (`schedule.settle`)"),
         (["--last", "1s"], "no day ended within the last 1s; the newest ended at "),
     ],
 )
@@ -259,17 +262,18 @@ def test_a_range_that_selects_nothing_is_a_warning_that_says_why(
     here: Here, args: list[str], why: str, tmp_path: Path
 ) -> None:
     (tmp_path / "c.yaml").write_text("orgs: [{name: a, token: t}, {name: b, token: t, timezone: Asia/Kolkata}]")
+    env = {"COLLECTOR_SCHEDULE__SETTLE": "8h"}
     doing = {"backfill": "fetched", "collect": "fetched", "reconcile": "compared", "relabel": "restated"}
     for command, what in doing.items():
-        done = here(command, "-c", "c.yaml", "-q", *args)
+        done = here(command, "-c", "c.yaml", "-q", *args, env=env)
         assert done.code == 0
         warnings = [event["message"] for event in done.events if event["event"] == "range.note"]
         assert warnings
         assert all(f"nothing will be {what}: {why}" in warning for warning in warnings)
-    plan = here("plan", "-c", "c.yaml", *args)
+    plan = here("plan", "-c", "c.yaml", *args, env=env)
     assert f"nothing will be fetched: {why}" in plan.stdout
-    assert f"nothing will be fetched: {why}" in here("plan", "-c", "c.yaml", "--json", *args).stderr
-    export = here("export", "-c", "c.yaml", "-q", *args)
+    assert f"nothing will be fetched: {why}" in here("plan", "-c", "c.yaml", "--json", *args, env=env).stderr
+    export = here("export", "-c", "c.yaml", "-q", *args, env=env)
     assert export.code == 0
     assert f"nothing will be exported: {why[:24]}" in export.event("range.changed")["message"]
 

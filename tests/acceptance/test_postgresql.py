@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from collector.ledger.postgresql import locks
-from tests.support.commands import Here, SimulatedApi, calm, environment, records_in, simulated_api, started
+from tests.support.commands import Here, SimulatedApi, calm, days_ago, environment, records_in, simulated_api, started
 from tests.support.postgresql import PASSWORD, Server, running_server
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.slow  # needs PostgreSQL
-DAYS = "20d"
+DAYS = 20
 # As the command, but a server that went away is waited for for a second only.
 IMPATIENT = """
 from collector.ledger import SqlLedger
@@ -45,8 +45,8 @@ def test_a_server_that_is_killed_and_restarted_in_mid_run_costs_no_record_and_br
         def shard(index: int) -> subprocess.Popen[str]:
             words: list[str | Path] = [
                 "backfill",
-                "--last",
-                DAYS,
+                "--from",
+                days_ago(DAYS),
                 "-c",
                 api.config,
                 "-o",
@@ -87,7 +87,7 @@ def test_a_server_that_goes_away_for_good_ends_the_run_with_5_and_the_next_one_g
     monkeypatch.setattr(locks, "REACQUIRE_S", 2)  # the first run could still be there
     url = server.fresh()
     with simulated_api(tmp_path, orgs=3) as api:
-        words = ["backfill", "--last", DAYS, "-c", str(api.config), "-o", "out", "--log-level", "debug"]
+        words = ["backfill", "--from", days_ago(DAYS), "-c", str(api.config), "-o", "out", "--log-level", "debug"]
         env = {"COLLECTOR_STATE__URL": url, "COLLECTOR_API__RATE_LIMIT__REQUESTS": "10"}
         command = [sys.executable, "-c", IMPATIENT, *words]
         with subprocess.Popen(

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.commands import SimulatedApi, logging_to, simulated_api
+from tests.support.commands import HARDLY_EVER, SimulatedApi, logging_to, simulated_api
 from tests.support.discovery import PODS, SERVED, Discovery
 from tests.support.metrics import parsed
 from tests.support.monitoring import CONFIGS, PROMETHEUS, RULE_TESTS, RULES, queries
@@ -44,7 +44,12 @@ class Service:
         self.content["orgs"] = []
         self.content["api"]["retry"] = {"base_delay": "50ms", "max_delay": "200ms", "budget": "60s", "attempts": 4}
         self.content["service"] = {"port": self.port, "usage_metrics": True, "grace": "1s"}
-        self.content["schedule"] = {"cron": "0 0 * * *", "jitter": 0, "lookback": "9d"}  # enough for a forecast
+        self.content["schedule"] = {
+            "cron": HARDLY_EVER,
+            "jitter": 0,
+            "lookback": "9d",
+            "reconcile": None,
+        }  # enough for a forecast
         self.content["budgets"] = [{"name": "everything", "metric": "tests", "amount": 10**9}]
         self.content["output"] = {"path": "out"}
 

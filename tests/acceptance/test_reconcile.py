@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.commands import Done, Here, SimulatedApi, records_in, simulated_api
+from tests.support.commands import Done, Here, SimulatedApi, days_ago, past_days, records_in, simulated_api
 
 
 @pytest.fixture(scope="module")
@@ -29,13 +29,17 @@ def test_late_numbers_are_shown_restated_and_gone_the_second_time(
     def run(*words: str) -> Done:
         return here(*words, "-c", str(api.config), "-o", "usage/")
 
-    api.set_faults("*:late=4d:0.7")
-    assert run("backfill", "--last", "40d").code == 0
+    older = ("--from", days_ago(41), "--to", days_ago(7))
+    newest, days = past_days(5), past_days(40)  # on three of five days there is more than a weekend's little usage
+    api.set_faults()
+    assert run("backfill", *older).code == 0
+    assert run("reconcile", *older).code == 0
+    api.set_faults("*:late=60d:0.7")
+    assert run("backfill", *newest).code == 0
     before = len(records_in(tmp_path / "usage"))
-    assert run("reconcile", "--last", "40d").code == 0
     api.set_faults()
 
-    first = run("reconcile", "--last", "40d")
+    first = run("reconcile", *days)
 
     assert first.code == 3
     lines = first.stdout.splitlines()
@@ -44,22 +48,23 @@ def test_late_numbers_are_shown_restated_and_gone_the_second_time(
     assert any("automation tests" in line and "+" in line for line in lines)
     assert any("restated: " in line for line in lines)
     restated = [record for record in records_in(tmp_path / "usage") if record["revision"] > 1]
-    truth = here("backfill", "--last", "40d", "-c", str(api.config), "-o", "-", "--state", "none").records
+    truth = here("backfill", *days, "-c", str(api.config), "-o", "-", "--state", "none").records
     early = {record["record_id"]: record for record in records_in(tmp_path / "usage") if record["revision"] == 1}
     changed = {record["record_id"] for record in truth if numbers(record) != numbers(early[record["record_id"]])}
     assert {record["record_id"] for record in restated} == changed != set()
+    assert all(newest[1] <= record["window_date"] <= newest[-1] for record in restated)
     finished = first.event("run.finished")
     assert finished["differences"][0]["difference"] > 0
     assert finished["requests"] < 4 * (1 + 8 * 5)
 
-    second = run("reconcile", "--last", "40d", "--json")
+    second = run("reconcile", *days, "--json")
 
     assert second.code == 0
     document = json.loads(second.stdout)
     assert {row["difference"] for row in document["totals"]} == {0}
     assert len(records_in(tmp_path / "usage")) == before + len(restated)
     row = next(row for row in document["totals"] if row["metric"] == "total_tests")
-    mine = [one for one in newest(tmp_path) if (one["org"], one["population"]) == (row["org"], row["population"])]
+    mine = [one for one in newest_in(tmp_path) if (one["org"], one["population"]) == (row["org"], row["population"])]
     assert row["collected"] == sum(one["total_tests"] or 0 for one in mine if one["product"] == row["product"])
     manifest = json.loads((tmp_path / "usage" / f"run-{document['run_id']}.json").read_text())
     assert manifest["compared"]["differences"] == []
@@ -67,10 +72,10 @@ def test_late_numbers_are_shown_restated_and_gone_the_second_time(
 
 
 def numbers(record: dict[str, Any]) -> list[Any]:
-    return [record[name] for name in ("total_tests", "total_duration", "total_screenshots")]
+    return [record[name] for name in ("total_tests", "total_duration", "total_screenshots", "org_users")]
 
 
-def newest(directory: Path) -> list[dict[str, int]]:
+def newest_in(directory: Path) -> list[dict[str, int]]:
     latest: dict[str, dict[str, int]] = {}
     for record in sorted(records_in(directory / "usage"), key=lambda record: record["revision"]):
         latest[record["record_id"]] = record
@@ -114,10 +119,11 @@ def test_what_needs_a_ledger_creates_none_where_its_path_is_mistyped(
 
 
 def test_with_records_on_stdout_the_table_is_on_stderr(here: Here, api: SimulatedApi) -> None:
-    api.set_faults("*:late=4d:0.7")
-    assert here("backfill", "-c", str(api.config), "-o", "-", "--last", "10d", "-q").code == 0
+    days = past_days(10)
+    api.set_faults("*:late=60d:0.7")
+    assert here("backfill", "-c", str(api.config), "-o", "-", *days, "-q").code == 0
     api.set_faults()
-    done = here("reconcile", "-c", str(api.config), "-o", "-", "--last", "10d")
+    done = here("reconcile", "-c", str(api.config), "-o", "-", *days)
     assert done.code == 3
     assert {record["revision"] for record in done.records} == {2}
     assert "difference" in done.stderr

@@ -19,6 +19,7 @@ from tests.support.commands import (
     Done,
     SimulatedApi,
     collector,
+    days_ago,
     environment,
     records_in,
     simulated_api,
@@ -42,6 +43,7 @@ class Desk:
 
     def __init__(self, api: SimulatedApi, directory: Path) -> None:
         self.api, self.directory = api, directory
+        self.range = ("--from", days_ago(DAYS))
         self.config = directory / "collector.yaml"
         self.values: dict[str, Any] = yaml.safe_load(api.config.read_text())
         self.edit({})
@@ -74,7 +76,7 @@ class Desk:
 @pytest.fixture
 def desk(api: SimulatedApi, tmp_path: Path) -> Desk:
     desk = Desk(api, tmp_path)
-    assert desk("backfill", "--last", f"{DAYS}d", "-o", "usage").code == 0
+    assert desk("backfill", *desk.range, "-o", "usage").code == 0
     return desk
 
 
@@ -83,7 +85,7 @@ def test_records_get_the_new_labels_and_name_without_a_request_or_a_secret(desk:
     assert desk("collect", "-o", "usage").code == 0  # what comes now has them
     before, requests = len(desk.records), desk.api.stats["total"]["asked"]
     desk.hide_secrets()
-    done = desk("relabel", "--last", f"{DAYS}d", "-o", "usage")
+    done = desk("relabel", *desk.range, "-o", "usage")
     assert done.code == 0, done.stderr
     newest = desk.newest
     labels = {"acme": {"team": "qa"}, "org-002": desk.values["orgs"][1]["labels"]}
@@ -92,7 +94,7 @@ def test_records_get_the_new_labels_and_name_without_a_request_or_a_secret(desk:
     assert desk.api.stats["total"]["asked"] == requests
     told = done.event("run.finished")
     assert (told["requests"], told["restated"], told["records"]) == (0, told["records"], len(desk.records) - before)
-    again = desk("relabel", "--last", f"{DAYS}d", "-o", "usage")
+    again = desk("relabel", *desk.range, "-o", "usage")
     assert (again.code, again.event("run.finished")["records"]) == (0, 0)
     assert desk("status").code == 0
 
@@ -112,7 +114,7 @@ def test_what_it_needs_is_said(desk: Desk, args: list[str], why: str) -> None:
 
 def test_killed_again_and_again_it_restates_each_record_once(desk: Desk) -> None:
     rng, killed = random.Random(20261126), 0
-    relabel = ["relabel", "-c", str(desk.config), "--last", f"{DAYS}d", "-o", "usage"]
+    relabel = ["relabel", "-c", str(desk.config), *desk.range, "-o", "usage"]
     for n in range(KILLS):
         desk.edit({"team": f"team-{n}"})
         env = unmeasured(environment(COLLECTOR_OUTPUT__SEAL_AT="1MB"))

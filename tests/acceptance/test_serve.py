@@ -22,6 +22,7 @@ import yaml
 
 from tests.support.commands import (
     COLLECTOR,
+    HARDLY_EVER,
     SimulatedApi,
     calm,
     collector,
@@ -35,7 +36,12 @@ from tests.support.commands import (
 from tests.support.needs import free_port
 from tests.support.waiting import wait_until
 
-AT_ONCE = {"COLLECTOR_SCHEDULE__JITTER": "0", "COLLECTOR_SCHEDULE__CRON": "0 0 1 1 *", "COLLECTOR_SERVICE__PORT": "0"}
+AT_ONCE = {
+    "COLLECTOR_SCHEDULE__JITTER": "0",
+    "COLLECTOR_SCHEDULE__CRON": HARDLY_EVER,
+    "COLLECTOR_SCHEDULE__RECONCILE__CRON": HARDLY_EVER,
+    "COLLECTOR_SERVICE__PORT": "0",
+}
 _OPEN = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
 
 

@@ -15,14 +15,14 @@ import pytest
 
 from collector.core.shards import Shard
 from tests.acceptance.test_serve import serving
-from tests.support.commands import Done, Here, SimulatedApi, calm, records_in, simulated_api, started
+from tests.support.commands import Done, Here, SimulatedApi, calm, days_ago, records_in, simulated_api, started
 from tests.support.metrics import parsed, value
 from tests.support.orgs import make_org
 from tests.support.postgresql import Server
 from tests.support.waiting import wait_until
 
 ORGS = 500
-DAYS = "12d"
+DAYS = 12
 pytestmark = pytest.mark.slow  # needs PostgreSQL
 SHARDS = 8
 ONE_AT_A_TIME = {
@@ -168,7 +168,17 @@ class Pods:
     def killed(self, disk: str) -> str:
         """The name of the file that a killed run left on a disk, with records booked in it."""
         slowly = {"COLLECTOR_API__RATE_LIMIT__REQUESTS": "20"}
-        words: list[str | Path] = ["backfill", "--last", DAYS, "-c", self.api.config, "-o", disk, "--elsewhere", "-q"]
+        words: list[str | Path] = [
+            "backfill",
+            "--from",
+            days_ago(DAYS),
+            "-c",
+            self.api.config,
+            "-o",
+            disk,
+            "--elsewhere",
+            "-q",
+        ]
         with started(*words, cwd=self.directory, **self.env, **slowly) as process:
             unsealed = self.directory / disk
             wait_until(lambda: any(path.stat().st_size for path in unsealed.glob(".usage-*.unsealed")))
@@ -182,7 +192,7 @@ class Pods:
         return self("collect", "-o", disk, "--elsewhere", *more)
 
     def backfill(self, disk: str) -> Done:
-        return self("backfill", "--last", DAYS, "-o", disk, "--elsewhere")
+        return self("backfill", "--from", days_ago(DAYS), "-o", disk, "--elsewhere")
 
     def status(self) -> tuple[int, dict[str, Any]]:
         done = self("status", "--json")

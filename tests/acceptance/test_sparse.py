@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.commands import Here, SimulatedApi, simulated_api
+from tests.support.commands import Here, SimulatedApi, past_days, simulated_api
 
 pytestmark = pytest.mark.slow
 ORGS = 15
-LAST = ("--last", "50d", "--state", "none", "-o", "-")
+DAYS = 50
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +25,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatedApi]:
 
 def backfilled(here: Here, api: SimulatedApi, *args: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Return the records without what differs between any two runs, and what the log says of the run's end."""
-    done = here("backfill", "-c", api.config, *LAST, *args, "--log-format", "json")
+    done = here("backfill", "-c", api.config, "--state", "none", "-o", "-", *args, "--log-format", "json")
     assert done.code == 0
     left_out = {"collected_at", "run_id", "quality"}
     records = [{key: value for key, value in record.items() if key not in left_out} for record in done.records]
@@ -36,8 +37,9 @@ def test_the_records_are_the_same_with_fewer_requests(here: Here, api: Simulated
     """A third of the simulated orgs use service accounts only on some days."""
     api.set_faults(*filter(None, [fault]))
 
-    sparse, told = backfilled(here, api, "--sparse", "--population", "service-user")
-    plain, told_of_plain = backfilled(here, api, "--population", "service-user")
+    args = [*past_days(DAYS), "--population", "service-user"]
+    sparse, told = backfilled(here, api, *args, "--sparse")
+    plain, told_of_plain = backfilled(here, api, *args)
 
     assert sparse == plain
     assert told["inferred"] + told["requests"] >= told["planned"] == told_of_plain["requests"]
@@ -50,8 +52,9 @@ def test_plan_shows_what_a_sparse_backfill_costs_at_least_and_at_most(here: Here
     api.set_faults()
     before = api.stats["total"]["asked"]
 
-    told = json.loads(here("plan", "-c", api.config, "--last", "50d", "--sparse", "--json").stdout)
-    shown = here("plan", "-c", api.config, "--last", "50d", "--sparse").stdout
+    plan: list[str | Path] = ["plan", "-c", api.config, *past_days(DAYS), "--sparse"]
+    told = json.loads(here(*plan, "--json").stdout)
+    shown = here(*plan).stdout
 
     assert told["requests"] < told["slices"] < told["requests_at_most"] <= 1.05 * told["slices"]
     assert all(org["requests"] <= org["slices"] <= org["requests_at_most"] for org in told["orgs"])

@@ -26,6 +26,7 @@ from tests.support.commands import (
     simulated_api,
     started,
     unmeasured,
+    without_rechecks,
 )
 from tests.support.waiting import wait_until
 
@@ -63,15 +64,16 @@ def test_a_terminal_gets_a_bar_a_table_and_the_reasons(api: SimulatedApi, tmp_pa
     assert "1 sealed file " in done.stderr
     assert "planned" in done.stderr
     assert "org-003" in done.stderr
-    assert "account-user 2026-" in done.stderr
+    assert re.search(r"account-user 20\d\d-\d\d-\d\d", done.stderr), done.stderr
     assert "exit 4: an org was refused" in done.stderr
 
 
 def test_a_run_with_nothing_due_says_so(api: SimulatedApi, tmp_path: Path) -> None:
-    first, second = (collector("collect", "-c", api.config, "-o", "out", cwd=tmp_path) for _ in range(2))
+    command = ("collect", "-c", without_rechecks(api.config, tmp_path), "-o", "out")
+    first, second = (collector(*command, cwd=tmp_path) for _ in range(2))
     assert "message" not in first.event("run.finished")
     assert second.event("run.finished")["message"] == "nothing was due: no window needs fetching now"
-    text = collector("collect", "-c", api.config, "-o", "out", "--log-format", "console", cwd=tmp_path).stderr
+    text = collector(*command, "--log-format", "console", cwd=tmp_path).stderr
     assert text.splitlines()[1].startswith("exit 0: nothing was due: no window needs fetching now (0 requests in ")
 
 

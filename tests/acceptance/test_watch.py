@@ -28,7 +28,6 @@ from tests.support.waiting import wait_until
 ENTERED, LEFT = "\x1b[?1049h", "\x1b[?1049l"
 HIDDEN, SHOWN = "\x1b[?25l", "\x1b[?25h"
 ORGS = 12
-CALM = calm()
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +41,7 @@ def watching(api: SimulatedApi) -> list[str | Path]:
 
 
 def collect(api: SimulatedApi, home: Path, *args: str) -> None:
-    assert collector("collect", "-c", api.config, "-o", "out", *args, cwd=home, env=CALM).code in {0, 4}
+    assert collector("collect", "-c", api.config, "-o", "out", *args, cwd=home).code in {0, 4}
 
 
 def frames(terminal: Terminal) -> list[list[str]]:
@@ -63,7 +62,7 @@ def row(text: str, org: str) -> str:
 
 def test_it_follows_a_run_and_ends_with_what_status_says(api: SimulatedApi, tmp_path: Path) -> None:
     collect(api, tmp_path, "--org", "org-001")
-    with at_terminal(watching(api), cwd=tmp_path, env=CALM, rows=100) as terminal:
+    with at_terminal(watching(api), cwd=tmp_path, rows=100) as terminal:
         terminal.wait_for("Ctrl-C ends")
         wait_until(lambda: re.search(r"\b0 of \d", row(last(terminal), "org-003")), "org-003 is missing")
         collect(api, tmp_path, "--org", "org-003")
@@ -72,7 +71,7 @@ def test_it_follows_a_run_and_ends_with_what_status_says(api: SimulatedApi, tmp_
         assert terminal.end() == 3
     assert terminal.raw.count(ENTERED) == terminal.raw.count(LEFT) == 1
     assert terminal.raw.rindex(SHOWN) > terminal.raw.rindex(HIDDEN)
-    with at_terminal([*COLLECTOR, "status", "-c", api.config], cwd=tmp_path, env=CALM, rows=100) as status:
+    with at_terminal([*COLLECTOR, "status", "-c", api.config], cwd=tmp_path, rows=100) as status:
         assert status.end() == 3
     after = ESCAPE.sub("", terminal.raw.partition(LEFT)[2]).replace("\r\n", "\n")
     assert re.sub(r"largest lag [^(]*", "", after) == re.sub(r"largest lag [^(]*", "", status.text)
@@ -81,7 +80,7 @@ def test_it_follows_a_run_and_ends_with_what_status_says(api: SimulatedApi, tmp_
 @pytest.mark.parametrize(("rows", "columns"), [(12, 80), (24, 60), (24, 200)])
 def test_it_fits_the_window_with_the_worst_first(rows: int, columns: int, api: SimulatedApi, tmp_path: Path) -> None:
     collect(api, tmp_path)
-    with at_terminal(watching(api), cwd=tmp_path, env=CALM, rows=rows, columns=columns) as terminal:
+    with at_terminal(watching(api), cwd=tmp_path, rows=rows, columns=columns) as terminal:
         terminal.wait_for("Ctrl-C ends")
         terminal.wait_for("… more: ")
         wait_until(lambda: len(frames(terminal)) > 2, "it is drawn again")
@@ -95,7 +94,7 @@ def test_it_fits_the_window_with_the_worst_first(rows: int, columns: int, api: S
 def test_another_size_of_the_window_is_filled_at_once(api: SimulatedApi, tmp_path: Path) -> None:
     collect(api, tmp_path)
     slowly = [*watching(api)[:-1], "3600"]
-    with at_terminal(slowly, cwd=tmp_path, env=CALM, rows=10) as terminal:
+    with at_terminal(slowly, cwd=tmp_path, rows=10) as terminal:
         terminal.wait_for("… more: ")
         assert len(frames(terminal)[0]) <= 10
         terminal.resize(rows=100, columns=200)
@@ -106,7 +105,7 @@ def test_another_size_of_the_window_is_filled_at_once(api: SimulatedApi, tmp_pat
 
 
 def test_sigterm_leaves_the_terminal_as_it_was(api: SimulatedApi, tmp_path: Path) -> None:
-    with at_terminal(watching(api), cwd=tmp_path, env=CALM) as terminal:
+    with at_terminal(watching(api), cwd=tmp_path) as terminal:
         terminal.wait_for("Ctrl-C ends")
         terminal.process.send_signal(signal.SIGTERM)
         assert terminal.end() == 143
@@ -115,7 +114,7 @@ def test_sigterm_leaves_the_terminal_as_it_was(api: SimulatedApi, tmp_path: Path
 
 
 def test_a_ledger_that_comes_and_goes_ends_nothing(api: SimulatedApi, tmp_path: Path) -> None:
-    with at_terminal(watching(api), cwd=tmp_path, env=CALM, rows=100) as terminal:
+    with at_terminal(watching(api), cwd=tmp_path, rows=100) as terminal:
         terminal.wait_for("Ctrl-C ends")
         wait_until(lambda: "there is no ledger" in last(terminal), "it says so")
         collect(api, tmp_path, "--org", "org-001")
@@ -154,7 +153,7 @@ def test_without_a_terminal_it_says_what_a_script_does(
 def test_only_what_changed_is_read_again(api: SimulatedApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     collect(api, tmp_path)
     state = {"state": {"url": f"sqlite:///{tmp_path}/state/ledger.db"}}
-    config = load(api.config, environ=CALM, overrides=state)
+    config = load(api.config, environ=calm(), overrides=state)
     read: list[str] = []
     histories = LedgerReader.histories
 

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from tests.browser.visits import Visitor, violations
-from tests.support.commands import SimulatedApi, collector, logging_to, simulated_api
+from tests.support.commands import HARDLY_EVER, SimulatedApi, collector, logging_to, simulated_api
 from tests.support.needs import free_port
 from tests.support.servers import get
 from tests.support.waiting import wait_until
@@ -39,7 +39,7 @@ class Service:
         for limit in ("rate_limit", "org_rate_limit"):
             content["api"][limit] = {"requests": 500, "period": "1s"}
         content["api"]["retry"] = {"attempts": 2, "base_delay": "20ms", "max_delay": "50ms", "budget": "20s"}
-        content["schedule"] = {"cron": "0 0 1 1 *", "jitter": 0, "lookback": "10d"}
+        content["schedule"] = {"cron": HARDLY_EVER, "jitter": 0, "lookback": "10d", "reconcile": None}
         content["service"] = {"port": port, "token_file": "token", "grace": "2s"}
         (directory / "token").write_text(TOKEN + "\n")
         self.directory, self.config = directory, directory / "collector.yaml"

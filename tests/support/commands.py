@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
@@ -11,30 +12,65 @@ import urllib.request
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any
 
 import click
 import pytest
 
+from collector.adapters.clock import SystemClock
 from collector.adapters.sinks.reading import json_lines_of
 from collector.cli.main import cli, run
 from tests.support import forked
 
 COLLECTOR = forked.COLLECTOR
+HARDLY_EVER = "0 0 29 2 *"  # a schedule for a test in which no run begins by itself
 _HARDLY_LIMITED = ["--limit", "200/1s", "--limit-all", "2000/1s"]
 _NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Ours without anything that would configure the collector by accident."""
+    """Ours without anything that would configure the collector by accident, and calm."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("COLLECTOR_")}
-    return kept | more
+    return kept | calm() | more
 
 
-def calm() -> dict[str, str]:
-    """A `settle` by which no window becomes due within the next seven minutes: days end on a quarter of an hour."""
-    return {"COLLECTOR_SCHEDULE__SETTLE": f"{6 * 60 + (time.gmtime().tm_min - 7) % 15}m"}
+def days_ago(number: int) -> str:
+    """A day to begin at. `--last 40d` begins later once midnight has passed, which may happen between two commands."""
+    return str(SystemClock().now().date() - timedelta(days=number))
+
+
+def past_days(number: int) -> list[str]:
+    """A range of days that are due already, whatever the time is in each zone: it is the same for each command."""
+    return ["--from", days_ago(number + 1), "--to", days_ago(2)]
+
+
+def calm(*, days: int = 0) -> dict[str, str]:
+    """A `settle` of six hours and a bit, or of days more, by which no window becomes due while a file's tests run.
+
+    Else one could between any two commands: the first one would leave out what the second one misses. Days end on a
+    quarter of an hour, and the next one that becomes due does so seven minutes after `renew_calm`, or later.
+    """
+    return {"COLLECTOR_SCHEDULE__SETTLE": f"{(days * 24 + 6) * 60 + _minutes_more()}m"}
+
+
+def renew_calm() -> None:
+    """Begin with another `settle`: that of before may be over soon."""
+    _minutes_more.cache_clear()
+
+
+@functools.cache
+def _minutes_more() -> int:
+    return (time.gmtime().tm_min - 7) % 15
+
+
+def without_rechecks(config: Path, directory: Path) -> Path:
+    """A copy of a config by which no complete window is fetched again: at midnight, one is as old as `recheck` says."""
+    copy = directory / "without_rechecks.yaml"
+    copy.write_text(f"{config.read_text()}\nschedule: {{recheck: []}}\n")
+    copy.chmod(0o600)
+    return copy
 
 
 def unmeasured(env: Mapping[str, str] = os.environ) -> dict[str, str]:
@@ -83,7 +119,7 @@ class Here:
     def __call__(self, *args: str | Path, env: Mapping[str, str] | None = None, command: click.Command = cli) -> Done:
         self._capfd.readouterr()
         with self._monkeypatch.context() as patched:
-            for name, value in (env or {}).items():
+            for name, value in (calm() | {**(env or {})}).items():
                 patched.setenv(name, value)
             code = run(list(map(str, args)), command=command)
         said = self._capfd.readouterr()
