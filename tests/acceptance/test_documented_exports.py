@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from collector.adapters.clock import SystemClock
-from tests.support.commands import Done, calm, collector, simulated_api
+from tests.support.commands import Done, calm, collector, records_in, simulated_api
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "export.md").read_text()
 RECORDS = (Path(__file__).parents[2] / "docs" / "records.md").read_text()
@@ -122,7 +122,13 @@ def test_tests_per_cost_center_and_month(home: Path, db: duckdb.DuckDBPyConnecti
         for row in rows(home, "--by", "org,month,product")
         if row["total_tests"]
     )
-    assert sorted(found, key=str) == sorted(expected, key=str)
+    # A month of which nothing was fetched is in no file: that of org-005, where one began in the last ten days.
+    in_files = {
+        (date.fromisoformat(one["window_date"]).replace(day=1), one["labels"]["cost_center"], one["product"])
+        for one in records_in(home / "usage")
+    }
+    assert sorted(found, key=str) == sorted((one for one in expected if one[:3] in in_files), key=str)
+    assert {one[1:2] + one[3:] for one in expected if one[:3] not in in_files} <= {(CENTERS[-1], None)}
     run(home, "export", *words, "-o", "june.xlsx")
     sheet = openpyxl.load_workbook(home / "june.xlsx").active
     assert sheet is not None
