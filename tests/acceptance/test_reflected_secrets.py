@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.commands import Here, manifest_in
+from tests.support.commands import Here, manifest_in, past_days
 from tests.support.http_api import Asked, http_api
 from tests.support.secrets import pieces_in
 
@@ -47,7 +47,7 @@ def test_nothing_that_an_answer_reflects_of_a_credential_is_shown(
     here = Here(capfd, monkeypatch, tmp_path)
     orgs = ", ".join(f"{{name: org-{n}, username: u{n}, access_key_env: KEY}}" for n in range(15))
     env = {"KEY": KEY, "COLLECTOR_LOG__LEVEL": "debug", "COLLECTOR_LOG__FORMAT": logs}
-    commands = ("collect --last 2d -o out", "status", "status --json", "check", "check --json")
+    commands = (" ".join(("collect -o out", *past_days(1))), "status", "status --json", "check", "check --json")
     with http_api(reflecting) as api:
         (tmp_path / "c.yaml").write_text(CONFIG % (api.url, orgs))
         done = [here(*command.split(), "-c", "c.yaml", env=env) for command in commands]
