@@ -120,7 +120,9 @@ def night(command: str, orgs: int, history: int) -> Bill:
         directory = Path(name)
         last = datetime.now(UTC).date() - timedelta(days=NIGHT_DAYS + 2)  # noqa: TID251 - a benchmark has no port for the clock
         first = last - timedelta(days=history - 1)
-        run(api, directory, "backfill", "--from", str(first), "--to", str(last), "-o", str(directory / "before"))
+        run(api, directory, "backfill", "--from", str(first), "--to", str(last), "-o", str(directory / "usage"))
+        for file in (directory / "usage").glob("[ru]*"):  # records and manifests: somebody has loaded and removed them
+            file.unlink()
         asked = api.stats["total"]["asked"]
         usage = COMMANDS[command](api, directory)
         return Bill(
