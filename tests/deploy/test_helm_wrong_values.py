@@ -38,7 +38,7 @@ def test_wrong_quantity_is_refused() -> None:
         wanted[f"resources: {{{path}: '{text}'}}}}\n"] = (
             rf"resources\.{name} is \"{re.escape(text)}\", which is no quantity"
         )
-    wanted["resources: {limits: {memory: 448m}}\n"] = "that is less than a byte. Write a quantity such as 704Mi"
+    wanted["resources: {limits: {memory: 448m}}\n"] = "that is less than a byte. Write a quantity such as 768Mi"
     wanted["resources: {limits: {memory: 256Mi}}\n"] = (
         r"resources.requests.memory \(320Mi\) is more than resources.limits.memory \(256Mi\)\. Set both"
     )

@@ -207,7 +207,7 @@ it has {{ len $fields }} of five fields
 {{- end }}
 {{- range $path, $amount := $found }}
 {{- $cpu := hasSuffix ".cpu" $path }}
-{{- $example := ternary "500m or 2" (ternary "10Gi" "704Mi" (eq $path "persistence.size")) $cpu }}
+{{- $example := ternary "500m or 2" (ternary "10Gi" "768Mi" (eq $path "persistence.size")) $cpu }}
 {{- if not (regexMatch "^([0-9]+(\\.[0-9]*)?|\\.[0-9]+)([munkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]+)?$" (toString $amount)) }}
 {{- fail (printf "%s is %q, which is no quantity. Write one such as %s." $path (toString $amount) $example) }}
 {{- end }}
