@@ -17,6 +17,7 @@ DEV := .venv/bin/python
 # The tests of a file stay together, as they share servers.
 PYTEST := -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 ROOT := $(shell [ "$$(id -u)" = 0 ] && command -v apt-get)
+NO_LINK = @[ ! -L $(@D) ] || { echo "$(@D) is a link, whose target would be emptied: remove the link" >&2; exit 1; }
 PIP := -m pip install --quiet --disable-pip-version-check --require-hashes
 
 # Tests start hundreds of processes, and each worker imports all tests: without bytecode each compiles everything again.
@@ -124,12 +125,14 @@ clean: ## remove what make has made
 	rm -rf .venv .venv-run .venv-313 .venv-docs .venv-bench .venv-targets .venv-focus .node .mypy_cache .ruff_cache .hypothesis .coverage* build dist demo
 
 .venv-run/ready: requirements/report.txt
+	$(NO_LINK)
 	$(PYTHON) scripts/check_python.py
 	$(PYTHON) -m venv --clear .venv-run
 	$(RUN) $(PIP) -r requirements/report.txt
 	touch $@
 
 .venv/ready: requirements/dev.txt pyproject.toml
+	$(NO_LINK)
 	$(PYTHON) scripts/check_python.py
 	$(PYTHON) -m venv --clear .venv
 	$(DEV) $(PIP) --no-compile -r requirements/dev.txt
@@ -137,6 +140,7 @@ clean: ## remove what make has made
 	touch $@
 
 .venv-313/ready: requirements/dev.txt pyproject.toml
+	$(NO_LINK)
 	$(if $(PYTHON313),,$(error python3.13 is not on the PATH: set PYTHON313=/path/to/python3.13))
 	$(PYTHON313) -m venv --clear .venv-313
 	.venv-313/bin/python $(PIP) --no-compile -r requirements/dev.txt
@@ -144,23 +148,27 @@ clean: ## remove what make has made
 	touch $@
 
 .venv-docs/ready: requirements/docs.txt
+	$(NO_LINK)
 	$(PYTHON) scripts/check_python.py
 	$(PYTHON) -m venv --clear .venv-docs
 	.venv-docs/bin/python $(PIP) -r requirements/docs.txt
 	touch $@
 
 .venv-targets/%/ready: tests/singer/targets/%.txt
+	$(NO_LINK)
 	$(PYTHON) -m venv --clear .venv-targets/$*
 	.venv-targets/$*/bin/python $(PIP) -r $<
 	touch $@
 
 # FOCUS's validator doesn't run on Python 3.11.
 .venv-focus/ready: tests/focus/validator.txt
+	$(NO_LINK)
 	$(PYTHON313) -m venv --clear .venv-focus
 	.venv-focus/bin/python $(PIP) -r $<
 	touch $@
 
 .venv-bench/%/ready: benchmarks/peers/%.txt
+	$(NO_LINK)
 	$(PYTHON) -m venv --clear .venv-bench/$*
 	.venv-bench/$*/bin/python $(PIP) -r $<
 	touch $@
